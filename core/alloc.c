@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * alloc.c - the public allocation and free of single frames and power-of-two runs.
+ *
+ * An allocation below order 9: debit the count, take from the home block, else search (pick.c),
+ * else credit back and refuse. From order 9 on the order is turned round: look first (read-only),
+ * debit only when there is a candidate, and refund at once, so that a hopeless request for 4 GiB
+ * does not starve everybody meanwhile.
+ *
+ * A refusal is true (the contract): either the count could not be debited, or every candidate was
+ * seen taken at some moment by a last pass that ignores hints and ownership. Frames, blocks and
+ * credit that another thread's unfinished operation holds count as taken: nobody waits for another
+ * thread; everything is tried a bounded number of times, then answered.
+ *
+ * Lock-free, any context; a slot may be re-entered at any instruction.
+ */
+#include "core/block.h"
+
+enum {
+    SMALL_TRIES = 4, /* homes tried, and last passes made, before a debited request gives up */
+    LARGE_TRIES = 8, /* claims that meet a rival before a large request gives up */
+};
+
+/* Count an error and hand it on. */
+int quire_fail(const struct quire_zone *z, quire_slot slot, int error)
+{
+    if (slot.n < z->slots && error < 0)
+        qa_add(&slot_of(z, slot)->errors[-error], 1, relaxed); /* relaxed: a statistic */
+    return error;
+}
+
+/* The same for a refused free, which is also reported. */
+int quire_bad_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, int error)
+{
+    if (z->port.report)
+        z->port.report(z->port.ctx, z, QUIRE_REPORT_BAD_FREE, pfn, error);
+    return quire_fail(z, slot, error);
+}
+
+/* A home that has a fitting run; it becomes the slot's. */
+static bool take_from_new_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                               unsigned order, uint64_t *frame)
+{
+    for (unsigned i = 0; i < SMALL_TRIES; i++) {
+        uint32_t b = quire_pick_home(z, slot, home_class, order);
+
+        if (b == NO_BLOCK)
+            return false;
+        if (quire_block_take(z, b, order, frame)) {
+            quire_home_install(z, slot, home_class, b);
+            return true;
+        }
+        (void)quire_home_leave(z, desc_owner(slot), b);
+        quire_counted(z, slot, QUIRE_COUNT_RETRY);
+    }
+    return false;
+}
+
+/* Find a run below order 9 whose frames are debited. NO_MEMORY: no place was free. */
+int quire_find_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                     uint64_t *frame)
+{
+    unsigned home_class = class_of(order, flags);
+
+    if (take_from_new_home(z, slot, home_class, order, frame))
+        return QUIRE_OK;
+    for (unsigned i = 0; i < SMALL_TRIES; i++) {
+        if (quire_pick_stray(z, slot, order, frame)) {
+            quire_counted(z, slot, QUIRE_COUNT_STEAL);
+            return QUIRE_OK;
+        }
+        if (quire_pick_last(z, slot, order, frame))
+            return QUIRE_OK;
+        quire_counted(z, slot, QUIRE_COUNT_RETRY);
+    }
+    return QUIRE_ERR_NO_MEMORY;
+}
+
+static int alloc_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                       uint64_t *frame)
+{
+    int error = quire_count_debit(z, slot, 1ull << order, flags);
+    uint32_t home;
+
+    if (error)
+        return error;
+    /* relaxed: a preference; taking from the block decides */
+    home = qa_load(&slot_of(z, slot)->home[class_of(order, flags)], relaxed);
+    if (home && quire_block_take(z, home - 1, order, frame))
+        return QUIRE_OK;
+    error = quire_find_small(z, slot, order, flags, frame);
+    if (error)
+        quire_count_credit(z, slot, 1ull << order, flags);
+    return error;
+}
+
+/* A free aligned run of blocks, looked for with hints, and then without and after split blocks
+ * that are wholly free were made whole. */
+static uint32_t look_large(const struct quire_zone *z, quire_slot slot, unsigned order,
+                           bool *recovered)
+{
+    uint32_t b = quire_pick_whole(z, slot, NEAR_WHOLE, order - BLOCK_ORDER);
+
+    if (b != NO_BLOCK || *recovered)
+        return b;
+    *recovered = true;
+    quire_counted(z, slot, QUIRE_COUNT_LAST_PASS);
+    quire_blocks_recover(z, slot);
+    for (uint32_t s = 0; s < z->sections; s++)
+        if (order <= SECTION_ORDER &&
+            (b = quire_section_find(z, s, order - BLOCK_ORDER, 0)) != NO_BLOCK)
+            return b;
+    return quire_pick_whole(z, slot, NEAR_WHOLE, order - BLOCK_ORDER);
+}
+
+static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                       uint64_t *frame)
+{
+    bool recovered = false;
+
+    for (unsigned i = 0; i < LARGE_TRIES; i++) {
+        uint32_t b = look_large(z, slot, order, &recovered);
+        int error;
+
+        if (b == NO_BLOCK)
+            return QUIRE_ERR_NO_MEMORY;
+        error = quire_count_debit(z, slot, 1ull << order, flags);
+        if (error)
+            return error;
+        if (quire_blocks_claim(z, b, order - BLOCK_ORDER)) {
+            quire_whole_publish(z, b, order);
+            /* relaxed: where the next search starts */
+            qa_store(&slot_of(z, slot)->near[NEAR_WHOLE], b, relaxed);
+            *frame = frame_at(b, 0);
+            return QUIRE_OK;
+        }
+        quire_count_credit(z, slot, 1ull << order, flags);
+        quire_counted(z, slot, QUIRE_COUNT_RETRY);
+        recovered = false;
+    }
+    return QUIRE_ERR_NO_MEMORY;
+}
+
+/* Hand out the run of n frames that was taken: zeroed if the request says so. */
+int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
+                 uint32_t flags, quire_pfn *pfn)
+{
+    *pfn = pfn_of_frame(z, frame);
+    if (flags & QUIRE_ZEROED) {
+        int error = z->port.zero(z->port.ctx, *pfn, n);
+
+        if (error) {
+            (void)quire_zone_free_contig(z, slot, *pfn, n);
+            return quire_fail(z, slot, error);
+        }
+    }
+    return QUIRE_OK;
+}
+
+int quire_zone_alloc(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                     quire_pfn *pfn)
+{
+    int error = quire_precheck(z, slot, flags, 0);
+    uint64_t frame;
+
+    if (!error && order > QUIRE_MAX_ORDER)
+        error = QUIRE_ERR_SIZE;
+    if (!error)
+        error = order < BLOCK_ORDER ? alloc_small(z, slot, order, flags, &frame)
+                                    : alloc_large(z, slot, order, flags, &frame);
+    if (error)
+        return quire_fail(z, slot, error);
+    return quire_finish(z, slot, frame, 1ull << order, flags, pfn);
+}
+
+/* Free n frames from `frame`, a run of split blocks. */
+static int free_split(struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    int error = quire_run_check(z, frame, n);
+
+    if (error)
+        return error;
+    if (!quire_run_unmark(z, frame, n) || !quire_frames_clear(z, frame, n))
+        return QUIRE_ERR_DOUBLE_FREE;
+    return QUIRE_OK;
+}
+
+/* Free one frame. */
+static int free_one(struct quire_zone *z, uint64_t frame)
+{
+    uint32_t b = block_of(frame);
+    unsigned word = place_of(frame) / WORD_BITS;
+    uint64_t mask = 1ull << frame % WORD_BITS;
+    int error = quire_frame_check(z, b, word, mask);
+
+    return error ? error : quire_frame_put(z, b, word, mask);
+}
+
+/* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */
+static int free_run(struct quire_zone *z, uint64_t frame, uint64_t n, unsigned order)
+{
+    uint32_t d;
+
+    if (n == 1)
+        return free_one(z, frame);
+    d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's own block */
+    if (desc_state(d) == D_SPLIT)
+        return free_split(z, frame, n);
+    if (order < BLOCK_ORDER || place_of(frame))
+        return quire_state_error(d);
+    return quire_whole_put(z, block_of(frame), order);
+}
+
+/* The frames' number in the zone, if the zone's index space holds all n in a row. */
+uint64_t quire_frames_of(const struct quire_zone *z, quire_pfn pfn, uint64_t n)
+{
+    uint64_t frame = frame_of_pfn(z, pfn);
+
+    if (frame == NO_FRAME || n - 1 > UINT64_MAX - pfn.n ||
+        frame_of_pfn(z, quire_pfn_of(pfn.n + n - 1)) != frame + n - 1)
+        return NO_FRAME;
+    return frame;
+}
+
+int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+{
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (slot.n >= z->slots || order > QUIRE_MAX_ORDER)
+        return quire_fail(z, slot, QUIRE_ERR_SIZE);
+    if (pfn.n & ((1ull << order) - 1))
+        return quire_bad_free(z, slot, pfn, QUIRE_ERR_ALIGN);
+    frame = quire_frames_of(z, pfn, 1ull << order);
+    if (frame != NO_FRAME)
+        error = free_run(z, frame, 1ull << order, order);
+    if (error)
+        return quire_bad_free(z, slot, pfn, error);
+    quire_count_credit(z, slot, 1ull << order, 0);
+    return QUIRE_OK;
+}
+
+int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
+{
+    bool power = frames && !(frames & (frames - 1));
+    unsigned order = power ? (unsigned)__builtin_ctzll(frames) : 0;
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (slot.n >= z->slots || frames == 0 || frames >> QUIRE_PFN_BITS)
+        return quire_fail(z, slot, QUIRE_ERR_SIZE);
+    frame = quire_frames_of(z, pfn, frames);
+    if (frame != NO_FRAME)
+        error = free_run(z, frame, frames, order);
+    if (error)
+        return quire_bad_free(z, slot, pfn, error);
+    quire_count_credit(z, slot, frames, 0);
+    return QUIRE_OK;
+}
+
+int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *frames)
+{
+    uint64_t frame = frame_of_pfn(z, pfn);
+    uint32_t d;
+
+    if (frame == NO_FRAME)
+        return QUIRE_ERR_FRAME;
+    /* A6 acquire: pairs R6: a run's other descriptors */
+    d = qa_load(desc_of(z, block_of(frame)), acquire);
+    if (desc_state(d) == D_WHOLE && place_of(frame) == 0) {
+        *frames = 1ull << desc_order(d);
+        return QUIRE_OK;
+    }
+    if (desc_state(d) != D_SPLIT)
+        return quire_state_error(d);
+    if (d & D_PINS && quire_pinned(z, block_of(frame), place_of(frame) / WORD_BITS) >>
+                                  frame % WORD_BITS & 1)
+        return QUIRE_ERR_FRAME;
+    if (!has_run_map(z))
+        return QUIRE_ERR_UNSUPPORTED;
+    return quire_run_measure(z, frame, frames);
+}
+
+int quire_zone_free_any(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
+{
+    uint64_t frames;
+    int error;
+
+    if (slot.n >= z->slots)
+        return QUIRE_ERR_SIZE;
+    error = quire_zone_run_length(z, pfn, &frames);
+    if (error)
+        return quire_bad_free(z, slot, pfn, error);
+    return quire_zone_free_contig(z, slot, pfn, frames);
+}

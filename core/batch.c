@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * batch.c - many single frames at once: one debit or credit for all, one read-modify-write for all
+ * frames of the same word.
+ *
+ * A batch to free is sorted into groups, one per word of a map, by a small hash table on the
+ * stack; so frames in any order are cleared word by word, and a frame that is named twice within
+ * a piece of PIECE frames is seen before anything is freed. All pieces are checked before the
+ * first one is freed. What the checks read may be stale only for frames that the caller does not
+ * own.
+ *
+ * Lock-free, any context; about 1.5 KiB of stack.
+ */
+#include "core/block.h"
+
+enum { PIECE = 64, BUCKETS = 128 };
+
+struct group {
+    uint64_t word; /* frame / 64 */
+    uint64_t mask;
+};
+
+struct groups {
+    unsigned count;
+    uint8_t bucket[BUCKETS]; /* index + 1 into group[] */
+    struct group group[PIECE];
+};
+
+/* The group of a word, made if need be. */
+static struct group *group_of(struct groups *g, uint64_t word)
+{
+    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 57);
+
+    while (g->bucket[h]) {
+        struct group *found = &g->group[g->bucket[h] - 1];
+
+        if (found->word == word)
+            return found;
+        h = (h + 1) % BUCKETS; /* ends: at most PIECE of the BUCKETS are in use */
+    }
+    g->group[g->count].word = word;
+    g->group[g->count].mask = 0;
+    g->bucket[h] = (uint8_t)++g->count;
+    return &g->group[g->count - 1];
+}
+
+/* Sort n <= PIECE frames into groups. */
+static int collect(const struct quire_zone *z, const quire_pfn pfns[], size_t n, struct groups *g)
+{
+    struct group *last = NULL;
+
+    g->count = 0;
+    for (unsigned i = 0; i < BUCKETS; i++)
+        g->bucket[i] = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t frame = frame_of_pfn(z, pfns[i]);
+        uint64_t bit = 1ull << frame % WORD_BITS;
+
+        if (frame == NO_FRAME)
+            return QUIRE_ERR_FRAME;
+        if (!last || last->word != frame / WORD_BITS)
+            last = group_of(g, frame / WORD_BITS);
+        if (last->mask & bit)
+            return QUIRE_ERR_DOUBLE_FREE;
+        last->mask |= bit;
+    }
+    return QUIRE_OK;
+}
+
+/* May all frames of the group be freed? */
+static int check(const struct quire_zone *z, const struct group *g)
+{
+    uint32_t b = (uint32_t)(g->word / LINE_WORDS);
+    unsigned word = (unsigned)(g->word % LINE_WORDS);
+    int error = quire_frame_check(z, b, word, g->mask);
+
+    if (error)
+        return error;
+    /* relaxed: the frames are the caller's */
+    return g->mask & ~qa_load(&frame_map(z, b)->w[word], relaxed) ? QUIRE_ERR_DOUBLE_FREE
+                                                                  : QUIRE_OK;
+}
+
+static int check_piece(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                       struct groups *g)
+{
+    int error = collect(z, pfns, n, g);
+
+    for (unsigned i = 0; i < g->count && !error; i++)
+        error = check(z, &g->group[i]);
+    return error;
+}
+
+/* The place of the first frame of a piece that cannot be freed, and why. */
+static int first_bad(const struct quire_zone *z, const quire_pfn pfns[], size_t n, size_t *bad)
+{
+    struct groups g;
+
+    for (*bad = 0; *bad < n; ++*bad) {
+        int error = check_piece(z, pfns, *bad + 1, &g);
+
+        if (error)
+            return error;
+    }
+    return QUIRE_ERR_DOUBLE_FREE; /* it raced with another free, and the frame is allocated again */
+}
+
+static int free_groups(const struct quire_zone *z, const struct groups *g, uint64_t *freed)
+{
+    int result = QUIRE_OK;
+
+    for (unsigned i = 0; i < g->count; i++) {
+        const struct group *one = &g->group[i];
+        int error = quire_frame_put(z, (uint32_t)(one->word / LINE_WORDS),
+                                    (unsigned)(one->word % LINE_WORDS), one->mask);
+
+        if (error)
+            result = error;
+        else
+            *freed += word_count(one->mask);
+    }
+    return result;
+}
+
+int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
+                          size_t *bad)
+{
+    struct groups g;
+    uint64_t freed = 0;
+    size_t where = 0, ignored;
+    int result = QUIRE_OK;
+
+    if (!bad)
+        bad = &ignored;
+    *bad = 0;
+    if (slot.n >= z->slots || n == 0)
+        return quire_fail(z, slot, QUIRE_ERR_SIZE);
+    for (size_t i = 0; i < n; i += PIECE) {
+        size_t some = n - i < PIECE ? n - i : PIECE;
+
+        if (check_piece(z, pfns + i, some, &g)) {
+            result = first_bad(z, pfns + i, some, &where);
+            *bad = i + where;
+            return quire_bad_free(z, slot, pfns[where < some ? *bad : i], result);
+        }
+    }
+    for (size_t i = 0; i < n; i += PIECE) {
+        size_t some = n - i < PIECE ? n - i : PIECE;
+        int error;
+
+        if (n > PIECE)
+            (void)collect(z, pfns + i, some, &g);
+        error = free_groups(z, &g, &freed);
+        if (error && !result) {
+            *bad = i;
+            result = error;
+        }
+    }
+    if (freed)
+        quire_count_credit(z, slot, freed, 0);
+    return result ? quire_bad_free(z, slot, pfns[*bad], result) : QUIRE_OK;
+}
+
+/* Find single frames for a debit of n; returns how many there were. */
+static size_t take_singles(struct quire_zone *z, quire_slot slot, uint32_t flags, uint64_t n,
+                           quire_pfn pfns[])
+{
+    size_t got = 0;
+
+    while (got < n) {
+        unsigned want = n - got < BLOCK_FRAMES ? (unsigned)(n - got) : (unsigned)BLOCK_FRAMES;
+        /* relaxed: a preference; taking from the block decides */
+        uint32_t home = qa_load(&slot_of(z, slot)->home[class_of(0, flags)], relaxed);
+        uint64_t frame;
+
+        if (home)
+            got += quire_block_take_many(z, home - 1, want, pfns + got);
+        if (got == n)
+            break;
+        if (quire_find_small(z, slot, 0, flags, &frame)) /* a new home, if there is one */
+            break;
+        pfns[got++] = pfn_of_frame(z, frame);
+    }
+    return got;
+}
+
+/* Undo: the frames were just taken, nobody else knows them. */
+static void put_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)quire_frames_clear(z, frame_of_pfn(z, pfns[i]), 1);
+}
+
+static int zero_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
+{
+    int error = QUIRE_OK;
+
+    for (size_t i = 0; i < n && !error; i++)
+        error = z->port.zero(z->port.ctx, pfns[i], 1);
+    return error;
+}
+
+int quire_zone_alloc_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
+                           quire_pfn pfns[], size_t *got)
+{
+    int error = quire_precheck(z, slot, flags, QUIRE_PARTIAL);
+    bool partial = flags & QUIRE_PARTIAL;
+    uint64_t debited = n;
+
+    *got = 0;
+    if (!error && (n == 0 || (uint64_t)n >> QUIRE_PFN_BITS))
+        error = QUIRE_ERR_SIZE;
+    if (error)
+        return quire_fail(z, slot, error);
+    if (partial)
+        debited = quire_count_debit_some(z, slot, n, flags);
+    if (partial ? debited == 0 : quire_count_debit(z, slot, n, flags))
+        return quire_fail(z, slot, QUIRE_ERR_NO_MEMORY);
+    n = take_singles(z, slot, flags, debited, pfns);
+    if (n == 0 || (n < debited && !partial))
+        error = QUIRE_ERR_NO_MEMORY;
+    else if (flags & QUIRE_ZEROED)
+        error = zero_singles(z, pfns, n);
+    if (error) {
+        put_singles(z, pfns, n);
+        n = 0;
+    }
+    if (n < debited)
+        quire_count_credit(z, slot, debited - n, flags);
+    *got = n;
+    return error ? quire_fail(z, slot, error) : QUIRE_OK;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * layout.h - what a zone's metadata is made of, and how to reach it. Private to core.
+ *
+ * A zone is an index space of sections (those with memory, packed), each of 512 blocks of 512
+ * frames. Per section: one line (512 bits, one cache line) that maps its blocks, two hint bytes.
+ * Per block: one line that maps its frames, one line that maps the continuations of runs (the run
+ * map, optional), a descriptor and a fullness byte.
+ *
+ * Invariants, true at every instant unless a line says otherwise:
+ *   I1  A bit of a section's line is 0 only if the block's descriptor is FREE.
+ *   I2  The frame map of a block that is not SPLIT reads all ones, or all zeros if the block was
+ *       never split since the zone was built; so nobody can take a frame from it.
+ *   I3  Run map bits of frames that are not allocated are 0; so are those of a block that is not
+ *       SPLIT. (They are set after, and cleared before, the frame map's bits.)
+ *   I4  total + sum of the slots' credit <= free frames that can be found + those held by
+ *       unfinished operations. Debit comes before the claim, credit after the clear.
+ *   I5  A block has at most one owner; a slot's home word may name a block that it no longer owns.
+ *
+ * Everything else is a hint. It may lag, it steers searches, it never decides a refusal:
+ *   H1  fulls[b] is 0 (home, full, or not split) or about half of the number of free frames.
+ *       A split block without owner that has free frames does not keep 0 once its freers are done.
+ *   H2  sparse[s] is 0 only if all fullness bytes of the section are 0, once setters are done.
+ *   H3  wholes[s] - 1 is at least the order, in blocks, of the longest free run of whole blocks
+ *       in the section, once setters are done. 0: no whole block is free.
+ *
+ * Nothing in the metadata is a pointer. Other headers of core: atomic.h word.h search.h block.h.
+ */
+#ifndef QUIRE_CORE_LAYOUT_H
+#define QUIRE_CORE_LAYOUT_H
+
+#include "core/atomic.h"
+#include "core/word.h"
+
+#include <quire/zone.h>
+
+/* Words per line: 8 in the product. The interleaving tests build 2 and 4 to keep state small. */
+#ifndef QUIRE_LINE_WORDS
+#define QUIRE_LINE_WORDS 8
+#endif
+
+enum {
+    LINE_WORDS = QUIRE_LINE_WORDS,
+    LINE_BITS = LINE_WORDS * WORD_BITS,
+    BLOCK_ORDER = WORD_ORDER + (LINE_WORDS == 8 ? 3 : LINE_WORDS == 4 ? 2 : 1),
+    BLOCK_FRAMES = LINE_BITS,
+    SECTION_BLOCKS = LINE_BITS,
+    SECTION_ORDER = 2 * BLOCK_ORDER,
+};
+
+/* H3: any run of blocks may be free. */
+#define WHOLES_TOP (BLOCK_ORDER + 1)
+
+#define NO_BLOCK UINT32_MAX
+#define NO_FRAME UINT64_MAX
+
+/* The 512-bit map that serves blocks and sections alike. One cache line. */
+struct quire_line {
+    qa64 w[LINE_WORDS];
+} __attribute__((aligned(64)));
+
+/* ---- Descriptor: what a block is, in 32 bits ---------------------------------------------- */
+
+enum {
+    D_FREE = 0,      /* belongs to its section's line; zero, so that zeroed metadata is free */
+    D_SPLIT = 1,     /* frames are handed out one by one or in runs below order 9 */
+    D_WHOLE = 2,     /* first block of a run of order >= 9; the order field says which */
+    D_TAIL = 3,      /* a further block of such a run */
+    D_RESERVED = 4,  /* out of use as a whole; with D_HOLE it was never memory */
+    D_MOVING = 5,    /* its owner is changing its shape; nobody else may touch it */
+    D_WITHDRAWN = 6, /* damaged by racing bad frees; set aside for good */
+    D_STATE = 7,
+
+    D_PINS = 1 << 3, /* some frames are reserved or holes: the pin table knows which */
+    D_ORDER_SHIFT = 4,
+    D_ORDER = 31 << D_ORDER_SHIFT,
+    D_CLASS_SHIFT = 9,
+    D_CLASS = 3 << D_CLASS_SHIFT,
+    D_HOLE = 1 << 11,
+    D_OWNER_SHIFT = 16, /* slot + 1; 0 means nobody's home */
+};
+#define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)
+
+static inline unsigned desc_state(uint32_t d)
+{
+    return d & D_STATE;
+}
+
+static inline unsigned desc_order(uint32_t d)
+{
+    return (d & D_ORDER) >> D_ORDER_SHIFT;
+}
+
+static inline unsigned desc_class(uint32_t d)
+{
+    return (d & D_CLASS) >> D_CLASS_SHIFT;
+}
+
+static inline uint32_t desc_whole(unsigned order)
+{
+    return D_WHOLE | (uint32_t)order << D_ORDER_SHIFT;
+}
+
+static inline uint32_t desc_owner(quire_slot slot)
+{
+    return (slot.n + 1) << D_OWNER_SHIFT;
+}
+
+static inline uint32_t desc_home(quire_slot slot, unsigned home_class)
+{
+    return D_SPLIT | (uint32_t)home_class << D_CLASS_SHIFT | desc_owner(slot);
+}
+
+/* ---- Slots, pins, head --------------------------------------------------------------------- */
+
+enum {
+    CLASS_UNMOVABLE = 0,
+    CLASS_MOVABLE = 1,
+    CLASS_LARGE = 2, /* runs of LARGE_ORDER .. 8, apart from single frames */
+    CLASSES = 3,
+    NEAR_WHOLE = 3, /* index of near[] for orders >= 9 */
+    LARGE_ORDER = 3,
+};
+
+/* One slot. The first line is hot and touched by its user alone, but for the gatherer. */
+struct quire_slot_state {
+    qa64 credit;          /* frames borrowed from the total; never negative */
+    qa32 home[CLASSES];   /* block + 1; a preference, see I5 */
+    qa32 near[CLASSES + 1]; /* block where the last search of the class ended */
+    uint32_t pad[5];
+    qa64 errors[QUIRE_ERRORS];
+    qa64 counts[QUIRE_COUNTS];
+    uint64_t pad2[2];
+} __attribute__((aligned(64)));
+
+/* Frames of a partly usable block that are not to be had: an entry of an open-addressed table. */
+struct quire_pin {
+    struct quire_line pinned; /* reserved frames and holes */
+    struct quire_line hole;   /* of these, the holes; constant once the zone is built */
+    qa32 key;                 /* block + 1; 0 is an empty entry; never given back */
+} __attribute__((aligned(64)));
+
+enum { ZONE_VERSION = 1 };
+#define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
+
+/* The first page of the metadata. */
+struct quire_zone_head {
+    qa64 magic;
+    uint32_t version, id, type, slots;
+    uint32_t sections, map_stride, pin_mask, extent_count;
+    uint32_t chunk, pad;
+    int64_t shard_limit;
+    uint64_t first_block, end_block;
+    uint64_t bytes;
+    uint64_t min, low, high;
+    struct quire_extent extents[QUIRE_ZONE_EXTENTS];
+    qa64 total __attribute__((aligned(64))); /* signed; see I4 */
+    qa32 level __attribute__((aligned(64))); /* watermarks: 0 fine, 1 below low, 2 below min */
+    qa32 pins_used;
+    qa64 managed, reserved;
+    qa64 events[QUIRE_EVENTS];
+} __attribute__((aligned(64)));
+
+/* ---- Reaching things ----------------------------------------------------------------------- */
+
+static inline bool has_run_map(const struct quire_zone *z)
+{
+    return z->map_stride > sizeof(struct quire_line);
+}
+
+static inline struct quire_line *frame_map(const struct quire_zone *z, uint32_t b)
+{
+    void *p = z->maps + (b - z->first_block) * z->map_stride;
+
+    return (struct quire_line *)p;
+}
+
+static inline struct quire_line *run_map(const struct quire_zone *z, uint32_t b)
+{
+    return frame_map(z, b) + 1;
+}
+
+static inline qa32 *desc_of(const struct quire_zone *z, uint32_t b)
+{
+    void *p = z->descs;
+
+    return (qa32 *)p + b;
+}
+
+static inline qa8 *full_of(const struct quire_zone *z, uint32_t b)
+{
+    void *p = z->fulls;
+
+    return (qa8 *)p + b;
+}
+
+static inline qa8 *sparse_of(const struct quire_zone *z, uint32_t s)
+{
+    void *p = z->sparse;
+
+    return (qa8 *)p + s;
+}
+
+static inline qa8 *wholes_of(const struct quire_zone *z, uint32_t s)
+{
+    void *p = z->wholes;
+
+    return (qa8 *)p + s;
+}
+
+/* Word `g` of all sections' lines in a row: it maps blocks 64 g .. 64 g + 63. */
+static inline struct quire_line *section_lines(const struct quire_zone *z)
+{
+    void *p = z->lines;
+
+    return (struct quire_line *)p;
+}
+
+static inline qa64 *word_of(struct quire_line *lines, uint64_t g)
+{
+    return &lines[g / LINE_WORDS].w[g % LINE_WORDS];
+}
+
+static inline qa64 *block_word(const struct quire_zone *z, uint64_t g)
+{
+    return word_of(section_lines(z), g);
+}
+
+static inline struct quire_slot_state *slot_of(const struct quire_zone *z, quire_slot slot)
+{
+    return &z->slot_states[slot.n];
+}
+
+static inline bool has_map(const struct quire_zone *z, uint64_t b)
+{
+    return b >= z->first_block && b < z->end_block;
+}
+
+/* Frames are numbered within the zone's index space: block * 512 + place in the block. */
+static inline uint32_t block_of(uint64_t frame)
+{
+    return (uint32_t)(frame / BLOCK_FRAMES);
+}
+
+static inline unsigned place_of(uint64_t frame)
+{
+    return (unsigned)(frame % BLOCK_FRAMES);
+}
+
+static inline uint64_t frame_at(uint32_t b, unsigned place)
+{
+    return (uint64_t)b * BLOCK_FRAMES + place;
+}
+
+/* The extent whose sections hold `section`; NULL if none does. At most QUIRE_ZONE_EXTENTS turns,
+ * one for the usual zone. */
+static inline const struct quire_extent *extent_of(const struct quire_zone *z, uint64_t section)
+{
+    for (uint32_t i = 0; i < z->extent_count; i++)
+        if (section - z->extents[i].section < z->extents[i].count)
+            return &z->extents[i];
+    return NULL;
+}
+
+/* The zone's number of a frame, or NO_FRAME if the zone has no map for it. */
+static inline uint64_t frame_of_pfn(const struct quire_zone *z, quire_pfn pfn)
+{
+    uint64_t section = pfn.n >> SECTION_ORDER;
+    const struct quire_extent *e = extent_of(z, section);
+    uint64_t frame;
+
+    if (!e)
+        return NO_FRAME;
+    frame = pfn.n - ((e->section - e->index) << SECTION_ORDER);
+    return has_map(z, frame / BLOCK_FRAMES) ? frame : NO_FRAME;
+}
+
+static inline quire_pfn pfn_of_frame(const struct quire_zone *z, uint64_t frame)
+{
+    uint64_t s = frame >> SECTION_ORDER;
+    uint32_t i = z->extent_count - 1;
+
+    while (i > 0 && z->extents[i].index > s)
+        i--;
+    return quire_pfn_of(frame + ((z->extents[i].section - z->extents[i].index) << SECTION_ORDER));
+}
+
+/* Is the physical address of index-space section s the one of section `s - 1` plus 1 GiB? */
+static inline bool section_follows(const struct quire_zone *z, uint32_t s)
+{
+    for (uint32_t i = 0; i < z->extent_count; i++)
+        if (z->extents[i].index == s)
+            return false;
+    return true;
+}
+
+#endif /* QUIRE_CORE_LAYOUT_H */

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pick.c - where to look for frames when the slot's home has none, in the order of preference:
+ *
+ *   1. the fullest split block near the last home, of the same class, that is worth it: filling it
+ *      up leaves the emptier ones to become whole again;
+ *   2. a whole block near by, which is split;
+ *   3. stray frames: any split block that the hints show, then other slots' homes;
+ *   4. the last pass: every block of the zone, hints and ownership ignored. "Out of memory" rests
+ *      on this pass alone, so nothing that a stale hint says can make it false.
+ *
+ * 1 to 3 read hints with the kernels of search.h, many bytes at a time; the bytes may be stale by
+ * any amount. A clearer of a hint follows hint.c's protocol.
+ *
+ * Bounds: 1 looks at NEAR_SECTIONS sections with at most NEAR_TRIES candidates each; the others
+ * pass each section once. Lock-free, any context.
+ */
+#include "core/block.h"
+#include "core/search.h"
+
+enum {
+    NEAR_SECTIONS = 4,
+    NEAR_TRIES = 8,
+    WORTH = 4, /* fullness byte, so 7 or 8 free frames: below, a home is empty again at once */
+};
+
+static const uint8_t *bytes_of(const unsigned char *hints, uint32_t first)
+{
+    return hints + first;
+}
+
+/* No block of section s shows free frames: say so, unless that changed just now (H2). */
+static void no_sparse(const struct quire_zone *z, uint32_t s)
+{
+    const struct quire_search *k = quire_search_best();
+
+    qa_store(sparse_of(z, s), 0, relaxed); /* relaxed: a hint */
+    qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the second look */
+    if (k->next_byte(bytes_of(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) <
+        SECTION_BLOCKS)
+        qa_store(sparse_of(z, s), 1, relaxed); /* relaxed: a hint */
+}
+
+/* The fullest block of section s, at least `worth`, that can be made the slot's home. */
+static uint32_t home_in_section(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                                uint32_t s, uint8_t worth)
+{
+    const struct quire_search *k = quire_search_best();
+    const uint8_t *fulls = bytes_of(z->fulls, s * SECTION_BLOCKS);
+    uint8_t value = (uint8_t)(worth - 1);
+    size_t i = SECTION_BLOCKS;
+
+    for (unsigned n = 0; n < NEAR_TRIES; n++) {
+        uint32_t b;
+
+        i = k->least_byte(fulls, SECTION_BLOCKS, value, i);
+        if (i >= SECTION_BLOCKS)
+            break;
+        b = s * SECTION_BLOCKS + (uint32_t)i;
+        value = qa_load(full_of(z, b), relaxed); /* relaxed: a hint, perhaps newer than the find */
+        /* relaxed: taking it decides */
+        if (desc_class(qa_load(desc_of(z, b), relaxed)) == home_class &&
+            quire_home_take(z, slot, home_class, b))
+            return b;
+    }
+    return NO_BLOCK;
+}
+
+/* Claim and split a whole block near by, as the slot's. */
+static uint32_t split_near(const struct quire_zone *z, quire_slot slot, unsigned home_class)
+{
+    uint32_t b;
+
+    /* Repeats only when a rival claimed the block that was seen free. */
+    while ((b = quire_pick_whole(z, slot, home_class, 0)) != NO_BLOCK) {
+        if (!quire_blocks_claim(z, b, 0)) {
+            quire_counted(z, slot, QUIRE_COUNT_RETRY);
+            continue;
+        }
+        if (quire_block_split(z, slot, b, desc_home(slot, home_class)))
+            return b;
+    }
+    return NO_BLOCK;
+}
+
+/* A block that is the slot's now, with free frames if nobody takes them before: to be tried, then
+ * installed or left. NO_BLOCK: there is none worth it, and no whole block. */
+uint32_t quire_pick_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                         unsigned order)
+{
+    const struct quire_search *k = quire_search_best();
+    /* relaxed: where to start */
+    uint32_t s = qa_load(&slot_of(z, slot)->near[home_class], relaxed) / SECTION_BLOCKS;
+    unsigned need = (1u << order) / 2;
+    uint8_t worth = (uint8_t)(need < WORTH ? WORTH : need);
+    uint32_t b;
+
+    for (unsigned i = 0, around = 0; i < NEAR_SECTIONS; i++) {
+        s = (uint32_t)k->next_byte(bytes_of(z->sparse, 0), z->sections, s, 1);
+        if (s >= z->sections && around++ == 0)
+            s = (uint32_t)k->next_byte(bytes_of(z->sparse, 0), z->sections, 0, 1);
+        if (s >= z->sections)
+            break;
+        b = home_in_section(z, slot, home_class, s, worth);
+        if (b != NO_BLOCK)
+            return b;
+        if (k->next_byte(bytes_of(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) >=
+            SECTION_BLOCKS)
+            no_sparse(z, s);
+        s++;
+    }
+    return split_near(z, slot, home_class);
+}
+
+/* From a split block of section s that shows free frames, whoever's. */
+static bool stray_in_section(const struct quire_zone *z, uint32_t s, unsigned order,
+                             uint64_t *frame)
+{
+    const struct quire_search *k = quire_search_best();
+    const uint8_t *fulls = bytes_of(z->fulls, s * SECTION_BLOCKS);
+    bool any = false;
+
+    for (size_t i = 0; (i = k->next_byte(fulls, SECTION_BLOCKS, i, 1)) < SECTION_BLOCKS; i++) {
+        uint32_t b = s * SECTION_BLOCKS + (uint32_t)i;
+
+        if (quire_block_take(z, b, order, frame))
+            return true;
+        any = true;
+        if (quire_line_free(frame_map(z, b)) == 0)
+            quire_hint_full(z, b);
+    }
+    if (!any)
+        no_sparse(z, s);
+    return false;
+}
+
+/* From any split block that hints or home words show. */
+bool quire_pick_stray(const struct quire_zone *z, quire_slot slot, unsigned order,
+                      uint64_t *frame)
+{
+    const struct quire_search *k = quire_search_best();
+    /* relaxed: where to start */
+    uint32_t near = qa_load(&slot_of(z, slot)->near[0], relaxed) / SECTION_BLOCKS;
+
+    for (unsigned around = 0; around < 2; around++) {
+        uint32_t s = around ? 0 : near, end = around ? near : z->sections;
+
+        for (; (s = (uint32_t)k->next_byte(bytes_of(z->sparse, 0), end, s, 1)) < end; s++)
+            if (stray_in_section(z, s, order, frame))
+                return true;
+    }
+    for (uint32_t i = 0; i < z->slots; i++)
+        for (unsigned c = 0; c < CLASSES; c++) {
+            uint32_t b = qa_load(&z->slot_states[i].home[c], relaxed); /* relaxed: a hint */
+
+            if (b && quire_block_take(z, b - 1, order, frame))
+                return true;
+        }
+    return false;
+}
+
+/* From any block at all: the last pass. O(blocks). */
+bool quire_pick_last(const struct quire_zone *z, quire_slot slot, unsigned order,
+                     uint64_t *frame)
+{
+    quire_counted(z, slot, QUIRE_COUNT_LAST_PASS);
+    for (uint64_t b64 = z->first_block; b64 < z->end_block; b64++) {
+        uint32_t b = (uint32_t)b64;
+        /* relaxed: a look; claim and take decide */
+        uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed);
+
+        if (!(v >> b % WORD_BITS & 1) && quire_blocks_claim(z, b, 0))
+            (void)quire_block_split(z, slot, b, D_SPLIT);
+        if (quire_block_take(z, b, order, frame)) {
+            quire_hint_free(z, b);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* No free run of 2^blocks_order blocks is in section s: say so, unless that changed (H3). */
+static uint32_t no_whole(const struct quire_zone *z, uint32_t s, unsigned blocks_order)
+{
+    uint32_t b;
+
+    qa_store(wholes_of(z, s), (uint8_t)blocks_order, relaxed); /* relaxed: a hint */
+    qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the second look */
+    b = quire_section_find(z, s, blocks_order, 0);
+    if (b != NO_BLOCK)
+        qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: a hint */
+    return b;
+}
+
+/* Two or four neighbouring sections, all free: orders 19 and 20. */
+static uint32_t whole_sections(const struct quire_zone *z, uint32_t count)
+{
+    for (uint32_t s = 0; s + count <= z->sections; s++) {
+        uint32_t n = 0;
+
+        if (pfn_of_frame(z, frame_at(s * SECTION_BLOCKS, 0)).n >> SECTION_ORDER & (count - 1))
+            continue;
+        while (n < count && (n == 0 || section_follows(z, s + n)) &&
+               quire_section_find(z, s + n, BLOCK_ORDER, 0) != NO_BLOCK)
+            n++;
+        if (n == count)
+            return s * SECTION_BLOCKS;
+    }
+    return NO_BLOCK;
+}
+
+/* A free aligned run of 2^blocks_order blocks, to be claimed. NO_BLOCK: none was seen. The search
+ * starts near the last one of the kind `near` (a class, or NEAR_WHOLE). */
+uint32_t quire_pick_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
+                          unsigned blocks_order)
+{
+    const struct quire_search *k = quire_search_best();
+    uint32_t from = qa_load(&slot_of(z, slot)->near[near], relaxed); /* relaxed: where to start */
+    uint8_t least = (uint8_t)(blocks_order + 1);
+
+    if (blocks_order > BLOCK_ORDER)
+        return whole_sections(z, 1u << (blocks_order - BLOCK_ORDER));
+    for (unsigned around = 0; around < 2; around++) {
+        uint32_t first = from / SECTION_BLOCKS;
+        uint32_t s = around ? 0 : first, end = around ? first : z->sections;
+
+        for (; (s = (uint32_t)k->next_byte(bytes_of(z->wholes, 0), end, s, least)) < end; s++) {
+            uint32_t b = quire_section_find(z, s, blocks_order, s == first ? from : 0);
+
+            if (b == NO_BLOCK)
+                b = no_whole(z, s, blocks_order);
+            if (b != NO_BLOCK)
+                return b;
+        }
+    }
+    return NO_BLOCK;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * word.h - arithmetic on one 64-bit word of a map. A set bit is taken, a clear bit is free.
+ *
+ * Pure functions: no state, wait-free, any context. Nothing here needs an instruction beyond the
+ * baseline, nor the compiler's library (a popcount builtin would call it).
+ */
+#ifndef QUIRE_CORE_WORD_H
+#define QUIRE_CORE_WORD_H
+
+#include <stdint.h>
+
+enum { WORD_BITS = 64, WORD_ORDER = 6 };
+
+#define WORD_FULL UINT64_MAX
+
+/* `n` ones from bit `first` upwards; n 1 .. 64 - first. */
+static inline uint64_t word_mask(unsigned first, unsigned n)
+{
+    return (WORD_FULL >> (WORD_BITS - n)) << first;
+}
+
+static inline unsigned word_count(uint64_t v)
+{
+    v -= (v >> 1) & 0x5555555555555555u;
+    v = (v & 0x3333333333333333u) + ((v >> 2) & 0x3333333333333333u);
+    v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (unsigned)((v * 0x0101010101010101u) >> 56);
+}
+
+/* The lowest bit of the first aligned run of 2^order free bits, order 0 .. 6; 64 if none. */
+static inline unsigned word_find_run(uint64_t v, unsigned order)
+{
+    static const uint64_t starts[WORD_ORDER + 1] = {
+        0xffffffffffffffffu, 0x5555555555555555u, 0x1111111111111111u, 0x0101010101010101u,
+        0x0001000100010001u, 0x0000000100000001u, 0x0000000000000001u,
+    };
+    uint64_t free = ~v;
+
+    for (unsigned i = 0; i < order; i++)
+        free &= free >> (1u << i);
+    free &= starts[order];
+    return free ? (unsigned)__builtin_ctzll(free) : WORD_BITS;
+}
+
+/* The lowest `n` set bits of `v`, or all of them if there are fewer. */
+static inline uint64_t word_lowest(uint64_t v, unsigned n)
+{
+    unsigned have = word_count(v);
+    uint64_t high = v;
+
+    if (have <= n)
+        return v;
+    if (have - n < n) {
+        for (unsigned i = have - n; i > 0; i--)
+            v &= ~(uint64_t)0 >> (__builtin_clzll(v)) >> 1;
+        return v;
+    }
+    for (unsigned i = n; i > 0; i--)
+        high &= high - 1;
+    return v & ~high;
+}
+
+#endif /* QUIRE_CORE_WORD_H */

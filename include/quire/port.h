@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * port.h - what the environment supplies to the layers. One small table, filled by the kernel or
+ * program that embeds Quire (kernel-port/ and host-harness/ are the two that come with it).
+ *
+ * Every member may be NULL: a NULL `zero` makes QUIRE_ZEROED answer QUIRE_ERR_UNSUPPORTED, a NULL
+ * `event` drops notifications, a NULL `report` drops reports. The functions are called from the
+ * context of the caller of the allocator, with nothing held: they may call the allocator again,
+ * with QUIRE_NO_CALLBACK if they must not be re-entered.
+ */
+#ifndef QUIRE_PORT_H
+#define QUIRE_PORT_H
+
+#include <quire/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire_zone;
+
+/* Crossings of a zone's watermarks; each is told once per crossing. */
+enum quire_event {
+    QUIRE_EVENT_LOW = 0,       /* free frames fell below `low`: wake the reclaimer */
+    QUIRE_EVENT_MIN = 1,       /* free frames fell below `min`: only urgent requests pass now */
+    QUIRE_EVENT_RECOVERED = 2, /* free frames are back at `high` or above */
+};
+enum { QUIRE_EVENTS = 3 };
+
+/* Misuse that the allocator noticed on the way, told besides the error that the caller gets. */
+enum quire_report {
+    QUIRE_REPORT_BAD_FREE = 0,  /* a free was refused; `error` says why */
+    QUIRE_REPORT_WITHDRAWN = 1, /* a block's map was damaged by racing bad frees; it is set aside */
+};
+
+struct quire_port {
+    void *ctx; /* handed back to every function below */
+    /* Make `frames` frames from `pfn` read as zeros. 0, or a quire_error. */
+    int (*zero)(void *ctx, quire_pfn pfn, uint64_t frames);
+    /* A watermark was crossed. Not called for requests with QUIRE_NO_CALLBACK. */
+    void (*event)(void *ctx, struct quire_zone *zone, enum quire_event event);
+    /* Something was wrong with the frame `pfn`. Must not assume any context. */
+    void (*report)(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
+                   int error);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_PORT_H */

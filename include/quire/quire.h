@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * quire.h - everything of the public interface.
+ */
+#ifndef QUIRE_QUIRE_H
+#define QUIRE_QUIRE_H
+
+#include <quire/boot.h>
+#include <quire/pfnmap.h>
+#include <quire/port.h>
+#include <quire/types.h>
+#include <quire/zone.h>
+
+#endif /* QUIRE_QUIRE_H */

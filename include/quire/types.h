@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * types.h - the words that every part of Quire shares: frames, runs, slots, errors, flags.
+ *
+ * Units. A *frame* is 4 KiB of physical memory, named by its page frame number (pfn), which is
+ * the physical address divided by 4096. An *order* k means 2^k frames, aligned to 2^k frames. A
+ * *block* is 512 frames (2 MiB, order 9), a *section* is 512 blocks (1 GiB, order 18). Sizes of
+ * runs are in frames, physical addresses and alignments of device constraints are in bytes; the
+ * parameter names say which.
+ *
+ * Ids that could be mixed up with a plain number are structures with one member, so that the
+ * compiler refuses a byte address where a pfn is wanted.
+ *
+ * No state here; every function is a pure computation: wait-free, any context.
+ */
+#ifndef QUIRE_TYPES_H
+#define QUIRE_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    QUIRE_FRAME_SHIFT = 12,
+    QUIRE_FRAME_SIZE = 1 << QUIRE_FRAME_SHIFT,
+    QUIRE_MAX_ORDER = 20, /* 4 GiB, the largest power-of-two run */
+    QUIRE_PFN_BITS = 40,  /* physical addresses are below 2^52: what x86-64 and arm64 define */
+};
+
+/* A page frame number. */
+typedef struct quire_pfn {
+    uint64_t n;
+} quire_pfn;
+
+/* A caller's cache slot in a zone, 0 .. slots-1 of the zone's configuration. */
+typedef struct quire_slot {
+    uint32_t n;
+} quire_slot;
+
+/* `frames` frames from `pfn` upwards. */
+struct quire_run {
+    quire_pfn pfn;
+    uint64_t frames;
+};
+
+static inline quire_pfn quire_pfn_of(uint64_t n)
+{
+    quire_pfn p = {n};
+    return p;
+}
+
+static inline quire_slot quire_slot_of(uint32_t n)
+{
+    quire_slot s = {n};
+    return s;
+}
+
+/* The frame that holds the physical byte address `phys`. */
+static inline quire_pfn quire_pfn_of_phys(uint64_t phys)
+{
+    return quire_pfn_of(phys >> QUIRE_FRAME_SHIFT);
+}
+
+/* The physical byte address of the first byte of a frame. */
+static inline uint64_t quire_phys(quire_pfn pfn)
+{
+    return pfn.n << QUIRE_FRAME_SHIFT;
+}
+
+/* Every function that can fail returns 0 or one of these negative numbers. One meaning each. */
+enum quire_error {
+    QUIRE_OK = 0,
+    QUIRE_ERR_NO_MEMORY = -1,    /* fewer frames are free above the request's floor, or none fit */
+    QUIRE_ERR_SIZE = -2,         /* an order, count, index or length out of range */
+    QUIRE_ERR_ALIGN = -3,        /* an address or alignment that is not what its unit asks */
+    QUIRE_ERR_NODE = -4,         /* the node asked for does not exist or has no memory */
+    QUIRE_ERR_ZONE = -5,         /* the one zone that the request may use is depleted */
+    QUIRE_ERR_FRAME = -6,        /* a frame that is not managed here, or is reserved */
+    QUIRE_ERR_DOUBLE_FREE = -7,  /* a frame that is not allocated */
+    QUIRE_ERR_ORDER = -8,        /* allocated, but as a part of another run or with another order */
+    QUIRE_ERR_BUSY = -9,         /* the range is in use, so it cannot be taken, reserved or joined */
+    QUIRE_ERR_INITIALISED = -10, /* set up already */
+    QUIRE_ERR_UNSUPPORTED = -11, /* not built in, not configured, or an unknown flag */
+};
+enum { QUIRE_ERRORS = 12 }; /* how many, QUIRE_OK among them */
+
+/* A lower-case phrase for `error`, or "unknown error". Never NULL. Wait-free, any context. */
+const char *quire_strerror(int error);
+
+/* How a request may be served. Or-ed together; unknown bits give QUIRE_ERR_UNSUPPORTED. */
+enum quire_flags {
+    QUIRE_UNMOVABLE = 0,        /* the default: frames that stay where they are */
+    QUIRE_MOVABLE = 1u << 0,    /* the owner can move the contents, so keep them by themselves */
+    QUIRE_HIGH = 1u << 1,       /* may use the frames below `min` down to min/2 */
+    QUIRE_EMERGENCY = 1u << 2,  /* may use the last frame; for those who free memory with it */
+    QUIRE_NO_CALLBACK = 1u << 3, /* never call the port's event: NMI, or the reclaimer itself */
+    QUIRE_ZEROED = 1u << 4,     /* frames read as zeros, through the port */
+    QUIRE_PARTIAL = 1u << 5,    /* batches: fewer frames than asked for are welcome */
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_TYPES_H */

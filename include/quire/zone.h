@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zone.h - one zone: the frames of one node that share a purpose, handed out without locks.
+ *
+ * A zone consists of its metadata (one piece of memory that the caller supplies; it holds no
+ * pointer, so several processes may map it at different addresses) and of a handle, `struct
+ * quire_zone`, which the caller owns, which is local to one address space, and which never changes
+ * after quire_zone_init or quire_zone_attach: it may be copied and read by everyone at once.
+ *
+ * Slots. Every call names a slot: a line of the metadata with the slot's home blocks and its share
+ * of the free count. Give each CPU or thread one of its own and calls scale; slots may be shared,
+ * or re-entered by interrupts and signal handlers at any instruction, and all stays correct.
+ *
+ * Unless a function says otherwise it is lock-free and callable from any context (thread,
+ * interrupt, NMI, signal handler); it returns 0 or one of enum quire_error, and a failed call
+ * changes nothing. The one exception: two or more bad frees of the same frames that race each
+ * other, of which one may seem to succeed and some may free a part of a run.
+ *
+ * Errors that every function may give, not repeated below: QUIRE_ERR_SIZE for a slot that is not
+ * below the zone's `slots`, QUIRE_ERR_UNSUPPORTED for a flag that the function does not take,
+ * QUIRE_ERR_FRAME for a frame that this zone does not manage.
+ */
+#ifndef QUIRE_ZONE_H
+#define QUIRE_ZONE_H
+
+#include <quire/port.h>
+#include <quire/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum quire_zone_type {
+    QUIRE_ZONE_DMA = 0,    /* below 16 MiB */
+    QUIRE_ZONE_DMA32 = 1,  /* below 4 GiB */
+    QUIRE_ZONE_NORMAL = 2, /* everything else */
+    QUIRE_ZONE_HUGE = 3,   /* set aside at boot for orders 9 and up, or movable frames */
+    QUIRE_ZONE_DEVICE = 4, /* device memory: tracked, handed out on explicit request */
+};
+enum { QUIRE_ZONE_TYPES = 5 };
+
+enum {
+    QUIRE_ZONE_EXTENTS = 32,     /* stretches of sections with metadata, per zone */
+    QUIRE_ZONE_MAX_SLOTS = 4095, /* slots per zone */
+    QUIRE_METADATA_ALIGN = 4096, /* bytes */
+};
+
+/* Ask for watermarks computed from the zone's size. */
+#define QUIRE_WATERMARK_AUTO UINT64_MAX
+
+/* What a zone is made of. All runs in frames; those of one list sorted and disjoint. */
+struct quire_zone_config {
+    uint32_t id; /* the caller's number for the zone */
+    enum quire_zone_type type;
+    uint32_t slots;                 /* 1 .. QUIRE_ZONE_MAX_SLOTS */
+    const struct quire_run *usable; /* frames to hand out */
+    size_t usable_count;
+    const struct quire_run *reserved; /* memory that is in use for now: quire_zone_unreserve */
+    size_t reserved_count;            /* everything in neither list is a hole */
+    uint32_t spare_pins;      /* blocks that quire_zone_reserve may split later; 0 means 64 */
+    uint64_t min, low, high;  /* watermarks, frames, min <= low <= high; or QUIRE_WATERMARK_AUTO */
+    bool no_run_map;          /* save 64 bytes per block: wrong-order frees below order 9 pass */
+    bool metadata_zeroed;     /* the metadata reads as zeros: building costs O(sections) */
+    struct quire_port port;
+};
+
+struct quire_extent {
+    uint64_t section; /* the first section's number, pfn >> 18 */
+    uint32_t count;   /* sections */
+    uint32_t index;   /* the first section's index in the zone */
+};
+
+struct quire_zone_head;
+struct quire_slot_state;
+struct quire_pin;
+
+/* The handle. Private: use the functions below. */
+struct quire_zone {
+    struct quire_zone_head *head;
+    unsigned char *maps;    /* per block: the frame map, and the run map behind it */
+    unsigned char *descs;   /* per block: the descriptor */
+    unsigned char *fulls;   /* per block: the fullness byte */
+    unsigned char *lines;   /* per section: the map of blocks */
+    unsigned char *sparse;  /* per section: may blocks be partly free? */
+    unsigned char *wholes;  /* per section: how long a run of whole blocks may be free */
+    struct quire_slot_state *slot_states;
+    struct quire_pin *pins;
+    uint32_t map_stride;
+    uint32_t sections;
+    uint32_t slots;
+    uint32_t pin_mask; /* capacity - 1 */
+    uint32_t extent_count;
+    uint32_t chunk;        /* credit moves between the total and a slot in pieces of this */
+    int64_t shard_limit;   /* slots keep credit only while the total is above this */
+    uint64_t first_block;  /* of the zone's index space: lowest block with a map */
+    uint64_t end_block;    /* one past the highest block with a map */
+    struct quire_extent extents[QUIRE_ZONE_EXTENTS];
+    struct quire_port port;
+};
+
+/* ---- Building ---------------------------------------------------------------------------- */
+
+/* How many bytes of metadata `config` needs: about 0.0064 % of the memory (0.0034 % without the
+ * run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
+ * more than 2^32 - 1 blocks, slots or watermarks out of range. QUIRE_ERR_ALIGN: a list that is
+ * not sorted and disjoint. Wait-free. */
+int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
+
+/* Build a zone in `metadata`, `bytes` long and aligned to QUIRE_METADATA_ALIGN. Blocking only in
+ * that it clears memory that is not known to be zero; nobody else may use the metadata meanwhile.
+ * As above, and QUIRE_ERR_SIZE: `bytes` too few. QUIRE_ERR_ALIGN: `metadata` not aligned.
+ * QUIRE_ERR_INITIALISED: `zone` is in use already (start from a zeroed handle). */
+int quire_zone_init(struct quire_zone *zone, const struct quire_zone_config *config,
+                    void *metadata, size_t bytes);
+
+/* Open a zone that somebody else built in `metadata`, say another process. Wait-free.
+ * QUIRE_ERR_UNSUPPORTED: not a zone, or one of another version. Others as quire_zone_init. */
+int quire_zone_attach(struct quire_zone *zone, void *metadata, size_t bytes,
+                      const struct quire_port *port);
+
+/* ---- Frames and runs --------------------------------------------------------------------- */
+
+/* Allocate 2^order aligned frames, order 0 .. QUIRE_MAX_ORDER. QUIRE_ERR_SIZE: order.
+ * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's class,
+ * or every candidate was seen taken. With QUIRE_ZEROED, what the port's `zero` returned. */
+int quire_zone_alloc(struct quire_zone *zone, quire_slot slot, unsigned order, uint32_t flags,
+                     quire_pfn *pfn);
+
+/* Free what quire_zone_alloc gave. QUIRE_ERR_SIZE: order. QUIRE_ERR_ALIGN: pfn not aligned to the
+ * order. QUIRE_ERR_FRAME: not managed, or reserved. QUIRE_ERR_DOUBLE_FREE: not allocated.
+ * QUIRE_ERR_ORDER: part of a longer run, or several shorter ones. */
+int quire_zone_free(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order);
+
+/* Free the run that starts at `pfn`, of whatever length. QUIRE_ERR_UNSUPPORTED: below order 9 in
+ * a zone without a run map. QUIRE_ERR_ORDER: `pfn` is inside a run. Others as quire_zone_free. */
+int quire_zone_free_any(struct quire_zone *zone, quire_slot slot, quire_pfn pfn);
+
+/* The length, in frames, of the allocated run that starts at `pfn`. Errors as
+ * quire_zone_free_any. Exact for a run that the caller owns. */
+int quire_zone_run_length(const struct quire_zone *zone, quire_pfn pfn, uint64_t *frames);
+
+/* ---- Batches ----------------------------------------------------------------------------- */
+
+/* Allocate `n` single frames, n >= 1, into pfns[]. All or nothing, unless QUIRE_PARTIAL, which
+ * takes what there is (at least one). *got says how many. Errors as quire_zone_alloc. */
+int quire_zone_alloc_batch(struct quire_zone *zone, quire_slot slot, uint32_t flags, size_t n,
+                           quire_pfn pfns[], size_t *got);
+
+/* Free `n` single frames. All are checked before the first is freed, so an error means that
+ * nothing changed; only a frame named twice at places 64 or more apart is found too late: then
+ * each frame was freed once. Errors as quire_zone_free; *bad, if not NULL, is the place of the
+ * first bad one. */
+int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_pfn pfns[],
+                          size_t n, size_t *bad);
+
+/* Allocate `frames` frames in as few runs as can be found, at most `capacity`. *count says how
+ * many runs. Each is freed with quire_zone_free_contig. All or nothing. Errors as
+ * quire_zone_alloc; QUIRE_ERR_NO_MEMORY also if `capacity` runs are not enough. */
+int quire_zone_alloc_runs(struct quire_zone *zone, quire_slot slot, uint32_t flags,
+                          uint64_t frames, struct quire_run runs[], size_t capacity,
+                          size_t *count);
+
+/* ---- Given places ------------------------------------------------------------------------ */
+
+/* What a device asks of its memory. */
+struct quire_contig {
+    uint64_t frames;   /* length, >= 1 */
+    uint64_t align;    /* bytes, a power of two, or 0 for any frame */
+    uint64_t boundary; /* bytes, a power of two not to be crossed, or 0 for none */
+    uint64_t low;      /* lowest physical address, bytes */
+    uint64_t high;     /* highest physical address, bytes, inclusive; 0 means no limit */
+};
+
+/* Allocate a contiguous run of any length under constraints, lowest address first. Freed with
+ * quire_zone_free_contig. QUIRE_ERR_SIZE: no frames, longer than the zone or than the boundary,
+ * low above high. QUIRE_ERR_ALIGN: align or boundary not a power of two, or boundary below 4096.
+ * QUIRE_ERR_NO_MEMORY: no such run is free. */
+int quire_zone_alloc_contig(struct quire_zone *zone, quire_slot slot,
+                            const struct quire_contig *want, uint32_t flags, quire_pfn *pfn);
+
+/* Allocate exactly the run of 2^order frames at `pfn`. QUIRE_ERR_BUSY: a frame of it is in use.
+ * QUIRE_ERR_FRAME: one is reserved or not managed. QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: as above.
+ * QUIRE_ERR_NO_MEMORY: the floor. */
+int quire_zone_alloc_at(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order,
+                        uint32_t flags);
+
+/* Free the run of exactly `frames` frames at `pfn`. Errors as quire_zone_free. */
+int quire_zone_free_contig(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
+                           uint64_t frames);
+
+/* Take free frames out of use, all or none. QUIRE_ERR_BUSY: one is allocated. QUIRE_ERR_FRAME:
+ * one is reserved already or a hole. QUIRE_ERR_SIZE: no frames, or no spare pin is left. */
+int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
+
+/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: as above. */
+int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
+                         uint64_t frames);
+
+/* ---- Runs that change shape in place ----------------------------------------------------- */
+
+/* Turn the caller's run of 2^order frames into 2^order single frames. Errors as quire_zone_free. */
+int quire_zone_split(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order);
+
+/* Turn the caller's 512 single frames at `pfn` into one run of order 9. QUIRE_ERR_ALIGN: pfn.
+ * QUIRE_ERR_DOUBLE_FREE: one of them is not allocated. QUIRE_ERR_ORDER: one is part of a run.
+ * QUIRE_ERR_FRAME: one is reserved. QUIRE_ERR_BUSY: somebody interfered. */
+int quire_zone_join(struct quire_zone *zone, quire_slot slot, quire_pfn pfn);
+
+/* ---- Slots ------------------------------------------------------------------------------- */
+
+/* Give up the slot's home blocks and its credit, say because its CPU goes away. The slot may be
+ * used again at once. */
+int quire_zone_retire_slot(struct quire_zone *zone, quire_slot slot);
+
+/* ---- Figures ----------------------------------------------------------------------------- */
+
+/* Things worth counting; all since the zone was built. */
+enum quire_count {
+    QUIRE_COUNT_HOME = 0,        /* a slot took another home block */
+    QUIRE_COUNT_SPLIT = 1,       /* a whole block was split */
+    QUIRE_COUNT_WHOLE = 2,       /* a split block became whole again */
+    QUIRE_COUNT_STEAL = 3,       /* frames came from a block that is not the slot's home */
+    QUIRE_COUNT_LAST_PASS = 4,   /* a search walked all maps */
+    QUIRE_COUNT_ROLLBACK = 5,    /* a claim of several words met a rival and was undone */
+    QUIRE_COUNT_RETRY = 6,       /* an operation started over */
+    QUIRE_COUNT_GATHER = 7,      /* credit of all slots was collected */
+    QUIRE_COUNT_WITHDRAWN = 8,   /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
+    QUIRE_COUNT_REVOKED = 9,     /* wholly free homes taken away for a larger request */
+};
+enum { QUIRE_COUNTS = 10 };
+
+struct quire_zone_stats {
+    uint64_t managed;  /* frames that can be handed out */
+    uint64_t reserved; /* frames that are reserved (holes are not counted) */
+    uint64_t free;     /* of `managed` */
+    uint64_t min, low, high;
+    uint64_t free_runs[QUIRE_MAX_ORDER + 1];    /* free memory as largest aligned runs, by order */
+    uint64_t largest_run;                       /* longest free stretch, frames */
+    uint32_t unusable[QUIRE_MAX_ORDER + 1];     /* share of free memory in runs below the order,
+                                                 * in thousandths */
+    uint64_t whole_free_blocks;                 /* free and not split */
+    uint64_t split_blocks;
+    uint64_t errors[QUIRE_ERRORS];              /* refusals by error, index -error */
+    uint64_t counts[QUIRE_COUNTS];
+    uint64_t events[QUIRE_EVENTS];              /* watermark crossings told */
+    uint64_t metadata_bytes;
+};
+
+/* Walk the zone and fill `stats`. Exact while nobody else uses the zone, an estimate otherwise.
+ * Wait-free, O(blocks). */
+int quire_zone_stats(const struct quire_zone *zone, struct quire_zone_stats *stats);
+
+/* Free frames, credit of the slots included. Wait-free, O(slots). */
+uint64_t quire_zone_free_frames(const struct quire_zone *zone);
+
+/* 0 at `high` free frames and above, 100 at `min` and below, linear between. Wait-free. */
+unsigned quire_zone_pressure(const struct quire_zone *zone);
+
+/* The metadata's size in bytes. */
+size_t quire_zone_metadata_bytes(const struct quire_zone *zone);
+
+/* The index-th stretch of physical memory of this zone's index space, for walking: first frame and
+ * length in frames. QUIRE_ERR_SIZE: no such extent. Wait-free. */
+int quire_zone_extent(const struct quire_zone *zone, uint32_t index, struct quire_run *extent);
+
+/* Does this zone's index space hold the frame (managed, reserved or hole)? Wait-free. */
+bool quire_zone_holds(const struct quire_zone *zone, quire_pfn pfn);
+
+/* What the zone knows of one frame. */
+enum quire_frame_state {
+    QUIRE_FRAME_FREE = 0,
+    QUIRE_FRAME_USED = 1,     /* first frame of a run, or a single one */
+    QUIRE_FRAME_INSIDE = 2,   /* a further frame of a run */
+    QUIRE_FRAME_RESERVED = 3, /* quire_zone_unreserve would free it */
+    QUIRE_FRAME_HOLE = 4,
+};
+/* QUIRE_ERR_FRAME: not in the zone. Wait-free. */
+int quire_zone_frame_state(const struct quire_zone *zone, quire_pfn pfn,
+                           enum quire_frame_state *state);
+
+/* The first thing that is wrong. */
+struct quire_violation {
+    const char *what; /* a phrase */
+    quire_pfn pfn;    /* where */
+    uint64_t expected, found;
+};
+
+/* Walk everything and compare maps, descriptors, hints and counts. 0, or QUIRE_ERR_BUSY with the
+ * first violation in *found. Only while nobody else uses the zone. Wait-free, O(blocks). */
+int quire_zone_check(const struct quire_zone *zone, struct quire_violation *found);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_ZONE_H */
