@@ -94,32 +94,44 @@ static int alloc_small(struct quire_zone *z, quire_slot slot, unsigned order, ui
     return error;
 }
 
-/* A free aligned run of blocks, looked for with hints, and then without and after split blocks
- * that are wholly free were made whole. */
-static uint32_t look_large(const struct quire_zone *z, quire_slot slot, unsigned order,
-                           bool *recovered)
+/* The idle homes of all slots, if they are wholly free, become whole blocks. */
+static void revoke_homes(const struct quire_zone *z, quire_slot slot)
 {
-    uint32_t b = quire_pick_whole(z, slot, NEAR_WHOLE, order - BLOCK_ORDER);
+    for (uint32_t i = 0; i < z->slots; i++)
+        for (unsigned c = 0; c < CLASSES; c++) {
+            uint32_t home = qa_load(&z->slot_states[i].home[c], relaxed); /* relaxed: a hint */
 
-    if (b != NO_BLOCK || *recovered)
+            if (home)
+                quire_block_recover(z, slot, home - 1);
+        }
+}
+
+/* A free aligned run of blocks: by the hints; then with everybody's idle homes made whole; then by
+ * a last pass that ignores the hints, after every split block that is wholly free was made whole
+ * (a freer may have stopped before its look). */
+static uint32_t look_large(const struct quire_zone *z, quire_slot slot, unsigned order)
+{
+    unsigned blocks_order = order - BLOCK_ORDER;
+    uint32_t b = quire_pick_whole(z, slot, NEAR_WHOLE, blocks_order);
+
+    if (b != NO_BLOCK || quire_zone_free_frames(z) < 1ull << order)
         return b;
-    *recovered = true;
+    revoke_homes(z, slot);
+    b = quire_pick_whole(z, slot, NEAR_WHOLE, blocks_order);
+    if (b != NO_BLOCK)
+        return b;
     quire_counted(z, slot, QUIRE_COUNT_LAST_PASS);
     quire_blocks_recover(z, slot);
-    for (uint32_t s = 0; s < z->sections; s++)
-        if (order <= SECTION_ORDER &&
-            (b = quire_section_find(z, s, order - BLOCK_ORDER, 0)) != NO_BLOCK)
-            return b;
-    return quire_pick_whole(z, slot, NEAR_WHOLE, order - BLOCK_ORDER);
+    for (uint32_t s = 0; s < z->sections && b == NO_BLOCK && order <= SECTION_ORDER; s++)
+        b = quire_section_find(z, s, blocks_order, 0);
+    return order <= SECTION_ORDER ? b : quire_pick_whole(z, slot, NEAR_WHOLE, blocks_order);
 }
 
 static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                        uint64_t *frame)
 {
-    bool recovered = false;
-
     for (unsigned i = 0; i < LARGE_TRIES; i++) {
-        uint32_t b = look_large(z, slot, order, &recovered);
+        uint32_t b = look_large(z, slot, order);
         int error;
 
         if (b == NO_BLOCK)
@@ -136,7 +148,6 @@ static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, ui
         }
         quire_count_credit(z, slot, 1ull << order, flags);
         quire_counted(z, slot, QUIRE_COUNT_RETRY);
-        recovered = false;
     }
     return QUIRE_ERR_NO_MEMORY;
 }
@@ -145,14 +156,15 @@ static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, ui
 int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
                  uint32_t flags, quire_pfn *pfn)
 {
-    *pfn = pfn_of_frame(z, frame);
-    if (flags & QUIRE_ZEROED) {
-        int error = z->port.zero(z->port.ctx, *pfn, n);
+    int error;
 
-        if (error) {
-            (void)quire_zone_free_contig(z, slot, *pfn, n);
-            return quire_fail(z, slot, error);
-        }
+    *pfn = pfn_of_frame(z, frame);
+    if (!(flags & QUIRE_ZEROED))
+        return QUIRE_OK;
+    error = z->port.zero(z->port.ctx, *pfn, n);
+    if (error) {
+        (void)quire_zone_free_contig(z, slot, *pfn, n);
+        return quire_fail(z, slot, error);
     }
     return QUIRE_OK;
 }
@@ -231,7 +243,8 @@ int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsign
         return quire_fail(z, slot, QUIRE_ERR_SIZE);
     if (pfn.n & ((1ull << order) - 1))
         return quire_bad_free(z, slot, pfn, QUIRE_ERR_ALIGN);
-    frame = quire_frames_of(z, pfn, 1ull << order);
+    /* An aligned run that fits into a block is in the zone if its first frame is. */
+    frame = order <= BLOCK_ORDER ? frame_of_pfn(z, pfn) : quire_frames_of(z, pfn, 1ull << order);
     if (frame != NO_FRAME)
         error = free_run(z, frame, 1ull << order, order);
     if (error)

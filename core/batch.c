@@ -44,22 +44,27 @@ static struct group *group_of(struct groups *g, uint64_t word)
     return &g->group[g->count - 1];
 }
 
-/* Sort n <= PIECE frames into groups. */
+/* Sort n <= PIECE frames into groups. Frames of one word often come in a row: they share the
+ * look-up of the first one. */
 static int collect(const struct quire_zone *z, const quire_pfn pfns[], size_t n, struct groups *g)
 {
+    uint64_t first = 0; /* the pfn of the word's first frame */
     struct group *last = NULL;
 
     g->count = 0;
     for (unsigned i = 0; i < BUCKETS; i++)
         g->bucket[i] = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t frame = frame_of_pfn(z, pfns[i]);
-        uint64_t bit = 1ull << frame % WORD_BITS;
+        uint64_t bit = 1ull << pfns[i].n % WORD_BITS;
 
-        if (frame == NO_FRAME)
-            return QUIRE_ERR_FRAME;
-        if (!last || last->word != frame / WORD_BITS)
+        if (!last || pfns[i].n - first >= WORD_BITS) {
+            uint64_t frame = frame_of_pfn(z, pfns[i]);
+
+            if (frame == NO_FRAME)
+                return QUIRE_ERR_FRAME;
             last = group_of(g, frame / WORD_BITS);
+            first = pfns[i].n - frame % WORD_BITS;
+        }
         if (last->mask & bit)
             return QUIRE_ERR_DOUBLE_FREE;
         last->mask |= bit;

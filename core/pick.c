@@ -24,7 +24,7 @@ enum {
     WORTH = 4, /* fullness byte, so 7 or 8 free frames: below, a home is empty again at once */
 };
 
-static const uint8_t *bytes_of(const unsigned char *hints, uint32_t first)
+static const uint8_t *hints_at(const unsigned char *hints, uint32_t first)
 {
     return hints + first;
 }
@@ -36,17 +36,40 @@ static void no_sparse(const struct quire_zone *z, uint32_t s)
 
     qa_store(sparse_of(z, s), 0, relaxed); /* relaxed: a hint */
     qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the second look */
-    if (k->next_byte(bytes_of(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) <
+    if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) <
         SECTION_BLOCKS)
         qa_store(sparse_of(z, s), 1, relaxed); /* relaxed: a hint */
 }
 
+/* Is block b, by a look, a home for requests of this class and order? A byte that a late freer
+ * left on a block that is not split any more is cleared on the way. */
+static bool suits(const struct quire_zone *z, uint32_t b, unsigned home_class, unsigned order)
+{
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+
+    if (desc_state(d) != D_SPLIT)
+        quire_hint_full(z, b);
+    if (desc_state(d) != D_SPLIT || d & D_OWNER || desc_class(d) != home_class)
+        return false;
+    for (unsigned i = 0, zeros = 0; i < LINE_WORDS; i++) {
+        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: a look */
+
+        if (word_find_run(v, order < WORD_ORDER ? order : WORD_ORDER) == WORD_BITS)
+            zeros = 0;
+        else if (++zeros << WORD_ORDER >= 1u << order)
+            return true;
+    }
+    return false;
+}
+
 /* The fullest block of section s, at least `worth`, that can be made the slot's home. */
 static uint32_t home_in_section(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                                uint32_t s, uint8_t worth)
+                                unsigned order, uint32_t s)
 {
+    unsigned need = (1u << order) / 2;
+    uint8_t worth = (uint8_t)(need < WORTH ? WORTH : need);
     const struct quire_search *k = quire_search_best();
-    const uint8_t *fulls = bytes_of(z->fulls, s * SECTION_BLOCKS);
+    const uint8_t *fulls = hints_at(z->fulls, s * SECTION_BLOCKS);
     uint8_t value = (uint8_t)(worth - 1);
     size_t i = SECTION_BLOCKS;
 
@@ -58,9 +81,7 @@ static uint32_t home_in_section(const struct quire_zone *z, quire_slot slot, uns
             break;
         b = s * SECTION_BLOCKS + (uint32_t)i;
         value = qa_load(full_of(z, b), relaxed); /* relaxed: a hint, perhaps newer than the find */
-        /* relaxed: taking it decides */
-        if (desc_class(qa_load(desc_of(z, b), relaxed)) == home_class &&
-            quire_home_take(z, slot, home_class, b))
+        if (suits(z, b, home_class, order) && quire_home_take(z, slot, home_class, b))
             return b;
     }
     return NO_BLOCK;
@@ -91,20 +112,18 @@ uint32_t quire_pick_home(const struct quire_zone *z, quire_slot slot, unsigned h
     const struct quire_search *k = quire_search_best();
     /* relaxed: where to start */
     uint32_t s = qa_load(&slot_of(z, slot)->near[home_class], relaxed) / SECTION_BLOCKS;
-    unsigned need = (1u << order) / 2;
-    uint8_t worth = (uint8_t)(need < WORTH ? WORTH : need);
     uint32_t b;
 
     for (unsigned i = 0, around = 0; i < NEAR_SECTIONS; i++) {
-        s = (uint32_t)k->next_byte(bytes_of(z->sparse, 0), z->sections, s, 1);
+        s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), z->sections, s, 1);
         if (s >= z->sections && around++ == 0)
-            s = (uint32_t)k->next_byte(bytes_of(z->sparse, 0), z->sections, 0, 1);
+            s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), z->sections, 0, 1);
         if (s >= z->sections)
             break;
-        b = home_in_section(z, slot, home_class, s, worth);
+        b = home_in_section(z, slot, home_class, order, s);
         if (b != NO_BLOCK)
             return b;
-        if (k->next_byte(bytes_of(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) >=
+        if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) >=
             SECTION_BLOCKS)
             no_sparse(z, s);
         s++;
@@ -117,7 +136,7 @@ static bool stray_in_section(const struct quire_zone *z, uint32_t s, unsigned or
                              uint64_t *frame)
 {
     const struct quire_search *k = quire_search_best();
-    const uint8_t *fulls = bytes_of(z->fulls, s * SECTION_BLOCKS);
+    const uint8_t *fulls = hints_at(z->fulls, s * SECTION_BLOCKS);
     bool any = false;
 
     for (size_t i = 0; (i = k->next_byte(fulls, SECTION_BLOCKS, i, 1)) < SECTION_BLOCKS; i++) {
@@ -145,7 +164,7 @@ bool quire_pick_stray(const struct quire_zone *z, quire_slot slot, unsigned orde
     for (unsigned around = 0; around < 2; around++) {
         uint32_t s = around ? 0 : near, end = around ? near : z->sections;
 
-        for (; (s = (uint32_t)k->next_byte(bytes_of(z->sparse, 0), end, s, 1)) < end; s++)
+        for (; (s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), end, s, 1)) < end; s++)
             if (stray_in_section(z, s, order, frame))
                 return true;
     }
@@ -224,7 +243,7 @@ uint32_t quire_pick_whole(const struct quire_zone *z, quire_slot slot, unsigned 
         uint32_t first = from / SECTION_BLOCKS;
         uint32_t s = around ? 0 : first, end = around ? first : z->sections;
 
-        for (; (s = (uint32_t)k->next_byte(bytes_of(z->wholes, 0), end, s, least)) < end; s++) {
+        for (; (s = (uint32_t)k->next_byte(hints_at(z->wholes, 0), end, s, least)) < end; s++) {
             uint32_t b = quire_section_find(z, s, blocks_order, s == first ? from : 0);
 
             if (b == NO_BLOCK)

@@ -93,7 +93,7 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
 
 /* Are the frames of one block reserved? Makes the pin entry that a RESERVED block needs if only a
  * part of it is unreserved. */
-static int check_part(const struct quire_zone *z, uint64_t frame, unsigned n)
+static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame);
     uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
@@ -176,7 +176,7 @@ int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, u
         return quire_fail(z, slot, QUIRE_ERR_FRAME);
     for (at = frame, left = frames; left > 0;) {
         unsigned some = block_part(at, left);
-        int error = check_part(z, at, some);
+        int error = check_reserved(z, at, some);
 
         if (error)
             return quire_fail(z, slot, error);
