@@ -17,7 +17,9 @@
 #include "core/block.h"
 
 enum {
-    SMALL_TRIES = 4, /* homes tried, and last passes made, before a debited request gives up */
+    HOME_TRIES = 4,  /* homes tried that turn out not to have a fitting run */
+    SMALL_TRIES = 4, /* last passes for a single frame: its debit says that one is free somewhere */
+    WORDS_TRIES = 2, /* last passes for orders 7 and 8, whose claims may fail because of a rival */
     LARGE_TRIES = 8, /* claims that meet a rival before a large request gives up */
 };
 
@@ -41,7 +43,7 @@ int quire_bad_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, int err
 static bool take_from_new_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                                unsigned order, uint64_t *frame)
 {
-    for (unsigned i = 0; i < SMALL_TRIES; i++) {
+    for (unsigned i = 0; i < HOME_TRIES; i++) {
         uint32_t b = quire_pick_home(z, slot, home_class, order);
 
         if (b == NO_BLOCK)
@@ -61,10 +63,11 @@ int quire_find_small(struct quire_zone *z, quire_slot slot, unsigned order, uint
                      uint64_t *frame)
 {
     unsigned home_class = class_of(order, flags);
+    unsigned tries = order == 0 ? SMALL_TRIES : order > WORD_ORDER ? WORDS_TRIES : 1;
 
     if (take_from_new_home(z, slot, home_class, order, frame))
         return QUIRE_OK;
-    for (unsigned i = 0; i < SMALL_TRIES; i++) {
+    for (unsigned i = 0; i < tries; i++) {
         if (quire_pick_stray(z, slot, order, frame)) {
             quire_counted(z, slot, QUIRE_COUNT_STEAL);
             return QUIRE_OK;

@@ -129,6 +129,12 @@ static inline void quire_counted(const struct quire_zone *z, quire_slot slot,
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
+/* The same where no slot is known; rare things only, as all slots share the line. */
+static inline void quire_counted_zone(const struct quire_zone *z, enum quire_count what)
+{
+    qa_add(&z->head->counts[what], 1, relaxed); /* relaxed: a statistic */
+}
+
 /* The home class of a request. */
 static inline unsigned class_of(unsigned order, uint32_t flags)
 {
