@@ -155,20 +155,21 @@ static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, ui
     return QUIRE_ERR_NO_MEMORY;
 }
 
-/* Hand out the run of n frames that was taken: zeroed if the request says so. */
+/* Hand out the run of n frames that was taken: zeroed if the request says so, watermarks told. */
 int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
                  uint32_t flags, quire_pfn *pfn)
 {
     int error;
 
     *pfn = pfn_of_frame(z, frame);
-    if (!(flags & QUIRE_ZEROED))
-        return QUIRE_OK;
-    error = z->port.zero(z->port.ctx, *pfn, n);
-    if (error) {
-        (void)quire_zone_free_contig(z, slot, *pfn, n);
-        return quire_fail(z, slot, error);
+    if (flags & QUIRE_ZEROED) {
+        error = z->port.zero(z->port.ctx, *pfn, n);
+        if (error) {
+            (void)quire_zone_free_contig(z, slot, *pfn, n);
+            return quire_fail(z, slot, error);
+        }
     }
+    quire_count_settle(z, slot, flags);
     return QUIRE_OK;
 }
 
@@ -208,7 +209,9 @@ static int free_one(struct quire_zone *z, uint64_t frame)
     uint64_t mask = 1ull << frame % WORD_BITS;
     int error = quire_frame_check(z, b, word, mask);
 
-    return error ? error : quire_frame_put(z, b, word, mask);
+    if (error)
+        return error;
+    return quire_frame_put(z, b, word, mask) ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
 }
 
 /* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */

@@ -6,8 +6,9 @@
  * A batch to free is sorted into groups, one per word of a map, by a small hash table on the
  * stack; so frames in any order are cleared word by word, and a frame that is named twice within
  * a piece of PIECE frames is seen before anything is freed. All pieces are checked before the
- * first one is freed. What the checks read may be stale only for frames that the caller does not
- * own.
+ * first one is freed, and each once more when its turn comes: a frame that a piece before it had
+ * too is not this caller's any more. What the checks read may be stale only for frames that the
+ * caller does not own.
  *
  * Lock-free, any context; about 1.5 KiB of stack.
  */
@@ -107,24 +108,40 @@ static int first_bad(const struct quire_zone *z, const quire_pfn pfns[], size_t 
         if (error)
             return error;
     }
-    return QUIRE_ERR_DOUBLE_FREE; /* it raced with another free, and the frame is allocated again */
+    return QUIRE_ERR_DOUBLE_FREE;
 }
 
-static int free_groups(const struct quire_zone *z, const struct groups *g, uint64_t *freed)
+static uint64_t free_groups(const struct quire_zone *z, const struct groups *g)
 {
-    int result = QUIRE_OK;
+    uint64_t freed = 0;
 
     for (unsigned i = 0; i < g->count; i++) {
         const struct group *one = &g->group[i];
-        int error = quire_frame_put(z, (uint32_t)(one->word / LINE_WORDS),
-                                    (unsigned)(one->word % LINE_WORDS), one->mask);
 
-        if (error)
-            result = error;
-        else
-            *freed += word_count(one->mask);
+        freed += word_count(quire_frame_put(z, (uint32_t)(one->word / LINE_WORDS),
+                                            (unsigned)(one->word % LINE_WORDS), one->mask));
     }
-    return result;
+    return freed;
+}
+
+/* A piece that was good when all were checked and is not any more: free frame by frame what can
+ * be freed. */
+static uint64_t free_rest(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                          size_t *bad)
+{
+    struct groups g;
+    uint64_t freed = 0;
+
+    *bad = n;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t before = freed;
+
+        if (check_piece(z, pfns + i, 1, &g) == QUIRE_OK)
+            freed += free_groups(z, &g);
+        if (freed == before && *bad == n)
+            *bad = i;
+    }
+    return freed;
 }
 
 int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
@@ -132,38 +149,43 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
 {
     struct groups g;
     uint64_t freed = 0;
-    size_t where = 0, ignored;
-    int result = QUIRE_OK;
+    size_t where = 0, first = n;
 
-    if (!bad)
-        bad = &ignored;
-    *bad = 0;
     if (slot.n >= z->slots || n == 0)
         return quire_fail(z, slot, QUIRE_ERR_SIZE);
     for (size_t i = 0; i < n; i += PIECE) {
         size_t some = n - i < PIECE ? n - i : PIECE;
 
         if (check_piece(z, pfns + i, some, &g)) {
-            result = first_bad(z, pfns + i, some, &where);
-            *bad = i + where;
-            return quire_bad_free(z, slot, pfns[where < some ? *bad : i], result);
+            int error = first_bad(z, pfns + i, some, &where);
+
+            if (where == some) /* it raced with another free, and is allocated again */
+                where = 0;
+            if (bad)
+                *bad = i + where;
+            return quire_bad_free(z, slot, pfns[i + where], error);
         }
     }
     for (size_t i = 0; i < n; i += PIECE) {
         size_t some = n - i < PIECE ? n - i : PIECE;
-        int error;
 
-        if (n > PIECE)
-            (void)collect(z, pfns + i, some, &g);
-        error = free_groups(z, &g, &freed);
-        if (error && !result) {
-            *bad = i;
-            result = error;
-        }
+        /* With one piece the groups are still there; otherwise the pieces before may have had
+         * frames of this one too. */
+        where = some;
+        if (n <= PIECE || check_piece(z, pfns + i, some, &g) == QUIRE_OK)
+            freed += free_groups(z, &g);
+        else
+            freed += free_rest(z, pfns + i, some, &where);
+        if (where < some && first == n)
+            first = i + where;
     }
     if (freed)
         quire_count_credit(z, slot, freed, 0);
-    return result ? quire_bad_free(z, slot, pfns[*bad], result) : QUIRE_OK;
+    if (freed == n)
+        return QUIRE_OK;
+    if (bad)
+        *bad = first == n ? 0 : first;
+    return quire_bad_free(z, slot, pfns[first == n ? 0 : first], QUIRE_ERR_DOUBLE_FREE);
 }
 
 /* Find single frames for a debit of n; returns how many there were. */
@@ -233,5 +255,8 @@ int quire_zone_alloc_batch(struct quire_zone *z, quire_slot slot, uint32_t flags
     if (n < debited)
         quire_count_credit(z, slot, debited - n, flags);
     *got = n;
-    return error ? quire_fail(z, slot, error) : QUIRE_OK;
+    if (error)
+        return quire_fail(z, slot, error);
+    quire_count_settle(z, slot, flags);
+    return QUIRE_OK;
 }

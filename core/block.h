@@ -30,7 +30,7 @@ void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, uns
 /* free.c: protocol 2 */
 int quire_state_error(uint32_t desc);
 int quire_frame_check(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask);
-int quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask);
+uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask);
 bool quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
 
 /* run.c: the run map */
@@ -74,6 +74,7 @@ int quire_whole_put(const struct quire_zone *z, uint32_t b, unsigned order);
 int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
 uint64_t quire_count_debit_some(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
 void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
+void quire_count_settle(struct quire_zone *z, quire_slot slot, uint32_t flags);
 void quire_count_retire(struct quire_zone *z, quire_slot slot);
 
 /* pin.c: reserved frames in blocks that are otherwise in use */
@@ -85,6 +86,11 @@ struct quire_pin *quire_pin_make(const struct quire_zone *z, uint32_t b);
 int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n);
 void quire_range_undo(const struct quire_zone *z, uint64_t frame, uint64_t n);
 void quire_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run);
+int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n);
+
+/* contig.c */
+int quire_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
+                      uint32_t flags, uint64_t *frame);
 
 /* walk.c: free stretches */
 void quire_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *first,

@@ -51,32 +51,31 @@ static bool claim_in_split(const struct quire_zone *z, uint64_t frame, uint64_t 
 }
 
 /* Claim what of the range lies in one block. */
-static int claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame, unsigned n)
+static bool claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame);
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    unsigned state = desc_state(qa_load(desc_of(z, b), acquire)); /* A2 acquire: pairs R2 */
     bool fresh;
 
-    switch (desc_state(d)) {
-    case D_FREE:
-        if (!quire_blocks_claim(z, b, 0))
-            return QUIRE_ERR_BUSY;
-        /* relaxed: ours now; whatever it was since the first look is published by R3 */
-        if (desc_state(qa_load(desc_of(z, b), relaxed)) != D_FREE)
-            return QUIRE_ERR_BUSY;
-        return quire_block_sound(z, slot, b, &fresh) ? QUIRE_OK : QUIRE_ERR_BUSY;
-    case D_SPLIT:
-        if (claim_in_split(z, frame, n))
-            return QUIRE_OK;
-        for (unsigned i = 0; i < n && d & D_PINS; i++)
-            if (quire_pinned(z, b, place_of(frame + i) / WORD_BITS) >> (frame + i) % WORD_BITS & 1)
-                return QUIRE_ERR_FRAME;
-        return QUIRE_ERR_BUSY;
-    case D_RESERVED:
-        return QUIRE_ERR_FRAME;
-    default:
-        return QUIRE_ERR_BUSY;
+    if (state == D_SPLIT)
+        return claim_in_split(z, frame, n);
+    return state == D_FREE && quire_blocks_claim(z, b, 0) && quire_block_sound(z, slot, b, &fresh);
+}
+
+/* Why n frames from `frame` cannot be had: FRAME if one of them is reserved or a hole, else BUSY. */
+int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    for (unsigned some; n > 0; frame += some, n -= some) {
+        uint32_t b = block_of(frame);
+        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        uint64_t mask;
+
+        some = word_part(frame, n, &mask);
+        if (desc_state(d) == D_RESERVED || desc_state(d) == D_WITHDRAWN ||
+            (d & D_PINS && quire_pinned(z, b, place_of(frame) / WORD_BITS) & mask))
+            return QUIRE_ERR_FRAME;
     }
+    return QUIRE_ERR_BUSY;
 }
 
 /* Let go of n frames from `frame` that quire_range_claim holds, nothing of them published. */
@@ -103,13 +102,12 @@ int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 
     while (left > 0) {
         unsigned some = block_part(at, left);
-        int error = claim_in_block(z, slot, at, some);
 
-        if (error) {
+        if (!claim_in_block(z, slot, at, some)) {
             quire_range_undo(z, frame, at - frame);
             if (at > frame)
                 quire_counted(z, slot, QUIRE_COUNT_ROLLBACK);
-            return error;
+            return quire_range_error(z, frame, n);
         }
         at += some;
         left -= some;

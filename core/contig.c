@@ -118,20 +118,27 @@ static int take(struct quire_zone *z, quire_slot slot, const struct wanted *w, u
     return QUIRE_ERR_NO_MEMORY;
 }
 
+/* The allocation without its statistics. */
+int quire_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
+                      uint32_t flags, uint64_t *frame)
+{
+    struct wanted w;
+    int error = translate(want, &w);
+
+    if (!error && w.frames > (z->end_block - z->first_block) * BLOCK_FRAMES)
+        error = QUIRE_ERR_SIZE;
+    return error ? error : take(z, slot, &w, flags, frame);
+}
+
 int quire_zone_alloc_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
                             uint32_t flags, quire_pfn *pfn)
 {
     int error = quire_precheck(z, slot, flags, 0);
-    struct wanted w;
     uint64_t frame;
 
     if (!error)
-        error = translate(want, &w);
-    if (!error && w.frames > (z->end_block - z->first_block) * BLOCK_FRAMES)
-        error = QUIRE_ERR_SIZE;
-    if (!error)
-        error = take(z, slot, &w, flags, &frame);
+        error = quire_contig_take(z, slot, want, flags, &frame);
     if (error)
         return quire_fail(z, slot, error);
-    return quire_finish(z, slot, frame, w.frames, flags, pfn);
+    return quire_finish(z, slot, frame, want->frames, flags, pfn);
 }

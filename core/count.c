@@ -20,8 +20,9 @@
  *       Credit that is on its way between two words counts as held by an unfinished operation.
  *
  * Watermarks: `level` is 0, 1 (told LOW) or 2 (told MIN). The thread whose compare-and-swap moves
- * it tells the port, so that each crossing is told once. A crossing under QUIRE_NO_CALLBACK
- * leaves the level alone; the next call that may call back tells it.
+ * it tells the port, so that each crossing is told once. An allocation tells when it has succeeded,
+ * not when it debits. A crossing under QUIRE_NO_CALLBACK leaves the level alone; the next call that
+ * may call back tells it.
  *
  * Lock-free, any context. A reader of the total may see it stale by what others do meanwhile.
  */
@@ -90,8 +91,8 @@ static bool step_level(struct quire_zone *z, uint64_t free, uint32_t level, int 
     return qa_cas(&z->head->level, &level, next, relaxed); /* relaxed: only the word counts */
 }
 
-/* The total changed to `total` near the watermarks: tell what there is to tell. At most one step
- * per level, so that callbacks that allocate cannot keep it going. */
+/* The total is `total`, near the watermarks: tell what there is to tell. At most one step per
+ * level, so that callbacks that allocate cannot keep it going. */
 static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t total)
 {
     const struct quire_zone_head *h = z->head;
@@ -145,17 +146,15 @@ static bool debit_credit(struct quire_zone *z, quire_slot slot, uint64_t n)
 }
 
 /* From the total, leaving the floor. */
-static bool debit_total(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
 {
     int64_t floor = floor_of(z, flags);
     uint64_t t = qa_load(&z->head->total, relaxed); /* relaxed: the exchange decides */
 
     while ((int64_t)t - (int64_t)n >= floor)
         /* A4 acquire: pairs R4. Retries only when another debit or credit came in between. */
-        if (qa_cas(&z->head->total, &t, t - n, acquire)) {
-            watch(z, slot, flags, (int64_t)(t - n));
+        if (qa_cas(&z->head->total, &t, t - n, acquire))
             return true;
-        }
     return false;
 }
 
@@ -168,12 +167,22 @@ int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_
     if (total_of(z) <= z->shard_limit)
         (void)turn_in(z, slot.n);
     for (int i = 0; i < GATHER_TRIES; i++) {
-        if (debit_total(z, slot, n, flags))
+        if (debit_total(z, n, flags))
             return QUIRE_OK;
         if (!gather(z, slot))
             break;
     }
-    return debit_total(z, slot, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
+    return debit_total(z, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
+}
+
+/* An allocation succeeded: tell if it crossed a watermark. (Not the debit: what is refunded after
+ * a vain search was not taken.) */
+void quire_count_settle(struct quire_zone *z, quire_slot slot, uint32_t flags)
+{
+    int64_t total = total_of(z);
+
+    if (total <= z->shard_limit)
+        watch(z, slot, flags, total);
 }
 
 /* As many frames as there are above the floor, up to n; 0 if none. */

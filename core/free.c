@@ -66,9 +66,9 @@ int quire_frame_check(const struct quire_zone *z, uint32_t b, unsigned word, uin
     return QUIRE_OK;
 }
 
-/* Clear the frames `mask` of one word and do what the word asks for. DOUBLE_FREE: some were not
- * allocated; the others are free now. */
-int quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask)
+/* Clear the frames `mask` of one word and do what the word asks for. Returns those that were
+ * allocated: they are free now. */
+uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask)
 {
     /* R1 release: pairs A1: what the holder did with the frames comes before the next holder. */
     uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
@@ -79,7 +79,7 @@ int quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word, uint6
         quire_hint_free(z, b);
     else if (mask & 0x0001000100010001u)
         quire_hint_measure(z, b); /* one in sixteen: often enough for a hint, cheap enough */
-    return (old & mask) == mask ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
+    return old & mask;
 }
 
 /* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a
@@ -92,7 +92,7 @@ bool quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
         uint64_t mask;
         unsigned some = word_part(frame, n, &mask);
 
-        if (quire_frame_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask))
+        if (quire_frame_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask) != mask)
             good = false;
         frame += some;
         n -= some;

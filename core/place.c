@@ -37,11 +37,7 @@ static int take_at(struct quire_zone *z, quire_slot slot, uint64_t frame, unsign
         quire_whole_publish(z, block_of(frame), order);
         return QUIRE_OK;
     }
-    for (uint64_t at = frame; at < frame + n; at += BLOCK_FRAMES)
-        /* relaxed: only to name the error */
-        if (desc_state(qa_load(desc_of(z, block_of(at)), relaxed)) == D_RESERVED)
-            return QUIRE_ERR_FRAME;
-    return QUIRE_ERR_BUSY;
+    return quire_range_error(z, frame, n);
 }
 
 int quire_zone_alloc_at(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order,

@@ -63,8 +63,8 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
         return quire_fail(z, slot, QUIRE_ERR_FRAME);
     quire_range_recover(z, slot, frame, frames);
     error = quire_count_debit(z, slot, frames, QUIRE_EMERGENCY);
-    if (error)
-        return quire_fail(z, slot, QUIRE_ERR_BUSY); /* fewer are free than are to be reserved */
+    if (error) /* fewer are free than are to be reserved */
+        return quire_fail(z, slot, quire_range_error(z, frame, frames));
     error = quire_range_claim(z, slot, frame, frames);
     if (!error && !make_pins(z, frame, frames)) {
         quire_range_undo(z, frame, frames);
@@ -88,6 +88,7 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
     }
     (void)qa_sub(&z->head->managed, frames, relaxed);  /* relaxed: a figure */
     (void)qa_add(&z->head->reserved, frames, relaxed); /* relaxed: a figure */
+    quire_count_settle(z, slot, 0);
     return QUIRE_OK;
 }
 
@@ -157,10 +158,8 @@ static uint64_t release_part(const struct quire_zone *z, uint64_t frame, unsigne
 
         some = word_part(frame, n, &mask);
         old = qa_and(&pinned->w[word], ~mask, acquire) & mask; /* A7 acquire: pairs R7 */
-        if (old) {
-            (void)quire_frame_put(z, b, word, old);
-            freed += word_count(old);
-        }
+        if (old)
+            freed += word_count(quire_frame_put(z, b, word, old));
     }
     return freed;
 }

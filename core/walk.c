@@ -53,12 +53,13 @@ uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t en
     return end;
 }
 
-/* The first frame at or after `frame` that was seen taken; `end` if none before it. */
+/* The first frame behind `frame`, which the caller saw free, that was seen taken; `end` if none
+ * before it. Always behind, so that a walk goes on although `frame` was taken since. */
 uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end)
 {
     const struct quire_search *k = quire_search_best();
 
-    while (frame < end) {
+    for (frame++; frame < end;) {
         uint32_t b = block_of(frame);
         const void *map = frame_map(z, b), *lines = z->lines;
         size_t place, blocks = (size_t)block_of(end - 1) / WORD_BITS * WORD_BITS + WORD_BITS;

@@ -147,8 +147,8 @@ int quire_zone_alloc_batch(struct quire_zone *zone, quire_slot slot, uint32_t fl
                            quire_pfn pfns[], size_t *got);
 
 /* Free `n` single frames. All are checked before the first is freed, so an error means that
- * nothing changed; only a frame named twice at places 64 or more apart is found too late: then
- * each frame was freed once. Errors as quire_zone_free; *bad, if not NULL, is the place of the
+ * nothing changed; only a frame that is named twice, and not both times among the same 64 places
+ * from a multiple of 64, is found too late: then each frame was freed once. Errors as quire_zone_free; *bad, if not NULL, is the place of the
  * first bad one. */
 int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_pfn pfns[],
                           size_t n, size_t *bad);
@@ -178,8 +178,8 @@ struct quire_contig {
 int quire_zone_alloc_contig(struct quire_zone *zone, quire_slot slot,
                             const struct quire_contig *want, uint32_t flags, quire_pfn *pfn);
 
-/* Allocate exactly the run of 2^order frames at `pfn`. QUIRE_ERR_BUSY: a frame of it is in use.
- * QUIRE_ERR_FRAME: one is reserved or not managed. QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: as above.
+/* Allocate exactly the run of 2^order frames at `pfn`. QUIRE_ERR_FRAME: a frame of it is reserved
+ * or not managed. QUIRE_ERR_BUSY: else, one is in use. QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: as above.
  * QUIRE_ERR_NO_MEMORY: the floor. */
 int quire_zone_alloc_at(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order,
                         uint32_t flags);
@@ -188,8 +188,8 @@ int quire_zone_alloc_at(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
 int quire_zone_free_contig(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
                            uint64_t frames);
 
-/* Take free frames out of use, all or none. QUIRE_ERR_BUSY: one is allocated. QUIRE_ERR_FRAME:
- * one is reserved already or a hole. QUIRE_ERR_SIZE: no frames, or no spare pin is left. */
+/* Take free frames out of use, all or none. QUIRE_ERR_FRAME: one is reserved already or a hole.
+ * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames, or no spare pin is left. */
 int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
 /* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: as above. */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * error.c - the words for enum quire_error.
+ */
+#include <quire/types.h>
+
+static const char *const phrases[QUIRE_ERRORS] = {
+    [-QUIRE_OK] = "success",
+    [-QUIRE_ERR_NO_MEMORY] = "out of memory",
+    [-QUIRE_ERR_SIZE] = "invalid size",
+    [-QUIRE_ERR_ALIGN] = "invalid alignment",
+    [-QUIRE_ERR_NODE] = "node unavailable",
+    [-QUIRE_ERR_ZONE] = "zone depleted",
+    [-QUIRE_ERR_FRAME] = "invalid frame",
+    [-QUIRE_ERR_DOUBLE_FREE] = "double free",
+    [-QUIRE_ERR_ORDER] = "wrong order on free",
+    [-QUIRE_ERR_BUSY] = "busy",
+    [-QUIRE_ERR_INITIALISED] = "already initialised",
+    [-QUIRE_ERR_UNSUPPORTED] = "not supported",
+};
+
+const char *quire_strerror(int error)
+{
+    return error <= 0 && error > -QUIRE_ERRORS ? phrases[-error] : "unknown error";
+}
