@@ -370,7 +370,7 @@ int quire_boot_alloc(struct quire_boot *boot, const struct quire_boot_request *r
                      uint64_t *phys)
 {
     const struct boot_change take = {.use = QUIRE_BOOT_TAKEN};
-    struct quire_run place;
+    struct quire_run place = {{0}, 0};
     int err = QUIRE_ERR_INITIALISED;
 
     if (!boot->zones)

@@ -184,7 +184,8 @@ static int give(struct quire_boot *boot, const struct quire_boot_plan *plan, uin
 }
 
 /* Give out all blocks, whole stretches of one owner at once. Each turn goes past the end of an
- * entry, of a block with several entries, or of an address limit. */
+ * entry, of a block with several entries, or of an address limit. Where a turn starts inside a
+ * block, there is no memory before it in the block. */
 static int give_all(struct quire_boot *boot, const struct quire_boot_layout *layout,
                     const struct quire_boot_plan *plan)
 {
@@ -203,7 +204,7 @@ static int give_all(struct quire_boot *boot, const struct quire_boot_layout *lay
         if (end > limit)
             end = limit;
         end -= end % BOOT_BLOCK;
-        if (first < at || end <= first) {
+        if (end <= first) { /* the entry ends inside the block: are there others? */
             end = first + BOOT_BLOCK;
             i = heaviest(boot, first, i);
         }
@@ -217,13 +218,14 @@ static int give_all(struct quire_boot *boot, const struct quire_boot_layout *lay
 
 /* ---- Huge ---------------------------------------------------------------------------------- */
 
-/* Free frames of a zone that Huge may be taken from: not DMA, which others need more. */
+/* Free frames of a zone that Huge may be taken from: not DMA, which others need more. Others' parts
+ * of the zone's blocks do no harm, they never fill a block. */
 static bool may_become_huge(const struct quire_boot *boot, const struct quire_boot_entry *e,
                             uint32_t node)
 {
     const struct quire_boot_zone *zone = boot_zone(boot, e);
 
-    return zone && zone->node == node && !boot_is_alien(e, zone) && e->use == QUIRE_BOOT_FREE &&
+    return zone && zone->node == node && e->use == QUIRE_BOOT_FREE &&
            (zone->config.type == QUIRE_ZONE_NORMAL || zone->config.type == QUIRE_ZONE_DMA32);
 }
 

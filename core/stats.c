@@ -87,6 +87,11 @@ int quire_zone_stats(const struct quire_zone *z, struct quire_zone_stats *stats)
     return QUIRE_OK;
 }
 
+uint64_t quire_zone_managed(const struct quire_zone *z)
+{
+    return qa_load(&z->head->managed, relaxed); /* relaxed: a figure */
+}
+
 size_t quire_zone_metadata_bytes(const struct quire_zone *z)
 {
     return z->head->bytes;

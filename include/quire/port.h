@@ -42,6 +42,9 @@ struct quire_port {
     /* Something was wrong with the frame `pfn`. Must not assume any context. */
     void (*report)(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
                    int error);
+    /* The number of the CPU that the caller runs on; it may run on another one the instant after.
+     * Asked by per-CPU caches that are owned by exchange; without it they go to the zone. */
+    uint32_t (*cpu)(void *ctx);
 };
 
 #ifdef __cplusplus

@@ -253,6 +253,9 @@ int quire_zone_stats(const struct quire_zone *zone, struct quire_zone_stats *sta
 /* Free frames, credit of the slots included. Wait-free, O(slots). */
 uint64_t quire_zone_free_frames(const struct quire_zone *zone);
 
+/* Frames that can be handed out, free or not. Wait-free. */
+uint64_t quire_zone_managed(const struct quire_zone *zone);
+
 /* 0 at `high` free frames and above, 100 at `min` and below, linear between. Wait-free. */
 unsigned quire_zone_pressure(const struct quire_zone *zone);
 

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cache.h - per-CPU magazines in front of a zone: the common allocation and free touch only memory
+ * of their own CPU.
+ *
+ * A cache consists of memory that the caller supplies (private to one address space; it may hold
+ * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a rack
+ * per class of requests (unmovable frames, movable frames, blocks of order 9): a magazine of free
+ * frames that serves allocations, and an outgoing one for frames that should go home. Other
+ * orders, and every call that finds its rack in somebody's hands, go to the zone at once.
+ *
+ * Ownership, chosen when the cache is built:
+ *   exchange  a rack is taken out of its place by an atomic exchange and put back by a store. The
+ *             portable way; drained from anywhere without disturbing the owner.
+ *   rseq      a hit is a restartable sequence of plain instructions (Linux, x86-64 and aarch64). A
+ *             drain of another CPU costs it one restart, and the caller one membarrier call.
+ *
+ * Frames in a cache count as allocated in the zone. They are bounded (quire_cache_bound), are
+ * given back under memory pressure and before a request is refused, decay when idle, and can be
+ * drained from any CPU.
+ *
+ * Unless a function says otherwise it is lock-free and callable from any context, an interrupt or
+ * a signal handler in the middle of another call on the same CPU included; it returns 0 or one of
+ * enum quire_error.
+ */
+#ifndef QUIRE_CACHE_H
+#define QUIRE_CACHE_H
+
+#include <quire/zone.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum quire_cache_mode {
+    QUIRE_CACHE_AUTO = 0, /* rseq where it works, else exchange */
+    QUIRE_CACHE_EXCHANGE = 1,
+    QUIRE_CACHE_RSEQ = 2,
+};
+
+enum { QUIRE_CACHE_CLASSES = 3, QUIRE_CACHE_MAX_ROUNDS = 512 };
+
+/* Ask for a size computed from the zone's. */
+#define QUIRE_CACHE_SIZE_AUTO UINT32_MAX
+
+struct quire_cache_config {
+    struct quire_zone *zone; /* its port's `cpu` is asked in exchange mode */
+    enum quire_cache_mode mode;
+    uint32_t cpus;        /* CPUs 0 .. cpus-1 have racks; at most the zone's slots */
+    uint32_t rounds;      /* frames of order 0 in a magazine: even, up to 512, 0 for none, or
+                           * QUIRE_CACHE_SIZE_AUTO: 128, less in small zones */
+    uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
+    uint32_t depot;       /* half magazines in the depot, or QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
+};
+
+struct quire_cache_state;
+
+/* The handle. Private: use the functions below. */
+struct quire_cache {
+    struct quire_zone *zone;
+    struct quire_cache_state *state;
+    unsigned char *racks;
+    uint64_t shift;       /* pfn - shift is the frame's number in the zone, if the zone is one */
+    uint64_t first_frame; /* stretch: frames first_frame .. first_frame + frames - 1. Otherwise */
+    uint64_t frames;      /* frames is 0 */
+    uint32_t mode;        /* enum quire_cache_mode, not AUTO */
+    uint32_t cpus;
+    uint32_t cpu_stride; /* bytes from a CPU's racks to the next one's */
+    uint32_t rack_offset[QUIRE_CACHE_CLASSES];
+    uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
+    uint32_t depot_nodes;
+};
+
+/* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, more CPUs than
+ * the zone has slots, rounds odd or too many. QUIRE_ERR_UNSUPPORTED: rseq was asked for and does
+ * not work here. Wait-free. */
+int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
+
+/* Build a cache. Errors as above; QUIRE_ERR_INITIALISED: the handle is in use; QUIRE_ERR_ALIGN:
+ * `memory` is not aligned. Nobody may use it meanwhile. */
+int quire_cache_init(struct quire_cache *cache, const struct quire_cache_config *config,
+                     void *memory, size_t bytes);
+
+/* As quire_zone_alloc and quire_zone_free, through the calling CPU's rack. A single frame that is
+ * freed twice, or is part of a run, is noticed when it reaches the zone's bitmap, and then told to
+ * the port's `report`; at once in the hardened build. */
+int quire_cache_alloc(struct quire_cache *cache, unsigned order, uint32_t flags, quire_pfn *pfn);
+int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
+
+/* Give back what one CPU's racks hold, or what all and the depot hold. A rack that is in
+ * somebody's hands is passed by. In rseq mode one membarrier call. Bounded by the CPUs' rounds.
+ * QUIRE_ERR_SIZE: no such CPU. */
+int quire_cache_drain(struct quire_cache *cache, uint32_t cpu);
+int quire_cache_drain_all(struct quire_cache *cache);
+
+/* A CPU goes away: drain it, and give up its slot's homes and credit. It may come back. */
+int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
+
+/* To be called now and then, say every second, by anybody: what a CPU did not touch since the last
+ * call, and what the depot did not need, goes back to the zone. So a cache that is idle is empty
+ * after two calls. Costs a look at each rack when there is nothing to do. Returns the number of
+ * frames given back. */
+uint64_t quire_cache_maintain(struct quire_cache *cache);
+
+struct quire_cache_stats {
+    uint64_t cached[QUIRE_CACHE_CLASSES]; /* frames in racks, by class */
+    uint64_t depot;                       /* frames in the depot */
+    uint64_t underflows;                  /* allocations that found a magazine empty */
+    uint64_t overflows;                   /* frees that found one full */
+    uint64_t refills;                     /* half magazines filled from the zone */
+    uint64_t flushes;                     /* half magazines flushed to the zone */
+    uint64_t bypasses;                    /* calls that found the rack taken and used the zone */
+    uint64_t drains;                      /* racks drained, by whatever cause */
+    uint64_t bad_frees;                   /* frames refused when they reached the zone */
+};
+
+/* Exact while nobody uses the cache. Wait-free. */
+int quire_cache_stats(const struct quire_cache *cache, struct quire_cache_stats *stats);
+
+/* The most frames that all racks and the depot together can hold. Wait-free. */
+uint64_t quire_cache_bound(const struct quire_cache *cache);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_CACHE_H */

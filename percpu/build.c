@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * build.c - building a cache, its bounds, and its figures.
+ *
+ * The memory holds, in this order: what all CPUs share, the depot, (hardened build) a bit per
+ * frame, and the racks, each on cache lines of its own. Sizes asked for with
+ * QUIRE_CACHE_SIZE_AUTO are halved until all that the caches can hold (quire_cache_bound) is at
+ * most an eighth of the zone; a zone too small for eight rounds a magazine gets none.
+ *
+ * Nobody uses the cache while it is built; the handle is constant afterwards. Wait-free.
+ */
+#include "percpu/depot.h"
+#include "percpu/hardened.h"
+#include "percpu/rseq.h"
+
+#if QUIRE_RSEQ
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+enum {
+    AUTO_ROUNDS = 128,
+    AUTO_HUGE = 4,
+    AUTO_DEPOT = 2,   /* nodes a CPU */
+    MIN_ROUNDS = 8,
+    ZONE_SHARE = 8,   /* all caches together hold at most this part of the zone */
+    LINE_BYTES = 64,
+};
+
+struct sizes {
+    uint32_t mode;
+    uint32_t rounds, huge, depot;
+};
+
+static size_t rounded(size_t n)
+{
+    return (n + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+}
+
+/* Does glibc register restartable sequences here, and can the kernel restart them? */
+static bool rseq_works(void)
+{
+#if QUIRE_RSEQ
+    return __rseq_size > 0 &&
+           syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
+#else
+    return false;
+#endif
+}
+
+/* The most frames that can be cached with these sizes. */
+static uint64_t bound(const struct sizes *s, uint32_t cpus)
+{
+    uint64_t rack = s->rounds + s->rounds / 2;
+    uint64_t huge = (uint64_t)(s->huge + s->huge / 2) << HUGE_ORDER;
+
+    return cpus * (2 * rack + huge) + (uint64_t)s->depot * (s->rounds / 2);
+}
+
+static int check_sizes(const struct quire_cache_config *f, struct sizes *s)
+{
+    uint64_t share = quire_zone_managed(f->zone) / ZONE_SHARE;
+    bool rounds = f->rounds == QUIRE_CACHE_SIZE_AUTO, huge = f->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
+
+    s->rounds = rounds ? AUTO_ROUNDS : f->rounds;
+    s->huge = huge ? AUTO_HUGE : f->huge_rounds;
+    s->depot = f->depot == QUIRE_CACHE_SIZE_AUTO ? AUTO_DEPOT * f->cpus : f->depot;
+    if (s->rounds > QUIRE_CACHE_MAX_ROUNDS || s->huge > QUIRE_CACHE_MAX_ROUNDS || s->rounds % 2 ||
+        s->huge % 2 || s->depot >> 20)
+        return QUIRE_ERR_SIZE;
+    while (huge && s->huge && bound(s, f->cpus) > share)
+        s->huge = s->huge / 4 * 2;
+    while (rounds && s->rounds && bound(s, f->cpus) > share)
+        s->rounds = s->rounds > MIN_ROUNDS ? s->rounds / 4 * 2 : 0;
+    return bound(s, f->cpus) <= share || !(rounds || huge) ? QUIRE_OK : QUIRE_ERR_SIZE;
+}
+
+static int check(const struct quire_cache_config *f, struct sizes *s)
+{
+    if (f->cpus == 0 || f->cpus > f->zone->slots || (unsigned)f->mode > QUIRE_CACHE_RSEQ)
+        return QUIRE_ERR_SIZE;
+    s->mode = (uint32_t)f->mode;
+    if (f->mode != QUIRE_CACHE_EXCHANGE && rseq_works())
+        s->mode = QUIRE_CACHE_RSEQ;
+    else if (f->mode == QUIRE_CACHE_RSEQ)
+        return QUIRE_ERR_UNSUPPORTED;
+    else
+        s->mode = QUIRE_CACHE_EXCHANGE;
+    return check_sizes(f, s);
+}
+
+static size_t rack_bytes(uint32_t capacity)
+{
+    return rounded(sizeof(struct quire_rack) + (capacity + capacity / 2) * sizeof(quire_pfn));
+}
+
+static size_t cached_bytes(const struct quire_zone *z)
+{
+#ifdef QUIRE_HARDENED
+    return rounded((size_t)z->end_block * (BLOCK_FRAMES / 8));
+#else
+    (void)z;
+    return 0;
+#endif
+}
+
+static size_t total_bytes(const struct quire_cache_config *f, const struct sizes *s)
+{
+    return rounded(sizeof(struct quire_cache_state)) +
+           rounded(quire_depot_bytes(s->depot, s->rounds / 2)) + cached_bytes(f->zone) +
+           f->cpus * (2 * rack_bytes(s->rounds) + rack_bytes(s->huge));
+}
+
+int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
+{
+    struct sizes s;
+    int error = check(config, &s);
+
+    if (!error)
+        *bytes = total_bytes(config, &s);
+    return error;
+}
+
+static void build_racks(struct quire_cache *c)
+{
+    for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
+        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
+            struct quire_rack *r = rack_of(c, cpu, i);
+
+            r->half = c->capacity[i] / 2;
+            qa_store(&r->limit, c->capacity[i], relaxed); /* relaxed: being built */
+            quire_rack_put(r);
+        }
+}
+
+int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *f, void *memory,
+                     size_t bytes)
+{
+    unsigned char *at = (unsigned char *)memory;
+    struct quire_run run;
+    struct sizes s;
+    void *depot;
+    int error;
+
+    if (c->zone)
+        return QUIRE_ERR_INITIALISED;
+    error = check(f, &s);
+    if (error)
+        return error;
+    if ((uintptr_t)memory % LINE_BYTES)
+        return QUIRE_ERR_ALIGN;
+    if (bytes < total_bytes(f, &s))
+        return QUIRE_ERR_SIZE;
+    __builtin_memset(memory, 0, total_bytes(f, &s));
+    c->state = (struct quire_cache_state *)memory;
+    at += rounded(sizeof(struct quire_cache_state));
+    depot = at;
+    c->state->depot = (struct quire_depot *)depot;
+    quire_depot_init(c->state->depot, s.depot, s.rounds / 2);
+    at += rounded(quire_depot_bytes(s.depot, s.rounds / 2));
+    c->state->cached = at;
+    c->racks = at + cached_bytes(f->zone);
+    c->mode = s.mode;
+    c->cpus = f->cpus;
+    c->capacity[RACK_UNMOVABLE] = c->capacity[RACK_MOVABLE] = s.rounds;
+    c->capacity[RACK_HUGE] = s.huge;
+    c->rack_offset[RACK_MOVABLE] = (uint32_t)rack_bytes(s.rounds);
+    c->rack_offset[RACK_HUGE] = (uint32_t)(2 * rack_bytes(s.rounds));
+    c->cpu_stride = c->rack_offset[RACK_HUGE] + (uint32_t)rack_bytes(s.huge);
+    c->depot_nodes = s.depot;
+    c->zone = f->zone;
+    if (f->zone->extent_count == 1 && quire_zone_extent(f->zone, 0, &run) == QUIRE_OK) {
+        c->first_frame = frame_of_pfn(f->zone, run.pfn);
+        c->shift = run.pfn.n - c->first_frame;
+        c->frames = run.frames;
+    }
+    build_racks(c);
+    return QUIRE_OK;
+}
+
+uint64_t quire_cache_bound(const struct quire_cache *c)
+{
+    struct sizes s = {c->mode, c->capacity[RACK_UNMOVABLE], c->capacity[RACK_HUGE], c->depot_nodes};
+
+    return bound(&s, c->cpus);
+}
+
+int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *stats)
+{
+    __builtin_memset(stats, 0, sizeof *stats);
+    for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
+        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
+            const struct quire_rack *r = rack_of(c, cpu, i);
+
+            /* relaxed: figures, all of them */
+            stats->cached[i] += round_frames(i) * (qa_load(&r->count, relaxed) + /* relaxed: a figure */
+                                                   qa_load(&r->out, relaxed));
+            stats->underflows += qa_load(&r->underflows, relaxed); /* relaxed: a figure */
+            stats->overflows += qa_load(&r->overflows, relaxed);   /* relaxed: a figure */
+            stats->refills += qa_load(&r->refills, relaxed);       /* relaxed: a figure */
+            stats->flushes += qa_load(&r->flushes, relaxed);       /* relaxed: a figure */
+        }
+    stats->depot = quire_depot_frames(c->state->depot);
+    stats->bypasses = qa_load(&c->state->bypasses, relaxed);   /* relaxed: a figure */
+    stats->drains = qa_load(&c->state->drains, relaxed);       /* relaxed: a figure */
+    stats->bad_frees = qa_load(&c->state->bad_frees, relaxed); /* relaxed: a figure */
+    return QUIRE_OK;
+}

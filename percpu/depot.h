@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * depot.h - a zone's stock of half magazines, full ones and empty ones. Private to percpu.
+ *
+ * A producer CPU and a consumer CPU exchange frames here without touching a bitmap. The stacks are
+ * Concurrency Kit's, lock-free for many producers and consumers, with the version-counted pop; the
+ * nodes live as long as the cache, so a pop that reads a stale link reads memory that is still a
+ * node.
+ *
+ *   D1  A node is on the stack of empty ones, on a class's stack of full ones, or in the hands of
+ *       one caller.
+ *   D2  `full` is the number of full nodes, as a hint; it may lag by what is in somebody's hands.
+ *   D3  `least` is the least value of `full` since the last maintenance: what was not needed
+ *       (Bonwick's working set, kept here and nowhere nearer to the hit path).
+ */
+#ifndef QUIRE_PERCPU_DEPOT_H
+#define QUIRE_PERCPU_DEPOT_H
+
+#include "percpu/rack.h"
+
+struct quire_half;
+
+enum { DEPOT_CLASSES = 2 }; /* unmovable and movable frames */
+
+size_t quire_depot_bytes(uint32_t nodes, uint32_t half);
+void quire_depot_init(struct quire_depot *depot, uint32_t nodes, uint32_t half);
+bool quire_depot_give(struct quire_depot *depot, unsigned rack, const quire_pfn pfns[],
+                      uint32_t n);
+uint32_t quire_depot_get(struct quire_depot *depot, unsigned rack, quire_pfn pfns[]);
+uint64_t quire_depot_frames(const struct quire_depot *depot);
+uint32_t quire_depot_unused(struct quire_depot *depot, unsigned rack);
+
+#endif /* QUIRE_PERCPU_DEPOT_H */

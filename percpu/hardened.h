@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hardened.h - the hardened build (QUIRE_HARDENED): a bit per frame says "in a cache", so that a
+ * frame that is freed twice into magazines is noticed on the spot. In the normal build nothing of
+ * it exists, and the second free is noticed when the frame reaches the zone's bitmap.
+ *
+ *   X1  The bit is set before the frame enters a magazine and cleared after it left, by the one who
+ *       moves it. Of two frees of the same frame one sets it; the other is refused.
+ *
+ * A frame that was handed out again between the two frees cannot be told from its first life.
+ * Lock-free, any context. Relaxed: the bit decides, the magazine carries the frame.
+ */
+#ifndef QUIRE_PERCPU_HARDENED_H
+#define QUIRE_PERCPU_HARDENED_H
+
+#include "core/layout.h"
+#include "percpu/rack.h"
+
+#ifdef QUIRE_HARDENED
+
+static inline qa64 *cached_word(const struct quire_cache *c, uint64_t frame)
+{
+    void *p = c->state->cached;
+
+    return (qa64 *)p + frame / WORD_BITS;
+}
+
+/* The frame enters a cache. False: it is in one already. */
+static inline bool cached_set(const struct quire_cache *c, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(c->zone, pfn), bit = 1ull << frame % WORD_BITS;
+
+    return frame == NO_FRAME ||
+           !(qa_or(cached_word(c, frame), bit, relaxed) & bit); /* relaxed: only the bit counts */
+}
+
+/* The frames leave their cache. */
+static inline void cached_clear(const struct quire_cache *c, const quire_pfn pfns[], uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t frame = frame_of_pfn(c->zone, pfns[i]);
+
+        (void)qa_and(cached_word(c, frame), ~(1ull << frame % WORD_BITS), relaxed); /* relaxed: as above */
+    }
+}
+
+#else
+
+static inline bool cached_set(const struct quire_cache *c, quire_pfn pfn)
+{
+    (void)c;
+    (void)pfn;
+    return true;
+}
+
+static inline void cached_clear(const struct quire_cache *c, const quire_pfn pfns[], uint32_t n)
+{
+    (void)c;
+    (void)pfns;
+    (void)n;
+}
+
+#endif
+
+#endif /* QUIRE_PERCPU_HARDENED_H */

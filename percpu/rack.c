@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rack.c - how a rack gets into somebody's hands and back, in both modes of ownership.
+ *
+ * See rack.h for who may touch what (K1 to K5). An owner's path without an atomic read-modify-write
+ * and a drain that never interrupts the owner exclude each other, so the modes differ in what a
+ * drain costs: exchange pays one locked instruction a call and drains from anywhere; rseq pays
+ * none, and a drain of another CPU asks the kernel to restart what runs there.
+ *
+ * Nobody waits for a rack: whoever finds it taken goes to the zone. Lock-free, any context, but
+ * quire_racks_detach in rseq mode, which is a system call (it does not wait for other threads'
+ * calls, only for their CPUs to take an interrupt).
+ */
+#include "percpu/rseq.h"
+
+#if QUIRE_RSEQ
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+/* A restarted section is tried again this often; then the caller goes to the zone. A debugger
+ * that steps through a section restarts it every time. */
+enum { RSEQ_TRIES = 8 };
+
+/* The CPU that the caller runs on, or one that has no racks if that cannot be told. */
+uint32_t quire_rack_cpu(const struct quire_cache *c)
+{
+    const struct quire_port *port = &c->zone->port;
+
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ)
+        return rseq_cpu(rseq_area());
+#endif
+    return port->cpu ? port->cpu(port->ctx) : UINT32_MAX;
+}
+
+/* Take a rack of CPU `cpu`, on which the caller believes to run. False: it is taken, or being
+ * drained. */
+bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu)
+{
+    if (c->mode == QUIRE_CACHE_EXCHANGE)
+        return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
+#if QUIRE_RSEQ
+    for (unsigned i = 0; i < RSEQ_TRIES; i++) {
+        char *area = rseq_area();
+        int result = RSEQ_AGAIN;
+
+        if (rseq_cpu(area) == cpu)
+            result = rseq_take(r, area, cpu);
+        if (result != RSEQ_AGAIN)
+            return result == RSEQ_DONE;
+    }
+#else
+    (void)cpu;
+#endif
+    return false;
+}
+
+/* Take a rack from whatever CPU. In rseq mode its racks must be detached, by the caller. */
+bool quire_rack_steal(const struct quire_cache *c, struct quire_rack *r)
+{
+    if (c->mode == QUIRE_CACHE_RSEQ && qa_load(&r->detached, relaxed) == 0) /* relaxed: set by us */
+        return false;
+    return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
+}
+
+/* Put back what was taken. From any CPU. */
+void quire_rack_put(struct quire_rack *r)
+{
+    qa_store(&r->present, 1, release); /* P1 release: pairs P2 */
+}
+
+#if QUIRE_RSEQ
+/* Restart the sections that run on `cpu`, or on all CPUs if that cannot be told from here. */
+static void restart_sections(uint32_t first, uint32_t end)
+{
+    if (end - first == 1)
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+                      MEMBARRIER_CMD_FLAG_CPU, (int)first);
+    else
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+}
+#endif
+
+/* Keep the owners of CPUs first .. end-1 away from their racks, or let them back. Nothing to do in
+ * exchange mode. After detaching, no section of theirs is under way. */
+void quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end, bool detach)
+{
+#if QUIRE_RSEQ
+    if (c->mode != QUIRE_CACHE_RSEQ)
+        return;
+    for (uint32_t cpu = first; cpu < end; cpu++)
+        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+            if (detach)
+                (void)qa_add(&rack_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
+            else
+                (void)qa_sub(&rack_of(c, cpu, i)->detached, 1, release); /* P1 release: pairs P2 */
+    if (detach)
+        restart_sections(first, end);
+#else
+    (void)c;
+    (void)first;
+    (void)end;
+    (void)detach;
+#endif
+}

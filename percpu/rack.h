@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rack.h - what a cache's memory is made of, and who may touch it. Private to percpu.
+ *
+ * A rack is one CPU's for one class: the loaded magazine and the outgoing one. Its first eight
+ * bytes say whether it may be used: `present` is 1 in place and 0 in somebody's hands; `detached`
+ * is 1 while another CPU drains it (rseq mode).
+ *
+ *   K1  Whoever turned `present` from 1 to 0 owns the rack's magazines until he stores 1. Nobody
+ *       else stores 1. So putting it back is sound from any CPU.
+ *   K2  exchange mode: nothing of a rack is touched without owning it.
+ *   K3  rseq mode: restartable sections on the rack's own CPU may also push and pop while the eight
+ *       bytes read 1, 0; they commit by storing a count, or by storing 0 to `present`. Everybody
+ *       else sets `detached`, makes the kernel restart the sections of that CPU, and then takes the
+ *       rack like anybody; sections that start later see `detached` and let go.
+ *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only.
+ *   K5  `limit` is capacity, or 0 while the zone is short of memory: then nothing is pushed.
+ */
+#ifndef QUIRE_PERCPU_RACK_H
+#define QUIRE_PERCPU_RACK_H
+
+#include "core/atomic.h"
+
+#include <quire/cache.h>
+
+enum {
+    RACK_UNMOVABLE = 0,
+    RACK_MOVABLE = 1,
+    RACK_HUGE = 2,
+    HUGE_ORDER = 9,
+};
+
+struct quire_rack {
+    qa32 present;
+    qa32 detached;
+    qa32 count; /* rounds in the loaded magazine */
+    qa32 out;   /* rounds in the outgoing one */
+    qa32 limit;
+    uint32_t half;     /* half of the capacity: refills, flushes, the outgoing magazine's size */
+    qa32 seen;         /* count at the last maintenance, and whether there was a slow call since */
+    uint32_t pad;
+    qa64 underflows, overflows, refills, flushes;
+    quire_pfn rounds[]; /* capacity of the loaded one, then half of the outgoing one */
+};
+
+/* What all CPUs share, apart from the depot. */
+struct quire_cache_state {
+    qa32 sparse_over; /* a block with a larger fullness byte is sparse: its frames go home */
+    qa32 tight;       /* 1 while the zone is short of memory, see K5 */
+    qa64 bypasses __attribute__((aligned(64)));
+    qa64 drains, bad_frees;
+    struct quire_depot *depot;
+    unsigned char *cached; /* hardened build: a bit per frame of the zone's index space */
+};
+
+static inline struct quire_rack *rack_of(const struct quire_cache *c, uint32_t cpu, unsigned rack)
+{
+    void *p = c->racks + (size_t)cpu * c->cpu_stride + c->rack_offset[rack];
+
+    return (struct quire_rack *)p;
+}
+
+static inline quire_pfn *outgoing(struct quire_rack *r)
+{
+    return r->rounds + 2 * r->half;
+}
+
+/* frames a round of this class stands for */
+static inline uint64_t round_frames(unsigned rack)
+{
+    return rack == RACK_HUGE ? 1u << HUGE_ORDER : 1;
+}
+
+/* The zone slot that a CPU uses. */
+static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
+{
+    return quire_slot_of(cpu < c->cpus ? cpu : cpu % c->zone->slots);
+}
+
+/* rack.c */
+uint32_t quire_rack_cpu(const struct quire_cache *c);
+bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu);
+bool quire_rack_steal(const struct quire_cache *c, struct quire_rack *r);
+void quire_rack_put(struct quire_rack *r);
+void quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end, bool detach);
+
+/* flush.c */
+uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, quire_pfn pfns[],
+                     uint32_t n);
+uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack, uint32_t nodes);
+uint64_t quire_racks_drain(struct quire_cache *c, uint32_t first, uint32_t end, bool idle_only);
+void quire_cache_ease(struct quire_cache *c, quire_slot slot);
+
+/* drain.c */
+int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
+int quire_double_free(struct quire_cache *c, quire_pfn pfn);
+
+/* refill.c */
+int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint32_t flags,
+                       quire_pfn *pfn);
+int quire_free_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn pfn,
+                      bool sparse);
+
+#endif /* QUIRE_PERCPU_RACK_H */
