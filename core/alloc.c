@@ -14,7 +14,7 @@
  *
  * Lock-free, any context; a slot may be re-entered at any instruction.
  */
-#include "core/block.h"
+#include "core/hot.h"
 
 enum {
     HOME_TRIES = 4,  /* homes tried that turn out not to have a fitting run */
@@ -173,8 +173,9 @@ int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t
     return QUIRE_OK;
 }
 
-int quire_zone_alloc(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
-                     quire_pfn *pfn)
+/* Whatever the request, with all checks. */
+static __attribute__((noinline)) int alloc_any(struct quire_zone *z, quire_slot slot,
+                                               unsigned order, uint32_t flags, quire_pfn *pfn)
 {
     int error = quire_precheck(z, slot, flags, 0);
     uint64_t frame;
@@ -187,6 +188,33 @@ int quire_zone_alloc(struct quire_zone *z, quire_slot slot, unsigned order, uint
     if (error)
         return quire_fail(z, slot, error);
     return quire_finish(z, slot, frame, 1ull << order, flags, pfn);
+}
+
+/* One frame from the home block, on credit: far from the watermarks, nothing to tell. */
+static inline bool alloc_hit(struct quire_zone *z, quire_slot slot, uint32_t flags, quire_pfn *pfn)
+{
+    /* relaxed: a preference; taking from the block decides */
+    uint32_t home = qa_load(&slot_of(z, slot)->home[class_of(0, flags)], relaxed);
+    uint64_t frame;
+
+    if (!home || !quire_credit_take(z, slot, 1))
+        return false;
+    if (!quire_block_take_one(z, home - 1, &frame)) {
+        /* R4 release: pairs A4: nothing was taken. */
+        (void)qa_add(&slot_of(z, slot)->credit, 1, release);
+        return false;
+    }
+    *pfn = pfn_of_frame(z, frame);
+    return true;
+}
+
+int quire_zone_alloc(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                     quire_pfn *pfn)
+{
+    if (order == 0 && !(flags & ~(uint32_t)QUIRE_MOVABLE) && slot.n < z->slots &&
+        alloc_hit(z, slot, flags, pfn))
+        return QUIRE_OK;
+    return alloc_any(z, slot, order, flags, pfn);
 }
 
 /* Free n frames from `frame`, a run of split blocks. */
@@ -202,7 +230,7 @@ static int free_split(struct quire_zone *z, uint64_t frame, uint64_t n)
 }
 
 /* Free one frame. */
-static int free_one(struct quire_zone *z, uint64_t frame)
+static inline int free_one(struct quire_zone *z, uint64_t frame)
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS;
@@ -214,13 +242,11 @@ static int free_one(struct quire_zone *z, uint64_t frame)
     return quire_frame_put(z, b, word, mask) ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
 }
 
-/* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */
+/* Free the run of n > 1 frames at `frame`, 2^order if n is a power of two, else order is 0. */
 static int free_run(struct quire_zone *z, uint64_t frame, uint64_t n, unsigned order)
 {
     uint32_t d;
 
-    if (n == 1)
-        return free_one(z, frame);
     d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's own block */
     if (desc_state(d) == D_SPLIT)
         return free_split(z, frame, n);
@@ -240,7 +266,9 @@ uint64_t quire_frames_of(const struct quire_zone *z, quire_pfn pfn, uint64_t n)
     return frame;
 }
 
-int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+/* Whatever the run, with all checks. */
+static __attribute__((noinline)) int free_any(struct quire_zone *z, quire_slot slot,
+                                              quire_pfn pfn, unsigned order)
 {
     uint64_t frame;
     int error = QUIRE_ERR_FRAME;
@@ -249,13 +277,26 @@ int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsign
         return quire_fail(z, slot, QUIRE_ERR_SIZE);
     if (pfn.n & ((1ull << order) - 1))
         return quire_bad_free(z, slot, pfn, QUIRE_ERR_ALIGN);
-    /* An aligned run that fits into a block is in the zone if its first frame is. */
-    frame = order <= BLOCK_ORDER ? frame_of_pfn(z, pfn) : quire_frames_of(z, pfn, 1ull << order);
+    frame = quire_frames_of(z, pfn, 1ull << order);
     if (frame != NO_FRAME)
-        error = free_run(z, frame, 1ull << order, order);
+        error = order == 0 ? free_one(z, frame) : free_run(z, frame, 1ull << order, order);
     if (error)
         return quire_bad_free(z, slot, pfn, error);
     quire_count_credit(z, slot, 1ull << order, 0);
+    return QUIRE_OK;
+}
+
+int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+{
+    uint64_t frame;
+    int error;
+
+    if (order != 0 || slot.n >= z->slots || (frame = frame_of_pfn(z, pfn)) == NO_FRAME)
+        return free_any(z, slot, pfn, order);
+    error = free_one(z, frame);
+    if (error)
+        return quire_bad_free(z, slot, pfn, error);
+    quire_count_credit(z, slot, 1, 0);
     return QUIRE_OK;
 }
 
@@ -270,7 +311,7 @@ int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn,
         return quire_fail(z, slot, QUIRE_ERR_SIZE);
     frame = quire_frames_of(z, pfn, frames);
     if (frame != NO_FRAME)
-        error = free_run(z, frame, frames, order);
+        error = frames == 1 ? free_one(z, frame) : free_run(z, frame, frames, order);
     if (error)
         return quire_bad_free(z, slot, pfn, error);
     quire_count_credit(z, slot, frames, 0);

@@ -12,7 +12,7 @@
  *
  * Lock-free, any context; about 1.5 KiB of stack.
  */
-#include "core/block.h"
+#include "core/hot.h"
 
 enum { PIECE = 64, BUCKETS = 128 };
 

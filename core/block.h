@@ -29,8 +29,10 @@ void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, uns
 
 /* free.c: protocol 2 */
 int quire_state_error(uint32_t desc);
-int quire_frame_check(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask);
-uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask);
+int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                       uint32_t desc);
+bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word);
+void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old);
 bool quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
 
 /* run.c: the run map */

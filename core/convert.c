@@ -16,7 +16,7 @@
  *
  * No frame becomes free here, so no count and no hint changes. Lock-free, any context.
  */
-#include "core/block.h"
+#include "core/hot.h"
 
 static void fill_and_split(const struct quire_zone *z, uint32_t b)
 {

@@ -26,7 +26,7 @@
  *
  * Lock-free, any context. A reader of the total may see it stale by what others do meanwhile.
  */
-#include "core/block.h"
+#include "core/hot.h"
 
 enum { GATHER_TRIES = 3 };
 
@@ -118,26 +118,18 @@ static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t
     }
 }
 
-/* From the slot's credit, borrowing a chunk if the total allows it. False: not this way. */
-static bool debit_credit(struct quire_zone *z, quire_slot slot, uint64_t n)
+/* Borrow a chunk for the slot and n frames with it. False: the total does not allow it. */
+static bool borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 {
-    qa64 *credit = &slot_of(z, slot)->credit;
-    uint64_t c = qa_load(credit, relaxed); /* relaxed: the exchange decides */
     int64_t total = total_of(z), take = (int64_t)(n + z->chunk);
 
-    if (total <= z->shard_limit)
-        return false;
-    while (c >= n)
-        /* A4 acquire: pairs R4: what was cleared before the credit can be found. Retries only
-         * when a gatherer or a nested call changed the word. */
-        if (qa_cas(credit, &c, c - n, acquire))
-            return true;
     while (total - take > z->shard_limit) {
         uint64_t t = (uint64_t)total;
 
         /* A4 acq_rel: pairs R4. R4 acq_rel: pairs A4. Retries when another slot borrows. */
         if (qa_cas(&z->head->total, &t, t - (uint64_t)take, acq_rel)) {
-            (void)qa_add(credit, z->chunk, acq_rel); /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. */
+            /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. */
+            (void)qa_add(&slot_of(z, slot)->credit, z->chunk, acq_rel);
             return true;
         }
         total = (int64_t)t;
@@ -162,7 +154,7 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
  * the class's floor. */
 int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
-    if (n <= z->chunk && debit_credit(z, slot, n))
+    if (n <= z->chunk && (quire_credit_take(z, slot, n) || borrow(z, slot, n)))
         return QUIRE_OK;
     if (total_of(z) <= z->shard_limit)
         (void)turn_in(z, slot.n);

@@ -14,7 +14,7 @@
  *
  * Callers: the public functions, batches, undos of claims. Lock-free, any context.
  */
-#include "core/block.h"
+#include "core/hot.h"
 
 /* The error for freeing a frame of a block in the state of `desc`, which is not SPLIT. */
 int quire_state_error(uint32_t desc)
@@ -31,55 +31,36 @@ int quire_state_error(uint32_t desc)
     }
 }
 
-/* Bit 0 says whether the frame after the last one of word `word` of block b continues a run. */
-static uint64_t next_continues(const struct quire_zone *z, uint32_t b, unsigned word)
+/* Does the frame after the last one of word `word` of block b continue a run? */
+bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word)
 {
     if (++word == LINE_WORDS) {
         word = 0;
-        if (!has_map(z, ++b) || (b % SECTION_BLOCKS == 0 && !section_follows(z, b / SECTION_BLOCKS)))
-            return 0;
+        if (!has_map(z, ++b) ||
+            (b % SECTION_BLOCKS == 0 && !section_follows(z, b / SECTION_BLOCKS)))
+            return false;
     }
     return qa_load(&run_map(z, b)->w[word], relaxed) & 1; /* relaxed: the owner's run, or a look */
 }
 
-/* May the frames `mask` of one word be freed one by one, as far as descriptor, pins and run map
- * know? Whether they are allocated is left to the clearing itself. */
-int quire_frame_check(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask)
+/* Block b is not SPLIT without pins: may the frames be freed all the same? */
+int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                       uint32_t desc)
 {
-    /* relaxed: a caller who owns the frames knows of SPLIT by having been given them */
-    uint32_t d = qa_load(desc_of(z, b), relaxed);
-    uint64_t c;
-
-    if ((d & (D_STATE | D_PINS)) != D_SPLIT) {
-        if (desc_state(d) != D_SPLIT)
-            return quire_state_error(d);
-        if (quire_pinned(z, b, word) & mask)
-            return QUIRE_ERR_FRAME;
-    }
-    if (!has_run_map(z))
-        return QUIRE_OK;
-    c = qa_load(&run_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
-    if ((c | c >> 1) & mask)
-        return QUIRE_ERR_ORDER;
-    if (mask >> (WORD_BITS - 1) && next_continues(z, b, word))
-        return QUIRE_ERR_ORDER;
-    return QUIRE_OK;
+    if (desc_state(desc) != D_SPLIT)
+        return quire_state_error(desc);
+    return quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
-/* Clear the frames `mask` of one word and do what the word asks for. Returns those that were
- * allocated: they are free now. */
-uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask)
+/* Frames of a word of block b, nobody's home, were cleared: do what the word before asks for. */
+void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
-    /* R1 release: pairs A1: what the holder did with the frames comes before the next holder. */
-    uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
-
     if (!(old & ~mask))
         quire_block_settle(z, b);
     if (old == WORD_FULL)
         quire_hint_free(z, b);
     else if (mask & 0x0001000100010001u)
         quire_hint_measure(z, b); /* one in sixteen: often enough for a hint, cheap enough */
-    return old & mask;
 }
 
 /* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a

@@ -12,15 +12,15 @@
  * 1 to 3 read hints with the kernels of search.h, many bytes at a time; the bytes may be stale by
  * any amount. A clearer of a hint follows hint.c's protocol.
  *
- * Bounds: 1 looks at NEAR_SECTIONS sections with at most NEAR_TRIES candidates each; the others
+ * Bounds: 1 looks at NEAR_SECTIONS sections and at NEAR_TRIES candidates of all; the others
  * pass each section once. Lock-free, any context.
  */
 #include "core/block.h"
 #include "core/search.h"
 
 enum {
-    NEAR_SECTIONS = 4,
-    NEAR_TRIES = 8,
+    NEAR_SECTIONS = 8,
+    NEAR_TRIES = 16,
     WORTH = 4, /* fullness byte, so 7 or 8 free frames: below, a home is empty again at once */
 };
 
@@ -62,27 +62,71 @@ static bool suits(const struct quire_zone *z, uint32_t b, unsigned home_class, u
     return false;
 }
 
-/* The fullest block of section s, at least `worth`, that can be made the slot's home. */
-static uint32_t home_in_section(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                                unsigned order, uint32_t s)
+/* One section's candidate for a home: the fullest block not rejected yet. */
+struct candidate {
+    uint32_t s;
+    size_t i; /* within the section; SECTION_BLOCKS when there is none */
+    uint8_t value;
+};
+
+static void next_candidate(const struct quire_zone *z, struct candidate *c)
+{
+    uint32_t first = c->s * SECTION_BLOCKS;
+
+    c->i = quire_search_best()->least_byte(hints_at(z->fulls, first), SECTION_BLOCKS, c->value,
+                                           c->i);
+    if (c->i < SECTION_BLOCKS) /* relaxed: a hint, perhaps newer than what was found */
+        c->value = qa_load(full_of(z, first + (uint32_t)c->i), relaxed);
+}
+
+/* The first candidates of sections near `s` that show free frames. Returns how many sections. */
+static unsigned candidates(const struct quire_zone *z, uint32_t s, uint8_t worth,
+                           struct candidate *c)
+{
+    const struct quire_search *k = quire_search_best();
+    uint32_t start = s;
+    unsigned n = 0;
+
+    for (unsigned around = 0; n < NEAR_SECTIONS; s++) {
+        s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), around ? start : z->sections, s, 1);
+        if (s >= (around ? start : z->sections)) {
+            if (around++)
+                break;
+            s = UINT32_MAX; /* go on at 0 */
+            continue;
+        }
+        if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) >=
+            SECTION_BLOCKS)
+            no_sparse(z, s);
+        c[n].s = s;
+        c[n].i = SECTION_BLOCKS;
+        c[n].value = (uint8_t)(worth - 1);
+        next_candidate(z, &c[n++]);
+    }
+    return n;
+}
+
+/* The fullest block near `s`, worth it, that can be made the slot's home. */
+static uint32_t home_near(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                          unsigned order, uint32_t s)
 {
     unsigned need = (1u << order) / 2;
-    uint8_t worth = (uint8_t)(need < WORTH ? WORTH : need);
-    const struct quire_search *k = quire_search_best();
-    const uint8_t *fulls = hints_at(z->fulls, s * SECTION_BLOCKS);
-    uint8_t value = (uint8_t)(worth - 1);
-    size_t i = SECTION_BLOCKS;
+    struct candidate c[NEAR_SECTIONS];
+    unsigned n = candidates(z, s, (uint8_t)(need < WORTH ? WORTH : need), c);
 
-    for (unsigned n = 0; n < NEAR_TRIES; n++) {
+    for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
+        struct candidate *best = NULL;
         uint32_t b;
 
-        i = k->least_byte(fulls, SECTION_BLOCKS, value, i);
-        if (i >= SECTION_BLOCKS)
+        for (unsigned i = 0; i < n; i++)
+            if (c[i].i < SECTION_BLOCKS && (!best || c[i].value < best->value))
+                best = &c[i];
+        if (!best)
             break;
-        b = s * SECTION_BLOCKS + (uint32_t)i;
-        value = qa_load(full_of(z, b), relaxed); /* relaxed: a hint, perhaps newer than the find */
+        b = best->s * SECTION_BLOCKS + (uint32_t)best->i;
         if (suits(z, b, home_class, order) && quire_home_take(z, slot, home_class, b))
             return b;
+        next_candidate(z, best);
     }
     return NO_BLOCK;
 }
@@ -109,26 +153,11 @@ static uint32_t split_near(const struct quire_zone *z, quire_slot slot, unsigned
 uint32_t quire_pick_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                          unsigned order)
 {
-    const struct quire_search *k = quire_search_best();
     /* relaxed: where to start */
-    uint32_t s = qa_load(&slot_of(z, slot)->near[home_class], relaxed) / SECTION_BLOCKS;
-    uint32_t b;
+    uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
+    uint32_t b = home_near(z, slot, home_class, order, near / SECTION_BLOCKS);
 
-    for (unsigned i = 0, around = 0; i < NEAR_SECTIONS; i++) {
-        s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), z->sections, s, 1);
-        if (s >= z->sections && around++ == 0)
-            s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), z->sections, 0, 1);
-        if (s >= z->sections)
-            break;
-        b = home_in_section(z, slot, home_class, order, s);
-        if (b != NO_BLOCK)
-            return b;
-        if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) >=
-            SECTION_BLOCKS)
-            no_sparse(z, s);
-        s++;
-    }
-    return split_near(z, slot, home_class);
+    return b != NO_BLOCK ? b : split_near(z, slot, home_class);
 }
 
 /* From a split block of section s that shows free frames, whoever's. */
@@ -185,9 +214,14 @@ bool quire_pick_last(const struct quire_zone *z, quire_slot slot, unsigned order
     quire_counted(z, slot, QUIRE_COUNT_LAST_PASS);
     for (uint64_t b64 = z->first_block; b64 < z->end_block; b64++) {
         uint32_t b = (uint32_t)b64;
-        /* relaxed: a look; claim and take decide */
-        uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed);
+        /* relaxed: looks, both; claim and take decide */
+        uint32_t d = qa_load(desc_of(z, b), relaxed);
+        uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed); /* relaxed: a look */
 
+        if (desc_state(d) == D_WHOLE) { /* seen taken, and its other blocks with it */
+            b64 += (1u << (desc_order(d) - BLOCK_ORDER)) - 1;
+            continue;
+        }
         if (!(v >> b % WORD_BITS & 1) && quire_blocks_claim(z, b, 0))
             (void)quire_block_split(z, slot, b, D_SPLIT);
         if (quire_block_take(z, b, order, frame)) {

@@ -40,6 +40,13 @@ static int take_at(struct quire_zone *z, quire_slot slot, uint64_t frame, unsign
     return quire_range_error(z, frame, n);
 }
 
+/* Were all n frames seen free? */
+static bool is_free(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    return quire_next_free(z, frame, frame + 1) == frame &&
+           quire_next_used(z, frame, frame + n) == frame + n;
+}
+
 int quire_zone_alloc_at(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order,
                         uint32_t flags)
 {
@@ -56,6 +63,8 @@ int quire_zone_alloc_at(struct quire_zone *z, quire_slot slot, quire_pfn pfn, un
     if (frame == NO_FRAME)
         return quire_fail(z, slot, QUIRE_ERR_FRAME);
     error = quire_count_debit(z, slot, 1ull << order, flags);
+    if (error && !is_free(z, frame, 1ull << order))
+        error = quire_range_error(z, frame, 1ull << order);
     if (!error) {
         error = take_at(z, slot, frame, order);
         if (error)

@@ -13,7 +13,7 @@
  *
  * Lock-free, any context, bounded by the length.
  */
-#include "core/block.h"
+#include "core/hot.h"
 
 /* What of the n frames from `frame` lies in its block, all of it? */
 static bool is_whole_block(uint64_t frame, unsigned n)

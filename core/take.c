@@ -15,7 +15,7 @@
  * The caller has debited the count. Lock-free: a compare-and-swap fails only because another
  * thread took or freed frames of the same word. Any context.
  */
-#include "core/block.h"
+#include "core/hot.h"
 
 /* Set the run map's bits of the n frames from `first`, all in block b; but not the first one's if
  * the run starts here (`head`). Order: the owner's business until he hands the run on. */
@@ -80,6 +80,8 @@ bool quire_block_take(const struct quire_zone *z, uint32_t b, unsigned order, ui
 {
     unsigned place = LINE_BITS;
 
+    if (order == 0)
+        return quire_block_take_one(z, b, frame);
     /* A2 acquire: pairs R2: the map was cleared after SPLIT was published, not before. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return false;
@@ -98,7 +100,7 @@ bool quire_block_take(const struct quire_zone *z, uint32_t b, unsigned order, ui
         if (place == LINE_BITS)
             return false;
     }
-    if (order > 0 && has_run_map(z))
+    if (has_run_map(z))
         quire_runs_mark(z, b, place, 1u << order, true);
     *frame = frame_at(b, place);
     return true;

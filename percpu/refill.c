@@ -26,7 +26,7 @@ static void count_up(qa64 *counter)
 }
 
 /* Set the border between dense and sparse blocks: half of the mean fullness byte of the split
- * blocks in the section of `pfn`. */
+ * blocks, full ones and homes (0) included, in the section of `pfn`. */
 static void follow_density(struct quire_cache *c, quire_pfn pfn)
 {
     uint64_t frame = frame_of_pfn(c->zone, pfn);
@@ -36,10 +36,9 @@ static void follow_density(struct quire_cache *c, quire_pfn pfn)
         return;
     first = block_of(frame) / SECTION_BLOCKS * SECTION_BLOCKS;
     for (uint32_t i = 0; i < SECTION_BLOCKS; i++) {
-        uint8_t full = qa_load(full_of(c->zone, first + i), relaxed); /* relaxed: a hint */
-
-        sum += full;
-        blocks += full != 0;
+        sum += qa_load(full_of(c->zone, first + i), relaxed); /* relaxed: a hint */
+        /* relaxed: a hint */
+        blocks += desc_state(qa_load(desc_of(c->zone, first + i), relaxed)) == D_SPLIT;
     }
     qa_store(&c->state->sparse_over, blocks ? sum / blocks / 2 : 0, relaxed); /* relaxed: a hint */
 }
