@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main.c - the program `quire`: finds the subcommand and calls it.
+ */
+#include "cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: quire COMMAND [OPTION]...\n"
+    "\n"
+    "Builds the zones of a machine's memory map in this process and uses them. The memory is\n"
+    "simulated: only the allocator's own metadata is real.\n"
+    "\n"
+    "  quire run    load the zones with many threads, verify while they run, and report\n"
+    "  quire map    show what boot memory makes of a map\n"
+    "\n"
+    "  quire COMMAND --help    the options of a command\n"
+    "  quire --version         the version\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", cmd_run},
+    {"map", cmd_map},
+};
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return cli_fail("", "no command: expected run or map, see quire --help");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        fputs(help, stdout);
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("quire " QUIRE_VERSION);
+        return CLI_OK;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    }
+    return cli_fail("", "unknown command %.100s: expected run or map, see quire --help", argv[1]);
+}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+#
+# How a test is built and registered, the same way in every folder:
+#
+#   quire_test(NAME name SOURCES a.c b.c [LIBS cmocka cjson Threads::Threads target ...]
+#              [LABELS unit ...] [ARGS ...] [TIMEOUT seconds] [PROCESSORS n] [WHITEBOX])
+#       A program `name` of these sources, linked with the static library, and a test that runs it.
+#       WHITEBOX puts the root of the tree on the include path: #include "core/atomic.h" works.
+#
+#   quire_ctest(NAME name COMMAND program-or-target args... [LABELS ...] [TIMEOUT seconds]
+#               [PROCESSORS n])
+#       A test that runs a command: scripts, or further runs of a program with other arguments.
+#
+# A test is called `<preset>.<name>`, so that one summary can hold several builds. It is left out,
+# and its program is not built by default, if one of its labels is in QUIRE_SKIP_LABELS. Programs
+# of tests labelled `stress` count as two processors unless told otherwise. A test without a
+# TIMEOUT has two minutes.
+
+# Address space randomisation makes some ThreadSanitizers refuse to start.
+set(QUIRE_RUNNER "")
+if(QUIRE_SANITIZE MATCHES "thread")
+    execute_process(COMMAND setarch -R true RESULT_VARIABLE refused ERROR_QUIET)
+    if(refused)
+        message(WARNING "setarch -R is not permitted here: ThreadSanitizer programs run without it")
+    else()
+        set(QUIRE_RUNNER setarch -R)
+    endif()
+endif()
+
+set(QUIRE_TEST_ENVIRONMENT
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
+    "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
+    "UBSAN_OPTIONS=print_stacktrace=1")
+
+# Is a test with these labels left out of this build?
+function(quire_skipped result)
+    set(${result} FALSE PARENT_SCOPE)
+    foreach(label ${ARGN})
+        if(label IN_LIST QUIRE_SKIP_LABELS)
+            set(${result} TRUE PARENT_SCOPE)
+        endif()
+    endforeach()
+endfunction()
+
+function(quire_ctest)
+    cmake_parse_arguments(PARSE_ARGV 0 t "" "NAME;TIMEOUT;PROCESSORS" "COMMAND;LABELS")
+    if(t_UNPARSED_ARGUMENTS)
+        message(FATAL_ERROR "quire_ctest(${t_NAME}): what is ${t_UNPARSED_ARGUMENTS}?")
+    endif()
+    quire_skipped(skipped ${t_LABELS})
+    if(skipped)
+        message(STATUS "Test ${t_NAME} (${t_LABELS}) is not part of this build")
+        return()
+    endif()
+    list(POP_FRONT t_COMMAND program)
+    if(TARGET ${program})
+        set(program ${QUIRE_RUNNER} $<TARGET_FILE:${program}>)
+    endif()
+    if(NOT t_TIMEOUT)
+        set(t_TIMEOUT 120)
+    endif()
+    if(NOT t_PROCESSORS)
+        set(t_PROCESSORS 1)
+        if("stress" IN_LIST t_LABELS)
+            set(t_PROCESSORS 2)
+        endif()
+    endif()
+    set(name ${t_NAME})
+    if(QUIRE_PRESET)
+        set(name ${QUIRE_PRESET}.${t_NAME})
+    endif()
+    add_test(NAME ${name} COMMAND ${program} ${t_COMMAND})
+    set_tests_properties(${name} PROPERTIES LABELS "${t_LABELS}" TIMEOUT ${t_TIMEOUT}
+        PROCESSORS ${t_PROCESSORS} ENVIRONMENT "${QUIRE_TEST_ENVIRONMENT}")
+endfunction()
+
+function(quire_test)
+    cmake_parse_arguments(PARSE_ARGV 0 t "WHITEBOX" "NAME;TIMEOUT;PROCESSORS"
+                          "SOURCES;LIBS;LABELS;ARGS")
+    if(t_UNPARSED_ARGUMENTS)
+        message(FATAL_ERROR "quire_test(${t_NAME}): what is ${t_UNPARSED_ARGUMENTS}?")
+    endif()
+    list(TRANSFORM t_LIBS REPLACE "^(cmocka|cjson)$" "PkgConfig::\\1")
+    add_executable(${t_NAME} ${t_SOURCES})
+    target_link_libraries(${t_NAME} PRIVATE quire_core quire_warnings ${t_LIBS})
+    if(t_WHITEBOX)
+        target_include_directories(${t_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+    endif()
+    quire_skipped(skipped ${t_LABELS})
+    set_target_properties(${t_NAME} PROPERTIES EXCLUDE_FROM_ALL ${skipped})
+    quire_ctest(NAME ${t_NAME} COMMAND ${t_NAME} ${t_ARGS} LABELS ${t_LABELS}
+                TIMEOUT ${t_TIMEOUT} PROCESSORS ${t_PROCESSORS})
+endfunction()

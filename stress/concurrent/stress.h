@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stress.h - one thread of the stress test: what it holds and what it may do. actions.c does it;
+ * stress.c starts the threads and checks the zone while they rest. Each worker is used by its own
+ * thread, between two barriers by the main thread.
+ */
+#ifndef QUIRE_STRESS_STRESS_H
+#define QUIRE_STRESS_STRESS_H
+
+#include "mode.h"
+#include "shadow.h"
+
+#include <quire/zone.h>
+
+enum { HOLDINGS = 300 }; /* runs that one thread holds at most */
+
+enum kind {
+    HELD_ORDER,    /* a run with an order */
+    HELD_LENGTH,   /* a run of any length */
+    HELD_SINGLES,  /* single frames side by side */
+    HELD_RESERVED, /* taken out of use */
+};
+
+struct holding {
+    enum kind kind;
+    uint64_t pfn, frames;
+};
+
+struct worker {
+    struct quire_zone *zone;
+    struct shadow *shadow;
+    uint32_t who; /* 1 .. MODE_THREADS */
+    quire_slot slot;
+    uint64_t random;
+    struct holding held[HOLDINGS];
+    unsigned count;
+    uint64_t frames; /* held */
+    uint64_t done, refused;
+};
+
+/* One operation, drawn at random. Aborts when the zone answers what it must not. */
+void worker_act(struct worker *w);
+/* Give up everything. */
+void worker_empty(struct worker *w);
+
+#endif /* QUIRE_STRESS_STRESS_H */

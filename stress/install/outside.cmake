@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+#
+# The CMakeLists.txt of the outside program; `check` copies both to a folder of their own.
+
+cmake_minimum_required(VERSION 3.25)
+project(outside LANGUAGES C)
+set(CMAKE_C_STANDARD 11)
+find_package(quire 0.1 REQUIRED)
+add_executable(with-shared outside.c)
+target_link_libraries(with-shared quire::quire)
+add_executable(with-static outside.c)
+target_link_libraries(with-static quire::static)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * program.h - runs the program `quire` as a shell would, and keeps what it said. PROGRAM, from the
+ * build, is its path.
+ */
+#ifndef STRESS_MAP_PROGRAM_H
+#define STRESS_MAP_PROGRAM_H
+
+enum { PROGRAM_TEXT = 1 << 20 };
+
+struct program {
+    int status; /* exit status; 256 + the signal if one ended it */
+    char out[PROGRAM_TEXT], error[PROGRAM_TEXT];
+};
+
+/* Run the program with the arguments args[0] .. up to NULL. Fails the test if it cannot be
+ * started or says more than fits. */
+void program_run(struct program *program, const char *const args[]);
+#define PROGRAM_RUN(program, ...) program_run(program, (const char *const[]){__VA_ARGS__, NULL})
+
+#endif /* STRESS_MAP_PROGRAM_H */

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * check_bytes.c - next_byte and least_byte against searches that look at one byte after the other.
+ * Every length from 0 to 600 is used at both ends of the arena, so that all alignments occur and a
+ * read before or behind the array is fatal.
+ */
+#include "check.h"
+
+enum { LONGEST = 600, VALUES = UINT8_MAX + 1 };
+
+typedef bool array_check(const struct quire_search *search, const uint8_t *bytes, size_t n,
+                         uint64_t *state);
+
+/* Every length, at the low and at the high end, with two of the patterns in turn: enough, and fast
+ * enough under the sanitizers and under emulation. */
+static bool for_arrays(const struct quire_search *search, array_check *check)
+{
+    struct arena arena = arena_map(LONGEST);
+    uint64_t state = 2;
+    bool good = true;
+
+    for (size_t n = 0; good && n <= LONGEST; n++) {
+        for (size_t pattern = n % 4; good && pattern < PATTERNS; pattern += 4) {
+            fill(arena.low, n, (enum pattern)pattern, &state);
+            good = check(search, arena.low, n, &state);
+            fill(arena.high - n, n, (enum pattern)pattern, &state);
+            good = good && check(search, arena.high - n, n, &state);
+        }
+    }
+    arena_unmap(arena);
+    return good;
+}
+
+/* ---- next_byte ----------------------------------------------------------------------------- */
+
+/* From every place, to the first and the last byte value, the ones in the middle and a random one.
+ */
+static bool every_from(const struct quire_search *search, const uint8_t *bytes, size_t n,
+                       uint64_t *state)
+{
+    const uint8_t bounds[] = {0, 1, 0x7f, 0x80, 0xff, (uint8_t)next_random(state)};
+
+    for (size_t i = 0; i < sizeof bounds; i++) {
+        size_t expected = n;
+        for (size_t from = n + 2; from-- > 0;) {
+            if (from < n && bytes[from] >= bounds[i]) {
+                expected = from;
+            }
+            if (!expect(search, "next_byte", bytes, n, from, bounds[i], expected,
+                        search->next_byte(bytes, n, from, bounds[i]))) {
+                return false;
+            }
+        }
+    }
+    return expect(search, "next_byte", bytes, n, SIZE_MAX, 0, n,
+                  search->next_byte(bytes, n, SIZE_MAX, 0));
+}
+
+static bool every_least(const struct quire_search *search, const uint8_t *bytes, size_t n,
+                        uint64_t *state)
+{
+    size_t from = next_random(state) % (n + 1);
+    size_t expected = from;
+
+    for (unsigned least = 0; least < VALUES; least++) {
+        while (expected < n && bytes[expected] < least) {
+            expected++;
+        }
+        if (!expect(search, "next_byte", bytes, n, from, least, expected,
+                    search->next_byte(bytes, n, from, (uint8_t)least))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool check_next_byte(const struct quire_search *search)
+{
+    return for_arrays(search, every_from) && for_arrays(search, every_least);
+}
+
+/* ---- least_byte ---------------------------------------------------------------------------- */
+
+/* greater[v] becomes the first place of the smallest byte above v; n if none. */
+static void find_greater(const uint8_t *bytes, size_t n, size_t greater[VALUES])
+{
+    size_t first[VALUES];
+    size_t next = n;
+
+    for (size_t v = 0; v < VALUES; v++) {
+        first[v] = n;
+    }
+    for (size_t i = n; i-- > 0;) {
+        first[bytes[i]] = i;
+    }
+    for (size_t v = VALUES; v-- > 0;) {
+        greater[v] = next;
+        next = first[v] < n ? first[v] : next;
+    }
+}
+
+static size_t naive_least(const uint8_t *bytes, size_t n, const size_t greater[VALUES],
+                          uint8_t value, size_t index)
+{
+    for (size_t i = index; i < n; i++) {
+        if (i != index && bytes[i] == value) {
+            return i;
+        }
+    }
+    return greater[value];
+}
+
+static bool ask_least(const struct quire_search *search, const uint8_t *bytes, size_t n,
+                      const size_t greater[VALUES], uint8_t value, size_t index)
+{
+    return expect(search, "least_byte", bytes, n, value, index,
+                  naive_least(bytes, n, greater, value, index),
+                  search->least_byte(bytes, n, value, index));
+}
+
+/* Values and indices on an edge. */
+static bool edges(const struct quire_search *search, const uint8_t *bytes, size_t n,
+                  const size_t greater[VALUES])
+{
+    const uint8_t values[] = {0, 1, 0x7f, 0x80, 0xfe, 0xff};
+    const size_t indices[] = {0, n / 2, n - 1, n, SIZE_MAX};
+
+    for (size_t v = 0; v < sizeof values; v++) {
+        for (size_t i = 0; i < sizeof indices / sizeof indices[0]; i++) {
+            if (!ask_least(search, bytes, n, greater, values[v], indices[i])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Going from each byte to the next greater pair meets all bytes but zeros, each once, in order. */
+static bool walk(const struct quire_search *search, const uint8_t *bytes, size_t n,
+                 const size_t greater[VALUES])
+{
+    size_t index = n;
+    uint8_t value = 0;
+
+    do {
+        if (!ask_least(search, bytes, n, greater, value, index)) {
+            return false;
+        }
+        index = naive_least(bytes, n, greater, value, index);
+        value = index < n ? bytes[index] : value;
+    } while (index < n);
+    return true;
+}
+
+/* Every value, after all places and after one at random; then the above. */
+static bool every_value(const struct quire_search *search, const uint8_t *bytes, size_t n,
+                        uint64_t *state)
+{
+    size_t greater[VALUES];
+
+    find_greater(bytes, n, greater);
+    for (size_t value = 0; value < VALUES; value++) {
+        size_t index = next_random(state) % (n + 1);
+        if (!ask_least(search, bytes, n, greater, (uint8_t)value, n) ||
+            !ask_least(search, bytes, n, greater, (uint8_t)value, index)) {
+            return false;
+        }
+    }
+    return edges(search, bytes, n, greater) && walk(search, bytes, n, greater);
+}
+
+bool check_least_byte(const struct quire_search *search)
+{
+    return for_arrays(search, every_value);
+}
