@@ -156,8 +156,8 @@ static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, ui
 }
 
 /* Hand out the run of n frames that was taken: zeroed if the request says so, watermarks told. */
-int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
-                 uint32_t flags, quire_pfn *pfn)
+int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n, uint32_t flags,
+                 quire_pfn *pfn)
 {
     int error;
 
@@ -267,8 +267,8 @@ uint64_t quire_frames_of(const struct quire_zone *z, quire_pfn pfn, uint64_t n)
 }
 
 /* Whatever the run, with all checks. */
-static __attribute__((noinline)) int free_any(struct quire_zone *z, quire_slot slot,
-                                              quire_pfn pfn, unsigned order)
+static __attribute__((noinline)) int free_any(struct quire_zone *z, quire_slot slot, quire_pfn pfn,
+                                              unsigned order)
 {
     uint64_t frame;
     int error = QUIRE_ERR_FRAME;
@@ -333,8 +333,8 @@ int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *f
     }
     if (desc_state(d) != D_SPLIT)
         return quire_state_error(d);
-    if (d & D_PINS && quire_pinned(z, block_of(frame), place_of(frame) / WORD_BITS) >>
-                                  frame % WORD_BITS & 1)
+    if (d & D_PINS &&
+        quire_pinned(z, block_of(frame), place_of(frame) / WORD_BITS) >> frame % WORD_BITS & 1)
         return QUIRE_ERR_FRAME;
     if (!has_run_map(z))
         return QUIRE_ERR_UNSUPPORTED;

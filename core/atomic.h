@@ -45,22 +45,22 @@
 
 #ifdef QUIRE_RELACY
 
-#include <relacy/relacy.hpp>
+#include "stress/relacy/word.hpp"
 
-typedef rl::atomic<uint64_t> qa64;
-typedef rl::atomic<uint32_t> qa32;
-typedef rl::atomic<uint8_t> qa8;
+typedef Word<uint64_t> qa64;
+typedef Word<uint32_t> qa32;
+typedef Word<uint8_t> qa8;
 
-#define qa_load(p, order)       ((p)->load(rl::mo_##order, $))
-#define qa_store(p, x, order)   ((p)->store((x), rl::mo_##order, $))
-#define qa_cas(p, e, d, order)  ((p)->compare_exchange_strong(*(e), (d), rl::mo_##order, $))
-#define qa_and(p, x, order)     ((p)->fetch_and((x), rl::mo_##order, $))
-#define qa_or(p, x, order)      ((p)->fetch_or((x), rl::mo_##order, $))
-#define qa_add(p, x, order)     ((p)->fetch_add((x), rl::mo_##order, $))
-#define qa_sub(p, x, order)     ((p)->fetch_sub((x), rl::mo_##order, $))
-#define qa_xchg(p, x, order)    ((p)->exchange((x), rl::mo_##order, $))
-#define qa_fence_seq_cst()      rl::atomic_thread_fence(rl::mo_seq_cst, $)
-#define qa_fence_after_rmw()    rl::atomic_thread_fence(rl::mo_seq_cst, $)
+#define qa_load(p, order)      ((p)->load(rl::mo_##order, $))
+#define qa_store(p, x, order)  ((p)->store((x), rl::mo_##order, $))
+#define qa_cas(p, e, d, order) ((p)->cas(*(e), (d), rl::mo_##order, $))
+#define qa_and(p, x, order)    ((p)->fetch_and((x), rl::mo_##order, $))
+#define qa_or(p, x, order)     ((p)->fetch_or((x), rl::mo_##order, $))
+#define qa_add(p, x, order)    ((p)->fetch_add((x), rl::mo_##order, $))
+#define qa_sub(p, x, order)    ((p)->fetch_sub((x), rl::mo_##order, $))
+#define qa_xchg(p, x, order)   ((p)->exchange((x), rl::mo_##order, $))
+#define qa_fence_seq_cst()     word_fence($)
+#define qa_fence_after_rmw()   word_fence($)
 
 #else
 

@@ -126,8 +126,7 @@ static uint64_t free_groups(const struct quire_zone *z, const struct groups *g)
 
 /* A piece that was good when all were checked and is not any more: free frame by frame what can
  * be freed. */
-static uint64_t free_rest(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                          size_t *bad)
+static uint64_t free_rest(const struct quire_zone *z, const quire_pfn pfns[], size_t n, size_t *bad)
 {
     struct groups g;
     uint64_t freed = 0;

@@ -24,8 +24,7 @@ void quire_hint_whole(const struct quire_zone *z, uint32_t s);
 bool quire_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint64_t *frame);
 unsigned quire_block_take_many(const struct quire_zone *z, uint32_t b, unsigned want,
                                quire_pfn pfns[]);
-void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n,
-                     bool head);
+void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head);
 
 /* free.c: protocol 2 */
 int quire_state_error(uint32_t desc);
@@ -48,8 +47,7 @@ void quire_block_recover(const struct quire_zone *z, quire_slot slot, uint32_t b
 void quire_blocks_recover(const struct quire_zone *z, quire_slot slot);
 
 /* home.c: protocol 6 */
-bool quire_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                     uint32_t b);
+bool quire_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b);
 bool quire_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b);
 void quire_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                         uint32_t b);
@@ -57,10 +55,8 @@ void quire_home_install(const struct quire_zone *z, quire_slot slot, unsigned ho
 /* pick.c: where to look next */
 uint32_t quire_pick_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                          unsigned order);
-bool quire_pick_stray(const struct quire_zone *z, quire_slot slot, unsigned order,
-                      uint64_t *frame);
-bool quire_pick_last(const struct quire_zone *z, quire_slot slot, unsigned order,
-                     uint64_t *frame);
+bool quire_pick_stray(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame);
+bool quire_pick_last(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame);
 uint32_t quire_pick_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
                           unsigned blocks_order);
 
@@ -101,8 +97,7 @@ uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t en
 uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end);
 
 /* place.c */
-void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame,
-                         uint64_t n);
+void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n);
 
 /* alloc.c */
 uint64_t quire_frames_of(const struct quire_zone *z, quire_pfn pfn, uint64_t n);
@@ -110,8 +105,8 @@ int quire_find_small(struct quire_zone *z, quire_slot slot, unsigned order, uint
                      uint64_t *frame);
 int quire_fail(const struct quire_zone *z, quire_slot slot, int error);
 int quire_bad_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, int error);
-int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
-                 uint32_t flags, quire_pfn *pfn);
+int quire_finish(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n, uint32_t flags,
+                 quire_pfn *pfn);
 
 /* The part of n frames from `frame` that lies in the first of their words: how many, and where. */
 static inline unsigned word_part(uint64_t frame, uint64_t n, uint64_t *mask)
@@ -131,8 +126,7 @@ static inline unsigned block_part(uint64_t frame, uint64_t n)
     return n < (unsigned)BLOCK_FRAMES - place ? (unsigned)n : (unsigned)BLOCK_FRAMES - place;
 }
 
-static inline void quire_counted(const struct quire_zone *z, quire_slot slot,
-                                 enum quire_count what)
+static inline void quire_counted(const struct quire_zone *z, quire_slot slot, enum quire_count what)
 {
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
@@ -155,8 +149,8 @@ static inline unsigned class_of(unsigned order, uint32_t flags)
 static inline int quire_precheck(const struct quire_zone *z, quire_slot slot, uint32_t flags,
                                  uint32_t extra)
 {
-    uint32_t known = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
-                     QUIRE_ZEROED | extra;
+    uint32_t known =
+        QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED | extra;
 
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;

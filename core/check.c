@@ -11,9 +11,9 @@
 struct walk {
     const struct quire_zone *z;
     struct quire_violation *found;
-    uint64_t free;   /* frames seen free */
-    uint32_t tails;  /* TAIL blocks still to come */
-    bool run_open;   /* the last frame seen was allocated: a run may go on */
+    uint64_t free;  /* frames seen free */
+    uint32_t tails; /* TAIL blocks still to come */
+    bool run_open;  /* the last frame seen was allocated: a run may go on */
 };
 
 static bool wrong(struct walk *w, const char *what, uint64_t frame, uint64_t expected,
@@ -137,7 +137,8 @@ static bool check_slots(struct walk *w)
     const struct quire_zone *z = w->z;
 
     for (uint32_t s = 0; s < z->slots; s++) {
-        int64_t credit = (int64_t)qa_load(&z->slot_states[s].credit, relaxed); /* relaxed: as above */
+        int64_t credit =
+            (int64_t)qa_load(&z->slot_states[s].credit, relaxed); /* relaxed: as above */
 
         if (credit < 0)
             return wrong(w, "a slot's credit is negative", 0, 0, s);

@@ -62,7 +62,8 @@ static bool claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame
     return state == D_FREE && quire_blocks_claim(z, b, 0) && quire_block_sound(z, slot, b, &fresh);
 }
 
-/* Why n frames from `frame` cannot be had: FRAME if one of them is reserved or a hole, else BUSY. */
+/* Why n frames from `frame` cannot be had: FRAME if one of them is reserved or a hole, else BUSY.
+ */
 int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     for (unsigned some; n > 0; frame += some, n -= some) {

@@ -3,9 +3,9 @@
  * contig.c - the search for a contiguous run under a device's constraints, lowest address first.
  *
  * Read-only: the search walks free stretches of frames in ascending order (walk.c) and looks for
- * the first place in a stretch that satisfies alignment, boundary and limits. What it finds is debited and claimed (claim.c); if a
- * rival was faster, the search goes on behind the place that was lost, and a further pass starts
- * at the beginning, a bounded number of times.
+ * the first place in a stretch that satisfies alignment, boundary and limits. What it finds is
+ * debited and claimed (claim.c); if a rival was faster, the search goes on behind the place that
+ * was lost, and a further pass starts at the beginning, a bounded number of times.
  *
  * No state. Lock-free, any context; one pass is bounded by the words of the maps between the
  * limits.

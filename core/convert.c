@@ -51,7 +51,8 @@ int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsig
     if (frame == NO_FRAME)
         return quire_fail(z, slot, QUIRE_ERR_FRAME);
     /* relaxed: the caller's own block */
-    if (order >= BLOCK_ORDER && desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) != D_SPLIT)
+    if (order >= BLOCK_ORDER &&
+        desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) != D_SPLIT)
         error = split_whole(z, block_of(frame), order);
     else if (!(error = quire_run_check(z, frame, n)) && !quire_run_unmark(z, frame, n))
         error = QUIRE_ERR_DOUBLE_FREE;

@@ -213,7 +213,8 @@ void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint3
     while (c > 2 * (uint64_t)z->chunk)
         /* A4 acquire: pairs R4. Retries only when a gatherer or a nested call came between. */
         if (qa_cas(credit, &c, z->chunk, acquire)) {
-            c = qa_add(&z->head->total, c - z->chunk, release) + c - z->chunk; /* R4 release: pairs A4 */
+            c = qa_add(&z->head->total, c - z->chunk, release) + c -
+                z->chunk; /* R4 release: pairs A4 */
             watch(z, slot, flags, (int64_t)c);
             return;
         }

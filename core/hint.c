@@ -36,7 +36,7 @@ void quire_hint_free(const struct quire_zone *z, uint32_t b)
     uint32_t d;
     unsigned n;
 
-    qa_fence_after_rmw(); /* F2 fence: pairs F2: the map before the hint */
+    qa_fence_after_rmw();                /* F2 fence: pairs F2: the map before the hint */
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by F2 against the one who leaves */
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return;
@@ -45,8 +45,8 @@ void quire_hint_free(const struct quire_zone *z, uint32_t b)
         return;
     qa_store(full_of(z, b), fullness(n), relaxed); /* relaxed: a hint */
     qa_fence_seq_cst(); /* F2 fence: pairs F2: the byte before the section's byte */
-    if (qa_load(sparse_of(z, s), relaxed) == 0)  /* relaxed: ordered by F2 */
-        qa_store(sparse_of(z, s), 1, relaxed); /* relaxed: a hint */
+    if (qa_load(sparse_of(z, s), relaxed) == 0) /* relaxed: ordered by F2 */
+        qa_store(sparse_of(z, s), 1, relaxed);  /* relaxed: a hint */
 }
 
 /* The caller found no free frame in block b. */
@@ -55,7 +55,7 @@ void quire_hint_full(const struct quire_zone *z, uint32_t b)
     if (qa_load(full_of(z, b), relaxed) == 0) /* relaxed: a hint */
         return;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the second look */
+    qa_fence_seq_cst();                  /* F2 fence: pairs F2: the hint before the second look */
     if (quire_line_free(frame_map(z, b)) > 0)
         quire_hint_free(z, b);
 }
@@ -78,5 +78,5 @@ void quire_hint_whole(const struct quire_zone *z, uint32_t s)
 {
     qa_fence_after_rmw(); /* F2 fence: pairs F2: the map before the hint */
     if (qa_load(wholes_of(z, s), relaxed) != WHOLES_TOP) /* relaxed: ordered by F2 */
-        qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: a hint */
+        qa_store(wholes_of(z, s), WHOLES_TOP, relaxed);  /* relaxed: a hint */
 }

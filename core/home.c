@@ -23,8 +23,7 @@
 #include "core/block.h"
 
 /* Make the split block b, which is nobody's, the slot's. The home word is not touched yet. */
-bool quire_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                     uint32_t b)
+bool quire_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
 {
     qa32 *desc = desc_of(z, b);
     uint32_t d = qa_load(desc, relaxed); /* relaxed: the exchange decides */

@@ -19,7 +19,8 @@ static inline bool quire_credit_take(const struct quire_zone *z, quire_slot slot
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c = qa_load(credit, relaxed); /* relaxed: the exchange decides */
 
-    if ((int64_t)qa_load(&z->head->total, relaxed) <= z->shard_limit) /* relaxed: C2 allows for it */
+    if ((int64_t)qa_load(&z->head->total, relaxed) <=
+        z->shard_limit) /* relaxed: C2 allows for it */
         return false;
     while (c >= n)
         /* A4 acquire: pairs R4: what was cleared before the credit can be found. Retries only
@@ -86,7 +87,8 @@ static inline uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, u
     /* R1 release: pairs A1: what the holder did with the frames comes before the next holder. */
     uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
 
-    qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor */
+    qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor
+                           */
     if (!(qa_load(desc_of(z, b), relaxed) & D_OWNER)) /* relaxed: ordered by F1 and F2 */
         quire_frame_freed(z, b, mask, old);
     return old & mask; /* whose home it is looks and announces when he leaves */

@@ -42,7 +42,9 @@
 enum {
     LINE_WORDS = QUIRE_LINE_WORDS,
     LINE_BITS = LINE_WORDS * WORD_BITS,
-    BLOCK_ORDER = WORD_ORDER + (LINE_WORDS == 8 ? 3 : LINE_WORDS == 4 ? 2 : 1),
+    BLOCK_ORDER = WORD_ORDER + (LINE_WORDS == 8   ? 3
+                                : LINE_WORDS == 4 ? 2
+                                                  : 1),
     BLOCK_FRAMES = LINE_BITS,
     SECTION_BLOCKS = LINE_BITS,
     SECTION_ORDER = 2 * BLOCK_ORDER,
@@ -51,8 +53,8 @@ enum {
 /* H3: any run of blocks may be free. */
 #define WHOLES_TOP (BLOCK_ORDER + 1)
 
-#define NO_BLOCK UINT32_MAX
-#define NO_FRAME UINT64_MAX
+#define NO_BLOCK   UINT32_MAX
+#define NO_FRAME   UINT64_MAX
 
 /* The 512-bit map that serves blocks and sections alike. One cache line. */
 struct quire_line {
@@ -124,8 +126,8 @@ enum {
 
 /* One slot. The first line is hot and touched by its user alone, but for the gatherer. */
 struct quire_slot_state {
-    qa64 credit;          /* frames borrowed from the total; never negative */
-    qa32 home[CLASSES];   /* block + 1; a preference, see I5 */
+    qa64 credit;            /* frames borrowed from the total; never negative */
+    qa32 home[CLASSES];     /* block + 1; a preference, see I5 */
     qa32 near[CLASSES + 1]; /* block where the last search of the class ended */
     uint32_t pad[5];
     qa64 errors[QUIRE_ERRORS];

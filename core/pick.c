@@ -35,9 +35,8 @@ static void no_sparse(const struct quire_zone *z, uint32_t s)
     const struct quire_search *k = quire_search_best();
 
     qa_store(sparse_of(z, s), 0, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the second look */
-    if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) <
-        SECTION_BLOCKS)
+    qa_fence_seq_cst();                    /* F2 fence: pairs F2: the hint before the second look */
+    if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) < SECTION_BLOCKS)
         qa_store(sparse_of(z, s), 1, relaxed); /* relaxed: a hint */
 }
 
@@ -73,9 +72,10 @@ static void next_candidate(const struct quire_zone *z, struct candidate *c)
 {
     uint32_t first = c->s * SECTION_BLOCKS;
 
-    c->i = quire_search_best()->least_byte(hints_at(z->fulls, first), SECTION_BLOCKS, c->value,
-                                           c->i);
-    if (c->i < SECTION_BLOCKS) /* relaxed: a hint, perhaps newer than what was found */
+    c->i =
+        quire_search_best()->least_byte(hints_at(z->fulls, first), SECTION_BLOCKS, c->value, c->i);
+    if (c->i < SECTION_BLOCKS)
+        /* relaxed: a hint, perhaps newer than what was found */
         c->value = qa_load(full_of(z, first + (uint32_t)c->i), relaxed);
 }
 
@@ -183,8 +183,7 @@ static bool stray_in_section(const struct quire_zone *z, uint32_t s, unsigned or
 }
 
 /* From any split block that hints or home words show. */
-bool quire_pick_stray(const struct quire_zone *z, quire_slot slot, unsigned order,
-                      uint64_t *frame)
+bool quire_pick_stray(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame)
 {
     const struct quire_search *k = quire_search_best();
     /* relaxed: where to start */
@@ -208,8 +207,7 @@ bool quire_pick_stray(const struct quire_zone *z, quire_slot slot, unsigned orde
 }
 
 /* From any block at all: the last pass. O(blocks). */
-bool quire_pick_last(const struct quire_zone *z, quire_slot slot, unsigned order,
-                     uint64_t *frame)
+bool quire_pick_last(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame)
 {
     quire_counted(z, slot, QUIRE_COUNT_LAST_PASS);
     for (uint64_t b64 = z->first_block; b64 < z->end_block; b64++) {

@@ -11,8 +11,7 @@
 #include "core/block.h"
 
 /* Split blocks that lie wholly in the range and are wholly free may be somebody's idle homes. */
-void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame,
-                         uint64_t n)
+void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
     uint32_t b = block_of(frame + BLOCK_FRAMES - 1), end = block_of(frame + n);
 

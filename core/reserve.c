@@ -47,7 +47,8 @@ static void pin_part(const struct quire_zone *z, uint64_t frame, unsigned n)
     (void)qa_or(desc_of(z, block_of(frame)), D_PINS, relaxed); /* relaxed: A5 finds the entry */
     for (unsigned some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
-        (void)qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask, release); /* R7 release: pairs A7 */
+        (void)qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask,
+                    release); /* R7 release: pairs A7 */
     }
 }
 
@@ -144,7 +145,8 @@ static uint64_t release_part(const struct quire_zone *z, uint64_t frame, unsigne
     uint64_t freed = 0, mask, old;
     struct quire_line *pinned;
 
-    if (is_whole_block(frame, n) && qa_cas(desc_of(z, b), &d, D_FREE, acquire)) { /* A2 acquire: pairs R2 */
+    if (is_whole_block(frame, n) &&
+        qa_cas(desc_of(z, b), &d, D_FREE, acquire)) { /* A2 acquire: pairs R2 */
         quire_blocks_release(z, b, 1);
         return BLOCK_FRAMES;
     }

@@ -47,11 +47,12 @@ static bool continues(const struct quire_zone *z, uint64_t frame)
 {
     uint32_t b = block_of(frame);
 
-    if (!has_map(z, b) || (frame % (1ull << SECTION_ORDER) == 0 &&
-                           !section_follows(z, b / SECTION_BLOCKS)))
+    if (!has_map(z, b) ||
+        (frame % (1ull << SECTION_ORDER) == 0 && !section_follows(z, b / SECTION_BLOCKS)))
         return false;
     /* relaxed: a look at a neighbour of the caller's run */
-    return qa_load(&run_map(z, b)->w[place_of(frame) / WORD_BITS], relaxed) >> frame % WORD_BITS & 1;
+    return qa_load(&run_map(z, b)->w[place_of(frame) / WORD_BITS], relaxed) >> frame % WORD_BITS &
+           1;
 }
 
 /* Is this exactly one allocated run (without a run map: are these allocated frames)? */

@@ -33,7 +33,7 @@ void quire_block_settle(const struct quire_zone *z, uint32_t b)
     for (;;) {
         uint32_t d;
 
-        qa_fence_after_rmw(); /* F1 fence: pairs F1: my change before my look */
+        qa_fence_after_rmw();       /* F1 fence: pairs F1: my change before my look */
         d = qa_load(desc, relaxed); /* relaxed: ordered by F1 */
         if (desc_state(d) != D_SPLIT || d & D_OWNER || !quire_line_is(map, 0))
             return;
@@ -64,8 +64,8 @@ static void withdraw(const struct quire_zone *z, quire_slot slot, uint32_t b)
     (void)qa_sub(&z->head->managed, BLOCK_FRAMES, relaxed); /* relaxed: a statistic */
     quire_counted(z, slot, QUIRE_COUNT_WITHDRAWN);
     if (z->port.report)
-        z->port.report(z->port.ctx, zone, QUIRE_REPORT_WITHDRAWN,
-                       pfn_of_frame(z, frame_at(b, 0)), QUIRE_ERR_DOUBLE_FREE);
+        z->port.report(z->port.ctx, zone, QUIRE_REPORT_WITHDRAWN, pfn_of_frame(z, frame_at(b, 0)),
+                       QUIRE_ERR_DOUBLE_FREE);
 }
 
 /* Is the map of block b, which the caller holds by its section's bit, as I2 says? If not, the

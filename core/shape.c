@@ -25,8 +25,7 @@ static int check_runs(const struct quire_run *runs, size_t count)
     for (size_t i = 0; i < count; i++) {
         uint64_t limit = 1ull << QUIRE_PFN_BITS;
 
-        if (runs[i].frames == 0 || runs[i].pfn.n >= limit ||
-            runs[i].frames > limit - runs[i].pfn.n)
+        if (runs[i].frames == 0 || runs[i].pfn.n >= limit || runs[i].frames > limit - runs[i].pfn.n)
             return QUIRE_ERR_SIZE;
         if (runs[i].pfn.n < end)
             return QUIRE_ERR_ALIGN;

@@ -75,9 +75,11 @@ int quire_zone_stats(const struct quire_zone *z, struct quire_zone_stats *stats)
     count_blocks(z, stats);
     for (uint32_t s = 0; s < z->slots; s++) {
         for (unsigned i = 0; i < QUIRE_ERRORS; i++)
-            stats->errors[i] += qa_load(&z->slot_states[s].errors[i], relaxed); /* relaxed: a figure */
+            stats->errors[i] +=
+                qa_load(&z->slot_states[s].errors[i], relaxed); /* relaxed: a figure */
         for (unsigned i = 0; i < QUIRE_COUNTS; i++)
-            stats->counts[i] += qa_load(&z->slot_states[s].counts[i], relaxed); /* relaxed: a figure */
+            stats->counts[i] +=
+                qa_load(&z->slot_states[s].counts[i], relaxed); /* relaxed: a figure */
     }
     for (unsigned i = 0; i < QUIRE_COUNTS; i++)
         stats->counts[i] += qa_load(&h->counts[i], relaxed); /* relaxed: a figure */
@@ -127,7 +129,8 @@ static enum quire_frame_state split_state(const struct quire_zone *z, uint64_t f
                                                                : QUIRE_FRAME_RESERVED;
     if (!(qa_load(&frame_map(z, b)->w[word], relaxed) >> bit & 1)) /* relaxed: a look */
         return QUIRE_FRAME_FREE;
-    if (has_run_map(z) && qa_load(&run_map(z, b)->w[word], relaxed) >> bit & 1) /* relaxed: a look */
+    if (has_run_map(z) &&
+        qa_load(&run_map(z, b)->w[word], relaxed) >> bit & 1) /* relaxed: a look */
         return QUIRE_FRAME_INSIDE;
     return QUIRE_FRAME_USED;
 }

@@ -19,8 +19,7 @@
 
 /* Set the run map's bits of the n frames from `first`, all in block b; but not the first one's if
  * the run starts here (`head`). Order: the owner's business until he hands the run on. */
-void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n,
-                     bool head)
+void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head)
 {
     unsigned end = first + n;
 

@@ -14,9 +14,9 @@
 #include "core/shape.h"
 
 enum {
-    CHUNK_MAX = 1024,  /* frames a slot borrows at once: 64 would do, but is more often repaid */
-    CHUNK_MIN = 64,    /* below, the counter is cheaper without sharing */
-    CHUNK_SHARE = 16,  /* the slots hold at most 2 / 16 of the zone in credit */
+    CHUNK_MAX = 1024, /* frames a slot borrows at once: 64 would do, but is more often repaid */
+    CHUNK_MIN = 64,   /* below, the counter is cheaper without sharing */
+    CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
     SLOTS_A_SECTION = LINE_WORDS, /* slots start to look in words of their own */
 };
 
@@ -250,7 +250,8 @@ int quire_zone_attach(struct quire_zone *z, void *metadata, size_t bytes,
         return QUIRE_ERR_ALIGN;
     if (bytes < sizeof *h)
         return QUIRE_ERR_SIZE;
-    if (qa_load(&h->magic, acquire) != ZONE_MAGIC || h->version != ZONE_VERSION) /* A8 acquire: pairs R8 */
+    if (qa_load(&h->magic, acquire) != ZONE_MAGIC ||
+        h->version != ZONE_VERSION) /* A8 acquire: pairs R8 */
         return QUIRE_ERR_UNSUPPORTED;
     if (bytes < h->bytes)
         return QUIRE_ERR_SIZE;

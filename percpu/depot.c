@@ -57,7 +57,7 @@ size_t quire_depot_bytes(uint32_t nodes, uint32_t half)
 static void push(struct side *side, struct quire_half *node)
 {
 #if !defined(__x86_64__)
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    qa_fence_seq_cst(); /* S1 fence: pairs S1: earlier loads of the node before its next owner */
 #endif
     __tsan_release(node);
     ck_stack_push_mpmc(&side->stack, &node->link);

@@ -51,7 +51,7 @@ static inline uint32_t rseq_cpu(const char *area)
 {
     const void *cpu = area + 4;
 
-    return __atomic_load_n((const uint32_t *)cpu, __ATOMIC_RELAXED);
+    return *(const volatile uint32_t *)cpu; /* the kernel changes it under the thread */
 }
 
 /* Offsets of struct quire_rack that the sections use. */
