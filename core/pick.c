@@ -74,9 +74,13 @@ static void next_candidate(const struct quire_zone *z, struct candidate *c)
 
     c->i =
         quire_search_best()->least_byte(hints_at(z->fulls, first), SECTION_BLOCKS, c->value, c->i);
-    if (c->i < SECTION_BLOCKS)
-        /* relaxed: a hint, perhaps newer than what was found */
-        c->value = qa_load(full_of(z, first + (uint32_t)c->i), relaxed);
+    if (c->i < SECTION_BLOCKS) {
+        /* relaxed: a hint, perhaps newer than what was found: a rival who made the block his home
+         * meanwhile wrote 0, and going on from 0 would be to try all that are full. */
+        uint8_t value = qa_load(full_of(z, first + (uint32_t)c->i), relaxed);
+
+        c->value = value > c->value ? value : c->value;
+    }
 }
 
 /* The first candidates of sections near `s` that show free frames. Returns how many sections. */

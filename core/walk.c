@@ -2,8 +2,8 @@
  *
  * walk.c - going through a zone's free memory in ascending order, for searches and for figures.
  *
- * Whole blocks are seen by the words of their sections' lines, frames of split blocks by their
- * maps; words that say nothing are skipped by the kernels of search.h. Read-only: what is seen may
+ * Whole blocks are seen by the words of their sections' lines, where the kernels of search.h pass
+ * by what is all free; frames of split blocks by their maps. Read-only: what is seen may
  * change at once, and a stretch that is reported was free word by word, not all at one moment.
  *
  * No state. Wait-free, any context, bounded by the words between the limits.
@@ -25,30 +25,49 @@ void quire_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *
         *end = z->end_block * BLOCK_FRAMES;
 }
 
+/* The first place at or after `place` of split block b where (word ^ flip) has a 0; BLOCK_FRAMES
+ * if none. Flip 0 looks for free frames, all ones for taken ones. */
+static unsigned scan_block(const struct quire_zone *z, uint32_t b, unsigned place, uint64_t flip)
+{
+    const struct quire_line *map = frame_map(z, b);
+    uint64_t below = (1ull << place % WORD_BITS) - 1;
+
+    for (unsigned i = place / WORD_BITS; i < LINE_WORDS; i++, below = 0) {
+        uint64_t v = (qa_load(&map->w[i], relaxed) ^ flip) | below; /* relaxed: a look */
+
+        if (v != WORD_FULL)
+            return i * WORD_BITS + (unsigned)__builtin_ctzll(~v);
+    }
+    return BLOCK_FRAMES;
+}
+
+static bool is_taken(const struct quire_zone *z, uint32_t b)
+{
+    /* relaxed: a look */
+    return qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1;
+}
+
 /* The first frame at or after `frame` that was seen free; `end` if none before it. */
 uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end)
 {
-    const struct quire_search *k = quire_search_best();
-
     while (frame < end) {
         uint32_t b = block_of(frame);
-        const void *map = frame_map(z, b);
-        size_t place;
         uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        unsigned place = BLOCK_FRAMES;
 
-        /* relaxed: a look; the claim decides */
-        if (!(qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1))
+        if (!is_taken(z, b))
             return frame;
-        if (desc_state(d) == D_SPLIT) {
-            place = k->next_zero((const uint64_t *)map, BLOCK_FRAMES, place_of(frame));
-            if (place < BLOCK_FRAMES)
-                return frame_at(b, 0) + place < end ? frame_at(b, 0) + place : end;
-            frame = frame_at(b + 1, 0);
-        } else if (desc_state(d) == D_WHOLE && place_of(frame) == 0) {
-            frame += 1ull << desc_order(d);
-        } else {
-            frame = frame_at(b + 1, 0);
+        if (desc_state(d) == D_SPLIT)
+            place = scan_block(z, b, place_of(frame), 0);
+        if (place < BLOCK_FRAMES) {
+            frame = frame_at(b, place);
+            return frame < end ? frame : end;
         }
+        /* A whole run is passed by in one step. */
+        if (desc_state(d) == D_WHOLE && place_of(frame) == 0)
+            frame += 1ull << desc_order(d);
+        else
+            frame = frame_at(b + 1, 0);
     }
     return end;
 }
@@ -57,26 +76,25 @@ uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t en
  * before it. Always behind, so that a walk goes on although `frame` was taken since. */
 uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end)
 {
-    const struct quire_search *k = quire_search_best();
-
     for (frame++; frame < end;) {
         uint32_t b = block_of(frame);
-        const void *map = frame_map(z, b), *lines = z->lines;
-        size_t place, blocks = (size_t)block_of(end - 1) / WORD_BITS * WORD_BITS + WORD_BITS;
+        unsigned place;
 
-        /* relaxed: a look; the claim decides */
-        if (!(qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1)) {
-            place = k->next_one((const uint64_t *)lines, blocks, b);
-            frame = frame_at((uint32_t)place, 0);
+        if (!is_taken(z, b)) {
+            const void *lines = z->lines;
+            size_t blocks = (size_t)block_of(end - 1) / WORD_BITS * WORD_BITS + WORD_BITS;
+
+            frame = frame_at(
+                (uint32_t)quire_search_best()->next_one((const uint64_t *)lines, blocks, b), 0);
             continue;
         }
         /* A2 acquire: pairs R2 */
         if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
             return frame;
-        place = k->next_one((const uint64_t *)map, BLOCK_FRAMES, place_of(frame));
+        place = scan_block(z, b, place_of(frame), WORD_FULL);
+        frame = frame_at(b, 0) + place;
         if (place < BLOCK_FRAMES)
-            return frame_at(b, 0) + place < end ? frame_at(b, 0) + place : end;
-        frame = frame_at(b + 1, 0);
+            break;
     }
-    return end;
+    return frame < end ? frame : end;
 }
