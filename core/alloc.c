@@ -343,7 +343,7 @@ int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *f
 
 int quire_zone_free_any(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
 {
-    uint64_t frames;
+    uint64_t frames = 0;
     int error;
 
     if (slot.n >= z->slots)

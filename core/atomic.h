@@ -20,8 +20,10 @@
  *   R5/A5  a pin's key: claimed once, never given back. Carries the pin's zeroed words.
  *   R7/A7  pins: set and cleared words of the pin table.
  *   R8/A8  a zone that is built: the whole head and metadata.
+ *   R9/A9  a slot's home word. Carries the descriptor that names the slot as the block's owner.
  *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
  *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
+ *   F3     the fences between a cache's turn to thrift and the limits of its racks.
  *
  * Three builds of the same source:
  *   plain    GNU builtins, C11 orders.

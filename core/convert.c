@@ -114,7 +114,7 @@ int quire_zone_retire_slot(struct quire_zone *z, quire_slot slot)
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     for (unsigned c = 0; c < CLASSES; c++) {
-        uint32_t home = qa_xchg(&slot_of(z, slot)->home[c], 0, relaxed); /* relaxed: a preference */
+        uint32_t home = qa_xchg(&slot_of(z, slot)->home[c], 0, acquire); /* A9 acquire: pairs R9 */
 
         if (home)
             (void)quire_home_leave(z, desc_owner(slot), home - 1);

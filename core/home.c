@@ -63,7 +63,9 @@ void quire_home_install(const struct quire_zone *z, quire_slot slot, unsigned ho
                         uint32_t b)
 {
     struct quire_slot_state *s = slot_of(z, slot);
-    uint32_t old = qa_xchg(&s->home[home_class], b + 1, relaxed); /* relaxed: a preference */
+    /* R9 acq_rel: pairs A9. A9 acq_rel: pairs R9: without it the owner field of the old home could
+     * be read older than its installation, and the home would stay without a slot that knows it. */
+    uint32_t old = qa_xchg(&s->home[home_class], b + 1, acq_rel);
 
     qa_store(&s->near[home_class], b, relaxed); /* relaxed: where the next search starts */
     if (old && old != b + 1)

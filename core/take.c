@@ -127,7 +127,7 @@ unsigned quire_block_take_many(const struct quire_zone *z, uint32_t b, unsigned 
             /* A1 acquire: pairs R1. Retries as in take_in_word. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
         for (; some; some &= some - 1)
-            pfns[got++].n = base + i * WORD_BITS + (unsigned)__builtin_ctzll(some);
+            pfns[got++].n = base + (uint64_t)i * WORD_BITS + (unsigned)__builtin_ctzll(some);
     }
     return got;
 }

