@@ -217,20 +217,25 @@ int quire_zone_alloc(struct quire_zone *z, quire_slot slot, unsigned order, uint
     return alloc_any(z, slot, order, flags, pfn);
 }
 
-/* Free n frames from `frame`, a run of split blocks. */
-static int free_split(struct quire_zone *z, uint64_t frame, uint64_t n)
+/* Free n frames from `frame`, a run of split blocks. Without a run map a racing free of the same
+ * run may have had a part of it: what this call freed is credited all the same. */
+static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
     int error = quire_run_check(z, frame, n);
+    uint64_t freed;
 
     if (error)
         return error;
-    if (!quire_run_unmark(z, frame, n) || !quire_frames_clear(z, frame, n))
+    if (!quire_run_unmark(z, frame, n))
         return QUIRE_ERR_DOUBLE_FREE;
-    return QUIRE_OK;
+    freed = quire_frames_clear(z, frame, n);
+    if (freed)
+        quire_count_credit(z, slot, freed, 0);
+    return freed == n ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
 }
 
 /* Free one frame. */
-static inline int free_one(struct quire_zone *z, uint64_t frame)
+static inline int free_one(struct quire_zone *z, quire_slot slot, uint64_t frame)
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS;
@@ -239,20 +244,30 @@ static inline int free_one(struct quire_zone *z, uint64_t frame)
 
     if (error)
         return error;
-    return quire_frame_put(z, b, word, mask) ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
+    if (!quire_frame_put(z, b, word, mask))
+        return QUIRE_ERR_DOUBLE_FREE;
+    quire_count_credit(z, slot, 1, 0);
+    return QUIRE_OK;
 }
 
-/* Free the run of n > 1 frames at `frame`, 2^order if n is a power of two, else order is 0. */
-static int free_run(struct quire_zone *z, uint64_t frame, uint64_t n, unsigned order)
+/* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */
+static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
+                    unsigned order)
 {
+    int error;
     uint32_t d;
 
+    if (n == 1)
+        return free_one(z, slot, frame);
     d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's own block */
     if (desc_state(d) == D_SPLIT)
-        return free_split(z, frame, n);
+        return free_split(z, slot, frame, n);
     if (order < BLOCK_ORDER || place_of(frame))
         return quire_state_error(d);
-    return quire_whole_put(z, block_of(frame), order);
+    error = quire_whole_put(z, block_of(frame), order);
+    if (!error)
+        quire_count_credit(z, slot, n, 0);
+    return error;
 }
 
 /* The frames' number in the zone, if the zone's index space holds all n in a row. */
@@ -279,11 +294,8 @@ static __attribute__((noinline)) int free_any(struct quire_zone *z, quire_slot s
         return quire_bad_free(z, slot, pfn, QUIRE_ERR_ALIGN);
     frame = quire_frames_of(z, pfn, 1ull << order);
     if (frame != NO_FRAME)
-        error = order == 0 ? free_one(z, frame) : free_run(z, frame, 1ull << order, order);
-    if (error)
-        return quire_bad_free(z, slot, pfn, error);
-    quire_count_credit(z, slot, 1ull << order, 0);
-    return QUIRE_OK;
+        error = free_run(z, slot, frame, 1ull << order, order);
+    return error ? quire_bad_free(z, slot, pfn, error) : QUIRE_OK;
 }
 
 int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
@@ -293,11 +305,8 @@ int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsign
 
     if (order != 0 || slot.n >= z->slots || (frame = frame_of_pfn(z, pfn)) == NO_FRAME)
         return free_any(z, slot, pfn, order);
-    error = free_one(z, frame);
-    if (error)
-        return quire_bad_free(z, slot, pfn, error);
-    quire_count_credit(z, slot, 1, 0);
-    return QUIRE_OK;
+    error = free_one(z, slot, frame);
+    return error ? quire_bad_free(z, slot, pfn, error) : QUIRE_OK;
 }
 
 int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
@@ -311,11 +320,8 @@ int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn,
         return quire_fail(z, slot, QUIRE_ERR_SIZE);
     frame = quire_frames_of(z, pfn, frames);
     if (frame != NO_FRAME)
-        error = frames == 1 ? free_one(z, frame) : free_run(z, frame, frames, order);
-    if (error)
-        return quire_bad_free(z, slot, pfn, error);
-    quire_count_credit(z, slot, frames, 0);
-    return QUIRE_OK;
+        error = free_run(z, slot, frame, frames, order);
+    return error ? quire_bad_free(z, slot, pfn, error) : QUIRE_OK;
 }
 
 int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *frames)

@@ -76,20 +76,20 @@ typedef struct {
     uint8_t v;
 } qa8;
 
-#define QA_relaxed __ATOMIC_RELAXED
-#define QA_acquire __ATOMIC_ACQUIRE
-#define QA_release __ATOMIC_RELEASE
-#define QA_acq_rel __ATOMIC_ACQ_REL
+#define QA_relaxed            __ATOMIC_RELAXED
+#define QA_acquire            __ATOMIC_ACQUIRE
+#define QA_release            __ATOMIC_RELEASE
+#define QA_acq_rel            __ATOMIC_ACQ_REL
 
-#define qa_load(p, order)      __atomic_load_n(&(p)->v, QA_##order)
-#define qa_store(p, x, order)  __atomic_store_n(&(p)->v, (x), QA_##order)
-#define qa_cas(p, e, d, order)                                                                     \
+#define qa_load(p, order)     __atomic_load_n(&(p)->v, QA_##order)
+#define qa_store(p, x, order) __atomic_store_n(&(p)->v, (x), QA_##order)
+#define qa_cas(p, e, d, order) \
     __atomic_compare_exchange_n(&(p)->v, (e), (d), false, QA_##order, __ATOMIC_RELAXED)
-#define qa_and(p, x, order)    __atomic_fetch_and(&(p)->v, (x), QA_##order)
-#define qa_or(p, x, order)     __atomic_fetch_or(&(p)->v, (x), QA_##order)
-#define qa_add(p, x, order)    __atomic_fetch_add(&(p)->v, (x), QA_##order)
-#define qa_sub(p, x, order)    __atomic_fetch_sub(&(p)->v, (x), QA_##order)
-#define qa_xchg(p, x, order)   __atomic_exchange_n(&(p)->v, (x), QA_##order)
+#define qa_and(p, x, order)  __atomic_fetch_and(&(p)->v, (x), QA_##order)
+#define qa_or(p, x, order)   __atomic_fetch_or(&(p)->v, (x), QA_##order)
+#define qa_add(p, x, order)  __atomic_fetch_add(&(p)->v, (x), QA_##order)
+#define qa_sub(p, x, order)  __atomic_fetch_sub(&(p)->v, (x), QA_##order)
+#define qa_xchg(p, x, order) __atomic_exchange_n(&(p)->v, (x), QA_##order)
 
 /* A full fence: what was read and written before it comes before what is read and written after
  * it, for all who use one on their side too. */

@@ -32,7 +32,7 @@ int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, ui
                        uint32_t desc);
 bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word);
 void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old);
-bool quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
+uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
 
 /* run.c: the run map */
 int quire_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n);
@@ -74,6 +74,10 @@ uint64_t quire_count_debit_some(struct quire_zone *z, quire_slot slot, uint64_t 
 void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
 void quire_count_settle(struct quire_zone *z, quire_slot slot, uint32_t flags);
 void quire_count_retire(struct quire_zone *z, quire_slot slot);
+
+/* batch.c */
+uint64_t quire_frames_return(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[],
+                             size_t n);
 
 /* pin.c: reserved frames in blocks that are otherwise in use */
 struct quire_pin *quire_pin_find(const struct quire_zone *z, uint32_t b);

@@ -10,9 +10,10 @@
  * One counter would be the bottleneck. So a slot keeps *credit* on a line of its own: it borrows
  * a chunk from the total, serves its calls from it, and repays what exceeds two chunks. Invariants:
  *   C1  free frames counted = total + sum of credits; a credit is never negative.
- *   C2  Credit is kept only while the total is above shard_limit = `high` + 2 chunks a slot. Below,
- *       every debit and credit goes to the total, and a slot that passes by turns in its credit. So
- *       near the watermarks the total is exact, once the idle slots' credit has been gathered.
+ *   C2  Credit is kept only while the total is above shard_limit = `high` + 2 chunks a slot, and no
+ *       crossing waits for its end (`level` is 0). Otherwise every debit and credit goes to the
+ *       total, and a slot that passes by turns in its credit. So near the watermarks the total is
+ *       exact, once the idle slots' credit has been gathered, and every call looks at it.
  *   C3  A debit from the total leaves at least the floor of its class. A debit from credit happens
  *       only after the total was seen above shard_limit, so it leaves the floors alone too.
  *   C4  Before a refusal the gatherer moves everybody's credit into the total, one slot at a time,
@@ -67,28 +68,42 @@ static bool gather(const struct quire_zone *z, quire_slot slot)
     return some;
 }
 
-/* Move the level one step if `free` asks for it. True: moved, and *event is to be told, if any. */
-static bool step_level(struct quire_zone *z, uint64_t free, uint32_t level, int *event)
+/* Where the level goes from `level` with so many free frames, and what is told on the way (-1:
+ * nothing). The same level: nowhere. */
+static uint32_t next_level(const struct quire_zone_head *h, uint64_t free, uint32_t level,
+                           int *event)
 {
-    const struct quire_zone_head *h = z->head;
-    uint32_t next;
-
     *event = -1;
     if (free >= h->high && level > 0) {
-        next = 0;
         *event = QUIRE_EVENT_RECOVERED;
-    } else if (free < h->low && level == 0) {
-        next = 1;
-        *event = QUIRE_EVENT_LOW;
-    } else if (free < h->min && level == 1) {
-        next = 2;
-        *event = QUIRE_EVENT_MIN;
-    } else if (free >= h->low && level == 2) {
-        next = 1;
-    } else {
-        return false;
+        return 0;
     }
-    return qa_cas(&z->head->level, &level, next, relaxed); /* relaxed: only the word counts */
+    if (free < h->low && level == 0) {
+        *event = QUIRE_EVENT_LOW;
+        return 1;
+    }
+    if (free < h->min && level == 1) {
+        *event = QUIRE_EVENT_MIN;
+        return 2;
+    }
+    return free >= h->low && level == 2 ? 1 : level;
+}
+
+/* Move the level one step if the total asks for it. False: there was nothing to do. A failed
+ * exchange is another thread's step; then the question is asked anew. */
+static bool step_level(struct quire_zone *z, int *event)
+{
+    uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: the exchange decides */
+    uint32_t next;
+
+    do {
+        int64_t total = total_of(z);
+
+        next = next_level(z->head, total < 0 ? 0 : (uint64_t)total, level, event);
+        if (next == level)
+            return false;
+    } while (!qa_cas(&z->head->level, &level, next, relaxed)); /* relaxed: only the word counts */
+    return true;
 }
 
 /* The total is `total`, near the watermarks: tell what there is to tell. At most one step per
@@ -97,19 +112,14 @@ static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t
 {
     const struct quire_zone_head *h = z->head;
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: an exchange decides */
+    int event;
 
     if (flags & QUIRE_NO_CALLBACK || (level == 0 && total >= (int64_t)h->low) ||
         (level == 1 && total >= (int64_t)h->min && total < (int64_t)h->high) ||
         (level == 2 && total < (int64_t)h->low))
         return;
     (void)gather(z, slot);
-    for (int i = 0; i < 3; i++) {
-        int event;
-
-        level = qa_load(&z->head->level, relaxed); /* relaxed: an exchange decides */
-        total = total_of(z);
-        if (!step_level(z, total < 0 ? 0 : (uint64_t)total, level, &event))
-            return;
+    for (int i = 0; i < 3 && step_level(z, &event); i++) {
         if (event < 0)
             continue;
         qa_add(&z->head->events[event], 1, relaxed); /* relaxed: a statistic */
@@ -154,9 +164,10 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
  * the class's floor. */
 int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
-    if (n <= z->chunk && (quire_credit_take(z, slot, n) || borrow(z, slot, n)))
+    if (n <= z->chunk && quire_count_sharded(z) &&
+        (quire_credit_take(z, slot, n) || borrow(z, slot, n)))
         return QUIRE_OK;
-    if (total_of(z) <= z->shard_limit)
+    if (!quire_count_sharded(z))
         (void)turn_in(z, slot.n);
     for (int i = 0; i < GATHER_TRIES; i++) {
         if (debit_total(z, n, flags))
@@ -171,10 +182,8 @@ int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_
  * a vain search was not taken.) */
 void quire_count_settle(struct quire_zone *z, quire_slot slot, uint32_t flags)
 {
-    int64_t total = total_of(z);
-
-    if (total <= z->shard_limit)
-        watch(z, slot, flags, total);
+    if (!quire_count_sharded(z))
+        watch(z, slot, flags, total_of(z));
 }
 
 /* As many frames as there are above the floor, up to n; 0 if none. */
@@ -202,7 +211,7 @@ void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint3
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c;
 
-    if (n > z->chunk || total_of(z) <= z->shard_limit) {
+    if (n > z->chunk || !quire_count_sharded(z)) {
         /* R4 release: pairs A4: the cleared bits come before the count that promises them. */
         c = qa_add(&z->head->total, n, release) + n;
         watch(z, slot, flags, (int64_t)c);

@@ -64,19 +64,19 @@ void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, ui
 }
 
 /* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a
- * claim, or the end of a run. False: some were not set. */
-bool quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
+ * claim, or the end of a run. Returns how many were set: they are free now. */
+uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
-    bool good = true;
+    uint64_t freed = 0;
 
     while (n > 0) {
-        uint64_t mask;
+        uint64_t mask, done;
         unsigned some = word_part(frame, n, &mask);
 
-        if (quire_frame_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask) != mask)
-            good = false;
+        done = quire_frame_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
+        freed += done == mask ? some : word_count(done);
         frame += some;
         n -= some;
     }
-    return good;
+    return freed;
 }

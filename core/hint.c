@@ -28,14 +28,6 @@ static uint8_t fullness(unsigned n)
     return (uint8_t)(half > UINT8_MAX ? UINT8_MAX : half);
 }
 
-/* Write the byte of a block with n > 0 free frames; not if it says so already, as 64 blocks of
- * several slots share its cache line. */
-static void show(const struct quire_zone *z, uint32_t b, unsigned n)
-{
-    if (qa_load(full_of(z, b), relaxed) != fullness(n)) /* relaxed: a hint */
-        qa_store(full_of(z, b), fullness(n), relaxed);  /* relaxed: a hint */
-}
-
 /* Block b has free frames now; the caller's last access was a read-modify-write of its map or of
  * its descriptor. Homes stay hidden: their owner announces them when it leaves. */
 void quire_hint_free(const struct quire_zone *z, uint32_t b)
@@ -51,7 +43,7 @@ void quire_hint_free(const struct quire_zone *z, uint32_t b)
     n = quire_line_free(frame_map(z, b));
     if (n == 0)
         return;
-    show(z, b, n);
+    qa_store(full_of(z, b), fullness(n), relaxed); /* relaxed: a hint */
     qa_fence_seq_cst(); /* F2 fence: pairs F2: the byte before the section's byte */
     if (qa_load(sparse_of(z, s), relaxed) == 0) /* relaxed: ordered by F2 */
         qa_store(sparse_of(z, s), 1, relaxed);  /* relaxed: a hint */
@@ -68,17 +60,19 @@ void quire_hint_full(const struct quire_zone *z, uint32_t b)
         quire_hint_free(z, b);
 }
 
-/* Refresh the byte of a block that had free frames before and after a free. Never writes 0, so it
- * hides nothing and needs no fence. */
+/* Refresh the byte of a block that had free frames before and after a free. By exchange, and only
+ * from a value that shows it already: turning 0 into something is hint_free's, which also sees to
+ * the section's byte. */
 void quire_hint_measure(const struct quire_zone *z, uint32_t b)
 {
+    uint8_t old = qa_load(full_of(z, b), relaxed); /* relaxed: a hint */
     unsigned n;
 
-    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: a hint */
+    if (old == 0)
         return;
     n = quire_line_free(frame_map(z, b));
-    if (n > 0)
-        show(z, b, n);
+    if (n > 0 && fullness(n) != old)
+        (void)qa_cas(full_of(z, b), &old, fullness(n), relaxed); /* relaxed: a hint */
 }
 
 /* A block of section s was freed; the caller's last access was the read-modify-write of its bit. */

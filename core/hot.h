@@ -12,6 +12,14 @@
 
 #include "core/block.h"
 
+/* May slots keep credit (C2)? The answer may be old by the time that it is used; C3 allows for it.
+ */
+static inline bool quire_count_sharded(const struct quire_zone *z)
+{
+    return (int64_t)qa_load(&z->head->total, relaxed) > z->shard_limit && /* relaxed: see above */
+           qa_load(&z->head->level, relaxed) == 0;                        /* relaxed: see above */
+}
+
 /* count.c's first step, for its callers' fast paths: n frames from the slot's credit, while the
  * total is far above the watermarks (C2). False: not this way. */
 static inline bool quire_credit_take(const struct quire_zone *z, quire_slot slot, uint64_t n)

@@ -157,8 +157,8 @@ struct quire_zone_head {
     uint64_t min, low, high;
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
     qa64 total __attribute__((aligned(64))); /* signed; see I4 */
-    qa32 level __attribute__((aligned(64))); /* watermarks: 0 fine, 1 below low, 2 below min */
-    qa32 pins_used;
+    qa32 level;                              /* watermarks: 0 fine, 1 told LOW, 2 told MIN */
+    qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
     qa64 events[QUIRE_EVENTS];
     qa64 counts[QUIRE_COUNTS]; /* of what happens where no slot is known */

@@ -93,8 +93,26 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
     return QUIRE_OK;
 }
 
-/* Are the frames of one block reserved? Makes the pin entry that a RESERVED block needs if only a
- * part of it is unreserved. */
+/* A RESERVED block of which a part is to be unreserved becomes SPLIT with all frames pinned: the
+ * same reserved frames in another form. BUSY: another call is doing so. */
+static int split_reserved(const struct quire_zone *z, uint32_t b)
+{
+    struct quire_pin *pin = quire_pin_make(z, b);
+    uint32_t d = D_RESERVED;
+
+    if (!pin)
+        return QUIRE_ERR_SIZE;
+    if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* A2 acquire: pairs R2 */
+        return desc_state(d) == D_SPLIT ? QUIRE_OK : QUIRE_ERR_BUSY;
+    for (unsigned i = 0; i < LINE_WORDS; i++) {
+        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
+        qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* R7 release: pairs A7 */
+    }
+    qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* R2 release: pairs A2 */
+    return QUIRE_OK;
+}
+
+/* Are the frames of one block reserved, and can they be unreserved? */
 static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame);
@@ -102,11 +120,10 @@ static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n
     const struct quire_pin *p;
     uint64_t mask;
 
-    if (desc_state(d) == D_RESERVED && !(d & D_HOLE)) {
-        if (is_whole_block(frame, n) || quire_pin_make(z, b))
-            return QUIRE_OK;
-        return QUIRE_ERR_SIZE;
-    }
+    if (desc_state(d) == D_RESERVED && !(d & D_HOLE))
+        return is_whole_block(frame, n) ? QUIRE_OK : split_reserved(z, b);
+    if (desc_state(d) == D_MOVING)
+        return QUIRE_ERR_BUSY;
     if (desc_state(d) != D_SPLIT || !(d & D_PINS) || !(p = quire_pin_find(z, b)))
         return QUIRE_ERR_FRAME;
     for (unsigned some; n > 0; frame += some, n -= some) {
@@ -121,45 +138,24 @@ static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n
     return QUIRE_OK;
 }
 
-/* A RESERVED block of which a part is to be unreserved becomes SPLIT with all frames pinned. False:
- * another thread was faster with the block. */
-static bool split_reserved(const struct quire_zone *z, uint32_t b)
-{
-    struct quire_line *pinned = &quire_pin_find(z, b)->pinned;
-    uint32_t d = D_RESERVED;
-
-    if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* A2 acquire: pairs R2 */
-        return desc_state(d) == D_SPLIT;
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
-        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
-        qa_store(&pinned->w[i], WORD_FULL, release);          /* R7 release: pairs A7 */
-    }
-    qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* R2 release: pairs A2 */
-    return true;
-}
-
 /* Unreserve the frames of one block; how many of them this call freed. */
 static uint64_t release_part(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame), d = D_RESERVED;
+    struct quire_pin *pin;
     uint64_t freed = 0, mask, old;
-    struct quire_line *pinned;
 
-    if (is_whole_block(frame, n) &&
-        qa_cas(desc_of(z, b), &d, D_FREE, acquire)) { /* A2 acquire: pairs R2 */
+    /* A2 acquire: pairs R2 */
+    if (is_whole_block(frame, n) && qa_cas(desc_of(z, b), &d, D_FREE, acquire)) {
         quire_blocks_release(z, b, 1);
         return BLOCK_FRAMES;
     }
-    if (!is_whole_block(frame, n) && !split_reserved(z, b))
-        return 0;
-    if (!quire_pin_find(z, b))
-        return 0;
-    pinned = &quire_pin_find(z, b)->pinned;
-    for (unsigned some; n > 0; frame += some, n -= some) {
+    pin = quire_pin_find(z, b);
+    for (unsigned some; pin && n > 0; frame += some, n -= some) {
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        old = qa_and(&pinned->w[word], ~mask, acquire) & mask; /* A7 acquire: pairs R7 */
+        old = qa_and(&pin->pinned.w[word], ~mask, acquire) & mask; /* A7 acquire: pairs R7 */
         if (old)
             freed += word_count(quire_frame_put(z, b, word, old));
     }

@@ -84,8 +84,9 @@ uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t en
             const void *lines = z->lines;
             size_t blocks = (size_t)block_of(end - 1) / WORD_BITS * WORD_BITS + WORD_BITS;
 
+            /* From the next block on: this one may be taken by now, and the walk goes forward. */
             frame = frame_at(
-                (uint32_t)quire_search_best()->next_one((const uint64_t *)lines, blocks, b), 0);
+                (uint32_t)quire_search_best()->next_one((const uint64_t *)lines, blocks, b + 1), 0);
             continue;
         }
         /* A2 acquire: pairs R2 */

@@ -122,6 +122,21 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
     return error;
 }
 
+/* Of the zone's stretches the longest is the one that a free finds at once. */
+static void find_longest_stretch(struct quire_cache *c)
+{
+    const struct quire_zone *z = c->zone;
+    const struct quire_extent *longest = &z->extents[0];
+
+    for (uint32_t i = 1; i < z->extent_count; i++)
+        if (z->extents[i].count > longest->count)
+            longest = &z->extents[i];
+    c->first_block = longest->section * SECTION_BLOCKS;
+    c->blocks = (uint64_t)longest->count * SECTION_BLOCKS;
+    c->descs = z->descs + (size_t)longest->index * SECTION_BLOCKS * sizeof(qa32);
+    c->fulls = z->fulls + (size_t)longest->index * SECTION_BLOCKS;
+}
+
 static void build_racks(struct quire_cache *c)
 {
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
@@ -138,7 +153,6 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *f, 
                      size_t bytes)
 {
     unsigned char *at = (unsigned char *)memory;
-    struct quire_run run;
     struct sizes s;
     void *depot;
     int error;
@@ -165,16 +179,14 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *f, 
     c->cpus = f->cpus;
     c->capacity[RACK_UNMOVABLE] = c->capacity[RACK_MOVABLE] = s.rounds;
     c->capacity[RACK_HUGE] = s.huge;
-    c->rack_offset[RACK_MOVABLE] = (uint32_t)rack_bytes(s.rounds);
-    c->rack_offset[RACK_HUGE] = (uint32_t)(2 * rack_bytes(s.rounds));
-    c->cpu_stride = c->rack_offset[RACK_HUGE] + (uint32_t)rack_bytes(s.huge);
+    c->rack_bytes = rack_bytes(s.rounds);
+    c->cpu_stride = 2 * c->rack_bytes + rack_bytes(s.huge);
     c->depot_nodes = s.depot;
+#if QUIRE_RSEQ
+    c->rseq_offset = __rseq_offset;
+#endif
     c->zone = f->zone;
-    if (f->zone->extent_count == 1 && quire_zone_extent(f->zone, 0, &run) == QUIRE_OK) {
-        c->first_frame = frame_of_pfn(f->zone, run.pfn);
-        c->shift = run.pfn.n - c->first_frame;
-        c->frames = run.frames;
-    }
+    find_longest_stretch(c);
     build_racks(c);
     return QUIRE_OK;
 }

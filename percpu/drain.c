@@ -8,6 +8,8 @@
 #include "core/layout.h"
 #include "percpu/depot.h"
 
+enum { DENSITY_LOOKS = 64 }; /* of a maintenance: some 5 microseconds */
+
 static uint64_t drain_depot(struct quire_cache *c, quire_slot slot)
 {
     uint64_t frames = 0;
@@ -50,6 +52,7 @@ uint64_t quire_cache_maintain(struct quire_cache *c)
         if (unused)
             frames += quire_depot_drain(c, slot, i, unused);
     }
+    quire_density_look(c, DENSITY_LOOKS);
     quire_cache_ease(c, slot);
     return frames;
 }
@@ -67,13 +70,13 @@ int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, qu
     return quire_zone_alloc(c->zone, slot, order, flags, pfn);
 }
 
-/* The hardened build noticed that a frame that is freed is in a cache already. */
-int quire_double_free(struct quire_cache *c, quire_pfn pfn)
+/* The hardened build noticed that a frame may not be freed. */
+int quire_refuse(struct quire_cache *c, quire_pfn pfn, int error)
 {
     const struct quire_port *port = &c->zone->port;
 
     (void)qa_add(&c->state->bad_frees, 1, relaxed); /* relaxed: a statistic */
     if (port->report)
-        port->report(port->ctx, c->zone, QUIRE_REPORT_BAD_FREE, pfn, QUIRE_ERR_DOUBLE_FREE);
-    return QUIRE_ERR_DOUBLE_FREE;
+        port->report(port->ctx, c->zone, QUIRE_REPORT_BAD_FREE, pfn, error);
+    return error;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * hardened.h - the hardened build (QUIRE_HARDENED): a bit per frame says "in a cache", so that a
- * frame that is freed twice into magazines is noticed on the spot. In the normal build nothing of
- * it exists, and the second free is noticed when the frame reaches the zone's bitmap.
+ * frame that is freed twice into magazines is noticed on the spot, and so is one that the zone would
+ * refuse, being free already or part of a run. In the normal build nothing of it exists, and a bad
+ * free is noticed when the frame reaches the zone's bitmap.
  *
  *   X1  The bit is set before the frame enters a magazine and cleared after it left, by the one who
- *       moves it. Of two frees of the same frame one sets it; the other is refused.
+ *       moves it. Of two frees of the same frame one sets it; the other is refused. A block of
+ *       order 9 has the bit of its first frame.
  *
  * A frame that was handed out again between the two frees cannot be told from its first life.
  * Lock-free, any context. Relaxed: the bit decides, the magazine carries the frame.
@@ -13,7 +15,7 @@
 #ifndef QUIRE_PERCPU_HARDENED_H
 #define QUIRE_PERCPU_HARDENED_H
 
-#include "core/layout.h"
+#include "core/hot.h"
 #include "percpu/rack.h"
 
 #ifdef QUIRE_HARDENED
@@ -34,6 +36,22 @@ static inline bool cached_set(const struct quire_cache *c, quire_pfn pfn)
            !(qa_or(cached_word(c, frame), bit, relaxed) & bit); /* relaxed: only the bit counts */
 }
 
+/* The single frame `pfn` of a SPLIT block is about to enter a cache: may it, as far as the zone and
+ * the caches know? If so, it is marked. */
+static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(c->zone, pfn);
+    uint32_t b = block_of(frame);
+    unsigned word = place_of(frame) / WORD_BITS;
+    uint64_t mask = 1ull << frame % WORD_BITS;
+    int error;
+
+    if (!(qa_load(&frame_map(c->zone, b)->w[word], relaxed) & mask)) /* relaxed: the caller's bit */
+        return QUIRE_ERR_DOUBLE_FREE;
+    error = quire_frame_check(c->zone, b, word, mask);
+    return error || cached_set(c, pfn) ? error : QUIRE_ERR_DOUBLE_FREE;
+}
+
 /* The frames leave their cache. */
 static inline void cached_clear(const struct quire_cache *c, const quire_pfn pfns[], uint32_t n)
 {
@@ -51,6 +69,13 @@ static inline bool cached_set(const struct quire_cache *c, quire_pfn pfn)
     (void)c;
     (void)pfn;
     return true;
+}
+
+static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn)
+{
+    (void)c;
+    (void)pfn;
+    return QUIRE_OK;
 }
 
 static inline void cached_clear(const struct quire_cache *c, const quire_pfn pfns[], uint32_t n)

@@ -2,11 +2,9 @@
  *
  * hit.c - the allocation and the free that a magazine serves.
  *
- * Density-aware recycling. A plain last-in-first-out cache hands the frame just freed to the next
- * caller for ever: fast, but fragmented memory stays as it is. So a free looks at the fullness
- * byte of the frame's block. A frame of a dense block goes into the loaded magazine and is used
- * again at once; one of a sparse block goes into the outgoing magazine and from there home, so that
- * sparse blocks run empty and become whole. Refills come from the fullest blocks.
+ * A freed frame of a dense block goes into the loaded magazine and is used again at once; one of a
+ * sparse block goes into the outgoing magazine and from there home: density.c says why, and what
+ * is sparse.
  *
  * A frame is cached only if its block is SPLIT without pins, by a look; all other frees, and every
  * order without a rack, go to the zone, which knows the errors.
@@ -16,21 +14,21 @@
 #include "percpu/hardened.h"
 #include "percpu/rseq.h"
 
-/* The rack of requests of this order and mobility; QUIRE_CACHE_CLASSES if there is none. */
-static inline unsigned rack_for(unsigned order, uint32_t flags)
-{
-    if (order == 0)
-        return flags & QUIRE_MOVABLE ? RACK_MOVABLE : RACK_UNMOVABLE;
-    return order == HUGE_ORDER ? RACK_HUGE : QUIRE_CACHE_CLASSES;
-}
+_Static_assert(RACK_UNMOVABLE == 0 && (unsigned)RACK_MOVABLE == QUIRE_MOVABLE,
+               "mobility flags name the rack");
+_Static_assert(CLASS_UNMOVABLE % 2 == RACK_UNMOVABLE && CLASS_MOVABLE % 2 == RACK_MOVABLE &&
+                   CLASS_LARGE % 2 == RACK_UNMOVABLE,
+               "a block's class names the rack by its lowest bit");
 
-/* Pop a round of the exchange-owned rack. */
+/* ---- Ways into and out of a rack ------------------------------------------------------------ */
+
+/* Pop a round of a rack in exchange mode. */
 static bool pop_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn)
 {
     struct quire_rack *r = rack_of(c, cpu, rack);
     uint32_t count;
 
-    if (!quire_rack_take(c, r, cpu))
+    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
         return false;
     count = qa_load(&r->count, relaxed); /* relaxed: K1 */
     if (count > 0) {
@@ -41,93 +39,96 @@ static bool pop_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned ra
     return count > 0;
 }
 
-/* Push a round to the exchange-owned rack, if there is room. */
-static bool push_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn pfn,
-                           bool sparse)
+/* Push a round to a rack in exchange mode, if there is room. */
+static bool push_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn pfn)
 {
     struct quire_rack *r = rack_of(c, cpu, rack);
-    quire_pfn *rounds = sparse ? outgoing(r) : r->rounds;
-    qa32 *count = sparse ? &r->out : &r->count;
-    uint32_t n, limit = qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
+    uint32_t count;
+    bool room;
 
-    if (sparse)
-        limit /= 2;
-    if (!quire_rack_take(c, r, cpu))
+    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
         return false;
-    n = qa_load(count, relaxed); /* relaxed: K1 */
-    if (n < limit) {
-        rounds[n] = pfn;
-        qa_store(count, n + 1, relaxed); /* relaxed: P1 publishes it */
+    count = qa_load(&r->count, relaxed);        /* relaxed: K1 */
+    room = count < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
+    if (room) {
+        r->rounds[count] = pfn;
+        qa_store(&r->count, count + 1, relaxed); /* relaxed: P1 publishes it */
     }
     quire_rack_put(r);
-    return n < limit;
+    return room;
 }
 
-static inline int pop(struct quire_cache *c, unsigned rack, uint32_t flags, quire_pfn *pfn)
+static __attribute__((noinline)) int pop_otherwise(struct quire_cache *c, unsigned rack,
+                                                   uint32_t flags, quire_pfn *pfn)
 {
-    uint32_t cpu;
+    uint32_t cpu = quire_rack_cpu(c);
 
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ) {
-        char *area = rseq_area();
-
-        cpu = rseq_cpu(area);
-        if (cpu < c->cpus && rseq_pop(rack_of(c, cpu, rack), area, cpu, &pfn->n) == RSEQ_DONE) {
-            cached_clear(c, pfn, rack != RACK_HUGE);
-            return QUIRE_OK;
-        }
-        return quire_alloc_slowly(c, cpu, rack, flags, pfn);
-    }
-#endif
-    cpu = quire_rack_cpu(c);
-    if (cpu < c->cpus && pop_exchanged(c, cpu, rack, pfn)) {
-        cached_clear(c, pfn, rack != RACK_HUGE);
+    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus && pop_exchanged(c, cpu, rack, pfn)) {
+        cached_clear(c, pfn, 1);
         return QUIRE_OK;
     }
     return quire_alloc_slowly(c, cpu, rack, flags, pfn);
 }
 
-static inline int push(struct quire_cache *c, unsigned rack, quire_pfn pfn, bool sparse)
+static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsigned rack,
+                                                    quire_pfn pfn, bool sparse)
 {
-    uint32_t cpu;
+    uint32_t cpu = quire_rack_cpu(c);
 
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ) {
-        char *area = rseq_area();
-
-        cpu = rseq_cpu(area);
-        if (cpu < c->cpus) {
-            struct quire_rack *r = rack_of(c, cpu, rack);
-            uint32_t limit = qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
-            int result = sparse ? rseq_push(r, area, cpu, &r->out, limit / 2, outgoing(r), pfn.n)
-                                : rseq_push(r, area, cpu, &r->count, limit, r->rounds, pfn.n);
-
-            if (result == RSEQ_DONE)
-                return QUIRE_OK;
-        }
-        return quire_free_slowly(c, cpu, rack, pfn, sparse);
-    }
-#endif
-    cpu = quire_rack_cpu(c);
-    if (cpu < c->cpus && push_exchanged(c, cpu, rack, pfn, sparse))
+    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus && !sparse &&
+        push_exchanged(c, cpu, rack, pfn))
         return QUIRE_OK;
     return quire_free_slowly(c, cpu, rack, pfn, sparse);
 }
 
-/* Requests with more flags than mobility, and orders without a rack. */
-static int alloc_careful(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
+static inline int pop(struct quire_cache *c, unsigned rack, uint32_t flags, quire_pfn *pfn)
 {
-    unsigned rack = rack_for(order, flags);
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && rseq_pop(c, rack, &pfn->n)) {
+        cached_clear(c, pfn, 1);
+        return QUIRE_OK;
+    }
+#endif
+    return pop_otherwise(c, rack, flags, pfn);
+}
+
+static inline int push(struct quire_cache *c, unsigned rack, quire_pfn pfn)
+{
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && rseq_push(c, rack, pfn.n))
+        return QUIRE_OK;
+#endif
+    return push_otherwise(c, rack, pfn, false);
+}
+
+static __attribute__((noinline)) int push_out(struct quire_cache *c, unsigned rack, quire_pfn pfn)
+{
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && rseq_push_out(c, rack, pfn.n))
+        return QUIRE_OK;
+#endif
+    return push_otherwise(c, rack, pfn, true);
+}
+
+/* ---- Allocation ----------------------------------------------------------------------------- */
+
+/* Requests with more flags than mobility, and orders other than 0. */
+static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsigned order,
+                                                     uint32_t flags, quire_pfn *pfn)
+{
     uint32_t known = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
                      QUIRE_ZEROED;
+    unsigned rack = order == HUGE_ORDER ? RACK_HUGE : flags & QUIRE_MOVABLE;
     int error;
 
-    if (rack == QUIRE_CACHE_CLASSES || flags & ~known)
+    if ((order != 0 && order != HUGE_ORDER) || flags & ~known)
         return quire_alloc_around(c, order, flags, pfn);
-    if (flags & QUIRE_ZEROED && !c->zone->port.zero)
+    if (!(flags & QUIRE_ZEROED))
+        return pop(c, rack, flags, pfn);
+    if (!c->zone->port.zero)
         return QUIRE_ERR_UNSUPPORTED;
-    error = pop(c, rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
-    if (!error && flags & QUIRE_ZEROED) {
+    error = pop_otherwise(c, rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
+    if (!error) {
         error = c->zone->port.zero(c->zone->port.ctx, *pfn, 1ull << order);
         if (error)
             (void)quire_cache_free(c, *pfn, order);
@@ -137,57 +138,89 @@ static int alloc_careful(struct quire_cache *c, unsigned order, uint32_t flags, 
 
 int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    if (order == 0 && !(flags & ~(uint32_t)QUIRE_MOVABLE))
-        return pop(c, flags & QUIRE_MOVABLE ? RACK_MOVABLE : RACK_UNMOVABLE, flags, pfn);
-    return alloc_careful(c, order, flags, pfn);
+    if (order == 0 && flags <= QUIRE_MOVABLE)
+        return pop(c, flags, flags, pfn);
+    return alloc_otherwise(c, order, flags, pfn);
 }
 
-/* The frame's number in the zone, or NO_FRAME. */
-static inline uint64_t number_of(const struct quire_cache *c, quire_pfn pfn)
-{
-    uint64_t frame = pfn.n - c->shift;
-
-    if (frame - c->first_frame < c->frames)
-        return frame;
-    return c->frames ? NO_FRAME : frame_of_pfn(c->zone, pfn);
-}
+/* ---- Free ----------------------------------------------------------------------------------- */
 
 /* A free that no rack takes. */
-static int free_around(struct quire_cache *c, quire_pfn pfn, unsigned order)
+static __attribute__((noinline)) int free_around(struct quire_cache *c, quire_pfn pfn,
+                                                 unsigned order)
 {
     return quire_zone_free(c->zone, slot_of_cpu(c, quire_rack_cpu(c)), pfn, order);
 }
 
-static int free_huge(struct quire_cache *c, quire_pfn pfn)
+/* The descriptor of block b of the longest stretch. */
+static inline uint32_t desc_near(const struct quire_cache *c, uint64_t b)
 {
-    uint64_t frame = number_of(c, pfn);
+    const void *descs = c->descs;
 
-    /* relaxed: a look; the zone decides when the block gets there */
-    if (frame == NO_FRAME || place_of(frame) || c->capacity[RACK_HUGE] == 0 ||
-        qa_load(desc_of(c->zone, block_of(frame)), relaxed) != desc_whole(HUGE_ORDER))
-        return free_around(c, pfn, HUGE_ORDER);
-    return push(c, RACK_HUGE, pfn, false);
+    return qa_load((const qa32 *)descs + b, relaxed); /* relaxed: a look; the zone decides */
+}
+
+/* Is a block with this fullness byte sparse? */
+static inline bool is_sparse(const struct quire_cache *c, const void *full)
+{
+    /* relaxed: hints, both */
+    return qa_load((const qa8 *)full, relaxed) > qa_load(&c->state->sparse_over, relaxed);
+}
+
+static inline bool is_cacheable(uint32_t desc)
+{
+    return (desc & (D_STATE | D_PINS)) == D_SPLIT;
+}
+
+/* A single frame of another stretch. */
+static int free_far(struct quire_cache *c, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(c->zone, pfn);
+    uint32_t b = block_of(frame), d;
+    int error;
+
+    if (frame == NO_FRAME)
+        return free_around(c, pfn, 0);
+    d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
+    if (!is_cacheable(d))
+        return free_around(c, pfn, 0);
+    error = cached_enter(c, pfn);
+    if (error)
+        return quire_refuse(c, pfn, error);
+    return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
+}
+
+/* What is not a single frame of the longest stretch. */
+static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
+                                                    unsigned order)
+{
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - c->first_block;
+
+    if (order == 0)
+        return free_far(c, pfn);
+    if (order != HUGE_ORDER || b >= c->blocks || pfn.n % BLOCK_FRAMES ||
+        desc_near(c, b) != desc_whole(HUGE_ORDER))
+        return free_around(c, pfn, order);
+    if (!cached_set(c, pfn))
+        return quire_refuse(c, pfn, QUIRE_ERR_DOUBLE_FREE);
+    return push(c, RACK_HUGE, pfn);
 }
 
 int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
 {
-    uint64_t frame;
-    uint32_t b, d;
-    unsigned rack;
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - c->first_block;
+    uint32_t d;
+    int error;
 
-    if (order != 0)
-        return order == HUGE_ORDER ? free_huge(c, pfn) : free_around(c, pfn, order);
-    frame = number_of(c, pfn);
-    if (frame == NO_FRAME)
+    if (order != 0 || b >= c->blocks)
+        return free_otherwise(c, pfn, order);
+    d = desc_near(c, b);
+    if (!is_cacheable(d))
         return free_around(c, pfn, 0);
-    b = block_of(frame);
-    d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides at the flush */
-    rack = desc_class(d) == CLASS_MOVABLE ? RACK_MOVABLE : RACK_UNMOVABLE;
-    if ((d & (D_STATE | D_PINS)) != D_SPLIT || c->capacity[rack] == 0)
-        return free_around(c, pfn, 0);
-    if (!cached_set(c, pfn))
-        return quire_double_free(c, pfn);
-    /* relaxed: hints, both */
-    return push(c, rack, pfn,
-                qa_load(full_of(c->zone, b), relaxed) > qa_load(&c->state->sparse_over, relaxed));
+    error = cached_enter(c, pfn);
+    if (error)
+        return quire_refuse(c, pfn, error);
+    if (is_sparse(c, c->fulls + b))
+        return push_out(c, desc_class(d) % 2, pfn);
+    return push(c, desc_class(d) % 2, pfn);
 }

@@ -47,7 +47,7 @@ bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t
         int result = RSEQ_AGAIN;
 
         if (rseq_cpu(area) == cpu)
-            result = rseq_take(r, area, cpu);
+            result = rseq_take(c, r, cpu);
         if (result != RSEQ_AGAIN)
             return result == RSEQ_DONE;
     }
@@ -72,36 +72,43 @@ void quire_rack_put(struct quire_rack *r)
 }
 
 #if QUIRE_RSEQ
-/* Restart the sections that run on `cpu`, or on all CPUs if that cannot be told from here. */
-static void restart_sections(uint32_t first, uint32_t end)
+/* Restart the sections that run on the CPUs first .. end-1, or on all if they are several. False:
+ * the kernel did not do it (it may be out of memory). */
+static bool restart_sections(uint32_t first, uint32_t end)
 {
     if (end - first == 1)
-        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
-                      MEMBARRIER_CMD_FLAG_CPU, (int)first);
-    else
-        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+        return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+                       MEMBARRIER_CMD_FLAG_CPU, (int)first) == 0;
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
 }
 #endif
 
-/* Keep the owners of CPUs first .. end-1 away from their racks, or let them back. Nothing to do in
- * exchange mode. After detaching, no section of theirs is under way. */
-void quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end, bool detach)
+/* Keep the owners of CPUs first .. end-1 away from their racks, until quire_racks_attach. True: no
+ * section of theirs is under way. False: one may be, and no rack may be stolen. Nothing to do in
+ * exchange mode. */
+bool quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end)
 {
 #if QUIRE_RSEQ
-    if (c->mode != QUIRE_CACHE_RSEQ)
-        return;
-    for (uint32_t cpu = first; cpu < end; cpu++)
-        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-            if (detach)
+    if (c->mode == QUIRE_CACHE_RSEQ) {
+        for (uint32_t cpu = first; cpu < end; cpu++)
+            for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
                 (void)qa_add(&rack_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
-            else
-                (void)qa_sub(&rack_of(c, cpu, i)->detached, 1, release); /* P1 release: pairs P2 */
-    if (detach)
-        restart_sections(first, end);
+        return restart_sections(first, end);
+    }
 #else
     (void)c;
     (void)first;
     (void)end;
-    (void)detach;
 #endif
+    return true;
+}
+
+/* Let the owners back. */
+void quire_racks_attach(const struct quire_cache *c, uint32_t first, uint32_t end)
+{
+    if (c->mode != QUIRE_CACHE_RSEQ)
+        return;
+    for (uint32_t cpu = first; cpu < end; cpu++)
+        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+            (void)qa_sub(&rack_of(c, cpu, i)->detached, 1, release); /* P1 release: pairs P2 */
 }

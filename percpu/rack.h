@@ -4,7 +4,7 @@
  *
  * A rack is one CPU's for one class: the loaded magazine and the outgoing one. Its first eight
  * bytes say whether it may be used: `present` is 1 in place and 0 in somebody's hands; `detached`
- * is 1 while another CPU drains it (rseq mode).
+ * is how many other CPUs are about to drain it (rseq mode).
  *
  *   K1  Whoever turned `present` from 1 to 0 owns the rack's magazines until he stores 1. Nobody
  *       else stores 1. So putting it back is sound from any CPU.
@@ -14,7 +14,8 @@
  *       else sets `detached`, makes the kernel restart the sections of that CPU, and then takes the
  *       rack like anybody; sections that start later see `detached` and let go.
  *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only.
- *   K5  `limit` is capacity, or 0 while the zone is short of memory: then nothing is pushed.
+ *   K5  `limit` is capacity, or 0 while `tight` is 1, the zone being short of memory: then nothing
+ *       is pushed. Both are hints to those who push; at rest they agree.
  */
 #ifndef QUIRE_PERCPU_RACK_H
 #define QUIRE_PERCPU_RACK_H
@@ -49,13 +50,14 @@ struct quire_cache_state {
     qa32 tight;       /* 1 while the zone is short of memory, see K5 */
     qa64 bypasses __attribute__((aligned(64)));
     qa64 drains, bad_frees;
+    qa32 mean, looks; /* see density.c */
     struct quire_depot *depot;
     unsigned char *cached; /* hardened build: a bit per frame of the zone's index space */
 };
 
 static inline struct quire_rack *rack_of(const struct quire_cache *c, uint32_t cpu, unsigned rack)
 {
-    void *p = c->racks + (size_t)cpu * c->cpu_stride + c->rack_offset[rack];
+    void *p = c->racks + cpu * c->cpu_stride + rack * c->rack_bytes;
 
     return (struct quire_rack *)p;
 }
@@ -82,10 +84,11 @@ uint32_t quire_rack_cpu(const struct quire_cache *c);
 bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu);
 bool quire_rack_steal(const struct quire_cache *c, struct quire_rack *r);
 void quire_rack_put(struct quire_rack *r);
-void quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end, bool detach);
+bool quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end);
+void quire_racks_attach(const struct quire_cache *c, uint32_t first, uint32_t end);
 
 /* flush.c */
-uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, quire_pfn pfns[],
+uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, const quire_pfn pfns[],
                      uint32_t n);
 uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack, uint32_t nodes);
 uint64_t quire_racks_drain(struct quire_cache *c, uint32_t first, uint32_t end, bool idle_only);
@@ -93,7 +96,10 @@ void quire_cache_ease(struct quire_cache *c, quire_slot slot);
 
 /* drain.c */
 int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
-int quire_double_free(struct quire_cache *c, quire_pfn pfn);
+int quire_refuse(struct quire_cache *c, quire_pfn pfn, int error);
+
+/* density.c */
+void quire_density_look(struct quire_cache *c, unsigned times);
 
 /* refill.c */
 int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint32_t flags,

@@ -9,12 +9,11 @@
  * rack is ordered by `detached` and by membarrier, which restarts running sections (K3 of rack.h).
  * glibc (2.35 and later) registers the thread's area; where it did not, the size is 0.
  *
- * Each section checks the CPU, then `present` and `detached` as one eight-byte word that must read
- * 1; on aarch64 by a load-acquire, as the rack may have been put back from another CPU (on x86
- * every load is one: pairs P1 in quire_rack_put).
- *
- * Results: RSEQ_DONE, RSEQ_SLOW (the rack is taken, empty or full), RSEQ_AGAIN (restarted, or on
- * another CPU by now).
+ * Push and pop find their rack by the CPU number that they read inside the section, so it is the
+ * number of the CPU that they run on. All check `present` and `detached` as one eight-byte word that
+ * must read 1; on aarch64 by a load-acquire, as the rack may have been put back from another CPU (on
+ * x86 every load is one: pairs P1 in quire_rack_put). A section that lets go leaves the thread's
+ * area pointing at it, which means nothing to the kernel once the thread is elsewhere.
  */
 #ifndef QUIRE_PERCPU_RSEQ_H
 #define QUIRE_PERCPU_RSEQ_H
@@ -28,6 +27,7 @@
 #define QUIRE_RSEQ 0
 #endif
 
+/* What a take comes to: taken; it is somebody's already; restarted, or on another CPU by now. */
 enum { RSEQ_DONE = 0, RSEQ_SLOW = 1, RSEQ_AGAIN = 2 };
 
 #if QUIRE_RSEQ
@@ -54,13 +54,12 @@ static inline uint32_t rseq_cpu(const char *area)
     return *(const volatile uint32_t *)cpu; /* the kernel changes it under the thread */
 }
 
-/* Offsets of struct quire_rack that the sections use. */
-#define RACK_COUNT  8
-#define RACK_LIMIT  16
-#define RACK_ROUNDS 64
-_Static_assert(offsetof(struct quire_rack, count) == RACK_COUNT, "used by the sections");
-_Static_assert(offsetof(struct quire_rack, limit) == RACK_LIMIT, "used by the sections");
-_Static_assert(offsetof(struct quire_rack, rounds) == RACK_ROUNDS, "used by the sections");
+/* The sections say these as numbers. */
+_Static_assert(offsetof(struct quire_rack, count) == 8, "used by the sections");
+_Static_assert(offsetof(struct quire_rack, out) == 12, "used by the sections");
+_Static_assert(offsetof(struct quire_rack, limit) == 16, "used by the sections");
+_Static_assert(offsetof(struct quire_rack, half) == 20, "used by the sections");
+_Static_assert(offsetof(struct quire_rack, rounds) == 64, "used by the sections");
 
 #if defined(__x86_64__)
 
@@ -73,11 +72,16 @@ _Static_assert(offsetof(struct quire_rack, rounds) == RACK_ROUNDS, "used by the 
     ".quad 1f, 2f - 1f, 4f\n\t"                                                                    \
     ".popsection\n\t"                                                                              \
     "leaq 3b(%%rip), %%rax\n\t"                                                                    \
-    "movq %%rax, 8(%[area])\n\t"                                                                   \
-    "1:\n\t"                                                                                       \
-    "cmpl %[cpu], 4(%[area])\n\t"                                                                  \
-    "jne %l[again]\n\t"                                                                            \
-    "cmpq $1, (%[rack])\n\t"                                                                       \
+    "movq %%rax, %%fs:8(%[offset])\n\t"                                                            \
+    "1:\n\t"
+/* rax = this CPU's rack, in place */
+#define SECTION_RACK                                                                               \
+    "movl %%fs:4(%[offset]), %%eax\n\t"                                                            \
+    "cmpl %[cpus], %%eax\n\t"                                                                      \
+    "jae %l[slow]\n\t"                                                                             \
+    "imulq %[stride], %%rax\n\t"                                                                   \
+    "addq %[racks], %%rax\n\t"                                                                     \
+    "cmpq $1, (%%rax)\n\t"                                                                         \
     "jne %l[slow]\n\t"
 #define SECTION_END                                                                                \
     "2:\n\t"                                                                                       \
@@ -87,62 +91,94 @@ _Static_assert(offsetof(struct quire_rack, rounds) == RACK_ROUNDS, "used by the 
     "4:\n\t"                                                                                       \
     "jmp %l[again]\n\t"                                                                            \
     ".popsection\n\t"
+#define SECTION_INPUTS                                                                             \
+    [offset] "r"(c->rseq_offset), [cpus] "m"(c->cpus), [stride] "m"(c->cpu_stride),                \
+        [racks] "r"(c->racks + rack * c->rack_bytes)
 /* clang-format on */
 
-static inline int rseq_pop(struct quire_rack *r, char *area, uint32_t cpu, uint64_t *round)
+/* Pop a round of this CPU's rack of a class. False: not this way. */
+static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t *round)
 {
     uint64_t v;
 
     __asm__ goto(SECTION_START
-                 "movl 8(%[rack]), %%ecx\n\t"
+                 SECTION_RACK
+                 "movl 8(%%rax), %%ecx\n\t"
                  "subl $1, %%ecx\n\t"
                  "jb %l[slow]\n\t"
-                 "movq 64(%[rack],%%rcx,8), %[v]\n\t"
-                 "movl %%ecx, 8(%[rack])\n\t"
+                 "movq 64(%%rax,%%rcx,8), %[v]\n\t"
+                 "movl %%ecx, 8(%%rax)\n\t"
                  SECTION_END
                  : [v] "=&r"(v)
-                 : [area] "r"(area), [cpu] "r"(cpu), [rack] "r"(r)
+                 : SECTION_INPUTS
                  : "memory", "cc", "rax", "rcx"
                  : slow, again);
     *round = v;
-    return RSEQ_DONE;
+    return true;
 slow:
-    return RSEQ_SLOW;
 again:
-    return RSEQ_AGAIN;
+    return false;
 }
 
-/* Push to the magazine whose count is at `count` and whose rounds are at `rounds`. */
-static inline int rseq_push(struct quire_rack *r, char *area, uint32_t cpu, void *count,
-                            uint32_t limit, void *rounds, uint64_t round)
+/* Push a round to this CPU's rack of a class. False: not this way. */
+static inline bool rseq_push(const struct quire_cache *c, unsigned rack, uint64_t round)
 {
     __asm__ goto(SECTION_START
-                 "movl (%[count]), %%ecx\n\t"
-                 "cmpl %[limit], %%ecx\n\t"
+                 SECTION_RACK
+                 "movl 8(%%rax), %%ecx\n\t"
+                 "cmpl 16(%%rax), %%ecx\n\t"
                  "jae %l[slow]\n\t"
-                 "movq %[round], (%[rounds],%%rcx,8)\n\t"
+                 "movq %[round], 64(%%rax,%%rcx,8)\n\t"
                  "addl $1, %%ecx\n\t"
-                 "movl %%ecx, (%[count])\n\t"
+                 "movl %%ecx, 8(%%rax)\n\t"
                  SECTION_END
                  :
-                 : [area] "r"(area), [cpu] "r"(cpu), [rack] "r"(r), [count] "r"(count),
-                   [limit] "r"(limit), [rounds] "r"(rounds), [round] "r"(round)
+                 : SECTION_INPUTS, [round] "r"(round)
                  : "memory", "cc", "rax", "rcx"
                  : slow, again);
-    return RSEQ_DONE;
+    return true;
 slow:
-    return RSEQ_SLOW;
 again:
-    return RSEQ_AGAIN;
+    return false;
 }
 
-static inline int rseq_take(struct quire_rack *r, char *area, uint32_t cpu)
+/* The same to the outgoing magazine: of half the size, behind the loaded one. */
+static inline bool rseq_push_out(const struct quire_cache *c, unsigned rack, uint64_t round)
 {
     __asm__ goto(SECTION_START
+                 SECTION_RACK
+                 "movl 12(%%rax), %%edx\n\t"
+                 "leal (%%rdx,%%rdx), %%ecx\n\t"
+                 "cmpl 16(%%rax), %%ecx\n\t"
+                 "jae %l[slow]\n\t"
+                 "movl 20(%%rax), %%ecx\n\t"
+                 "leal (%%rdx,%%rcx,2), %%ecx\n\t"
+                 "movq %[round], 64(%%rax,%%rcx,8)\n\t"
+                 "addl $1, %%edx\n\t"
+                 "movl %%edx, 12(%%rax)\n\t"
+                 SECTION_END
+                 :
+                 : SECTION_INPUTS, [round] "r"(round)
+                 : "memory", "cc", "rax", "rcx", "rdx"
+                 : slow, again);
+    return true;
+slow:
+again:
+    return false;
+}
+
+/* Take the rack r of CPU `cpu`. */
+static inline int rseq_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu)
+{
+    __asm__ goto(SECTION_START
+                 "cmpl %[cpu], %%fs:4(%[offset])\n\t"
+                 "jne %l[again]\n\t"
+                 "cmpq $1, (%[rack])\n\t"
+                 "jne %l[slow]\n\t"
                  "movl $0, (%[rack])\n\t"
                  SECTION_END
                  :
-                 : [area] "r"(area), [cpu] "r"(cpu), [rack] "r"(r)
+                 : [offset] "r"(c->rseq_offset), [cpu] "r"(cpu), [rack] "r"(r)
                  : "memory", "cc", "rax"
                  : slow, again);
     return RSEQ_DONE;
@@ -165,12 +201,15 @@ again:
     "adrp x9, 3b\n\t"                                                                              \
     "add x9, x9, :lo12:3b\n\t"                                                                     \
     "str x9, [%[area], #8]\n\t"                                                                    \
-    "1:\n\t"                                                                                       \
+    "1:\n\t"
+/* x9 = this CPU's rack, in place */
+#define SECTION_RACK                                                                               \
     "ldr w9, [%[area], #4]\n\t"                                                                    \
-    "cmp w9, %w[cpu]\n\t"                                                                          \
-    "b.ne %l[again]\n\t"                                                                           \
-    "ldar x9, [%[rack]]\n\t"                                                                       \
-    "cmp x9, #1\n\t"                                                                               \
+    "cmp w9, %w[cpus]\n\t"                                                                         \
+    "b.hs %l[slow]\n\t"                                                                            \
+    "madd x9, x9, %[stride], %[racks]\n\t"                                                         \
+    "ldar x10, [x9]\n\t"                                                                           \
+    "cmp x10, #1\n\t"                                                                              \
     "b.ne %l[slow]\n\t"
 #define SECTION_END                                                                                \
     "2:\n\t"                                                                                       \
@@ -179,62 +218,97 @@ again:
     "4:\n\t"                                                                                       \
     "b %l[again]\n\t"                                                                              \
     "5:\n\t"
+#define SECTION_INPUTS                                                                             \
+    [area] "r"(rseq_area()), [cpus] "r"(c->cpus), [stride] "r"(c->cpu_stride),                     \
+        [racks] "r"(c->racks + rack * c->rack_bytes)
 /* clang-format on */
 
-static inline int rseq_pop(struct quire_rack *r, char *area, uint32_t cpu, uint64_t *round)
+static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t *round)
 {
     uint64_t v;
 
     __asm__ goto(SECTION_START
-                 "ldr w9, [%[rack], #8]\n\t"
-                 "cbz w9, %l[slow]\n\t"
-                 "sub w9, w9, #1\n\t"
-                 "add x10, %[rack], #64\n\t"
-                 "ldr %[v], [x10, w9, uxtw #3]\n\t"
-                 "str w9, [%[rack], #8]\n\t"
+                 SECTION_RACK
+                 "ldr w10, [x9, #8]\n\t"
+                 "cbz w10, %l[slow]\n\t"
+                 "sub w10, w10, #1\n\t"
+                 "add x11, x9, #64\n\t"
+                 "ldr %[v], [x11, w10, uxtw #3]\n\t"
+                 "str w10, [x9, #8]\n\t"
                  SECTION_END
                  : [v] "=&r"(v)
-                 : [area] "r"(area), [cpu] "r"(cpu), [rack] "r"(r)
-                 : "memory", "cc", "x9", "x10"
+                 : SECTION_INPUTS
+                 : "memory", "cc", "x9", "x10", "x11"
                  : slow, again);
     *round = v;
-    return RSEQ_DONE;
+    return true;
 slow:
-    return RSEQ_SLOW;
 again:
-    return RSEQ_AGAIN;
+    return false;
 }
 
-static inline int rseq_push(struct quire_rack *r, char *area, uint32_t cpu, void *count,
-                            uint32_t limit, void *rounds, uint64_t round)
+static inline bool rseq_push(const struct quire_cache *c, unsigned rack, uint64_t round)
 {
     __asm__ goto(SECTION_START
-                 "ldr w9, [%[count]]\n\t"
-                 "cmp w9, %w[limit]\n\t"
+                 SECTION_RACK
+                 "ldr w10, [x9, #8]\n\t"
+                 "ldr w11, [x9, #16]\n\t"
+                 "cmp w10, w11\n\t"
                  "b.hs %l[slow]\n\t"
-                 "str %[round], [%[rounds], w9, uxtw #3]\n\t"
-                 "add w9, w9, #1\n\t"
-                 "str w9, [%[count]]\n\t"
+                 "add x11, x9, #64\n\t"
+                 "str %[round], [x11, w10, uxtw #3]\n\t"
+                 "add w10, w10, #1\n\t"
+                 "str w10, [x9, #8]\n\t"
                  SECTION_END
                  :
-                 : [area] "r"(area), [cpu] "r"(cpu), [rack] "r"(r), [count] "r"(count),
-                   [limit] "r"(limit), [rounds] "r"(rounds), [round] "r"(round)
-                 : "memory", "cc", "x9"
+                 : SECTION_INPUTS, [round] "r"(round)
+                 : "memory", "cc", "x9", "x10", "x11"
                  : slow, again);
-    return RSEQ_DONE;
+    return true;
 slow:
-    return RSEQ_SLOW;
 again:
-    return RSEQ_AGAIN;
+    return false;
 }
 
-static inline int rseq_take(struct quire_rack *r, char *area, uint32_t cpu)
+static inline bool rseq_push_out(const struct quire_cache *c, unsigned rack, uint64_t round)
 {
     __asm__ goto(SECTION_START
+                 SECTION_RACK
+                 "ldr w10, [x9, #12]\n\t"
+                 "ldr w11, [x9, #16]\n\t"
+                 "cmp w11, w10, lsl #1\n\t"
+                 "b.ls %l[slow]\n\t"
+                 "ldr w11, [x9, #20]\n\t"
+                 "add w11, w10, w11, lsl #1\n\t"
+                 "add x12, x9, #64\n\t"
+                 "str %[round], [x12, w11, uxtw #3]\n\t"
+                 "add w10, w10, #1\n\t"
+                 "str w10, [x9, #12]\n\t"
+                 SECTION_END
+                 :
+                 : SECTION_INPUTS, [round] "r"(round)
+                 : "memory", "cc", "x9", "x10", "x11", "x12"
+                 : slow, again);
+    return true;
+slow:
+again:
+    return false;
+}
+
+static inline int rseq_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu)
+{
+    (void)c;
+    __asm__ goto(SECTION_START
+                 "ldr w9, [%[area], #4]\n\t"
+                 "cmp w9, %w[cpu]\n\t"
+                 "b.ne %l[again]\n\t"
+                 "ldar x9, [%[rack]]\n\t"
+                 "cmp x9, #1\n\t"
+                 "b.ne %l[slow]\n\t"
                  "str wzr, [%[rack]]\n\t"
                  SECTION_END
                  :
-                 : [area] "r"(area), [cpu] "r"(cpu), [rack] "r"(r)
+                 : [area] "r"(rseq_area()), [cpu] "r"(cpu), [rack] "r"(r)
                  : "memory", "cc", "x9"
                  : slow, again);
     return RSEQ_DONE;

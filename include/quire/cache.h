@@ -57,16 +57,18 @@ struct quire_cache_state;
 
 /* The handle. Private: use the functions below. */
 struct quire_cache {
-    struct quire_zone *zone;
     struct quire_cache_state *state;
+    uint64_t first_block;        /* the zone's longest stretch: pfn >> 9 of its first block, */
+    uint64_t blocks;             /* how many it has, */
+    const unsigned char *descs;  /* their descriptors */
+    const unsigned char *fulls;  /* and fullness bytes */
     unsigned char *racks;
-    uint64_t shift;       /* pfn - shift is the frame's number in the zone, if the zone is one */
-    uint64_t first_frame; /* stretch: frames first_frame .. first_frame + frames - 1. Otherwise */
-    uint64_t frames;      /* frames is 0 */
-    uint32_t mode;        /* enum quire_cache_mode, not AUTO */
+    uint64_t rack_bytes;         /* from a rack to that of the CPU's next class */
+    uint64_t cpu_stride;         /* from a CPU's racks to the next one's */
+    int64_t rseq_offset;         /* of the thread's rseq area from the thread pointer */
+    uint32_t mode;               /* enum quire_cache_mode, not AUTO */
     uint32_t cpus;
-    uint32_t cpu_stride; /* bytes from a CPU's racks to the next one's */
-    uint32_t rack_offset[QUIRE_CACHE_CLASSES];
+    struct quire_zone *zone;
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
 };

@@ -192,7 +192,8 @@ int quire_zone_free_contig(struct quire_zone *zone, quire_slot slot, quire_pfn p
  * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames, or no spare pin is left. */
 int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
-/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: as above. */
+/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: as above.
+ * QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try again. */
 int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
                          uint64_t frames);
 

@@ -47,6 +47,12 @@
 #define MODE_NEVER_REFUSED 0
 #endif
 
+/* Nanoseconds after which a thread is interrupted, at any instruction, by a handler that uses the
+ * same slot. A handler has holdings of its own, up to MODE_HOLD as well. */
+#ifndef MODE_SIGNAL_NS
+#define MODE_SIGNAL_NS 100000
+#endif
+
 /* Operations per thread and round; rounds end with all threads at rest and a full check. */
 #ifndef MODE_OPERATIONS
 #define MODE_OPERATIONS 10000

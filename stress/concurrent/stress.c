@@ -6,20 +6,38 @@
  *
  *   stress_<mode> [SEED [FACTOR]]
  *
+ * Meanwhile timers interrupt the threads. A handler is a worker of its own on the slot of the thread
+ * that it interrupts; so it re-enters the slot at any instruction, and parks the thread there while
+ * the others go on.
+ *
  * The seed decides what each thread draws, not how they interleave; FACTOR multiplies the number
  * of operations. The mode is compiled in (mode.h). Exit status 0: nothing was wrong.
  */
+#define _GNU_SOURCE /* gettid, timers for one thread */
 #include "stress.h"
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef sigev_notify_thread_id /* Linux documents the name, not every C library has it */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+enum {
+    WORKERS = 2 * MODE_THREADS, /* thread i is worker i, its handler is worker MODE_THREADS + i */
+    NESTED = 3,                 /* operations in one handler */
+};
 
 struct stress {
     struct quire_zone zone;
     struct shadow shadow;
-    struct worker workers[MODE_THREADS];
+    struct worker workers[WORKERS];
     pthread_barrier_t start, stop;
     uint64_t operations;
     bool over;
@@ -27,17 +45,48 @@ struct stress {
 
 static struct stress stress;
 
+/* This thread's handler, while it may act. */
+static _Thread_local struct worker *volatile nested;
+
+static void on_signal(int signal)
+{
+    struct worker *w = nested;
+    (void)signal;
+    for (int i = 0; w != NULL && i < NESTED; i++) {
+        worker_act(w);
+    }
+    (void)sched_yield();
+}
+
+/* A timer that interrupts the calling thread again and again. */
+static timer_t disturb(void)
+{
+    const struct itimerspec often = {{0, MODE_SIGNAL_NS}, {0, MODE_SIGNAL_NS}};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+    timer_t timer;
+    event.sigev_notify_thread_id = gettid();
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 ||
+        timer_settime(timer, 0, &often, NULL) != 0) {
+        shadow_fail("cannot set a timer");
+    }
+    return timer;
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
+    timer_t timer = disturb();
     for (;;) {
         (void)pthread_barrier_wait(&stress.start);
         if (stress.over) {
+            (void)timer_delete(timer);
             return NULL;
         }
+        nested = w + MODE_THREADS;
         for (uint64_t i = 0; i < stress.operations; i++) {
             worker_act(w);
         }
+        nested = NULL;
         (void)pthread_barrier_wait(&stress.stop);
     }
 }
@@ -121,13 +170,13 @@ static void *open_zone(uint64_t seed)
     must_open(metadata == NULL ? QUIRE_ERR_NO_MEMORY
                                : quire_zone_init(&stress.zone, &config, metadata, bytes));
     shadow_open(&stress.shadow, MODE_FIRST, MODE_FRAMES, MODE_FRAMES - MODE_MIN);
-    for (uint32_t i = 0; i < MODE_THREADS; i++) {
+    for (uint32_t i = 0; i < WORKERS; i++) {
         stress.workers[i] = (struct worker){
             .zone = &stress.zone,
             .shadow = &stress.shadow,
             .who = i + 1,
-            .slot = quire_slot_of(MODE_ONE_SLOT ? 0 : i),
-            .random = (seed * MODE_THREADS + i + 1) * UINT64_C(0x9e3779b97f4a7c15)};
+            .slot = quire_slot_of(MODE_ONE_SLOT ? 0 : i % MODE_THREADS),
+            .random = (seed * WORKERS + i + 1) * UINT64_C(0x9e3779b97f4a7c15)};
     }
     return metadata;
 }
@@ -141,6 +190,7 @@ int main(int argc, char *argv[])
     uint64_t refused = 0;
 
     void *metadata = open_zone(seed);
+    (void)sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_signal}, NULL);
     stress.operations = MODE_OPERATIONS * factor;
     (void)pthread_barrier_init(&stress.start, NULL, MODE_THREADS + 1);
     (void)pthread_barrier_init(&stress.stop, NULL, MODE_THREADS + 1);
@@ -158,6 +208,8 @@ int main(int argc, char *argv[])
     (void)pthread_barrier_wait(&stress.start);
     for (int i = 0; i < MODE_THREADS; i++) {
         (void)pthread_join(threads[i], NULL);
+    }
+    for (int i = 0; i < WORKERS; i++) {
         done += stress.workers[i].done;
         refused += stress.workers[i].refused;
         worker_empty(&stress.workers[i]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * stress.h - one thread of the stress test: what it holds and what it may do. actions.c does it;
- * stress.c starts the threads and checks the zone while they rest. Each worker is used by its own
- * thread, between two barriers by the main thread.
+ * stress.h - one worker of the stress test: what it holds and what it may do. actions.c does it;
+ * stress.c starts the threads and checks the zone while they rest. A worker is used by one
+ * thread or by its signal handler; while all rest, by the main thread.
  */
 #ifndef QUIRE_STRESS_STRESS_H
 #define QUIRE_STRESS_STRESS_H
@@ -29,7 +29,7 @@ struct holding {
 struct worker {
     struct quire_zone *zone;
     struct shadow *shadow;
-    uint32_t who; /* 1 .. MODE_THREADS */
+    uint32_t who; /* not 0 */
     quire_slot slot;
     uint64_t random;
     struct holding held[HOLDINGS];

@@ -84,14 +84,25 @@ static uint64_t draw_aligned(struct source *s, const struct op_limits *limits, u
     return order > QUIRE_MAX_ORDER || below(s, 16) == 0 ? place : place >> order << order;
 }
 
+/* A byte of the zone, often the first or the last one of a frame. */
+static uint64_t draw_address(struct source *s, const struct op_limits *limits)
+{
+    uint64_t frame = (1 + below(s, limits->frames)) * QUIRE_FRAME_SIZE;
+    return below(s, 4) == 0 ? frame + below(s, QUIRE_FRAME_SIZE) : frame - below(s, 3);
+}
+
 static void draw_contig(struct source *s, const struct op_limits *limits, struct op *op)
 {
     uint64_t bytes = limits->frames * QUIRE_FRAME_SIZE;
     op->arg[0] = draw_frames(s, limits);
     op->arg[1] = below(s, 3) == 0 ? UINT64_C(1) << below(s, 34) : 0;
     op->arg[2] = below(s, 3) == 0 ? UINT64_C(1) << (11 + below(s, 24)) : 0;
-    op->arg[3] = below(s, 3) == 0 ? below(s, bytes) : 0;
-    op->arg[4] = below(s, 3) == 0 ? op->arg[3] + below(s, bytes) : 0;
+    op->arg[3] = below(s, 3) == 0 ? draw_address(s, limits) : 0;
+    op->arg[4] = below(s, 3) == 0 ? op->arg[3] + draw_address(s, limits) : 0;
+    if (below(s, 4) == 0) { /* hardly room, or hardly none */
+        op->arg[4] = op->arg[3] + op->arg[0] * QUIRE_FRAME_SIZE + below(s, 2 * QUIRE_FRAME_SIZE);
+        op->arg[4] -= below(s, 2) == 0 ? op->arg[4] % QUIRE_FRAME_SIZE + below(s, 3) : 0;
+    }
     if (below(s, 40) == 0) {
         op->arg[1 + below(s, 4)] = below(s, bytes);
     }

@@ -193,9 +193,9 @@ bool runner_step(struct runner *r, const struct op *op)
 
 bool runner_finish(struct runner *r)
 {
-    size_t at;
+    size_t at = 0;
     r->stepwise = false;
-    while ((at = model_run_near(&r->model, 0)) != MODEL_NOWHERE) {
+    while ((at = model_run_near(&r->model, at)) != MODEL_NOWHERE) {
         struct op give = {.kind = OP_FREE, .arg = {at}};
         if (!runner_step(r, &give)) {
             return false;

@@ -7,20 +7,22 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { TRIALS = 6000 }; /* and then it is short enough */
+enum { TRIALS = 6000, SECONDS = 120 }; /* and then it is short enough */
 
 struct shrinking {
     char wrong[TRIAL_WHY]; /* with what the first failure began, up to its first number */
     struct trial *best;
     struct trial next;
     unsigned left;
+    time_t end;
 };
 
 /* Is `next` the same failure, as far as one can tell? Then it is the best. */
 static bool accept(struct shrinking *s)
 {
-    if (s->left == 0) {
+    if (s->left == 0 || time(NULL) > s->end) {
         return false;
     }
     s->left--;
@@ -110,7 +112,7 @@ static bool lower_all(struct shrinking *s)
 void trial_shrink(struct trial *t)
 {
     t->n = t->failed;
-    struct shrinking s = {.best = t, .next = *t, .left = TRIALS};
+    struct shrinking s = {.best = t, .next = *t, .left = TRIALS, .end = time(NULL) + SECONDS};
     s.next.ops = malloc(t->n * sizeof *t->ops);
     if (s.next.ops == NULL) {
         return;

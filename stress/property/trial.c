@@ -45,6 +45,7 @@ bool trial_run(struct trial *t)
 {
     struct verdict *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                              -1, 0);
+    (void)fflush(stdout); /* or the child prints it too */
     pid_t child = v == MAP_FAILED ? -1 : fork();
     if (child < 0) {
         perror("property: cannot start a process");

@@ -100,11 +100,15 @@ static void join_refused(void **state)
         assert_ok(quire_zone_unreserve(&f.zone, slot(0), at(places[i]), 1));
         assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(places[i]), 0, 0));
     }
+    for (uint64_t pair = 510; pair < BLOCK; pair -= 102) { /* 510, 408, .. 0 */
+        must_free(&f, pair, 0);
+        must_free(&f, pair + 1, 0);
+        assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(pair), 1, 0));
+        assert_refused(&f, quire_zone_join(&f.zone, slot(0), at(0)), QUIRE_ERR_ORDER);
+        assert_ok(quire_zone_split(&f.zone, slot(0), at(pair), 1));
+    }
     must_free(&f, 510, 0);
     must_free(&f, 511, 0);
-    assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(510), 1, 0));
-    assert_refused(&f, quire_zone_join(&f.zone, slot(0), at(0)), QUIRE_ERR_ORDER);
-    must_free(&f, 510, 1);
     struct quire_contig want = {.frames = 20, .low = 511 * (uint64_t)QUIRE_FRAME_SIZE};
     quire_pfn pfn;
     assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(510), 0, 0));

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * goals.c - the table of goals. A new one is a line. No state.
+ */
+#include "goals.h"
+
+#include "figures.h"
+
+#include <math.h>
+
+enum kind {
+    RATIO,  /* a figure of `allocator` over the same of `against` */
+    VALUE,  /* the figure itself */
+    SCALING /* two threads over one, over the same of `against` */
+};
+
+struct goal {
+    enum kind kind;
+    const char *bench;
+    unsigned threads, order;
+    const char *allocator, *against;
+    double target;      /* NAN: told for information */
+    unsigned fill;      /* churn */
+    enum figure figure; /* the time per operation, unless it says something else */
+    bool at_least;      /* the target is */
+    const char *note;
+};
+
+#define QUIRE "quire"
+#define ZONE  "quire-zone"
+#define NOMAP "quire-norunmap"
+#define CHG   "quire-exchange"
+#define BUDDY "spinlock-buddy"
+#define BATCH "batched-buddy"
+#define LISTS "cached-buddy"
+
+static const struct goal goals[] = {
+    {RATIO, "pair", 1, 0, BUDDY, "null", .target = 18, .note = "the buddy is an honest one"},
+
+    /* The zone without a cache. "Four (two) nanoseconds on a machine where the locked buddy needs
+     * about 15" is a ratio. Where the buddy moves a whole batch under one lock the figures are told
+     * for information. */
+    {RATIO, "pair", 1, 0, ZONE, BUDDY, .target = 0.8},
+    {RATIO, "pair", 2, 0, ZONE, BUDDY, .target = 0.15},
+    {VALUE, "bulk-alloc", 1, 0, ZONE, NULL, .target = 4},
+    {RATIO, "bulk-alloc", 1, 0, ZONE, BUDDY, .target = 4.0 / 15},
+    {VALUE, "bulk-free", 1, 0, ZONE, NULL, .target = 2},
+    {RATIO, "bulk-free", 1, 0, ZONE, BUDDY, .target = 2.0 / 15},
+    {RATIO, "random-free", 1, 0, ZONE, BUDDY, .target = 0.5},
+    {RATIO, "random-free", 2, 0, ZONE, BUDDY, .target = 0.5},
+    {RATIO, "random-free-single", 1, 0, ZONE, BUDDY, .target = 0.5},
+    {RATIO, "bulk-alloc", 1, 0, ZONE, BATCH, .target = NAN, .note = "one lock a batch"},
+    {RATIO, "bulk-free", 1, 0, ZONE, BATCH, .target = NAN, .note = "one lock a batch"},
+    {RATIO, "random-free", 1, 0, ZONE, BATCH, .target = NAN, .note = "one lock a batch"},
+    {SCALING, "pair", 2, 0, ZONE, "null", .target = 1.15},
+    {SCALING, "bulk-alloc", 2, 0, ZONE, "null", .target = 1.15},
+    {SCALING, "bulk-free", 2, 0, ZONE, "null", .target = 1.15},
+    {SCALING, "random-free", 2, 0, ZONE, "null", .target = 1.15},
+    {SCALING, "half-full", 2, 0, ZONE, "null", .target = 1.15},
+    {RATIO, "pair", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
+    {RATIO, "pair", 1, 3, ZONE, NOMAP, .target = NAN, .note = "the run map"},
+    {RATIO, "bulk-free", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
+    {RATIO, "random-free", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
+
+    /* The caches. What is compared with `null` is the cases with a call per frame. */
+    {RATIO, "pair", 1, 0, QUIRE, "null", .target = 1.7},
+    {RATIO, "pair", 2, 0, QUIRE, "null", .target = 1.7},
+    {RATIO, "bulk-alloc-single", 1, 0, QUIRE, "null", .target = 2},
+    {RATIO, "bulk-alloc-single", 2, 0, QUIRE, "null", .target = 2},
+    {RATIO, "bulk-free-single", 1, 0, QUIRE, "null", .target = 2},
+    {RATIO, "bulk-free-single", 2, 0, QUIRE, "null", .target = 2},
+    {RATIO, "random-free-single", 1, 0, QUIRE, LISTS, .target = 0.7},
+    {RATIO, "random-free-single", 2, 0, QUIRE, LISTS, .target = 0.7},
+    {RATIO, "half-full", 1, 0, QUIRE, "null", .target = 1.6},
+    {RATIO, "half-full", 2, 0, QUIRE, "null", .target = 1.6},
+    {RATIO, "spsc", 2, 0, QUIRE, LISTS, .target = 0.5},
+    {RATIO, "pair", 1, 9, QUIRE, BUDDY, .target = 0.3},
+    {RATIO, "pair", 2, 9, QUIRE, BUDDY, .target = 0.3},
+    {SCALING, "pair", 2, 0, QUIRE, "null", .target = 1.1},
+    {SCALING, "pair", 2, 9, QUIRE, "null", .target = 1.1},
+    {SCALING, "bulk-alloc-single", 2, 0, QUIRE, "null", .target = 1.1},
+    {SCALING, "bulk-free-single", 2, 0, QUIRE, "null", .target = 1.1},
+    {SCALING, "random-free-single", 2, 0, QUIRE, "null", .target = 1.1},
+    {SCALING, "half-full", 2, 0, QUIRE, "null", .target = 1.1},
+    {VALUE, "latency", 1, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
+    {VALUE, "latency", 2, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
+    {RATIO, "pair", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "half-full", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+
+    /* Healing, and what it may cost. */
+    {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 0.97, .fill = 50, .figure = WHOLE_SHARE,
+     .at_least = true},
+    {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 0.90, .fill = 80, .figure = WHOLE_SHARE,
+     .at_least = true},
+    {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 0.95, .fill = 90, .figure = WHOLE_SHARE,
+     .at_least = true},
+    {RATIO, "churn", 2, 0, QUIRE, ZONE, .target = 1, .fill = 95, .figure = WHOLE_SHARE,
+     .at_least = true},
+    {RATIO, "churn", 1, 0, QUIRE, ZONE, .target = 1, .fill = 95, .figure = WHOLE_SHARE,
+     .at_least = true},
+    {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 20, .fill = 50, .figure = NS_PER_OP},
+    {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 8, .fill = 50, .figure = SETTLED_NS},
+};
+
+static double value(const struct results *results, const struct goal *goal, const char *allocator,
+                    unsigned threads)
+{
+    const struct result *r =
+        results_find(results, goal->bench, allocator, threads, goal->order, goal->fill);
+
+    return r ? r->figure[goal->figure] : NAN;
+}
+
+static double measured(const struct results *results, const struct goal *goal)
+{
+    double own = value(results, goal, goal->allocator, goal->threads);
+
+    switch (goal->kind) {
+    case VALUE:
+        return own;
+    case RATIO:
+        return own / value(results, goal, goal->against, goal->threads);
+    case SCALING:
+        return own / value(results, goal, goal->allocator, 1) /
+               (value(results, goal, goal->against, goal->threads) /
+                value(results, goal, goal->against, 1));
+    }
+    return NAN;
+}
+
+static void say_what(const struct goal *goal, char *text, size_t size)
+{
+    char of[32] = "", over[64] = "";
+
+    if (goal->order) {
+        (void)snprintf(of, sizeof(of), " of order %u", goal->order);
+    } else if (goal->fill) {
+        (void)snprintf(of, sizeof(of), " at %u %%", goal->fill);
+    }
+    if (goal->kind == RATIO) {
+        (void)snprintf(over, sizeof(over), " over %s", goal->against);
+    } else if (goal->kind == SCALING) {
+        (void)snprintf(over, sizeof(over), " over 1 thread, net of %s", goal->against);
+    }
+    (void)snprintf(text, size, "%s: %s%s, %s, %u thread%s%s%s%s%s", goal->allocator, goal->bench,
+                   of, bench_figure_names[goal->figure], goal->threads,
+                   goal->threads > 1 ? "s" : "", over, goal->note ? " (" : "",
+                   goal->note ? goal->note : "", goal->note ? ")" : "");
+}
+
+bool goals_next(const struct results *results, size_t *index, struct goal_report *report)
+{
+    while (*index < sizeof(goals) / sizeof(goals[0])) {
+        const struct goal *goal = &goals[(*index)++];
+        double is = measured(results, goal);
+
+        if (isfinite(is)) {
+            *report = (struct goal_report){
+                .measured = is,
+                .target = goal->target,
+                .at_least = goal->at_least,
+                .reached = goal->at_least ? is >= goal->target : is <= goal->target,
+                .unit = goal->kind == VALUE && goal->figure != WHOLE_SHARE ? "ns" : "x",
+            };
+            say_what(goal, report->what, sizeof(report->what));
+            return true;
+        }
+    }
+    return false;
+}

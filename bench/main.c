@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main.c - quire-bench: times page-frame allocators side by side, in one process, in turns. See
+ * bench.h for what is measured and what is not, README.md for how to read the output.
+ *
+ * Exit status: 0 if everything ran, 1 if an operation failed, an allocator lost a frame or a file
+ * could not be written, 2 for a bad command line. Never because a figure is bad.
+ */
+#include "allocators.h"
+#include "counts.h"
+#include "figures.h"
+#include "measure.h"
+#include "pool.h"
+#include "report.h"
+#include "stopwatch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Workers may be in the middle of anything, so leave without running exit handlers. */
+void bench_die(const char *what, const char *detail)
+{
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "quire-bench: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
+    _exit(1);
+}
+
+void bench_fail(const struct run *run, const char *operation, int error)
+{
+    char where[256];
+
+    (void)snprintf(where, sizeof(where),
+                   "%s (error %d), allocator %s, case %s, %u threads, order %u, batch %u",
+                   operation, error, run->allocator->name, run->bench->name, run->threads,
+                   run->variant->order, run->variant->batch);
+    bench_die("FAILED", where);
+}
+
+void *bench_memory(size_t count, size_t size)
+{
+    size_t bytes = count * size > 0 ? count * size : 1;
+    void *memory = malloc(bytes);
+
+    if (!memory) {
+        bench_die("out of memory", NULL);
+    }
+    return memset(memory, 0, bytes);
+}
+
+/* Allocators that this machine lacks are left out, and said to be. */
+static void leave_out_missing(struct options *options)
+{
+    for (size_t i = 0; i < bench_allocator_count; i++) {
+        const struct allocator *allocator = bench_allocators[i];
+        const char *why = allocator->missing && options->allocators >> i & 1
+                              ? allocator->missing()
+                              : NULL;
+
+        if (why) {
+            (void)fprintf(stderr, "quire-bench: left out: %s: %s\n", allocator->name, why);
+            options->allocators &= ~(UINT64_C(1) << i);
+        }
+    }
+}
+
+static unsigned most_threads(const struct options *options)
+{
+    unsigned most = 0;
+
+    for (unsigned i = 0; i < options->thread_counts; i++) {
+        most = options->threads[i] > most ? options->threads[i] : most;
+    }
+    return most;
+}
+
+static void count_instructions(const struct options *options)
+{
+    struct results none = {0};
+
+    stopwatch_count_mode();
+    pool_start(1);
+    measure_all(options, &none, report_rows);
+    pool_stop();
+    results_release(&none);
+}
+
+/* Measure everything and report it, as JSON too if there is a file; the exit status. */
+static int measure_and_report(const struct options *options, FILE *json)
+{
+    struct machine machine;
+    struct results results = {0};
+    int status = 0;
+
+    machine_read(&machine);
+    report_head(&machine, options);
+    pool_start(most_threads(options));
+    measure_all(options, &results, report_rows);
+    pool_stop();
+    if (results.count == 0) {
+        (void)fprintf(stderr,
+                      "quire-bench: nothing to run: spsc needs 2 threads, init 1, and not every "
+                      "allocator has every case\n");
+        return 2;
+    }
+    report_tail(&results, options);
+    if (json && !report_json(json, &machine, options, &results)) {
+        (void)fprintf(stderr, "quire-bench: --json %s: could not be written\n", options->json);
+        status = 1;
+    }
+    results_release(&results);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    FILE *json = NULL;
+
+    heap_prepare(argv);
+    options_read(&options, argc, argv);
+    leave_out_missing(&options);
+    if (options.count_only) {
+        count_instructions(&options);
+        return 0;
+    }
+    if (options.instructions && !counts_load(options.instructions)) {
+        return 1;
+    }
+    if (options.json) {
+        json = fopen(options.json, "w");
+        if (!json) {
+            (void)fprintf(stderr, "quire-bench: --json %s: %s\n", options.json, strerror(errno));
+            return 1;
+        }
+    }
+    int status = measure_and_report(&options, json);
+
+    if (json) {
+        (void)fclose(json);
+    }
+    return status;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * metadata.h - how much memory each allocator keeps to manage memory. Main thread.
+ */
+#ifndef QUIRE_BENCH_METADATA_H
+#define QUIRE_BENCH_METADATA_H
+
+#include "options.h"
+
+#define METADATA_FRAMES       (UINT64_C(1) << 24) /* 64 GiB */
+#define METADATA_TARGET_SHARE 0.01                /* the target the project began with */
+
+/* Metadata of the index-th allocator's arena of METADATA_FRAMES as a share of the memory that it
+ * manages; NAN if the allocator was not selected, does not say, or cannot open such an arena. */
+double metadata_share(const struct options *options, size_t index);
+
+#endif /* QUIRE_BENCH_METADATA_H */

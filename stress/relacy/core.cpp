@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * core.cpp - the real sources of core, compiled as C++ over Relacy's atomics. White-box.
+ *
+ * Left out are the files that read metadata by raw pointers: the vectorised searches, whose place
+ * the kernels below take, and the walk over free stretches with what is built on it.
+ */
+#include "stress/relacy/core.hpp"
+#include "stress/relacy/world.hpp"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wextra"
+#include "core/alloc.c"
+#include "core/claim.c"
+#include "core/convert.c"
+#include "core/count.c"
+#include "core/free.c"
+#include "core/hint.c"
+#include "core/home.c"
+#include "core/line.c"
+#include "core/pick.c"
+#include "core/pin.c"
+#include "core/run.c"
+#include "core/section.c"
+#include "core/settle.c"
+#include "core/take.c"
+#pragma GCC diagnostic pop
+
+/* A search kernel gets the address that a hint byte would have if a hint were one byte large. */
+static uint8_t hint_at(const uint8_t *byte)
+{
+    const unsigned char *const arrays[] = {world->z.fulls, world->z.sparse, world->z.wholes};
+    const size_t sizes[] = {World::WIDE, World::SECTIONS, World::SECTIONS};
+
+    for (unsigned i = 0; i < 3; i++)
+        if (byte >= arrays[i] && byte < arrays[i] + sizes[i]) {
+            const void *first = arrays[i];
+
+            return qa_load(static_cast<const qa8 *>(first) + (byte - arrays[i]), relaxed);
+        }
+    require(false, "a search looked outside of the hints");
+    return 0;
+}
+
+static size_t next_byte(const uint8_t *bytes, size_t n, size_t from, uint8_t least)
+{
+    while (from < n && hint_at(bytes + from) < least)
+        from++;
+    return from;
+}
+
+static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
+{
+    size_t best = n;
+    uint8_t best_value = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint8_t v = hint_at(bytes + i);
+        bool after = v > value || (v == value && i > index);
+
+        if (after && (best == n || v < best_value)) {
+            best = i;
+            best_value = v;
+        }
+    }
+    return best;
+}
+
+const struct quire_search *quire_search_best(void)
+{
+    static const struct quire_search kernel = {"relacy", nullptr, nullptr, next_byte, least_byte};
+
+    return &kernel;
+}
