@@ -109,15 +109,27 @@ static void revoke_homes(const struct quire_zone *z, quire_slot slot)
         }
 }
 
+/* Are there too few frames, wherever they are? The sum over the slots is not of one moment, so a
+ * debit that fails has the last word. */
+static bool is_hopeless(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+{
+    if (quire_zone_free_frames(z) >= n)
+        return false;
+    if (quire_count_debit(z, slot, n, flags))
+        return true;
+    quire_count_credit(z, slot, n, flags);
+    return false;
+}
+
 /* A free aligned run of blocks: by the hints; then with everybody's idle homes made whole; then by
  * a last pass that ignores the hints, after every split block that is wholly free was made whole
  * (a freer may have stopped before its look). */
-static uint32_t look_large(const struct quire_zone *z, quire_slot slot, unsigned order)
+static uint32_t look_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags)
 {
     unsigned blocks_order = order - BLOCK_ORDER;
     uint32_t b = quire_pick_whole(z, slot, NEAR_WHOLE, blocks_order);
 
-    if (b != NO_BLOCK || quire_zone_free_frames(z) < 1ull << order)
+    if (b != NO_BLOCK || is_hopeless(z, slot, 1ull << order, flags))
         return b;
     revoke_homes(z, slot);
     b = quire_pick_whole(z, slot, NEAR_WHOLE, blocks_order);
@@ -134,7 +146,7 @@ static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, ui
                        uint64_t *frame)
 {
     for (unsigned i = 0; i < LARGE_TRIES; i++) {
-        uint32_t b = look_large(z, slot, order);
+        uint32_t b = look_large(z, slot, order, flags);
         int error;
 
         if (b == NO_BLOCK)

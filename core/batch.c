@@ -191,25 +191,36 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
     return quire_bad_free(z, slot, pfns[first == n ? 0 : first], QUIRE_ERR_DOUBLE_FREE);
 }
 
-/* Free the frames `mask` of the word of frame `frame`, those that can be; report the others. */
+/* Report the frames `mask` of a word, which could not be freed because of `error`. */
+static void report_word(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask,
+                        int error)
+{
+    for (; mask; mask &= mask - 1)
+        (void)quire_bad_free(z, slot, pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)),
+                             error);
+}
+
+/* Free the frames `mask` of the word of frame `frame`, those that can be; report the others. A
+ * frame whose bit was found clear is not tried again: it may be another's by then. */
 static uint64_t return_word(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask)
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS;
-    uint64_t freed = 0;
+    uint64_t freed = 0, good = mask;
 
-    if (quire_frame_check(z, b, word, mask) == QUIRE_OK)
-        freed = quire_frame_put(z, b, word, mask);
-    for (uint64_t left = mask & ~freed; left; left &= left - 1) {
-        uint64_t bit = left & -left;
-        int error = quire_frame_check(z, b, word, bit);
+    if (quire_frame_check(z, b, word, mask) != QUIRE_OK)
+        for (uint64_t left = mask; left; left &= left - 1) {
+            uint64_t bit = left & -left;
+            int error = quire_frame_check(z, b, word, bit);
 
-        if (!error && quire_frame_put(z, b, word, bit))
-            freed |= bit;
-        else
-            (void)quire_bad_free(z, slot, pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(bit)),
-                                 error ? error : QUIRE_ERR_DOUBLE_FREE);
-    }
+            if (error) {
+                good &= ~bit;
+                report_word(z, slot, frame, bit, error);
+            }
+        }
+    if (good)
+        freed = quire_frame_put(z, b, word, good);
+    report_word(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
     return word_count(freed);
 }
 

@@ -224,8 +224,11 @@ bool quire_pick_last(const struct quire_zone *z, quire_slot slot, unsigned order
             b64 += (1u << (desc_order(d) - BLOCK_ORDER)) - 1;
             continue;
         }
-        if (!(v >> b % WORD_BITS & 1) && quire_blocks_claim(z, b, 0))
-            (void)quire_block_split(z, slot, b, D_SPLIT);
+        if (!(v >> b % WORD_BITS & 1) && quire_blocks_claim(z, b, 0) &&
+            quire_block_split(z, slot, b, D_SPLIT)) {
+            qa_fence_seq_cst(); /* F2 fence: pairs F2: the split before the announcement */
+            quire_hint_free(z, b);
+        }
         if (quire_block_take(z, b, order, frame)) {
             quire_hint_free(z, b);
             return true;

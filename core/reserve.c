@@ -109,6 +109,10 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
         qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* R7 release: pairs A7 */
     }
     qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* R2 release: pairs A2 */
+    /* Another unreserve may have passed its checks before, and freed while it read MOVING. */
+    qa_fence_seq_cst(); /* F1 fence: pairs F1. F2 fence: pairs F2: the descriptor before the look */
+    quire_block_settle(z, b);
+    quire_hint_free(z, b);
     return QUIRE_OK;
 }
 

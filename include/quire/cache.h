@@ -58,15 +58,15 @@ struct quire_cache_state;
 /* The handle. Private: use the functions below. */
 struct quire_cache {
     struct quire_cache_state *state;
-    uint64_t first_block;        /* the zone's longest stretch: pfn >> 9 of its first block, */
-    uint64_t blocks;             /* how many it has, */
-    const unsigned char *descs;  /* their descriptors */
-    const unsigned char *fulls;  /* and fullness bytes */
+    uint64_t first_block;       /* the zone's longest stretch: pfn >> 9 of its first block, */
+    uint64_t blocks;            /* how many it has, */
+    const unsigned char *descs; /* their descriptors */
+    const unsigned char *fulls; /* and fullness bytes */
     unsigned char *racks;
-    uint64_t rack_bytes;         /* from a rack to that of the CPU's next class */
-    uint64_t cpu_stride;         /* from a CPU's racks to the next one's */
-    int64_t rseq_offset;         /* of the thread's rseq area from the thread pointer */
-    uint32_t mode;               /* enum quire_cache_mode, not AUTO */
+    uint64_t rack_bytes; /* from a rack to that of the CPU's next class */
+    uint64_t cpu_stride; /* from a CPU's racks to the next one's */
+    int64_t rseq_offset; /* of the thread's rseq area from the thread pointer */
+    uint32_t mode;       /* enum quire_cache_mode, not AUTO */
     uint32_t cpus;
     struct quire_zone *zone;
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
@@ -99,9 +99,10 @@ int quire_cache_drain_all(struct quire_cache *cache);
 int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
 
 /* To be called now and then, say every second, by anybody: what a CPU did not touch since the last
- * call, and what the depot did not need, goes back to the zone. So a cache that is idle is empty
- * after two calls. Costs a look at each rack when there is nothing to do. Returns the number of
- * frames given back. */
+ * call, what waits to go home, and what the depot did not need goes back to the zone. So a cache
+ * that is idle is empty after two calls. It also measures how dense memory is, by which the caches
+ * tell what goes home: memory heals without it too, but not to the end. Costs a look at each rack
+ * and at 4096 blocks when there is nothing to do. Returns the number of frames given back. */
 uint64_t quire_cache_maintain(struct quire_cache *cache);
 
 struct quire_cache_stats {

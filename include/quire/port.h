@@ -19,7 +19,9 @@ extern "C" {
 
 struct quire_zone;
 
-/* Crossings of a zone's watermarks; each is told once per crossing. */
+/* Crossings of a zone's watermarks; each is told once per crossing, by the call that noticed it: an
+ * allocation, or a free for RECOVERED (so also from the context of a free). Two threads may tell
+ * two crossings at the same time, and the later one may arrive first: ask the zone how it is. */
 enum quire_event {
     QUIRE_EVENT_LOW = 0,       /* free frames fell below `low`: wake the reclaimer */
     QUIRE_EVENT_MIN = 1,       /* free frames fell below `min`: only urgent requests pass now */
