@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * alloc_zone.c - Quire's zone behind the table, without a cache: one zone from frame 0, one slot per
- * thread, metadata on pages that read as zeros, watermarks at 0 so that an arena can be filled to
- * the last frame. With the run map (`quire-zone`) and without (`quire-norunmap`), so that the
+ * alloc_zone.c - Quire's zone behind the table, without a cache: one zone from frame 0, one slot
+ * per thread, metadata on pages that read as zeros, watermarks at 0 so that an arena can be filled
+ * to the last frame. With the run map (`quire-zone`) and without (`quire-norunmap`), so that the
  * difference is what the run map costs.
  *
  * The functions only pass on, so that what is measured is the library's own entry points. State:
@@ -101,7 +101,7 @@ static int zone_free_batch(void *arena, unsigned thread, const quire_pfn *frames
 }
 
 static int zone_alloc_contig(void *arena, unsigned thread, uint64_t frames, uint64_t align,
-                              quire_pfn *frame)
+                             quire_pfn *frame)
 {
     struct quire_contig want = {.frames = frames, .align = align << QUIRE_FRAME_SHIFT};
 
@@ -147,11 +147,10 @@ static uint64_t zone_metadata_bytes(void *arena)
     return quire_zone_metadata_bytes(zone_of(arena));
 }
 
-#define ZONE_FUNCTIONS                                                    \
-    .close = zone_close, .alloc = zone_alloc, .free = zone_free,       \
-    .alloc_batch = zone_alloc_batch, .free_batch = zone_free_batch,     \
-    .alloc_contig = zone_alloc_contig, .free_contig = zone_free_contig, \
-    .whole_blocks = zone_whole_blocks, .check = zone_check,             \
+#define ZONE_FUNCTIONS                                                                            \
+    .close = zone_close, .alloc = zone_alloc, .free = zone_free, .alloc_batch = zone_alloc_batch, \
+    .free_batch = zone_free_batch, .alloc_contig = zone_alloc_contig,                             \
+    .free_contig = zone_free_contig, .whole_blocks = zone_whole_blocks, .check = zone_check,      \
     .metadata_bytes = zone_metadata_bytes, .sparse = true
 
 const struct allocator allocator_quire_zone = {

@@ -188,7 +188,7 @@ struct result {
     const struct allocator *allocator;
     unsigned threads;
     unsigned rounds;
-    uint64_t ops; /* per thread and sample */
+    uint64_t ops;           /* per thread and sample */
     double figure[FIGURES]; /* medians of the samples' */
     double min, max;        /* of NS_PER_OP */
     double instructions;    /* per operation, NAN if not counted */

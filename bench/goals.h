@@ -12,8 +12,8 @@
 struct goal_report {
     char what[112];
     double measured;
-    double target;    /* NAN: told for information */
-    bool at_least;    /* the target is; otherwise it is "at most" */
+    double target; /* NAN: told for information */
+    bool at_least; /* the target is; otherwise it is "at most" */
     bool reached;
     const char *unit; /* "x" for a ratio, "ns" */
 };

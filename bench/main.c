@@ -54,9 +54,8 @@ static void leave_out_missing(struct options *options)
 {
     for (size_t i = 0; i < bench_allocator_count; i++) {
         const struct allocator *allocator = bench_allocators[i];
-        const char *why = allocator->missing && options->allocators >> i & 1
-                              ? allocator->missing()
-                              : NULL;
+        const char *why =
+            allocator->missing && options->allocators >> i & 1 ? allocator->missing() : NULL;
 
         if (why) {
             (void)fprintf(stderr, "quire-bench: left out: %s: %s\n", allocator->name, why);

@@ -22,9 +22,9 @@
 enum {
     AUTO_ROUNDS = 128,
     AUTO_HUGE = 4,
-    AUTO_DEPOT = 2,   /* nodes a CPU */
+    AUTO_DEPOT = 2, /* nodes a CPU */
     MIN_ROUNDS = 8,
-    ZONE_SHARE = 8,   /* all caches together hold at most this part of the zone */
+    ZONE_SHARE = 8, /* all caches together hold at most this part of the zone */
     LINE_BYTES = 64,
 };
 
@@ -61,7 +61,8 @@ static uint64_t bound(const struct sizes *s, uint32_t cpus)
 static int check_sizes(const struct quire_cache_config *f, struct sizes *s)
 {
     uint64_t share = quire_zone_managed(f->zone) / ZONE_SHARE;
-    bool rounds = f->rounds == QUIRE_CACHE_SIZE_AUTO, huge = f->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
+    bool rounds = f->rounds == QUIRE_CACHE_SIZE_AUTO,
+         huge = f->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
 
     s->rounds = rounds ? AUTO_ROUNDS : f->rounds;
     s->huge = huge ? AUTO_HUGE : f->huge_rounds;
@@ -122,19 +123,28 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
     return error;
 }
 
-/* Of the zone's stretches the longest is the one that a free finds at once. */
-static void find_longest_stretch(struct quire_cache *c)
+/* The short way of rseq mode: requests without flags but mobility, frees into the longest of the
+ * zone's stretches. */
+static void build_short_way(struct quire_cache *c)
 {
+#if QUIRE_RSEQ
     const struct quire_zone *z = c->zone;
     const struct quire_extent *longest = &z->extents[0];
 
+    if (c->mode != QUIRE_CACHE_RSEQ)
+        return;
     for (uint32_t i = 1; i < z->extent_count; i++)
         if (z->extents[i].count > longest->count)
             longest = &z->extents[i];
+    c->rseq_offset = __rseq_offset;
+    c->flags = QUIRE_MOVABLE + 1;
     c->first_block = longest->section * SECTION_BLOCKS;
     c->blocks = (uint64_t)longest->count * SECTION_BLOCKS;
     c->descs = z->descs + (size_t)longest->index * SECTION_BLOCKS * sizeof(qa32);
     c->fulls = z->fulls + (size_t)longest->index * SECTION_BLOCKS;
+#else
+    (void)c;
+#endif
 }
 
 static void build_racks(struct quire_cache *c)
@@ -174,19 +184,17 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *f, 
     quire_depot_init(c->state->depot, s.depot, s.rounds / 2);
     at += rounded(quire_depot_bytes(s.depot, s.rounds / 2));
     c->state->cached = at;
-    c->racks = at + cached_bytes(f->zone);
+    at += cached_bytes(f->zone);
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        c->racks[i] = at + i * rack_bytes(s.rounds);
     c->mode = s.mode;
     c->cpus = f->cpus;
     c->capacity[RACK_UNMOVABLE] = c->capacity[RACK_MOVABLE] = s.rounds;
     c->capacity[RACK_HUGE] = s.huge;
-    c->rack_bytes = rack_bytes(s.rounds);
-    c->cpu_stride = 2 * c->rack_bytes + rack_bytes(s.huge);
+    c->cpu_stride = 2 * rack_bytes(s.rounds) + rack_bytes(s.huge);
     c->depot_nodes = s.depot;
-#if QUIRE_RSEQ
-    c->rseq_offset = __rseq_offset;
-#endif
     c->zone = f->zone;
-    find_longest_stretch(c);
+    build_short_way(c);
     build_racks(c);
     return QUIRE_OK;
 }
@@ -206,8 +214,9 @@ int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *sta
             const struct quire_rack *r = rack_of(c, cpu, i);
 
             /* relaxed: figures, all of them */
-            stats->cached[i] += round_frames(i) * (qa_load(&r->count, relaxed) + /* relaxed: a figure */
-                                                   qa_load(&r->out, relaxed));
+            stats->cached[i] +=
+                round_frames(i) * (qa_load(&r->count, relaxed) + /* relaxed: a figure */
+                                   qa_load(&r->out, relaxed));
             stats->underflows += qa_load(&r->underflows, relaxed); /* relaxed: a figure */
             stats->overflows += qa_load(&r->overflows, relaxed);   /* relaxed: a figure */
             stats->refills += qa_load(&r->refills, relaxed);       /* relaxed: a figure */

@@ -4,10 +4,10 @@
  *
  * A plain last-in-first-out cache hands the frame just freed to the next caller for ever: fast, but
  * fragmented memory stays as it is. So a free looks at the fullness byte of the frame's block (half
- * the number of its free frames). A frame of a dense block goes into the loaded magazine and is used
- * again at once. One of a sparse block goes into the outgoing magazine and from there home, while
- * refills take what the fullest blocks have. So sparse blocks run empty and become whole, dense ones
- * fill up, and what is left to do gets less until nothing moves any more.
+ * the number of its free frames). A frame of a dense block goes into the loaded magazine and is
+ * used again at once. One of a sparse block goes into the outgoing magazine and from there home,
+ * while refills take what the fullest blocks have. So sparse blocks run empty and become whole,
+ * dense ones fill up, and what is left to do gets less until nothing moves any more.
  *
  * A block is sparse if its byte is above a border: half of the mean byte of the split blocks. The
  * mean falls as memory heals, and the border with it, so there are always blocks above it that give
@@ -40,7 +40,8 @@ enum {
     MEAN_WEIGHT = 16, /* a look counts one part in so many */
     DENSE_ANYHOW = 4, /* bytes up to this one are dense: at most 8 free frames */
 };
-#define SCATTER 0x9e3779b1u /* odd, near 2^32 over the golden ratio: consecutive looks lie apart */
+/* Odd and near 2^32 over the golden ratio, so that looks that follow each other lie far apart. */
+#define SCATTER 0x9e3779b1u
 
 /* The mean byte of the split blocks among PIECE ones, in MEAN_ONEs; `none` if none is split. */
 static uint32_t mean_of(const struct quire_zone *z, uint32_t first, uint32_t none)
@@ -48,7 +49,7 @@ static uint32_t mean_of(const struct quire_zone *z, uint32_t first, uint32_t non
     uint32_t sum = 0, blocks = 0;
 
     for (uint32_t b = first; b < first + PIECE; b++) {
-        sum += qa_load(full_of(z, b), relaxed);                            /* relaxed: a hint */
+        sum += qa_load(full_of(z, b), relaxed);                           /* relaxed: a hint */
         blocks += desc_state(qa_load(desc_of(z, b), relaxed)) == D_SPLIT; /* relaxed: a hint */
     }
     return blocks ? sum * MEAN_ONE / blocks : none;

@@ -90,8 +90,7 @@ void quire_depot_init(struct quire_depot *depot, uint32_t nodes, uint32_t half)
 }
 
 /* Put n frames, at most half a magazine, into the depot. False: it is full. Lock-free. */
-bool quire_depot_give(struct quire_depot *depot, unsigned rack, const quire_pfn pfns[],
-                      uint32_t n)
+bool quire_depot_give(struct quire_depot *depot, unsigned rack, const quire_pfn pfns[], uint32_t n)
 {
     struct quire_half *node = pop(&depot->empty);
 
@@ -114,7 +113,7 @@ uint32_t quire_depot_get(struct quire_depot *depot, unsigned rack, quire_pfn pfn
 
     if (!node)
         return 0;
-    full = qa_sub(&side->full, 1, relaxed) - 1; /* relaxed: a hint */
+    full = qa_sub(&side->full, 1, relaxed) - 1;                  /* relaxed: a hint */
     if ((int32_t)full < (int32_t)qa_load(&side->least, relaxed)) /* relaxed: a hint */
         qa_store(&side->least, full, relaxed);                   /* relaxed: a hint */
     n = node->count;
@@ -128,7 +127,7 @@ uint32_t quire_depot_get(struct quire_depot *depot, unsigned rack, quire_pfn pfn
 uint32_t quire_depot_unused(struct quire_depot *depot, unsigned rack)
 {
     struct side *side = &depot->full[rack];
-    uint32_t full = qa_load(&side->full, relaxed); /* relaxed: a hint */
+    uint32_t full = qa_load(&side->full, relaxed);         /* relaxed: a hint */
     uint32_t least = qa_xchg(&side->least, full, relaxed); /* relaxed: a hint */
 
     if ((int32_t)full < 0 || (int32_t)least < 0)

@@ -57,14 +57,14 @@ uint64_t quire_cache_maintain(struct quire_cache *c)
     return frames;
 }
 
-/* An allocation that no rack serves: from the zone; before it is refused, the caches are drained. */
+/* An allocation that no rack serves: from the zone; before it is refused, the caches are drained.
+ */
 int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
     quire_slot slot = slot_of_cpu(c, quire_rack_cpu(c));
     int error = quire_zone_alloc(c->zone, slot, order, flags, pfn);
 
-    if (error != QUIRE_ERR_NO_MEMORY ||
-        (flags & QUIRE_NO_CALLBACK && c->mode == QUIRE_CACHE_RSEQ))
+    if (error != QUIRE_ERR_NO_MEMORY || (flags & QUIRE_NO_CALLBACK && c->mode == QUIRE_CACHE_RSEQ))
         return error;
     (void)quire_cache_drain_all(c);
     return quire_zone_alloc(c->zone, slot, order, flags, pfn);

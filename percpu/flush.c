@@ -2,8 +2,8 @@
  *
  * flush.c - frames from the caches back into the zone: flushes, drains, decay.
  *
- * A bad frame (freed twice, or part of a run) is dropped, which is all that can be done for it here,
- * and told to the port by the zone; the others go home.
+ * A bad frame (freed twice, or part of a run) is dropped, which is all that can be done for it
+ * here, and told to the port by the zone; the others go home.
  *
  * A drain passes by racks that are in somebody's hands. Bounded: each rack once, each depot node
  * once. Lock-free, any context; in rseq mode a drain of racks is a system call, and does nothing if
@@ -57,11 +57,11 @@ static uint64_t empty_rack(struct quire_cache *c, quire_slot slot, unsigned rack
 
     cached_clear(c, r->rounds, count);
     cached_clear(c, outgoing(r), out);
-    frames = quire_flush(c, slot, rack, r->rounds, count) +
-             quire_flush(c, slot, rack, outgoing(r), out);
+    frames =
+        quire_flush(c, slot, rack, r->rounds, count) + quire_flush(c, slot, rack, outgoing(r), out);
     if (!out_only)
-        qa_store(&r->count, 0, relaxed); /* relaxed: P1 publishes it */
-    qa_store(&r->out, 0, relaxed);       /* relaxed: P1 publishes it */
+        qa_store(&r->count, 0, relaxed);         /* relaxed: P1 publishes it */
+    qa_store(&r->out, 0, relaxed);               /* relaxed: P1 publishes it */
     (void)qa_add(&c->state->drains, 1, relaxed); /* relaxed: a statistic */
     return frames;
 }
@@ -79,7 +79,7 @@ static bool is_idle(struct quire_rack *r)
 /* Does a rack hold anything, or its outgoing magazine, by a look? */
 static bool holds(const struct quire_rack *r, bool out_only)
 {
-    return qa_load(&r->out, relaxed) > 0 ||                 /* relaxed: a look */
+    return qa_load(&r->out, relaxed) > 0 ||                /* relaxed: a look */
            (!out_only && qa_load(&r->count, relaxed) > 0); /* relaxed: a look */
 }
 

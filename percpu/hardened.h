@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * hardened.h - the hardened build (QUIRE_HARDENED): a bit per frame says "in a cache", so that a
- * frame that is freed twice into magazines is noticed on the spot, and so is one that the zone would
- * refuse, being free already or part of a run. In the normal build nothing of it exists, and a bad
- * free is noticed when the frame reaches the zone's bitmap.
+ * frame that is freed twice into magazines is noticed on the spot, and so is one that the zone
+ * would refuse, being free already or part of a run. In the normal build nothing of it exists, and
+ * a bad free is noticed when the frame reaches the zone's bitmap.
  *
  *   X1  The bit is set before the frame enters a magazine and cleared after it left, by the one who
  *       moves it. Of two frees of the same frame one sets it; the other is refused. A block of
@@ -58,7 +58,8 @@ static inline void cached_clear(const struct quire_cache *c, const quire_pfn pfn
     for (uint32_t i = 0; i < n; i++) {
         uint64_t frame = frame_of_pfn(c->zone, pfns[i]);
 
-        (void)qa_and(cached_word(c, frame), ~(1ull << frame % WORD_BITS), relaxed); /* relaxed: as above */
+        (void)qa_and(cached_word(c, frame), ~(1ull << frame % WORD_BITS),
+                     relaxed); /* relaxed: as above */
     }
 }
 

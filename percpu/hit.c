@@ -81,54 +81,29 @@ static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsig
     return quire_free_slowly(c, cpu, rack, pfn, sparse);
 }
 
-static inline int pop(struct quire_cache *c, unsigned rack, uint32_t flags, quire_pfn *pfn)
-{
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ && rseq_pop(c, rack, &pfn->n)) {
-        cached_clear(c, pfn, 1);
-        return QUIRE_OK;
-    }
-#endif
-    return pop_otherwise(c, rack, flags, pfn);
-}
-
-static inline int push(struct quire_cache *c, unsigned rack, quire_pfn pfn)
-{
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ && rseq_push(c, rack, pfn.n))
-        return QUIRE_OK;
-#endif
-    return push_otherwise(c, rack, pfn, false);
-}
-
-static __attribute__((noinline)) int push_out(struct quire_cache *c, unsigned rack, quire_pfn pfn)
-{
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ && rseq_push_out(c, rack, pfn.n))
-        return QUIRE_OK;
-#endif
-    return push_otherwise(c, rack, pfn, true);
-}
-
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-/* Requests with more flags than mobility, and orders other than 0. */
+/* Requests with more flags than mobility, other orders, exchange mode. */
 static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsigned order,
                                                      uint32_t flags, quire_pfn *pfn)
 {
-    uint32_t known = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
-                     QUIRE_ZEROED;
+    uint32_t known =
+        QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
     unsigned rack = order == HUGE_ORDER ? RACK_HUGE : flags & QUIRE_MOVABLE;
     int error;
 
     if ((order != 0 && order != HUGE_ORDER) || flags & ~known)
         return quire_alloc_around(c, order, flags, pfn);
-    if (!(flags & QUIRE_ZEROED))
-        return pop(c, rack, flags, pfn);
-    if (!c->zone->port.zero)
+    if (flags & QUIRE_ZEROED && !c->zone->port.zero)
         return QUIRE_ERR_UNSUPPORTED;
+#if QUIRE_RSEQ
+    if (order == HUGE_ORDER && flags < c->flags && rseq_pop(c, RACK_HUGE, &pfn->n)) {
+        cached_clear(c, pfn, 1);
+        return QUIRE_OK;
+    }
+#endif
     error = pop_otherwise(c, rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
-    if (!error) {
+    if (!error && flags & QUIRE_ZEROED) {
         error = c->zone->port.zero(c->zone->port.ctx, *pfn, 1ull << order);
         if (error)
             (void)quire_cache_free(c, *pfn, order);
@@ -138,8 +113,14 @@ static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsi
 
 int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    if (order == 0 && flags <= QUIRE_MOVABLE)
-        return pop(c, flags, flags, pfn);
+#if QUIRE_RSEQ
+    if (order == 0 && flags < c->flags) {
+        if (!rseq_pop(c, flags, &pfn->n))
+            return pop_otherwise(c, flags, flags, pfn);
+        cached_clear(c, pfn, 1);
+        return QUIRE_OK;
+    }
+#endif
     return alloc_otherwise(c, order, flags, pfn);
 }
 
@@ -152,14 +133,6 @@ static __attribute__((noinline)) int free_around(struct quire_cache *c, quire_pf
     return quire_zone_free(c->zone, slot_of_cpu(c, quire_rack_cpu(c)), pfn, order);
 }
 
-/* The descriptor of block b of the longest stretch. */
-static inline uint32_t desc_near(const struct quire_cache *c, uint64_t b)
-{
-    const void *descs = c->descs;
-
-    return qa_load((const qa32 *)descs + b, relaxed); /* relaxed: a look; the zone decides */
-}
-
 /* Is a block with this fullness byte sparse? */
 static inline bool is_sparse(const struct quire_cache *c, const void *full)
 {
@@ -167,60 +140,74 @@ static inline bool is_sparse(const struct quire_cache *c, const void *full)
     return qa_load((const qa8 *)full, relaxed) > qa_load(&c->state->sparse_over, relaxed);
 }
 
+/* Is the block with this descriptor SPLIT, without pins? */
 static inline bool is_cacheable(uint32_t desc)
 {
-    return (desc & (D_STATE | D_PINS)) == D_SPLIT;
+    return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
-/* A single frame of another stretch. */
-static int free_far(struct quire_cache *c, quire_pfn pfn)
+/* Other orders than 0, other stretches than the longest, exchange mode. */
+static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
+                                                    unsigned order)
 {
     uint64_t frame = frame_of_pfn(c->zone, pfn);
     uint32_t b = block_of(frame), d;
     int error;
 
-    if (frame == NO_FRAME)
-        return free_around(c, pfn, 0);
+    if (frame == NO_FRAME || (order != 0 && order != HUGE_ORDER))
+        return free_around(c, pfn, order);
     d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    if (!is_cacheable(d))
-        return free_around(c, pfn, 0);
-    error = cached_enter(c, pfn);
+    if (order == 0 ? !is_cacheable(d) : place_of(frame) || d != desc_whole(HUGE_ORDER))
+        return free_around(c, pfn, order);
+    if (order == 0)
+        error = cached_enter(c, pfn);
+    else
+        error = cached_set(c, pfn) ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
     if (error)
         return quire_refuse(c, pfn, error);
-    return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
-}
-
-/* What is not a single frame of the longest stretch. */
-static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
-                                                    unsigned order)
-{
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - c->first_block;
-
     if (order == 0)
-        return free_far(c, pfn);
-    if (order != HUGE_ORDER || b >= c->blocks || pfn.n % BLOCK_FRAMES ||
-        desc_near(c, b) != desc_whole(HUGE_ORDER))
-        return free_around(c, pfn, order);
-    if (!cached_set(c, pfn))
-        return quire_refuse(c, pfn, QUIRE_ERR_DOUBLE_FREE);
-    return push(c, RACK_HUGE, pfn);
+        return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && rseq_push(c, RACK_HUGE, pfn.n))
+        return QUIRE_OK;
+#endif
+    return push_otherwise(c, RACK_HUGE, pfn, false);
 }
 
-int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
+#if QUIRE_RSEQ
+/* A frame of a sparse block. */
+static __attribute__((noinline)) int free_sparse(struct quire_cache *c, quire_pfn pfn,
+                                                 unsigned rack)
 {
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - c->first_block;
-    uint32_t d;
+    return rseq_push_out(c, rack, pfn.n) ? QUIRE_OK : push_otherwise(c, rack, pfn, true);
+}
+
+/* A single frame of block b of the longest stretch. */
+static inline int free_near(struct quire_cache *c, quire_pfn pfn, uint64_t b)
+{
+    const void *descs = c->descs;
+    uint32_t d = qa_load((const qa32 *)descs + b, relaxed); /* relaxed: a look; the zone decides */
+    unsigned rack = desc_class(d) % 2;
     int error;
 
-    if (order != 0 || b >= c->blocks)
-        return free_otherwise(c, pfn, order);
-    d = desc_near(c, b);
     if (!is_cacheable(d))
         return free_around(c, pfn, 0);
     error = cached_enter(c, pfn);
     if (error)
         return quire_refuse(c, pfn, error);
     if (is_sparse(c, c->fulls + b))
-        return push_out(c, desc_class(d) % 2, pfn);
-    return push(c, desc_class(d) % 2, pfn);
+        return free_sparse(c, pfn, rack);
+    return rseq_push(c, rack, pfn.n) ? QUIRE_OK : push_otherwise(c, rack, pfn, false);
+}
+#endif
+
+int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
+{
+#if QUIRE_RSEQ
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - c->first_block;
+
+    if (order == 0 && b < c->blocks)
+        return free_near(c, pfn, b);
+#endif
+    return free_otherwise(c, pfn, order);
 }

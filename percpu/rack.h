@@ -37,8 +37,8 @@ struct quire_rack {
     qa32 count; /* rounds in the loaded magazine */
     qa32 out;   /* rounds in the outgoing one */
     qa32 limit;
-    uint32_t half;     /* half of the capacity: refills, flushes, the outgoing magazine's size */
-    qa32 seen;         /* count at the last maintenance, and whether there was a slow call since */
+    uint32_t half; /* half of the capacity: refills, flushes, the outgoing magazine's size */
+    qa32 seen;     /* count at the last maintenance, and whether there was a slow call since */
     uint32_t pad;
     qa64 underflows, overflows, refills, flushes;
     quire_pfn rounds[]; /* capacity of the loaded one, then half of the outgoing one */
@@ -57,7 +57,7 @@ struct quire_cache_state {
 
 static inline struct quire_rack *rack_of(const struct quire_cache *c, uint32_t cpu, unsigned rack)
 {
-    void *p = c->racks + cpu * c->cpu_stride + rack * c->rack_bytes;
+    void *p = c->racks[rack] + cpu * c->cpu_stride;
 
     return (struct quire_rack *)p;
 }

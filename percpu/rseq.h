@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * rseq.h - the restartable sequences of rseq mode: push, pop and take of a rack's magazines, without
- * a locked instruction. Linux, x86-64 and aarch64, in a process; elsewhere QUIRE_RSEQ is 0.
+ * rseq.h - the restartable sequences of rseq mode: push, pop and take of a rack's magazines,
+ * without a locked instruction. Linux, x86-64 and aarch64, in a process; elsewhere QUIRE_RSEQ is 0.
  *
  * The kernel restarts a section at its abort label when the thread was preempted, migrated or got a
  * signal between the section's start and its last store, which is the commit. So a section sees and
@@ -10,17 +10,17 @@
  * glibc (2.35 and later) registers the thread's area; where it did not, the size is 0.
  *
  * Push and pop find their rack by the CPU number that they read inside the section, so it is the
- * number of the CPU that they run on. All check `present` and `detached` as one eight-byte word that
- * must read 1; on aarch64 by a load-acquire, as the rack may have been put back from another CPU (on
- * x86 every load is one: pairs P1 in quire_rack_put). A section that lets go leaves the thread's
- * area pointing at it, which means nothing to the kernel once the thread is elsewhere.
+ * number of the CPU that they run on. All check `present` and `detached` as one eight-byte word
+ * that must read 1; on aarch64 by a load-acquire, as the rack may have been put back from another
+ * CPU (on x86 every load is one: pairs P1 in quire_rack_put). A section that lets go leaves the
+ * thread's area pointing at it, which means nothing to the kernel once the thread is elsewhere.
  */
 #ifndef QUIRE_PERCPU_RSEQ_H
 #define QUIRE_PERCPU_RSEQ_H
 
 #include "percpu/rack.h"
 
-#if defined(QUIRE_HOSTED) && defined(__linux__) && !defined(QUIRE_TSAN) &&                         \
+#if defined(QUIRE_HOSTED) && defined(__linux__) && !defined(QUIRE_TSAN) && \
     (defined(__x86_64__) || defined(__aarch64__))
 #define QUIRE_RSEQ 1
 #else
@@ -61,9 +61,9 @@ _Static_assert(offsetof(struct quire_rack, limit) == 16, "used by the sections")
 _Static_assert(offsetof(struct quire_rack, half) == 20, "used by the sections");
 _Static_assert(offsetof(struct quire_rack, rounds) == 64, "used by the sections");
 
+/* clang-format off */
 #if defined(__x86_64__)
 
-/* clang-format off */
 #define SECTION_START                                                                              \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
@@ -93,8 +93,7 @@ _Static_assert(offsetof(struct quire_rack, rounds) == 64, "used by the sections"
     ".popsection\n\t"
 #define SECTION_INPUTS                                                                             \
     [offset] "r"(c->rseq_offset), [cpus] "m"(c->cpus), [stride] "m"(c->cpu_stride),                \
-        [racks] "r"(c->racks + rack * c->rack_bytes)
-/* clang-format on */
+        [racks] "m"(c->racks[rack])
 
 /* Pop a round of this CPU's rack of a class. False: not this way. */
 static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t *round)
@@ -190,7 +189,6 @@ again:
 
 #else /* aarch64 */
 
-/* clang-format off */
 #define SECTION_START                                                                              \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
@@ -220,8 +218,7 @@ again:
     "5:\n\t"
 #define SECTION_INPUTS                                                                             \
     [area] "r"(rseq_area()), [cpus] "r"(c->cpus), [stride] "r"(c->cpu_stride),                     \
-        [racks] "r"(c->racks + rack * c->rack_bytes)
-/* clang-format on */
+        [racks] "r"(c->racks[rack])
 
 static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t *round)
 {
@@ -319,6 +316,7 @@ again:
 }
 
 #endif /* aarch64 */
+/* clang-format on */
 #endif /* QUIRE_RSEQ */
 
 #endif /* QUIRE_PERCPU_RSEQ_H */

@@ -55,20 +55,21 @@ struct quire_cache_config {
 
 struct quire_cache_state;
 
-/* The handle. Private: use the functions below. */
+/* The handle. Private: use the functions below. What a hit in rseq mode reads comes first;
+ * in exchange mode `blocks` and `flags` are 0. */
 struct quire_cache {
-    struct quire_cache_state *state;
-    uint64_t first_block;       /* the zone's longest stretch: pfn >> 9 of its first block, */
-    uint64_t blocks;            /* how many it has, */
-    const unsigned char *descs; /* their descriptors */
-    const unsigned char *fulls; /* and fullness bytes */
-    unsigned char *racks;
-    uint64_t rack_bytes; /* from a rack to that of the CPU's next class */
-    uint64_t cpu_stride; /* from a CPU's racks to the next one's */
-    int64_t rseq_offset; /* of the thread's rseq area from the thread pointer */
-    uint32_t mode;       /* enum quire_cache_mode, not AUTO */
+    uint64_t blocks; /* of the zone's longest stretch, whose frees take the short way */
+    uint32_t flags;  /* allocations with flags below this one do */
     uint32_t cpus;
+    uint64_t first_block;       /* of the stretch: pfn >> 9 */
+    const unsigned char *descs; /* its blocks' descriptors */
+    const unsigned char *fulls; /* and fullness bytes */
+    struct quire_cache_state *state;
+    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* CPU 0's */
+    uint64_t cpu_stride;                       /* bytes from a CPU's racks to the next one's */
+    int64_t rseq_offset;                       /* of the thread's rseq area */
     struct quire_zone *zone;
+    uint32_t mode;                          /* enum quire_cache_mode, not AUTO */
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
 };

@@ -57,10 +57,10 @@ struct quire_zone_config {
     size_t usable_count;
     const struct quire_run *reserved; /* memory that is in use for now: quire_zone_unreserve */
     size_t reserved_count;            /* everything in neither list is a hole */
-    uint32_t spare_pins;      /* blocks that quire_zone_reserve may split later; 0 means 64 */
-    uint64_t min, low, high;  /* watermarks, frames, min <= low <= high; or QUIRE_WATERMARK_AUTO */
-    bool no_run_map;          /* save 64 bytes per block: wrong-order frees below order 9 pass */
-    bool metadata_zeroed;     /* the metadata reads as zeros: building costs O(sections) */
+    uint32_t spare_pins;     /* blocks that quire_zone_reserve may split later; 0 means 64 */
+    uint64_t min, low, high; /* watermarks, frames, min <= low <= high; or QUIRE_WATERMARK_AUTO */
+    bool no_run_map;         /* save 64 bytes per block: wrong-order frees below order 9 pass */
+    bool metadata_zeroed;    /* the metadata reads as zeros: building costs O(sections) */
     struct quire_port port;
 };
 
@@ -77,12 +77,12 @@ struct quire_pin;
 /* The handle. Private: use the functions below. */
 struct quire_zone {
     struct quire_zone_head *head;
-    unsigned char *maps;    /* per block: the frame map, and the run map behind it */
-    unsigned char *descs;   /* per block: the descriptor */
-    unsigned char *fulls;   /* per block: the fullness byte */
-    unsigned char *lines;   /* per section: the map of blocks */
-    unsigned char *sparse;  /* per section: may blocks be partly free? */
-    unsigned char *wholes;  /* per section: how long a run of whole blocks may be free */
+    unsigned char *maps;   /* per block: the frame map, and the run map behind it */
+    unsigned char *descs;  /* per block: the descriptor */
+    unsigned char *fulls;  /* per block: the fullness byte */
+    unsigned char *lines;  /* per section: the map of blocks */
+    unsigned char *sparse; /* per section: may blocks be partly free? */
+    unsigned char *wholes; /* per section: how long a run of whole blocks may be free */
     struct quire_slot_state *slot_states;
     struct quire_pin *pins;
     uint32_t map_stride;
@@ -90,10 +90,10 @@ struct quire_zone {
     uint32_t slots;
     uint32_t pin_mask; /* capacity - 1 */
     uint32_t extent_count;
-    uint32_t chunk;        /* credit moves between the total and a slot in pieces of this */
-    int64_t shard_limit;   /* slots keep credit only while the total is above this */
-    uint64_t first_block;  /* of the zone's index space: lowest block with a map */
-    uint64_t end_block;    /* one past the highest block with a map */
+    uint32_t chunk;       /* credit moves between the total and a slot in pieces of this */
+    int64_t shard_limit;  /* slots keep credit only while the total is above this */
+    uint64_t first_block; /* of the zone's index space: lowest block with a map */
+    uint64_t end_block;   /* one past the highest block with a map */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
     struct quire_port port;
 };
@@ -110,8 +110,8 @@ int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *byt
  * that it clears memory that is not known to be zero; nobody else may use the metadata meanwhile.
  * As above, and QUIRE_ERR_SIZE: `bytes` too few. QUIRE_ERR_ALIGN: `metadata` not aligned.
  * QUIRE_ERR_INITIALISED: `zone` is in use already (start from a zeroed handle). */
-int quire_zone_init(struct quire_zone *zone, const struct quire_zone_config *config,
-                    void *metadata, size_t bytes);
+int quire_zone_init(struct quire_zone *zone, const struct quire_zone_config *config, void *metadata,
+                    size_t bytes);
 
 /* Open a zone that somebody else built in `metadata`, say another process. Wait-free.
  * QUIRE_ERR_UNSUPPORTED: not a zone, or one of another version. Others as quire_zone_init. */
@@ -156,9 +156,8 @@ int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_
 /* Allocate `frames` frames in as few runs as can be found, at most `capacity`. *count says how
  * many runs. Each is freed with quire_zone_free_contig. All or nothing. Errors as
  * quire_zone_alloc; QUIRE_ERR_NO_MEMORY also if `capacity` runs are not enough. */
-int quire_zone_alloc_runs(struct quire_zone *zone, quire_slot slot, uint32_t flags,
-                          uint64_t frames, struct quire_run runs[], size_t capacity,
-                          size_t *count);
+int quire_zone_alloc_runs(struct quire_zone *zone, quire_slot slot, uint32_t flags, uint64_t frames,
+                          struct quire_run runs[], size_t capacity, size_t *count);
 
 /* ---- Given places ------------------------------------------------------------------------ */
 
@@ -194,8 +193,7 @@ int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, 
 
 /* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: as above.
  * QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try again. */
-int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
-                         uint64_t frames);
+int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
 /* ---- Runs that change shape in place ----------------------------------------------------- */
 
@@ -217,16 +215,16 @@ int quire_zone_retire_slot(struct quire_zone *zone, quire_slot slot);
 
 /* Things worth counting; all since the zone was built. */
 enum quire_count {
-    QUIRE_COUNT_HOME = 0,        /* a slot took another home block */
-    QUIRE_COUNT_SPLIT = 1,       /* a whole block was split */
-    QUIRE_COUNT_WHOLE = 2,       /* a split block became whole again */
-    QUIRE_COUNT_STEAL = 3,       /* frames came from a block that is not the slot's home */
-    QUIRE_COUNT_LAST_PASS = 4,   /* a search walked all maps */
-    QUIRE_COUNT_ROLLBACK = 5,    /* a claim of several words met a rival and was undone */
-    QUIRE_COUNT_RETRY = 6,       /* an operation started over */
-    QUIRE_COUNT_GATHER = 7,      /* credit of all slots was collected */
-    QUIRE_COUNT_WITHDRAWN = 8,   /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
-    QUIRE_COUNT_REVOKED = 9,     /* wholly free homes taken away for a larger request */
+    QUIRE_COUNT_HOME = 0,      /* a slot took another home block */
+    QUIRE_COUNT_SPLIT = 1,     /* a whole block was split */
+    QUIRE_COUNT_WHOLE = 2,     /* a split block became whole again */
+    QUIRE_COUNT_STEAL = 3,     /* frames came from a block that is not the slot's home */
+    QUIRE_COUNT_LAST_PASS = 4, /* a search walked all maps */
+    QUIRE_COUNT_ROLLBACK = 5,  /* a claim of several words met a rival and was undone */
+    QUIRE_COUNT_RETRY = 6,     /* an operation started over */
+    QUIRE_COUNT_GATHER = 7,    /* credit of all slots was collected */
+    QUIRE_COUNT_WITHDRAWN = 8, /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
+    QUIRE_COUNT_REVOKED = 9,   /* wholly free homes taken away for a larger request */
 };
 enum { QUIRE_COUNTS = 10 };
 
@@ -235,15 +233,15 @@ struct quire_zone_stats {
     uint64_t reserved; /* frames that are reserved (holes are not counted) */
     uint64_t free;     /* of `managed` */
     uint64_t min, low, high;
-    uint64_t free_runs[QUIRE_MAX_ORDER + 1];    /* free memory as largest aligned runs, by order */
-    uint64_t largest_run;                       /* longest free stretch, frames */
-    uint32_t unusable[QUIRE_MAX_ORDER + 1];     /* share of free memory in runs below the order,
-                                                 * in thousandths */
-    uint64_t whole_free_blocks;                 /* free and not split */
+    uint64_t free_runs[QUIRE_MAX_ORDER + 1]; /* free memory as largest aligned runs, by order */
+    uint64_t largest_run;                    /* longest free stretch, frames */
+    uint32_t unusable[QUIRE_MAX_ORDER + 1];  /* share of free memory in runs below the order,
+                                              * in thousandths */
+    uint64_t whole_free_blocks;              /* free and not split */
     uint64_t split_blocks;
-    uint64_t errors[QUIRE_ERRORS];              /* refusals by error, index -error */
+    uint64_t errors[QUIRE_ERRORS]; /* refusals by error, index -error */
     uint64_t counts[QUIRE_COUNTS];
-    uint64_t events[QUIRE_EVENTS];              /* watermark crossings told */
+    uint64_t events[QUIRE_EVENTS]; /* watermark crossings told */
     uint64_t metadata_bytes;
 };
 

@@ -158,8 +158,7 @@ static void take_at(struct worker *w)
     }
     int got = quire_zone_alloc_at(w->zone, w->slot, quire_pfn_of(pfn), order, draw_flags(w));
     /* FRAME: another thread has reserved a part of it. */
-    if (got == QUIRE_ERR_NO_MEMORY ||
-        may(w, got, "alloc_at", QUIRE_ERR_BUSY, QUIRE_ERR_FRAME)) {
+    if (got == QUIRE_ERR_NO_MEMORY || may(w, got, "alloc_at", QUIRE_ERR_BUSY, QUIRE_ERR_FRAME)) {
         if (got == QUIRE_OK) {
             hold(w, HELD_ORDER, pfn, frames);
         }
@@ -229,8 +228,8 @@ static void give(struct worker *w, unsigned i)
         give_order(w, &h);
         break;
     case HELD_LENGTH:
-        must(quire_zone_free_contig(w->zone, w->slot, quire_pfn_of(h.pfn), h.frames),
-             "free_contig", h.pfn, h.frames);
+        must(quire_zone_free_contig(w->zone, w->slot, quire_pfn_of(h.pfn), h.frames), "free_contig",
+             h.pfn, h.frames);
         break;
     case HELD_SINGLES:
         give_singles(w, &h);

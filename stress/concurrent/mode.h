@@ -38,8 +38,9 @@
 #endif
 /* How likely each operation is, in percent; what is left to 100 is frees. */
 #ifndef MODE_WEIGHTS
-#define MODE_WEIGHTS .alloc = 30, .batch = 5, .contig = 5, .runs = 3, .at = 6, .reserve = 4,       \
-                     .split = 4, .retire = 1, .wrong = 3
+#define MODE_WEIGHTS                                                                    \
+    .alloc = 30, .batch = 5, .contig = 5, .runs = 3, .at = 6, .reserve = 4, .split = 4, \
+    .retire = 1, .wrong = 3
 #endif
 
 /* Is a refusal a failure? Only where enough is free at every moment, see CMakeLists.txt. */

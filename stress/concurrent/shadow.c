@@ -74,8 +74,8 @@ void shadow_give(struct shadow *s, uint32_t who, uint64_t pfn, uint64_t frames)
         s->payload[i] = 0;
         uint32_t was = atomic_exchange_explicit(&s->owner[i], 0, memory_order_relaxed);
         if (was != who) {
-            shadow_fail("frame 0x%" PRIx64 " held by %" PRIu32 " instead of %" PRIu32,
-                        s->first + i, was, who);
+            shadow_fail("frame 0x%" PRIx64 " held by %" PRIu32 " instead of %" PRIu32, s->first + i,
+                        was, who);
         }
     }
 }

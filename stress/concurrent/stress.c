@@ -6,9 +6,9 @@
  *
  *   stress_<mode> [SEED [FACTOR]]
  *
- * Meanwhile timers interrupt the threads. A handler is a worker of its own on the slot of the thread
- * that it interrupts; so it re-enters the slot at any instruction, and parks the thread there while
- * the others go on.
+ * Meanwhile timers interrupt the threads. A handler is a worker of its own on the slot of the
+ * thread that it interrupts; so it re-enters the slot at any instruction, and parks the thread
+ * there while the others go on.
  *
  * The seed decides what each thread draws, not how they interleave; FACTOR multiplies the number
  * of operations. The mode is compiled in (mode.h). Exit status 0: nothing was wrong.
@@ -164,19 +164,19 @@ static void *open_zone(uint64_t seed)
                                        .no_run_map = !MODE_RUN_MAP};
     size_t bytes;
     must_open(quire_zone_metadata_size(&config, &bytes));
-    void *metadata = aligned_alloc(QUIRE_METADATA_ALIGN, bytes / QUIRE_METADATA_ALIGN *
-                                                             QUIRE_METADATA_ALIGN +
-                                                             QUIRE_METADATA_ALIGN);
+    void *metadata =
+        aligned_alloc(QUIRE_METADATA_ALIGN,
+                      bytes / QUIRE_METADATA_ALIGN * QUIRE_METADATA_ALIGN + QUIRE_METADATA_ALIGN);
     must_open(metadata == NULL ? QUIRE_ERR_NO_MEMORY
                                : quire_zone_init(&stress.zone, &config, metadata, bytes));
     shadow_open(&stress.shadow, MODE_FIRST, MODE_FRAMES, MODE_FRAMES - MODE_MIN);
     for (uint32_t i = 0; i < WORKERS; i++) {
-        stress.workers[i] = (struct worker){
-            .zone = &stress.zone,
-            .shadow = &stress.shadow,
-            .who = i + 1,
-            .slot = quire_slot_of(MODE_ONE_SLOT ? 0 : i % MODE_THREADS),
-            .random = (seed * WORKERS + i + 1) * UINT64_C(0x9e3779b97f4a7c15)};
+        stress.workers[i] =
+            (struct worker){.zone = &stress.zone,
+                            .shadow = &stress.shadow,
+                            .who = i + 1,
+                            .slot = quire_slot_of(MODE_ONE_SLOT ? 0 : i % MODE_THREADS),
+                            .random = (seed * WORKERS + i + 1) * UINT64_C(0x9e3779b97f4a7c15)};
     }
     return metadata;
 }

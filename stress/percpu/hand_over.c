@@ -18,11 +18,7 @@
 enum {
     RING = 256,
     FRAMES = 16 * BLOCK,
-#if defined(__SANITIZE_THREAD__)
-    HANDOVERS = 200000,
-#else
-    HANDOVERS = 1000000,
-#endif
+    HANDOVERS = SANITIZED ? 200000 : 1000000,
     LOOK = 4096, /* hand-overs between two looks at the bound */
 };
 

@@ -13,14 +13,25 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { ROUNDS = 8, FRAMES = 16 * BLOCK, OUTSIDE = 1, INSIDE = 2, HANDLER_HOLDS = 6 };
+enum {
+    ROUNDS = 8,
+    FRAMES = 16 * BLOCK,
+    LOW = 500, /* the zone's watermark, free frames */
+    HIGH = 600,
+    OUTSIDE = 1, /* who holds a frame */
+    INSIDE = 2,
+    NOBODY_ELSE = 3,
+    HANDLER_HOLDS = 6,
+};
 
 struct shared *shared;
 
 static struct rig rig;
 static struct shadow shadow;
 static struct load outside, inside;
-static bool watched; /* this is the call */
+static const struct scene *scene_played;
+static bool watched;                        /* this is the call */
+static uint64_t spare[FRAMES], spare_count; /* taken around the cache, by nobody else */
 
 /* ---- The calls ------------------------------------------------------------------------------ */
 
@@ -146,21 +157,58 @@ static void sparse_and_full(void)
         give(&outside);
 }
 
+/* The zone is short of memory, and the cache does not know yet. */
+static void short_of_memory(void)
+{
+    quire_pfn pfn;
+
+    empty();
+    while (quire_zone_free_frames(&rig.zone) >= LOW) {
+        if (quire_zone_alloc(&rig.zone, quire_slot_of(0), 0, 0, &pfn) != QUIRE_OK)
+            shadow_fail("the zone refuses");
+        shadow_take(&shadow, NOBODY_ELSE, pfn.n, 1);
+        spare[spare_count++] = pfn.n;
+    }
+}
+
+/* Memory comes back, and the cache hears of it; while the call is turning to thrift. */
+static void recover(void)
+{
+    while (spare_count > 0 && quire_zone_free_frames(&rig.zone) < HIGH) {
+        uint64_t pfn = spare[--spare_count];
+
+        shadow_give(&shadow, NOBODY_ELSE, pfn, 1);
+        (void)quire_zone_free(&rig.zone, quire_slot_of(0), quire_pfn_of(pfn), 0);
+    }
+    (void)quire_cache_maintain(&rig.cache);
+}
+
 const struct scene scenes[] = {
-    {"alloc", half_full, take_frame, true},
-    {"alloc zeroed", half_full_movable, take_zeroed, true},
-    {"alloc block", one_block, take_block, true},
-    {"free", half_full, give_one, true},
-    {"free sparse", sparse, give_one, true},
-    {"free block", one_block, give_one, true},
-    {"alloc, refill", empty, take_frame, false},
-    {"free, overflow", full, give_one, false},
-    {"free sparse, overflow", sparse_and_full, give_one, false},
-    {"free block, overflow", full_of_blocks, give_one, false},
+    {"alloc", half_full, take_frame, NULL},
+    {"alloc zeroed", half_full_movable, take_zeroed, NULL},
+    {"alloc block", one_block, take_block, NULL},
+    {"free", half_full, give_one, NULL},
+    {"free sparse", sparse, give_one, NULL},
+    {"free block", one_block, give_one, NULL},
+    {"alloc, refill", empty, take_frame, NULL},
+    {"free, overflow", full, give_one, NULL},
+    {"free sparse, overflow", sparse_and_full, give_one, NULL},
+    {"free block, overflow", full_of_blocks, give_one, NULL},
+    {"alloc, short of memory", short_of_memory, take_frame, recover},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];
 
 /* ---- The child ------------------------------------------------------------------------------ */
+
+static void take_and_give_inside(void)
+{
+    take(&inside, 0, 0);
+    take(&inside, 0, QUIRE_MOVABLE);
+    give(&inside);
+    take(&inside, 0, 0);
+    while (inside.count > HANDLER_HOLDS)
+        give(&inside);
+}
 
 static void handle(int signal, siginfo_t *info, void *context)
 {
@@ -174,12 +222,10 @@ static void handle(int signal, siginfo_t *info, void *context)
     atomic_store(&shared->handler_ip, (uint64_t)u->uc_mcontext.gregs[REG_RIP]);
 #endif
     atomic_fetch_add(&shared->handled, 1);
-    take(&inside, 0, 0);
-    take(&inside, 0, QUIRE_MOVABLE);
-    give(&inside);
-    take(&inside, 0, 0);
-    while (inside.count > HANDLER_HOLDS)
-        give(&inside);
+    if (scene_played->interrupt)
+        scene_played->interrupt();
+    else
+        take_and_give_inside();
     (void)raise(SIGSTOP);
 }
 
@@ -195,6 +241,7 @@ void scene_play(const struct scene *scene)
 {
     uint64_t before;
 
+    scene_played = scene;
     scene->prepare();
     check_books(&rig, &shadow);
     before = bypasses();
@@ -215,9 +262,9 @@ void scenes_open(void)
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    skip_all("a sanitizer's own code cannot be interrupted everywhere");
-#elif !defined(__x86_64__) && !defined(__aarch64__)
+    if (SANITIZED)
+        skip_all("a sanitizer's own code cannot be interrupted everywhere");
+#if !defined(__x86_64__) && !defined(__aarch64__)
     skip_all("written for x86-64 and aarch64");
 #endif
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -226,6 +273,8 @@ void scenes_open(void)
     stay_here();
     (void)sigaction(SIGUSR1, &action, NULL);
     rig_begin(&rig, FRAMES);
+    rig.zone_config.low = LOW;
+    rig.zone_config.high = HIGH;
     rig.cache_config.rounds = ROUNDS;
     rig.cache_config.huge_rounds = 2;
     rig.cache_config.depot = 2;

@@ -51,7 +51,7 @@ static void disarm(const struct tracee *t)
 static void find_entered(const struct scene *scene, bool entered[])
 {
     struct tracee t = tracee_start(scene);
-    uint64_t was[SECTIONS];
+    uint64_t was[SECTIONS] = {0};
 
     for (unsigned i = 0; i < section_count(); i++)
         was[i] = tracee_break(&t, sections[i].start);

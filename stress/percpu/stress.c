@@ -10,6 +10,8 @@
  *   mix      1, 2, 8 and 64 threads
  *   lies     the same, and the port's `cpu` answers at random: every call may find its CPU changed
  *            and its racks in use (exchange mode)
+ *   thrift   the zone runs short of memory and recovers all the time, so that the caches are
+ *            drained and shut, and opened again
  *   exhaust  threads hold all frames but those that are in somebody's hands: nobody is refused
  *
  * FACTOR multiplies the number of operations. Exit status 0: nothing was wrong.
@@ -29,11 +31,7 @@
 enum {
     MOST_THREADS = 64,
     ROUNDS = 4,
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    OPERATIONS = 40000, /* of all threads together, per round */
-#else
-    OPERATIONS = 400000,
-#endif
+    OPERATIONS = SANITIZED ? 100000 : 800000, /* of all threads together, per round */
 };
 
 struct stress {
@@ -162,7 +160,7 @@ static void live_as_child(void)
     for (int i = 0; i < 2000; i++)
         load_act(l);
     check_books(r, &stress.shadow);
-    while (quire_cache_alloc(&r->cache, 0, 0, &pfn) == QUIRE_OK)
+    while (quire_cache_alloc(&r->cache, 0, QUIRE_EMERGENCY, &pfn) == QUIRE_OK)
         shadow_take(&stress.shadow, MOST_THREADS + 1, pfn.n, 1);
     if (atomic_load(&stress.shadow.held) != quire_zone_managed(&r->zone))
         shadow_fail("a child could allocate only up to %" PRIu64 " frames",
@@ -198,6 +196,11 @@ static void open_all(const char *scenario, unsigned threads)
     r->cache_config.rounds = rounds;
     r->cache_config.huge_rounds = exhaust ? 0 : 2;
     r->cache_config.depot = 4;
+    if (strcmp(scenario, "thrift") == 0) {
+        r->zone_config.min = frames / 16;
+        r->zone_config.low = frames * 5 / 16;
+        r->zone_config.high = frames * 6 / 16;
+    }
     r->cpu_now = strcmp(scenario, "lies") == 0 ? lying_cpu : real_cpu;
     rig_open(r);
     shadow_open(&stress.shadow, r->usable[0].pfn.n, frames, frames);
@@ -264,8 +267,9 @@ static void run(const char *scenario, unsigned threads, uint64_t factor)
         stress.rig.reports != 0 || stress.rig.withdrawn != 0)
         shadow_fail("good frees were taken for bad ones");
     printf("%s, %u threads: %" PRIu64 " calls, %" PRIu64 " refused, %" PRIu64 " refills, %" PRIu64
-           " bypasses, %" PRIu64 " drains: clean\n",
-           scenario, threads, calls, refused, stats.refills, stats.bypasses, stats.drains);
+           " bypasses, %" PRIu64 " drains, %u shortages: clean\n",
+           scenario, threads, calls, refused, stats.refills, stats.bypasses, stats.drains,
+           stress.rig.lows);
     rig_close(&stress.rig, 0);
     shadow_close(&stress.shadow);
 }
@@ -278,8 +282,8 @@ int main(int argc, char *argv[])
 
     select_mode(argc, argv);
     if (strcmp(scenario, "mix") != 0 && strcmp(scenario, "lies") != 0 &&
-        strcmp(scenario, "exhaust") != 0)
-        die("%s: the second argument is the scenario: mix, lies or exhaust", argv[0]);
+        strcmp(scenario, "thrift") != 0 && strcmp(scenario, "exhaust") != 0)
+        die("%s: the second argument is the scenario: mix, lies, thrift or exhaust", argv[0]);
     if (strcmp(scenario, "lies") == 0 && mode == QUIRE_CACHE_RSEQ)
         skip_all("in rseq mode the kernel says where a thread runs, and does not lie");
     for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++)

@@ -125,10 +125,12 @@ static uint64_t random_below(uint64_t *state, uint64_t n)
 static double whole_share(struct rig *r)
 {
     struct quire_zone_stats s;
+    uint64_t possible;
 
     assert_ok(quire_cache_drain_all(&r->cache));
     assert_ok(quire_zone_stats(&r->zone, &s));
-    return (double)s.whole_free_blocks / (double)(s.free / BLOCK);
+    possible = s.free / BLOCK;
+    return (double)s.whole_free_blocks / (double)possible;
 }
 
 /* Half-full memory with holes everywhere heals while a tenth of the frames is freed and taken again

@@ -23,7 +23,7 @@ struct scene {
     const char *name;
     void (*prepare)(void);
     void (*act)(void);
-    bool hit; /* served by a magazine */
+    void (*interrupt)(void); /* what the handler does; NULL for the usual */
 };
 
 extern const struct scene scenes[];

@@ -59,8 +59,8 @@ static inline enum quire_frame_state state_of(const struct rig *r, uint64_t pfn)
     return state;
 }
 
-/* Run the tests and end. */
+/* Run the tests, an array, in the mode of the command line. */
 #define run_unit(argc, argv, tests) \
-    (select_mode(argc, argv), cmocka_run_group_tests_name(argv[1], tests, NULL, NULL))
+    (select_mode((argc), (argv)), cmocka_run_group_tests_name((argv)[1], (tests), NULL, NULL))
 
 #endif /* QUIRE_STRESS_PERCPU_UNIT_H */

@@ -7,14 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define OK RESULT(QUIRE_OK)
-#define NO_MEMORY RESULT(QUIRE_ERR_NO_MEMORY)
-#define SIZE RESULT(QUIRE_ERR_SIZE)
-#define ALIGN RESULT(QUIRE_ERR_ALIGN)
-#define FRAME RESULT(QUIRE_ERR_FRAME)
+#define OK          RESULT(QUIRE_OK)
+#define NO_MEMORY   RESULT(QUIRE_ERR_NO_MEMORY)
+#define SIZE        RESULT(QUIRE_ERR_SIZE)
+#define ALIGN       RESULT(QUIRE_ERR_ALIGN)
+#define FRAME       RESULT(QUIRE_ERR_FRAME)
 #define DOUBLE_FREE RESULT(QUIRE_ERR_DOUBLE_FREE)
-#define ORDER RESULT(QUIRE_ERR_ORDER)
-#define BUSY RESULT(QUIRE_ERR_BUSY)
+#define ORDER       RESULT(QUIRE_ERR_ORDER)
+#define BUSY        RESULT(QUIRE_ERR_BUSY)
 #define UNSUPPORTED RESULT(QUIRE_ERR_UNSUPPORTED)
 
 const uint32_t expect_common_flags =
@@ -68,10 +68,10 @@ static bool power_of_two(uint64_t n)
 
 uint32_t expect_contig(const struct model *m, const struct quire_contig *want, uint32_t flags)
 {
-    bool too_long = want->frames == 0 || want->frames > m->frames ||
-                    (want->boundary >= QUIRE_FRAME_SIZE &&
-                     want->frames > want->boundary / QUIRE_FRAME_SIZE) ||
-                    (want->high != 0 && want->low > want->high);
+    bool too_long =
+        want->frames == 0 || want->frames > m->frames ||
+        (want->boundary >= QUIRE_FRAME_SIZE && want->frames > want->boundary / QUIRE_FRAME_SIZE) ||
+        (want->high != 0 && want->low > want->high);
     bool odd = (want->align != 0 && !power_of_two(want->align)) ||
                (want->boundary != 0 &&
                 (!power_of_two(want->boundary) || want->boundary < QUIRE_FRAME_SIZE));
@@ -134,8 +134,8 @@ uint32_t expect_unreserve(const struct model *m, uint64_t pfn, uint64_t frames)
         return SIZE;
     }
     size_t at = model_place(m, pfn, frames);
-    bool all = at != MODEL_NOWHERE &&
-               model_tally_of(m, at, frames).of[QUIRE_FRAME_RESERVED] == frames;
+    bool all =
+        at != MODEL_NOWHERE && model_tally_of(m, at, frames).of[QUIRE_FRAME_RESERVED] == frames;
     return all ? with_pins(m, at, frames) : FRAME;
 }
 

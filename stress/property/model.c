@@ -280,9 +280,9 @@ bool model_open(struct model *m, const struct quire_zone_config *config,
         return false;
     }
     memset(m->state, QUIRE_FRAME_HOLE, m->frames);
-    bool fits = mark(m, config->reserved, config->reserved_count, QUIRE_FRAME_RESERVED,
-                     &m->reserved) &&
-                mark(m, config->usable, config->usable_count, QUIRE_FRAME_FREE, &m->managed);
+    bool fits =
+        mark(m, config->reserved, config->reserved_count, QUIRE_FRAME_RESERVED, &m->reserved) &&
+        mark(m, config->usable, config->usable_count, QUIRE_FRAME_FREE, &m->managed);
     m->free = m->managed;
     if (fits) {
         for (unsigned i = 0; i < m->extent_count; i++) {

@@ -18,26 +18,26 @@
 #include <stdio.h>
 
 enum op_kind {
-    OP_ALLOC = 0,       /* order */
-    OP_BATCH,           /* n: a batch of single frames */
-    OP_RUNS,            /* frames, capacity */
-    OP_CONTIG,          /* frames, align, boundary, low, high: bytes, from the zone's first byte */
-    OP_AT,              /* place, order */
-    OP_FREE,            /* near: by its order if it has one, else by its length */
-    OP_FREE_ANY,        /* near: without an order */
-    OP_FREE_CONTIG,     /* near: by its length */
-    OP_FREE_BATCH,      /* near, n, twist: single frames from there on; see enum op_twist */
-    OP_FREE_AT,         /* place, order: usually wrong */
-    OP_FREE_CONTIG_AT,  /* place, frames */
-    OP_FREE_ANY_AT,     /* place */
-    OP_LENGTH,          /* place */
-    OP_RESERVE,         /* place, frames */
-    OP_UNRESERVE,       /* near, frames: of the first reserved stretch, as many as there are */
-    OP_UNRESERVE_AT,    /* place, frames */
-    OP_SPLIT,           /* near */
-    OP_SPLIT_AT,        /* place, order */
-    OP_JOIN,            /* place */
-    OP_RETIRE,          /* the slot */
+    OP_ALLOC = 0,      /* order */
+    OP_BATCH,          /* n: a batch of single frames */
+    OP_RUNS,           /* frames, capacity */
+    OP_CONTIG,         /* frames, align, boundary, low, high: bytes, from the zone's first byte */
+    OP_AT,             /* place, order */
+    OP_FREE,           /* near: by its order if it has one, else by its length */
+    OP_FREE_ANY,       /* near: without an order */
+    OP_FREE_CONTIG,    /* near: by its length */
+    OP_FREE_BATCH,     /* near, n, twist: single frames from there on; see enum op_twist */
+    OP_FREE_AT,        /* place, order: usually wrong */
+    OP_FREE_CONTIG_AT, /* place, frames */
+    OP_FREE_ANY_AT,    /* place */
+    OP_LENGTH,         /* place */
+    OP_RESERVE,        /* place, frames */
+    OP_UNRESERVE,      /* near, frames: of the first reserved stretch, as many as there are */
+    OP_UNRESERVE_AT,   /* place, frames */
+    OP_SPLIT,          /* near */
+    OP_SPLIT_AT,       /* place, order */
+    OP_JOIN,           /* place */
+    OP_RETIRE,         /* the slot */
     OP_KINDS
 };
 

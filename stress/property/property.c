@@ -146,12 +146,10 @@ static bool number(const char *text, uint64_t *value)
 
 static bool read_settings(int argc, char *argv[], struct settings *s)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"shape", required_argument, NULL, 'z'},
-                                            {"rounds", required_argument, NULL, 'r'},
-                                            {"steps", required_argument, NULL, 'n'},
-                                            {"replay", no_argument, NULL, 'f'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},   {"shape", required_argument, NULL, 'z'},
+        {"rounds", required_argument, NULL, 'r'}, {"steps", required_argument, NULL, 'n'},
+        {"replay", no_argument, NULL, 'f'},       {NULL, 0, NULL, 0}};
     int option;
     bool right = true;
     while (right && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {

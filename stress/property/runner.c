@@ -41,13 +41,15 @@ size_t runner_place(struct runner *r, const char *call, uint64_t pfn, uint64_t f
 {
     size_t at = model_place(&r->model, pfn, frames);
     if (at == MODEL_NOWHERE) {
-        (void)runner_fail(r, "%s gave %" PRIu64 " frames at pfn 0x%" PRIx64
-                          ", which are not all in one extent", call, frames, pfn);
+        (void)runner_fail(
+            r, "%s gave %" PRIu64 " frames at pfn 0x%" PRIx64 ", which are not all in one extent",
+            call, frames, pfn);
         return at;
     }
     if (model_tally_of(&r->model, at, frames).of[QUIRE_FRAME_FREE] != frames) {
-        (void)runner_fail(r, "%s gave %" PRIu64 " frames at pfn 0x%" PRIx64
-                          ", which are not all free", call, frames, pfn);
+        (void)runner_fail(r,
+                          "%s gave %" PRIu64 " frames at pfn 0x%" PRIx64 ", which are not all free",
+                          call, frames, pfn);
         return MODEL_NOWHERE;
     }
     return at;
@@ -91,7 +93,8 @@ bool runner_open(struct runner *r, const struct shape *shape)
     if (r->metadata == NULL) {
         return runner_fail(r, "no heap for %zu bytes of metadata", r->bytes);
     }
-    memset(r->metadata, 0xa5, r->bytes); /* the zone must not rely on zeros that it was not told of */
+    memset(r->metadata, 0xa5,
+           r->bytes); /* the zone must not rely on zeros that it was not told of */
     error = quire_zone_init(&r->zone, &config, r->metadata, r->bytes);
     if (error != 0) {
         return runner_fail(r, "quire_zone_init gave %d", error);
@@ -119,8 +122,10 @@ static bool compare_frames(struct runner *r)
         quire_pfn pfn = runner_pfn(r, at);
         int error = quire_zone_frame_state(&r->zone, pfn, &state);
         if (error != 0 || (uint8_t)state != r->model.state[at]) {
-            return runner_fail(r, "frame 0x%" PRIx64 ": quire_zone_frame_state gave %d, state %d; "
-                               "expected 0, %d", pfn.n, error, (int)state, r->model.state[at]);
+            return runner_fail(r,
+                               "frame 0x%" PRIx64 ": quire_zone_frame_state gave %d, state %d; "
+                               "expected 0, %d",
+                               pfn.n, error, (int)state, r->model.state[at]);
         }
     }
     return true;
@@ -145,8 +150,7 @@ static bool compare_pressure(struct runner *r)
     uint64_t least = 0;
     uint64_t most = m->free <= m->min ? 100 : 0;
     if (m->free < m->high) {
-        uint64_t linear = m->free <= m->min ? 100
-                                            : (m->high - m->free) * 100 / (m->high - m->min);
+        uint64_t linear = m->free <= m->min ? 100 : (m->high - m->free) * 100 / (m->high - m->min);
         least = linear;
         most = linear < 100 ? linear + 1 : 100;
     }
@@ -161,8 +165,9 @@ bool runner_compare(struct runner *r)
 {
     struct quire_violation v;
     if (quire_zone_check(&r->zone, &v) != 0) {
-        return runner_fail(r, "quire_zone_check: %s at 0x%" PRIx64 ": expected %" PRIu64
-                           ", found %" PRIu64, v.what, v.pfn.n, v.expected, v.found);
+        return runner_fail(
+            r, "quire_zone_check: %s at 0x%" PRIx64 ": expected %" PRIu64 ", found %" PRIu64,
+            v.what, v.pfn.n, v.expected, v.found);
     }
     return compare_count(r) && compare_pressure(r) && compare_frames(r) && runner_check_stats(r);
 }

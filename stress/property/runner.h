@@ -34,8 +34,8 @@ struct runner {
     bool told_low, told_min;
     uint64_t lowest;
 
-    uint64_t errors[QUIRE_ERRORS];      /* refusals, as stats should show them */
-    uint64_t told[QUIRE_EVENTS];        /* events, likewise */
+    uint64_t errors[QUIRE_ERRORS]; /* refusals, as stats should show them */
+    uint64_t told[QUIRE_EVENTS];   /* events, likewise */
     uint64_t steps;
     char why[RUNNER_WHY];
 };

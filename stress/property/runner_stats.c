@@ -21,8 +21,10 @@ static bool check_event(struct runner *r, enum quire_event event)
         break;
     case QUIRE_EVENT_MIN:
         if (!r->told_low || r->told_min || r->lowest >= m->min) {
-            return runner_fail(r, "event MIN: %s", r->told_min ? "told twice"
-                               : r->told_low ? "not below min" : "before LOW");
+            return runner_fail(r, "event MIN: %s",
+                               r->told_min   ? "told twice"
+                               : r->told_low ? "not below min"
+                                             : "before LOW");
         }
         r->told_min = true;
         break;
@@ -72,7 +74,8 @@ bool runner_check_events(struct runner *r, bool may_call, bool changed)
 
 /* ---- Statistics -------------------------------------------------------------------------- */
 
-static bool same(struct runner *r, const char *what, unsigned index, uint64_t got, uint64_t expected)
+static bool same(struct runner *r, const char *what, unsigned index, uint64_t got,
+                 uint64_t expected)
 {
     if (got != expected) {
         return runner_fail(r, "statistics: %s[%u] is %" PRIu64 ", expected %" PRIu64, what, index,
@@ -135,9 +138,10 @@ static bool check_blocks(struct runner *r, const struct quire_zone_stats *s)
     }
     if (s->whole_free_blocks > free_blocks || s->split_blocks < partial_blocks ||
         s->whole_free_blocks + s->split_blocks < free_blocks + partial_blocks) {
-        return runner_fail(r, "statistics: %" PRIu64 " whole and %" PRIu64 " split blocks, with %"
-                           PRIu64 " wholly and %" PRIu64 " partly free", s->whole_free_blocks,
-                           s->split_blocks, free_blocks, partial_blocks);
+        return runner_fail(r,
+                           "statistics: %" PRIu64 " whole and %" PRIu64
+                           " split blocks, with %" PRIu64 " wholly and %" PRIu64 " partly free",
+                           s->whole_free_blocks, s->split_blocks, free_blocks, partial_blocks);
     }
     return true;
 }

@@ -49,7 +49,8 @@ static bool take_alloc(struct runner *r, const struct op *op)
         return true;
     }
     if (pfn.n % (UINT64_C(1) << order) != 0) {
-        return runner_fail(r, "alloc gave pfn 0x%" PRIx64 ", not aligned to order %u", pfn.n, order);
+        return runner_fail(r, "alloc gave pfn 0x%" PRIx64 ", not aligned to order %u", pfn.n,
+                           order);
     }
     return take_run(r, "alloc", op, pfn.n, UINT64_C(1) << order, false);
 }
@@ -71,8 +72,9 @@ static bool take_batch(struct runner *r, const struct op *op)
         return true;
     }
     if (count != (above < n ? above : n)) {
-        return runner_fail(r, "alloc_batch gave %zu of %" PRIu64 " frames, %" PRIu64
-                           " above the floor", count, n, above);
+        return runner_fail(
+            r, "alloc_batch gave %zu of %" PRIu64 " frames, %" PRIu64 " above the floor", count, n,
+            above);
     }
     for (size_t i = 0; i < count; i++) {
         if (!take_run(r, "alloc_batch", op, pfns[i].n, 1, false)) {
@@ -132,8 +134,9 @@ static bool take_contig(struct runner *r, const struct op *op)
         return true;
     }
     if (!model_lowest(&r->model, &want, &lowest) || pfn.n != lowest) {
-        return runner_fail(r, "alloc_contig gave pfn 0x%" PRIx64 ", but 0x%" PRIx64
-                           " is the lowest that fits", pfn.n, lowest);
+        return runner_fail(
+            r, "alloc_contig gave pfn 0x%" PRIx64 ", but 0x%" PRIx64 " is the lowest that fits",
+            pfn.n, lowest);
     }
     return take_run(r, "alloc_contig", op, pfn.n, want.frames, true);
 }
@@ -153,8 +156,8 @@ static bool take_reserve(struct runner *r, const struct op *op)
 {
     quire_pfn pfn = runner_pfn(r, op->arg[0]);
     uint64_t frames = op->arg[1];
-    uint32_t expected = expected_or(wrong_flags(r, op, UINT32_MAX),
-                                    expect_reserve(&r->model, pfn.n, frames));
+    uint32_t expected =
+        expected_or(wrong_flags(r, op, UINT32_MAX), expect_reserve(&r->model, pfn.n, frames));
     int got = quire_zone_reserve(&r->zone, quire_slot_of(op->slot), pfn, frames);
     if (!runner_result(r, op, "reserve", got, expected)) {
         return false;

@@ -43,8 +43,8 @@ static bool run_here(const struct trial *t, struct verdict *v)
 
 bool trial_run(struct trial *t)
 {
-    struct verdict *v = mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                             -1, 0);
+    struct verdict *v =
+        mmap(NULL, sizeof *v, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     (void)fflush(stdout); /* or the child prints it too */
     pid_t child = v == MAP_FAILED ? -1 : fork();
     if (child < 0) {

@@ -202,7 +202,7 @@ uint64_t World::take(uint32_t b, unsigned order)
 void World::put(uint64_t frame)
 {
     drop(frame, 1);
-    require(quire_frames_clear(&z, frame, 1), "a good free was refused");
+    require(quire_frames_clear(&z, frame, 1) == 1, "a good free was refused");
     count(1);
 }
 

@@ -5,7 +5,8 @@
  *
  * The input is a stream of numbers, little-endian, as many bytes each as its bound needs: first the
  * zone, then whatever op_draw asks for. So every input is a valid sequence, and a changed byte
- * changes few arguments. A wrong answer prints the sequence as text for `property --replay` and aborts.
+ * changes few arguments. A wrong answer prints the sequence as text for `property --replay` and
+ * aborts.
  */
 #include "runner.h"
 

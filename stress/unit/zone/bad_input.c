@@ -39,8 +39,8 @@ struct row {
     uint32_t flags, slot;
 };
 
-#define IN(block, frame) (BASE + (block) * BLOCK + (frame))
-#define OUTSIDE UINT64_C(0x100000000)
+#define IN(block, frame) (BASE + (block)*BLOCK + (frame))
+#define OUTSIDE          UINT64_C(0x100000000)
 
 static const struct row rows[] = {
     /* Orders and lengths out of range. */
@@ -249,8 +249,9 @@ static void errors_by_table(void **state)
         int got = call(&f, &rows[i]);
         if (got != rows[i].error) {
             print_error("row %zu: call %d, pfn 0x%" PRIx64 ", number %" PRIu64 " gave %d (%s), "
-                        "expected %d (%s)\n", i, (int)rows[i].call, rows[i].pfn, rows[i].number,
-                        got, quire_strerror(got), rows[i].error, quire_strerror(rows[i].error));
+                        "expected %d (%s)\n",
+                        i, (int)rows[i].call, rows[i].pfn, rows[i].number, got, quire_strerror(got),
+                        rows[i].error, quire_strerror(rows[i].error));
             wrong++;
         }
         assert_sound(&f, before);

@@ -71,8 +71,8 @@ static void partial(void **state)
     assert_int_equal(got, 2 * BLOCK - 100);
     assert_refused(&f, quire_zone_alloc_batch(&f.zone, slot(0), QUIRE_PARTIAL, 1, pfns, &got),
                    QUIRE_ERR_NO_MEMORY);
-    assert_ok(quire_zone_alloc_batch(&f.zone, slot(0), QUIRE_PARTIAL | QUIRE_HIGH, MANY, pfns,
-                                     &got));
+    assert_ok(
+        quire_zone_alloc_batch(&f.zone, slot(0), QUIRE_PARTIAL | QUIRE_HIGH, MANY, pfns, &got));
     assert_int_equal(got, 50);
     assert_ok(quire_zone_alloc_batch(&f.zone, slot(0), QUIRE_PARTIAL | QUIRE_EMERGENCY, MANY, pfns,
                                      &got));
@@ -173,7 +173,8 @@ static void any_order(void **state)
         pfns[i] = at(i * 577 % MANY);
     }
     for (size_t first = 0; first < MANY; first += 96) {
-        assert_ok(quire_zone_free_batch(&f.zone, slot((uint32_t)first % 4), pfns + first, 96, NULL));
+        assert_ok(
+            quire_zone_free_batch(&f.zone, slot((uint32_t)first % 4), pfns + first, 96, NULL));
         assert_sound(&f, first + 96);
     }
     for (int i = 0; i < 3; i++) {

@@ -199,8 +199,8 @@ static void metadata_zeroed(void **state)
     struct fixture zeroed = f;
     zeroed.config.metadata_zeroed = true;
     zeroed.zone = (struct quire_zone){.head = NULL};
-    zeroed.metadata = aligned_alloc(QUIRE_METADATA_ALIGN,
-                                    f.bytes + QUIRE_METADATA_ALIGN - f.bytes % QUIRE_METADATA_ALIGN);
+    zeroed.metadata = aligned_alloc(QUIRE_METADATA_ALIGN, f.bytes + QUIRE_METADATA_ALIGN -
+                                                              f.bytes % QUIRE_METADATA_ALIGN);
     assert_non_null(zeroed.metadata);
     memset(zeroed.metadata, 0, f.bytes);
     assert_ok(quire_zone_init(&zeroed.zone, &zeroed.config, zeroed.metadata, zeroed.bytes));
@@ -274,11 +274,11 @@ static void extents_and_holds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_usable_frame),      cmocka_unit_test(slots_out_of_range),
+        cmocka_unit_test(no_usable_frame),         cmocka_unit_test(slots_out_of_range),
         cmocka_unit_test(watermarks_out_of_range), cmocka_unit_test(runs_out_of_range),
-        cmocka_unit_test(lists_out_of_order),   cmocka_unit_test(many_extents),
-        cmocka_unit_test(metadata_wrong),       cmocka_unit_test(metadata_size),
-        cmocka_unit_test(metadata_zeroed),      cmocka_unit_test(holes_and_reserved),
+        cmocka_unit_test(lists_out_of_order),      cmocka_unit_test(many_extents),
+        cmocka_unit_test(metadata_wrong),          cmocka_unit_test(metadata_size),
+        cmocka_unit_test(metadata_zeroed),         cmocka_unit_test(holes_and_reserved),
         cmocka_unit_test(extents_and_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,8 @@ static void lengths_and_starts(void **state)
     (void)state;
     static const uint64_t lengths[] = {1,   2,   3,   63,  64,  65,   127,  128, 129,
                                        448, 511, 512, 513, 576, 1023, 1024, 1025};
-    static const uint64_t starts[] = {0, 1, 62, 63, 64, 65, 127, 300, 448, 510, 511, 512, 513, 1000};
+    static const uint64_t starts[] = {0,   1,   62,  63,  64,  65,  127,
+                                      300, 448, 510, 511, 512, 513, 1000};
     const uint64_t base = 33 * BLOCK;
     struct fixture f;
     fixture_simple(&f, base, 4 * BLOCK + 100);
@@ -42,8 +43,8 @@ static void lengths_and_starts(void **state)
         for (size_t j = 0; j < sizeof starts / sizeof starts[0]; j++) {
             uint64_t frames = 0;
             uint64_t n = lengths[i];
-            uint64_t pfn = take(&f, (struct quire_contig){.frames = n,
-                                                          .low = (base + starts[j]) * PAGE});
+            uint64_t pfn =
+                take(&f, (struct quire_contig){.frames = n, .low = (base + starts[j]) * PAGE});
             assert_int_equal(pfn, base + starts[j]);
             assert_sound(&f, 4 * BLOCK + 100 - n);
             assert_ok(quire_zone_run_length(&f.zone, at(pfn), &frames));
@@ -142,15 +143,19 @@ static void low_and_high(void **state)
     assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .low = 1}), 1);
     assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .low = 100 * PAGE}), 100);
     assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .low = 102 * PAGE - 1}), 102);
-    assert_int_equal(take(&f, (struct quire_contig){.frames = 3,
-                                                    .low = 200 * PAGE,
-                                                    .high = 203 * PAGE - 1}), 200);
-    assert_refused(&f, try(&f, (struct quire_contig){.frames = 3, .low = 300 * PAGE,
-                                                     .high = 303 * PAGE - 2}, &pfn),
-                   QUIRE_ERR_NO_MEMORY);
-    assert_refused(&f, try(&f, (struct quire_contig){.frames = 3, .low = 300 * PAGE + 1,
-                                                     .high = 303 * PAGE - 1}, &pfn),
-                   QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(
+        take(&f, (struct quire_contig){.frames = 3, .low = 200 * PAGE, .high = 203 * PAGE - 1}),
+        200);
+    assert_refused(
+        &f,
+        try(&f, (struct quire_contig){.frames = 3, .low = 300 * PAGE, .high = 303 * PAGE - 2},
+            &pfn),
+        QUIRE_ERR_NO_MEMORY);
+    assert_refused(
+        &f,
+        try(&f, (struct quire_contig){.frames = 3, .low = 300 * PAGE + 1, .high = 303 * PAGE - 1},
+            &pfn),
+        QUIRE_ERR_NO_MEMORY);
     assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .low = 9, .high = 8}, &pfn),
                    QUIRE_ERR_SIZE);
     assert_int_equal(take(&f, (struct quire_contig){.frames = 10, .high = UINT64_MAX}), 2);
@@ -260,11 +265,16 @@ static void without_run_map(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lengths_and_starts),   cmocka_unit_test(neighbours),
-        cmocka_unit_test(alignment),            cmocka_unit_test(boundary),
-        cmocka_unit_test(low_and_high),         cmocka_unit_test(bad_lengths),
-        cmocka_unit_test(more_than_a_gigabyte), cmocka_unit_test(lowest_gap),
-        cmocka_unit_test(not_across_extents),   cmocka_unit_test(without_run_map),
+        cmocka_unit_test(lengths_and_starts),
+        cmocka_unit_test(neighbours),
+        cmocka_unit_test(alignment),
+        cmocka_unit_test(boundary),
+        cmocka_unit_test(low_and_high),
+        cmocka_unit_test(bad_lengths),
+        cmocka_unit_test(more_than_a_gigabyte),
+        cmocka_unit_test(lowest_gap),
+        cmocka_unit_test(not_across_extents),
+        cmocka_unit_test(without_run_map),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

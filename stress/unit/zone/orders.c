@@ -27,7 +27,8 @@ static void exhaust(struct fixture *f, uint64_t base, uint64_t frames, unsigned 
     assert_sound(f, frames - (most << order));
     for (uint64_t i = 0; i < most; i++) {
         assert_true(taken[i]);
-        assert_ok(quire_zone_free(&f->zone, slot((uint32_t)(i % 3)), at(base + (i << order)), order));
+        assert_ok(
+            quire_zone_free(&f->zone, slot((uint32_t)(i % 3)), at(base + (i << order)), order));
     }
     assert_sound(f, frames);
     free(taken);
@@ -140,8 +141,8 @@ static void runs_stay_in_extents(void **state)
     struct fixture f;
     quire_pfn pfn;
     fixture_begin(&f);
-    fixture_usable(&f, 6 * (uint64_t)SECTION, SECTION);  /* section 6, not 7 */
-    fixture_usable(&f, 9 * (uint64_t)SECTION, SECTION);  /* 9, not 8 */
+    fixture_usable(&f, 6 * (uint64_t)SECTION, SECTION);                /* section 6, not 7 */
+    fixture_usable(&f, 9 * (uint64_t)SECTION, SECTION);                /* 9, not 8 */
     fixture_usable(&f, 12 * (uint64_t)SECTION, 3 * (uint64_t)SECTION); /* 12, 13, 14, not 15 */
     fixture_open(&f);
     assert_refused(&f, quire_zone_alloc(&f.zone, slot(0), 20, 0, &pfn), QUIRE_ERR_NO_MEMORY);
@@ -221,10 +222,10 @@ static void zeroed_frames(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_orders),         cmocka_unit_test(large_orders),
-        cmocka_unit_test(one_frame_spoils),     cmocka_unit_test(frames_become_whole_again),
-        cmocka_unit_test(homes_yield),          cmocka_unit_test(runs_stay_in_extents),
-        cmocka_unit_test(runs_cross_sections),  cmocka_unit_test(partial_blocks),
+        cmocka_unit_test(small_orders),        cmocka_unit_test(large_orders),
+        cmocka_unit_test(one_frame_spoils),    cmocka_unit_test(frames_become_whole_again),
+        cmocka_unit_test(homes_yield),         cmocka_unit_test(runs_stay_in_extents),
+        cmocka_unit_test(runs_cross_sections), cmocka_unit_test(partial_blocks),
         cmocka_unit_test(zeroed_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,7 +114,7 @@ static void floor_holds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_order),   cmocka_unit_test(split_blocks),
+        cmocka_unit_test(every_order),     cmocka_unit_test(split_blocks),
         cmocka_unit_test(busy_at_the_end), cmocka_unit_test(not_to_be_had),
         cmocka_unit_test(floor_holds),
     };

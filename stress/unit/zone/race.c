@@ -150,7 +150,7 @@ static void contiguous(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(single_frame), cmocka_unit_test(runs_in_a_word),
+        cmocka_unit_test(single_frame),  cmocka_unit_test(runs_in_a_word),
         cmocka_unit_test(runs_of_words), cmocka_unit_test(whole_blocks),
         cmocka_unit_test(contiguous),
     };

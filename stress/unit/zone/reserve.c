@@ -27,9 +27,19 @@ static void ranges(void **state)
     (void)state;
     static const struct {
         uint64_t pfn, frames;
-    } ranges[] = {{0, 1},     {63, 1},    {63, 2},        {10, 100},      {0, BLOCK},
-                  {1, BLOCK}, {511, 2},   {BLOCK, BLOCK}, {0, 3 * BLOCK}, {5, 3 * BLOCK - 10},
-                  {300, 700}, {448, 128}, {BLOCK - 1, BLOCK + 2}};
+    } ranges[] = {{0, 1},
+                  {63, 1},
+                  {63, 2},
+                  {10, 100},
+                  {0, BLOCK},
+                  {1, BLOCK},
+                  {511, 2},
+                  {BLOCK, BLOCK},
+                  {0, 3 * BLOCK},
+                  {5, 3 * BLOCK - 10},
+                  {300, 700},
+                  {448, 128},
+                  {BLOCK - 1, BLOCK + 2}};
     struct fixture f;
     fixture_simple(&f, 0, 3 * BLOCK);
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
@@ -170,9 +180,12 @@ static void busy_and_holes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges),       cmocka_unit_test(in_pieces),
-        cmocka_unit_test(reserved_from_the_start), cmocka_unit_test(pins_run_out),
-        cmocka_unit_test(everything),   cmocka_unit_test(busy_and_holes),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(in_pieces),
+        cmocka_unit_test(reserved_from_the_start),
+        cmocka_unit_test(pins_run_out),
+        cmocka_unit_test(everything),
+        cmocka_unit_test(busy_and_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

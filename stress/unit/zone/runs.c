@@ -80,10 +80,9 @@ static void pieces(void **state)
     assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(BLOCK), 9, 0));
     assert_int_equal(take(&f, BLOCK / 2, BLOCK / 2), BLOCK / 2);
     give(&f, BLOCK / 2);
-    assert_refused(&f,
-                   quire_zone_alloc_runs(&f.zone, slot(0), 0, BLOCK / 2, runs, BLOCK / 2 - 1,
-                                         &count),
-                   QUIRE_ERR_NO_MEMORY);
+    assert_refused(
+        &f, quire_zone_alloc_runs(&f.zone, slot(0), 0, BLOCK / 2, runs, BLOCK / 2 - 1, &count),
+        QUIRE_ERR_NO_MEMORY);
     fixture_close(&f);
 }
 

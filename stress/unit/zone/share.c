@@ -158,8 +158,7 @@ static void not_a_zone(void **state)
     assert_int_equal(quire_zone_attach(&other, bytes, f.bytes, &f.config.port),
                      QUIRE_ERR_UNSUPPORTED);
     memcpy(bytes, f.metadata, f.bytes);
-    assert_int_equal(quire_zone_attach(&other, bytes, f.bytes - 1, &f.config.port),
-                     QUIRE_ERR_SIZE);
+    assert_int_equal(quire_zone_attach(&other, bytes, f.bytes - 1, &f.config.port), QUIRE_ERR_SIZE);
     assert_int_equal(quire_zone_attach(&other, bytes, 0, &f.config.port), QUIRE_ERR_SIZE);
     assert_int_equal(quire_zone_attach(&other, bytes, 64, &f.config.port), QUIRE_ERR_SIZE);
     assert_int_equal(quire_zone_attach(&other, bytes + 8, f.bytes, &f.config.port),
@@ -176,8 +175,10 @@ static void not_a_zone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(at_another_address), cmocka_unit_test(in_another_process),
-        cmocka_unit_test(left_by_another_process), cmocka_unit_test(copied_handle),
+        cmocka_unit_test(at_another_address),
+        cmocka_unit_test(in_another_process),
+        cmocka_unit_test(left_by_another_process),
+        cmocka_unit_test(copied_handle),
         cmocka_unit_test(not_a_zone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

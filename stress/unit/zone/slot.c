@@ -72,8 +72,8 @@ static void churn(struct keeper *k)
     int error = QUIRE_OK;
     unsigned order = orders[k->turn++ % sizeof orders];
     if (k->count < KEPT && k->turn % 5 != 0) {
-        error = quire_zone_alloc(k->zone, slot(0), order, QUIRE_NO_CALLBACK,
-                                 &k->kept[k->count].pfn);
+        error =
+            quire_zone_alloc(k->zone, slot(0), order, QUIRE_NO_CALLBACK, &k->kept[k->count].pfn);
         k->kept[k->count].order = order;
         k->count += error == QUIRE_OK ? 1 : 0;
         error = error == QUIRE_ERR_NO_MEMORY ? QUIRE_OK : error;
@@ -100,8 +100,8 @@ static void give_back(struct keeper *k)
 {
     while (k->count > 0) {
         k->count--;
-        assert_ok(quire_zone_free(k->zone, slot(0), k->kept[k->count].pfn,
-                                  k->kept[k->count].order));
+        assert_ok(
+            quire_zone_free(k->zone, slot(0), k->kept[k->count].pfn, k->kept[k->count].order));
     }
 }
 

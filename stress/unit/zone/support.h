@@ -56,11 +56,11 @@ void assert_sound_at(const struct quire_zone *zone, uint64_t free, const char *f
 #define assert_sound(f, free) assert_sound_at(&(f)->zone, free, __FILE__, __LINE__)
 
 /* The call is refused with this error, and the number of free frames is the same as before. */
-#define assert_refused(f, call, error)                                                             \
-    do {                                                                                           \
-        uint64_t before_ = quire_zone_free_frames(&(f)->zone);                                     \
-        assert_int_equal(call, error);                                                             \
-        assert_sound(f, before_);                                                                  \
+#define assert_refused(f, call, error)                         \
+    do {                                                       \
+        uint64_t before_ = quire_zone_free_frames(&(f)->zone); \
+        assert_int_equal(call, error);                         \
+        assert_sound(f, before_);                              \
     } while (0)
 
 #define assert_ok(call) assert_int_equal(call, QUIRE_OK)
@@ -68,7 +68,7 @@ void assert_sound_at(const struct quire_zone *zone, uint64_t free, const char *f
 /* Every frame of the run is in the given state. */
 void assert_state_at(const struct quire_zone *zone, uint64_t pfn, uint64_t frames,
                      enum quire_frame_state state, const char *file, int line);
-#define assert_state(f, pfn, frames, state)                                                        \
+#define assert_state(f, pfn, frames, state) \
     assert_state_at(&(f)->zone, pfn, frames, state, __FILE__, __LINE__)
 
 /* Shorter calls, by slot 0 without flags. */

@@ -163,8 +163,9 @@ static void failures_tell_nothing(void **state)
     }
     assert_refused(&f, quire_zone_alloc_contig(&f.zone, slot(0), &want, QUIRE_EMERGENCY, &pfn),
                    QUIRE_ERR_NO_MEMORY);
-    assert_refused(&f, quire_zone_alloc_runs(&f.zone, slot(0), QUIRE_EMERGENCY, 150, runs, 4,
-                                             &count), QUIRE_ERR_NO_MEMORY);
+    assert_refused(&f,
+                   quire_zone_alloc_runs(&f.zone, slot(0), QUIRE_EMERGENCY, 150, runs, 4, &count),
+                   QUIRE_ERR_NO_MEMORY);
     assert_int_equal(f.event_count, 0);
     fixture_close(&f);
 }
