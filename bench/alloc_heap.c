@@ -108,13 +108,13 @@ static const char *heap_check(void *arena)
     static struct heap id = {(the_library), (the_alloc), (the_free), NULL, NULL}; \
     static const char *id##_missing(void)                                         \
     {                                                                             \
-        return heap_load(&id);                                                    \
+        return heap_load(&(id));                                                  \
     }                                                                             \
     static void *id##_open(uint64_t frames, unsigned threads)                     \
     {                                                                             \
         (void)frames;                                                             \
         (void)threads;                                                            \
-        return &id;                                                               \
+        return &(id);                                                             \
     }                                                                             \
     const struct allocator allocator_##id = {                                     \
         .name = #id,                                                              \

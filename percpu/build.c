@@ -58,37 +58,38 @@ static uint64_t bound(const struct sizes *s, uint32_t cpus)
     return cpus * (2 * rack + huge) + (uint64_t)s->depot * (s->rounds / 2);
 }
 
-static int check_sizes(const struct quire_cache_config *f, struct sizes *s)
+static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
 {
-    uint64_t share = quire_zone_managed(f->zone) / ZONE_SHARE;
-    bool rounds = f->rounds == QUIRE_CACHE_SIZE_AUTO,
-         huge = f->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
+    uint64_t share = quire_zone_managed(config->zone) / ZONE_SHARE;
+    bool rounds = config->rounds == QUIRE_CACHE_SIZE_AUTO,
+         huge = config->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
 
-    s->rounds = rounds ? AUTO_ROUNDS : f->rounds;
-    s->huge = huge ? AUTO_HUGE : f->huge_rounds;
-    s->depot = f->depot == QUIRE_CACHE_SIZE_AUTO ? AUTO_DEPOT * f->cpus : f->depot;
+    s->rounds = rounds ? AUTO_ROUNDS : config->rounds;
+    s->huge = huge ? AUTO_HUGE : config->huge_rounds;
+    s->depot = config->depot == QUIRE_CACHE_SIZE_AUTO ? AUTO_DEPOT * config->cpus : config->depot;
     if (s->rounds > QUIRE_CACHE_MAX_ROUNDS || s->huge > QUIRE_CACHE_MAX_ROUNDS || s->rounds % 2 ||
         s->huge % 2 || s->depot >> 20)
         return QUIRE_ERR_SIZE;
-    while (huge && s->huge && bound(s, f->cpus) > share)
+    while (huge && s->huge && bound(s, config->cpus) > share)
         s->huge = s->huge / 4 * 2;
-    while (rounds && s->rounds && bound(s, f->cpus) > share)
+    while (rounds && s->rounds && bound(s, config->cpus) > share)
         s->rounds = s->rounds > MIN_ROUNDS ? s->rounds / 4 * 2 : 0;
-    return bound(s, f->cpus) <= share || !(rounds || huge) ? QUIRE_OK : QUIRE_ERR_SIZE;
+    return bound(s, config->cpus) <= share || !(rounds || huge) ? QUIRE_OK : QUIRE_ERR_SIZE;
 }
 
-static int check(const struct quire_cache_config *f, struct sizes *s)
+static int check(const struct quire_cache_config *config, struct sizes *s)
 {
-    if (f->cpus == 0 || f->cpus > f->zone->slots || (unsigned)f->mode > QUIRE_CACHE_RSEQ)
+    if (config->cpus == 0 || config->cpus > config->zone->slots ||
+        (unsigned)config->mode > QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_SIZE;
-    s->mode = (uint32_t)f->mode;
-    if (f->mode != QUIRE_CACHE_EXCHANGE && rseq_works())
+    s->mode = (uint32_t)config->mode;
+    if (config->mode != QUIRE_CACHE_EXCHANGE && rseq_works())
         s->mode = QUIRE_CACHE_RSEQ;
-    else if (f->mode == QUIRE_CACHE_RSEQ)
+    else if (config->mode == QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_UNSUPPORTED;
     else
         s->mode = QUIRE_CACHE_EXCHANGE;
-    return check_sizes(f, s);
+    return check_sizes(config, s);
 }
 
 static size_t rack_bytes(uint32_t capacity)
@@ -106,11 +107,11 @@ static size_t cached_bytes(const struct quire_zone *z)
 #endif
 }
 
-static size_t total_bytes(const struct quire_cache_config *f, const struct sizes *s)
+static size_t total_bytes(const struct quire_cache_config *config, const struct sizes *s)
 {
     return rounded(sizeof(struct quire_cache_state)) +
-           rounded(quire_depot_bytes(s->depot, s->rounds / 2)) + cached_bytes(f->zone) +
-           f->cpus * (2 * rack_bytes(s->rounds) + rack_bytes(s->huge));
+           rounded(quire_depot_bytes(s->depot, s->rounds / 2)) + cached_bytes(config->zone) +
+           config->cpus * (2 * rack_bytes(s->rounds) + rack_bytes(s->huge));
 }
 
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
@@ -159,7 +160,7 @@ static void build_racks(struct quire_cache *c)
         }
 }
 
-int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *f, void *memory,
+int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *config, void *memory,
                      size_t bytes)
 {
     unsigned char *at = (unsigned char *)memory;
@@ -169,14 +170,14 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *f, 
 
     if (c->zone)
         return QUIRE_ERR_INITIALISED;
-    error = check(f, &s);
+    error = check(config, &s);
     if (error)
         return error;
     if ((uintptr_t)memory % LINE_BYTES)
         return QUIRE_ERR_ALIGN;
-    if (bytes < total_bytes(f, &s))
+    if (bytes < total_bytes(config, &s))
         return QUIRE_ERR_SIZE;
-    __builtin_memset(memory, 0, total_bytes(f, &s));
+    __builtin_memset(memory, 0, total_bytes(config, &s));
     c->state = (struct quire_cache_state *)memory;
     at += rounded(sizeof(struct quire_cache_state));
     depot = at;
@@ -184,16 +185,16 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *f, 
     quire_depot_init(c->state->depot, s.depot, s.rounds / 2);
     at += rounded(quire_depot_bytes(s.depot, s.rounds / 2));
     c->state->cached = at;
-    at += cached_bytes(f->zone);
+    at += cached_bytes(config->zone);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         c->racks[i] = at + i * rack_bytes(s.rounds);
     c->mode = s.mode;
-    c->cpus = f->cpus;
+    c->cpus = config->cpus;
     c->capacity[RACK_UNMOVABLE] = c->capacity[RACK_MOVABLE] = s.rounds;
     c->capacity[RACK_HUGE] = s.huge;
     c->cpu_stride = 2 * rack_bytes(s.rounds) + rack_bytes(s.huge);
     c->depot_nodes = s.depot;
-    c->zone = f->zone;
+    c->zone = config->zone;
     build_short_way(c);
     build_racks(c);
     return QUIRE_OK;

@@ -82,10 +82,10 @@ static void *interrupted_first(void *arg)
     struct worker *w = arg;
 
     self = w;
-    (void)raise(SIGUSR1);
+    (void)pthread_kill(pthread_self(), SIGUSR1);
     for (int i = 0; i < 50; i++)
         load_act(&w->outside);
-    (void)raise(SIGUSR1);
+    (void)pthread_kill(pthread_self(), SIGUSR1);
     return NULL;
 }
 

@@ -149,7 +149,7 @@ static void decay(void **unused)
 /* A rack that is used between the calls keeps its frames. */
 static void no_decay_in_use(void **unused)
 {
-    uint64_t pfns[100];
+    uint64_t pfns[10];
     struct rig r;
 
     (void)unused;
@@ -157,7 +157,7 @@ static void no_decay_in_use(void **unused)
     run_on(&r, HERE);
     take_many(&r, 0, 10, pfns);
     for (size_t i = 10; i < 100; i++) {
-        pfns[i] = take(&r, 0, 0);
+        (void)take(&r, 0, 0);
         assert_int_equal(quire_cache_maintain(&r.cache), 0);
     }
     assert_int_equal(stats_of(&r).drains, 0);
