@@ -185,7 +185,7 @@ static void take_reserved(struct worker *w)
 
 static void give_singles(struct worker *w, const struct holding *h)
 {
-    quire_pfn pfns[64];
+    quire_pfn pfns[64] = {{0}};
     for (uint64_t done = 0; done < h->frames;) {
         size_t n = 0;
         for (; n < 64 && done < h->frames; n++, done++) {
@@ -271,11 +271,13 @@ static void change_shape(struct worker *w)
 static void make_mistake(struct worker *w)
 {
     const struct holding *h = &w->held[below(w, w->count)];
-    unsigned order = (unsigned)__builtin_ctzll(h->frames);
-    uint64_t inside = h->pfn + h->frames / 2;
+    unsigned order;
+    uint64_t inside;
     if (!MODE_RUN_MAP || h->kind != HELD_ORDER || h->frames == 1) {
         return;
     }
+    order = (unsigned)__builtin_ctzll(h->frames);
+    inside = h->pfn + h->frames / 2;
     if (quire_zone_free(w->zone, w->slot, quire_pfn_of(h->pfn), order - 1) != QUIRE_ERR_ORDER ||
         quire_zone_free(w->zone, w->slot, quire_pfn_of(inside), 0) != QUIRE_ERR_ORDER ||
         quire_zone_free_any(w->zone, w->slot, quire_pfn_of(inside)) != QUIRE_ERR_ORDER) {

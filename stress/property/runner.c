@@ -211,8 +211,10 @@ bool runner_finish(struct runner *r)
     }
     for (uint64_t order = QUIRE_MAX_ORDER + 1; order-- > 0;) {
         struct op take = {.kind = OP_ALLOC, .flags = QUIRE_EMERGENCY, .arg = {order}};
-        if (!runner_step(r, &take) || !runner_step(r, &take)) {
-            return false;
+        for (int twice = 0; twice < 2; twice++) {
+            if (!runner_step(r, &take)) {
+                return false;
+            }
         }
     }
     return runner_compare(r);
