@@ -36,6 +36,7 @@ struct worker {
     unsigned count;
     uint64_t frames; /* held */
     uint64_t done, refused;
+    uint64_t due; /* a handler's: what its thread must have done before it acts again */
 };
 
 /* One operation, drawn at random. Aborts when the zone answers what it must not. */
