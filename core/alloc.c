@@ -20,7 +20,7 @@ enum {
     HOME_TRIES = 4,  /* homes tried that turn out not to have a fitting run */
     SMALL_TRIES = 4, /* last passes for a single frame: its debit says that one is free somewhere */
     WORDS_TRIES = 2, /* last passes for orders 7 and 8, whose claims may fail because of a rival */
-    LARGE_TRIES = 8, /* claims that meet a rival before a large request gives up */
+    LARGE_TRIES = 8, /* claims of several words that meet a rival before the request gives up */
 };
 
 /* Count an error and hand it on. */
@@ -145,7 +145,10 @@ static uint32_t look_large(struct quire_zone *z, quire_slot slot, unsigned order
 static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                        uint64_t *frame)
 {
-    for (unsigned i = 0; i < LARGE_TRIES; i++) {
+    /* Up to order 15 one exchange decides: a claim is lost only to a rival whose claim succeeded,
+     * so the loop needs no bound, and a bound would refuse while memory is free. A claim of several
+     * words may be lost to one that was undone. */
+    for (unsigned i = 0; order <= BLOCK_ORDER + WORD_ORDER || i < LARGE_TRIES; i++) {
         uint32_t b = look_large(z, slot, order, flags);
         int error;
 
