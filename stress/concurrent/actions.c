@@ -270,10 +270,14 @@ static void change_shape(struct worker *w)
 /* Frees of the thread's own frames with a wrong order must be refused, whatever lies beside. */
 static void make_mistake(struct worker *w)
 {
-    const struct holding *h = &w->held[below(w, w->count)];
+    const struct holding *h;
     unsigned order;
     uint64_t inside;
-    if (!MODE_RUN_MAP || h->kind != HELD_ORDER || h->frames == 1) {
+    if (!MODE_RUN_MAP) {
+        return;
+    }
+    h = &w->held[below(w, w->count)];
+    if (h->kind != HELD_ORDER || h->frames == 1) {
         return;
     }
     order = (unsigned)__builtin_ctzll(h->frames);
