@@ -27,7 +27,7 @@ static const struct {
     {"map", cmd_map},
 };
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     if (argc < 2)
         return cli_fail("", "no command: expected run or map, see quire --help");
@@ -44,4 +44,16 @@ int main(int argc, char **argv)
             return commands[i].run(argc - 1, argv + 1);
     }
     return cli_fail("", "unknown command %.100s: expected run or map, see quire --help", argv[1]);
+}
+
+/* What was asked for and could not be printed is a failure, whatever it was. */
+int main(int argc, char **argv)
+{
+    int status = run_command(argc, argv);
+
+    if (status == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        cli_fail("", "cannot write to standard output: expected it to be open and have room");
+        return CLI_FAILED;
+    }
+    return status;
 }
