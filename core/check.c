@@ -28,7 +28,7 @@ static bool wrong(struct walk *w, const char *what, uint64_t frame, uint64_t exp
     return false;
 }
 
-/* Frame map, run map and pins of one word of a SPLIT block. */
+/* Frame map, run map and pins of one word of a SPLIT or ISOLATED block. */
 static bool check_word(struct walk *w, uint32_t b, unsigned i, const struct quire_pin *pin)
 {
     const struct quire_zone *z = w->z;
@@ -72,6 +72,20 @@ static bool check_owner(struct walk *w, uint32_t b, uint32_t d)
            wrong(w, "a home that its slot does not know", frame_at(b, 0), (uint64_t)b + 1, home);
 }
 
+/* An ISOLATED block: the words that it says to be held have no free frame. */
+static bool check_isolated(struct walk *w, uint32_t b, uint32_t d)
+{
+    const struct quire_zone *z = w->z;
+
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        /* relaxed: as above */
+        if (desc_swept(d, i) && qa_load(&frame_map(z, b)->w[i], relaxed) != WORD_FULL)
+            return wrong(w, "a frame that an isolation holds is free", frame_at(b, i * WORD_BITS),
+                         0, i);
+    return true;
+}
+
+/* A SPLIT or ISOLATED block. */
 static bool check_split(struct walk *w, uint32_t b, uint32_t d)
 {
     const struct quire_zone *z = w->z;
@@ -84,6 +98,11 @@ static bool check_split(struct walk *w, uint32_t b, uint32_t d)
     for (unsigned i = 0; i < LINE_WORDS; i++)
         if (!check_word(w, b, i, pin))
             return false;
+    if ((desc_state(d) == D_ISOLATED) != quire_block_listed(z, b))
+        return wrong(w, "a block and the list of isolated ranges disagree", frame_at(b, 0),
+                     quire_block_listed(z, b), d);
+    if (desc_state(d) == D_ISOLATED)
+        return check_isolated(w, b, d);
     if (d & D_OWNER)
         return check_owner(w, b, d);
     if (free == BLOCK_FRAMES)
@@ -117,6 +136,8 @@ static uint32_t legal_bits(uint32_t d)
     switch (desc_state(d)) {
     case D_SPLIT:
         return D_STATE | D_PINS | D_CLASS | D_OWNER;
+    case D_ISOLATED:
+        return D_STATE | D_PINS | D_CLASS | ((1u << LINE_WORDS) - 1) << D_SWEPT_SHIFT;
     case D_WHOLE:
         return D_STATE | D_ORDER;
     case D_RESERVED:
@@ -158,6 +179,7 @@ static bool check_block(struct walk *w, uint32_t b)
         return wrong(w, "a run of blocks has the wrong length", frame_at(b, 0), tails, d);
     switch (desc_state(d)) {
     case D_SPLIT:
+    case D_ISOLATED:
         return check_split(w, b, d);
     case D_FREE:
         w->free += BLOCK_FRAMES;
@@ -276,6 +298,19 @@ static bool check_slots(struct walk *w)
     return true;
 }
 
+/* The list of isolated ranges has as many entries as it is said to have. */
+static bool check_isolations(struct walk *w)
+{
+    const struct quire_zone_head *h = w->z->head;
+    uint32_t used = 0;
+
+    for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++)
+        used += qa_load(&h->isolations[i], relaxed) != 0; /* relaxed: nobody else is here */
+    /* relaxed: as above */
+    return used == qa_load(&h->isolating, relaxed) ||
+           wrong(w, "isolated ranges counted and found", 0, qa_load(&h->isolating, relaxed), used);
+}
+
 static bool same(struct walk *w, const char *what, uint64_t counted, uint64_t found)
 {
     return counted == found ||
@@ -302,7 +337,8 @@ int quire_zone_check(const struct quire_zone *z, struct quire_violation *found)
 {
     struct walk w = {z, found, 0, 0, 0, 0, false};
 
-    return check_maps(&w) && check_pins(&w) && check_slots(&w) && check_figures(&w)
+    return check_maps(&w) && check_pins(&w) && check_slots(&w) && check_isolations(&w) &&
+                   check_figures(&w)
                ? QUIRE_OK
                : QUIRE_ERR_BUSY;
 }
