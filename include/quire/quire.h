@@ -6,6 +6,7 @@
 #define QUIRE_QUIRE_H
 
 #include <quire/boot.h>
+#include <quire/cache.h>
 #include <quire/pfnmap.h>
 #include <quire/port.h>
 #include <quire/types.h>
