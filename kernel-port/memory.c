@@ -166,6 +166,17 @@ static void plan(const struct options *options)
               memory.plan.huge_missing >> 20);
 }
 
+/* What was set aside is there to be used up, to the last page: no watermarks. */
+static void lower_watermarks(void)
+{
+    for (size_t i = 0; i < memory.plan.zone_count; i++) {
+        struct quire_zone_config *c = &memory.plan.zones[i].config;
+
+        if (c->type == QUIRE_ZONE_HUGE || c->type == QUIRE_ZONE_DEVICE)
+            c->min = c->low = c->high = 0;
+    }
+}
+
 static void *map(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
 {
     (void)ctx;
@@ -202,6 +213,7 @@ static void build_machine(void)
 void memory_build(const struct options *options)
 {
     plan(options);
+    lower_watermarks();
     check(quire_boot_build(&memory.plan, map, NULL, memory.zones, &memory.pfnmap), "zones");
     memory.zone_count = (uint32_t)memory.plan.zone_count;
     build_machine();

@@ -224,3 +224,13 @@ int quire_machine_drain_cpu(struct quire_machine *m, uint32_t cpu)
         quire_cache_drain(&m->caches[i], cpu);
     return 0;
 }
+
+int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node, struct quire_zone **zone)
+{
+    (void)m;
+    *zone = memory_zone(pfn);
+    if (!*zone)
+        return QUIRE_ERR_FRAME;
+    node->n = memory.plan.zones[*zone - memory.zones].node;
+    return 0;
+}

@@ -30,7 +30,7 @@ bool tap(bool good, const char *format, ...)
 bool tap_equal(uint64_t found, uint64_t expected, const char *what)
 {
     if (found == expected)
-        return tap(true, "%s", what);
+        return tap(true, "%s: %lu", what, found);
     return tap(false, "%s: found %lu (%lx), expected %lu (%lx)", what, found, found, expected,
                expected);
 }
