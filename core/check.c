@@ -26,7 +26,7 @@ static bool wrong(struct walk *w, const char *what, uint64_t frame, uint64_t exp
     return false;
 }
 
-/* Frame map, run map and pins of one word of a SPLIT block. */
+/* Frame map, run map and pins of one word of a SPLIT or ISOLATED block. */
 static bool check_word(struct walk *w, uint32_t b, unsigned i, const struct quire_pin *pin)
 {
     const struct quire_zone *z = w->z;
@@ -52,6 +52,7 @@ static bool check_word(struct walk *w, uint32_t b, unsigned i, const struct quir
     return true;
 }
 
+/* A SPLIT or ISOLATED block. */
 static bool check_split(struct walk *w, uint32_t b, uint32_t d)
 {
     const struct quire_zone *z = w->z;
@@ -64,6 +65,11 @@ static bool check_split(struct walk *w, uint32_t b, uint32_t d)
     for (unsigned i = 0; i < LINE_WORDS; i++)
         if (!check_word(w, b, i, pin))
             return false;
+    if ((desc_state(d) == D_ISOLATED) != quire_block_listed(z, b))
+        return wrong(w, "a block and the list of isolated ranges disagree", frame_at(b, 0),
+                     quire_block_listed(z, b), d);
+    if (desc_state(d) == D_ISOLATED)
+        return true;
     if (d & D_OWNER)
         return (d & D_OWNER) >> D_OWNER_SHIFT <= z->slots ||
                wrong(w, "a home's owner is no slot", frame_at(b, 0), z->slots, d >> D_OWNER_SHIFT);
@@ -107,6 +113,7 @@ static bool check_block(struct walk *w, uint32_t b)
         return wrong(w, "a run of blocks has the wrong length", frame_at(b, 0), tails, d);
     switch (desc_state(d)) {
     case D_SPLIT:
+    case D_ISOLATED:
         return check_split(w, b, d);
     case D_FREE:
         w->free += BLOCK_FRAMES;

@@ -14,8 +14,9 @@
  *       crossing waits for its end (`level` is 0). Otherwise every debit and credit goes to the
  *       total, and a slot that passes by turns in its credit. So near the watermarks the total is
  *       exact, once the idle slots' credit has been gathered, and every call looks at it.
- *   C3  A debit from the total leaves at least the floor of its class. A debit from credit happens
- *       only after the total was seen above shard_limit, so it leaves the floors alone too.
+ *   C3  A debit from the total leaves at least the floor of its class (an isolation's leaves none).
+ *       A debit from credit happens only after the total was seen above shard_limit, so it leaves
+ *       the floors alone too.
  *   C4  Before a refusal the gatherer moves everybody's credit into the total, one slot at a time,
  *       and never into its own hand: two gatherers would both fail with the frames between them.
  *       Credit that is on its way between two words counts as held by an unfinished operation.
@@ -176,6 +177,14 @@ int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_
             break;
     }
     return debit_total(z, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
+}
+
+/* Reserve n frames that an isolation is about to take, whatever the floors: it takes them from use,
+ * and allocations find out by the floors that are left. The total may be below 0 for as long as
+ * others hold debits for these frames, or credit. */
+void quire_count_take(struct quire_zone *z, uint64_t n)
+{
+    (void)qa_sub(&z->head->total, n, acquire); /* A4 acquire: pairs R4 */
 }
 
 /* An allocation succeeded: tell if it crossed a watermark. (Not the debit: what is refunded after

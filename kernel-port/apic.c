@@ -36,7 +36,6 @@ enum {
     COMMAND_INIT = 5 << 8,
     COMMAND_STARTUP = 6 << 8,
     COMMAND_ASSERT = 1 << 14,
-    COMMAND_OTHERS = 3 << 18,
     COMMAND_PENDING = 1 << 12,
     PIC_MASTER = 0x20,
     PIC_SLAVE = 0xa0,
@@ -141,12 +140,6 @@ void apic_init(uint32_t id)
 void apic_startup(uint32_t id, uint8_t page)
 {
     command(id, COMMAND_STARTUP | page);
-}
-
-void apic_nmi_others(void)
-{
-    if (registers)
-        command(0, COMMAND_NMI | COMMAND_OTHERS);
 }
 
 void apic_timer_count(uint32_t count)

@@ -4,7 +4,7 @@
  *
  * xAPIC only: registers in memory, ids below 255. Sending takes two writes that an interrupt must
  * not come between, so those functions turn interrupts off around them; none may be called from an
- * NMI, but for apic_nmi_others on the way to the end.
+ * NMI, but on the way to the end.
  */
 #ifndef KERNEL_APIC_H
 #define KERNEL_APIC_H
@@ -25,9 +25,6 @@ void apic_send(uint32_t id, uint8_t vector);
 void apic_nmi(uint32_t id);
 void apic_init(uint32_t id);
 void apic_startup(uint32_t id, uint8_t page); /* page: physical address / 4096 */
-
-/* To all but this one; nothing happens while the registers are not mapped. */
-void apic_nmi_others(void);
 
 /* The timer: count down once from `count`, or again and again with an interrupt at VECTOR_TIMER. */
 void apic_timer_count(uint32_t count);

@@ -14,7 +14,8 @@ enum {
     COM_LINE = COM1 + 3,
     COM_MODEM = COM1 + 4,
     COM_STATUS = COM1 + 5,
-    STATUS_EMPTY = 0x20,
+    STATUS_ROOM = 0x20,
+    STATUS_SENT = 0x40, /* the last character too */
     PATIENCE = 100000, /* looks at the status before a character is given up: no port there */
     EXIT_PORT = 0xf4,
 };
@@ -30,10 +31,15 @@ void console_init(void)
     outb(COM_MODEM, 0x03);
 }
 
+static void wait_for(uint8_t status)
+{
+    for (unsigned i = 0; i < PATIENCE && !(inb(COM_STATUS) & status); i++)
+        pause();
+}
+
 static void put(char c)
 {
-    for (unsigned i = 0; i < PATIENCE && !(inb(COM_STATUS) & STATUS_EMPTY); i++)
-        pause();
+    wait_for(STATUS_ROOM);
     outb(COM_DATA, (uint8_t)c);
 }
 
@@ -48,6 +54,7 @@ void console_write(const char *text, size_t length)
 
 _Noreturn void machine_exit(enum verdict verdict)
 {
+    wait_for(STATUS_SENT);
     outl(EXIT_PORT, (uint32_t)verdict);
     stop();
 }

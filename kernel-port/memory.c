@@ -20,7 +20,7 @@ static struct quire_boot_entry entries[MAP_ROOM];
 static struct quire_boot_zone plan_zones[ZONES_MAX];
 static struct quire_run plan_runs[PLAN_ROOM];
 static struct quire_pfnmap_span plan_spans[PLAN_ROOM];
-static uint64_t huge_bytes[QUIRE_NODES];
+static uint64_t huge_bytes[QUIRE_NODES], huge_sections[QUIRE_NODES]; /* what hugepages= asks */
 
 extern char image_start[], image_end[];
 
@@ -124,7 +124,10 @@ static void share_huge(const struct options *options)
         for (uint64_t n = 0; n < h->count; n++) {
             while (h->node == OPTION_ANY_NODE && !(with.bits >> turn & 1))
                 turn = (turn + 1) % QUIRE_NODES;
-            huge_bytes[h->node == OPTION_ANY_NODE ? turn : node] += h->page_bytes;
+            if (h->node == OPTION_ANY_NODE)
+                node = turn;
+            huge_bytes[node] += h->page_bytes;
+            huge_sections[node] += h->page_bytes == 1ul << 30;
             turn = (turn + 1) % QUIRE_NODES;
         }
     }
@@ -164,6 +167,24 @@ static void plan(const struct options *options)
     if (memory.plan.huge_missing)
         panic("hugepages=: %lu MiB of what was asked for are not there as free whole pages",
               memory.plan.huge_missing >> 20);
+}
+
+/* Blocks fill up what whole sections could not, so the pages of 1 GiB are counted. */
+static void check_sections(void)
+{
+    for (uint32_t node = 0; node < QUIRE_NODES; node++) {
+        struct quire_zone *zone = memory_zone_of(node, QUIRE_ZONE_HUGE);
+        struct quire_zone_stats s;
+        uint64_t there = 0;
+
+        if (zone) {
+            (void)quire_zone_stats(zone, &s);
+            there = s.free_runs[18] + 2 * s.free_runs[19] + 4 * s.free_runs[20];
+        }
+        if (there < huge_sections[node])
+            panic("hugepages=: node %u has %lu free whole pages of 1 GiB, not %lu", node, there,
+                  huge_sections[node]);
+    }
 }
 
 /* What was set aside is there to be used up, to the last page: no watermarks. */
@@ -216,6 +237,7 @@ void memory_build(const struct options *options)
     lower_watermarks();
     check(quire_boot_build(&memory.plan, map, NULL, memory.zones, &memory.pfnmap), "zones");
     memory.zone_count = (uint32_t)memory.plan.zone_count;
+    check_sections();
     build_machine();
 }
 

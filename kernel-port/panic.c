@@ -75,6 +75,14 @@ static void print_registers(const struct trap_frame *f)
     print("cr3 %016lx cr4 %08lx\n", read_cr3(), read_cr4());
 }
 
+/* A CPU that did not start yet has no handler for an NMI. */
+static void stop_others(void)
+{
+    for (uint32_t i = 0; i < cpu_count; i++)
+        if (i != cpu_id() && __atomic_load_n(&cpus[i]->online, __ATOMIC_ACQUIRE))
+            apic_nmi(cpus[i]->apic_id);
+}
+
 /* Become the one who speaks, or stop. A second panic on the speaking CPU ends the machine. */
 static void take_the_word(void)
 {
@@ -83,7 +91,7 @@ static void take_the_word(void)
     interrupts_off();
     if (__atomic_compare_exchange_n(&speaker, &nobody, me, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_RELAXED)) {
-        apic_nmi_others();
+        stop_others();
         return;
     }
     if (nobody == me) {

@@ -242,7 +242,8 @@ static void test_pages(void)
         }
     }
     tap(got & 1ul << 9, "zone %u: a page of 2 MiB", index);
-    tap_note("zone %u: %s page of 1 GiB", index, got & 1ul << 18 ? "a" : "no");
+    if (got & 1ul << 18)
+        tap_note("zone %u: a page of 1 GiB", index);
 }
 
 void suite_zone(const struct options *options)

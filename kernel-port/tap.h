@@ -14,6 +14,9 @@ bool tap(bool good, const char *format, ...) __attribute__((format(printf, 2, 3)
 /* One result: the two are equal. Prints both if not. */
 bool tap_equal(uint64_t found, uint64_t expected, const char *what);
 
+/* What cannot be tested here, and why: a result that is good, and says so. */
+void tap_skip(const char *what, const char *why);
+
 /* A line that explains. */
 void tap_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
