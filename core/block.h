@@ -172,8 +172,8 @@ static inline unsigned class_of(unsigned order, uint32_t flags)
 static inline int quire_precheck(const struct quire_zone *z, quire_slot slot, uint32_t flags,
                                  uint32_t extra)
 {
-    uint32_t known =
-        QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED | extra;
+    uint32_t known = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
+                     QUIRE_ZEROED | QUIRE_FALLBACK | extra;
 
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;

@@ -75,6 +75,7 @@ int quire_zone_stats(const struct quire_zone *z, struct quire_zone_stats *stats)
     stats->min = h->min;
     stats->low = h->low;
     stats->high = h->high;
+    stats->lowmem_reserve = h->lowmem_reserve;
     count_runs(z, stats);
     count_blocks(z, stats);
     for (uint32_t s = 0; s < z->slots; s++) {
