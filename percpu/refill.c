@@ -12,18 +12,12 @@
  * drain) goes to the zone. Before an allocation is refused, everything that is cached anywhere is
  * given back and the zone is asked once more.
  *
- * Lock-free, any context. QUIRE_NO_CALLBACK requests drain nothing in rseq mode, as that is a
- * system call.
+ * Lock-free, any context.
  */
 #include "percpu/depot.h"
 #include "percpu/hardened.h"
 
-enum { DENSITY_PERIOD = 8 }; /* refills between two looks at the density */
-
-static void count_up(qa64 *counter)
-{
-    (void)qa_add(counter, 1, relaxed); /* relaxed: a statistic */
-}
+enum { DENSITY_PERIOD = 32 }; /* refills between two looks at the density */
 
 /* Half a magazine of frames, from the depot or the zone, into pfns[]. Returns how many. */
 static uint32_t fetch(struct quire_cache *c, quire_slot slot, unsigned rack, struct quire_rack *r,
@@ -62,11 +56,11 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
     if (cpu >= c->cpus || c->capacity[rack] == 0)
         return quire_alloc_around(c, order, flags, pfn);
     r = rack_of(c, cpu, rack);
-    quire_cache_ease(c, slot);
+    quire_cache_ease(c, flags);
     if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
         return quire_alloc_around(c, order, flags, pfn);
     if (!quire_rack_take(c, r, cpu)) {
-        count_up(&c->state->bypasses);
+        (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
         return quire_alloc_around(c, order, flags, pfn);
     }
     count = qa_load(&r->count, relaxed); /* relaxed: K1 */
@@ -137,13 +131,13 @@ int quire_free_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, quire_
 
     if (!r || qa_load(&r->limit, relaxed) == 0 || !quire_rack_take(c, r, cpu)) { /* relaxed: K5 */
         if (r)
-            count_up(&c->state->bypasses);
+            (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
         cached_clear(c, &pfn, 1);
         return quire_zone_free(c->zone, slot, pfn, order);
     }
     met_zone = sparse ? put_out(c, slot, rack, r, pfn) : put_in(c, slot, rack, r, pfn);
     quire_rack_put(r);
     if (met_zone)
-        quire_cache_ease(c, slot);
+        quire_cache_ease(c, 0);
     return QUIRE_OK;
 }

@@ -84,15 +84,24 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 int quire_cache_init(struct quire_cache *cache, const struct quire_cache_config *config,
                      void *memory, size_t bytes);
 
-/* As quire_zone_alloc and quire_zone_free, through the calling CPU's rack. A single frame that is
- * freed twice, or is part of a run, is noticed when it reaches the zone's bitmap, and then told to
- * the port's `report`; at once in the hardened build. */
+/* As quire_zone_alloc and quire_zone_free, through the calling CPU's rack. Before a request is
+ * refused, all caches are drained and the zone is asked once more. With QUIRE_NO_CALLBACK, in rseq
+ * mode, the racks of other CPUs are not, as that takes a system call: their frames count as taken,
+ * and the next call that may make one drains them. A single frame that is freed twice, or is part
+ * of a run, is noticed when it reaches the zone's bitmap, and then told to the port's `report`; at
+ * once in the hardened build. */
 int quire_cache_alloc(struct quire_cache *cache, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 
+/* As quire_zone_alloc_contig, but that before a refusal the caches are drained. Freed with
+ * quire_zone_free_contig. */
+int quire_cache_alloc_contig(struct quire_cache *cache, const struct quire_contig *want,
+                             uint32_t flags, quire_pfn *pfn);
+
 /* Give back what one CPU's racks hold, or what all and the depot hold. A rack that is in
- * somebody's hands is passed by. In rseq mode one membarrier call. Bounded by the CPUs' rounds.
- * QUIRE_ERR_SIZE: no such CPU. */
+ * somebody's hands is passed by. In rseq mode one membarrier call for each other CPU that holds
+ * anything; its racks are out of its reach until their frames have gone home, one CPU after the
+ * other. Bounded by the CPUs' rounds. QUIRE_ERR_SIZE: no such CPU. */
 int quire_cache_drain(struct quire_cache *cache, uint32_t cpu);
 int quire_cache_drain_all(struct quire_cache *cache);
 
@@ -102,8 +111,8 @@ int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
 /* To be called now and then, say every second, by anybody: what a CPU did not touch since the last
  * call, what waits to go home, and what the depot did not need goes back to the zone. So a cache
  * that is idle is empty after two calls. It also measures how dense memory is, by which the caches
- * tell what goes home: memory heals without it too, but not to the end. Costs a look at each rack
- * and at 4096 blocks when there is nothing to do. Returns the number of frames given back. */
+ * tell what goes home: memory heals without it too, but not to the end. Costs a look at each rack,
+ * and at 4096 blocks if any was used. Returns the number of frames given back. */
 uint64_t quire_cache_maintain(struct quire_cache *cache);
 
 struct quire_cache_stats {
