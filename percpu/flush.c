@@ -15,9 +15,9 @@ uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, cons
 {
     uint64_t freed = 0;
 
-    if (rack == RACK_HUGE) {
+    if (rack >= RACK_RUNS) {
         for (uint32_t i = 0; i < n; i++)
-            freed += quire_zone_free(c->zone, slot, pfns[i], HUGE_ORDER) == QUIRE_OK;
+            freed += quire_zone_free(c->zone, slot, pfns[i], rack_order(rack)) == QUIRE_OK;
     } else {
         freed = quire_frames_return(c->zone, slot, pfns, n);
     }

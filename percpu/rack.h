@@ -24,10 +24,15 @@
 
 #include <quire/cache.h>
 
+/* The classes: order 0, 1 and 2 by mobility, order 3 (whose blocks the zone does not tell apart by
+ * mobility), order 9. */
 enum {
     RACK_UNMOVABLE = 0,
     RACK_MOVABLE = 1,
-    RACK_HUGE = 2,
+    RACK_RUNS = 2, /* from here on more than a frame a round, freed one by one */
+    RACK_LARGE = 6,
+    RACK_HUGE = 7,
+    RUN_ORDER = 3, /* the largest below HUGE_ORDER */
     HUGE_ORDER = 9,
 };
 
@@ -68,10 +73,27 @@ static inline quire_pfn *outgoing(struct quire_rack *r)
     return r->rounds + 2 * r->half;
 }
 
+/* The order of a class. */
+static inline unsigned rack_order(unsigned rack)
+{
+    return rack == RACK_HUGE ? (unsigned)HUGE_ORDER : rack / 2;
+}
+
+/* The class of an order and a mobility (QUIRE_MOVABLE or 0), QUIRE_CACHE_CLASSES if there is none.
+ */
+static inline unsigned rack_class(unsigned order, unsigned movable)
+{
+    if (order < RUN_ORDER)
+        return 2 * order + movable;
+    if (order == RUN_ORDER)
+        return RACK_LARGE;
+    return order == HUGE_ORDER ? (unsigned)RACK_HUGE : (unsigned)QUIRE_CACHE_CLASSES;
+}
+
 /* frames a round of this class stands for */
 static inline uint64_t round_frames(unsigned rack)
 {
-    return rack == RACK_HUGE ? 1u << HUGE_ORDER : 1;
+    return 1ull << rack_order(rack);
 }
 
 /* The zone slot that a CPU uses. */

@@ -26,8 +26,9 @@ static uint32_t fetch(struct quire_cache *c, quire_slot slot, unsigned rack, str
     size_t n = 0;
 
     flags &= QUIRE_MOVABLE | QUIRE_NO_CALLBACK; /* urgency is for one request, not for a stock */
-    if (rack == RACK_HUGE) {
-        while (n < r->half && quire_zone_alloc(c->zone, slot, HUGE_ORDER, flags, &pfns[n]) == 0)
+    if (rack >= RACK_RUNS) {
+        while (n < r->half &&
+               quire_zone_alloc(c->zone, slot, rack_order(rack), flags, &pfns[n]) == QUIRE_OK)
             (void)cached_set(c, pfns[n++]);
         return (uint32_t)n;
     }
@@ -48,7 +49,7 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
                        quire_pfn *pfn)
 {
     quire_slot slot = slot_of_cpu(c, cpu);
-    unsigned order = rack == RACK_HUGE ? HUGE_ORDER : 0;
+    unsigned order = rack_order(rack);
     struct quire_rack *r;
     uint32_t count;
     bool got;
@@ -90,7 +91,7 @@ static bool put_in(struct quire_cache *c, quire_slot slot, unsigned rack, struct
         quire_pfn *upper = r->rounds + r->half;
 
         count_up(&r->overflows);
-        if (rack == RACK_HUGE || !quire_depot_give(c->state->depot, rack, upper, r->half)) {
+        if (rack >= RACK_RUNS || !quire_depot_give(c->state->depot, rack, upper, r->half)) {
             cached_clear(c, upper, r->half);
             (void)quire_flush(c, slot, rack, upper, r->half);
             count_up(&r->flushes);
@@ -125,7 +126,7 @@ int quire_free_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, quire_
                       bool sparse)
 {
     quire_slot slot = slot_of_cpu(c, cpu);
-    unsigned order = rack == RACK_HUGE ? HUGE_ORDER : 0;
+    unsigned order = rack_order(rack);
     struct quire_rack *r = cpu < c->cpus ? rack_of(c, cpu, rack) : NULL;
     bool met_zone;
 
