@@ -99,6 +99,8 @@ void quire_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *
                          uint64_t *end);
 uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end);
 uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end);
+uint64_t quire_next_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
+                            uint64_t *stop);
 
 /* place.c */
 void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n);
