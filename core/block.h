@@ -137,10 +137,11 @@ static inline void quire_counted(const struct quire_zone *z, quire_slot slot, en
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The same where no slot is known; rare things only, as all slots share the line. */
-static inline void quire_counted_zone(const struct quire_zone *z, enum quire_count what)
+/* The same where no slot is known: spread over the slots by the place, so that those who work far
+ * apart (pick.c sees to it) share no line. */
+static inline void quire_counted_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
 {
-    qa_add(&z->head->counts[what], 1, relaxed); /* relaxed: a statistic */
+    quire_counted(z, quire_slot_of(b / WORD_BITS % z->slots), what);
 }
 
 /* The home class of a request. */

@@ -161,7 +161,6 @@ struct quire_zone_head {
     qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
     qa64 events[QUIRE_EVENTS];
-    qa64 counts[QUIRE_COUNTS]; /* of what happens where no slot is known */
 } __attribute__((aligned(64)));
 
 /* ---- Reaching things ----------------------------------------------------------------------- */
