@@ -87,6 +87,10 @@ static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
     return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
 }
 
+/* hit.c, for the layer above */
+bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn);
+
 /* rack.c */
 uint32_t quire_rack_cpu(const struct quire_cache *c);
 bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu);
@@ -101,6 +105,8 @@ uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, cons
 uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack, uint32_t nodes);
 uint64_t quire_racks_drain(struct quire_cache *c, uint32_t first, uint32_t end, bool idle_only);
 void quire_cache_ease(struct quire_cache *c, quire_slot slot);
+bool quire_cache_close(struct quire_cache *c);
+void quire_cache_open(struct quire_cache *c);
 
 /* drain.c */
 int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
