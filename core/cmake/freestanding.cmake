@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# core and percpu without a C library: every source compiled as a kernel would, then linked into one
-# relocatable object that may ask for nothing but memcpy and memset.
+# core, percpu and numa without a C library: every source compiled as a kernel would, then linked
+# into one relocatable object that may ask for nothing but memcpy and memset.
 
-file(GLOB sources CONFIGURE_DEPENDS core/*.c percpu/*.c)
+file(GLOB sources CONFIGURE_DEPENDS core/*.c percpu/*.c numa/*.c)
 add_library(quire_core OBJECT ${sources})
 target_include_directories(quire_core PUBLIC include PRIVATE ${PROJECT_SOURCE_DIR})
 target_link_libraries(quire_core PRIVATE quire_warnings)
