@@ -29,6 +29,7 @@
  *   V1/V2  a remote magazine: its rounds, as P1/P2 in a rack.
  *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
  *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
+ *   F4     the fences between the list of isolated ranges and the claim or descriptor of a block.
  *   F3     the fences between a cache's turn to thrift and the limits of its racks.
  *
  * Three builds of the same source:
