@@ -54,8 +54,8 @@ static void bad_arguments(void **state)
     static const struct {
         const char *args[6], *wrong, *right;
     } cases[] = {
-        {{NULL}, "no command", "run or map"},
-        {{"show"}, "unknown command show", "run or map"},
+        {{NULL}, "no command", "run, map or topo"},
+        {{"show"}, "unknown command show", "run, map or topo"},
         {{"map", "--maps", "x"}, "unknown option --maps", "quire map --help"},
         {{"map", "-m"}, "unknown option -m", "quire map --help"},
         {{"map", "--map"}, "--map needs a value", "quire map --help"},
