@@ -20,7 +20,7 @@ enum {
     HOME_TRIES = 4,  /* homes tried that turn out not to have a fitting run */
     SMALL_TRIES = 4, /* last passes for a single frame: its debit says that one is free somewhere */
     WORDS_TRIES = 2, /* last passes for orders 7 and 8, whose claims may fail because of a rival */
-    LARGE_TRIES = 8, /* claims of several words that meet a rival before the request gives up */
+    LARGE_TRIES = 8, /* and one per slot: claims of several words that meet a rival (contig.c) */
 };
 
 /* Count an error and hand it on. */
@@ -148,7 +148,7 @@ static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, ui
     /* Up to order 15 one exchange decides: a claim is lost only to a rival whose claim succeeded,
      * so the loop needs no bound, and a bound would refuse while memory is free. A claim of several
      * words may be lost to one that was undone. */
-    for (unsigned i = 0; order <= BLOCK_ORDER + WORD_ORDER || i < LARGE_TRIES; i++) {
+    for (unsigned i = 0; order <= BLOCK_ORDER + WORD_ORDER || i < LARGE_TRIES + z->slots; i++) {
         uint32_t b = look_large(z, slot, order, flags);
         int error;
 

@@ -12,7 +12,10 @@
  */
 #include "core/block.h"
 
-enum { CONTIG_TRIES = 16 };
+/* Everybody looks for the lowest place, so of n callers who ask at once all but one lose it, all
+ * but two the next one: as many tries as there may be callers, and some for those who come
+ * meanwhile. */
+enum { CONTIG_TRIES = 16 }; /* and one per slot */
 
 /* The request in frames: first <= place, place + frames <= end, all as pfns. */
 struct wanted {
@@ -93,7 +96,7 @@ static int take(struct quire_zone *z, quire_slot slot, const struct wanted *w, u
 {
     uint64_t from = 0;
 
-    for (unsigned i = 0; i < CONTIG_TRIES; i++) {
+    for (unsigned i = 0; i < CONTIG_TRIES + z->slots; i++) {
         int error;
 
         *frame = find(z, w, from);
