@@ -10,10 +10,11 @@
  * One counter would be the bottleneck. So a slot keeps *credit* on a line of its own: it borrows
  * a chunk from the total, serves its calls from it, and repays what exceeds two chunks. Invariants:
  *   C1  free frames counted = total + sum of credits; a credit is never negative.
- *   C2  Credit is kept only while the total is above shard_limit = `high` + 2 chunks a slot, and no
- *       crossing waits for its end (`level` is 0). Otherwise every debit and credit goes to the
- *       total, and a slot that passes by turns in its credit. So near the watermarks the total is
- *       exact, once the idle slots' credit has been gathered, and every call looks at it.
+ *   C2  Credit is kept only while the total is above shard_limit, which is 2 chunks a slot above
+ *       `high` and above the highest floor (`min` and the lowmem reserve), and no crossing waits
+ * for its end (`level` is 0). Otherwise every debit and credit goes to the total, and a slot that
+ *       passes by turns in its credit. So near the watermarks and floors the total is exact, once
+ *       the idle slots' credit has been gathered, and every call looks at it.
  *   C3  A debit from the total leaves at least the floor of its class (an isolation's leaves none).
  *       A debit from credit happens only after the total was seen above shard_limit, so it leaves
  *       the floors alone too.
@@ -35,9 +36,11 @@ enum { GATHER_TRIES = 3 };
 /* The number of free frames that a request of this class must leave. */
 static int64_t floor_of(const struct quire_zone *z, uint32_t flags)
 {
-    if (flags & QUIRE_EMERGENCY)
-        return 0;
-    return (int64_t)(flags & QUIRE_HIGH ? z->head->min / 2 : z->head->min);
+    const struct quire_zone_head *h = z->head;
+    uint64_t floor = flags & QUIRE_EMERGENCY ? 0 : flags & QUIRE_HIGH ? h->min / 2 : h->min;
+
+    /* An emergency of a less scarce zone is none of this one's own users: they keep the reserve. */
+    return (int64_t)(flags & QUIRE_FALLBACK ? floor + h->lowmem_reserve : floor);
 }
 
 static int64_t total_of(const struct quire_zone *z)

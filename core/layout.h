@@ -171,14 +171,13 @@ struct quire_zone_head {
     int64_t shard_limit;
     uint64_t first_block, end_block;
     uint64_t bytes;
-    uint64_t min, low, high;
+    uint64_t min, low, high, lowmem_reserve;
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
     qa64 total __attribute__((aligned(64))); /* signed; see I4 */
     qa32 level;                              /* watermarks: 0 fine, 1 told LOW, 2 told MIN */
     qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
     qa64 events[QUIRE_EVENTS];
-    qa64 counts[QUIRE_COUNTS]; /* of what happens where no slot is known */
     /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
     qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));

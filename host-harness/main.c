@@ -29,7 +29,7 @@ static const struct {
     {"topo", cmd_topo},
 };
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     if (argc < 2)
         return cli_fail("", "no command: expected run, map or topo, see quire --help");
@@ -47,4 +47,16 @@ int main(int argc, char **argv)
     }
     return cli_fail("", "unknown command %.100s: expected run, map or topo, see quire --help",
                     argv[1]);
+}
+
+/* What was asked for and could not be printed is a failure, whatever it was. */
+int main(int argc, char **argv)
+{
+    int status = run_command(argc, argv);
+
+    if (status == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        cli_fail("", "cannot write to standard output: expected it to be open and have room");
+        return CLI_FAILED;
+    }
+    return status;
 }

@@ -60,6 +60,7 @@ struct quire_zone_config {
     size_t reserved_count;            /* everything in neither list is a hole */
     uint32_t spare_pins;     /* blocks that quire_zone_reserve may split later; 0 means 64 */
     uint64_t min, low, high; /* watermarks, frames, min <= low <= high; or QUIRE_WATERMARK_AUTO */
+    uint64_t lowmem_reserve; /* frames kept from requests with QUIRE_FALLBACK; 0 is none */
     bool no_run_map;         /* save 64 bytes per block: wrong-order frees below order 9 pass */
     bool metadata_zeroed;    /* the metadata reads as zeros: building costs O(sections) */
     struct quire_port port;
@@ -103,8 +104,8 @@ struct quire_zone {
 
 /* How many bytes of metadata `config` needs: about 0.0064 % of the memory (0.0034 % without the
  * run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
- * more than 2^32 - 1 blocks, slots or watermarks out of range. QUIRE_ERR_ALIGN: a list that is
- * not sorted and disjoint. Wait-free. */
+ * more than 2^32 - 1 blocks, slots, watermarks or lowmem_reserve out of range. QUIRE_ERR_ALIGN: a
+ * list that is not sorted and disjoint. Wait-free. */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
 
 /* Build a zone in `metadata`, `bytes` long and aligned to QUIRE_METADATA_ALIGN. Blocking only in
@@ -122,8 +123,9 @@ int quire_zone_attach(struct quire_zone *zone, void *metadata, size_t bytes,
 /* ---- Frames and runs --------------------------------------------------------------------- */
 
 /* Allocate 2^order aligned frames, order 0 .. QUIRE_MAX_ORDER. QUIRE_ERR_SIZE: order.
- * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's class,
- * or every candidate was seen taken. With QUIRE_ZEROED, what the port's `zero` returned. */
+ * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's class
+ * (and the lowmem_reserve, with QUIRE_FALLBACK), or every candidate was seen taken. With
+ * QUIRE_ZEROED, what the port's `zero` returned. */
 int quire_zone_alloc(struct quire_zone *zone, quire_slot slot, unsigned order, uint32_t flags,
                      quire_pfn *pfn);
 
@@ -222,10 +224,11 @@ struct quire_isolation {
 };
 
 /* Isolate the blocks of `run`, whole blocks. `held` has an element for each block (run.frames /
- * 512); it is the isolation's until commit or undo. Reserved frames and holes in the range stay
- * what they are. QUIRE_ERR_ALIGN: not whole blocks. QUIRE_ERR_FRAME: the zone has not all of them
- * in a row. QUIRE_ERR_BUSY: one of them is isolated already. QUIRE_ERR_SIZE: no frames, or
- * QUIRE_ISOLATIONS ranges are isolated. QUIRE_ERR_INITIALISED: `isolation` is in use. */
+ * 512); it is the isolation's until commit or undo, and tells after a commit which frames that
+ * reserved. Reserved frames and holes in the range stay what they are. QUIRE_ERR_ALIGN: not whole
+ * blocks. QUIRE_ERR_FRAME: the zone has not all of them in a row. QUIRE_ERR_BUSY: one of them is
+ * isolated already. QUIRE_ERR_SIZE: no frames, or QUIRE_ISOLATIONS ranges are isolated.
+ * QUIRE_ERR_INITIALISED: `isolation` is in use. */
 int quire_zone_isolate(struct quire_zone *zone, quire_slot slot, struct quire_run run,
                        struct quire_held held[], struct quire_isolation *isolation);
 
@@ -289,7 +292,7 @@ struct quire_zone_stats {
     uint64_t managed;  /* frames that can be handed out */
     uint64_t reserved; /* frames that are reserved (holes are not counted) */
     uint64_t free;     /* of `managed` */
-    uint64_t min, low, high;
+    uint64_t min, low, high, lowmem_reserve;
     uint64_t free_runs[QUIRE_MAX_ORDER + 1]; /* free memory as largest aligned runs, by order */
     uint64_t largest_run;                    /* longest free stretch, frames */
     uint32_t unusable[QUIRE_MAX_ORDER + 1];  /* share of free memory in runs below the order,
