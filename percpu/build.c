@@ -79,7 +79,7 @@ static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
 
 static int check(const struct quire_cache_config *config, struct sizes *s)
 {
-    if (config->cpus == 0 || config->cpus > config->zone->slots ||
+    if (config->cpus == 0 || config->cpus >> 31 || config->first_cpu >> 31 ||
         (unsigned)config->mode > QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_SIZE;
     s->mode = (uint32_t)config->mode;
@@ -190,6 +190,7 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
         c->racks[i] = at + i * rack_bytes(s.rounds);
     c->mode = s.mode;
     c->cpus = config->cpus;
+    c->first_cpu = config->first_cpu;
     c->capacity[RACK_UNMOVABLE] = c->capacity[RACK_MOVABLE] = s.rounds;
     c->capacity[RACK_HUGE] = s.huge;
     c->cpu_stride = 2 * rack_bytes(s.rounds) + rack_bytes(s.huge);

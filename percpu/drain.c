@@ -21,9 +21,11 @@ static uint64_t drain_depot(struct quire_cache *c, quire_slot slot)
 
 int quire_cache_drain(struct quire_cache *c, uint32_t cpu)
 {
-    if (cpu >= c->cpus)
+    uint32_t mine = cpu - c->first_cpu;
+
+    if (mine >= c->cpus)
         return QUIRE_ERR_SIZE;
-    (void)quire_racks_drain(c, cpu, cpu + 1, false);
+    (void)quire_racks_drain(c, mine, mine + 1, false);
     return QUIRE_OK;
 }
 
@@ -38,7 +40,7 @@ int quire_cache_retire_cpu(struct quire_cache *c, uint32_t cpu)
 {
     int error = quire_cache_drain(c, cpu);
 
-    return error ? error : quire_zone_retire_slot(c->zone, slot_of_cpu(c, cpu));
+    return error ? error : quire_zone_retire_slot(c->zone, slot_of_cpu(c, cpu - c->first_cpu));
 }
 
 uint64_t quire_cache_maintain(struct quire_cache *c)

@@ -152,3 +152,38 @@ void quire_cache_ease(struct quire_cache *c, quire_slot slot)
     for (unsigned i = 0; i < DEPOT_CLASSES; i++)
         (void)quire_depot_drain(c, slot, i, c->depot_nodes);
 }
+
+/* Take a cache out of service, for the layer above, which sees to it that meanwhile and afterwards
+ * nobody drains, refills or maintains it: only the hits of those who found it before may still be
+ * under way. Those may pop; with a limit of 0 they cannot push, once their rack was in our hands.
+ * False: a rack was in somebody else's, or the kernel did not restart the sections; ask again. */
+bool quire_cache_close(struct quire_cache *c)
+{
+    bool all;
+
+    qa_store(&c->state->tight, 1, relaxed); /* relaxed: nobody else turns it, see above */
+    (void)set_limits(c);
+    all = quire_racks_detach(c, 0, c->cpus);
+    for (uint32_t cpu = 0; cpu < c->cpus && all; cpu++)
+        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
+            struct quire_rack *r = rack_of(c, cpu, i);
+
+            if (!quire_rack_steal(c, r)) {
+                all = false;
+                continue;
+            }
+            (void)empty_rack(c, slot_of_cpu(c, cpu), i, r, false);
+            quire_rack_put(r);
+        }
+    quire_racks_attach(c, 0, c->cpus);
+    for (unsigned i = 0; i < DEPOT_CLASSES; i++)
+        (void)quire_depot_drain(c, slot_of_cpu(c, 0), i, c->depot_nodes);
+    return all;
+}
+
+/* Back into service. */
+void quire_cache_open(struct quire_cache *c)
+{
+    qa_store(&c->state->tight, 0, relaxed); /* relaxed: nobody else turns it, see above */
+    (void)set_limits(c);
+}

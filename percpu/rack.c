@@ -30,9 +30,9 @@ uint32_t quire_rack_cpu(const struct quire_cache *c)
 
 #if QUIRE_RSEQ
     if (c->mode == QUIRE_CACHE_RSEQ)
-        return rseq_cpu(rseq_area());
+        return rseq_cpu(rseq_area()) - c->first_cpu;
 #endif
-    return port->cpu ? port->cpu(port->ctx) : UINT32_MAX;
+    return port->cpu ? port->cpu(port->ctx) - c->first_cpu : UINT32_MAX;
 }
 
 /* Take a rack of CPU `cpu`, on which the caller believes to run. False: it is taken, or being
@@ -46,8 +46,8 @@ bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t
         char *area = rseq_area();
         int result = RSEQ_AGAIN;
 
-        if (rseq_cpu(area) == cpu)
-            result = rseq_take(c, r, cpu);
+        if (rseq_cpu(area) == c->first_cpu + cpu)
+            result = rseq_take(c, r, c->first_cpu + cpu);
         if (result != RSEQ_AGAIN)
             return result == RSEQ_DONE;
     }
@@ -74,11 +74,11 @@ void quire_rack_put(struct quire_rack *r)
 #if QUIRE_RSEQ
 /* Restart the sections that run on the CPUs first .. end-1, or on all if they are several. False:
  * the kernel did not do it (it may be out of memory). */
-static bool restart_sections(uint32_t first, uint32_t end)
+static bool restart_sections(const struct quire_cache *c, uint32_t first, uint32_t end)
 {
     if (end - first == 1)
         return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
-                       MEMBARRIER_CMD_FLAG_CPU, (int)first) == 0;
+                       MEMBARRIER_CMD_FLAG_CPU, (int)(c->first_cpu + first)) == 0;
     return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
 }
 #endif
@@ -93,7 +93,7 @@ bool quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t en
         for (uint32_t cpu = first; cpu < end; cpu++)
             for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
                 (void)qa_add(&rack_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
-        return restart_sections(first, end);
+        return restart_sections(c, first, end);
     }
 #else
     (void)c;

@@ -16,6 +16,9 @@
  *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only.
  *   K5  `limit` is capacity, or 0 while `tight` is 1, the zone being short of memory: then nothing
  *       is pushed. Both are hints to those who push; at rest they agree.
+ *
+ * Inside this layer a cache's CPUs are counted from its first one: `cpu` is below `cpus`, or is a
+ * CPU without racks. Only cache.h and the kernel speak of CPUs as the machine counts them.
  */
 #ifndef QUIRE_PERCPU_RACK_H
 #define QUIRE_PERCPU_RACK_H
@@ -73,11 +76,20 @@ static inline uint64_t round_frames(unsigned rack)
     return rack == RACK_HUGE ? 1u << HUGE_ORDER : 1;
 }
 
-/* The zone slot that a CPU uses. */
+/* The zone slot that a CPU uses: one of its own if it has racks and there are enough; the CPUs
+ * without racks share the rest. */
 static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
 {
-    return quire_slot_of(cpu < c->cpus ? cpu : cpu % c->zone->slots);
+    uint32_t slots = c->zone->slots;
+
+    if (cpu < c->cpus || slots <= c->cpus)
+        return quire_slot_of(cpu % slots);
+    return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
 }
+
+/* hit.c, for the layer above */
+bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn);
 
 /* rack.c */
 uint32_t quire_rack_cpu(const struct quire_cache *c);
@@ -93,6 +105,8 @@ uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, cons
 uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack, uint32_t nodes);
 uint64_t quire_racks_drain(struct quire_cache *c, uint32_t first, uint32_t end, bool idle_only);
 void quire_cache_ease(struct quire_cache *c, quire_slot slot);
+bool quire_cache_close(struct quire_cache *c);
+void quire_cache_open(struct quire_cache *c);
 
 /* drain.c */
 int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
