@@ -213,6 +213,8 @@ void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
 quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
+uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
+                           const struct quire_request *request);
 
 /* machine_policy.c */
 bool quire_policy_valid(const struct quire_policy *policy);

@@ -118,7 +118,7 @@ static inline void count_up(qa64 *counter)
 
 /* hit.c, for the layer above */
 bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
-bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn);
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
 
 /* close.c, for the layer above */
 bool quire_cache_close(struct quire_cache *c);

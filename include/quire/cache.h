@@ -63,15 +63,15 @@ struct quire_cache_state;
 /* The handle. Private: use the functions below. What a hit in rseq mode reads comes first;
  * in exchange mode `blocks` and `flags` are 0. */
 struct quire_cache {
-    uint64_t blocks; /* of the zone's longest stretch, whose frees take the short way */
-    uint32_t flags;  /* allocations with flags below this one do */
+    uint64_t blocks;            /* of the zone's longest stretch, whose frees take the short way */
+    uint32_t flags;             /* allocations with flags below this one do */
     uint32_t cpus;              /* first_cpu .. first_cpu+cpus-1 have racks */
     uint64_t first_block;       /* of the stretch: pfn >> 9 */
     const unsigned char *descs; /* its blocks' descriptors */
     const unsigned char *fulls; /* and fullness bytes */
     struct quire_cache_state *state;
-    uint64_t cpu_stride;                       /* bytes from a CPU's racks to the next one's */
-    int64_t rseq_offset;                       /* of the thread's rseq area */
+    uint64_t cpu_stride; /* bytes from a CPU's racks to the next one's */
+    int64_t rseq_offset; /* of the thread's rseq area */
     uint32_t first_cpu;
     uint32_t mode;                             /* enum quire_cache_mode, not AUTO */
     unsigned char *racks[QUIRE_CACHE_CLASSES]; /* the first CPU's */
