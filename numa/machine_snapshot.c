@@ -267,7 +267,8 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
     bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
 
     for (uint32_t i = 0; i < s->entry_count; i++)
-        s->entries[i].zone->home = s->entries[i].home;
+        if (!s->entries[i].closing) /* it may come back */
+            s->entries[i].zone->home = s->entries[i].home;
     for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++) {
         struct machine_cpu *line = machine_line(m, cpu);
         quire_node node = node_of_cpu(s, cpu);
@@ -302,6 +303,16 @@ const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s
     uint32_t i = quire_pfnmap_zone(&s->map, pfn);
 
     return i == QUIRE_PFNMAP_NONE ? NULL : &s->entries[i];
+}
+
+/* The home that a zone has in a snapshot, or NULL. */
+struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
+                                         const struct machine_zone *zone)
+{
+    for (uint32_t i = 0; i < s->entry_count; i++)
+        if (s->entries[i].zone == zone)
+            return s->entries[i].home;
+    return NULL;
 }
 
 /* Is a CPU at home in a zone, which has a cache then? */

@@ -148,13 +148,15 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
-/* Is this one allocated run of its order, as far as the zone's maps know? */
+/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that is
+ * being emptied: it may be freed, but not be handed out again. */
 static bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame, uint32_t desc)
 {
     if (frame % (1ull << order))
         return false;
-    return order == HUGE_ORDER ? desc == desc_whole(HUGE_ORDER)
-                               : quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
+    if (order == HUGE_ORDER)
+        return desc == desc_whole(HUGE_ORDER) && !quire_block_listed(c->zone, block_of(frame));
+    return is_cacheable(desc) && quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
 }
 
 /* A run, or block. Whether it may be freed is read from the maps at once, as for a free without a
