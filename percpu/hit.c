@@ -11,6 +11,7 @@
  *
  * Lock-free, any context. In rseq mode without a locked instruction, in exchange mode one.
  */
+#include "core/block.h"
 #include "percpu/hardened.h"
 #include "percpu/rseq.h"
 
@@ -90,15 +91,15 @@ static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsi
 {
     uint32_t known =
         QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
-    unsigned rack = order == HUGE_ORDER ? RACK_HUGE : flags & QUIRE_MOVABLE;
+    unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
     int error;
 
-    if ((order != 0 && order != HUGE_ORDER) || flags & ~known)
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || flags & ~known)
         return quire_alloc_around(c, order, flags, pfn);
     if (flags & QUIRE_ZEROED && !c->zone->port.zero)
         return QUIRE_ERR_UNSUPPORTED;
 #if QUIRE_RSEQ
-    if (order == HUGE_ORDER && flags < c->flags && rseq_pop(c, RACK_HUGE, &pfn->n)) {
+    if (order != 0 && flags < c->flags && rseq_pop(c, rack, &pfn->n)) {
         cached_clear(c, pfn, 1);
         return QUIRE_OK;
     }
@@ -147,6 +148,36 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
+/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that is
+ * being emptied: it may be freed, but not be handed out again. */
+static bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame, uint32_t desc)
+{
+    if (frame % (1ull << order))
+        return false;
+    if (order == HUGE_ORDER)
+        return desc == desc_whole(HUGE_ORDER) && !quire_block_listed(c->zone, block_of(frame));
+    return is_cacheable(desc) && quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
+}
+
+/* A run, or block. Whether it may be freed is read from the maps at once, as for a free without a
+ * cache; that it is in a cache already is noticed later, or in the hardened build. */
+static int free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, uint64_t frame)
+{
+    uint32_t b = block_of(frame), d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look */
+    unsigned rack = rack_class(order, desc_class(d) % 2);
+    bool sparse = order != HUGE_ORDER && is_sparse(c, full_of(c->zone, b));
+
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, order, frame, d))
+        return free_around(c, pfn, order);
+    if (!cached_set(c, pfn))
+        return quire_refuse(c, pfn, QUIRE_ERR_DOUBLE_FREE);
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && !sparse && rseq_push(c, rack, pfn.n))
+        return QUIRE_OK;
+#endif
+    return push_otherwise(c, rack, pfn, sparse);
+}
+
 /* Other orders than 0, other stretches than the longest, exchange mode. */
 static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
                                                     unsigned order)
@@ -155,24 +186,17 @@ static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire
     uint32_t b = block_of(frame), d;
     int error;
 
-    if (frame == NO_FRAME || (order != 0 && order != HUGE_ORDER))
+    if (frame == NO_FRAME)
         return free_around(c, pfn, order);
+    if (order != 0)
+        return free_run(c, pfn, order, frame);
     d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    if (order == 0 ? !is_cacheable(d) : place_of(frame) || d != desc_whole(HUGE_ORDER))
-        return free_around(c, pfn, order);
-    if (order == 0)
-        error = cached_enter(c, pfn);
-    else
-        error = cached_set(c, pfn) ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
+    if (!is_cacheable(d))
+        return free_around(c, pfn, 0);
+    error = cached_enter(c, pfn);
     if (error)
         return quire_refuse(c, pfn, error);
-    if (order == 0)
-        return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ && rseq_push(c, RACK_HUGE, pfn.n))
-        return QUIRE_OK;
-#endif
-    return push_otherwise(c, RACK_HUGE, pfn, false);
+    return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
 }
 
 #if QUIRE_RSEQ
@@ -238,31 +262,35 @@ bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, q
     return true;
 }
 
-/* Push the single frame `pfn`, which is of the zone, to the calling CPU's rack. False: whatever is
- * the matter, quire_cache_free will say; nothing has changed. */
-bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn)
+/* Push a run, which is of the zone, to the calling CPU's rack. False: whatever is the matter,
+ * quire_cache_free will say; nothing has changed. */
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
 {
     uint64_t frame = frame_of_pfn(c->zone, pfn);
     uint32_t b = block_of(frame), d;
     bool sparse, done;
+    unsigned rack;
 
     if (frame == NO_FRAME)
         return false;
     d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    sparse = is_sparse(c, full_of(c->zone, b));
-    if (!is_cacheable(d) || cached_enter(c, pfn) != QUIRE_OK)
+    rack = rack_class(order, desc_class(d) % 2);
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0)
+        return false;
+    sparse = order != HUGE_ORDER && is_sparse(c, full_of(c->zone, b));
+    if (order == 0 ? !is_cacheable(d) || cached_enter(c, pfn) != QUIRE_OK
+                   : !is_run(c, order, frame, d) || !cached_set(c, pfn))
         return false;
 #if QUIRE_RSEQ
     if (c->mode == QUIRE_CACHE_RSEQ) {
-        done = sparse ? rseq_push_out(c, desc_class(d) % 2, pfn.n)
-                      : rseq_push(c, desc_class(d) % 2, pfn.n);
+        done = sparse ? rseq_push_out(c, rack, pfn.n) : rseq_push(c, rack, pfn.n);
         if (!done)
             cached_clear(c, &pfn, 1);
         return done;
     }
 #endif
     cpu -= c->first_cpu;
-    done = cpu < c->cpus && !sparse && push_exchanged(c, cpu, desc_class(d) % 2, pfn);
+    done = cpu < c->cpus && !sparse && push_exchanged(c, cpu, rack, pfn);
     if (!done)
         cached_clear(c, &pfn, 1);
     return done;
