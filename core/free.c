@@ -16,11 +16,13 @@
  */
 #include "core/hot.h"
 
-/* The error for freeing a frame of a block in the state of `desc`, which is not SPLIT. */
+/* The error for freeing a run of whole blocks, of which one is in the state of `desc`; or a frame
+ * of a block that is not divided. */
 int quire_state_error(uint32_t desc)
 {
     switch (desc_state(desc)) {
     case D_FREE:
+    case D_ISOLATED:
         return QUIRE_ERR_DOUBLE_FREE;
     case D_WHOLE:
     case D_TAIL:
@@ -43,24 +45,33 @@ bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word)
     return qa_load(&run_map(z, b)->w[word], relaxed) & 1; /* relaxed: the owner's run, or a look */
 }
 
-/* Block b is not SPLIT without pins: may the frames be freed all the same? */
+/* Block b is not SPLIT without pins: may the frames be freed all the same? Those of an ISOLATED
+ * block may, but not what its isolation holds. */
 int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
                        uint32_t desc)
 {
-    if (desc_state(desc) != D_SPLIT)
+    if (!desc_divided(desc))
         return quire_state_error(desc);
-    return quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
+    if (desc_swept(desc, word))
+        return QUIRE_ERR_DOUBLE_FREE;
+    return desc & D_PINS && quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
-/* Frames of a word of block b, nobody's home, were cleared: do what the word before asks for. */
+/* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
+ * before, `old`, asks for something. Not in a home: its owner looks and announces when he leaves.
+ */
 void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
+    qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor
+                           */
+    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by F1 and F2 */
+        return;
     if (!(old & ~mask))
         quire_block_settle(z, b);
     if (old == WORD_FULL)
         quire_hint_free(z, b);
-    else if (mask & 0x0001000100010001u)
-        quire_hint_measure(z, b); /* one in sixteen: often enough for a hint, cheap enough */
+    else
+        quire_hint_measure(z, b);
 }
 
 /* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a
@@ -70,10 +81,11 @@ uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t
     uint64_t freed = 0;
 
     while (n > 0) {
+        uint32_t b = block_of(frame);
         uint64_t mask, done;
         unsigned some = word_part(frame, n, &mask);
 
-        done = quire_frame_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
+        done = quire_frame_put(z, b, place_of(frame) / WORD_BITS, mask);
         freed += done == mask ? some : word_count(done);
         frame += some;
         n -= some;

@@ -14,7 +14,7 @@
 #include "core/shape.h"
 
 enum {
-    CHUNK_MAX = 1024, /* frames a slot borrows at once: 64 would do, but is more often repaid */
+    CHUNK_MAX = 4096, /* frames a slot borrows at once: so many frees to one visit of the total */
     CHUNK_MIN = 64,   /* below, the counter is cheaper without sharing */
     CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
     SLOTS_A_SECTION = LINE_WORDS, /* slots start to look in words of their own */
@@ -165,7 +165,7 @@ static uint64_t root(uint64_t n)
 static void build_limits(struct quire_zone_head *h, const struct quire_zone_config *c,
                          uint64_t managed)
 {
-    uint64_t chunk = CHUNK_MAX;
+    uint64_t chunk = CHUNK_MAX, highest;
 
     h->min = c->min;
     h->low = c->low;
@@ -178,7 +178,10 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
     while (chunk >= CHUNK_MIN && chunk * CHUNK_SHARE * c->slots > managed)
         chunk /= 2;
     h->chunk = chunk >= CHUNK_MIN ? (uint32_t)chunk : 0;
-    h->shard_limit = (int64_t)(h->high + 2 * (uint64_t)h->chunk * c->slots);
+    /* Above the highest floor, and above `high`, where the events end (C2). */
+    h->lowmem_reserve = c->lowmem_reserve;
+    highest = h->min + h->lowmem_reserve > h->high ? h->min + h->lowmem_reserve : h->high;
+    h->shard_limit = (int64_t)(highest + 2 * (uint64_t)h->chunk * c->slots);
 }
 
 /* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so

@@ -98,7 +98,7 @@ static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
 
 static int check(const struct quire_cache_config *config, struct sizes *s)
 {
-    if (config->cpus == 0 || config->cpus > config->zone->slots ||
+    if (config->cpus == 0 || config->cpus >> 31 || config->first_cpu >> 31 ||
         (unsigned)config->mode > QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_SIZE;
     s->mode = (uint32_t)config->mode;
@@ -224,6 +224,7 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     c->mode = s.mode;
     c->cpus = config->cpus;
     c->cpu_stride = cpu_bytes(&s);
+    c->first_cpu = config->first_cpu;
     c->depot_nodes = s.depot;
     c->zone = config->zone;
     build_short_way(c);

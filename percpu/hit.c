@@ -84,7 +84,8 @@ static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsig
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-/* Requests with more flags than mobility, other orders, exchange mode. */
+/* Requests with more flags than mobility, other orders, exchange mode. One that falls back goes to
+ * the zone, as what lies in a rack was taken without leaving the zone its reserve. */
 static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsigned order,
                                                      uint32_t flags, quire_pfn *pfn)
 {
@@ -232,4 +233,59 @@ int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
         return free_near(c, pfn, b);
 #endif
     return free_otherwise(c, pfn, order);
+}
+
+/* ---- A hit or nothing ----------------------------------------------------------------------- */
+
+/* For callers that may find the zone of the cache taken out of service meanwhile: the cache's own
+ * memory and the zone's handle live on, the zone's metadata does not. It is read only for a frame
+ * that the caller still owns, and while somebody owns a frame no zone goes. `cpu` is as the
+ * machine counts; in rseq mode the kernel's word decides. */
+
+/* Pop a round of the calling CPU's rack of a class. False: there is none. */
+bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn)
+{
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ) {
+        if (!rseq_pop(c, rack, &pfn->n))
+            return false;
+        cached_clear(c, pfn, 1);
+        return true;
+    }
+#endif
+    cpu -= c->first_cpu;
+    if (cpu >= c->cpus || !pop_exchanged(c, cpu, rack, pfn))
+        return false;
+    cached_clear(c, pfn, 1);
+    return true;
+}
+
+/* Push the single frame `pfn`, which is of the zone, to the calling CPU's rack. False: whatever is
+ * the matter, quire_cache_free will say; nothing has changed. */
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(c->zone, pfn);
+    uint32_t b = block_of(frame), d;
+    bool sparse, done;
+
+    if (frame == NO_FRAME)
+        return false;
+    d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
+    sparse = is_sparse(c, full_of(c->zone, b));
+    if (!is_cacheable(d) || cached_enter(c, pfn) != QUIRE_OK)
+        return false;
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ) {
+        done = sparse ? rseq_push_out(c, desc_class(d) % 2, pfn.n)
+                      : rseq_push(c, desc_class(d) % 2, pfn.n);
+        if (!done)
+            cached_clear(c, &pfn, 1);
+        return done;
+    }
+#endif
+    cpu -= c->first_cpu;
+    done = cpu < c->cpus && !sparse && push_exchanged(c, cpu, desc_class(d) % 2, pfn);
+    if (!done)
+        cached_clear(c, &pfn, 1);
+    return done;
 }

@@ -30,9 +30,9 @@ uint32_t quire_rack_cpu(const struct quire_cache *c)
 
 #if QUIRE_RSEQ
     if (c->mode == QUIRE_CACHE_RSEQ)
-        return rseq_cpu(rseq_area());
+        return rseq_cpu(rseq_area()) - c->first_cpu;
 #endif
-    return port->cpu ? port->cpu(port->ctx) : UINT32_MAX;
+    return port->cpu ? port->cpu(port->ctx) - c->first_cpu : UINT32_MAX;
 }
 
 /* Take a rack of CPU `cpu`, on which the caller believes to run; in exchange mode he need not.
@@ -46,8 +46,8 @@ bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t
         char *area = rseq_area();
         int result = RSEQ_AGAIN;
 
-        if (rseq_cpu(area) == cpu)
-            result = rseq_take(c, r, cpu);
+        if (rseq_cpu(area) == c->first_cpu + cpu)
+            result = rseq_take(c, r, c->first_cpu + cpu);
         if (result != RSEQ_AGAIN)
             return result == RSEQ_DONE;
     }
@@ -78,7 +78,7 @@ bool quire_racks_detach(const struct quire_cache *c, uint32_t cpu)
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         (void)qa_add(&rack_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, MEMBARRIER_CMD_FLAG_CPU,
-                (int)cpu) == 0)
+                (int)(c->first_cpu + cpu)) == 0)
         return true;
     quire_racks_attach(c, cpu);
 #else

@@ -16,6 +16,9 @@
  *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only.
  *   K5  `limit` is capacity, or 0 while `tight` is 1, the zone being short of memory: then nothing
  *       is pushed. Both are hints to those who push; at rest they agree.
+ *
+ * Inside this layer a cache's CPUs are counted from its first one: `cpu` is below `cpus`, or is a
+ * CPU without racks. Only cache.h and the kernel speak of CPUs as the machine counts them.
  */
 #ifndef QUIRE_PERCPU_RACK_H
 #define QUIRE_PERCPU_RACK_H
@@ -96,10 +99,15 @@ static inline uint64_t round_frames(unsigned rack)
     return 1ull << rack_order(rack);
 }
 
-/* The zone slot that a CPU uses. */
+/* The zone slot that a CPU uses: one of its own if it has racks and there are enough; the CPUs
+ * without racks share the rest. */
 static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
 {
-    return quire_slot_of(cpu < c->cpus ? cpu : cpu % c->zone->slots);
+    uint32_t slots = c->zone->slots;
+
+    if (cpu < c->cpus || slots <= c->cpus)
+        return quire_slot_of(cpu % slots);
+    return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
 }
 
 /* A statistic of a rack. Only who has it in his hands counts, so a load and a store will do. */
@@ -107,6 +115,10 @@ static inline void count_up(qa64 *counter)
 {
     qa_store(counter, qa_load(counter, relaxed) + 1, relaxed); /* relaxed: K1; a statistic */
 }
+
+/* hit.c, for the layer above */
+bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn);
 
 /* rack.c */
 uint32_t quire_rack_cpu(const struct quire_cache *c);
@@ -125,10 +137,13 @@ uint64_t quire_flush_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
 
 /* drain.c */
 void quire_caches_drain(struct quire_cache *c, bool calm);
+bool quire_cache_close(struct quire_cache *c);
+void quire_cache_open(struct quire_cache *c);
 int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_refuse(struct quire_cache *c, quire_pfn pfn, int error);
 
 /* ease.c */
+bool quire_limits_follow(const struct quire_cache *c);
 void quire_cache_ease(struct quire_cache *c, uint32_t flags);
 
 /* density.c */

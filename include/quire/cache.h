@@ -48,13 +48,14 @@ enum { QUIRE_CACHE_CLASSES = 8, QUIRE_CACHE_MAX_ROUNDS = 512 };
 struct quire_cache_config {
     struct quire_zone *zone; /* its port's `cpu` is asked in exchange mode */
     enum quire_cache_mode mode;
-    uint32_t cpus;        /* CPUs 0 .. cpus-1 have racks; at most the zone's slots */
+    uint32_t cpus;        /* so many CPUs have racks; they share the zone's slots if it has fewer */
     uint32_t rounds;      /* frames of order 0 in a magazine: even, up to 512, 0 for none, or
                            * QUIRE_CACHE_SIZE_AUTO: 128, less in small zones */
     uint32_t run_rounds;  /* runs of order 1; a magazine of order 2 has half as many, of order 3 a
                            * quarter, rounded down to an even number. AUTO: half of `rounds` */
     uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
     uint32_t depot;       /* half magazines in the depot, or QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
+    uint32_t first_cpu; /* the CPUs are first_cpu .. first_cpu+cpus-1; all others go to the zone */
 };
 
 struct quire_cache_state;
@@ -62,25 +63,26 @@ struct quire_cache_state;
 /* The handle. Private: use the functions below. What a hit in rseq mode reads comes first;
  * in exchange mode `blocks` and `flags` are 0. */
 struct quire_cache {
-    uint64_t blocks; /* of the zone's longest stretch, whose frees take the short way */
-    uint32_t flags;  /* allocations with flags below this one do */
-    uint32_t cpus;
+    uint64_t blocks;            /* of the zone's longest stretch, whose frees take the short way */
+    uint32_t flags;             /* allocations with flags below this one do */
+    uint32_t cpus;              /* first_cpu .. first_cpu+cpus-1 have racks */
     uint64_t first_block;       /* of the stretch: pfn >> 9 */
     const unsigned char *descs; /* its blocks' descriptors */
     const unsigned char *fulls; /* and fullness bytes */
     struct quire_cache_state *state;
     uint64_t cpu_stride;                       /* bytes from a CPU's racks to the next one's */
     int64_t rseq_offset;                       /* of the thread's rseq area */
-    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* CPU 0's */
+    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* the first CPU's */
+    uint32_t first_cpu;
+    uint32_t mode; /* enum quire_cache_mode, not AUTO */
     struct quire_zone *zone;
-    uint32_t mode;                          /* enum quire_cache_mode, not AUTO */
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
     uint64_t bound; /* frames */
 };
 
-/* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, more CPUs than
- * the zone has slots, rounds odd or too many. QUIRE_ERR_UNSUPPORTED: rseq was asked for and does
+/* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
+ * number beyond 2^31, rounds odd or too many. QUIRE_ERR_UNSUPPORTED: rseq was asked for and does
  * not work here. Wait-free. */
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 

@@ -43,10 +43,12 @@ static void sizes_out_of_range(void **unused)
     f = r.cache_config;
     f.cpus = 0;
     assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);
-    f.cpus = r.zone_config.slots + 1;
+    f.cpus = 1u << 31;
     assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);
-    f.cpus = r.zone_config.slots;
+    f.cpus = r.zone_config.slots + 1;
     assert_ok(quire_cache_size(&f, &bytes));
+    f.first_cpu = 1u << 31;
+    assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);
     f = r.cache_config;
     f.mode = (enum quire_cache_mode)(QUIRE_CACHE_RSEQ + 1);
     assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);

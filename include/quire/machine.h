@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine.h - all memory of a machine: nodes, their zones and caches, and who may be served where.
+ *
+ * This is the interface that a kernel or a program calls. A machine knows which CPU is on which
+ * node, which zones a node has and in which order to try them (a zonelist per node and purpose,
+ * nearest first). The common allocation and free stay in the magazines of the calling CPU; what a
+ * CPU frees of another node's memory goes home in batches.
+ *
+ * Snapshots. Nodes, zones and zonelists are one immutable snapshot. Hot-plug builds a new one,
+ * publishes it, waits until nobody reads the old one, and gives that back. Reading takes no lock
+ * and is allowed in every context, a signal handler of a thread that nobody knows included.
+ *
+ * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
+ * one of enum quire_error, and a failed call changes nothing.
+ */
+#ifndef QUIRE_MACHINE_H
+#define QUIRE_MACHINE_H
+
+#include <quire/cache.h>
+#include <quire/pfnmap.h>
+#include <quire/topology.h>
+#include <quire/zone.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire_machine;
+
+/* ---- What the environment supplies --------------------------------------------------------- */
+
+/* Besides each zone's own port. Functions that may be NULL say what that means. */
+struct quire_machine_port {
+    void *ctx; /* handed back to every function below */
+    /* The number, 0 .. cpu_count-1 of the topology, of the CPU that the caller runs on; it may
+     * run on another one the instant after. Any context. NULL: everybody is CPU 0, as is who runs
+     * on a CPU that the topology does not know. With QUIRE_CACHE_RSEQ the kernel's number is
+     * taken, so the topology must count as the kernel does. */
+    uint32_t (*cpu)(void *ctx);
+    /* Memory for caches and snapshots on `node` (nearby, if there is none), aligned to 4096, read
+     * as zeros; NULL if there is none. Called by init and hot-plug alone. Must not be NULL. */
+    void *(*memory)(void *ctx, size_t bytes, quire_node node);
+    void (*give_back)(void *ctx, void *memory, size_t bytes, quire_node node);
+    /* Readers of snapshots: between enter and leave (which gets what enter returned) nothing that
+     * was published is given back. Any context, may nest. wait_for_readers returns when all that
+     * were inside have left; thread context, may block. All three or none: then the machine counts
+     * readers itself, with two locked operations around what does not hit a magazine. */
+    uint32_t (*enter)(void *ctx);
+    void (*leave)(void *ctx, uint32_t entered);
+    void (*wait_for_readers)(void *ctx);
+    /* Free memory on `node` at once, say by writing back or dropping what can be had again: the
+     * last resort of a request that would be refused. Called once per request at most, never with
+     * QUIRE_NO_CALLBACK, in the requester's context; may allocate with QUIRE_EMERGENCY |
+     * QUIRE_NO_CALLBACK. Returns frames freed. NULL: there is no last resort. */
+    uint64_t (*reclaim)(void *ctx, quire_node node, uint64_t frames);
+};
+
+/* A zone that is already built, and the stretches (of whole blocks) that belong to it. */
+struct quire_machine_zone {
+    struct quire_zone *zone; /* the handle stays the caller's and must stay valid */
+    quire_node node;
+};
+
+enum quire_policy_mode {
+    QUIRE_POLICY_LOCAL = 0,     /* the CPU's node, then by distance */
+    QUIRE_POLICY_PREFERRED = 1, /* the set's nodes, nearest first, then the others */
+    QUIRE_POLICY_BIND = 2,      /* the set's nodes alone, nearest first */
+    QUIRE_POLICY_NEAREST = 3,   /* the nearest node with memory alone */
+    QUIRE_POLICY_INTERLEAVE =
+        4,                     /* the set's nodes in turn; if one has none, the next by distance */
+    QUIRE_POLICY_WEIGHTED = 5, /* likewise, weight[i] times node i before the next */
+};
+
+struct quire_policy {
+    enum quire_policy_mode mode;
+    bool strict;          /* no second choice: the first node that the mode names, or a refusal */
+    quire_nodemask nodes; /* PREFERRED, BIND, INTERLEAVE, WEIGHTED */
+    uint8_t weight[QUIRE_NODES]; /* WEIGHTED: 1 .. 255 for each node of the set */
+};
+
+struct quire_machine_config {
+    const struct quire_topology *topology; /* copied, then checked by quire_topology_check */
+    const struct quire_machine_zone *zones;
+    size_t zone_count;
+    const struct quire_pfnmap_span *spans; /* which frames belong to which of zones[]; copied */
+    size_t span_count;
+    struct quire_policy policy;   /* the default one; all zero is LOCAL */
+    enum quire_cache_mode mode;   /* of the caches */
+    uint32_t rounds, huge_rounds; /* of a magazine, see cache.h, QUIRE_CACHE_SIZE_AUTO */
+    struct quire_machine_port port;
+};
+
+/* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
+ * QUIRE_ERR_NODE: a zone on a node that the topology does not have. QUIRE_ERR_SIZE: no zone, too
+ * many, a span of none of them. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no
+ * sense, a port without `memory` or with some of the three functions for readers. Wait-free. */
+int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
+
+/* Build a machine in `memory`. Thread only, blocking in what the port's `memory` blocks. Errors as
+ * above; QUIRE_ERR_NO_MEMORY: the port gave none; QUIRE_ERR_ALIGN: spans or `memory`; or what
+ * quire_topology_check, quire_pfnmap_size and quire_cache_size say. */
+int quire_machine_init(const struct quire_machine_config *config, void *memory, size_t bytes,
+                       struct quire_machine **machine);
+
+/* Give all caches back to the zones and the port's memory back to the port. The zones stay. Nobody
+ * may use the machine any more. Thread only, blocking. */
+void quire_machine_fini(struct quire_machine *machine);
+
+/* ---- Frames -------------------------------------------------------------------------------- */
+
+/* Everything that a request can say. Start from quire_request_of. */
+struct quire_request {
+    unsigned order;
+    uint32_t flags;            /* enum quire_flags */
+    enum quire_zone_type zone; /* the scarcest purpose it may come down from: NORMAL may fall back
+                                * to DMA32 and DMA, HUGE to NORMAL and so on; DEVICE to none.
+                                * Requests below order 9 enter HUGE only if they are movable. */
+    quire_node node;           /* as if asked by a CPU of this node; QUIRE_NO_NODE: the caller's */
+    const struct quire_policy *policy; /* NULL: the machine's default */
+};
+
+/* The common request: QUIRE_ZONE_NORMAL, the caller's node, the default policy. */
+static inline struct quire_request quire_request_of(unsigned order, uint32_t flags)
+{
+    struct quire_request request = {order, flags, QUIRE_ZONE_NORMAL, {QUIRE_NO_NODE}, NULL};
+    return request;
+}
+
+/* Why a request was refused. */
+struct quire_refusal {
+    int error;
+    quire_node node;           /* the first node that was asked and had none */
+    enum quire_zone_type zone; /* its zone */
+    uint32_t tried;            /* zones that were asked */
+};
+
+/* Allocate 2^order frames, QUIRE_ZONE_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
+ * QUIRE_ERR_NO_MEMORY: all zones of the list refused, after caches were drained and the port's
+ * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags. */
+int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t flags,
+                        quire_pfn *pfn);
+
+/* The same for whatever a request says. Also QUIRE_ERR_NODE: a node that does not exist, a set
+ * without any node that exists and has memory. QUIRE_ERR_ZONE: the one zone that the request may
+ * use is depleted. *why, if not NULL, is filled after an error. */
+int quire_machine_request(struct quire_machine *machine, const struct quire_request *request,
+                          quire_pfn *pfn, struct quire_refusal *why);
+
+/* Free what any of these functions allocated. Errors as quire_zone_free; of a single frame that
+ * goes into a magazine they may come later, to the zone's `report`. */
+int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned order);
+
+/* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the
+ * request's list, all or nothing unless QUIRE_PARTIAL. */
+int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
+                              size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
+
+/* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. */
+int quire_machine_free_batch(struct quire_machine *machine, const quire_pfn pfns[], size_t n,
+                             size_t *freed);
+
+/* A run under constraints, see quire_zone_alloc_contig; request->order is not read. */
+int quire_machine_alloc_contig(struct quire_machine *machine, const struct quire_request *request,
+                               const struct quire_contig *want, quire_pfn *pfn,
+                               struct quire_refusal *why);
+int quire_machine_free_contig(struct quire_machine *machine, quire_pfn pfn, uint64_t frames);
+
+/* Where a frame is. QUIRE_ERR_FRAME: nowhere. Wait-free. The zone stays valid while the caller
+ * holds a frame of it, or keeps hot-plug away. */
+int quire_machine_find(struct quire_machine *machine, quire_pfn pfn, quire_node *node,
+                       struct quire_zone **zone);
+
+/* ---- Claims: frames promised ahead of need -------------------------------------------------- */
+
+/* A private stock of frames. The structure and the array are the caller's. */
+struct quire_claim {
+    quire_pfn *pfns;
+    uint64_t left; /* atomic: use the functions */
+};
+
+/* Move n single frames into a stock, at once or not at all. Errors as quire_machine_alloc_batch. */
+int quire_machine_claim(struct quire_machine *machine, const struct quire_request *request,
+                        size_t n, quire_pfn pfns[], struct quire_claim *claim,
+                        struct quire_refusal *why);
+
+/* Take one: never fails while the stock has any. QUIRE_ERR_NO_MEMORY: it is empty. Any number of
+ * callers at once. */
+int quire_claim_take(struct quire_claim *claim, quire_pfn *pfn);
+
+/* Free what is left. Nobody may take meanwhile. */
+int quire_machine_unclaim(struct quire_machine *machine, struct quire_claim *claim);
+
+/* ---- Caches -------------------------------------------------------------------------------- */
+
+/* Give back what caches hold: of one CPU, of a node's zones, of all. Blocking only where rseq
+ * needs the kernel (cache.h). QUIRE_ERR_SIZE: no such CPU. QUIRE_ERR_NODE: no such node. */
+int quire_machine_drain_cpu(struct quire_machine *machine, uint32_t cpu);
+int quire_machine_drain_node(struct quire_machine *machine, quire_node node);
+int quire_machine_drain(struct quire_machine *machine);
+
+/* A CPU goes away, and gives up what it holds. It may come back. */
+int quire_machine_retire_cpu(struct quire_machine *machine, uint32_t cpu);
+
+/* To be called now and then, say every second, by anybody: see quire_cache_maintain; idle remote
+ * magazines go home too. Returns frames given back. */
+uint64_t quire_machine_maintain(struct quire_machine *machine);
+
+/* ---- Hot-plug. Thread only, blocking: each waits for readers. One at a time: QUIRE_ERR_BUSY. - */
+
+/* Put another zone into service: `spans` are its frames, and their zone numbers are not read.
+ * QUIRE_ERR_BUSY: frames that another zone has. QUIRE_ERR_NODE: no such node in the topology. */
+int quire_machine_add_zone(struct quire_machine *machine, const struct quire_machine_zone *zone,
+                           const struct quire_pfnmap_span spans[], size_t count);
+
+/* Take a zone out of service, so that its metadata can be given back. QUIRE_ERR_BUSY: a frame of
+ * it is still allocated. */
+int quire_machine_remove_zone(struct quire_machine *machine, struct quire_zone *zone);
+
+/* Another topology: nodes may be added, CPUs may move, distances change; nodes that have zones must
+ * stay. */
+int quire_machine_set_topology(struct quire_machine *machine,
+                               const struct quire_topology *topology);
+
+/* The owner of a frame is asked to move its contents elsewhere and to free it: 0 if it did. */
+typedef int quire_migrate(void *ctx, quire_pfn pfn, uint64_t frames);
+
+/* What stood in the way of offlining. */
+struct quire_blocker {
+    quire_pfn pfn;
+    uint64_t frames;
+};
+
+/* Take frames out of use, whether free or not: used ones are offered to `migrate`, if not NULL, up
+ * to three times each. QUIRE_ERR_BUSY: some are still used; nothing has changed but what was
+ * migrated, and blockers[0 .. *count-1] say which (as many as there is room for; *count may be
+ * larger). Allocation goes on meanwhile, and what is freed in the range is not handed out again.
+ * Other errors as quire_zone_reserve. */
+int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
+                          quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
+                          size_t room, size_t *count);
+
+/* Put it back into use. Errors as quire_zone_unreserve. */
+int quire_machine_online(struct quire_machine *machine, struct quire_run run);
+
+/* ---- Figures -------------------------------------------------------------------------------- */
+
+/* As Linux's numastat counts them, in calls that got memory. */
+enum quire_node_count {
+    QUIRE_NODE_HIT = 0,        /* wanted here, given here */
+    QUIRE_NODE_MISS = 1,       /* wanted elsewhere, given here */
+    QUIRE_NODE_FOREIGN = 2,    /* wanted here, given elsewhere */
+    QUIRE_NODE_INTERLEAVE = 3, /* of the hits, by an interleaving policy */
+    QUIRE_NODE_LOCAL = 4,      /* given here to a CPU of this node */
+    QUIRE_NODE_OTHER = 5,      /* given here to a CPU of another node */
+};
+enum { QUIRE_NODE_COUNTS = 6 };
+
+struct quire_node_stats {
+    uint64_t managed, free, cached; /* frames; cached ones are not among the free */
+    uint64_t remote;                /* frames of this node on their way home */
+    uint64_t counts[QUIRE_NODE_COUNTS];
+    unsigned pressure; /* the worst of its zones, 0 .. 100 */
+    uint32_t zones;
+};
+
+/* Exact while nobody uses the machine. O(CPUs + zones). QUIRE_ERR_NODE: no such node. Wait-free. */
+int quire_machine_node_stats(struct quire_machine *machine, quire_node node,
+                             struct quire_node_stats *stats);
+
+struct quire_machine_stats {
+    uint64_t managed, free, cached, remote;
+    uint64_t metadata_bytes; /* zones, caches, snapshot, per-CPU */
+    uint64_t zonelist_bytes;
+    uint64_t snapshots; /* published since the machine was built */
+    uint64_t reclaims;  /* last resorts taken */
+};
+int quire_machine_stats(struct quire_machine *machine, struct quire_machine_stats *stats);
+
+/* The zonelist of a node for a purpose: node and type of each zone, in order. *count may be larger
+ * than `room`. QUIRE_ERR_NODE, QUIRE_ERR_UNSUPPORTED: no such node, type. Wait-free. */
+struct quire_zonelist_entry {
+    quire_node node;
+    enum quire_zone_type type;
+    uint32_t zone; /* the zone's id */
+};
+int quire_machine_zonelist(struct quire_machine *machine, quire_node node,
+                           enum quire_zone_type type, struct quire_zonelist_entry entries[],
+                           size_t room, size_t *count);
+
+/* Copy the topology in force. */
+void quire_machine_topology(struct quire_machine *machine, struct quire_topology *topology);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_MACHINE_H */
