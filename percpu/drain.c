@@ -106,7 +106,7 @@ int quire_cache_drain(struct quire_cache *c, uint32_t cpu)
 
     if (mine >= c->cpus)
         return QUIRE_ERR_SIZE;
-    (void)drain_cpu(c, cpu, false, everything);
+    (void)drain_cpu(c, mine, false, everything);
     return QUIRE_OK;
 }
 
