@@ -54,7 +54,7 @@ static void sample(struct run *run, struct lane *lane)
 /* A malloc gives memory back and faults it in again here, microseconds a time: all would wait. */
 static bool applies(const struct allocator *allocator)
 {
-    return !allocator->heap;
+    return !allocator->heap && applies_unless_bound(allocator);
 }
 
 static const struct variant variant = {.batch = 1, .target_ns = NS_SMALL};
