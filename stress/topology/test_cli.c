@@ -22,6 +22,7 @@
 #define GIB ((uint64_t)1 << 30)
 
 static struct program program;
+static const char uneven_file[] = DATA "/acpi/asym-SRAT.dat";
 static struct table table;
 
 static void topo(const char *argument, const char *option)
@@ -94,7 +95,7 @@ static void draws(void **state)
                 DATA "/acpi/hmat-HMAT.dat," DATA "/acpi/hmat-SLIT.dat," DATA
                      "/acpi/hmat-SRAT.dat," DATA "/acpi/hmat-APIC.dat");
     expect_lines(lines, sizeof(lines) / sizeof(lines[0]));
-    topo(DATA "/acpi/asym-SRAT.dat", NULL);
+    topo(uneven_file, NULL);
     expect_lines(uneven, sizeof(uneven) / sizeof(uneven[0]));
     assert_true(widest() <= 80);
     PROGRAM_RUN(&program, "topo", "--help");
@@ -139,7 +140,7 @@ static double number(const cJSON *object, const char *name)
 static void writes_json(void **state)
 {
     (void)state;
-    PROGRAM_RUN(&program, "topo", "--topology", DATA "/acpi/asym-SRAT.dat", "--json", "-");
+    PROGRAM_RUN(&program, "topo", "--topology", uneven_file, "--json", "-");
     assert_int_equal(program.status, 0);
     cJSON *root = cJSON_Parse(program.out);
     assert_non_null(root);
