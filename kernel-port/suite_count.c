@@ -43,7 +43,7 @@ static void count(const struct goal *g, struct op *op, uint32_t per)
     bool good;
 
     op->failed = 0;
-    c = step_through(call, op);
+    c = step_through(call, op, NULL);
     each = (c.instructions + per - 1) / per;
     locked = (c.locked + per - 1) / per;
     print("@json {\"case\": \"%s\", \"value\": %lu, \"unit\": \"instructions\", "
