@@ -12,6 +12,7 @@ extern const struct allocator allocator_quire;
 extern const struct allocator allocator_quire_zone;
 extern const struct allocator allocator_quire_norunmap;
 extern const struct allocator allocator_quire_exchange;
+extern const struct allocator allocator_quire_hardened;
 extern const struct allocator allocator_spinlock_buddy;
 extern const struct allocator allocator_batched_buddy;
 extern const struct allocator allocator_cached_buddy;
@@ -19,6 +20,7 @@ extern const struct allocator allocator_mimalloc;
 extern const struct allocator allocator_jemalloc;
 extern const struct allocator allocator_tcmalloc;
 extern const struct allocator allocator_null;
+extern const struct allocator allocator_bound;
 
 /* In alloc_heap.c; first thing in main(). May start the program again with room for jemalloc. */
 void heap_prepare(char **argv);

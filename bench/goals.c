@@ -30,8 +30,10 @@ struct goal {
 #define ZONE  "quire-zone"
 #define NOMAP "quire-norunmap"
 #define CHG   "quire-exchange"
+#define HARD  "quire-hardened"
 #define BUDDY "spinlock-buddy"
 #define BATCH "batched-buddy"
+#define BOUND "bound"
 #define LISTS "cached-buddy"
 
 static const struct goal goals[] = {
@@ -57,6 +59,16 @@ static const struct goal goals[] = {
     {SCALING, "bulk-free", 2, 0, ZONE, "null", .target = 1.15},
     {SCALING, "random-free", 2, 0, ZONE, "null", .target = 1.15},
     {SCALING, "half-full", 2, 0, ZONE, "null", .target = 1.15},
+    {RATIO, "pair", 1, 0, BOUND, BUDDY, .target = NAN, .note = "the locked instructions alone"},
+    {RATIO, "pair", 2, 0, BOUND, BUDDY, .target = NAN, .note = "the locked instructions alone"},
+    {RATIO, "random-free", 1, 0, BOUND, BUDDY, .target = NAN,
+     .note = "the locked instructions alone"},
+    {RATIO, "random-free-single", 1, 0, BOUND, BUDDY, .target = NAN,
+     .note = "the locked instructions alone"},
+    {RATIO, "pair", 1, 0, ZONE, BOUND, .target = NAN, .note = "what the rest costs"},
+    {RATIO, "random-free", 1, 0, ZONE, BOUND, .target = NAN, .note = "what the rest costs"},
+    {SCALING, "bulk-free", 2, 0, BOUND, "null", .target = NAN, .note = "the machine's own"},
+    {SCALING, "random-free", 2, 0, BOUND, "null", .target = NAN, .note = "the machine's own"},
     {RATIO, "pair", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
     {RATIO, "pair", 1, 3, ZONE, NOMAP, .target = NAN, .note = "the run map"},
     {RATIO, "bulk-free", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
@@ -85,7 +97,15 @@ static const struct goal goals[] = {
     {VALUE, "latency", 1, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
     {VALUE, "latency", 2, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
     {RATIO, "pair", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "pair", 1, 3, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "pair", 1, 9, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "bulk-alloc-single", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "random-free-single", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
     {RATIO, "half-full", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "pair", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "bulk-alloc-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "random-free-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "half-full", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
 
     /* Healing, and what it may cost. */
     {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 0.97, .fill = 50, .figure = WHOLE_SHARE,

@@ -62,6 +62,7 @@ uint32_t quire_pick_whole(const struct quire_zone *z, quire_slot slot, unsigned 
 
 /* section.c: protocol 4 */
 bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order);
+uint32_t quire_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order);
 void quire_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n);
 uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
                             uint32_t from);
@@ -112,6 +113,8 @@ void quire_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *
                          uint64_t *end);
 uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end);
 uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end);
+uint64_t quire_next_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
+                            uint64_t *stop);
 
 /* place.c */
 void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n);
@@ -154,10 +157,11 @@ static inline void quire_counted(const struct quire_zone *z, quire_slot slot, en
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The same where no slot is known; rare things only, as all slots share the line. */
-static inline void quire_counted_zone(const struct quire_zone *z, enum quire_count what)
+/* The same where no slot is known: spread over the slots by the place, so that those who work far
+ * apart (pick.c sees to it) share no line. */
+static inline void quire_counted_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
 {
-    qa_add(&z->head->counts[what], 1, relaxed); /* relaxed: a statistic */
+    quire_counted(z, quire_slot_of(b / WORD_BITS % z->slots), what);
 }
 
 /* The home class of a request. */

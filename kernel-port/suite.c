@@ -15,12 +15,16 @@ static const struct {
     bool of_all; /* part of `all` */
 } suites[] = {
     {"traps", "page rights, guard pages, interrupts", suite_traps, true},
+    {"port", "what the allocator asks of a kernel", suite_port, true},
     {"zone", "every function of a zone, on real memory", suite_zone, true},
     {"touch", "all memory taken, written, checked and freed by all CPUs", suite_touch, true},
     {"stress", "everything at random on all CPUs, with a shadow model", suite_stress, true},
     {"interrupts", "allocation in timer interrupts and NMIs", suite_interrupts, true},
     {"exchange", "frames allocated on one node and freed on another", suite_exchange, true},
     {"exhaust", "the end of memory, watermarks, remote drain", suite_exhaust, true},
+    {"count", "instructions per operation, and their limits", suite_count, false},
+    {"bench", "figures", suite_bench, false},
+    {"overflow", "runs out of its stack, to see the panic", suite_overflow, false},
 };
 
 enum { SUITES = sizeof suites / sizeof suites[0] };
