@@ -54,4 +54,4 @@ boot(panic-huge-pages --layout 1:512M --append "hugepages=1G:1" --panic "hugepag
 boot(panic-option --layout 1:64M --append "hugepage=1G:1" --panic "there is no option")
 boot(panic-suite --layout 1:64M --suite stres --panic "there is no suite \"stres\"")
 boot(panic-stack --layout 4:64M --suite overflow --panic "stack overflow"
-     --expect "deeper+0x" --expect "on CPU 0; 3 of 3 others are stopped")
+     --expect "deeper+0x" --expect "on CPU 0, 3 of 3 others are stopped")

@@ -121,7 +121,7 @@ static void say(uint32_t told, const char *format, va_list args)
 {
     print("\npanic: ");
     vprint(format, args);
-    print("\non CPU %u; %u of %u others are stopped\n", cpu_id(),
+    print("\non CPU %u, %u of %u others are stopped\n", cpu_id(),
           __atomic_load_n(&stopped, __ATOMIC_ACQUIRE), told);
 }
 
