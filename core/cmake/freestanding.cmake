@@ -1,19 +1,32 @@
 # SPDX-License-Identifier: MIT
 #
-# The core without a C library: every source compiled as a kernel would, then linked into one
-# relocatable object that may ask for nothing but memcpy and memset.
+# core, percpu and numa without a C library: every source compiled as a kernel would, then linked
+# into one relocatable object that may ask for nothing but memcpy and memset.
 
-file(GLOB sources CONFIGURE_DEPENDS core/*.c)
+file(GLOB sources CONFIGURE_DEPENDS core/*.c percpu/*.c numa/*.c)
 add_library(quire_core OBJECT ${sources})
 target_include_directories(quire_core PUBLIC include PRIVATE ${PROJECT_SOURCE_DIR})
 target_link_libraries(quire_core PRIVATE quire_warnings)
+
+# Concurrency Kit's headers, from among the C library's, and what they ask of it: a limits.h, of
+# which they use nothing here.
+find_path(ck_headers ck_stack.h REQUIRED)
+set(kit ${PROJECT_BINARY_DIR}/kit)
+file(MAKE_DIRECTORY ${kit})
+file(GLOB parts ${ck_headers}/ck_*.h ${ck_headers}/gcc)
+foreach(part ${parts})
+    cmake_path(GET part FILENAME name)
+    file(CREATE_LINK ${part} ${kit}/${name} SYMBOLIC)
+endforeach()
+file(CONFIGURE OUTPUT ${kit}/limits.h CONTENT "")
 
 # -nostdinc and the compiler's own headers: an #include of the C library is an error.
 execute_process(COMMAND ${CMAKE_C_COMPILER} -print-file-name=include
                 OUTPUT_VARIABLE compiler_headers OUTPUT_STRIP_TRAILING_WHITESPACE
                 COMMAND_ERROR_IS_FATAL ANY)
 target_compile_options(quire_core PRIVATE -ffreestanding -nostdlib -nostdinc
-                       -isystem ${compiler_headers} -fno-pic -fno-stack-protector)
+                       -isystem ${kit} "SHELL:-isystem ${compiler_headers}"
+                       -fno-pic -fno-stack-protector)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     target_compile_options(quire_core PRIVATE -mgeneral-regs-only -mno-red-zone)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")

@@ -7,13 +7,17 @@
  * nothing in it is believed: lengths, counts and checksums are checked before use. Written from
  * the ACPI specification, version 6.5, sections 5.2.12, 5.2.16, 5.2.17 and 5.2.28.
  *
- * Tables come in any order but one: SRAT before SLIT and HMAT, which speak of its domains. MADT
- * says which CPUs exist, SRAT where they are; either alone works.
+ * Tables are to be read in this order: MADT, SRAT, SLIT, HMAT; each may be missing. MADT says which
+ * CPUs there are, numbered by APIC id or, on arm64, by ACPI processor UID; SRAT where they are, or
+ * without a MADT which there are, too. SRAT alone makes nodes: a caller without one adds node 0 and
+ * its memory. SLIT and HMAT speak of SRAT's domains, and others are passed over. Skipped as well:
+ * entries that are disabled, CPUs that are not there yet, caches, and what is of an unknown type.
+ * Memory that SRAT calls non-volatile is QUIRE_MEMORY_DEVICE.
  *
  * Functions return 0 or: QUIRE_ERR_SIZE, a length is wrong or too many entries;
  * QUIRE_ERR_UNSUPPORTED, another signature or an unknown revision; QUIRE_ERR_FRAME, a checksum
  * is wrong; or what topology.h says of what it adds. *fault says what and at which byte. After an
- * error the topology is as it was. Wait-free, any context, O(bytes).
+ * error the topology is as it was. Wait-free, any context, O(bytes * (CPUs + nodes)).
  */
 #ifndef QUIRE_ACPI_H
 #define QUIRE_ACPI_H
@@ -35,12 +39,14 @@ int quire_acpi_table(const void *table, size_t bytes, char signature[5], size_t 
 int quire_acpi_read(struct quire_topology *topology, const void *table, size_t bytes,
                     struct quire_topology_fault *fault);
 
-/* Where the caller can read the physical bytes phys .. phys + bytes - 1; NULL if nowhere. */
+/* Where the caller can read the physical bytes phys .. phys + bytes - 1; NULL if nowhere. What it
+ * gave stays readable until quire_acpi_find has returned, and the table after that. */
 typedef const void *quire_acpi_map(void *ctx, uint64_t phys, size_t bytes);
 
 /* Find the table with this signature from the root pointer at `rsdp` (XSDT, else RSDT). The table
  * is mapped and its checksum is right. QUIRE_ERR_NO_MEMORY: `map` gave NULL. QUIRE_ERR_FRAME:
- * there is no such table, or a checksum is wrong. */
+ * there is no such table, or a checksum is wrong. QUIRE_ERR_UNSUPPORTED: no root pointer there.
+ * QUIRE_ERR_SIZE: a length is wrong. fault->where is a physical address. */
 int quire_acpi_find(uint64_t rsdp, const char signature[4], quire_acpi_map *map, void *ctx,
                     const void **table, size_t *length, struct quire_topology_fault *fault);
 

@@ -5,10 +5,12 @@
 #ifndef QUIRE_QUIRE_H
 #define QUIRE_QUIRE_H
 
+#include <quire/acpi.h>
 #include <quire/boot.h>
 #include <quire/cache.h>
 #include <quire/pfnmap.h>
 #include <quire/port.h>
+#include <quire/topology.h>
 #include <quire/types.h>
 #include <quire/zone.h>
 

@@ -45,6 +45,7 @@ typedef struct quire_nodemask {
 } quire_nodemask;
 
 #define QUIRE_NO_NODE UINT32_MAX /* quire_node.n: none, or not told */
+#define QUIRE_NO_TIER UINT32_MAX /* of a node without memory */
 
 static inline quire_node quire_node_of(uint32_t n)
 {
@@ -61,8 +62,9 @@ static inline quire_nodemask quire_nodemask_of(quire_node node)
 /* What a stretch of memory is good for. */
 enum quire_memory_kind {
     QUIRE_MEMORY_ORDINARY = 0,
-    QUIRE_MEMORY_HOTPLUG = 1, /* a window where memory may appear later; none is there yet */
-    QUIRE_MEMORY_DEVICE = 2,  /* on a device: handed out on explicit request */
+    QUIRE_MEMORY_HOTPLUG =
+        1,                   /* memory may come and go; only the memory map knows if there is any */
+    QUIRE_MEMORY_DEVICE = 2, /* on a device: handed out on explicit request */
 };
 
 struct quire_topology_memory {
@@ -83,11 +85,13 @@ struct quire_topology {
     uint32_t bandwidth_mbs[QUIRE_NODES][QUIRE_NODES]; /* 10^6 bytes a second; 0: not known */
 };
 
-/* What is wrong with a topology or a table, for one line of a message. */
+/* What is wrong with a topology or a table, for one line of a message. Where a function takes a
+ * pointer to one, NULL is allowed. */
 struct quire_topology_fault {
     const char *what; /* a phrase, "two CPUs have one id"; never NULL after an error */
     uint64_t where;   /* a node's, CPU's or range's number, or an offset in a table, bytes */
     uint64_t found, expected;
+    uint64_t other; /* of two things that do not go together the second one; else as `where` */
 };
 
 /* An empty topology. */
@@ -101,7 +105,7 @@ int quire_topology_add_node(struct quire_topology *topology, uint32_t id, quire_
 int quire_topology_add_cpu(struct quire_topology *topology, uint32_t id, quire_node node);
 
 /* Add memory. Overlaps are found by quire_topology_check. QUIRE_ERR_NODE: no such node.
- * QUIRE_ERR_SIZE: no bytes, beyond 2^52, or too many ranges. */
+ * QUIRE_ERR_SIZE: no bytes, beyond 2^52, or too many ranges. QUIRE_ERR_UNSUPPORTED: kind. */
 int quire_topology_add_memory(struct quire_topology *topology, uint64_t phys, uint64_t bytes,
                               quire_node node, enum quire_memory_kind kind);
 
@@ -110,30 +114,36 @@ int quire_topology_add_memory(struct quire_topology *topology, uint64_t phys, ui
 int quire_topology_set_distance(struct quire_topology *topology, quire_node from, quire_node to,
                                 unsigned distance);
 
-/* See that it makes sense, and fill in what nobody told: distances (10 and 20), CPUs without a
- * node. QUIRE_ERR_NODE: no node at all. QUIRE_ERR_BUSY: memory of two nodes overlaps, or two CPUs
- * have one id. QUIRE_ERR_SIZE: absurd or, unless `asymmetric`, asymmetric distances.
- * QUIRE_ERR_NO_MEMORY: no node has memory. *fault says which. */
+/* See that it makes sense, and fill in what nobody told: a distance told for the other direction,
+ * else 10 and 20; CPUs without a node go to node 0. Whatever wrote the structure, nothing in it is
+ * believed. QUIRE_ERR_NODE: no node at all, or a CPU or memory on one that does not exist.
+ * QUIRE_ERR_BUSY: memory of two nodes overlaps, or two CPUs or nodes have one id.
+ * QUIRE_ERR_SIZE: a count or address out of range, or absurd or, unless `asymmetric`, asymmetric
+ * distances. QUIRE_ERR_NO_MEMORY: no memory at all. QUIRE_ERR_UNSUPPORTED: its kind. *fault says
+ * which. O(nodes^2 + CPUs^2 + ranges^2). */
 int quire_topology_check(struct quire_topology *topology, struct quire_topology_fault *fault);
 
 /* ---- What follows from it; a checked topology --------------------------------------------- */
 
-/* Nodes of which memory, or CPUs, are known. */
+/* Nodes that have ordinary memory, or CPUs. */
 quire_nodemask quire_topology_with_memory(const struct quire_topology *topology);
 quire_nodemask quire_topology_with_cpus(const struct quire_topology *topology);
 
 /* All nodes in the order in which `from` should ask them: itself, then nearer before farther
- * (distance, then latency, then bandwidth); ties are rotated by `from`, so that equal neighbours
- * share the load. Unreachable nodes are left out. Returns how many. */
+ * (distance, then latency, then bandwidth). Where several are equally good, each asker begins with
+ * another one, so that they share the load. Unreachable nodes are left out. Returns how many; 0:
+ * there is no node `from`. O(nodes^2). */
 uint32_t quire_topology_order(const struct quire_topology *topology, quire_node from,
                               quire_node order[QUIRE_NODES]);
 
-/* The tier of a node's memory: 0 for the fastest. Nodes are of one tier if they have CPUs of their
- * own or, where bandwidth and latency are known, if those are within a factor of 2 of the best. */
+/* The tier of a node's memory: 0 for the fastest. All nodes that have both CPUs and memory are of
+ * one tier; others are compared with those by latency times bandwidth's inverse, and share a tier
+ * with what is at most twice as fast. Memory without CPUs of which neither is known counts as
+ * slower. QUIRE_NO_TIER: no such node, or it has no ordinary memory. O(nodes^2 + CPUs). */
 uint32_t quire_topology_tier(const struct quire_topology *topology, quire_node node);
 
-/* Where to move what is seldom used of `node`: the nearest node of the next lower tier that has
- * memory, of equals the one with more bandwidth. QUIRE_NO_NODE: nowhere. */
+/* Where to move what is seldom used of `node`: of the next slower tier that it can reach, the first
+ * one in its order. QUIRE_NO_NODE: nowhere. O(nodes^2 + CPUs). */
 quire_node quire_topology_demotion(const struct quire_topology *topology, quire_node node);
 
 #ifdef __cplusplus
