@@ -275,7 +275,7 @@ static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint6
     if (n == 1)
         return free_one(z, slot, frame);
     d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's own block */
-    if (desc_state(d) == D_SPLIT)
+    if (desc_divided(d))
         return free_split(z, slot, frame, n);
     if (order < BLOCK_ORDER || place_of(frame))
         return quire_state_error(d);
@@ -352,7 +352,7 @@ int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *f
         *frames = 1ull << desc_order(d);
         return QUIRE_OK;
     }
-    if (desc_state(d) != D_SPLIT)
+    if (!desc_divided(d))
         return quire_state_error(d);
     if (d & D_PINS &&
         quire_pinned(z, block_of(frame), place_of(frame) / WORD_BITS) >> frame % WORD_BITS & 1)

@@ -23,6 +23,7 @@
  *   R9/A9  a slot's home word. Carries the descriptor that names the slot as the block's owner.
  *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
  *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
+ *   F4     the fences between the list of isolated ranges and the claim or descriptor of a block.
  *   F3     the fences between a cache's turn to thrift and the limits of its racks.
  *
  * Three builds of the same source:

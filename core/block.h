@@ -72,6 +72,7 @@ int quire_whole_put(const struct quire_zone *z, uint32_t b, unsigned order);
 int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
 uint64_t quire_count_debit_some(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
 void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
+void quire_count_take(struct quire_zone *z, uint64_t n);
 void quire_count_settle(struct quire_zone *z, quire_slot slot, uint32_t flags);
 void quire_count_retire(struct quire_zone *z, quire_slot slot);
 
@@ -89,6 +90,18 @@ int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 void quire_range_undo(const struct quire_zone *z, uint64_t frame, uint64_t n);
 void quire_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run);
 int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n);
+
+/* isolated.c: protocol 8, what the other protocols see of it */
+int quire_isolation_enter(const struct quire_zone *z, uint32_t first, uint32_t count,
+                          uint32_t *entry);
+void quire_isolation_leave(const struct quire_zone *z, uint32_t entry);
+bool quire_block_listed(const struct quire_zone *z, uint32_t b);
+void quire_block_agree(const struct quire_zone *z, uint32_t b);
+bool quire_blocks_divert(const struct quire_zone *z, uint32_t b, uint32_t n);
+
+/* blockers.c */
+size_t quire_blockers(const struct quire_zone *z, const struct quire_isolation *isolation,
+                      struct quire_run runs[], size_t capacity);
 
 /* contig.c */
 int quire_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
@@ -130,6 +143,12 @@ static inline unsigned block_part(uint64_t frame, uint64_t n)
     return n < (unsigned)BLOCK_FRAMES - place ? (unsigned)n : (unsigned)BLOCK_FRAMES - place;
 }
 
+/* Is any range of blocks isolated? */
+static inline bool quire_isolating(const struct quire_zone *z)
+{
+    return qa_load(&z->head->isolating, relaxed) != 0; /* relaxed: ordered by the caller's F4 */
+}
+
 static inline void quire_counted(const struct quire_zone *z, quire_slot slot, enum quire_count what)
 {
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
@@ -153,8 +172,8 @@ static inline unsigned class_of(unsigned order, uint32_t flags)
 static inline int quire_precheck(const struct quire_zone *z, quire_slot slot, uint32_t flags,
                                  uint32_t extra)
 {
-    uint32_t known =
-        QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED | extra;
+    uint32_t known = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
+                     QUIRE_ZEROED | QUIRE_FALLBACK | extra;
 
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;

@@ -143,6 +143,7 @@ static void publish_free(const struct quire_zone *z, uint32_t b, uint64_t frame,
     qa_store(desc_of(z, b), D_SPLIT, release); /* R2 release: pairs A2 */
     for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
         qa_store(&map->w[i], bits_in_word(b, i, frame, n), release); /* R1 release: pairs A1 */
+    quire_block_agree(z, b);
     qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
     quire_hint_free(z, b);
 }

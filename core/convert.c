@@ -23,6 +23,7 @@ static void fill_and_split(const struct quire_zone *z, uint32_t b)
     for (unsigned i = 0; i < LINE_WORDS; i++)
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
     qa_store(desc_of(z, b), D_SPLIT, release);                /* R2 release: pairs A2 */
+    quire_block_agree(z, b);
 }
 
 static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
@@ -51,8 +52,7 @@ int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsig
     if (frame == NO_FRAME)
         return quire_fail(z, slot, QUIRE_ERR_FRAME);
     /* relaxed: the caller's own block */
-    if (order >= BLOCK_ORDER &&
-        desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) != D_SPLIT)
+    if (order >= BLOCK_ORDER && !desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed)))
         error = split_whole(z, block_of(frame), order);
     else if (!(error = quire_run_check(z, frame, n)) && !quire_run_unmark(z, frame, n))
         error = QUIRE_ERR_DOUBLE_FREE;
@@ -62,6 +62,8 @@ int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsig
 /* Can the frames of block b, SPLIT by its descriptor d, be one run? */
 static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
 {
+    if (desc_state(d) == D_ISOLATED)
+        return QUIRE_ERR_BUSY;
     if (desc_state(d) != D_SPLIT)
         return quire_state_error(d);
     for (unsigned i = 0; i < LINE_WORDS; i++) {
@@ -100,6 +102,7 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
             error = QUIRE_ERR_BUSY;
         } else if (!quire_line_is(frame_map(z, b), WORD_FULL)) {
             qa_store(desc_of(z, b), d & ~D_OWNER, release); /* R2 release: pairs A2 */
+            quire_block_agree(z, b);
             qa_fence_seq_cst(); /* F1 fence: pairs F1: whoever freed it saw WHOLE and left */
             quire_block_settle(z, b);
             quire_hint_free(z, b);

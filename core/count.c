@@ -10,12 +10,14 @@
  * One counter would be the bottleneck. So a slot keeps *credit* on a line of its own: it borrows
  * a chunk from the total, serves its calls from it, and repays what exceeds two chunks. Invariants:
  *   C1  free frames counted = total + sum of credits; a credit is never negative.
- *   C2  Credit is kept only while the total is above shard_limit = `high` + 2 chunks a slot, and no
- *       crossing waits for its end (`level` is 0). Otherwise every debit and credit goes to the
- *       total, and a slot that passes by turns in its credit. So near the watermarks the total is
- *       exact, once the idle slots' credit has been gathered, and every call looks at it.
- *   C3  A debit from the total leaves at least the floor of its class. A debit from credit happens
- *       only after the total was seen above shard_limit, so it leaves the floors alone too.
+ *   C2  Credit is kept only while the total is above shard_limit, which is 2 chunks a slot above
+ *       `high` and above the highest floor (`min` and the lowmem reserve), and no crossing waits
+ * for its end (`level` is 0). Otherwise every debit and credit goes to the total, and a slot that
+ *       passes by turns in its credit. So near the watermarks and floors the total is exact, once
+ *       the idle slots' credit has been gathered, and every call looks at it.
+ *   C3  A debit from the total leaves at least the floor of its class (an isolation's leaves none).
+ *       A debit from credit happens only after the total was seen above shard_limit, so it leaves
+ *       the floors alone too.
  *   C4  Before a refusal the gatherer moves everybody's credit into the total, one slot at a time,
  *       and never into its own hand: two gatherers would both fail with the frames between them.
  *       Credit that is on its way between two words counts as held by an unfinished operation.
@@ -34,9 +36,11 @@ enum { GATHER_TRIES = 3 };
 /* The number of free frames that a request of this class must leave. */
 static int64_t floor_of(const struct quire_zone *z, uint32_t flags)
 {
-    if (flags & QUIRE_EMERGENCY)
-        return 0;
-    return (int64_t)(flags & QUIRE_HIGH ? z->head->min / 2 : z->head->min);
+    const struct quire_zone_head *h = z->head;
+    uint64_t floor = flags & QUIRE_EMERGENCY ? 0 : flags & QUIRE_HIGH ? h->min / 2 : h->min;
+
+    /* An emergency of a less scarce zone is none of this one's own users: they keep the reserve. */
+    return (int64_t)(flags & QUIRE_FALLBACK ? floor + h->lowmem_reserve : floor);
 }
 
 static int64_t total_of(const struct quire_zone *z)
@@ -176,6 +180,14 @@ int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_
             break;
     }
     return debit_total(z, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
+}
+
+/* Reserve n frames that an isolation is about to take, whatever the floors: it takes them from use,
+ * and allocations find out by the floors that are left. The total may be below 0 for as long as
+ * others hold debits for these frames, or credit. */
+void quire_count_take(struct quire_zone *z, uint64_t n)
+{
+    (void)qa_sub(&z->head->total, n, acquire); /* A4 acquire: pairs R4 */
 }
 
 /* An allocation succeeded: tell if it crossed a watermark. (Not the debit: what is refunded after

@@ -16,11 +16,13 @@
  */
 #include "core/hot.h"
 
-/* The error for freeing a frame of a block in the state of `desc`, which is not SPLIT. */
+/* The error for freeing a run of whole blocks, of which one is in the state of `desc`; or a frame
+ * of a block that is not divided. */
 int quire_state_error(uint32_t desc)
 {
     switch (desc_state(desc)) {
     case D_FREE:
+    case D_ISOLATED:
         return QUIRE_ERR_DOUBLE_FREE;
     case D_WHOLE:
     case D_TAIL:
@@ -43,13 +45,16 @@ bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word)
     return qa_load(&run_map(z, b)->w[word], relaxed) & 1; /* relaxed: the owner's run, or a look */
 }
 
-/* Block b is not SPLIT without pins: may the frames be freed all the same? */
+/* Block b is not SPLIT without pins: may the frames be freed all the same? Those of an ISOLATED
+ * block may, but not what its isolation holds. */
 int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
                        uint32_t desc)
 {
-    if (desc_state(desc) != D_SPLIT)
+    if (!desc_divided(desc))
         return quire_state_error(desc);
-    return quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
+    if (desc_swept(desc, word))
+        return QUIRE_ERR_DOUBLE_FREE;
+    return desc & D_PINS && quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
 /* Frames of a word of block b, nobody's home, were cleared: do what the word before asks for. */

@@ -9,13 +9,15 @@
  *
  * Invariants, true at every instant unless a line says otherwise:
  *   I1  A bit of a section's line is 0 only if the block's descriptor is FREE.
- *   I2  The frame map of a block that is not SPLIT reads all ones, or all zeros if the block was
- *       never split since the zone was built; so nobody can take a frame from it.
- *   I3  Run map bits of frames that are not allocated are 0; so are those of a block that is not
- *       SPLIT. (They are set after, and cleared before, the frame map's bits.)
+ *   I2  The frame map of a block that is neither SPLIT nor ISOLATED reads all ones, or all zeros if
+ *       the block was never split since the zone was built; so nobody can take a frame from it.
+ *   I3  Run map bits of frames that are not allocated are 0; so are those of a block that is
+ *       neither SPLIT nor ISOLATED. (They are set after, and cleared before, the frame map's bits.)
  *   I4  total + sum of the slots' credit <= free frames that can be found + those held by
  *       unfinished operations. Debit comes before the claim, credit after the clear.
  *   I5  A block has at most one owner; a slot's home word may name a block that it no longer owns.
+ *   I6  A block is ISOLATED only while its range stands in the list of the head, and SPLIT only
+ *       while it does not; unfinished operations make the two agree (isolated.c).
  *
  * Everything else is a hint. It may lag, it steers searches, it never decides a refusal:
  *   H1  fulls[b] is 0 (home, full, or not split) or about half of the number of free frames.
@@ -71,6 +73,7 @@ enum {
     D_RESERVED = 4,  /* out of use as a whole; with D_HOLE it was never memory */
     D_MOVING = 5,    /* its owner is changing its shape; nobody else may touch it */
     D_WITHDRAWN = 6, /* damaged by racing bad frees; set aside for good */
+    D_ISOLATED = 7,  /* as SPLIT, but nobody takes from it (isolate.c) */
     D_STATE = 7,
 
     D_PINS = 1 << 3, /* some frames are reserved or holes: the pin table knows which */
@@ -80,6 +83,7 @@ enum {
     D_CLASS = 3 << D_CLASS_SHIFT,
     D_HOLE = 1 << 11,
     D_OWNER_SHIFT = 16, /* slot + 1; 0 means nobody's home */
+    D_SWEPT_SHIFT = 16, /* of an ISOLATED block: one bit a word, its isolation holds all of it */
 };
 #define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)
 
@@ -96,6 +100,18 @@ static inline unsigned desc_order(uint32_t d)
 static inline unsigned desc_class(uint32_t d)
 {
     return (d & D_CLASS) >> D_CLASS_SHIFT;
+}
+
+/* Are the block's frames allocated and freed one by one and in small runs? */
+static inline bool desc_divided(uint32_t d)
+{
+    return desc_state(d) == D_SPLIT || desc_state(d) == D_ISOLATED;
+}
+
+/* Does an isolation hold all frames of a word of the block? */
+static inline bool desc_swept(uint32_t d, unsigned word)
+{
+    return desc_state(d) == D_ISOLATED && d >> (D_SWEPT_SHIFT + word) & 1;
 }
 
 static inline uint32_t desc_whole(unsigned order)
@@ -142,7 +158,7 @@ struct quire_pin {
     qa32 key;                 /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
-enum { ZONE_VERSION = 1 };
+enum { ZONE_VERSION = 2 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
 
 /* The first page of the metadata. */
@@ -150,11 +166,12 @@ struct quire_zone_head {
     qa64 magic;
     uint32_t version, id, type, slots;
     uint32_t sections, map_stride, pin_mask, extent_count;
-    uint32_t chunk, pad;
+    uint32_t chunk;
+    qa32 isolating; /* ranges in isolations[]; here, as every claim of blocks reads it */
     int64_t shard_limit;
     uint64_t first_block, end_block;
     uint64_t bytes;
-    uint64_t min, low, high;
+    uint64_t min, low, high, lowmem_reserve;
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
     qa64 total __attribute__((aligned(64))); /* signed; see I4 */
     qa32 level;                              /* watermarks: 0 fine, 1 told LOW, 2 told MIN */
@@ -162,6 +179,8 @@ struct quire_zone_head {
     qa64 managed, reserved;
     qa64 events[QUIRE_EVENTS];
     qa64 counts[QUIRE_COUNTS]; /* of what happens where no slot is known */
+    /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
+    qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 
 /* ---- Reaching things ----------------------------------------------------------------------- */

@@ -103,12 +103,13 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
     if (!pin)
         return QUIRE_ERR_SIZE;
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* A2 acquire: pairs R2 */
-        return desc_state(d) == D_SPLIT ? QUIRE_OK : QUIRE_ERR_BUSY;
+        return desc_divided(d) ? QUIRE_OK : QUIRE_ERR_BUSY;
     for (unsigned i = 0; i < LINE_WORDS; i++) {
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
         qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* R7 release: pairs A7 */
     }
     qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* R2 release: pairs A2 */
+    quire_block_agree(z, b);
     /* Another unreserve may have passed its checks before, and freed while it read MOVING. */
     qa_fence_seq_cst(); /* F1 fence: pairs F1. F2 fence: pairs F2: the descriptor before the look */
     quire_block_settle(z, b);
@@ -128,7 +129,7 @@ static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n
         return is_whole_block(frame, n) ? QUIRE_OK : split_reserved(z, b);
     if (desc_state(d) == D_MOVING)
         return QUIRE_ERR_BUSY;
-    if (desc_state(d) != D_SPLIT || !(d & D_PINS) || !(p = quire_pin_find(z, b)))
+    if (!desc_divided(d) || !(d & D_PINS) || !(p = quire_pin_find(z, b)))
         return QUIRE_ERR_FRAME;
     for (unsigned some; n > 0; frame += some, n -= some) {
         unsigned word = place_of(frame) / WORD_BITS;

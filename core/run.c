@@ -27,8 +27,10 @@ static int check_part(const struct quire_zone *z, uint64_t frame, uint64_t mask,
                                : (uint32_t)D_RESERVED;
     uint64_t v, c;
 
-    if (desc_state(d) != D_SPLIT)
+    if (!desc_divided(d))
         return quire_state_error(d);
+    if (desc_swept(d, word))
+        return QUIRE_ERR_DOUBLE_FREE;
     if (d & D_PINS && quire_pinned(z, b, word) & mask)
         return QUIRE_ERR_FRAME;
     v = qa_load(&frame_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */

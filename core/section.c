@@ -16,8 +16,8 @@
  */
 #include "core/block.h"
 
-/* Claim 2^blocks_order blocks from b, aligned. False: one is taken, or a rival was in the way. */
-bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+/* Set the bits of 2^blocks_order blocks from b, aligned. */
+static bool claim_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
 {
     uint32_t first = b / WORD_BITS, n = 1u << (blocks_order > 6 ? blocks_order - WORD_ORDER : 0);
     uint64_t mask, v;
@@ -41,6 +41,16 @@ bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_
          * Retries only when another block of the word changed hands. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
+}
+
+/* Claim 2^blocks_order blocks from b, aligned. False: one is taken, or a rival was in the way, or
+ * one lies in an isolated range: then it is not free any more. */
+bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+{
+    if (!claim_bits(z, b, blocks_order))
+        return false;
+    qa_fence_after_rmw(); /* F4 fence: pairs F4: the claim before the look at the list */
+    return !quire_isolating(z) || !quire_blocks_divert(z, b, 1u << blocks_order);
 }
 
 /* Give back n blocks from b, all FREE by their descriptors. */

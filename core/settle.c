@@ -95,6 +95,7 @@ bool quire_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, 
     qa_store(desc_of(z, b), desc, release); /* R2 release: pairs A2 */
     for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
         qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
+    quire_block_agree(z, b);
     quire_counted(z, slot, QUIRE_COUNT_SPLIT);
     return true;
 }

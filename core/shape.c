@@ -140,6 +140,8 @@ static int check_limits(const struct quire_zone_config *c)
         return QUIRE_ERR_SIZE;
     if (given && (c->min > c->low || c->low > c->high || c->high >> QUIRE_PFN_BITS))
         return QUIRE_ERR_SIZE;
+    if (c->lowmem_reserve >> QUIRE_PFN_BITS)
+        return QUIRE_ERR_SIZE;
     return (unsigned)c->type < QUIRE_ZONE_TYPES ? QUIRE_OK : QUIRE_ERR_SIZE;
 }
 

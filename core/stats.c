@@ -54,9 +54,13 @@ static void count_blocks(const struct quire_zone *z, struct quire_zone_stats *st
 
         if (!(v >> b % WORD_BITS & 1))
             stats->whole_free_blocks++;
-        /* relaxed: a figure */
-        else if (desc_state(qa_load(desc_of(z, (uint32_t)b), relaxed)) == D_SPLIT)
-            stats->split_blocks++;
+        else {
+            /* relaxed: a figure */
+            unsigned state = desc_state(qa_load(desc_of(z, (uint32_t)b), relaxed));
+
+            stats->split_blocks += state == D_SPLIT;
+            stats->isolated_blocks += state == D_ISOLATED;
+        }
     }
 }
 
@@ -71,6 +75,7 @@ int quire_zone_stats(const struct quire_zone *z, struct quire_zone_stats *stats)
     stats->min = h->min;
     stats->low = h->low;
     stats->high = h->high;
+    stats->lowmem_reserve = h->lowmem_reserve;
     count_runs(z, stats);
     count_blocks(z, stats);
     for (uint32_t s = 0; s < z->slots; s++) {
@@ -116,13 +121,15 @@ bool quire_zone_holds(const struct quire_zone *z, quire_pfn pfn)
     return frame_of_pfn(z, pfn) != NO_FRAME;
 }
 
-/* The state of a frame of a SPLIT block with descriptor d. */
+/* The state of a frame of a SPLIT or ISOLATED block with descriptor d. */
 static enum quire_frame_state split_state(const struct quire_zone *z, uint64_t frame, uint32_t d)
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS, bit = frame % WORD_BITS;
     const struct quire_pin *pin = d & D_PINS ? quire_pin_find(z, b) : NULL;
 
+    if (desc_swept(d, word))
+        return QUIRE_FRAME_ISOLATED;
     /* relaxed: a look, all four */
     if (pin && qa_load(&pin->pinned.w[word], relaxed) >> bit & 1)
         return qa_load(&pin->hole.w[word], relaxed) >> bit & 1 ? QUIRE_FRAME_HOLE
@@ -148,6 +155,7 @@ int quire_zone_frame_state(const struct quire_zone *z, quire_pfn pfn, enum quire
         *state = QUIRE_FRAME_FREE;
         break;
     case D_SPLIT:
+    case D_ISOLATED:
         *state = split_state(z, frame, d);
         break;
     case D_RESERVED:

@@ -165,7 +165,7 @@ static uint64_t root(uint64_t n)
 static void build_limits(struct quire_zone_head *h, const struct quire_zone_config *c,
                          uint64_t managed)
 {
-    uint64_t chunk = CHUNK_MAX;
+    uint64_t chunk = CHUNK_MAX, highest;
 
     h->min = c->min;
     h->low = c->low;
@@ -178,7 +178,10 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
     while (chunk >= CHUNK_MIN && chunk * CHUNK_SHARE * c->slots > managed)
         chunk /= 2;
     h->chunk = chunk >= CHUNK_MIN ? (uint32_t)chunk : 0;
-    h->shard_limit = (int64_t)(h->high + 2 * (uint64_t)h->chunk * c->slots);
+    /* Above the highest floor, and above `high`, where the events end (C2). */
+    h->lowmem_reserve = c->lowmem_reserve;
+    highest = h->min + h->lowmem_reserve > h->high ? h->min + h->lowmem_reserve : h->high;
+    h->shard_limit = (int64_t)(highest + 2 * (uint64_t)h->chunk * c->slots);
 }
 
 /* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so

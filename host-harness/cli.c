@@ -46,6 +46,21 @@ int cli_bad_option(const char *command, int code, char *const argv[])
     return cli_fail(command, "unknown option %s: see quire %s --help", option, command);
 }
 
+/* The file is made if there is none. */
+int cli_check_json(const char *command, const char *path)
+{
+    FILE *file;
+
+    if (!path || strcmp(path, "-") == 0)
+        return CLI_OK;
+    file = fopen(path, "a");
+    if (!file)
+        return cli_fail(command, "--json %.200s: %s: expected a file that can be written", path,
+                        strerror(errno));
+    (void)fclose(file);
+    return CLI_OK;
+}
+
 int cli_write_json(const char *command, const char *path, const struct cJSON *root)
 {
     bool to_stdout = strcmp(path, "-") == 0;

@@ -26,6 +26,10 @@ __attribute__((format(printf, 2, 3))) int cli_fail(const char *command, const ch
  * string that starts with ':', just stopped with `code` ('?' or ':'). As cli_fail. */
 int cli_bad_option(const char *command, int code, char *const argv[]);
 
+/* Can --json `path` (or NULL, or "-") be written? Asked before there is work done for it. CLI_OK,
+ * or as cli_fail. */
+int cli_check_json(const char *command, const char *path);
+
 /* Write `root` to the file `path`, "-" for stdout. CLI_OK, or CLI_FAILED after a line on stderr
  * saying why; then what the file holds is of no use. */
 int cli_write_json(const char *command, const char *path, const struct cJSON *root);
@@ -36,5 +40,6 @@ const char *cli_bytes(char *text, size_t size, unsigned long long bytes);
 /* The subcommands: argv[0] is the subcommand's name. They return the exit status. */
 int cmd_map(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_topo(int argc, char **argv);
 
 #endif /* HOST_HARNESS_CLI_H */

@@ -283,6 +283,11 @@ int cmd_map(int argc, char **argv)
     }
     if (map_load(&map, options.map, &error))
         return cli_fail("map", "%s", error.text);
+    result = cli_check_json("map", options.json);
+    if (result) {
+        map_free(&map);
+        return result;
+    }
     if (machine_build(&machine, &map, &options.machine, &error))
         result = cli_fail("map", "%s", error.text);
     else

@@ -254,7 +254,7 @@ static int report(struct run *run)
 /* Everything between building the world and tearing it down. */
 static int run_world(struct run *run)
 {
-    int status = run_options_check_json(&run->options);
+    int status = cli_check_json("run", run->options.json);
 
     if (status != CLI_OK)
         return status;

@@ -15,6 +15,7 @@ static const char help[] =
     "\n"
     "  quire run    load the zones with many threads, verify while they run, and report\n"
     "  quire map    show what boot memory makes of a map\n"
+    "  quire topo   show a machine's nodes, distances and tiers\n"
     "\n"
     "  quire COMMAND --help    the options of a command\n"
     "  quire --version         the version\n";
@@ -25,12 +26,13 @@ static const struct {
 } commands[] = {
     {"run", cmd_run},
     {"map", cmd_map},
+    {"topo", cmd_topo},
 };
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     if (argc < 2)
-        return cli_fail("", "no command: expected run or map, see quire --help");
+        return cli_fail("", "no command: expected run, map or topo, see quire --help");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         fputs(help, stdout);
         return CLI_OK;
@@ -43,5 +45,18 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     }
-    return cli_fail("", "unknown command %.100s: expected run or map, see quire --help", argv[1]);
+    return cli_fail("", "unknown command %.100s: expected run, map or topo, see quire --help",
+                    argv[1]);
+}
+
+/* What was asked for and could not be printed is a failure, whatever it was. */
+int main(int argc, char **argv)
+{
+    int status = run_command(argc, argv);
+
+    if (status == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        cli_fail("", "cannot write to standard output: expected it to be open and have room");
+        return CLI_FAILED;
+    }
+    return status;
 }

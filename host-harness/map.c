@@ -147,15 +147,19 @@ static bool first_content(struct map_input input, struct map_span *line, uint32_
     return false;
 }
 
-#define EXPECTED                                                                                  \
-    "expected a boot log with \"BIOS-e820: [mem ...]\" or \"SRAT: Node\" lines, /proc/iomem, or " \
-    "a list of \"START END KIND [NODE]\""
+#define EXPECTED                                                                                 \
+    "expected a boot log with \"BIOS-e820: [mem ...]\" or \"SRAT: Node\" lines, /proc/iomem, a " \
+    "device tree, or a list of \"START END KIND [NODE]\""
 
 static int read_any(struct map *map, struct map_input *input)
 {
     struct map_span line;
     uint32_t number = 0;
 
+    if (map_is_dtb(input->rest)) {
+        map->format = "device tree";
+        return map_read_dtb(map, input);
+    }
     if (is_bootlog(input->rest)) {
         map->format = "boot log";
         return map_read_bootlog(map, input);
@@ -174,7 +178,8 @@ static int read_any(struct map *map, struct map_input *input)
     return map_read_list(map, input);
 }
 
-/* Binary data is refused before anything else; the error names the line of the first NUL. */
+/* Binary data, unless it is a device tree, is refused before anything else; the error names the
+ * line of the first NUL. */
 static int check_text(const struct map_input *given)
 {
     struct map_input input = *given;
@@ -182,6 +187,8 @@ static int check_text(const struct map_input *given)
 
     if (input.rest.at == input.rest.end)
         return map_fail(&input, "empty: " EXPECTED);
+    if (map_is_dtb(input.rest))
+        return 0;
     while (map_next_line(&input, &line)) {
         if (memchr(line.at, 0, (size_t)(line.end - line.at)))
             return map_fail(&input, "binary data: " EXPECTED);

@@ -2,11 +2,11 @@
  *
  * map.h - memory maps of machines, read from files: what memory there is, where, on which node.
  *
- * Three formats, told apart by their content: the boot log of a Linux kernel ("BIOS-e820" and
- * "SRAT: Node" lines), /proc/iomem, and a plain list made for this program (README.md has its
- * grammar). Nothing in the bytes of a file can make a reader crash, run long or use more memory
- * than a few times the file's size: whatever it does not understand where a map line should be is
- * refused with the file, the line, what was wrong and what would be right.
+ * Four formats, told apart by their content: the boot log of a Linux kernel ("BIOS-e820" and
+ * "SRAT: Node" lines), /proc/iomem, a flattened device tree, and a plain list made for this program
+ * (README.md has its grammar). Nothing in the bytes of a file can make a reader crash, run long or
+ * use more memory than a few times the file's size: whatever it does not understand where a map
+ * line should be is refused with the file, the line, what was wrong and what would be right.
  *
  * State: none of its own; a struct map belongs to its caller. Invariants of a map that was loaded:
  *  I1  count >= 1 and at least one region is usable.
@@ -51,13 +51,13 @@ struct map_region {
     enum map_kind kind;
     uint32_t node; /* or MAP_NODE_ANY: the file does not say; means nothing for memory that is not
                       handed out */
-    uint32_t line; /* where in the file it was said, from 1 */
+    uint32_t line; /* where in the file it was said, from 1; entries of a device tree */
 };
 
 struct map {
     struct map_region *regions;
     size_t count;
-    const char *format;          /* "boot log", "/proc/iomem", "list", "/proc/meminfo" */
+    const char *format;          /* "boot log", "/proc/iomem", "device tree", "list", ... */
     char source[MAP_TEXT_BYTES]; /* the file, and why it and no other when none was named */
     char note[MAP_TEXT_BYTES];   /* what the reader had to assume; empty if nothing */
 };
@@ -68,8 +68,9 @@ struct map_error {
 };
 
 /* Read the map in the file `path`, or this machine's own if `path` is NULL: /proc/iomem, or where
- * that hides its addresses, /proc/meminfo. 0, or -1 with *error filled and *map empty. Blocking
- * (reads files). */
+ * that hides its addresses, /proc/meminfo. FILE@ADDRESS (a number as of map_parse_size) is the
+ * file, which lies in the machine's memory there: a device tree that the boot loader left. 0, or -1
+ * with *error filled and *map empty. Blocking (reads files). */
 int map_load(struct map *map, const char *path, struct map_error *error);
 
 /* Read the map in `bytes` bytes at `text` (no end mark needed); `name` stands for the file in

@@ -18,6 +18,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct {
     const char *name;
@@ -220,6 +221,29 @@ static int merge(struct map *map, struct map_input *input, const struct map *ran
     return 0;
 }
 
+/* Is a line that has no end, and is none of the four, the beginning of one: was the file cut off in
+ * it, or in the time stamp before it? */
+static bool is_cut_off(const struct map_input *input, struct map_span line)
+{
+    static const char *const starts[] = {"BIOS-e820: ", "e820: update ", "e820: remove ",
+                                         "ACPI: SRAT: Node "};
+    bool stamped = map_skip(&line, "[");
+
+    if (input->rest.at != input->rest.end || input->rest.at[-1] == '\n')
+        return false;
+    if (stamped && !map_find(&line, "]"))
+        return true;
+    map_skip_blanks(&line);
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        size_t length = (size_t)(line.end - line.at);
+
+        if ((stamped || length) && length < strlen(starts[i]) &&
+            memcmp(line.at, starts[i], length) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int read_line(struct map *map, struct map *ranges, struct map_input *input,
                      struct map_span line)
 {
@@ -235,6 +259,9 @@ static int read_line(struct map *map, struct map *ranges, struct map_input *inpu
         return read_srat(ranges, input, text);
     if (map_find(&text, "BIOS-provided physical RAM map:") && map->count)
         return map_fail(input, "a second boot starts here: expected the log of one boot");
+    if (is_cut_off(input, line))
+        return map_fail(input, "truncated line at the end: expected the whole log, or its last "
+                               "line to end");
     return 0;
 }
 

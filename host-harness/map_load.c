@@ -30,8 +30,7 @@ static int read_all(struct map_input *input, int file, char **text, size_t *byte
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return map_fail(input, "cannot be read: %s: expected a readable text file",
-                            strerror(errno));
+            return map_fail(input, "cannot be read: %s: expected a readable file", strerror(errno));
         used += (size_t)got;
         if (got == 0 || used > MAP_MAX_BYTES) {
             *bytes = used;
@@ -40,28 +39,52 @@ static int read_all(struct map_input *input, int file, char **text, size_t *byte
     }
 }
 
-static int load_file(struct map_input *input, char **text, size_t *bytes)
+int map_read_file(struct map_input *input, char **text, size_t *bytes)
 {
     *text = NULL;
     int file = open(input->name, O_RDONLY | O_CLOEXEC);
     if (file < 0)
-        return map_fail(input, "cannot be opened: %s: expected a readable text file",
-                        strerror(errno));
+        return map_fail(input, "cannot be opened: %s: expected a readable file", strerror(errno));
     int result = read_all(input, file, text, bytes);
     close(file);
     return result;
 }
 
+/* FILE@ADDRESS, of which there is no file of that whole name: cut it. */
+static bool cut_address(char *path, uint64_t *address)
+{
+    char *at = strrchr(path, '@');
+
+    if (!at || access(path, F_OK) == 0 || !map_parse_size(at + 1, address))
+        return false;
+    *at = '\0';
+    return true;
+}
+
 static int load_map(struct map *map, const char *path, struct map_error *error)
 {
-    struct map_input input = {.name = path, .error = error};
+    struct map_region file = {.kind = MAP_RESERVED, .node = MAP_NODE_ANY};
+    char *name = strdup(path);
+    struct map_input input = {.name = name ? name : path, .error = error};
     size_t bytes = 0;
-    char *text;
+    char *text = NULL;
 
-    int result = load_file(&input, &text, &bytes);
+    if (!name)
+        return map_fail(&input, "no memory for its name");
+    bool placed = cut_address(name, &file.start);
+    int result = map_read_file(&input, &text, &bytes);
     if (!result)
-        result = map_parse(map, path, text, bytes, error);
+        result = map_parse(map, name, text, bytes, error);
+    if (!result && placed) {
+        bool fits = file.start <= MAP_PHYS_LIMIT;
+        file.end = fits ? file.start + bytes : UINT64_MAX;
+        file.line = (uint32_t)map->count + 1;
+        result = map_add(map, &input, &file);
+        if (result)
+            map_free(map);
+    }
     free(text);
+    free(name);
     return result;
 }
 
@@ -92,7 +115,7 @@ static int load_meminfo(struct map *map, struct map_error *error)
     size_t bytes = 0;
     char *text;
 
-    int result = load_file(&input, &text, &bytes);
+    int result = map_read_file(&input, &text, &bytes);
     if (!result) {
         input.rest = (struct map_span){text, text + bytes};
         result = read_meminfo(map, &input);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * map_reader.h - what the readers of the three formats share: lines, spans of a line, numbers, and
- * errors that name file and line. Private to map*.c.
+ * map_reader.h - what the readers of the four formats share: lines, spans of a line, numbers, and
+ * errors that name file and line. Private to map*.c and topo*.c.
  *
  * A span is a piece of the file's text, not ended by a NUL: nothing here reads outside of it. The
  * functions that take a span by pointer move its start past what they read, and leave it alone
@@ -53,6 +53,10 @@ enum map_number map_digits(struct map_span *span, unsigned base, uint64_t *value
 /* A whole span as a size, see map_parse_size. */
 enum map_number map_size(struct map_span span, uint64_t *bytes);
 
+/* Read the whole file `name` into *text, which is to be freed even after an error; at most one byte
+ * more than a map may have. 0, or -1 after map_fail. */
+int map_read_file(struct map_input *input, char **text, size_t *bytes);
+
 /* Append a region, checking what I2 and I4 of map.h ask. 0, or -1 after map_fail. */
 int map_add(struct map *map, struct map_input *input, const struct map_region *region);
 
@@ -60,5 +64,7 @@ int map_add(struct map *map, struct map_input *input, const struct map_region *r
 int map_read_bootlog(struct map *map, struct map_input *input);
 int map_read_iomem(struct map *map, struct map_input *input);
 int map_read_list(struct map *map, struct map_input *input);
+int map_read_dtb(struct map *map, struct map_input *input);
+bool map_is_dtb(struct map_span text);
 
 #endif /* HOST_HARNESS_MAP_READER_H */

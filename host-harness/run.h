@@ -176,8 +176,6 @@ bool run_violated(struct run *run);
 
 /* run_options.c. CLI_OK, or the exit status; *help says that help was asked for and given. */
 int run_options_parse(struct run_options *options, int argc, char **argv, bool *help);
-/* Can the JSON file be written? Told before the run, not after it. As above. */
-int run_options_check_json(const struct run_options *options);
 
 /* run_world.c. CLI_OK, or the exit status after a line on stderr. */
 int run_world_build(struct run *run);

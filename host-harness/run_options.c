@@ -157,22 +157,6 @@ static int parse_one(struct run_options *options, int option, const char *value)
     }
 }
 
-/* The file is made if there is none. */
-int run_options_check_json(const struct run_options *options)
-{
-    const char *path = options->json;
-    FILE *file;
-
-    if (!path || strcmp(path, "-") == 0)
-        return CLI_OK;
-    file = fopen(path, "a");
-    if (!file)
-        return cli_fail("run", "--json %.200s: %s: expected a file that can be written", path,
-                        strerror(errno));
-    (void)fclose(file);
-    return CLI_OK;
-}
-
 static uint64_t clock_seed(void)
 {
     struct timespec now;

@@ -59,11 +59,22 @@ static uint32_t sort(const struct quire_topology *topology, uint32_t from, quire
     return count;
 }
 
+/* Is a whole group as good for `asker` as for the one whose choice it is? */
+static bool same_choice(const struct quire_topology *topology, uint32_t asker, struct choice choice,
+                        const quire_node group[], uint32_t members)
+{
+    uint32_t i = 0;
+
+    while (i < members && !compare(choice, choice_of(topology, asker, group[i].n)))
+        i++;
+    return i == members;
+}
+
 /* With which of a group's members, sorted by number, `from` begins. */
 static uint32_t first_of_group(const struct quire_topology *topology, uint32_t from,
                                const quire_node group[], uint32_t members)
 {
-    struct choice choice;
+    const struct choice choice = choice_of(topology, from, group[0].n);
     uint32_t first = 0, nodes = topology->node_count, askers = 0;
     quire_nodemask mask = {0};
 
@@ -71,13 +82,12 @@ static uint32_t first_of_group(const struct quire_topology *topology, uint32_t f
         mask.bits |= quire_nodemask_of(group[i]).bits;
         first += group[i].n < from;
     }
-    choice = choice_of(topology, from, group[first % members].n);
     for (uint32_t i = 1; i < nodes; i++) {
         uint32_t asker = (from + nodes - i) % nodes;
 
         if (mask.bits >> asker & 1)
             break;
-        askers += !compare(choice, choice_of(topology, asker, group[first % members].n));
+        askers += same_choice(topology, asker, choice, group, members);
     }
     return (first + askers) % members;
 }
@@ -114,4 +124,32 @@ uint32_t quire_topology_order(const struct quire_topology *topology, quire_node 
     others = sort(topology, from.n, order + 1);
     rotate(topology, from.n, order + 1, others);
     return others + 1;
+}
+
+quire_node quire_topology_nearest(const struct quire_topology *topology, quire_node from,
+                                  quire_nodemask set)
+{
+    quire_node group[QUIRE_NODES];
+    uint32_t members = 0;
+    struct choice best = {QUIRE_DISTANCE_UNREACHABLE, 0, UINT32_MAX};
+
+    if (from.n >= topology->node_count)
+        return quire_node_of(QUIRE_NO_NODE);
+    if (set.bits >> from.n & 1)
+        return from;
+    for (uint32_t n = 0; n < topology->node_count; n++) {
+        struct choice choice = choice_of(topology, from.n, n);
+
+        if (!(set.bits >> n & 1) || choice.distance == QUIRE_DISTANCE_UNREACHABLE)
+            continue;
+        if (compare(choice, best) < 0) {
+            best = choice;
+            members = 0;
+        }
+        if (compare(choice, best) == 0)
+            group[members++] = quire_node_of(n);
+    }
+    if (members == 0)
+        return quire_node_of(QUIRE_NO_NODE);
+    return group[first_of_group(topology, from.n, group, members)];
 }

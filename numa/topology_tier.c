@@ -123,23 +123,24 @@ uint32_t quire_topology_tier(const struct quire_topology *topology, quire_node n
 
 quire_node quire_topology_demotion(const struct quire_topology *topology, quire_node node)
 {
-    quire_node order[QUIRE_NODES], target = quire_node_of(QUIRE_NO_NODE);
-    uint32_t tier[QUIRE_NODES], count, next = QUIRE_NO_TIER;
+    quire_node target = {QUIRE_NO_NODE};
+    uint32_t tier[QUIRE_NODES];
 
     if (node.n >= topology->node_count)
         return target;
     tiers_of(topology, tier);
     if (tier[node.n] == QUIRE_NO_TIER)
         return target;
-    count = quire_topology_order(topology, node, order);
-    for (uint32_t i = 1; i < count; i++) {
-        uint32_t t = tier[order[i].n];
+    /* No tier is empty but those behind the last one; one that is out of reach is passed over. */
+    for (uint32_t next = tier[node.n] + 1; next < topology->node_count; next++) {
+        quire_nodemask set = {0};
 
-        /* Of a tier the first in order is the nearest. */
-        if (t > tier[node.n] && t < next) {
-            next = t;
-            target = order[i];
-        }
+        for (uint32_t n = 0; n < topology->node_count; n++)
+            if (tier[n] == next)
+                set.bits |= quire_nodemask_of(quire_node_of(n)).bits;
+        target = quire_topology_nearest(topology, node, set);
+        if (target.n != QUIRE_NO_NODE)
+            break;
     }
     return target;
 }

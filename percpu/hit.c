@@ -83,7 +83,8 @@ static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsig
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-/* Requests with more flags than mobility, other orders, exchange mode. */
+/* Requests with more flags than mobility, other orders, exchange mode. One that falls back goes to
+ * the zone, as what lies in a rack was taken without leaving the zone its reserve. */
 static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsigned order,
                                                      uint32_t flags, quire_pfn *pfn)
 {

@@ -24,14 +24,14 @@ file(CONFIGURE OUTPUT ${kit}/limits.h CONTENT "")
 execute_process(COMMAND ${CMAKE_C_COMPILER} -print-file-name=include
                 OUTPUT_VARIABLE compiler_headers OUTPUT_STRIP_TRAILING_WHITESPACE
                 COMMAND_ERROR_IS_FATAL ANY)
-target_compile_options(quire_core PRIVATE -ffreestanding -nostdlib -nostdinc
-                       -isystem ${kit} "SHELL:-isystem ${compiler_headers}"
-                       -fno-pic -fno-stack-protector)
+set(QUIRE_FREESTANDING_OPTIONS -ffreestanding -nostdlib -nostdinc
+    -isystem ${kit} "SHELL:-isystem ${compiler_headers}" -fno-pic -fno-stack-protector)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    target_compile_options(quire_core PRIVATE -mgeneral-regs-only -mno-red-zone)
+    list(APPEND QUIRE_FREESTANDING_OPTIONS -mgeneral-regs-only -mno-red-zone)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-    target_compile_options(quire_core PRIVATE -mgeneral-regs-only)
+    list(APPEND QUIRE_FREESTANDING_OPTIONS -mgeneral-regs-only)
 endif()
+target_compile_options(quire_core PRIVATE ${QUIRE_FREESTANDING_OPTIONS})
 
 set(object ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/quire.o)
 file(MAKE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})

@@ -136,14 +136,19 @@ quire_nodemask quire_topology_with_cpus(const struct quire_topology *topology);
 uint32_t quire_topology_order(const struct quire_topology *topology, quire_node from,
                               quire_node order[QUIRE_NODES]);
 
+/* Of a set of nodes the one that `from` should ask first: itself, or the nearest, equals being
+ * shared out among askers as above. QUIRE_NO_NODE: none that it can reach. O(nodes^2). */
+quire_node quire_topology_nearest(const struct quire_topology *topology, quire_node from,
+                                  quire_nodemask set);
+
 /* The tier of a node's memory: 0 for the fastest. All nodes that have both CPUs and memory are of
  * one tier; others are compared with those by latency times bandwidth's inverse, and share a tier
  * with what is at most twice as fast. Memory without CPUs of which neither is known counts as
  * slower. QUIRE_NO_TIER: no such node, or it has no ordinary memory. O(nodes^2 + CPUs). */
 uint32_t quire_topology_tier(const struct quire_topology *topology, quire_node node);
 
-/* Where to move what is seldom used of `node`: of the next slower tier that it can reach, the first
- * one in its order. QUIRE_NO_NODE: nowhere. O(nodes^2 + CPUs). */
+/* Where to move what is seldom used of `node`: the nearest (as above) of the next slower tier that
+ * it can reach. QUIRE_NO_NODE: nowhere. O(nodes^3 + CPUs). */
 quire_node quire_topology_demotion(const struct quire_topology *topology, quire_node node);
 
 #ifdef __cplusplus

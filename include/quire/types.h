@@ -100,6 +100,8 @@ enum quire_flags {
     QUIRE_NO_CALLBACK = 1u << 3, /* never call the port's event: NMI, or the reclaimer itself */
     QUIRE_ZEROED = 1u << 4,      /* frames read as zeros, through the port */
     QUIRE_PARTIAL = 1u << 5,     /* batches: fewer frames than asked for are welcome */
+    QUIRE_FALLBACK = 1u << 6,    /* comes down from a less scarce zone: must leave this one its
+                                  * lowmem_reserve besides the floor, in an emergency too */
 };
 
 #ifdef __cplusplus

@@ -42,6 +42,7 @@ enum { QUIRE_ZONE_TYPES = 5 };
 enum {
     QUIRE_ZONE_EXTENTS = 32,     /* stretches of sections with metadata, per zone */
     QUIRE_ZONE_MAX_SLOTS = 4095, /* slots per zone */
+    QUIRE_ISOLATIONS = 8,        /* isolated ranges per zone at a time */
     QUIRE_METADATA_ALIGN = 4096, /* bytes */
 };
 
@@ -59,6 +60,7 @@ struct quire_zone_config {
     size_t reserved_count;            /* everything in neither list is a hole */
     uint32_t spare_pins;     /* blocks that quire_zone_reserve may split later; 0 means 64 */
     uint64_t min, low, high; /* watermarks, frames, min <= low <= high; or QUIRE_WATERMARK_AUTO */
+    uint64_t lowmem_reserve; /* frames kept from requests with QUIRE_FALLBACK; 0 is none */
     bool no_run_map;         /* save 64 bytes per block: wrong-order frees below order 9 pass */
     bool metadata_zeroed;    /* the metadata reads as zeros: building costs O(sections) */
     struct quire_port port;
@@ -102,8 +104,8 @@ struct quire_zone {
 
 /* How many bytes of metadata `config` needs: about 0.0064 % of the memory (0.0034 % without the
  * run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
- * more than 2^32 - 1 blocks, slots or watermarks out of range. QUIRE_ERR_ALIGN: a list that is
- * not sorted and disjoint. Wait-free. */
+ * more than 2^32 - 1 blocks, slots, watermarks or lowmem_reserve out of range. QUIRE_ERR_ALIGN: a
+ * list that is not sorted and disjoint. Wait-free. */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
 
 /* Build a zone in `metadata`, `bytes` long and aligned to QUIRE_METADATA_ALIGN. Blocking only in
@@ -121,8 +123,9 @@ int quire_zone_attach(struct quire_zone *zone, void *metadata, size_t bytes,
 /* ---- Frames and runs --------------------------------------------------------------------- */
 
 /* Allocate 2^order aligned frames, order 0 .. QUIRE_MAX_ORDER. QUIRE_ERR_SIZE: order.
- * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's class,
- * or every candidate was seen taken. With QUIRE_ZEROED, what the port's `zero` returned. */
+ * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's class
+ * (and the lowmem_reserve, with QUIRE_FALLBACK), or every candidate was seen taken. With
+ * QUIRE_ZEROED, what the port's `zero` returned. */
 int quire_zone_alloc(struct quire_zone *zone, quire_slot slot, unsigned order, uint32_t flags,
                      quire_pfn *pfn);
 
@@ -195,6 +198,63 @@ int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, 
  * QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try again. */
 int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
+/* ---- Isolated ranges ---------------------------------------------------------------------
+ *
+ * To empty a range of blocks, for compaction or because the memory is to go away: isolate it, move
+ * away or wait for what is still used, then commit it (the blocks are reserved) or undo it (they
+ * are free again). From the return of quire_zone_isolate on no call that starts gets a frame of the
+ * range; frees into it go on. An isolation holds the free frames as an allocation would: they leave
+ * the count of free frames, and `managed` only when it is committed. Frames that were freed into
+ * the range since the last look count as free, and cannot be found, until the next look.
+ *
+ * Caches in front of the zone hold frames that read as used here: drain them first. An isolation
+ * is one caller's at a time, and any thread's. The calls are lock-free, O(frames of the range). */
+
+/* Which frames of a block an isolation holds. */
+struct quire_held {
+    uint64_t frames[8]; /* bit i of word w: frame 64 w + i */
+};
+
+/* An isolation, from quire_zone_isolate to commit or undo. Zeroed before and after. Private. */
+struct quire_isolation {
+    struct quire_run run;
+    struct quire_held *held;
+    uint32_t block; /* the first one */
+    uint32_t entry;
+};
+
+/* Isolate the blocks of `run`, whole blocks. `held` has an element for each block (run.frames /
+ * 512); it is the isolation's until commit or undo, and tells after a commit which frames that
+ * reserved. Reserved frames and holes in the range stay what they are. QUIRE_ERR_ALIGN: not whole
+ * blocks. QUIRE_ERR_FRAME: the zone has not all of them in a row. QUIRE_ERR_BUSY: one of them is
+ * isolated already. QUIRE_ERR_SIZE: no frames, or QUIRE_ISOLATIONS ranges are isolated.
+ * QUIRE_ERR_INITIALISED: `isolation` is in use. */
+int quire_zone_isolate(struct quire_zone *zone, quire_slot slot, struct quire_run run,
+                       struct quire_held held[], struct quire_isolation *isolation);
+
+/* Take what was freed into the range since the last look. *frames says how many frames of the
+ * range are neither held nor reserved; in used[] are the allocated runs that they belong to, the
+ * first `capacity` of them, *count in number; the first and the last may reach out of the range.
+ * Without a run map, stretches of used frames take the place of runs below order 9. What another
+ * call is changing just now may be counted and not listed. A frame of the range that was freed but
+ * not allocated is found here, if it was not refused at once, set right and reported
+ * (QUIRE_REPORT_BAD_FREE). `used` may be NULL if capacity is 0. QUIRE_ERR_UNSUPPORTED: `isolation`
+ * is not in use. */
+int quire_zone_isolated(struct quire_zone *zone, quire_slot slot,
+                        const struct quire_isolation *isolation, struct quire_run used[],
+                        size_t capacity, size_t *count, uint64_t *frames);
+
+/* Reserve the range: end the isolation so that its frames are as after quire_zone_reserve, and
+ * quire_zone_unreserve puts them back into use. QUIRE_ERR_BUSY: a frame is used still; the
+ * isolation goes on. QUIRE_ERR_UNSUPPORTED: `isolation` is not in use. */
+int quire_zone_isolate_commit(struct quire_zone *zone, quire_slot slot,
+                              struct quire_isolation *isolation);
+
+/* End the isolation: all that it holds is free again. QUIRE_ERR_UNSUPPORTED: `isolation` is not in
+ * use. */
+int quire_zone_isolate_undo(struct quire_zone *zone, quire_slot slot,
+                            struct quire_isolation *isolation);
+
 /* ---- Runs that change shape in place ----------------------------------------------------- */
 
 /* Turn the caller's run of 2^order frames into 2^order single frames. Errors as quire_zone_free. */
@@ -232,13 +292,14 @@ struct quire_zone_stats {
     uint64_t managed;  /* frames that can be handed out */
     uint64_t reserved; /* frames that are reserved (holes are not counted) */
     uint64_t free;     /* of `managed` */
-    uint64_t min, low, high;
+    uint64_t min, low, high, lowmem_reserve;
     uint64_t free_runs[QUIRE_MAX_ORDER + 1]; /* free memory as largest aligned runs, by order */
     uint64_t largest_run;                    /* longest free stretch, frames */
     uint32_t unusable[QUIRE_MAX_ORDER + 1];  /* share of free memory in runs below the order,
                                               * in thousandths */
     uint64_t whole_free_blocks;              /* free and not split */
     uint64_t split_blocks;
+    uint64_t isolated_blocks;
     uint64_t errors[QUIRE_ERRORS]; /* refusals by error, index -error */
     uint64_t counts[QUIRE_COUNTS];
     uint64_t events[QUIRE_EVENTS]; /* watermark crossings told */
@@ -275,6 +336,8 @@ enum quire_frame_state {
     QUIRE_FRAME_INSIDE = 2,   /* a further frame of a run */
     QUIRE_FRAME_RESERVED = 3, /* quire_zone_unreserve would free it */
     QUIRE_FRAME_HOLE = 4,
+    QUIRE_FRAME_ISOLATED = 5, /* free and held by an isolation; one that shares its 64 frames with
+                               * others, used or reserved, reads as used */
 };
 /* QUIRE_ERR_FRAME: not in the zone. Wait-free. */
 int quire_zone_frame_state(const struct quire_zone *zone, quire_pfn pfn,

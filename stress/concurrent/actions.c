@@ -11,7 +11,8 @@
 #include <inttypes.h>
 
 struct weights {
-    unsigned alloc, batch, contig, runs, at, reserve, split, retire, wrong; /* rest: free */
+    unsigned alloc, batch, contig, runs, at, reserve, split, isolate, retire,
+        wrong; /* rest: free */
 };
 
 static const unsigned orders[] = {MODE_ORDERS};
@@ -243,6 +244,7 @@ static void give(struct worker *w, unsigned i)
 
 void worker_empty(struct worker *w)
 {
+    worker_give_back(w);
     while (w->count > 0) {
         give(w, w->count - 1);
     }
@@ -299,10 +301,15 @@ void worker_act(struct worker *w)
         void (*act)(struct worker *w);
         bool needs_holding;
     } actions[] = {
-        {&weights.alloc, take_order, false},   {&weights.batch, take_batch, false},
-        {&weights.contig, take_contig, false}, {&weights.runs, take_runs, false},
-        {&weights.at, take_at, false},         {&weights.reserve, take_reserved, false},
-        {&weights.split, change_shape, true},  {&weights.wrong, make_mistake, true},
+        {&weights.alloc, take_order, false},
+        {&weights.batch, take_batch, false},
+        {&weights.contig, take_contig, false},
+        {&weights.runs, take_runs, false},
+        {&weights.at, take_at, false},
+        {&weights.reserve, take_reserved, false},
+        {&weights.split, change_shape, true},
+        {&weights.wrong, make_mistake, true},
+        {&weights.isolate, worker_isolate, false},
     };
     uint64_t drawn = below(w, 100);
     w->done++;

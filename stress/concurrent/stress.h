@@ -12,7 +12,10 @@
 
 #include <quire/zone.h>
 
-enum { HOLDINGS = 300 }; /* runs that one thread holds at most */
+enum {
+    HOLDINGS = 300, /* runs that one thread holds at most */
+    ISOLATED = 3,   /* blocks that one isolation has at most */
+};
 
 enum kind {
     HELD_ORDER,    /* a run with an order */
@@ -35,6 +38,9 @@ struct worker {
     struct holding held[HOLDINGS];
     unsigned count;
     uint64_t frames; /* held */
+    struct quire_isolation isolation;
+    struct quire_held isolated[ISOLATED]; /* what it holds, */
+    struct quire_held known[ISOLATED];    /* and what of it stands in the shadow */
     uint64_t done, refused;
     uint64_t due; /* a handler's: what its thread must have done before it acts again */
 };
@@ -43,5 +49,9 @@ struct worker {
 void worker_act(struct worker *w);
 /* Give up everything. */
 void worker_empty(struct worker *w);
+/* Begin an isolation, or go on with the one that the worker has (isolating.c). */
+void worker_isolate(struct worker *w);
+/* End it. */
+void worker_give_back(struct worker *w);
 
 #endif /* QUIRE_STRESS_STRESS_H */

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ void program_run(struct program *program, const char *const args[])
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        dup2(fileno(out), STDOUT_FILENO);
+        dup2(program->device ? open(program->device, O_WRONLY) : fileno(out), STDOUT_FILENO);
         dup2(fileno(error), STDERR_FILENO);
         execv(PROGRAM, (char *const *)(uintptr_t)argv);
         _exit(127);

@@ -54,8 +54,8 @@ static void bad_arguments(void **state)
     static const struct {
         const char *args[6], *wrong, *right;
     } cases[] = {
-        {{NULL}, "no command", "run or map"},
-        {{"show"}, "unknown command show", "run or map"},
+        {{NULL}, "no command", "run, map or topo"},
+        {{"show"}, "unknown command show", "run, map or topo"},
         {{"map", "--maps", "x"}, "unknown option --maps", "quire map --help"},
         {{"map", "-m"}, "unknown option -m", "quire map --help"},
         {{"map", "--map"}, "--map needs a value", "quire map --help"},
@@ -120,12 +120,21 @@ static void unwritable_output(void **state)
 
     (void)state;
     PROGRAM_RUN(&program, "map", "--map", desktop, "--json", "/none/x");
-    expect_refusal(FAILED, "/none/x: No such file", "writable");
+    expect_refusal(BAD_INPUT, "/none/x: No such file", "can be written");
+    assert_string_equal(program.out, "");
     PROGRAM_RUN(&program, "map", "--map", desktop, "--json", "/dev/full");
     expect_refusal(FAILED, "/dev/full: No space left", "writable");
     /* The file that could not be written is not the program's to remove. */
     assert_int_equal(stat("/dev/full", &device), 0);
     assert_true(S_ISCHR(device.st_mode));
+    program.device = "/dev/full";
+    PROGRAM_RUN(&program, "map", "--map", desktop);
+    expect_refusal(FAILED, "standard output", "have room");
+    PROGRAM_RUN(&program, "--help");
+    expect_refusal(FAILED, "standard output", "have room");
+    PROGRAM_RUN(&program, "run", "--help");
+    expect_refusal(FAILED, "standard output", "have room");
+    program.device = NULL;
 }
 
 /* The zones that `quire map` makes with three more arguments (NULL for fewer). */

@@ -66,6 +66,19 @@ static void reads_e820_of_every_kind(void **state)
            {0x600000, 0x601000, MAP_RESERVED, MAP_NODE_ANY, 9});
 }
 
+/* A last line without an end is no sign of a cut if nothing of the map can be missing. */
+static void a_log_may_lack_its_last_newline(void **state)
+{
+    (void)state;
+    EXPECT("BIOS-e820: [mem 0x0-0x9ffff] usable", "boot log",
+           {0, 0xa0000, MAP_USABLE, MAP_NODE_ANY, 1});
+    EXPECT("[    0.000000] BIOS-e820: [mem 0x0-0x9ffff] usable\n"
+           "[    0.000000] NX (Execute Disable) protection: active",
+           "boot log", {0, 0xa0000, MAP_USABLE, MAP_NODE_ANY, 1});
+    EXPECT("BIOS-e820: [mem 0x0-0x9ffff] usable\n  ", "boot log",
+           {0, 0xa0000, MAP_USABLE, MAP_NODE_ANY, 1});
+}
+
 static void an_update_changes_only_its_own_kind(void **state)
 {
     (void)state;
@@ -251,6 +264,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_e820_of_every_kind),
+        cmocka_unit_test(a_log_may_lack_its_last_newline),
         cmocka_unit_test(an_update_changes_only_its_own_kind),
         cmocka_unit_test(a_removal_leaves_both_sides),
         cmocka_unit_test(srat_alone_is_memory),

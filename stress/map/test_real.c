@@ -160,7 +160,7 @@ static void check_metadata(const cJSON *root)
 static void check_map(void **state)
 {
     const struct real_map *want = *state;
-    struct program program;
+    static struct program program;
     double sum = 0;
 
     PROGRAM_RUN(&program, "map", "--map", want->path, "--json", "-");
@@ -188,7 +188,7 @@ static void check_map(void **state)
 static void check_table(void **state)
 {
     const struct real_map *want = *state;
-    struct program program;
+    static struct program program;
     char line[256];
 
     PROGRAM_RUN(&program, "map", "--map", want->path);

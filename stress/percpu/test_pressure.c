@@ -130,13 +130,43 @@ static void maintained(void **unused)
     rig_close(&r, 0);
 }
 
+/* What lies in the caches is no way round the reserve that a fallback must leave: the zone has it
+ * when the last one is refused, whoever filled the caches before. */
+static void reserve(void **unused)
+{
+    enum { KEPT = 2000 };
+    size_t held = 0;
+    quire_pfn pfn;
+    struct rig r;
+
+    (void)unused;
+    rig_begin(&r, FRAMES);
+    r.zone_config.lowmem_reserve = KEPT;
+    rig_open(&r);
+    run_on(&r, 0);
+    take_many(&r, 0, FRAMES - KEPT - 200, pfns);
+    held = FRAMES - KEPT - 200;
+    give_many(&r, 150, pfns + held - 150);
+    held -= 150;
+    assert_true(cached_frames(&r) > 0);
+    while (!quire_cache_alloc(&r.cache, 0, QUIRE_FALLBACK, &pfn)) {
+        pfns[held++] = pfn.n;
+        assert_true(quire_zone_free_frames(&r.zone) >= KEPT);
+    }
+    assert_int_equal(held, FRAMES - KEPT);
+    assert_int_equal(quire_zone_free_frames(&r.zone), KEPT);
+    pfns[held++] = take(&r, 0, 0); /* and a magazine is full again */
+    assert_true(cached_frames(&r) > 0);
+    assert_int_equal(quire_cache_alloc(&r.cache, 0, QUIRE_FALLBACK, &pfn), QUIRE_ERR_NO_MEMORY);
+    give_many(&r, held, pfns);
+    rig_close(&r, 0);
+}
+
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(below_low),
-        cmocka_unit_test(at_high),
-        cmocka_unit_test(between),
-        cmocka_unit_test(maintained),
+        cmocka_unit_test(below_low),  cmocka_unit_test(at_high), cmocka_unit_test(between),
+        cmocka_unit_test(maintained), cmocka_unit_test(reserve),
     };
 
     return run_unit(argc, argv, tests);

@@ -17,8 +17,8 @@
 #define BUSY        RESULT(QUIRE_ERR_BUSY)
 #define UNSUPPORTED RESULT(QUIRE_ERR_UNSUPPORTED)
 
-const uint32_t expect_common_flags =
-    QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
+const uint32_t expect_common_flags = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY |
+                                     QUIRE_NO_CALLBACK | QUIRE_ZEROED | QUIRE_FALLBACK;
 
 uint32_t expect_arguments(const struct model *m, uint32_t slot, uint32_t flags, uint32_t known)
 {
@@ -30,6 +30,7 @@ uint32_t expect_arguments(const struct model *m, uint32_t slot, uint32_t flags, 
 uint64_t expect_above_floor(const struct model *m, uint32_t flags)
 {
     uint64_t floor = flags & QUIRE_EMERGENCY ? 0 : flags & QUIRE_HIGH ? m->min / 2 : m->min;
+    floor += flags & QUIRE_FALLBACK ? m->lowmem_reserve : 0;
     return m->free > floor ? m->free - floor : 0;
 }
 

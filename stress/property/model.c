@@ -264,7 +264,8 @@ static bool take_extents(struct model *m, const struct quire_zone *zone)
 bool model_open(struct model *m, const struct quire_zone_config *config,
                 const struct quire_zone *zone)
 {
-    *m = (struct model){.min = config->min,
+    *m = (struct model){.lowmem_reserve = config->lowmem_reserve,
+                        .min = config->min,
                         .low = config->low,
                         .high = config->high,
                         .slots = config->slots,

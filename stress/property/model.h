@@ -42,7 +42,7 @@ struct model {
     uint32_t *length; /* of the run that starts here, frames */
     bool *pinned;     /* per frame that starts a block: the block was partly reserved once */
     uint64_t free, managed, reserved;
-    uint64_t min, low, high;
+    uint64_t min, low, high, lowmem_reserve;
     uint32_t slots;
     uint64_t spare_pins;
     bool run_map;

@@ -112,12 +112,14 @@ static uint32_t draw_flags(struct source *s)
 {
     switch (below(s, 8)) {
     case 0:
-        return (uint32_t)below(s, 128);
+        return (uint32_t)below(s, 256);
     case 1:
     case 2:
         return QUIRE_EMERGENCY | (uint32_t)below(s, 2) * QUIRE_NO_CALLBACK;
     case 3:
-        return QUIRE_HIGH;
+        return QUIRE_HIGH | (uint32_t)below(s, 2) * QUIRE_FALLBACK;
+    case 4:
+        return QUIRE_FALLBACK;
     default:
         return (uint32_t)below(s, 2) * QUIRE_MOVABLE;
     }

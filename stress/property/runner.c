@@ -121,7 +121,8 @@ static bool compare_frames(struct runner *r)
         enum quire_frame_state state;
         quire_pfn pfn = runner_pfn(r, at);
         int error = quire_zone_frame_state(&r->zone, pfn, &state);
-        if (error != 0 || (uint8_t)state != r->model.state[at]) {
+        if (error != 0 || !quire_zone_holds(&r->zone, pfn) ||
+            (uint8_t)state != r->model.state[at]) {
             return runner_fail(r,
                                "frame 0x%" PRIx64 ": quire_zone_frame_state gave %d, state %d; "
                                "expected 0, %d",

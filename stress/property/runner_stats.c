@@ -165,7 +165,11 @@ bool runner_check_stats(struct runner *r)
         }
     }
     return same(r, "managed", 0, s.managed, m->managed) &&
+           same(r, "managed, asked for alone", 0, quire_zone_managed(&r->zone), m->managed) &&
+           same(r, "metadata_bytes, asked for alone", 0, quire_zone_metadata_bytes(&r->zone),
+                r->bytes) &&
            same(r, "reserved", 0, s.reserved, m->reserved) && same(r, "free", 0, s.free, m->free) &&
+           same(r, "lowmem_reserve", 0, s.lowmem_reserve, m->lowmem_reserve) &&
            same(r, "min", 0, s.min, m->min) && same(r, "low", 0, s.low, m->low) &&
            same(r, "high", 0, s.high, m->high) &&
            same(r, "metadata_bytes", 0, s.metadata_bytes, r->bytes) &&

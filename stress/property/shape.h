@@ -14,7 +14,7 @@ struct shape {
     struct quire_run usable[SHAPE_RUNS];   /* the first of no frames ends the list */
     struct quire_run reserved[SHAPE_RUNS]; /* likewise */
     uint32_t slots, spare_pins;
-    uint64_t min, low, high;
+    uint64_t min, low, high, lowmem_reserve;
     bool no_run_map;
     bool large; /* walking all frames takes a while */
 };

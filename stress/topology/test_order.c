@@ -148,7 +148,28 @@ static void equals_share_the_load(void **state)
     expect_shares(QUIRE_NODES, once);
 }
 
-/* Every order names each node once. */
+static void nearest_of_a_set(void **state)
+{
+    (void)state;
+    make(6, 3);
+    far(0, 5, 15);
+    far(0, 4, 255);
+    checked();
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(0), (quire_nodemask){0x39}).n, 0);
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(0), (quire_nodemask){0x38}).n, 5);
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(0), (quire_nodemask){0x10}).n,
+                     QUIRE_NO_NODE);
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(0), (quire_nodemask){0}).n,
+                     QUIRE_NO_NODE);
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(6), (quire_nodemask){0x3f}).n,
+                     QUIRE_NO_NODE);
+    /* Askers before the same two members take turns: 5, 1, 2. For 0 one of them is no choice. */
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(5), (quire_nodemask){0x18}).n, 3);
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(1), (quire_nodemask){0x18}).n, 4);
+    assert_int_equal(quire_topology_nearest(&t, quire_node_of(2), (quire_nodemask){0x18}).n, 3);
+}
+
+/* Every order names each node once; its second is the nearest of the others. */
 static void orders_are_permutations(void **state)
 {
     quire_node order[QUIRE_NODES];
@@ -170,6 +191,9 @@ static void orders_are_permutations(void **state)
             unsigned last = 0;
 
             assert_int_equal(quire_topology_order(&t, quire_node_of(from), order), nodes);
+            quire_nodemask others = {~quire_nodemask_of(quire_node_of(from)).bits};
+            assert_int_equal(quire_topology_nearest(&t, quire_node_of(from), others).n,
+                             nodes > 1 ? order[1].n : QUIRE_NO_NODE);
             for (uint32_t i = 0; i < nodes; i++) {
                 assert_true(t.distance[from][order[i].n] >= last);
                 last = t.distance[from][order[i].n];
@@ -196,6 +220,10 @@ static void tiers_by_cpus_alone(void **state)
     expect_tier(1, 0, 2);
     expect_tier(2, 1, QUIRE_NO_NODE);
     expect_tier(3, 1, QUIRE_NO_NODE);
+    far(0, 3, 20);
+    far(3, 0, 20);
+    expect_tier(0, 0, 2); /* nodes with CPUs share the others */
+    expect_tier(1, 0, 3);
     expect_tier(4, QUIRE_NO_TIER, QUIRE_NO_NODE);
 }
 
@@ -276,15 +304,11 @@ static void tiers_without_local_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nearest_first),
-        cmocka_unit_test(speed_decides_equal_distances),
-        cmocka_unit_test(equals_take_turns),
-        cmocka_unit_test(equals_share_the_load),
-        cmocka_unit_test(orders_are_permutations),
-        cmocka_unit_test(tiers_by_cpus_alone),
-        cmocka_unit_test(tiers_by_speed),
-        cmocka_unit_test(tiers_at_their_edges),
-        cmocka_unit_test(tiers_without_local_memory),
+        cmocka_unit_test(nearest_first),        cmocka_unit_test(speed_decides_equal_distances),
+        cmocka_unit_test(equals_take_turns),    cmocka_unit_test(equals_share_the_load),
+        cmocka_unit_test(nearest_of_a_set),     cmocka_unit_test(orders_are_permutations),
+        cmocka_unit_test(tiers_by_cpus_alone),  cmocka_unit_test(tiers_by_speed),
+        cmocka_unit_test(tiers_at_their_edges), cmocka_unit_test(tiers_without_local_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,7 @@ static const struct row rows[] = {
     {UNRESERVE, IN(4, 0), 1, QUIRE_ERR_SIZE, 0, WRONG_SLOT},
     /* Flags that the function does not take. */
     {ALLOC, 0, 0, QUIRE_ERR_UNSUPPORTED, QUIRE_PARTIAL, 0},
-    {ALLOC, 0, 0, QUIRE_ERR_UNSUPPORTED, 1u << 6, 0},
+    {ALLOC, 0, 0, QUIRE_ERR_UNSUPPORTED, 1u << 7, 0},
     {ALLOC, 0, 0, QUIRE_ERR_UNSUPPORTED, 1u << 31, 0},
     {AT, IN(3, 0), 0, QUIRE_ERR_UNSUPPORTED, QUIRE_PARTIAL, 0},
     {AT, IN(3, 0), 0, QUIRE_ERR_UNSUPPORTED, 1u << 20, 0},

@@ -52,6 +52,9 @@ static void watermarks_out_of_range(void **state)
         assert_int_equal(size_of(&f), QUIRE_ERR_SIZE);
     }
     f.config.min = f.config.low = f.config.high = 7;
+    f.config.lowmem_reserve = UINT64_C(1) << QUIRE_PFN_BITS;
+    assert_int_equal(size_of(&f), QUIRE_ERR_SIZE);
+    f.config.lowmem_reserve--;
     assert_ok(size_of(&f));
 }
 

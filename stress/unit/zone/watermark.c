@@ -67,6 +67,81 @@ static void floors(void **state)
     fixture_close(&f);
 }
 
+static uint64_t free_frame(struct fixture *f)
+{
+    enum quire_frame_state state = QUIRE_FRAME_USED;
+    uint64_t n = 0;
+    while (!quire_zone_frame_state(&f->zone, at(n), &state) && state != QUIRE_FRAME_FREE)
+        n++;
+    assert_int_equal(state, QUIRE_FRAME_FREE);
+    return n;
+}
+
+/* Every way to allocate with these flags leaves `floor` frames, and can have all above it. */
+static void assert_floor(struct fixture *f, uint32_t flags, uint64_t floor)
+{
+    struct quire_zone *z = &f->zone;
+    struct quire_contig want = {.frames = 8};
+    struct quire_run runs[8];
+    quire_pfn pfns[8] = {{0}};
+    size_t got;
+    drain(f, floor + 7, QUIRE_EMERGENCY);
+    assert_refused(f, quire_zone_alloc(z, slot(0), 3, flags, pfns), QUIRE_ERR_NO_MEMORY);
+    assert_refused(f, quire_zone_alloc_contig(z, slot(0), &want, flags, pfns), QUIRE_ERR_NO_MEMORY);
+    assert_refused(f, quire_zone_alloc_batch(z, slot(0), flags, 8, pfns, &got),
+                   QUIRE_ERR_NO_MEMORY);
+    assert_refused(f, quire_zone_alloc_runs(z, slot(0), flags, 8, runs, 8, &got),
+                   QUIRE_ERR_NO_MEMORY);
+    assert_ok(quire_zone_alloc_batch(z, slot(0), flags | QUIRE_PARTIAL, 8, pfns, &got));
+    assert_int_equal(got, 7);
+    assert_refused(f, take(f, flags, pfns), QUIRE_ERR_NO_MEMORY);
+    if (floor > 0)
+        assert_refused(f, quire_zone_alloc_at(z, slot(0), at(free_frame(f)), 0, flags),
+                       QUIRE_ERR_NO_MEMORY);
+    assert_sound(f, floor);
+}
+
+static void reserve_for_lower_zones(void **state)
+{
+    (void)state;
+    struct fixture f;
+    enum { KEPT = 250 };
+    fixture_begin(&f);
+    f.config.min = MIN;
+    f.config.low = LOW;
+    f.config.high = HIGH;
+    f.config.lowmem_reserve = KEPT;
+    fixture_usable(&f, 0, FRAMES);
+    fixture_open(&f);
+    assert_floor(&f, QUIRE_FALLBACK, MIN + KEPT);
+    assert_floor(&f, QUIRE_FALLBACK | QUIRE_MOVABLE | QUIRE_HIGH, MIN / 2 + KEPT);
+    assert_floor(&f, QUIRE_FALLBACK | QUIRE_EMERGENCY, KEPT);
+    assert_floor(&f, 0, MIN);
+    assert_floor(&f, QUIRE_EMERGENCY, 0);
+    fixture_close(&f);
+}
+
+/* Slots keep credit only far above the reserve, so it holds to the frame with all slots at work. */
+static void reserve_with_credit(void **state)
+{
+    (void)state;
+    static quire_pfn pfns[SECTION];
+    struct fixture f;
+    enum { KEPT = SECTION / 2 };
+    size_t n = 0;
+    fixture_begin(&f);
+    f.config.lowmem_reserve = KEPT;
+    fixture_usable(&f, 0, SECTION);
+    fixture_open(&f);
+    while (!quire_zone_alloc(&f.zone, slot(n % 4), 0, QUIRE_FALLBACK, &pfns[n]))
+        n++;
+    assert_int_equal(n, SECTION - KEPT);
+    assert_sound(&f, KEPT);
+    assert_ok(quire_zone_free_batch(&f.zone, slot(3), pfns, 1, NULL));
+    assert_ok(quire_zone_alloc(&f.zone, slot(2), 0, QUIRE_FALLBACK, pfns));
+    fixture_close(&f);
+}
+
 /* A run passes if its last frame is above the floor, not a frame more. */
 static void floors_for_runs(void **state)
 {
@@ -284,6 +359,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floors),
+        cmocka_unit_test(reserve_for_lower_zones),
+        cmocka_unit_test(reserve_with_credit),
         cmocka_unit_test(floors_for_runs),
         cmocka_unit_test(each_crossing_once),
         cmocka_unit_test(without_callback),

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cmd_topo.h - what the two faces of `quire topo`, text and JSON, share.
+ *
+ * No state.
+ */
+#ifndef HOST_HARNESS_CMD_TOPO_H
+#define HOST_HARNESS_CMD_TOPO_H
+
+#include "topo.h"
+
+/* Bytes of ordinary memory on a node. */
+uint64_t cmd_topo_memory(const struct quire_topology *topology, uint32_t node);
+
+/* "ordinary", "hot-plug", "device". */
+const char *cmd_topo_kind(enum quire_memory_kind kind);
+
+/* Is anything told of a matrix? */
+bool cmd_topo_known(const struct quire_topology *topology,
+                    const uint32_t matrix[QUIRE_NODES][QUIRE_NODES]);
+
+void cmd_topo_text(const struct topo *topo);
+
+/* CLI_OK, or CLI_FAILED after a line on standard error. */
+int cmd_topo_json(const char *path, const struct topo *topo);
+
+#endif /* HOST_HARNESS_CMD_TOPO_H */

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * suite.h - the test suites and benchmarks, by name.
+ */
+#ifndef KERNEL_SUITE_H
+#define KERNEL_SUITE_H
+
+#include "options.h"
+
+#include <stdbool.h>
+
+typedef void suite(const struct options *options);
+
+suite suite_traps, suite_zone, suite_touch, suite_stress, suite_interrupts, suite_exchange,
+    suite_exhaust;
+
+/* Run what `suite=` says. True if all results are good. Panics if there is no such suite. */
+bool suites_run(const struct options *options);
+
+#endif /* KERNEL_SUITE_H */
