@@ -46,8 +46,18 @@ static void one_round(struct run *run, struct lane *lane, size_t n)
         check(run, "free", a->free(run->arena, lane->index, lane->units[i], 0));
         check(run, "alloc", a->alloc(run->arena, lane->index, 0, &lane->units[i]));
     }
+}
+
+/* All lanes have done their round. */
+static void maintain(struct run *run, struct lane *lane)
+{
+    const struct allocator *a = run->allocator;
+
+    lanes_meet(run);
     if (a->maintain && lane->index == 0) {
+        stopwatch_start(&lane->watch);
         a->maintain(run->arena);
+        stopwatch_stop(&lane->watch, 0);
     }
 }
 
@@ -67,6 +77,7 @@ static void sample(struct run *run, struct lane *lane)
         stopwatch_start(&lane->watch);
         one_round(run, lane, n);
         stopwatch_stop(&lane->watch, n);
+        maintain(run, lane);
         if (round >= last) {
             lane->settled.ns += lane->watch.ns - before.ns;
             lane->settled.ops += n;

@@ -21,6 +21,12 @@
  *   R7/A7  pins: set and cleared words of the pin table.
  *   R8/A8  a zone that is built: the whole head and metadata.
  *   R9/A9  a slot's home word. Carries the descriptor that names the slot as the block's owner.
+ *   L1/L2  a machine's line of a CPU: made.
+ *   H1/H2  a CPU's home: the cache is made.
+ *   N1/N2  a machine's snapshot: all of it.
+ *   G1/G2  the fences of a snapshot's reader and of its writer, see numa/machine_guard.c; and
+ *   G3/G4  a reader who left: what he did comes before the snapshot's end.
+ *   V1/V2  a remote magazine: its rounds, as P1/P2 in a rack.
  *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
  *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
  *   F4     the fences between the list of isolated ranges and the claim or descriptor of a block.

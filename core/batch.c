@@ -14,12 +14,11 @@
  */
 #include "core/hot.h"
 
-enum { PIECE = 64, BUCKETS = 128 };
+enum { PIECE = 64, BUCKETS = 512 };
 
 struct group {
     uint64_t word; /* frame / 64 */
     uint64_t mask;
-    unsigned n; /* bits in mask */
 };
 
 struct groups {
@@ -28,10 +27,31 @@ struct groups {
     struct group group[PIECE];
 };
 
-/* The group of a word, made if need be. */
-static struct group *group_of(struct groups *g, uint64_t word)
+/* A stretch of pfns with maps, so that a batch looks the extent up once: frame = pfn - shift. */
+struct stretch {
+    uint64_t first, count, shift;
+};
+
+/* The stretch that holds the pfn. False: none. */
+static bool stretch_of(const struct quire_zone *z, quire_pfn pfn, struct stretch *s)
 {
-    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 57);
+    const struct quire_extent *e = extent_of(z, pfn.n >> SECTION_ORDER);
+    uint64_t frame, end;
+
+    if (!e)
+        return false;
+    quire_extent_frames(z, (uint32_t)(e - z->extents), &frame, &end);
+    s->shift = (e->section - e->index) << SECTION_ORDER;
+    s->first = frame + s->shift;
+    s->count = end - frame;
+    return pfn.n - s->first < s->count;
+}
+
+/* The group of a word, made if need be. */
+static inline struct group *group_of(struct groups *g, uint64_t word)
+{
+    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 55);
+    struct group *made;
 
     while (g->bucket[h]) {
         struct group *found = &g->group[g->bucket[h] - 1];
@@ -40,64 +60,60 @@ static struct group *group_of(struct groups *g, uint64_t word)
             return found;
         h = (h + 1) % BUCKETS; /* ends: at most PIECE of the BUCKETS are in use */
     }
-    g->group[g->count].word = word;
-    g->group[g->count].mask = 0;
-    g->group[g->count].n = 0;
+    made = &g->group[g->count];
     g->bucket[h] = (uint8_t)++g->count;
-    return &g->group[g->count - 1];
+    made->word = word;
+    made->mask = 0;
+    return made;
 }
 
-/* Sort n <= PIECE frames into groups. Frames of one word often come in a row: they share the
- * look-up of the first one. */
-static int collect(const struct quire_zone *z, const quire_pfn pfns[], size_t n, struct groups *g)
+/* May these frames of one word be freed? */
+static inline int check(const struct quire_zone *z, uint64_t word, uint64_t mask)
 {
-    uint64_t first = 0; /* the pfn of the word's first frame */
-    struct group *last = NULL;
-
-    g->count = 0;
-    for (unsigned i = 0; i < BUCKETS; i++)
-        g->bucket[i] = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t bit = 1ull << pfns[i].n % WORD_BITS;
-
-        if (!last || pfns[i].n - first >= WORD_BITS) {
-            uint64_t frame = frame_of_pfn(z, pfns[i]);
-
-            if (frame == NO_FRAME)
-                return QUIRE_ERR_FRAME;
-            last = group_of(g, frame / WORD_BITS);
-            first = pfns[i].n - frame % WORD_BITS;
-        }
-        if (last->mask & bit)
-            return QUIRE_ERR_DOUBLE_FREE;
-        last->mask |= bit;
-        last->n++;
-    }
-    return QUIRE_OK;
-}
-
-/* May all frames of the group be freed? */
-static int check(const struct quire_zone *z, const struct group *g)
-{
-    uint32_t b = (uint32_t)(g->word / LINE_WORDS);
-    unsigned word = (unsigned)(g->word % LINE_WORDS);
-    int error = quire_frame_check(z, b, word, g->mask);
+    uint32_t b = (uint32_t)(word / LINE_WORDS);
+    unsigned place = (unsigned)(word % LINE_WORDS);
+    int error = quire_frame_check(z, b, place, mask);
 
     if (error)
         return error;
     /* relaxed: the frames are the caller's */
-    return g->mask & ~qa_load(&frame_map(z, b)->w[word], relaxed) ? QUIRE_ERR_DOUBLE_FREE
-                                                                  : QUIRE_OK;
+    return mask & ~qa_load(&frame_map(z, b)->w[place], relaxed) ? QUIRE_ERR_DOUBLE_FREE : QUIRE_OK;
 }
 
+/* Check n <= PIECE frames and sort them into groups, in one pass: so the cache misses of one frame
+ * are under way while the next ones are looked at. Frames of one word often come in a row: they
+ * share the look-up of the first one. */
 static int check_piece(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
                        struct groups *g)
 {
-    int error = collect(z, pfns, n, g);
+    struct stretch s = {0, 0, 0};
 
-    for (unsigned i = 0; i < g->count && !error; i++)
-        error = check(z, &g->group[i]);
-    return error;
+    g->count = 0;
+    __builtin_memset(g->bucket, 0, sizeof(g->bucket));
+    for (size_t i = 0; i < n;) {
+        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, word, mask = 0;
+        struct group *group;
+        int error;
+
+        if (pfns[i].n - s.first >= s.count && !stretch_of(z, pfns[i], &s))
+            return QUIRE_ERR_FRAME;
+        do {
+            uint64_t bit = 1ull << pfns[i].n % WORD_BITS;
+
+            if (mask & bit)
+                return QUIRE_ERR_DOUBLE_FREE;
+            mask |= bit;
+        } while (++i < n && pfns[i].n - first < WORD_BITS);
+        word = (first - s.shift) / WORD_BITS;
+        error = check(z, word, mask);
+        if (error)
+            return error;
+        group = group_of(g, word);
+        if (group->mask & mask)
+            return QUIRE_ERR_DOUBLE_FREE;
+        group->mask |= mask;
+    }
+    return QUIRE_OK;
 }
 
 /* The place of the first frame of a piece that cannot be freed, and why. */
@@ -114,16 +130,18 @@ static int first_bad(const struct quire_zone *z, const quire_pfn pfns[], size_t 
     return QUIRE_ERR_DOUBLE_FREE;
 }
 
-static uint64_t free_groups(const struct quire_zone *z, const struct groups *g)
+/* Free the groups that n frames were sorted into; how many of them were still allocated. */
+static uint64_t free_groups(const struct quire_zone *z, const struct groups *g, size_t n)
 {
-    uint64_t freed = 0;
+    uint64_t freed = n;
 
     for (unsigned i = 0; i < g->count; i++) {
         const struct group *one = &g->group[i];
         uint64_t done = quire_frame_put(z, (uint32_t)(one->word / LINE_WORDS),
                                         (unsigned)(one->word % LINE_WORDS), one->mask);
 
-        freed += done == one->mask ? one->n : word_count(done);
+        if (done != one->mask)
+            freed -= word_count(one->mask & ~done);
     }
     return freed;
 }
@@ -140,7 +158,7 @@ static uint64_t free_rest(const struct quire_zone *z, const quire_pfn pfns[], si
         uint64_t before = freed;
 
         if (check_piece(z, pfns + i, 1, &g) == QUIRE_OK)
-            freed += free_groups(z, &g);
+            freed += free_groups(z, &g, 1);
         if (freed == before && *bad == n)
             *bad = i;
     }
@@ -176,7 +194,7 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
          * frames of this one too. */
         where = some;
         if (n <= PIECE || check_piece(z, pfns + i, some, &g) == QUIRE_OK)
-            freed += free_groups(z, &g);
+            freed += free_groups(z, &g, some);
         else
             freed += free_rest(z, pfns + i, some, &where);
         if (where < some && first == n)

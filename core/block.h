@@ -112,6 +112,8 @@ void quire_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *
                          uint64_t *end);
 uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end);
 uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end);
+uint64_t quire_next_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
+                            uint64_t *stop);
 
 /* place.c */
 void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n);
@@ -154,10 +156,11 @@ static inline void quire_counted(const struct quire_zone *z, quire_slot slot, en
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The same where no slot is known; rare things only, as all slots share the line. */
-static inline void quire_counted_zone(const struct quire_zone *z, enum quire_count what)
+/* The same where no slot is known: spread over the slots by the place, so that those who work far
+ * apart (pick.c sees to it) share no line. */
+static inline void quire_counted_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
 {
-    qa_add(&z->head->counts[what], 1, relaxed); /* relaxed: a statistic */
+    quire_counted(z, quire_slot_of(b / WORD_BITS % z->slots), what);
 }
 
 /* The home class of a request. */

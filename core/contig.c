@@ -70,14 +70,13 @@ static bool clip(const struct quire_zone *z, const struct wanted *w, uint32_t ex
 static uint64_t find(const struct quire_zone *z, const struct wanted *w, uint64_t from)
 {
     for (uint32_t i = 0; i < z->extent_count; i++) {
-        uint64_t at, end, shift;
+        uint64_t at, end, stop, shift;
 
         if (!clip(z, w, i, &at, &end, &shift))
             continue;
         if (at < from)
             at = from;
-        while ((at = quire_next_free(z, at, end)) < end) {
-            uint64_t stop = quire_next_used(z, at, end);
+        while ((at = quire_next_stretch(z, at, end, w->frames, &stop)) < end) {
             uint64_t place = place_in(w, at + shift, stop + shift);
 
             if (place != stop + shift)

@@ -57,15 +57,21 @@ int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, ui
     return desc & D_PINS && quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
-/* Frames of a word of block b, nobody's home, were cleared: do what the word before asks for. */
+/* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
+ * before, `old`, asks for something. Not in a home: its owner looks and announces when he leaves.
+ */
 void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
+    qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor
+                           */
+    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by F1 and F2 */
+        return;
     if (!(old & ~mask))
         quire_block_settle(z, b);
     if (old == WORD_FULL)
         quire_hint_free(z, b);
-    else if (mask & 0x0001000100010001u)
-        quire_hint_measure(z, b); /* one in sixteen: often enough for a hint, cheap enough */
+    else
+        quire_hint_measure(z, b);
 }
 
 /* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a
@@ -75,10 +81,11 @@ uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t
     uint64_t freed = 0;
 
     while (n > 0) {
+        uint32_t b = block_of(frame);
         uint64_t mask, done;
         unsigned some = word_part(frame, n, &mask);
 
-        done = quire_frame_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
+        done = quire_frame_put(z, b, place_of(frame) / WORD_BITS, mask);
         freed += done == mask ? some : word_count(done);
         frame += some;
         n -= some;

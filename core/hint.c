@@ -11,10 +11,12 @@
  *
  *   setter:  map &= ~bit; F2; hint = some          clearer:  hint = none; F2; if (map) set again
  *
- * With fences on both sides a setter may skip the write when it reads the value that it would
- * write. Who must set: a freer whose word was all ones before (otherwise the free bits beside its
- * own were announced, or are about to be, by those who freed them), every undo, and whoever gives
- * up a home or publishes a block with free frames.
+ * With fences on both sides a setter may skip the write when it reads that the hint is set: the
+ * clearer, if there is one, comes later and looks again. And whoever turned a fullness byte from 0
+ * into something sees to the section's byte, so only he pays for the second fence. Who must set: a
+ * freer whose word was all ones before (otherwise the free bits beside its own were announced, or
+ * are about to be, by those who freed them), every undo, and whoever gives up a home or publishes a
+ * block with free frames.
  *
  * Lock-free, any context. The map read here may be stale only in the ways argued above.
  */
@@ -40,6 +42,10 @@ void quire_hint_free(const struct quire_zone *z, uint32_t b)
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by F2 against the one who leaves */
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return;
+    if (qa_load(full_of(z, b), relaxed) != 0) { /* relaxed: ordered by F2 */
+        quire_hint_measure(z, b);
+        return;
+    }
     n = quire_line_free(frame_map(z, b));
     if (n == 0)
         return;

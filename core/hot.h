@@ -87,6 +87,10 @@ static inline int quire_frame_check(const struct quire_zone *z, uint32_t b, unsi
     return QUIRE_OK;
 }
 
+/* Frees of these bits refresh the block's fullness byte: one in sixteen, often enough for a hint
+ * and cheap enough. */
+#define MEASURED 0x0001000100010001u
+
 /* Clear the frames `mask` of one word and do what the word asks for. Returns those that were
  * allocated: they are free now. */
 static inline uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word,
@@ -95,11 +99,9 @@ static inline uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, u
     /* R1 release: pairs A1: what the holder did with the frames comes before the next holder. */
     uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
 
-    qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor
-                           */
-    if (!(qa_load(desc_of(z, b), relaxed) & D_OWNER)) /* relaxed: ordered by F1 and F2 */
+    if (!(old & ~mask) || old == WORD_FULL || mask & MEASURED)
         quire_frame_freed(z, b, mask, old);
-    return old & mask; /* whose home it is looks and announces when he leaves */
+    return old & mask;
 }
 
 #endif /* QUIRE_CORE_HOT_H */

@@ -31,7 +31,7 @@
  *                   for the rollbacks of orders 7 and 8 and of contiguous claims.
  *   A claim         of blocks sees the list, or was there before it: then we see the section's bit
  *                   set, the block counts as used, and what comes of it (a run, a SPLIT block,
- *                   pins, or a FREE block again) meets the list when it is published (L2) or
+ *                   pins, a FREE block again) meets the list when it is published (L2) or
  *                   claimed anew (L3).
  *   Reserving       pins frames that it claimed before; unreserving frees pinned ones. Both look at
  *                   the bits, which mean the same here. The word is swept once they are done.

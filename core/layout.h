@@ -178,7 +178,6 @@ struct quire_zone_head {
     qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
     qa64 events[QUIRE_EVENTS];
-    qa64 counts[QUIRE_COUNTS]; /* of what happens where no slot is known */
     /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
     qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));

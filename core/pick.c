@@ -21,7 +21,9 @@
 enum {
     NEAR_SECTIONS = 8,
     NEAR_TRIES = 16,
-    WORTH = 4, /* fullness byte, so 7 or 8 free frames: below, a home is empty again at once */
+    WORTH = 4,  /* fullness byte, so 7 or 8 free frames: below, a home is empty again at once */
+    DENSE = 16, /* fullness byte: at most 32 frames of the block are free */
+    WORDS_A_SLOT = 4, /* words of blocks that a zone needs for each slot, that they keep apart */
 };
 
 static const uint8_t *hints_at(const unsigned char *hints, uint32_t first)
@@ -61,23 +63,28 @@ static bool suits(const struct quire_zone *z, uint32_t b, unsigned home_class, u
     return false;
 }
 
-/* One section's candidate for a home: the fullest block not rejected yet. */
+/* The fullness byte from which a block is worth being a home for runs of this order. */
+static uint8_t worth_of(unsigned order)
+{
+    unsigned need = (1u << order) / 2;
+
+    return (uint8_t)(need < WORTH ? WORTH : need);
+}
+
+/* The candidate for a home among `count` blocks: the fullest one not rejected yet. */
 struct candidate {
-    uint32_t s;
-    size_t i; /* within the section; SECTION_BLOCKS when there is none */
+    uint32_t first, count;
+    size_t i; /* behind `first`; `count` when there is none */
     uint8_t value;
 };
 
 static void next_candidate(const struct quire_zone *z, struct candidate *c)
 {
-    uint32_t first = c->s * SECTION_BLOCKS;
-
-    c->i =
-        quire_search_best()->least_byte(hints_at(z->fulls, first), SECTION_BLOCKS, c->value, c->i);
-    if (c->i < SECTION_BLOCKS) {
+    c->i = quire_search_best()->least_byte(hints_at(z->fulls, c->first), c->count, c->value, c->i);
+    if (c->i < c->count) {
         /* relaxed: a hint, perhaps newer than what was found: a rival who made the block his home
          * meanwhile wrote 0, and going on from 0 would be to try all that are full. */
-        uint8_t value = qa_load(full_of(z, first + (uint32_t)c->i), relaxed);
+        uint8_t value = qa_load(full_of(z, c->first + (uint32_t)c->i), relaxed);
 
         c->value = value > c->value ? value : c->value;
     }
@@ -102,37 +109,74 @@ static unsigned candidates(const struct quire_zone *z, uint32_t s, uint8_t worth
         if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) >=
             SECTION_BLOCKS)
             no_sparse(z, s);
-        c[n].s = s;
-        c[n].i = SECTION_BLOCKS;
-        c[n].value = (uint8_t)(worth - 1);
+        c[n] = (struct candidate){s * SECTION_BLOCKS, SECTION_BLOCKS, SECTION_BLOCKS,
+                                  (uint8_t)(worth - 1)};
         next_candidate(z, &c[n++]);
     }
     return n;
+}
+
+/* A dense block of the word of 64 blocks that holds block `near`, worth it, that can be made the
+ * slot's home. */
+static uint32_t home_beside(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                            unsigned order, uint32_t near)
+{
+    struct candidate c = {near / WORD_BITS * WORD_BITS, WORD_BITS, WORD_BITS,
+                          (uint8_t)(worth_of(order) - 1)};
+
+    for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
+        uint32_t b;
+
+        next_candidate(z, &c);
+        if (c.i == c.count || c.value > DENSE)
+            break;
+        b = c.first + (uint32_t)c.i;
+        if (suits(z, b, home_class, order) && quire_home_take(z, slot, home_class, b))
+            return b;
+    }
+    return NO_BLOCK;
 }
 
 /* The fullest block near `s`, worth it, that can be made the slot's home. */
 static uint32_t home_near(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                           unsigned order, uint32_t s)
 {
-    unsigned need = (1u << order) / 2;
     struct candidate c[NEAR_SECTIONS];
-    unsigned n = candidates(z, s, (uint8_t)(need < WORTH ? WORTH : need), c);
+    unsigned n = candidates(z, s, worth_of(order), c);
 
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
         struct candidate *best = NULL;
         uint32_t b;
 
         for (unsigned i = 0; i < n; i++)
-            if (c[i].i < SECTION_BLOCKS && (!best || c[i].value < best->value))
+            if (c[i].i < c[i].count && (!best || c[i].value < best->value))
                 best = &c[i];
         if (!best)
             break;
-        b = best->s * SECTION_BLOCKS + (uint32_t)best->i;
+        b = best->first + (uint32_t)best->i;
         if (suits(z, b, home_class, order) && quire_home_take(z, slot, home_class, b))
             return b;
         next_candidate(z, best);
     }
     return NO_BLOCK;
+}
+
+/* A whole block to split: of the word of 64 blocks in which the slot's last home is; then of a
+ * word that is all free; then any. So slots keep apart while there is room: the blocks of a word
+ * have lines of descriptors and of fullness bytes to themselves, and a slot that fills block after
+ * block does not drag the lines of another one's along. */
+static uint32_t pick_apart(const struct quire_zone *z, quire_slot slot, unsigned home_class)
+{
+    /* relaxed: where to start */
+    uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
+    uint64_t v = qa_load(block_word(z, near / WORD_BITS), relaxed); /* relaxed: a look */
+    uint32_t b = NO_BLOCK;
+
+    if (v != WORD_FULL)
+        return near / WORD_BITS * WORD_BITS + (unsigned)__builtin_ctzll(~v);
+    if (z->slots <= (uint64_t)z->sections * LINE_WORDS / WORDS_A_SLOT)
+        b = quire_pick_whole(z, slot, home_class, WORD_ORDER);
+    return b != NO_BLOCK ? b : quire_pick_whole(z, slot, home_class, 0);
 }
 
 /* Claim and split a whole block near by, as the slot's. */
@@ -141,7 +185,7 @@ static uint32_t split_near(const struct quire_zone *z, quire_slot slot, unsigned
     uint32_t b;
 
     /* Repeats only when a rival claimed the block that was seen free. */
-    while ((b = quire_pick_whole(z, slot, home_class, 0)) != NO_BLOCK) {
+    while ((b = pick_apart(z, slot, home_class)) != NO_BLOCK) {
         if (!quire_blocks_claim(z, b, 0)) {
             quire_counted(z, slot, QUIRE_COUNT_RETRY);
             continue;
@@ -159,8 +203,10 @@ uint32_t quire_pick_home(const struct quire_zone *z, quire_slot slot, unsigned h
 {
     /* relaxed: where to start */
     uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
-    uint32_t b = home_near(z, slot, home_class, order, near / SECTION_BLOCKS);
+    uint32_t b = home_beside(z, slot, home_class, order, near);
 
+    if (b == NO_BLOCK)
+        b = home_near(z, slot, home_class, order, near / SECTION_BLOCKS);
     return b != NO_BLOCK ? b : split_near(z, slot, home_class);
 }
 

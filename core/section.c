@@ -28,7 +28,7 @@ static bool claim_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_o
             return true;
         for (uint32_t s = first / LINE_WORDS; s <= (first + n - 1) / LINE_WORDS; s++)
             quire_hint_whole(z, s); /* the undo was a free */
-        quire_counted_zone(z, QUIRE_COUNT_ROLLBACK);
+        quire_counted_at(z, b, QUIRE_COUNT_ROLLBACK);
         return false;
     }
     w = block_word(z, first);

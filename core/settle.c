@@ -47,7 +47,7 @@ void quire_block_settle(const struct quire_zone *z, uint32_t b)
     }
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint; nobody announces a FREE block */
     quire_blocks_release(z, b, 1);
-    quire_counted_zone(z, QUIRE_COUNT_WHOLE);
+    quire_counted_at(z, b, QUIRE_COUNT_WHOLE);
 }
 
 /* A block whose map is neither untouched nor all ones was damaged by racing bad frees. Keep it

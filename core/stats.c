@@ -86,8 +86,6 @@ int quire_zone_stats(const struct quire_zone *z, struct quire_zone_stats *stats)
             stats->counts[i] +=
                 qa_load(&z->slot_states[s].counts[i], relaxed); /* relaxed: a figure */
     }
-    for (unsigned i = 0; i < QUIRE_COUNTS; i++)
-        stats->counts[i] += qa_load(&h->counts[i], relaxed); /* relaxed: a figure */
     for (unsigned i = 0; i < QUIRE_EVENTS; i++)
         stats->events[i] = qa_load(&h->events[i], relaxed); /* relaxed: a figure */
     stats->metadata_bytes = h->bytes;

@@ -68,7 +68,7 @@ static bool take_words(const struct quire_zone *z, uint32_t b, unsigned order, u
         }
         quire_hint_free(z, b); /* the undo was a free */
         quire_block_settle(z, b);
-        quire_counted_zone(z, QUIRE_COUNT_ROLLBACK);
+        quire_counted_at(z, b, QUIRE_COUNT_ROLLBACK);
     }
     return false;
 }

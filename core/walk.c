@@ -99,3 +99,105 @@ uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t en
     }
     return frame < end ? frame : end;
 }
+
+/* The first n free bits in a row of word v, n <= 64; WORD_BITS if there are none. */
+static unsigned find_free(uint64_t v, uint64_t n)
+{
+    uint64_t free = ~v;
+
+    /* After each step a bit says that the `have` bits from it on are free; at most 6 steps. */
+    for (unsigned have = 1, more; free && have < n; have += more) {
+        more = have < n - have ? have : (unsigned)n - have;
+        free &= free >> more;
+    }
+    return free ? (unsigned)__builtin_ctzll(free) : WORD_BITS;
+}
+
+/* A walk over free frames, in search of n in a row. */
+struct walk {
+    uint64_t n;
+    uint64_t start; /* of the free frames that end where the walk is; NO_FRAME if none do */
+    uint64_t stop;  /* of a stretch that was found */
+};
+
+/* The free frames that end at `at`, if any, are followed by a taken one: are they enough? */
+static inline bool walk_stop(struct walk *w, uint64_t at)
+{
+    w->stop = at;
+    return w->start != NO_FRAME && at - w->start >= w->n;
+}
+
+/* Go through one word of a split block's map, v, whose first frame is `base`. True: a stretch of n
+ * frames has ended in it. */
+static inline bool walk_word(struct walk *w, uint64_t v, uint64_t base)
+{
+    unsigned bit, top;
+
+    if (v == 0) {
+        w->start = w->start == NO_FRAME ? base : w->start;
+        return false;
+    }
+    bit = (unsigned)__builtin_ctzll(v);
+    if (bit > 0 && w->start == NO_FRAME)
+        w->start = base;
+    if (walk_stop(w, base + bit))
+        return true;
+    top = (unsigned)__builtin_clzll(v);
+    w->start = top > 0 ? base + WORD_BITS - top : NO_FRAME;
+    if (w->n > WORD_BITS - 2) /* between two taken frames of the word there is no room */
+        return false;
+    bit = find_free(v, w->n);
+    if (bit >= WORD_BITS - top) /* none, or it goes on in the next word */
+        return false;
+    w->start = base + bit;
+    w->stop = w->start + (unsigned)__builtin_ctzll(v >> bit);
+    return true;
+}
+
+/* The rest of block b, from `frame` on. True: a stretch has ended in it. */
+static bool walk_block(const struct quire_zone *z, struct walk *w, uint32_t b, uint64_t frame)
+{
+    const struct quire_line *map = frame_map(z, b);
+    uint64_t below = (1ull << frame % WORD_BITS) - 1;
+
+    for (unsigned i = place_of(frame) / WORD_BITS; i < LINE_WORDS; i++, below = 0) {
+        uint64_t v = qa_load(&map->w[i], relaxed) | below; /* relaxed: a look */
+
+        if (walk_word(w, v, frame_at(b, i * WORD_BITS)))
+            return true;
+    }
+    return false;
+}
+
+/* The first stretch of at least n free frames that was seen at or after `frame`, before `end`: its
+ * first frame, its end in *stop. `end` if there is none. */
+uint64_t quire_next_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
+                            uint64_t *stop)
+{
+    struct walk w = {n, NO_FRAME, 0};
+    bool found = false;
+
+    while (frame < end && !found) {
+        uint32_t b = block_of(frame);
+        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+
+        if (!is_taken(z, b)) {
+            w.start = w.start == NO_FRAME ? frame : w.start;
+            frame = frame_at(b + 1, 0);
+        } else if (desc_state(d) == D_SPLIT) {
+            found = walk_block(z, &w, b, frame);
+            frame = frame_at(b + 1, 0);
+        } else {
+            found = walk_stop(&w, frame);
+            w.start = found ? w.start : NO_FRAME;
+            /* A whole run is passed by in one step. */
+            frame = desc_state(d) == D_WHOLE && place_of(frame) == 0
+                        ? frame + (1ull << desc_order(d))
+                        : frame_at(b + 1, 0);
+        }
+    }
+    if (!found)
+        w.stop = end;
+    *stop = w.stop < end ? w.stop : end;
+    return w.start < end && *stop - w.start >= n ? w.start : end;
+}

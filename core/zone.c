@@ -14,7 +14,7 @@
 #include "core/shape.h"
 
 enum {
-    CHUNK_MAX = 1024, /* frames a slot borrows at once: 64 would do, but is more often repaid */
+    CHUNK_MAX = 4096, /* frames a slot borrows at once: so many frees to one visit of the total */
     CHUNK_MIN = 64,   /* below, the counter is cheaper without sharing */
     CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
     SLOTS_A_SECTION = LINE_WORDS, /* slots start to look in words of their own */

@@ -30,8 +30,8 @@ void chain_take(struct chain *chain, struct quire_zone *zone, uint32_t flags, ui
 
     while (chain->count < most) {
         uint64_t want = most - chain->count < BATCH ? most - chain->count : BATCH;
-        int error = quire_zone_alloc_batch(zone, memory_slot(), flags | QUIRE_PARTIAL, want, pfns,
-                                           &got);
+        int error =
+            quire_zone_alloc_batch(zone, memory_slot(), flags | QUIRE_PARTIAL, want, pfns, &got);
 
         if (error == QUIRE_ERR_NO_MEMORY)
             return;

@@ -16,7 +16,7 @@ enum {
     COM_STATUS = COM1 + 5,
     STATUS_ROOM = 0x20,
     STATUS_SENT = 0x40, /* the last character too */
-    PATIENCE = 100000, /* looks at the status before a character is given up: no port there */
+    PATIENCE = 100000,  /* looks at the status before a character is given up: no port there */
     EXIT_PORT = 0xf4,
 };
 

@@ -42,7 +42,7 @@ struct cpu {
     uint64_t fault_address; /* of the last fault that fault_probe caught */
     uint64_t fault_error;
     uint64_t timer_ticks, nmis, wakes; /* interrupts taken */
-    uint64_t quiet; /* moments without a reader, see work.c */
+    uint64_t quiet;                    /* moments without a reader, see work.c */
     uint32_t job_seen, place;
     bool asleep;
 } __attribute__((aligned(64)));

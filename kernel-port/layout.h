@@ -17,14 +17,14 @@
 #define LAYOUT(n) n##ul
 #endif
 
-#define DIRECT_BASE   LAYOUT(0xffff800000000000)
-#define STACKS_BASE   LAYOUT(0xffffff0000000000)
-#define IMAGE_BASE    LAYOUT(0xffffffff80000000)
-#define IMAGE_PHYS    0x200000
-#define WINDOW_BYTES  LAYOUT(0x100000000) /* mapped by boot.S: the first 4 GiB */
+#define DIRECT_BASE  LAYOUT(0xffff800000000000)
+#define STACKS_BASE  LAYOUT(0xffffff0000000000)
+#define IMAGE_BASE   LAYOUT(0xffffffff80000000)
+#define IMAGE_PHYS   0x200000
+#define WINDOW_BYTES LAYOUT(0x100000000) /* mapped by boot.S: the first 4 GiB */
 
 /* The page below 1 MiB at which a further CPU starts, in real mode. */
-#define TRAMPOLINE    0x8000
+#define TRAMPOLINE 0x8000
 
 /* Segments of every CPU's descriptor table. */
 #define CODE_SEGMENT  0x08

@@ -46,8 +46,7 @@ static void add_maps(const struct boot_info *info, const struct options *options
     }
     for (uint32_t i = 0; i < options->map_count; i++) {
         const struct option_map *m = &options->maps[i];
-        int error =
-            quire_boot_add(&memory.boot, m->phys, m->bytes, m->kind, QUIRE_NODE_ANY);
+        int error = quire_boot_add(&memory.boot, m->phys, m->bytes, m->kind, QUIRE_NODE_ANY);
 
         if (error)
             panic("memmap=: %lx bytes at %lx: %s", m->bytes, m->phys, quire_strerror(error));
@@ -90,8 +89,7 @@ static void check_image(void)
     struct quire_boot_region r;
 
     for (size_t i = 0; !quire_boot_region(&memory.boot, i, &r); i++)
-        if (r.run.pfn.n < end && r.run.pfn.n + r.run.frames > first &&
-            r.kind != QUIRE_BOOT_USABLE)
+        if (r.run.pfn.n < end && r.run.pfn.n + r.run.frames > first && r.kind != QUIRE_BOOT_USABLE)
             panic("memory map: the kernel's image, %x to %lx, is not in usable memory", IMAGE_PHYS,
                   end * QUIRE_FRAME_SIZE);
 }
@@ -223,8 +221,8 @@ static void build_machine(void)
     size_t bytes;
 
     for (uint32_t i = 0; i < memory.zone_count; i++)
-        zones[i] = (struct quire_machine_zone){&memory.zones[i],
-                                               quire_node_of(memory.plan.zones[i].node)};
+        zones[i] =
+            (struct quire_machine_zone){&memory.zones[i], quire_node_of(memory.plan.zones[i].node)};
     check(quire_machine_size(&config, &bytes), "machine");
     check(quire_machine_init(&config, memory_take(bytes, quire_node_of(cpus[0]->node)), bytes,
                              &memory.machine),

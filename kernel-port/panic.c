@@ -66,8 +66,8 @@ static void backtrace(uint64_t rip, uint64_t rbp)
 
 static void print_registers(const struct trap_frame *f)
 {
-    print("rip %016lx rsp %016lx rflags %08lx cs %lx error %lx\n", f->rip, f->rsp, f->rflags,
-          f->cs, f->error);
+    print("rip %016lx rsp %016lx rflags %08lx cs %lx error %lx\n", f->rip, f->rsp, f->rflags, f->cs,
+          f->error);
     print("rax %016lx rbx %016lx rcx %016lx rdx %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
     print("rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
     print("r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", f->r9, f->r10, f->r11, f->r12);

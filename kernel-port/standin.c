@@ -28,11 +28,14 @@ int quire_machine_init(const struct quire_machine_config *config, void *m, size_
     mm->t = config->topology;
     mm->zones = (uint32_t)config->zone_count;
     for (uint32_t i = 0; i < config->zone_count; i++) {
-        struct quire_cache_config c = {config->zones[i].zone, config->mode, mm->t->cpu_count, config->rounds, config->huge_rounds, QUIRE_CACHE_SIZE_AUTO};
+        struct quire_cache_config c = {config->zones[i].zone, config->mode,
+                                       mm->t->cpu_count,      config->rounds,
+                                       config->huge_rounds,   QUIRE_CACHE_SIZE_AUTO};
         size_t n;
         int error = quire_cache_size(&c, &n);
         if (!error)
-            error = quire_cache_init(&mm->caches[i], &c, config->port.memory(NULL, n, config->zones[i].node), n);
+            error = quire_cache_init(&mm->caches[i], &c,
+                                     config->port.memory(NULL, n, config->zones[i].node), n);
         if (error)
             return error;
     }
@@ -40,7 +43,8 @@ int quire_machine_init(const struct quire_machine_config *config, void *m, size_
     return 0;
 }
 
-int quire_machine_request(struct quire_machine *m, const struct quire_request *r, quire_pfn *pfn, struct quire_refusal *why)
+int quire_machine_request(struct quire_machine *m, const struct quire_request *r, quire_pfn *pfn,
+                          struct quire_refusal *why)
 {
     quire_node order[QUIRE_NODES], node = r->node;
     uint32_t n;
@@ -50,9 +54,11 @@ int quire_machine_request(struct quire_machine *m, const struct quire_request *r
         node.n = m->t->cpu_node[memory_slot().n];
     n = quire_topology_order(m->t, node, order);
     for (int type = (int)r->zone; type >= 0; type--)
-        for (uint32_t i = 0; i < n && (i == 0 || !r->policy || r->policy->mode != QUIRE_POLICY_BIND); i++)
+        for (uint32_t i = 0;
+             i < n && (i == 0 || !r->policy || r->policy->mode != QUIRE_POLICY_BIND); i++)
             for (uint32_t z = 0; z < m->zones; z++)
-                if (memory.plan.zones[z].node == order[i].n && (int)memory.plan.zones[z].config.type == type) {
+                if (memory.plan.zones[z].node == order[i].n &&
+                    (int)memory.plan.zones[z].config.type == type) {
                     error = quire_cache_alloc(&m->caches[z], r->order, r->flags, pfn);
                     if (error != QUIRE_ERR_NO_MEMORY)
                         return error;
@@ -86,7 +92,8 @@ int quire_machine_drain_cpu(struct quire_machine *m, uint32_t cpu)
     return 0;
 }
 
-int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node, struct quire_zone **zone)
+int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node,
+                       struct quire_zone **zone)
 {
     (void)m;
     *zone = memory_zone(pfn);
@@ -94,4 +101,22 @@ int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node,
         return QUIRE_ERR_FRAME;
     node->n = memory.plan.zones[*zone - memory.zones].node;
     return 0;
+}
+
+int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_request *r, size_t n,
+                              quire_pfn pfns[], size_t *got, struct quire_refusal *why)
+{
+    struct quire_zone *z = memory_zone_of(r->node.n, QUIRE_ZONE_NORMAL);
+    (void)m, (void)why;
+    if (!z)
+        z = memory_zone_of(r->node.n, QUIRE_ZONE_DMA32);
+    return quire_zone_alloc_batch(z, memory_slot(), r->flags, n, pfns, got);
+}
+
+int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n,
+                             size_t *freed)
+{
+    (void)m;
+    *freed = n;
+    return quire_zone_free_batch(memory_zone(pfns[0]), memory_slot(), pfns, n, NULL);
 }

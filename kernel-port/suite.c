@@ -21,6 +21,9 @@ static const struct {
     {"interrupts", "allocation in timer interrupts and NMIs", suite_interrupts, true},
     {"exchange", "frames allocated on one node and freed on another", suite_exchange, true},
     {"exhaust", "the end of memory, watermarks, remote drain", suite_exhaust, true},
+    {"count", "instructions per operation, and their limits", suite_count, false},
+    {"bench", "figures", suite_bench, false},
+    {"overflow", "runs out of its stack, to see the panic", suite_overflow, false},
 };
 
 enum { SUITES = sizeof suites / sizeof suites[0] };

@@ -7,6 +7,7 @@
 
 #include "census.h"
 #include "chain.h"
+#include "clock.h"
 #include "console.h"
 #include "cpu.h"
 #include "memory.h"
@@ -14,7 +15,7 @@
 #include "tap.h"
 #include "work.h"
 
-enum { CACHED = 100 };
+enum { CACHED = 100, LATE_US = 20000, SMALL = 4096 };
 
 static struct chain chains[CPUS_MAX];
 static struct quire_zone *zone;
@@ -144,6 +145,7 @@ static void test_remote_drain(void)
     (void)quire_machine_drain(memory.machine);
     before = free_frames();
     work_on_all(fill_caches, NULL);
+    clock_wait_us(LATE_US); /* a wake-up that came too late for its work */
     cached = before - free_frames();
     for (uint32_t i = 0; i < cpu_count; i++)
         wakes += cpus[i]->wakes;
@@ -153,9 +155,12 @@ static void test_remote_drain(void)
     for (uint32_t i = 0; i < cpu_count; i++)
         woken += cpus[i]->wakes;
     tap_note("%lu frames were in the caches of %u CPUs", cached, cpu_count);
-    tap(cached > 0, "caches kept frames");
+    if (before < SMALL)
+        tap_skip("caches keep frames", "this machine is too small for caches");
+    else
+        tap(cached > 0, "caches kept frames");
     tap_equal(free_frames(), before, "free frames after one CPU drained all");
-    tap_equal(woken, wakes, "interrupts that it took the others");
+    tap_equal(woken - wakes, 0, "interrupts that it took the others");
 }
 
 void suite_exhaust(const struct options *options)

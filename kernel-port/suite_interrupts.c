@@ -3,8 +3,9 @@
  * suite_interrupts.c - allocation in timer interrupts and NMIs that come in the middle of others.
  *
  * Every CPU works as in suite_stress.c, and has a timer whose interrupt allocates and frees too.
- * The first CPU sends NMIs to CPUs at random; their handler does the same with no callbacks. Each context has a mix of its own. A flag says whether a CPU is inside the
- * allocator as seen from outside, so that it can be told that some came there.
+ * The first CPU sends NMIs to CPUs at random; their handler does the same with no callbacks. Each
+ * context has a mix of its own. A flag says whether a CPU is inside the allocator as seen from
+ * outside, so that it can be told that some came there.
  */
 #include "suite.h"
 
@@ -20,7 +21,14 @@
 #include "work.h"
 #include "x86.h"
 
-enum { THREAD_RUNS = 256, TIMER_RUNS = 64, NMI_RUNS = 64, TIMER_HZ = 2000, STEPS = 4, LATE_US = 100000 };
+enum {
+    THREAD_RUNS = 256,
+    TIMER_RUNS = 64,
+    NMI_RUNS = 64,
+    TIMER_HZ = 2000,
+    STEPS = 4,
+    LATE_US = 100000
+};
 enum context { THREAD = 0, TIMER = 1, NMI = 2, CONTEXTS = 3 };
 
 /* One CPU's; written by its own contexts, and read by the first CPU when all is over. */

@@ -116,3 +116,17 @@ void suite_traps(const struct options *options)
     test_guards();
     test_interrupts();
 }
+
+/* Far more frames than the stack holds. */
+static uint64_t __attribute__((noinline)) deeper(uint64_t depth)
+{
+    volatile uint64_t here[64] = {depth};
+
+    return depth ? deeper(depth - 1) + here[0] : 0;
+}
+
+void suite_overflow(const struct options *options)
+{
+    (void)options;
+    tap_equal(deeper(STACK_BYTES), 0, "a stack that does not end");
+}

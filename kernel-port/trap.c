@@ -20,7 +20,13 @@ struct gate {
     uint32_t high, unused;
 };
 
-enum { INTERRUPT_GATE = 0x8e, STUB_BYTES = 16, ERROR_PRESENT = 1, ERROR_WRITE = 2, ERROR_FETCH = 16 };
+enum {
+    INTERRUPT_GATE = 0x8e,
+    STUB_BYTES = 16,
+    ERROR_PRESENT = 1,
+    ERROR_WRITE = 2,
+    ERROR_FETCH = 16
+};
 
 extern char trap_stubs[], fault_resume[];
 void trap(struct trap_frame *frame); /* called by trap_entry.S */
@@ -30,16 +36,26 @@ static trap_handler *handlers[VECTORS];
 static void (*nmi_action)(void), (*timer_action)(void);
 
 static const char *const names[] = {
-    "divide error",        "debug",
-    "NMI",                 "breakpoint",
-    "overflow",            "bound range",
-    "invalid opcode",      "no floating point unit",
-    "double fault",        "vector 9",
-    "invalid task state",  "segment not present",
-    "stack segment fault", "general protection fault",
-    "page fault",          "vector 15",
-    "x87 error",           "alignment check",
-    "machine check",       "SIMD error",
+    "divide error",
+    "debug",
+    "NMI",
+    "breakpoint",
+    "overflow",
+    "bound range",
+    "invalid opcode",
+    "no floating point unit",
+    "double fault",
+    "vector 9",
+    "invalid task state",
+    "segment not present",
+    "stack segment fault",
+    "general protection fault",
+    "page fault",
+    "vector 15",
+    "x87 error",
+    "alignment check",
+    "machine check",
+    "SIMD error",
 };
 
 static void page_fault(struct trap_frame *f)

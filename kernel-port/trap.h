@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum vector {
+    VECTOR_DEBUG = 1,
     VECTOR_NMI = 2,
     VECTOR_DOUBLE_FAULT = 8,
     VECTOR_PAGE_FAULT = 14,

@@ -18,6 +18,7 @@ enum {
     CR0_WP = 1 << 16,
     CR4_PGE = 1 << 7,
     CR4_SMEP = 1 << 20,
+    RFLAGS_TF = 1 << 8, /* single step */
     RFLAGS_IF = 1 << 9,
 };
 
@@ -29,7 +30,8 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
 {
     struct cpuid r;
 
-    __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+    __asm__ volatile("cpuid"
+                     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
                      : "a"(leaf), "c"(sub));
     return r;
 }
@@ -62,7 +64,9 @@ static inline uint64_t rdmsr(int msr)
 
 static inline void wrmsr(int msr, uint64_t value)
 {
-    __asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+    __asm__ volatile("wrmsr"
+                     :
+                     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
                      : "memory");
 }
 

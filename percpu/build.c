@@ -4,8 +4,9 @@
  *
  * The memory holds, in this order: what all CPUs share, the depot, (hardened build) a bit per
  * frame, and the racks, each on cache lines of its own. Sizes asked for with
- * QUIRE_CACHE_SIZE_AUTO are halved until all that the caches can hold (quire_cache_bound) is at
- * most an eighth of the zone; a zone too small for eight rounds a magazine gets none.
+ * QUIRE_CACHE_SIZE_AUTO are halved, first those of blocks, then those of runs, then those of
+ * frames, until all that the caches can hold (quire_cache_bound) is at most an eighth of the zone;
+ * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay.
  *
  * Nobody uses the cache while it is built; the handle is constant afterwards. Wait-free.
  */
@@ -30,7 +31,7 @@ enum {
 
 struct sizes {
     uint32_t mode;
-    uint32_t rounds, huge, depot;
+    uint32_t rounds, runs, huge, depot; /* runs: twice the rounds of order 1 */
 };
 
 static size_t rounded(size_t n)
@@ -49,37 +50,55 @@ static bool rseq_works(void)
 #endif
 }
 
+/* The rounds of a class's loaded magazine: even. */
+static uint32_t capacity(const struct sizes *s, unsigned rack)
+{
+    if (rack < RACK_RUNS)
+        return s->rounds;
+    return rack == RACK_HUGE ? s->huge : s->runs >> rack_order(rack) & ~1u;
+}
+
 /* The most frames that can be cached with these sizes. */
 static uint64_t bound(const struct sizes *s, uint32_t cpus)
 {
-    uint64_t rack = s->rounds + s->rounds / 2;
-    uint64_t huge = (uint64_t)(s->huge + s->huge / 2) << HUGE_ORDER;
+    uint64_t frames = 0;
 
-    return cpus * (2 * rack + huge) + (uint64_t)s->depot * (s->rounds / 2);
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        frames += capacity(s, i) * 3ull / 2 * round_frames(i);
+    return cpus * frames + (uint64_t)s->depot * (s->rounds / 2);
+}
+
+static bool sound(uint32_t rounds)
+{
+    return rounds <= QUIRE_CACHE_MAX_ROUNDS && rounds % 2 == 0;
 }
 
 static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
 {
     uint64_t share = quire_zone_managed(config->zone) / ZONE_SHARE;
     bool rounds = config->rounds == QUIRE_CACHE_SIZE_AUTO,
+         runs = config->run_rounds == QUIRE_CACHE_SIZE_AUTO,
          huge = config->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
 
     s->rounds = rounds ? AUTO_ROUNDS : config->rounds;
     s->huge = huge ? AUTO_HUGE : config->huge_rounds;
     s->depot = config->depot == QUIRE_CACHE_SIZE_AUTO ? AUTO_DEPOT * config->cpus : config->depot;
-    if (s->rounds > QUIRE_CACHE_MAX_ROUNDS || s->huge > QUIRE_CACHE_MAX_ROUNDS || s->rounds % 2 ||
-        s->huge % 2 || s->depot >> 20)
+    if (!sound(s->rounds) || !sound(s->huge) || (!runs && !sound(config->run_rounds)) ||
+        s->depot >> 20)
         return QUIRE_ERR_SIZE;
+    s->runs = runs ? s->rounds : 2 * config->run_rounds;
     while (huge && s->huge && bound(s, config->cpus) > share)
         s->huge = s->huge / 4 * 2;
+    while (runs && s->runs && bound(s, config->cpus) > share)
+        s->runs = s->runs > MIN_ROUNDS ? s->runs / 2 : 0;
     while (rounds && s->rounds && bound(s, config->cpus) > share)
         s->rounds = s->rounds > MIN_ROUNDS ? s->rounds / 4 * 2 : 0;
-    return bound(s, config->cpus) <= share || !(rounds || huge) ? QUIRE_OK : QUIRE_ERR_SIZE;
+    return QUIRE_OK;
 }
 
 static int check(const struct quire_cache_config *config, struct sizes *s)
 {
-    if (config->cpus == 0 || config->cpus > config->zone->slots ||
+    if (config->cpus == 0 || config->cpus >> 31 || config->first_cpu >> 31 ||
         (unsigned)config->mode > QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_SIZE;
     s->mode = (uint32_t)config->mode;
@@ -97,6 +116,16 @@ static size_t rack_bytes(uint32_t capacity)
     return rounded(sizeof(struct quire_rack) + (capacity + capacity / 2) * sizeof(quire_pfn));
 }
 
+/* One CPU's racks. */
+static size_t cpu_bytes(const struct sizes *s)
+{
+    size_t bytes = 0;
+
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        bytes += rack_bytes(capacity(s, i));
+    return bytes;
+}
+
 static size_t cached_bytes(const struct quire_zone *z)
 {
 #ifdef QUIRE_HARDENED
@@ -111,7 +140,7 @@ static size_t total_bytes(const struct quire_cache_config *config, const struct 
 {
     return rounded(sizeof(struct quire_cache_state)) +
            rounded(quire_depot_bytes(s->depot, s->rounds / 2)) + cached_bytes(config->zone) +
-           config->cpus * (2 * rack_bytes(s->rounds) + rack_bytes(s->huge));
+           config->cpus * cpu_bytes(s);
 }
 
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
@@ -186,13 +215,16 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     at += rounded(quire_depot_bytes(s.depot, s.rounds / 2));
     c->state->cached = at;
     at += cached_bytes(config->zone);
-    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        c->racks[i] = at + i * rack_bytes(s.rounds);
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
+        c->capacity[i] = capacity(&s, i);
+        c->racks[i] = at;
+        at += rack_bytes(c->capacity[i]);
+    }
+    c->bound = bound(&s, config->cpus);
     c->mode = s.mode;
     c->cpus = config->cpus;
-    c->capacity[RACK_UNMOVABLE] = c->capacity[RACK_MOVABLE] = s.rounds;
-    c->capacity[RACK_HUGE] = s.huge;
-    c->cpu_stride = 2 * rack_bytes(s.rounds) + rack_bytes(s.huge);
+    c->cpu_stride = cpu_bytes(&s);
+    c->first_cpu = config->first_cpu;
     c->depot_nodes = s.depot;
     c->zone = config->zone;
     build_short_way(c);
@@ -202,9 +234,7 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
 
 uint64_t quire_cache_bound(const struct quire_cache *c)
 {
-    struct sizes s = {c->mode, c->capacity[RACK_UNMOVABLE], c->capacity[RACK_HUGE], c->depot_nodes};
-
-    return bound(&s, c->cpus);
+    return c->bound;
 }
 
 int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *stats)

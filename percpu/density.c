@@ -17,10 +17,10 @@
  *
  * The mean is estimated, as a machine has too many blocks to count: a look takes PIECE blocks, from
  * another place each time, and moves the mean by a part of the difference. Looks are taken every
- * DENSITY_PERIOD refills (under 1 ns a frame) and, many, in quire_cache_maintain. That is the call
- * that matters in the end: once memory has almost healed no magazine meets the zone any more, the
- * border would stay where it is, and the last frames of a sparse block would lie in an outgoing
- * magazine that never fills; so maintenance sends those home too.
+ * DENSITY_PERIOD refills (a fraction of a ns a frame) and, many, in quire_cache_maintain. That is
+ * the call that matters in the end: once memory has almost healed no magazine meets the zone any
+ * more, the border would stay where it is, and the last frames of a sparse block would lie in an
+ * outgoing magazine that never fills; so maintenance sends those home too.
  *
  * What comes of it: share of the possible whole blocks, 2 and 8 GiB, one and two threads, free a
  * random frame and allocate one, a maintenance per round. After 100 rounds of a tenth at half full,

@@ -20,7 +20,7 @@
 
 struct quire_half;
 
-enum { DEPOT_CLASSES = 2 }; /* unmovable and movable frames */
+enum { DEPOT_CLASSES = RACK_RUNS }; /* unmovable and movable frames */
 
 size_t quire_depot_bytes(uint32_t nodes, uint32_t half);
 void quire_depot_init(struct quire_depot *depot, uint32_t nodes, uint32_t half);

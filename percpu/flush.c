@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * flush.c - frames from the caches back into the zone: flushes, drains, decay.
+ * flush.c - frames that somebody has in his hands go back into the zone.
  *
  * A bad frame (freed twice, or part of a run) is dropped, which is all that can be done for it
- * here, and told to the port by the zone; the others go home.
- *
- * A drain passes by racks that are in somebody's hands. Bounded: each rack once, each depot node
- * once. Lock-free, any context; in rseq mode a drain of racks is a system call, and does nothing if
- * the kernel refuses it.
+ * here, and told to the port by the zone; the others go home. No state. Lock-free, any context.
  */
 #include "core/block.h"
 #include "percpu/depot.h"
@@ -19,9 +15,9 @@ uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, cons
 {
     uint64_t freed = 0;
 
-    if (rack == RACK_HUGE) {
+    if (rack >= RACK_RUNS) {
         for (uint32_t i = 0; i < n; i++)
-            freed += quire_zone_free(c->zone, slot, pfns[i], HUGE_ORDER) == QUIRE_OK;
+            freed += quire_zone_free(c->zone, slot, pfns[i], rack_order(rack)) == QUIRE_OK;
     } else {
         freed = quire_frames_return(c->zone, slot, pfns, n);
     }
@@ -48,8 +44,8 @@ uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack
 }
 
 /* Flush a rack that the caller has taken, or only its outgoing magazine. */
-static uint64_t empty_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
-                           struct quire_rack *r, bool out_only)
+uint64_t quire_flush_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
+                          struct quire_rack *r, bool out_only)
 {
     uint32_t count = out_only ? 0 : qa_load(&r->count, relaxed); /* relaxed: K1 */
     uint32_t out = qa_load(&r->out, relaxed);                    /* relaxed: K1 */
@@ -64,91 +60,4 @@ static uint64_t empty_rack(struct quire_cache *c, quire_slot slot, unsigned rack
     qa_store(&r->out, 0, relaxed);               /* relaxed: P1 publishes it */
     (void)qa_add(&c->state->drains, 1, relaxed); /* relaxed: a statistic */
     return frames;
-}
-
-/* Did nobody use the rack since the last time this was asked? */
-static bool is_idle(struct quire_rack *r)
-{
-    /* relaxed: hints, all of them; a wrong guess costs a refill */
-    uint32_t mark = (uint32_t)(qa_load(&r->underflows, relaxed) + qa_load(&r->overflows, relaxed));
-    uint32_t now = mark << 16 ^ qa_load(&r->count, relaxed) << 4 ^ qa_load(&r->out, relaxed);
-
-    return qa_xchg(&r->seen, now, relaxed) == now; /* relaxed: a hint */
-}
-
-/* Does a rack hold anything, or its outgoing magazine, by a look? */
-static bool holds(const struct quire_rack *r, bool out_only)
-{
-    return qa_load(&r->out, relaxed) > 0 ||                /* relaxed: a look */
-           (!out_only && qa_load(&r->count, relaxed) > 0); /* relaxed: a look */
-}
-
-/* Drain the racks of CPUs first .. end-1; or those that nobody used since the last time, and of the
- * others the outgoing magazines, whose frames wait for nothing but to go home. */
-uint64_t quire_racks_drain(struct quire_cache *c, uint32_t first, uint32_t end, bool idle_only)
-{
-    uint64_t frames = 0;
-    bool some = false;
-
-    for (uint32_t cpu = first; cpu < end && !some; cpu++)
-        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-            some |= holds(rack_of(c, cpu, i), false);
-    if (!some)
-        return 0;
-    if (!quire_racks_detach(c, first, end)) {
-        quire_racks_attach(c, first, end);
-        return 0;
-    }
-    for (uint32_t cpu = first; cpu < end; cpu++)
-        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
-            struct quire_rack *r = rack_of(c, cpu, i);
-            bool out_only = idle_only && !is_idle(r);
-
-            if (!holds(r, out_only) || !quire_rack_steal(c, r))
-                continue;
-            frames += empty_rack(c, slot_of_cpu(c, cpu), i, r, out_only);
-            quire_rack_put(r);
-        }
-    quire_racks_attach(c, first, end);
-    return frames;
-}
-
-/* Set the racks' limits by `tight`, which the caller has just turned (K5). Somebody else may turn
- * it back meanwhile. With the fences on all sides either the look at the end sees that, or the
- * other one's limits come after these: the last word is the one that fits. Another turn of the loop
- * follows a turn of `tight`, that is a crossing of the zone's watermarks. */
-static bool set_limits(const struct quire_cache *c)
-{
-    uint32_t tight;
-
-    do {
-        tight = qa_load(&c->state->tight, relaxed); /* relaxed: ordered by F3 */
-        for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
-            for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-                /* relaxed: a hint */
-                qa_store(&rack_of(c, cpu, i)->limit, tight ? 0 : c->capacity[i], relaxed);
-        qa_fence_seq_cst(); /* F3 fence: pairs F3: the limits before the look */
-    } while (qa_load(&c->state->tight, relaxed) != tight); /* relaxed: ordered by F3 */
-    return tight;
-}
-
-/* Follow the zone's free frames: below `low` all caches are drained once and stay empty, at `high`
- * they fill again, between the two nothing changes; so what a drain gives back does not by itself
- * end the shortage. Called where a magazine met the zone. */
-void quire_cache_ease(struct quire_cache *c, quire_slot slot)
-{
-    const struct quire_zone_head *h = c->zone->head;
-    uint64_t free = quire_zone_free_frames(c->zone);
-    uint32_t tight = qa_load(&c->state->tight, relaxed); /* relaxed: the exchange decides */
-
-    if (tight ? free < h->high : free >= h->low)
-        return;
-    if (!qa_cas(&c->state->tight, &tight, !tight, relaxed)) /* relaxed: ordered by F3 */
-        return;
-    qa_fence_after_rmw(); /* F3 fence: pairs F3: the turn before the limits */
-    if (!set_limits(c))
-        return;
-    (void)quire_racks_drain(c, 0, c->cpus, false);
-    for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        (void)quire_depot_drain(c, slot, i, c->depot_nodes);
 }

@@ -6,8 +6,8 @@
  * a bad free is noticed when the frame reaches the zone's bitmap.
  *
  *   X1  The bit is set before the frame enters a magazine and cleared after it left, by the one who
- *       moves it. Of two frees of the same frame one sets it; the other is refused. A block of
- *       order 9 has the bit of its first frame.
+ *       moves it. Of two frees of the same frame one sets it; the other is refused. A run
+ *       has the bit of its first frame.
  *
  * A frame that was handed out again between the two frees cannot be told from its first life.
  * Lock-free, any context. Relaxed: the bit decides, the magazine carries the frame.

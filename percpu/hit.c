@@ -11,6 +11,7 @@
  *
  * Lock-free, any context. In rseq mode without a locked instruction, in exchange mode one.
  */
+#include "core/block.h"
 #include "percpu/hardened.h"
 #include "percpu/rseq.h"
 
@@ -90,15 +91,15 @@ static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsi
 {
     uint32_t known =
         QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
-    unsigned rack = order == HUGE_ORDER ? RACK_HUGE : flags & QUIRE_MOVABLE;
+    unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
     int error;
 
-    if ((order != 0 && order != HUGE_ORDER) || flags & ~known)
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || flags & ~known)
         return quire_alloc_around(c, order, flags, pfn);
     if (flags & QUIRE_ZEROED && !c->zone->port.zero)
         return QUIRE_ERR_UNSUPPORTED;
 #if QUIRE_RSEQ
-    if (order == HUGE_ORDER && flags < c->flags && rseq_pop(c, RACK_HUGE, &pfn->n)) {
+    if (order != 0 && flags < c->flags && rseq_pop(c, rack, &pfn->n)) {
         cached_clear(c, pfn, 1);
         return QUIRE_OK;
     }
@@ -147,6 +148,34 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
+/* Is this one allocated run of its order, as far as the zone's maps know? */
+static bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame, uint32_t desc)
+{
+    if (frame % (1ull << order))
+        return false;
+    return order == HUGE_ORDER ? desc == desc_whole(HUGE_ORDER)
+                               : quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
+}
+
+/* A run, or block. Whether it may be freed is read from the maps at once, as for a free without a
+ * cache; that it is in a cache already is noticed later, or in the hardened build. */
+static int free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, uint64_t frame)
+{
+    uint32_t b = block_of(frame), d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look */
+    unsigned rack = rack_class(order, desc_class(d) % 2);
+    bool sparse = order != HUGE_ORDER && is_sparse(c, full_of(c->zone, b));
+
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, order, frame, d))
+        return free_around(c, pfn, order);
+    if (!cached_set(c, pfn))
+        return quire_refuse(c, pfn, QUIRE_ERR_DOUBLE_FREE);
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && !sparse && rseq_push(c, rack, pfn.n))
+        return QUIRE_OK;
+#endif
+    return push_otherwise(c, rack, pfn, sparse);
+}
+
 /* Other orders than 0, other stretches than the longest, exchange mode. */
 static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
                                                     unsigned order)
@@ -155,24 +184,17 @@ static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire
     uint32_t b = block_of(frame), d;
     int error;
 
-    if (frame == NO_FRAME || (order != 0 && order != HUGE_ORDER))
+    if (frame == NO_FRAME)
         return free_around(c, pfn, order);
+    if (order != 0)
+        return free_run(c, pfn, order, frame);
     d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    if (order == 0 ? !is_cacheable(d) : place_of(frame) || d != desc_whole(HUGE_ORDER))
-        return free_around(c, pfn, order);
-    if (order == 0)
-        error = cached_enter(c, pfn);
-    else
-        error = cached_set(c, pfn) ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
+    if (!is_cacheable(d))
+        return free_around(c, pfn, 0);
+    error = cached_enter(c, pfn);
     if (error)
         return quire_refuse(c, pfn, error);
-    if (order == 0)
-        return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ && rseq_push(c, RACK_HUGE, pfn.n))
-        return QUIRE_OK;
-#endif
-    return push_otherwise(c, RACK_HUGE, pfn, false);
+    return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
 }
 
 #if QUIRE_RSEQ
@@ -211,4 +233,59 @@ int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
         return free_near(c, pfn, b);
 #endif
     return free_otherwise(c, pfn, order);
+}
+
+/* ---- A hit or nothing ----------------------------------------------------------------------- */
+
+/* For callers that may find the zone of the cache taken out of service meanwhile: the cache's own
+ * memory and the zone's handle live on, the zone's metadata does not. It is read only for a frame
+ * that the caller still owns, and while somebody owns a frame no zone goes. `cpu` is as the
+ * machine counts; in rseq mode the kernel's word decides. */
+
+/* Pop a round of the calling CPU's rack of a class. False: there is none. */
+bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn)
+{
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ) {
+        if (!rseq_pop(c, rack, &pfn->n))
+            return false;
+        cached_clear(c, pfn, 1);
+        return true;
+    }
+#endif
+    cpu -= c->first_cpu;
+    if (cpu >= c->cpus || !pop_exchanged(c, cpu, rack, pfn))
+        return false;
+    cached_clear(c, pfn, 1);
+    return true;
+}
+
+/* Push the single frame `pfn`, which is of the zone, to the calling CPU's rack. False: whatever is
+ * the matter, quire_cache_free will say; nothing has changed. */
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(c->zone, pfn);
+    uint32_t b = block_of(frame), d;
+    bool sparse, done;
+
+    if (frame == NO_FRAME)
+        return false;
+    d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
+    sparse = is_sparse(c, full_of(c->zone, b));
+    if (!is_cacheable(d) || cached_enter(c, pfn) != QUIRE_OK)
+        return false;
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ) {
+        done = sparse ? rseq_push_out(c, desc_class(d) % 2, pfn.n)
+                      : rseq_push(c, desc_class(d) % 2, pfn.n);
+        if (!done)
+            cached_clear(c, &pfn, 1);
+        return done;
+    }
+#endif
+    cpu -= c->first_cpu;
+    done = cpu < c->cpus && !sparse && push_exchanged(c, cpu, desc_class(d) % 2, pfn);
+    if (!done)
+        cached_clear(c, &pfn, 1);
+    return done;
 }

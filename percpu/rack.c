@@ -30,13 +30,13 @@ uint32_t quire_rack_cpu(const struct quire_cache *c)
 
 #if QUIRE_RSEQ
     if (c->mode == QUIRE_CACHE_RSEQ)
-        return rseq_cpu(rseq_area());
+        return rseq_cpu(rseq_area()) - c->first_cpu;
 #endif
-    return port->cpu ? port->cpu(port->ctx) : UINT32_MAX;
+    return port->cpu ? port->cpu(port->ctx) - c->first_cpu : UINT32_MAX;
 }
 
-/* Take a rack of CPU `cpu`, on which the caller believes to run. False: it is taken, or being
- * drained. */
+/* Take a rack of CPU `cpu`, on which the caller believes to run; in exchange mode he need not.
+ * False: it is taken, or being drained, or (rseq mode) the caller runs elsewhere. */
 bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu)
 {
     if (c->mode == QUIRE_CACHE_EXCHANGE)
@@ -46,8 +46,8 @@ bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t
         char *area = rseq_area();
         int result = RSEQ_AGAIN;
 
-        if (rseq_cpu(area) == cpu)
-            result = rseq_take(c, r, cpu);
+        if (rseq_cpu(area) == c->first_cpu + cpu)
+            result = rseq_take(c, r, c->first_cpu + cpu);
         if (result != RSEQ_AGAIN)
             return result == RSEQ_DONE;
     }
@@ -57,11 +57,9 @@ bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t
     return false;
 }
 
-/* Take a rack from whatever CPU. In rseq mode its racks must be detached, by the caller. */
-bool quire_rack_steal(const struct quire_cache *c, struct quire_rack *r)
+/* Take a rack of a CPU that is detached, by the caller. Rseq mode. */
+bool quire_rack_steal(struct quire_rack *r)
 {
-    if (c->mode == QUIRE_CACHE_RSEQ && qa_load(&r->detached, relaxed) == 0) /* relaxed: set by us */
-        return false;
     return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
 }
 
@@ -71,44 +69,28 @@ void quire_rack_put(struct quire_rack *r)
     qa_store(&r->present, 1, release); /* P1 release: pairs P2 */
 }
 
-#if QUIRE_RSEQ
-/* Restart the sections that run on the CPUs first .. end-1, or on all if they are several. False:
- * the kernel did not do it (it may be out of memory). */
-static bool restart_sections(uint32_t first, uint32_t end)
-{
-    if (end - first == 1)
-        return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
-                       MEMBARRIER_CMD_FLAG_CPU, (int)first) == 0;
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
-}
-#endif
-
-/* Keep the owners of CPUs first .. end-1 away from their racks, until quire_racks_attach. True: no
- * section of theirs is under way. False: one may be, and no rack may be stolen. Nothing to do in
- * exchange mode. */
-bool quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end)
+/* Keep the owner of CPU `cpu` away from its racks, until quire_racks_attach. True: no section of it
+ * is under way, so they may be stolen. False: one may be (the kernel may be out of memory), and the
+ * owner is not kept away. */
+bool quire_racks_detach(const struct quire_cache *c, uint32_t cpu)
 {
 #if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ) {
-        for (uint32_t cpu = first; cpu < end; cpu++)
-            for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-                (void)qa_add(&rack_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
-        return restart_sections(first, end);
-    }
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        (void)qa_add(&rack_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, MEMBARRIER_CMD_FLAG_CPU,
+                (int)(c->first_cpu + cpu)) == 0)
+        return true;
+    quire_racks_attach(c, cpu);
 #else
     (void)c;
-    (void)first;
-    (void)end;
+    (void)cpu;
 #endif
-    return true;
+    return false;
 }
 
-/* Let the owners back. */
-void quire_racks_attach(const struct quire_cache *c, uint32_t first, uint32_t end)
+/* Let the owner back. */
+void quire_racks_attach(const struct quire_cache *c, uint32_t cpu)
 {
-    if (c->mode != QUIRE_CACHE_RSEQ)
-        return;
-    for (uint32_t cpu = first; cpu < end; cpu++)
-        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-            (void)qa_sub(&rack_of(c, cpu, i)->detached, 1, release); /* P1 release: pairs P2 */
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        (void)qa_sub(&rack_of(c, cpu, i)->detached, 1, release); /* P1 release: pairs P2 */
 }

@@ -16,6 +16,9 @@
  *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only.
  *   K5  `limit` is capacity, or 0 while `tight` is 1, the zone being short of memory: then nothing
  *       is pushed. Both are hints to those who push; at rest they agree.
+ *
+ * Inside this layer a cache's CPUs are counted from its first one: `cpu` is below `cpus`, or is a
+ * CPU without racks. Only cache.h and the kernel speak of CPUs as the machine counts them.
  */
 #ifndef QUIRE_PERCPU_RACK_H
 #define QUIRE_PERCPU_RACK_H
@@ -24,10 +27,15 @@
 
 #include <quire/cache.h>
 
+/* The classes: order 0, 1 and 2 by mobility, order 3 (whose blocks the zone does not tell apart by
+ * mobility), order 9. */
 enum {
     RACK_UNMOVABLE = 0,
     RACK_MOVABLE = 1,
-    RACK_HUGE = 2,
+    RACK_RUNS = 2, /* from here on more than a frame a round, freed one by one */
+    RACK_LARGE = 6,
+    RACK_HUGE = 7,
+    RUN_ORDER = 3, /* the largest below HUGE_ORDER */
     HUGE_ORDER = 9,
 };
 
@@ -48,6 +56,7 @@ struct quire_rack {
 struct quire_cache_state {
     qa32 sparse_over; /* a block with a larger fullness byte is sparse: its frames go home */
     qa32 tight;       /* 1 while the zone is short of memory, see K5 */
+    qa32 owed;        /* 1: a drain was due in a call that makes no system call, see ease.c */
     qa64 bypasses __attribute__((aligned(64)));
     qa64 drains, bad_frees;
     qa32 mean, looks; /* see density.c */
@@ -67,36 +76,75 @@ static inline quire_pfn *outgoing(struct quire_rack *r)
     return r->rounds + 2 * r->half;
 }
 
+/* The order of a class. */
+static inline unsigned rack_order(unsigned rack)
+{
+    return rack == RACK_HUGE ? (unsigned)HUGE_ORDER : rack / 2;
+}
+
+/* The class of an order and a mobility (QUIRE_MOVABLE or 0), QUIRE_CACHE_CLASSES if there is none.
+ */
+static inline unsigned rack_class(unsigned order, unsigned movable)
+{
+    if (order < RUN_ORDER)
+        return 2 * order + movable;
+    if (order == RUN_ORDER)
+        return RACK_LARGE;
+    return order == HUGE_ORDER ? (unsigned)RACK_HUGE : (unsigned)QUIRE_CACHE_CLASSES;
+}
+
 /* frames a round of this class stands for */
 static inline uint64_t round_frames(unsigned rack)
 {
-    return rack == RACK_HUGE ? 1u << HUGE_ORDER : 1;
+    return 1ull << rack_order(rack);
 }
 
-/* The zone slot that a CPU uses. */
+/* The zone slot that a CPU uses: one of its own if it has racks and there are enough; the CPUs
+ * without racks share the rest. */
 static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
 {
-    return quire_slot_of(cpu < c->cpus ? cpu : cpu % c->zone->slots);
+    uint32_t slots = c->zone->slots;
+
+    if (cpu < c->cpus || slots <= c->cpus)
+        return quire_slot_of(cpu % slots);
+    return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
 }
+
+/* A statistic of a rack. Only who has it in his hands counts, so a load and a store will do. */
+static inline void count_up(qa64 *counter)
+{
+    qa_store(counter, qa_load(counter, relaxed) + 1, relaxed); /* relaxed: K1; a statistic */
+}
+
+/* hit.c, for the layer above */
+bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn);
 
 /* rack.c */
 uint32_t quire_rack_cpu(const struct quire_cache *c);
 bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu);
-bool quire_rack_steal(const struct quire_cache *c, struct quire_rack *r);
+bool quire_rack_steal(struct quire_rack *r);
 void quire_rack_put(struct quire_rack *r);
-bool quire_racks_detach(const struct quire_cache *c, uint32_t first, uint32_t end);
-void quire_racks_attach(const struct quire_cache *c, uint32_t first, uint32_t end);
+bool quire_racks_detach(const struct quire_cache *c, uint32_t cpu);
+void quire_racks_attach(const struct quire_cache *c, uint32_t cpu);
 
 /* flush.c */
 uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, const quire_pfn pfns[],
                      uint32_t n);
 uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack, uint32_t nodes);
-uint64_t quire_racks_drain(struct quire_cache *c, uint32_t first, uint32_t end, bool idle_only);
-void quire_cache_ease(struct quire_cache *c, quire_slot slot);
+uint64_t quire_flush_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
+                          struct quire_rack *r, bool out_only);
 
 /* drain.c */
+void quire_caches_drain(struct quire_cache *c, bool calm);
+bool quire_cache_close(struct quire_cache *c);
+void quire_cache_open(struct quire_cache *c);
 int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_refuse(struct quire_cache *c, quire_pfn pfn, int error);
+
+/* ease.c */
+bool quire_limits_follow(const struct quire_cache *c);
+void quire_cache_ease(struct quire_cache *c, uint32_t flags);
 
 /* density.c */
 void quire_density_look(struct quire_cache *c, unsigned times);

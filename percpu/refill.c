@@ -12,18 +12,12 @@
  * drain) goes to the zone. Before an allocation is refused, everything that is cached anywhere is
  * given back and the zone is asked once more.
  *
- * Lock-free, any context. QUIRE_NO_CALLBACK requests drain nothing in rseq mode, as that is a
- * system call.
+ * Lock-free, any context.
  */
 #include "percpu/depot.h"
 #include "percpu/hardened.h"
 
-enum { DENSITY_PERIOD = 8 }; /* refills between two looks at the density */
-
-static void count_up(qa64 *counter)
-{
-    (void)qa_add(counter, 1, relaxed); /* relaxed: a statistic */
-}
+enum { DENSITY_PERIOD = 32 }; /* refills between two looks at the density */
 
 /* Half a magazine of frames, from the depot or the zone, into pfns[]. Returns how many. */
 static uint32_t fetch(struct quire_cache *c, quire_slot slot, unsigned rack, struct quire_rack *r,
@@ -32,8 +26,9 @@ static uint32_t fetch(struct quire_cache *c, quire_slot slot, unsigned rack, str
     size_t n = 0;
 
     flags &= QUIRE_MOVABLE | QUIRE_NO_CALLBACK; /* urgency is for one request, not for a stock */
-    if (rack == RACK_HUGE) {
-        while (n < r->half && quire_zone_alloc(c->zone, slot, HUGE_ORDER, flags, &pfns[n]) == 0)
+    if (rack >= RACK_RUNS) {
+        while (n < r->half &&
+               quire_zone_alloc(c->zone, slot, rack_order(rack), flags, &pfns[n]) == QUIRE_OK)
             (void)cached_set(c, pfns[n++]);
         return (uint32_t)n;
     }
@@ -54,7 +49,7 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
                        quire_pfn *pfn)
 {
     quire_slot slot = slot_of_cpu(c, cpu);
-    unsigned order = rack == RACK_HUGE ? HUGE_ORDER : 0;
+    unsigned order = rack_order(rack);
     struct quire_rack *r;
     uint32_t count;
     bool got;
@@ -62,11 +57,11 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
     if (cpu >= c->cpus || c->capacity[rack] == 0)
         return quire_alloc_around(c, order, flags, pfn);
     r = rack_of(c, cpu, rack);
-    quire_cache_ease(c, slot);
+    quire_cache_ease(c, flags);
     if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
         return quire_alloc_around(c, order, flags, pfn);
     if (!quire_rack_take(c, r, cpu)) {
-        count_up(&c->state->bypasses);
+        (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
         return quire_alloc_around(c, order, flags, pfn);
     }
     count = qa_load(&r->count, relaxed); /* relaxed: K1 */
@@ -96,7 +91,7 @@ static bool put_in(struct quire_cache *c, quire_slot slot, unsigned rack, struct
         quire_pfn *upper = r->rounds + r->half;
 
         count_up(&r->overflows);
-        if (rack == RACK_HUGE || !quire_depot_give(c->state->depot, rack, upper, r->half)) {
+        if (rack >= RACK_RUNS || !quire_depot_give(c->state->depot, rack, upper, r->half)) {
             cached_clear(c, upper, r->half);
             (void)quire_flush(c, slot, rack, upper, r->half);
             count_up(&r->flushes);
@@ -131,19 +126,19 @@ int quire_free_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, quire_
                       bool sparse)
 {
     quire_slot slot = slot_of_cpu(c, cpu);
-    unsigned order = rack == RACK_HUGE ? HUGE_ORDER : 0;
+    unsigned order = rack_order(rack);
     struct quire_rack *r = cpu < c->cpus ? rack_of(c, cpu, rack) : NULL;
     bool met_zone;
 
     if (!r || qa_load(&r->limit, relaxed) == 0 || !quire_rack_take(c, r, cpu)) { /* relaxed: K5 */
         if (r)
-            count_up(&c->state->bypasses);
+            (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
         cached_clear(c, &pfn, 1);
         return quire_zone_free(c->zone, slot, pfn, order);
     }
     met_zone = sparse ? put_out(c, slot, rack, r, pfn) : put_in(c, slot, rack, r, pfn);
     quire_rack_put(r);
     if (met_zone)
-        quire_cache_ease(c, slot);
+        quire_cache_ease(c, 0);
     return QUIRE_OK;
 }

@@ -77,6 +77,7 @@ _Static_assert(offsetof(struct quire_rack, rounds) == 64, "used by the sections"
 /* rax = this CPU's rack, in place */
 #define SECTION_RACK                                                                               \
     "movl %%fs:4(%[offset]), %%eax\n\t"                                                            \
+    "subl %[first], %%eax\n\t"                                                                     \
     "cmpl %[cpus], %%eax\n\t"                                                                      \
     "jae %l[slow]\n\t"                                                                             \
     "imulq %[stride], %%rax\n\t"                                                                   \
@@ -92,8 +93,8 @@ _Static_assert(offsetof(struct quire_rack, rounds) == 64, "used by the sections"
     "jmp %l[again]\n\t"                                                                            \
     ".popsection\n\t"
 #define SECTION_INPUTS                                                                             \
-    [offset] "r"(c->rseq_offset), [cpus] "m"(c->cpus), [stride] "m"(c->cpu_stride),                \
-        [racks] "m"(c->racks[rack])
+    [offset] "r"(c->rseq_offset), [first] "m"(c->first_cpu), [cpus] "m"(c->cpus),                  \
+        [stride] "m"(c->cpu_stride), [racks] "m"(c->racks[rack])
 
 /* Pop a round of this CPU's rack of a class. False: not this way. */
 static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t *round)
@@ -203,6 +204,7 @@ again:
 /* x9 = this CPU's rack, in place */
 #define SECTION_RACK                                                                               \
     "ldr w9, [%[area], #4]\n\t"                                                                    \
+    "sub w9, w9, %w[first]\n\t"                                                                    \
     "cmp w9, %w[cpus]\n\t"                                                                         \
     "b.hs %l[slow]\n\t"                                                                            \
     "madd x9, x9, %[stride], %[racks]\n\t"                                                         \
@@ -217,8 +219,8 @@ again:
     "b %l[again]\n\t"                                                                              \
     "5:\n\t"
 #define SECTION_INPUTS                                                                             \
-    [area] "r"(rseq_area()), [cpus] "r"(c->cpus), [stride] "r"(c->cpu_stride),                     \
-        [racks] "r"(c->racks[rack])
+    [area] "r"(rseq_area()), [first] "r"(c->first_cpu), [cpus] "r"(c->cpus),                       \
+        [stride] "r"(c->cpu_stride), [racks] "r"(c->racks[rack])
 
 static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t *round)
 {

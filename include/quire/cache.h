@@ -5,8 +5,8 @@
  *
  * A cache consists of memory that the caller supplies (private to one address space; it may hold
  * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a rack
- * per class of requests (unmovable frames, movable frames, blocks of order 9): a magazine of free
- * frames that serves allocations, and an outgoing one for frames that should go home. Other
+ * per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3; blocks of
+ * order 9): a magazine that serves allocations, and an outgoing one for what should go home. Other
  * orders, and every call that finds its rack in somebody's hands, go to the zone at once.
  *
  * Ownership, chosen when the cache is built:
@@ -38,19 +38,24 @@ enum quire_cache_mode {
     QUIRE_CACHE_RSEQ = 2,
 };
 
-enum { QUIRE_CACHE_CLASSES = 3, QUIRE_CACHE_MAX_ROUNDS = 512 };
+enum { QUIRE_CACHE_CLASSES = 8, QUIRE_CACHE_MAX_ROUNDS = 512 };
 
-/* Ask for a size computed from the zone's. */
+/* Ask for a size computed from the zone's: such sizes are made smaller, down to none, until all
+ * that the caches can hold is at most an eighth of the zone. A size asked for by number is taken as
+ * it is; quire_cache_bound says what it comes to. */
 #define QUIRE_CACHE_SIZE_AUTO UINT32_MAX
 
 struct quire_cache_config {
     struct quire_zone *zone; /* its port's `cpu` is asked in exchange mode */
     enum quire_cache_mode mode;
-    uint32_t cpus;        /* CPUs 0 .. cpus-1 have racks; at most the zone's slots */
+    uint32_t cpus;        /* so many CPUs have racks; they share the zone's slots if it has fewer */
     uint32_t rounds;      /* frames of order 0 in a magazine: even, up to 512, 0 for none, or
                            * QUIRE_CACHE_SIZE_AUTO: 128, less in small zones */
+    uint32_t run_rounds;  /* runs of order 1; a magazine of order 2 has half as many, of order 3 a
+                           * quarter, rounded down to an even number. AUTO: half of `rounds` */
     uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
     uint32_t depot;       /* half magazines in the depot, or QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
+    uint32_t first_cpu; /* the CPUs are first_cpu .. first_cpu+cpus-1; all others go to the zone */
 };
 
 struct quire_cache_state;
@@ -58,24 +63,26 @@ struct quire_cache_state;
 /* The handle. Private: use the functions below. What a hit in rseq mode reads comes first;
  * in exchange mode `blocks` and `flags` are 0. */
 struct quire_cache {
-    uint64_t blocks; /* of the zone's longest stretch, whose frees take the short way */
-    uint32_t flags;  /* allocations with flags below this one do */
-    uint32_t cpus;
+    uint64_t blocks;            /* of the zone's longest stretch, whose frees take the short way */
+    uint32_t flags;             /* allocations with flags below this one do */
+    uint32_t cpus;              /* first_cpu .. first_cpu+cpus-1 have racks */
     uint64_t first_block;       /* of the stretch: pfn >> 9 */
     const unsigned char *descs; /* its blocks' descriptors */
     const unsigned char *fulls; /* and fullness bytes */
     struct quire_cache_state *state;
-    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* CPU 0's */
     uint64_t cpu_stride;                       /* bytes from a CPU's racks to the next one's */
     int64_t rseq_offset;                       /* of the thread's rseq area */
+    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* the first CPU's */
+    uint32_t first_cpu;
+    uint32_t mode; /* enum quire_cache_mode, not AUTO */
     struct quire_zone *zone;
-    uint32_t mode;                          /* enum quire_cache_mode, not AUTO */
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
+    uint64_t bound; /* frames */
 };
 
-/* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, more CPUs than
- * the zone has slots, rounds odd or too many. QUIRE_ERR_UNSUPPORTED: rseq was asked for and does
+/* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
+ * number beyond 2^31, rounds odd or too many. QUIRE_ERR_UNSUPPORTED: rseq was asked for and does
  * not work here. Wait-free. */
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 
@@ -84,15 +91,24 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 int quire_cache_init(struct quire_cache *cache, const struct quire_cache_config *config,
                      void *memory, size_t bytes);
 
-/* As quire_zone_alloc and quire_zone_free, through the calling CPU's rack. A single frame that is
- * freed twice, or is part of a run, is noticed when it reaches the zone's bitmap, and then told to
- * the port's `report`; at once in the hardened build. */
+/* As quire_zone_alloc and quire_zone_free, through the calling CPU's rack. Before a request is
+ * refused, all caches are drained and the zone is asked once more. With QUIRE_NO_CALLBACK, in rseq
+ * mode, the racks of other CPUs are not, as that takes a system call: their frames count as taken,
+ * and the next call that may make one drains them. A single frame that is freed twice, or is part
+ * of a run, is noticed when it reaches the zone's bitmap, and then told to the port's `report`; at
+ * once in the hardened build. */
 int quire_cache_alloc(struct quire_cache *cache, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 
+/* As quire_zone_alloc_contig, but that before a refusal the caches are drained. Freed with
+ * quire_zone_free_contig. */
+int quire_cache_alloc_contig(struct quire_cache *cache, const struct quire_contig *want,
+                             uint32_t flags, quire_pfn *pfn);
+
 /* Give back what one CPU's racks hold, or what all and the depot hold. A rack that is in
- * somebody's hands is passed by. In rseq mode one membarrier call. Bounded by the CPUs' rounds.
- * QUIRE_ERR_SIZE: no such CPU. */
+ * somebody's hands is passed by. In rseq mode one membarrier call for each other CPU that holds
+ * anything; its racks are out of its reach until their frames have gone home, one CPU after the
+ * other. Bounded by the CPUs' rounds. QUIRE_ERR_SIZE: no such CPU. */
 int quire_cache_drain(struct quire_cache *cache, uint32_t cpu);
 int quire_cache_drain_all(struct quire_cache *cache);
 
@@ -102,13 +118,14 @@ int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
 /* To be called now and then, say every second, by anybody: what a CPU did not touch since the last
  * call, what waits to go home, and what the depot did not need goes back to the zone. So a cache
  * that is idle is empty after two calls. It also measures how dense memory is, by which the caches
- * tell what goes home: memory heals without it too, but not to the end. Costs a look at each rack
- * and at 4096 blocks when there is nothing to do. Returns the number of frames given back. */
+ * tell what goes home: memory heals without it too, but not to the end. Costs a look at each rack,
+ * and at 4096 blocks if any was used. Returns the number of frames given back. */
 uint64_t quire_cache_maintain(struct quire_cache *cache);
 
 struct quire_cache_stats {
-    uint64_t cached[QUIRE_CACHE_CLASSES]; /* frames in racks, by class */
-    uint64_t depot;                       /* frames in the depot */
+    uint64_t cached[QUIRE_CACHE_CLASSES]; /* frames in racks, by class: unmovable and movable ones
+                                           * of order 0, of order 1, of order 2; order 3; order 9 */
+    uint64_t depot;                       /* frames of order 0 in the depot */
     uint64_t underflows;                  /* allocations that found a magazine empty */
     uint64_t overflows;                   /* frees that found one full */
     uint64_t refills;                     /* half magazines filled from the zone */

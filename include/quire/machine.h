@@ -34,7 +34,9 @@ struct quire_machine;
 struct quire_machine_port {
     void *ctx; /* handed back to every function below */
     /* The number, 0 .. cpu_count-1 of the topology, of the CPU that the caller runs on; it may
-     * run on another one the instant after. Any context. NULL: everybody is CPU 0. */
+     * run on another one the instant after. Any context. NULL: everybody is CPU 0, as is who runs
+     * on a CPU that the topology does not know. With QUIRE_CACHE_RSEQ the kernel's number is
+     * taken, so the topology must count as the kernel does. */
     uint32_t (*cpu)(void *ctx);
     /* Memory for caches and snapshots on `node` (nearby, if there is none), aligned to 4096, read
      * as zeros; NULL if there is none. Called by init and hot-plug alone. Must not be NULL. */
@@ -78,7 +80,7 @@ struct quire_policy {
 };
 
 struct quire_machine_config {
-    const struct quire_topology *topology; /* checked; copied */
+    const struct quire_topology *topology; /* copied, then checked by quire_topology_check */
     const struct quire_machine_zone *zones;
     size_t zone_count;
     const struct quire_pfnmap_span *spans; /* which frames belong to which of zones[]; copied */
@@ -91,11 +93,13 @@ struct quire_machine_config {
 
 /* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
  * QUIRE_ERR_NODE: a zone on a node that the topology does not have. QUIRE_ERR_SIZE: no zone, too
- * many, policy out of range. QUIRE_ERR_UNSUPPORTED: an unknown mode. Wait-free. */
+ * many, a span of none of them. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no
+ * sense, a port without `memory` or with some of the three functions for readers. Wait-free. */
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
 
 /* Build a machine in `memory`. Thread only, blocking in what the port's `memory` blocks. Errors as
- * above; QUIRE_ERR_NO_MEMORY: the port gave none; QUIRE_ERR_ALIGN: spans or `memory`. */
+ * above; QUIRE_ERR_NO_MEMORY: the port gave none; QUIRE_ERR_ALIGN: spans or `memory`; or what
+ * quire_topology_check, quire_pfnmap_size and quire_cache_size say. */
 int quire_machine_init(const struct quire_machine_config *config, void *memory, size_t bytes,
                        struct quire_machine **machine);
 
@@ -105,15 +109,23 @@ void quire_machine_fini(struct quire_machine *machine);
 
 /* ---- Frames -------------------------------------------------------------------------------- */
 
-/* Everything that a request can say; all zero but `node` is a single frame by default policy. */
+/* Everything that a request can say. Start from quire_request_of. */
 struct quire_request {
     unsigned order;
     uint32_t flags;            /* enum quire_flags */
     enum quire_zone_type zone; /* the scarcest purpose it may come down from: NORMAL may fall back
-                                * to DMA32 and DMA, HUGE to NORMAL; DEVICE to none */
+                                * to DMA32 and DMA, HUGE to NORMAL and so on; DEVICE to none.
+                                * Requests below order 9 enter HUGE only if they are movable. */
     quire_node node;           /* as if asked by a CPU of this node; QUIRE_NO_NODE: the caller's */
     const struct quire_policy *policy; /* NULL: the machine's default */
 };
+
+/* The common request: QUIRE_ZONE_NORMAL, the caller's node, the default policy. */
+static inline struct quire_request quire_request_of(unsigned order, uint32_t flags)
+{
+    struct quire_request request = {order, flags, QUIRE_ZONE_NORMAL, {QUIRE_NO_NODE}, NULL};
+    return request;
+}
 
 /* Why a request was refused. */
 struct quire_refusal {

@@ -83,6 +83,11 @@ static void take_zeroed(void)
     take(&outside, 0, QUIRE_MOVABLE | QUIRE_ZEROED);
 }
 
+static void take_run(void)
+{
+    take(&outside, 1, 0);
+}
+
 static void take_block(void)
 {
     take(&outside, 9, 0);
@@ -111,6 +116,11 @@ static void half_full(void)
 static void half_full_movable(void)
 {
     take_and_give(ROUNDS, ROUNDS / 2, 0, QUIRE_MOVABLE);
+}
+
+static void some_runs(void)
+{
+    take_and_give(6, 2, 1, 0);
 }
 
 static void one_block(void)
@@ -186,6 +196,8 @@ static void recover(void)
 const struct scene scenes[] = {
     {"alloc", half_full, take_frame, NULL},
     {"alloc zeroed", half_full_movable, take_zeroed, NULL},
+    {"alloc run", some_runs, take_run, NULL},
+    {"free run", some_runs, give_one, NULL},
     {"alloc block", one_block, take_block, NULL},
     {"free", half_full, give_one, NULL},
     {"free sparse", sparse, give_one, NULL},
@@ -276,6 +288,7 @@ void scenes_open(void)
     rig.zone_config.low = LOW;
     rig.zone_config.high = HIGH;
     rig.cache_config.rounds = ROUNDS;
+    rig.cache_config.run_rounds = 8;
     rig.cache_config.huge_rounds = 2;
     rig.cache_config.depot = 2;
     rig_open(&rig);

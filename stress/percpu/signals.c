@@ -205,6 +205,7 @@ int main(int argc, char *argv[])
     (void)sigaction(SIGUSR1, &action, NULL);
     rig_begin(&rig, 8ull * BLOCK);
     rig.cache_config.rounds = 32;
+    rig.cache_config.run_rounds = 8;
     rig.cache_config.huge_rounds = 2;
     rig.cache_config.depot = 4;
     rig.cpu_now = real_cpu;

@@ -194,6 +194,7 @@ static void open_all(const char *scenario, unsigned threads)
 
     rig_begin(r, frames);
     r->cache_config.rounds = rounds;
+    r->cache_config.run_rounds = exhaust ? 0 : 16;
     r->cache_config.huge_rounds = exhaust ? 0 : 2;
     r->cache_config.depot = 4;
     if (strcmp(scenario, "thrift") == 0) {

@@ -188,6 +188,7 @@ void rig_begin(struct rig *r, uint64_t frames)
                                                   .mode = mode,
                                                   .cpus = cpus,
                                                   .rounds = QUIRE_CACHE_SIZE_AUTO,
+                                                  .run_rounds = QUIRE_CACHE_SIZE_AUTO,
                                                   .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
                                                   .depot = QUIRE_CACHE_SIZE_AUTO};
 }
@@ -257,10 +258,11 @@ static void check_round(const struct rig *r, unsigned rack, quire_pfn pfn, unsig
 
     if (quire_zone_frame_state(&r->zone, pfn, &state) != QUIRE_OK || state != QUIRE_FRAME_USED)
         die("frame 0x%" PRIx64 " is cached and not allocated in the zone", pfn.n);
-    if (rack == RACK_HUGE && pfn.n % BLOCK != 0)
-        die("frame 0x%" PRIx64 " is in a rack of blocks", pfn.n);
-    if (r->zone_config.usable_count == 1 && seen[i]++)
-        die("frame 0x%" PRIx64 " is in two racks", pfn.n);
+    if (pfn.n % round_frames(rack) != 0)
+        die("frame 0x%" PRIx64 " is in a rack of order %u", pfn.n, rack_order(rack));
+    for (uint64_t n = 0; n < round_frames(rack) && r->zone_config.usable_count == 1; n++)
+        if (seen[i + n]++)
+            die("frame 0x%" PRIx64 " is in two racks", pfn.n + n);
 }
 
 static void check_rack(const struct rig *r, uint32_t cpu, unsigned rack, unsigned char *seen)

@@ -16,6 +16,7 @@ static void open_sized(struct rig *r, uint32_t rounds)
 {
     rig_begin(r, 64 * BLOCK);
     r->cache_config.rounds = rounds;
+    r->cache_config.run_rounds = 16;
     r->cache_config.huge_rounds = 4;
     r->cache_config.depot = 0;
     rig_open(r);
@@ -135,18 +136,23 @@ static void several(void **unused)
     rig_close(&r, 0);
 }
 
-static void block_twice(void **unused)
+/* A run, or a block, that is freed twice. */
+static void run_twice(void **unused)
 {
-    struct rig r;
-    uint64_t block;
+    static const unsigned orders[] = {1, 2, 3, 9};
 
     (void)unused;
-    open_sized(&r, 64);
-    block = take(&r, 9, 0);
-    give(&r, block, 9);
-    give_badly(&r, block, 9, QUIRE_ERR_DOUBLE_FREE);
-    assert_noticed(&r, block, QUIRE_ERR_DOUBLE_FREE);
-    rig_close(&r, 0);
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        struct rig r;
+        uint64_t run;
+
+        open_sized(&r, 64);
+        run = take(&r, orders[i], 0);
+        give(&r, run, orders[i]);
+        give_badly(&r, run, orders[i], QUIRE_ERR_DOUBLE_FREE);
+        assert_noticed(&r, run, QUIRE_ERR_DOUBLE_FREE);
+        rig_close(&r, 0);
+    }
 }
 
 /* Good calls of every kind are never taken for bad ones. */
@@ -178,7 +184,7 @@ int main(int argc, char *argv[])
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(freed_twice),   cmocka_unit_test(freed_long_ago),
         cmocka_unit_test(part_of_a_run), cmocka_unit_test(several),
-        cmocka_unit_test(block_twice),   cmocka_unit_test(no_false_alarm),
+        cmocka_unit_test(run_twice),     cmocka_unit_test(no_false_alarm),
     };
 
     return run_unit(argc, argv, tests);

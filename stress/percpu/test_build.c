@@ -4,6 +4,8 @@
  */
 #include "unit.h"
 
+#include "percpu/rack.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,10 +43,12 @@ static void sizes_out_of_range(void **unused)
     f = r.cache_config;
     f.cpus = 0;
     assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);
-    f.cpus = r.zone_config.slots + 1;
+    f.cpus = 1u << 31;
     assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);
-    f.cpus = r.zone_config.slots;
+    f.cpus = r.zone_config.slots + 1;
     assert_ok(quire_cache_size(&f, &bytes));
+    f.first_cpu = 1u << 31;
+    assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);
     f = r.cache_config;
     f.mode = (enum quire_cache_mode)(QUIRE_CACHE_RSEQ + 1);
     assert_int_equal(quire_cache_size(&f, &bytes), QUIRE_ERR_SIZE);
@@ -52,6 +56,12 @@ static void sizes_out_of_range(void **unused)
     assert_int_equal(size_with(&r, QUIRE_CACHE_MAX_ROUNDS + 2, 0, 0), QUIRE_ERR_SIZE);
     assert_int_equal(size_with(&r, 64, QUIRE_CACHE_MAX_ROUNDS + 2, 0), QUIRE_ERR_SIZE);
     assert_int_equal(size_with(&r, 64, 3, 0), QUIRE_ERR_SIZE);
+    r.cache_config.run_rounds = 15;
+    assert_int_equal(size_with(&r, 64, 0, 0), QUIRE_ERR_SIZE);
+    r.cache_config.run_rounds = QUIRE_CACHE_MAX_ROUNDS + 2;
+    assert_int_equal(size_with(&r, 64, 0, 0), QUIRE_ERR_SIZE);
+    r.cache_config.run_rounds = QUIRE_CACHE_MAX_ROUNDS;
+    assert_ok(size_with(&r, 64, 0, 0));
     assert_int_equal(size_with(&r, 64, 0, 1u << 20), QUIRE_ERR_SIZE);
     assert_ok(size_with(&r, QUIRE_CACHE_MAX_ROUNDS, 2, 7));
     assert_ok(size_with(&r, 2, 0, 0));
@@ -101,7 +111,9 @@ static void automatic_bounds(void **unused)
         if (sizes[i] == 1 << 20) {
             assert_int_equal(r.cache.capacity[0], 128);
             assert_int_equal(r.cache.capacity[1], 128);
-            assert_int_equal(r.cache.capacity[2], 4);
+            assert_int_equal(r.cache.capacity[RACK_RUNS], 64);
+            assert_int_equal(r.cache.capacity[RACK_LARGE], 16);
+            assert_int_equal(r.cache.capacity[RACK_HUGE], 4);
         }
         run_on(&r, 0);
         pfn = take(&r, 0, 0);
@@ -119,7 +131,8 @@ static void none(void **unused)
 
     (void)unused;
     rig_begin(&r, 4 * BLOCK);
-    r.cache_config.rounds = r.cache_config.huge_rounds = r.cache_config.depot = 0;
+    r.cache_config.rounds = r.cache_config.run_rounds = 0;
+    r.cache_config.huge_rounds = r.cache_config.depot = 0;
     rig_open(&r);
     assert_int_equal(quire_cache_bound(&r.cache), 0);
     run_on(&r, 0);
@@ -138,17 +151,19 @@ static void bound_is_real(void **unused)
 {
     enum { FRAMES = 64 * BLOCK };
     static uint64_t pfns[FRAMES];
-    uint64_t most = 0;
+    uint64_t most = 0, runs;
     struct rig r;
 
     (void)unused;
     rig_begin(&r, FRAMES);
     r.cache_config.rounds = 64;
+    r.cache_config.run_rounds = 16;
     r.cache_config.huge_rounds = 2;
     r.cache_config.depot = 3;
     rig_open(&r);
+    runs = 2 * (16 + 8) * 2 + 2 * (8 + 4) * 4 + (4 + 2) * 8;
     assert_int_equal(quire_cache_bound(&r.cache),
-                     r.cache.cpus * (2 * (64 + 32) + 3 * BLOCK) + 3 * 32);
+                     r.cache.cpus * (2 * (64 + 32) + runs + 3 * BLOCK) + 3 * 32);
     for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
         run_on(&r, cpu);
         for (uint32_t flags = 0; flags <= QUIRE_MOVABLE; flags++) {

@@ -43,6 +43,39 @@ static void pair(void **unused)
     rig_close(&r, 0);
 }
 
+/* A cache of one CPU that is not the first: others go to the zone, by other slots. */
+static void not_from_cpu_0(void **unused)
+{
+    uint32_t other = cpu_count() > 1 ? cpu_name(1) : cpu_name(0);
+    struct rig r;
+    uint64_t pfn;
+
+    (void)unused;
+    rig_begin(&r, 64 * BLOCK);
+    r.cache_config.first_cpu = other;
+    r.cache_config.cpus = 1;
+    rig_open(&r);
+    assert_int_equal(quire_cache_drain(&r.cache, other + 1), QUIRE_ERR_SIZE);
+    if (other > 0) {
+        assert_int_equal(quire_cache_drain(&r.cache, other - 1), QUIRE_ERR_SIZE);
+        assert_int_equal(quire_cache_retire_cpu(&r.cache, other - 1), QUIRE_ERR_SIZE);
+        run_on(&r, 0);
+        give(&r, take(&r, 0, 0), 0);
+        assert_int_equal(cached_frames(&r), 0);
+    }
+    run_on(&r, cpu_count() > 1 ? 1 : 0);
+    pfn = take(&r, 0, 0);
+    assert_int_not_equal(cached_frames(&r), 0);
+    give(&r, pfn, 0);
+    assert_int_equal(take(&r, 0, 0), pfn);
+    give(&r, pfn, 0);
+    assert_int_equal(stats_of(&r).refills, 1);
+    assert_ok(quire_cache_drain(&r.cache, other));
+    assert_int_equal(cached_frames(&r), 0);
+    assert_ok(quire_cache_retire_cpu(&r.cache, other));
+    rig_close(&r, 0);
+}
+
 /* Mobility decides which rack an allocation looks into, the block's class to which a free goes. */
 static void classes(void **unused)
 {
@@ -285,11 +318,12 @@ static void two_stretches(void **unused)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pair),         cmocka_unit_test(classes),
-        cmocka_unit_test(other_orders), cmocka_unit_test(wrong_requests),
-        cmocka_unit_test(wrong_frees),  cmocka_unit_test(zeroed),
-        cmocka_unit_test(halves),       cmocka_unit_test(no_ping_pong),
-        cmocka_unit_test(blocks),       cmocka_unit_test(two_stretches),
+        cmocka_unit_test(not_from_cpu_0), cmocka_unit_test(pair),
+        cmocka_unit_test(classes),        cmocka_unit_test(other_orders),
+        cmocka_unit_test(wrong_requests), cmocka_unit_test(wrong_frees),
+        cmocka_unit_test(zeroed),         cmocka_unit_test(halves),
+        cmocka_unit_test(no_ping_pong),   cmocka_unit_test(blocks),
+        cmocka_unit_test(two_stretches),
     };
 
     return run_unit(argc, argv, tests);

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+#
+# The boots that are tests: one machine each, never two at a time. A boot that fails shows the end
+# of its console; one that gives no verdict within its time is a failure.
+
+include(${PROJECT_SOURCE_DIR}/stress/cmake/QuireTest.cmake)
+
+function(boot name)
+    quire_ctest(NAME boot-${name} LABELS qemu TIMEOUT 240 PROCESSORS 2
+        COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/qemu --quiet --timeout 200
+                --kernel ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${ARGN})
+    if(TEST ${QUIRE_PRESET}.boot-${name})
+        set_tests_properties(${QUIRE_PRESET}.boot-${name} PROPERTIES RESOURCE_LOCK qemu)
+    endif()
+endfunction()
+
+# Machines.
+boot(uneven-nodes --smp 8 --nodes 4 --append "seconds=2")
+boot(one-cpu --smp 1 --nodes 1 --mem 512M --append "seconds=1")
+boot(node-without-cpus --layout 3:512M,0:512M --append "seconds=1")
+boot(node-without-memory --layout 2:512M,2:0 --append "seconds=1")
+boot(64-cpus --smp 64 --nodes 8 --mem 2G --suite traps,stress,exchange --append "seconds=2")
+boot(128-mib --smp 2 --nodes 1 --mem 128M --append "seconds=1")
+boot(16-gib --smp 4 --nodes 2 --mem 16G --suite touch)
+
+# Ways to boot.
+boot(bios --boot bios --suite traps,zone,stress --mem 1G --append "seconds=1"
+     --expect "booted by Multiboot2")
+boot(uefi --boot uefi --suite traps,zone,stress --mem 1G --append "seconds=1"
+     --expect "booted by Multiboot2")
+
+# Memory maps: pages set aside, of both sizes; holes, overlaps, device memory, odd borders.
+boot(huge-pages --layout 2:3584M,2:512M --suite zone,touch
+     --append "hugepages=0@1G:1,2M:32" --expect "a page of 1 GiB")
+boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
+     "seconds=1 memmap=5000@0x2000123:reserved,64M@0x3000000:reserved,48M@0x4000000:reserved\
+,1M@0x40fff:usable,16M@0x8000000:device,12345678@0xc000001:reserved,1@0xd000fff:reserved")
+
+# Refusals: each a panic that says why.
+boot(panic-no-memory --layout 1:64M --append "memmap=61M@0x360000:reserved"
+     --panic "too little memory")
+boot(panic-image-reserved --layout 1:64M --append "memmap=4K@0x201000:reserved"
+     --panic "memory map: the kernel's image")
+boot(panic-absurd-map --layout 1:64M --append "memmap=0xffffffffffffffff@4096:usable"
+     --panic "memmap=: ffffffffffffffff bytes at 1000")
+boot(panic-huge-pages --layout 1:512M --append "hugepages=1G:1" --panic "hugepages=: ")
+boot(panic-option --layout 1:64M --append "hugepage=1G:1" --panic "there is no option")
+boot(panic-suite --layout 1:64M --suite stres --panic "there is no suite \"stres\"")
+boot(panic-stack --layout 2:64M --suite overflow --panic "stack overflow"
+     --expect "deeper+0x")

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * step.h - count the instructions of a call, exactly, by single steps.
+ */
+#ifndef KERNEL_STEP_H
+#define KERNEL_STEP_H
+
+#include <stdint.h>
+
+struct step_count {
+    uint64_t instructions;
+    uint64_t locked; /* with a lock prefix, and exchanges with memory, which lock without one */
+};
+
+/* Run call(argument) step by step, interrupts off, on this CPU. What the call itself takes, and
+ * what brings it about, is in the count: about a dozen. First CPU only. */
+struct step_count step_through(void (*call)(void *argument), void *argument);
+
+#endif /* KERNEL_STEP_H */

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine.h - what a machine is made of. Private to numa; the interface is <quire/machine.h>.
+ *
+ * Two kinds of things. What lives as long as the machine: a line per CPU, the zones' handles, the
+ * homes (caches). A hit in a magazine touches nothing else. And what comes and goes: the snapshot,
+ * reached by one pointer, read between quire_machine_enter and quire_machine_leave.
+ *
+ *   M1  A snapshot never changes between its publication and its end, which comes after everybody
+ *       who could have found it has left.
+ *   M2  A zone of the snapshot in force has metadata. One that left it may be used by those who are
+ *       still inside, and by those who own frames of it; while there are any of either, its
+ *       metadata stays.
+ *   M3  A CPU's `home` is the cache of the zone that its NORMAL requests ask first by the default
+ *       policy, or none. It may be old by any amount: percpu's quire_cache_pop and _push do not
+ *       mind.
+ *   M4  A home's range holds frames of its zone only.
+ *   M5  Only the holder of `writer` builds, publishes or ends anything.
+ */
+#ifndef QUIRE_NUMA_MACHINE_H
+#define QUIRE_NUMA_MACHINE_H
+
+#include "core/layout.h"
+#include "percpu/rack.h"
+#include "percpu/rseq.h"
+
+#include <quire/machine.h>
+
+enum {
+    MACHINE_ZONES = 4096, /* zones of a machine */
+    REMOTE_ROUNDS = 64,   /* frames in a remote magazine */
+    MACHINE_PAGE = 4096,  /* what the port's memory is aligned to */
+    NO_ENTRY = UINT16_MAX,
+};
+
+/* One CPU's own. Parts that different callers write lie on different lines. */
+struct machine_cpu {
+    qa64 home; /* struct machine_home *, M3 */
+    qa32 node; /* where it is */
+    /* Readers inside, by phase, see machine_guard.c. */
+    qa64 enters[2] __attribute__((aligned(64)));
+    qa64 leaves[2];
+    qa64 turn; /* of the interleaving policies */
+    /* The remote magazine, see machine_remote.c. */
+    qa32 present __attribute__((aligned(64)));
+    qa32 count, seen;
+    qa64 rounds[REMOTE_ROUNDS];
+    qa64 counts[QUIRE_NODES][QUIRE_NODE_COUNTS] __attribute__((aligned(64)));
+};
+
+/* A zone in service. */
+struct machine_zone {
+    struct quire_zone zone;   /* a copy of the caller's handle, but for the port */
+    struct quire_zone *given; /* the caller's */
+    struct quire_port port;   /* the zone's own, which ours forwards to */
+    struct quire_machine *machine;
+    quire_node node;
+    enum quire_zone_type type;
+    struct machine_home *home; /* the newest; writer only */
+};
+
+/* A cache of a zone for the CPUs that are at home there. */
+struct machine_home {
+    struct quire_cache cache;
+    uint64_t first_block, blocks; /* the zone's longest span: M4 */
+    struct machine_zone *of;
+} __attribute__((aligned(64)));
+
+/* A zone as a snapshot has it. */
+struct machine_entry {
+    struct machine_zone *zone;
+    struct machine_home *home; /* or NULL */
+    bool closing;              /* on its way out: takes frees, and those at once */
+};
+
+/* A node's zonelists, in memory of that node. */
+struct machine_lists {
+    uint32_t first[QUIRE_ZONE_TYPES], count[QUIRE_ZONE_TYPES];
+    size_t bytes;
+    uint16_t entries[];
+};
+
+struct machine_snapshot {
+    struct quire_topology topology;
+    struct quire_pfnmap map; /* frame to place in entries[] */
+    struct machine_lists *lists[QUIRE_NODES];
+    struct quire_pfnmap_span *spans;
+    size_t span_count;
+    uint32_t entry_count;
+    size_t bytes;
+    struct machine_entry entries[];
+};
+
+/* A piece of the port's memory: this much in front of what its user sees. */
+struct machine_block {
+    struct machine_block *next;
+    size_t bytes;
+    quire_node node;
+} __attribute__((aligned(64)));
+
+struct quire_machine {
+    qa64 snapshot;         /* struct machine_snapshot * */
+    qa64 cpus[QUIRE_CPUS]; /* struct machine_cpu *, or 0 */
+    uint32_t mode;         /* of the caches: enum quire_cache_mode, not AUTO */
+    struct quire_machine_port port;
+    struct quire_policy policy;
+    uint32_t rounds, huge_rounds;
+    enum quire_cache_mode wanted_mode;
+    qa32 phase __attribute__((aligned(64))); /* of the readers, see machine_guard.c */
+    qa32 writer;                             /* 1: somebody changes the machine */
+    qa64 snapshots, reclaims;
+    struct machine_block *blocks; /* M5 */
+    qa64 block_bytes;
+};
+
+/* Somebody who reads the snapshot. */
+struct machine_reader {
+    struct quire_machine *machine;
+    const struct machine_snapshot *snapshot;
+    struct machine_cpu *line;
+    uint32_t cpu;
+    uint32_t entered;
+};
+
+/* The zones that a request may use, in order, as machine_policy.c made them out. */
+struct machine_walk {
+    const uint16_t *list;
+    uint32_t count;
+    uint64_t first; /* nodes that are asked first */
+    bool others;    /* then the others */
+    bool no_huge;   /* not zones of type HUGE */
+    bool interleaved;
+    quire_node wanted;
+    uint32_t at, pass; /* where the walk is */
+};
+
+/* One way of asking a zone: what machine_serve.c tries along a walk. */
+struct machine_attempt {
+    /* QUIRE_OK: the request is served. QUIRE_ERR_NO_MEMORY: ask the next zone. Others end it. */
+    int (*ask)(const struct machine_reader *r, const struct machine_entry *e,
+               struct machine_attempt *a);
+    const struct quire_request *request;
+    uint64_t frames; /* how many it is about, for reclaim */
+    uint64_t turn;   /* of an interleaving policy */
+    quire_pfn *pfns;
+    const struct quire_contig *contig; /* or NULL */
+    uint32_t too_long;                 /* contig: zones that are shorter than the run */
+    size_t n, got;                     /* batches: frames wanted and had; else 0 */
+    quire_node wanted;                 /* out */
+    bool interleaved;                  /* out */
+};
+
+static inline struct machine_cpu *machine_line(const struct quire_machine *m, uint32_t cpu)
+{
+    /* L2 acquire: pairs L1: the line is made. */
+    uintptr_t p = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpus[cpu], acquire) : 0);
+
+    return (struct machine_cpu *)p;
+}
+
+/* The number of the CPU that the caller runs on. */
+static inline uint32_t machine_cpu_now(const struct quire_machine *m)
+{
+#if QUIRE_RSEQ
+    if (m->mode == QUIRE_CACHE_RSEQ)
+        return rseq_cpu(rseq_area());
+#endif
+    return m->port.cpu ? m->port.cpu(m->port.ctx) : 0;
+}
+
+/* The same, or CPU 0 if the machine does not know it. */
+static inline uint32_t machine_cpu_known(const struct quire_machine *m)
+{
+    uint32_t cpu = machine_cpu_now(m);
+
+    return machine_line(m, cpu) ? cpu : 0;
+}
+
+/* Count a hit in a home. */
+static inline void quire_machine_count_hit(struct machine_cpu *line, const struct machine_home *h)
+{
+    (void)qa_add(&line->counts[h->of->node.n][QUIRE_NODE_HIT], 1, relaxed); /* relaxed: a figure */
+    (void)qa_add(&line->counts[h->of->node.n][qa_load(&line->node, relaxed) == h->of->node.n
+                                                  ? QUIRE_NODE_LOCAL
+                                                  : QUIRE_NODE_OTHER],
+                 1, relaxed); /* relaxed: a figure, both */
+}
+
+static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t cpu)
+{
+    return quire_node_of(cpu < s->topology.cpu_count ? s->topology.cpu_node[cpu] : 0);
+}
+
+/* machine.c */
+void *quire_machine_memory(struct quire_machine *m, size_t bytes, quire_node node);
+void quire_machine_give_back(struct quire_machine *m, void *memory);
+int quire_machine_lines(struct quire_machine *m, const struct quire_topology *topology);
+int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
+                           struct machine_zone **zone);
+
+/* machine_guard.c */
+void quire_machine_enter(struct quire_machine *m, struct machine_reader *r);
+void quire_machine_leave(struct machine_reader *r);
+void quire_machine_wait(struct quire_machine *m);
+
+/* machine_snapshot.c */
+int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
+                        const struct machine_entry entries[], uint32_t count,
+                        const struct quire_pfnmap_span spans[], size_t span_count,
+                        struct machine_snapshot **made);
+void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
+void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
+const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
+quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
+
+/* machine_policy.c */
+bool quire_policy_valid(const struct quire_policy *policy);
+int quire_policy_walk(const struct machine_reader *r, const struct quire_request *request,
+                      uint64_t turn, struct machine_walk *walk);
+uint64_t quire_policy_turn(struct quire_machine *m, const struct quire_request *request,
+                           uint64_t n);
+bool quire_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
+uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_request *request,
+                            uint64_t turn, uint64_t n, quire_node node, uint64_t *first);
+const struct machine_entry *quire_walk_next(const struct machine_snapshot *s,
+                                            struct machine_walk *walk);
+
+/* machine_serve.c */
+int quire_machine_serve(struct quire_machine *m, struct machine_attempt *a,
+                        struct quire_refusal *why);
+void quire_machine_count(const struct machine_reader *r, const struct machine_attempt *a,
+                         quire_node given, uint64_t n);
+int quire_machine_wrong(int error, struct quire_refusal *why);
+
+/* machine_remote.c */
+int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
+uint64_t quire_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
+uint64_t quire_remote_drain_all(const struct machine_reader *r, bool idle_only);
+
+#endif /* QUIRE_NUMA_MACHINE_H */

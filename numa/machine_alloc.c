@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine_alloc.c - allocation and free of one run: the hit, and the way to what is behind it.
+ *
+ * A hit touches the CPU's line, the home's handle and the rack, all of which live as long as the
+ * machine; it reads no snapshot and counts no reader (M3 of machine.h). What it may find:
+ *
+ *   - The home is no longer the CPU's (a CPU moved, nearer memory came), or its zone is on its way
+ *     out. A pop gives a frame that was cached: it is the caller's now, and whoever takes the zone
+ *     out finds it allocated, if he had not drained that rack before. A push gives a frame of this
+ *     zone, owned until the commit, to a rack: the drain that follows takes it out; once the zone
+ *     is closed the rack's limit is 0, and the push goes another way.
+ *   - The caller moved to another CPU: percpu sees to that.
+ *
+ * Lock-free, any context.
+ */
+#include "numa/machine.h"
+
+static const uint32_t hit_flags = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK;
+static const uint32_t known_flags =
+    QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
+
+static inline struct machine_home *home_of(const struct machine_cpu *line)
+{
+    /* H2 acquire: pairs H1: the home is made. */
+    uintptr_t home = line ? (uintptr_t)qa_load(&line->home, acquire) : 0;
+
+    return (struct machine_home *)home;
+}
+
+/* ---- Allocation ----------------------------------------------------------------------------- */
+
+static inline bool hit(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    uint32_t cpu = machine_cpu_now(m);
+    struct machine_home *h = home_of(machine_line(m, cpu));
+
+    if (!h || (order != 0 && order != HUGE_ORDER) || flags & ~hit_flags)
+        return false;
+    if (!quire_cache_pop(&h->cache, cpu, order ? RACK_HUGE : flags & QUIRE_MOVABLE, pfn))
+        return false;
+    quire_machine_count_hit(machine_line(m, cpu), h);
+    return true;
+}
+
+static int ask(const struct machine_reader *r, const struct machine_entry *e,
+               struct machine_attempt *a)
+{
+    if (quire_at_home(r->snapshot, r->cpu, e))
+        return quire_cache_alloc(&e->home->cache, a->request->order, a->request->flags, a->pfns);
+    return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order,
+                            a->request->flags, a->pfns);
+}
+
+static __attribute__((noinline)) int alloc_slowly(struct quire_machine *m,
+                                                  const struct quire_request *request,
+                                                  quire_pfn *pfn, struct quire_refusal *why)
+{
+    struct machine_attempt a = {.ask = ask, .request = request, .pfns = pfn};
+
+    if (request->order > QUIRE_MAX_ORDER)
+        return quire_machine_wrong(QUIRE_ERR_SIZE, why);
+    if (request->flags & ~known_flags)
+        return quire_machine_wrong(QUIRE_ERR_UNSUPPORTED, why);
+    a.frames = 1ull << request->order;
+    a.turn = quire_policy_turn(m, request, 1);
+    return quire_machine_serve(m, &a, why);
+}
+
+int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    struct quire_request request;
+
+    if (hit(m, order, flags, pfn))
+        return QUIRE_OK;
+    request = quire_request_of(order, flags);
+    return alloc_slowly(m, &request, pfn, NULL);
+}
+
+int quire_machine_request(struct quire_machine *m, const struct quire_request *request,
+                          quire_pfn *pfn, struct quire_refusal *why)
+{
+    if (!request->policy && request->zone == QUIRE_ZONE_NORMAL &&
+        request->node.n == QUIRE_NO_NODE && hit(m, request->order, request->flags, pfn))
+        return QUIRE_OK;
+    return alloc_slowly(m, request, pfn, why);
+}
+
+/* ---- Free ----------------------------------------------------------------------------------- */
+
+static __attribute__((noinline)) int free_slowly(struct quire_machine *m, quire_pfn pfn,
+                                                 unsigned order)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+    int error = QUIRE_ERR_FRAME;
+
+    if (order > QUIRE_MAX_ORDER)
+        return QUIRE_ERR_SIZE;
+    quire_machine_enter(m, &r);
+    e = quire_snapshot_find(r.snapshot, pfn);
+    if (!e)
+        error = QUIRE_ERR_FRAME;
+    else if (quire_at_home(r.snapshot, r.cpu, e))
+        error = quire_cache_free(&e->home->cache, pfn, order);
+    else if (order == 0 && !e->closing)
+        error = quire_remote_free(&r, e, pfn);
+    else
+        error = quire_zone_free(&e->zone->zone, quire_entry_slot(e, r.cpu), pfn, order);
+    quire_machine_leave(&r);
+    return error;
+}
+
+int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
+{
+    uint32_t cpu = machine_cpu_now(m);
+    struct machine_home *h = home_of(machine_line(m, cpu));
+
+    if (h && order == 0 && (pfn.n >> BLOCK_ORDER) - h->first_block < h->blocks &&
+        quire_cache_push(&h->cache, cpu, pfn))
+        return QUIRE_OK;
+    return free_slowly(m, pfn, order);
+}
+
+static int ask_contig(const struct machine_reader *r, const struct machine_entry *e,
+                      struct machine_attempt *a)
+{
+    int error = quire_zone_alloc_contig(&e->zone->zone, quire_entry_slot(e, r->cpu), a->contig,
+                                        a->request->flags, a->pfns);
+
+    if (error != QUIRE_ERR_SIZE)
+        return error;
+    a->too_long++;
+    return QUIRE_ERR_NO_MEMORY;
+}
+
+int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_request *request,
+                               const struct quire_contig *want, quire_pfn *pfn,
+                               struct quire_refusal *why)
+{
+    struct quire_request in_blocks = *request;
+    struct quire_refusal unwanted;
+    struct machine_attempt a = {
+        .ask = ask_contig, .request = &in_blocks, .pfns = pfn, .contig = want};
+    int error;
+
+    if (!why)
+        why = &unwanted;
+    if (want->frames == 0 || (want->high && want->low > want->high))
+        return quire_machine_wrong(QUIRE_ERR_SIZE, why);
+    in_blocks.order = want->frames >= BLOCK_FRAMES ? HUGE_ORDER : 0;
+    a.frames = want->frames;
+    a.turn = quire_policy_turn(m, request, 1);
+    error = quire_machine_serve(m, &a, why);
+    /* Each round asked why->tried zones once or twice: too long for all of them? */
+    if (error && why->tried && a.too_long && a.too_long % why->tried == 0)
+        error = why->error = QUIRE_ERR_SIZE;
+    return error;
+}
+
+int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t frames)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+    int error = QUIRE_ERR_FRAME;
+
+    quire_machine_enter(m, &r);
+    e = quire_snapshot_find(r.snapshot, pfn);
+    if (e)
+        error = quire_zone_free_contig(&e->zone->zone, quire_entry_slot(e, r.cpu), pfn, frames);
+    quire_machine_leave(&r);
+    return error;
+}
+
+int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node,
+                       struct quire_zone **zone)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+
+    quire_machine_enter(m, &r);
+    e = quire_snapshot_find(r.snapshot, pfn);
+    if (e && quire_zone_holds(&e->zone->zone, pfn)) {
+        *node = e->zone->node;
+        *zone = e->zone->given;
+    } else {
+        e = NULL;
+    }
+    quire_machine_leave(&r);
+    return e ? QUIRE_OK : QUIRE_ERR_FRAME;
+}

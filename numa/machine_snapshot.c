@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine_snapshot.c - a snapshot of the machine: which zones there are, who asks which first, and
+ * whose cache serves whom.
+ *
+ * Zonelists: for each node and purpose, node by node as quire_topology_order says, and within a
+ * node from the purpose asked for to scarcer ones, so that memory which only some can use is kept
+ * for them. Zones of one node and type stay in the order in which they were put into service. Each
+ * node's lists lie on that node, the rest in one piece on the first zone's.
+ *
+ * Homes: a CPU is at home in the Normal, DMA32 and Huge zones of its own node and, wherever that
+ * lies, in the zone that its NORMAL requests ask first; so the CPUs of a node without memory have a
+ * cache too. A zone has a cache if somebody is at home in it, with racks from the first of these
+ * CPUs to the last. A cache that covers them already is kept.
+ *
+ * Writer only, but the last three functions, which read: wait-free, any context.
+ */
+#include "numa/machine.h"
+
+/* From what a request for a purpose may be served, best first. */
+static const struct {
+    unsigned char count;
+    unsigned char type[4];
+} chains[QUIRE_ZONE_TYPES] = {
+    [QUIRE_ZONE_DMA] = {1, {QUIRE_ZONE_DMA}},
+    [QUIRE_ZONE_DMA32] = {2, {QUIRE_ZONE_DMA32, QUIRE_ZONE_DMA}},
+    [QUIRE_ZONE_NORMAL] = {3, {QUIRE_ZONE_NORMAL, QUIRE_ZONE_DMA32, QUIRE_ZONE_DMA}},
+    [QUIRE_ZONE_HUGE] = {4, {QUIRE_ZONE_HUGE, QUIRE_ZONE_NORMAL, QUIRE_ZONE_DMA32, QUIRE_ZONE_DMA}},
+    [QUIRE_ZONE_DEVICE] = {1, {QUIRE_ZONE_DEVICE}},
+};
+
+/* The entries of each node lie between these, mostly with nothing in between. */
+struct bounds {
+    uint32_t first[QUIRE_NODES], end[QUIRE_NODES];
+};
+
+static void find_bounds(const struct machine_snapshot *s, struct bounds *b)
+{
+    __builtin_memset(b, 0, sizeof *b);
+    for (uint32_t i = 0; i < s->entry_count; i++) {
+        uint32_t n = s->entries[i].zone->node.n;
+
+        if (b->end[n] == 0)
+            b->first[n] = i;
+        b->end[n] = i + 1;
+    }
+}
+
+/* ---- Zonelists ------------------------------------------------------------------------------ */
+
+/* The list of a purpose for who asks the nodes in this order, into out[] if not NULL. */
+static uint32_t list(const struct machine_snapshot *s, const struct bounds *b,
+                     const quire_node order[], uint32_t nodes, unsigned type, uint16_t out[])
+{
+    uint32_t count = 0;
+
+    for (uint32_t k = 0; k < nodes; k++)
+        for (unsigned c = 0; c < chains[type].count; c++)
+            for (uint32_t i = b->first[order[k].n]; i < b->end[order[k].n]; i++) {
+                const struct machine_entry *e = &s->entries[i];
+
+                if (e->closing || e->zone->node.n != order[k].n ||
+                    (unsigned)e->zone->type != chains[type].type[c])
+                    continue;
+                if (out)
+                    out[count] = (uint16_t)i;
+                count++;
+            }
+    return count;
+}
+
+static int make_lists(struct quire_machine *m, struct machine_snapshot *s, const struct bounds *b,
+                      uint32_t node)
+{
+    quire_node order[QUIRE_NODES];
+    uint32_t nodes = quire_topology_order(&s->topology, quire_node_of(node), order);
+    struct machine_lists *l;
+    uint32_t total = 0;
+    void *p;
+
+    for (unsigned type = 0; type < QUIRE_ZONE_TYPES; type++)
+        total += list(s, b, order, nodes, type, NULL);
+    p = quire_machine_memory(m, sizeof *l + total * sizeof l->entries[0], quire_node_of(node));
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    l = (struct machine_lists *)p;
+    l->bytes = sizeof *l + total * sizeof l->entries[0];
+    total = 0;
+    for (unsigned type = 0; type < QUIRE_ZONE_TYPES; type++) {
+        l->first[type] = total;
+        l->count[type] = list(s, b, order, nodes, type, l->entries + total);
+        total += l->count[type];
+    }
+    s->lists[node] = l;
+    return QUIRE_OK;
+}
+
+/* ---- Homes ---------------------------------------------------------------------------------- */
+
+/* The entry that NORMAL requests of a node ask first. */
+static uint32_t first_entry(const struct machine_snapshot *s, quire_node node)
+{
+    const struct machine_lists *l = s->lists[node.n];
+
+    return l->count[QUIRE_ZONE_NORMAL] ? l->entries[l->first[QUIRE_ZONE_NORMAL]] : NO_ENTRY;
+}
+
+/* Are the CPUs of `node` at home in this entry's zone? */
+static bool home_of_node(const struct machine_snapshot *s, quire_node node,
+                         const struct machine_entry *e)
+{
+    const unsigned cached =
+        1u << QUIRE_ZONE_DMA32 | 1u << QUIRE_ZONE_NORMAL | 1u << QUIRE_ZONE_HUGE;
+
+    if (e->closing)
+        return false;
+    return (e->zone->node.n == node.n && cached >> e->zone->type & 1) ||
+           first_entry(s, node) == (uint32_t)(e - s->entries);
+}
+
+/* The zone's longest span (M4). */
+static void set_range(struct machine_home *h, const struct machine_snapshot *s, uint32_t entry)
+{
+    for (size_t i = 0; i < s->span_count; i++)
+        if (s->spans[i].zone == entry && s->spans[i].run.frames >> BLOCK_ORDER > h->blocks) {
+            h->first_block = s->spans[i].run.pfn.n >> BLOCK_ORDER;
+            h->blocks = s->spans[i].run.frames >> BLOCK_ORDER;
+        }
+}
+
+static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
+                     uint32_t first, uint32_t end)
+{
+    struct machine_zone *z = s->entries[entry].zone;
+    struct quire_cache_config config = {
+        .zone = &z->zone,
+        .mode = m->wanted_mode,
+        .first_cpu = first,
+        .cpus = end - first,
+        .rounds = z->type == QUIRE_ZONE_HUGE ? 0 : m->rounds,
+        .huge_rounds = m->huge_rounds,
+        .depot = QUIRE_CACHE_SIZE_AUTO,
+    };
+    struct machine_home *h;
+    size_t bytes;
+    void *p;
+    int error = quire_cache_size(&config, &bytes);
+
+    if (error)
+        return error;
+    p = quire_machine_memory(m, sizeof *h + bytes, z->node);
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    h = (struct machine_home *)p;
+    error = quire_cache_init(&h->cache, &config, h + 1, bytes);
+    if (error) {
+        quire_machine_give_back(m, h);
+        return error;
+    }
+    h->of = z;
+    set_range(h, s, entry);
+    m->mode = h->cache.mode;
+    s->entries[entry].home = h;
+    return QUIRE_OK;
+}
+
+/* Give the entry's zone a cache that covers all CPUs at home in it, if there are any. */
+static int find_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry)
+{
+    struct machine_entry *e = &s->entries[entry];
+    uint32_t first = UINT32_MAX, end = 0;
+    const struct quire_cache *c;
+
+    for (uint32_t cpu = 0; cpu < s->topology.cpu_count; cpu++)
+        if (home_of_node(s, node_of_cpu(s, cpu), e)) {
+            first = first < cpu ? first : cpu;
+            end = cpu + 1;
+        }
+    e->home = NULL;
+    if (end == 0)
+        return QUIRE_OK;
+    if (e->zone->home) {
+        c = &e->zone->home->cache;
+        if (c->first_cpu <= first && end <= c->first_cpu + c->cpus) {
+            e->home = e->zone->home;
+            return QUIRE_OK;
+        }
+    }
+    return make_home(m, s, entry, first, end);
+}
+
+/* ---- Making, publishing, ending ------------------------------------------------------------- */
+
+static size_t round_up(size_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+static int fill(struct quire_machine *m, struct machine_snapshot *s)
+{
+    struct bounds b;
+    int error = QUIRE_OK;
+
+    find_bounds(s, &b);
+    for (uint32_t n = 0; n < s->topology.node_count && !error; n++)
+        error = make_lists(m, s, &b, n);
+    for (uint32_t i = 0; i < s->entry_count && !error; i++)
+        error = find_home(m, s, i);
+    return error;
+}
+
+/* Take a snapshot back that was not published, with the homes that were made for it. */
+static void unmake(struct quire_machine *m, struct machine_snapshot *s)
+{
+    for (uint32_t i = 0; i < s->entry_count; i++)
+        if (s->entries[i].home && s->entries[i].home != s->entries[i].zone->home)
+            quire_machine_give_back(m, s->entries[i].home);
+    quire_snapshot_end(m, s);
+}
+
+/* Make a snapshot of these zones and spans, whose numbers are places in entries[]. After an error
+ * nothing is left of it. */
+int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
+                        const struct machine_entry entries[], uint32_t count,
+                        const struct quire_pfnmap_span spans[], size_t span_count,
+                        struct machine_snapshot **made)
+{
+    struct quire_topology_fault fault;
+    size_t map_bytes, entry_bytes = round_up(sizeof(struct machine_snapshot) +
+                                             count * sizeof(struct machine_entry));
+    size_t span_bytes = round_up(span_count * sizeof *spans);
+    struct machine_snapshot *s;
+    unsigned char *p;
+    int error = quire_pfnmap_size(spans, span_count, &map_bytes);
+
+    if (error)
+        return error;
+    p = (unsigned char *)quire_machine_memory(m, entry_bytes + span_bytes + map_bytes,
+                                              count ? entries[0].zone->node : quire_node_of(0));
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    s = (struct machine_snapshot *)(void *)p;
+    s->topology = *topology;
+    s->bytes = entry_bytes + span_bytes + map_bytes;
+    s->entry_count = count;
+    __builtin_memcpy(s->entries, entries, count * sizeof *entries);
+    s->spans = (struct quire_pfnmap_span *)(void *)(p + entry_bytes);
+    s->span_count = span_count;
+    __builtin_memcpy(s->spans, spans, span_count * sizeof *spans);
+    error = quire_topology_check(&s->topology, &fault);
+    if (!error)
+        error =
+            quire_pfnmap_init(&s->map, spans, span_count, p + entry_bytes + span_bytes, map_bytes);
+    if (!error)
+        error = fill(m, s);
+    if (error)
+        unmake(m, s);
+    else
+        *made = s;
+    return error;
+}
+
+/* Put a snapshot in force, the CPUs' homes first. */
+void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
+{
+    bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
+
+    for (uint32_t i = 0; i < s->entry_count; i++)
+        s->entries[i].zone->home = s->entries[i].home;
+    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++) {
+        struct machine_cpu *line = machine_line(m, cpu);
+        quire_node node = node_of_cpu(s, cpu);
+        uint32_t first = first_entry(s, node);
+        const struct machine_entry *e = first == NO_ENTRY ? NULL : &s->entries[first];
+        bool served = local && e && cpu < s->topology.cpu_count &&
+                      (!m->policy.strict || e->zone->node.n == node.n);
+
+        if (!line)
+            continue;
+        qa_store(&line->node, node.n, relaxed); /* relaxed: a hint */
+                                                /* H1 release: pairs H2: the home is made. */
+        qa_store(&line->home, served ? (uintptr_t)e->home : 0, release);
+    }
+    (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
+    qa_store(&m->snapshot, (uintptr_t)s, release); /* N1 release: pairs N2 */
+}
+
+/* Give a snapshot's memory back. */
+void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s)
+{
+    for (uint32_t n = 0; n < QUIRE_NODES; n++)
+        quire_machine_give_back(m, s->lists[n]);
+    quire_machine_give_back(m, s);
+}
+
+/* ---- Reading -------------------------------------------------------------------------------- */
+
+/* The entry that a frame belongs to, or NULL. */
+const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn)
+{
+    uint32_t i = quire_pfnmap_zone(&s->map, pfn);
+
+    return i == QUIRE_PFNMAP_NONE ? NULL : &s->entries[i];
+}
+
+/* Is a CPU at home in a zone, which has a cache then? */
+bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
+{
+    return e->home && cpu < s->topology.cpu_count && home_of_node(s, node_of_cpu(s, cpu), e);
+}
+
+/* The zone's slot that a CPU uses: CPUs at home have slots of their own where there are enough. */
+quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu)
+{
+    if (e->home)
+        return slot_of_cpu(&e->home->cache, cpu - e->home->cache.first_cpu);
+    return quire_slot_of(cpu % e->zone->zone.slots);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine_stats.c - figures of nodes and of the machine, and what can be read of a snapshot.
+ *
+ * Sums over CPUs and zones, exact while nobody uses the machine. Wait-free, any context.
+ */
+#include "numa/machine.h"
+
+/* Frames in a zone's cache. */
+static uint64_t cached_in(const struct machine_entry *e)
+{
+    struct quire_cache_stats stats;
+    uint64_t sum = 0;
+
+    if (!e->home)
+        return 0;
+    (void)quire_cache_stats(&e->home->cache, &stats);
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        sum += stats.cached[i];
+    return sum + stats.depot;
+}
+
+static void add_zone(const struct machine_entry *e, struct quire_node_stats *stats)
+{
+    unsigned pressure = quire_zone_pressure(&e->zone->zone);
+
+    stats->managed += quire_zone_managed(&e->zone->zone);
+    stats->free += quire_zone_free_frames(&e->zone->zone);
+    stats->cached += cached_in(e);
+    stats->pressure = stats->pressure > pressure ? stats->pressure : pressure;
+    stats->zones++;
+}
+
+/* Frames of a node in one CPU's remote magazine. */
+static uint64_t remote_in(const struct machine_snapshot *s, const struct machine_cpu *line,
+                          uint32_t node)
+{
+    uint32_t count = qa_load(&line->count, relaxed); /* relaxed: a figure */
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; i < count && i < REMOTE_ROUNDS; i++) {
+        quire_pfn pfn = {qa_load(&line->rounds[i], relaxed)}; /* relaxed: a figure */
+        const struct machine_entry *e = quire_snapshot_find(s, pfn);
+
+        sum += e && e->zone->node.n == node;
+    }
+    return sum;
+}
+
+static void add_cpu(const struct machine_snapshot *s, const struct machine_cpu *line, uint32_t node,
+                    struct quire_node_stats *stats)
+{
+    stats->remote += remote_in(s, line, node);
+    for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)
+        stats->counts[i] += qa_load(&line->counts[node][i], relaxed); /* relaxed: a figure */
+}
+
+int quire_machine_node_stats(struct quire_machine *m, quire_node node,
+                             struct quire_node_stats *stats)
+{
+    struct machine_reader r;
+    int error = QUIRE_ERR_NODE;
+
+    quire_machine_enter(m, &r);
+    if (node.n < r.snapshot->topology.node_count) {
+        __builtin_memset(stats, 0, sizeof *stats);
+        for (uint32_t i = 0; i < r.snapshot->entry_count; i++)
+            if (r.snapshot->entries[i].zone->node.n == node.n)
+                add_zone(&r.snapshot->entries[i], stats);
+        for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++)
+            if (machine_line(m, cpu))
+                add_cpu(r.snapshot, machine_line(m, cpu), node.n, stats);
+        error = QUIRE_OK;
+    }
+    quire_machine_leave(&r);
+    return error;
+}
+
+int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *stats)
+{
+    const struct machine_snapshot *s;
+    struct quire_node_stats sum = {0};
+    struct machine_reader r;
+
+    __builtin_memset(stats, 0, sizeof *stats);
+    quire_machine_enter(m, &r);
+    s = r.snapshot;
+    stats->metadata_bytes = sizeof *m + qa_load(&m->block_bytes, relaxed); /* relaxed: a figure */
+    for (uint32_t i = 0; i < s->entry_count; i++) {
+        add_zone(&s->entries[i], &sum);
+        stats->metadata_bytes += quire_zone_metadata_bytes(&s->entries[i].zone->zone);
+    }
+    for (uint32_t n = 0; n < s->topology.node_count; n++)
+        stats->zonelist_bytes += s->lists[n]->bytes;
+    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++)
+        if (machine_line(m, cpu))
+            stats->remote += qa_load(&machine_line(m, cpu)->count, relaxed); /* relaxed: a figure */
+    stats->managed = sum.managed;
+    stats->free = sum.free;
+    stats->cached = sum.cached;
+    stats->snapshots = qa_load(&m->snapshots, relaxed); /* relaxed: a figure */
+    stats->reclaims = qa_load(&m->reclaims, relaxed);   /* relaxed: a figure */
+    quire_machine_leave(&r);
+    return QUIRE_OK;
+}
+
+int quire_machine_zonelist(struct quire_machine *m, quire_node node, enum quire_zone_type type,
+                           struct quire_zonelist_entry entries[], size_t room, size_t *count)
+{
+    const struct machine_lists *l;
+    struct machine_reader r;
+    int error = QUIRE_ERR_NODE;
+
+    if ((unsigned)type >= QUIRE_ZONE_TYPES)
+        return QUIRE_ERR_UNSUPPORTED;
+    quire_machine_enter(m, &r);
+    if (node.n < r.snapshot->topology.node_count) {
+        l = r.snapshot->lists[node.n];
+        *count = l->count[type];
+        for (size_t i = 0; i < *count && i < room; i++) {
+            const struct machine_entry *e = &r.snapshot->entries[l->entries[l->first[type] + i]];
+
+            entries[i].node = e->zone->node;
+            entries[i].type = e->zone->type;
+            entries[i].zone = e->zone->zone.head->id;
+        }
+        error = QUIRE_OK;
+    }
+    quire_machine_leave(&r);
+    return error;
+}
+
+void quire_machine_topology(struct quire_machine *m, struct quire_topology *topology)
+{
+    struct machine_reader r;
+
+    quire_machine_enter(m, &r);
+    *topology = r.snapshot->topology;
+    quire_machine_leave(&r);
+}
