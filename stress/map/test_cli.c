@@ -69,7 +69,7 @@ static void bad_arguments(void **state)
         {{"map", "--slots", "4096"}, "--slots 4096", "1 to 4095"},
         {{"map", "--slots", "18446744073709551617"}, "--slots 1844", "1 to 4095"},
         {{"map", "--map", "no\nsuch"}, "no?such: cannot be opened: No such file", "readable"},
-        {{"map", "--map", "."}, ".: cannot be read: Is a directory", "text file"},
+        {{"map", "--map", "."}, ".: cannot be read: Is a directory", "readable file"},
         {{"map", "--map", "/dev/null"}, "/dev/null: empty", "BIOS-e820"},
     };
 
