@@ -19,6 +19,7 @@ extern const struct allocator allocator_mimalloc;
 extern const struct allocator allocator_jemalloc;
 extern const struct allocator allocator_tcmalloc;
 extern const struct allocator allocator_null;
+extern const struct allocator allocator_bound;
 
 /* In alloc_heap.c; first thing in main(). May start the program again with room for jemalloc. */
 void heap_prepare(char **argv);

@@ -105,7 +105,7 @@ static void extras(struct run *run, struct sample *into)
 
 static bool applies(const struct allocator *allocator)
 {
-    return !allocator->heap;
+    return !allocator->heap && !allocator->bound;
 }
 
 static const struct variant variants[] = {

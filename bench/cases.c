@@ -28,6 +28,11 @@ bool applies_always(const struct allocator *allocator)
     return true;
 }
 
+bool applies_unless_bound(const struct allocator *allocator)
+{
+    return !allocator->bound;
+}
+
 void lanes_meet(struct run *run)
 {
     barrier_wait(&run->barrier, run->threads);

@@ -67,6 +67,7 @@ static inline void batch_free(const struct run *run, unsigned thread, const quir
 
 /* The allocator can do this: for bench_case.applies. */
 bool applies_always(const struct allocator *allocator);
+bool applies_unless_bound(const struct allocator *allocator);
 
 /* All threads of the run are here. */
 void lanes_meet(struct run *run);

@@ -32,6 +32,7 @@ struct goal {
 #define CHG   "quire-exchange"
 #define BUDDY "spinlock-buddy"
 #define BATCH "batched-buddy"
+#define BOUND "bound"
 #define LISTS "cached-buddy"
 
 static const struct goal goals[] = {
@@ -57,6 +58,16 @@ static const struct goal goals[] = {
     {SCALING, "bulk-free", 2, 0, ZONE, "null", .target = 1.15},
     {SCALING, "random-free", 2, 0, ZONE, "null", .target = 1.15},
     {SCALING, "half-full", 2, 0, ZONE, "null", .target = 1.15},
+    {RATIO, "pair", 1, 0, BOUND, BUDDY, .target = NAN, .note = "the locked instructions alone"},
+    {RATIO, "pair", 2, 0, BOUND, BUDDY, .target = NAN, .note = "the locked instructions alone"},
+    {RATIO, "random-free", 1, 0, BOUND, BUDDY, .target = NAN,
+     .note = "the locked instructions alone"},
+    {RATIO, "random-free-single", 1, 0, BOUND, BUDDY, .target = NAN,
+     .note = "the locked instructions alone"},
+    {RATIO, "pair", 1, 0, ZONE, BOUND, .target = NAN, .note = "what the rest costs"},
+    {RATIO, "random-free", 1, 0, ZONE, BOUND, .target = NAN, .note = "what the rest costs"},
+    {SCALING, "bulk-free", 2, 0, BOUND, "null", .target = NAN, .note = "the machine's own"},
+    {SCALING, "random-free", 2, 0, BOUND, "null", .target = NAN, .note = "the machine's own"},
     {RATIO, "pair", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
     {RATIO, "pair", 1, 3, ZONE, NOMAP, .target = NAN, .note = "the run map"},
     {RATIO, "bulk-free", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},

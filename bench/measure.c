@@ -156,7 +156,7 @@ static size_t select_runs(const struct options *options, const struct run *patte
 
         if ((options->allocators >> i & 1) && pattern->bench->applies(allocator) &&
             (pattern->variant->batch > 1 || !allocator->batches_only) &&
-            (pattern->variant->order == 0 || !allocator->heap)) {
+            (pattern->variant->order == 0 || (!allocator->heap && !allocator->bound))) {
             runs[count] = *pattern;
             runs[count].allocator = allocator;
             count++;

@@ -20,7 +20,6 @@ enum {
     HOME_TRIES = 4,  /* homes tried that turn out not to have a fitting run */
     SMALL_TRIES = 4, /* last passes for a single frame: its debit says that one is free somewhere */
     WORDS_TRIES = 2, /* last passes for orders 7 and 8, whose claims may fail because of a rival */
-    LARGE_TRIES = 8, /* claims of several words that meet a rival before the request gives up */
 };
 
 /* Count an error and hand it on. */
@@ -142,32 +141,50 @@ static uint32_t look_large(struct quire_zone *z, quire_slot slot, unsigned order
     return order <= SECTION_ORDER ? b : quire_pick_whole(z, slot, NEAR_WHOLE, blocks_order);
 }
 
+/* Claim a run of 2^order frames: at block b, where it was seen free, or (NO_BLOCK) anywhere. False:
+ * a rival was in the way. */
+static bool claim_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t b,
+                        uint64_t *frame)
+{
+    if (b == NO_BLOCK)
+        b = quire_blocks_claim_any(z, order - BLOCK_ORDER);
+    else if (!quire_blocks_claim(z, b, order - BLOCK_ORDER))
+        b = NO_BLOCK;
+    if (b == NO_BLOCK)
+        return false;
+    quire_whole_publish(z, b, order);
+    /* relaxed: where the next search starts */
+    qa_store(&slot_of(z, slot)->near[NEAR_WHOLE], b, relaxed);
+    *frame = frame_at(b, 0);
+    return true;
+}
+
 static int alloc_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                        uint64_t *frame)
 {
-    /* Up to order 15 one exchange decides: a claim is lost only to a rival whose claim succeeded,
-     * so the loop needs no bound, and a bound would refuse while memory is free. A claim of several
-     * words may be lost to one that was undone. */
-    for (unsigned i = 0; order <= BLOCK_ORDER + WORD_ORDER || i < LARGE_TRIES; i++) {
-        uint32_t b = look_large(z, slot, order, flags);
+    bool one_word = order <= BLOCK_ORDER + WORD_ORDER;
+
+    /* Where one exchange decides, a claim is lost only to a rival whose claim succeeded, so the
+     * loop needs no bound, and a bound would refuse while memory is free. A claim of several words
+     * may be lost to one that was undone, again and again at one place while another is free; so
+     * after the first loss every place is tried once, and each was seen taken before a refusal. */
+    for (bool lost = false;; lost = true) {
+        bool anywhere = lost && !one_word;
+        uint32_t b = anywhere ? NO_BLOCK : look_large(z, slot, order, flags);
         int error;
 
-        if (b == NO_BLOCK)
+        if (b == NO_BLOCK && !anywhere)
             return QUIRE_ERR_NO_MEMORY;
         error = quire_count_debit(z, slot, 1ull << order, flags);
         if (error)
             return error;
-        if (quire_blocks_claim(z, b, order - BLOCK_ORDER)) {
-            quire_whole_publish(z, b, order);
-            /* relaxed: where the next search starts */
-            qa_store(&slot_of(z, slot)->near[NEAR_WHOLE], b, relaxed);
-            *frame = frame_at(b, 0);
+        if (claim_large(z, slot, order, b, frame))
             return QUIRE_OK;
-        }
         quire_count_credit(z, slot, 1ull << order, flags);
         quire_counted(z, slot, QUIRE_COUNT_RETRY);
+        if (anywhere)
+            return QUIRE_ERR_NO_MEMORY;
     }
-    return QUIRE_ERR_NO_MEMORY;
 }
 
 /* Hand out the run of n frames that was taken: zeroed if the request says so, watermarks told. */

@@ -21,6 +21,7 @@
  *   R7/A7  pins: set and cleared words of the pin table.
  *   R8/A8  a zone that is built: the whole head and metadata.
  *   R9/A9  a slot's home word. Carries the descriptor that names the slot as the block's owner.
+ *   W1/W2  a machine's writers, one after the other.
  *   L1/L2  a machine's line of a CPU: made.
  *   H1/H2  a CPU's home: the cache is made.
  *   N1/N2  a machine's snapshot: all of it.

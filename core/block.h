@@ -62,6 +62,7 @@ uint32_t quire_pick_whole(const struct quire_zone *z, quire_slot slot, unsigned 
 
 /* section.c: protocol 4 */
 bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order);
+uint32_t quire_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order);
 void quire_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n);
 uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
                             uint32_t from);

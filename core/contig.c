@@ -5,14 +5,15 @@
  * Read-only: the search walks free stretches of frames in ascending order (walk.c) and looks for
  * the first place in a stretch that satisfies alignment, boundary and limits. What it finds is
  * debited and claimed (claim.c); if a rival was faster, the search goes on behind the place that
- * was lost, and a further pass starts at the beginning, a bounded number of times.
+ * was lost, however often: only a pass that came to the end may refuse. When it lost a race, a
+ * further pass starts at the beginning, a bounded number of times.
  *
- * No state. Lock-free, any context; one pass is bounded by the words of the maps between the
- * limits.
+ * No state. Lock-free, any context; one pass is bounded by the frames between the limits, and goes
+ * back over words only after a rival's step.
  */
 #include "core/block.h"
 
-enum { CONTIG_TRIES = 16 };
+enum { CONTIG_PASSES = 4 };
 
 /* The request in frames: first <= place, place + frames <= end, all as pfns. */
 struct wanted {
@@ -87,23 +88,14 @@ static uint64_t find(const struct quire_zone *z, const struct wanted *w, uint64_
     return NO_FRAME;
 }
 
-/* Find, debit, claim, and on a lost race go on behind the place. */
-static int take(struct quire_zone *z, quire_slot slot, const struct wanted *w, uint32_t flags,
-                uint64_t *frame)
+/* One pass from the lowest address: find, debit, claim, and on a lost race go on behind the place.
+ * *lost: a race was lost; so each place was seen taken or lost to a rival when the pass ends. */
+static int pass(struct quire_zone *z, quire_slot slot, const struct wanted *w, uint32_t flags,
+                uint64_t *frame, bool *lost)
 {
-    uint64_t from = 0;
+    for (uint64_t from = 0; (*frame = find(z, w, from)) != NO_FRAME; from = *frame + 1) {
+        int error = quire_count_debit(z, slot, w->frames, flags);
 
-    for (unsigned i = 0; i < CONTIG_TRIES; i++) {
-        int error;
-
-        *frame = find(z, w, from);
-        if (*frame == NO_FRAME && from == 0)
-            return QUIRE_ERR_NO_MEMORY;
-        if (*frame == NO_FRAME) {
-            from = 0;
-            continue;
-        }
-        error = quire_count_debit(z, slot, w->frames, flags);
         if (error)
             return error;
         if (!quire_range_claim(z, slot, *frame, w->frames)) {
@@ -112,9 +104,24 @@ static int take(struct quire_zone *z, quire_slot slot, const struct wanted *w, u
         }
         quire_count_credit(z, slot, w->frames, flags);
         quire_counted(z, slot, QUIRE_COUNT_RETRY);
-        from = *frame + 1;
+        *lost = true;
     }
     return QUIRE_ERR_NO_MEMORY;
+}
+
+/* Passes, until one finds no place at all. The first one that ends makes a refusal true; the others
+ * are for what rivals gave back behind it. */
+static int take(struct quire_zone *z, quire_slot slot, const struct wanted *w, uint32_t flags,
+                uint64_t *frame)
+{
+    int error = QUIRE_ERR_NO_MEMORY;
+    bool lost = true;
+
+    for (unsigned i = 0; i < CONTIG_PASSES && error && lost; i++) {
+        lost = false;
+        error = pass(z, slot, w, flags, frame, &lost);
+    }
+    return error;
 }
 
 /* The allocation without its statistics. */

@@ -13,7 +13,7 @@
  */
 #include "core/block.h"
 
-enum { RUNS_TRIES = 8 };
+enum { RUNS_TRIES = 8 }; /* and one per slot: see contig.c */
 
 /* A heap with the shortest run on top. */
 static void sift_down(struct quire_run *heap, size_t count, size_t at)
@@ -121,7 +121,7 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
         *count = 1;
         return QUIRE_OK;
     }
-    for (unsigned i = 0; i < RUNS_TRIES; i++) {
+    for (unsigned i = 0; i < RUNS_TRIES + z->slots; i++) {
         int error;
 
         *count = cut(runs, longest(z, runs, capacity), frames);

@@ -90,6 +90,36 @@ uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blo
     return NO_BLOCK;
 }
 
+/* Do 2^blocks_order blocks from b, more than a word's, make a run, and were they seen free? */
+static bool is_free_run(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+{
+    uint32_t n = 1u << blocks_order;
+
+    if (pfn_of_frame(z, frame_at(b, 0)).n & (((uint64_t)n << BLOCK_ORDER) - 1))
+        return false;
+    for (uint32_t i = 0; i < n; i += WORD_BITS) {
+        if (i > 0 && (b + i) % SECTION_BLOCKS == 0 && !section_follows(z, (b + i) / SECTION_BLOCKS))
+            return false;
+        /* relaxed: a look; a claim decides */
+        if (qa_load(block_word(z, (b + i) / WORD_BITS), relaxed) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Claim 2^blocks_order blocks, more than a word's, at the first place where it succeeds; every
+ * place is tried once. NO_BLOCK: each was seen taken, or a rival was in the way. */
+uint32_t quire_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order)
+{
+    uint64_t n = 1u << blocks_order, end = (uint64_t)z->sections * SECTION_BLOCKS;
+
+    for (uint64_t b = 0; b + n <= end; b += n < SECTION_BLOCKS ? n : SECTION_BLOCKS)
+        if (is_free_run(z, (uint32_t)b, blocks_order) &&
+            quire_blocks_claim(z, (uint32_t)b, blocks_order))
+            return (uint32_t)b;
+    return NO_BLOCK;
+}
+
 /* Make the claimed blocks from b a run of `order`, 9 or more. */
 void quire_whole_publish(const struct quire_zone *z, uint32_t b, unsigned order)
 {

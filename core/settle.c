@@ -95,7 +95,13 @@ bool quire_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, 
     qa_store(desc_of(z, b), desc, release); /* R2 release: pairs A2 */
     for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
         qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
-    quire_block_agree(z, b);
+    quire_block_agree(z, b);              /* with a fence, after the map */
+    /* relaxed: ordered by that fence. An isolation may have come, taken the home from its owner,
+     * and gone before the map was clear: then nobody else makes the look that ends a home. */
+    if (qa_load(desc_of(z, b), relaxed) != desc) {
+        quire_block_settle(z, b);
+        quire_hint_free(z, b);
+    }
     quire_counted(z, slot, QUIRE_COUNT_SPLIT);
     return true;
 }

@@ -149,7 +149,7 @@ static int read_any(struct topo *topo, const char *name, const void *bytes, size
     if (topo_is_dtb(bytes, size))
         return topo_read_dtb(topo, name, bytes, size, error);
     if (topo_is_xml(bytes, size))
-        return topo_read_xml(topo, name, bytes, size, error);
+        return topo_read_xml(topo, bytes, size, error);
     if (topo_is_acpi(bytes, size))
         return topo_read_acpi(topo, name, bytes, size, error);
     return topo_fail(error, name, "%s: " EXPECTED, size ? "not a topology" : "empty");

@@ -9,6 +9,8 @@
  * Bandwidths are taken as they are: hwloc calls them MiB/s, but has them from Linux, and that has
  * them from HMAT in MB/s. What an initiator's CPUs see of a node, their nodes see.
  *
+ * What is here runs in a process of its own (topo_apart.c).
+ *
  * hwloc 2 refuses files of format 3, although what is read here did not change between the two; so
  * they are shown to it as format 2.
  */
@@ -224,12 +226,12 @@ static int open_hwloc(struct reader *reader)
     return topo_fail(reader->error, reader->name, "hwloc cannot start: %s", strerror(errno));
 }
 
-int topo_read_synthetic(struct topo *topo, const char *text, struct map_error *error)
+int topo_hwloc_synthetic(struct topo *topo, const char *text, size_t size, struct map_error *error)
 {
     struct reader reader = {.topo = topo, .name = text, .error = error};
     int result;
 
-    topo->format = "hwloc synthetic topology";
+    (void)size;
     if (open_hwloc(&reader))
         return -1;
     if (hwloc_topology_set_synthetic(reader.hwloc, text) != 0 ||
@@ -255,14 +257,13 @@ static void as_format_2(struct topo *topo, char *text)
     snprintf(topo->note, sizeof(topo->note), "a file of hwloc 3, read as one of hwloc 2");
 }
 
-int topo_read_xml(struct topo *topo, const char *name, const char *text, size_t size,
-                  struct map_error *error)
+int topo_hwloc_xml(struct topo *topo, const char *text, size_t size, struct map_error *error)
 {
+    const char *name = topo->source;
     struct reader reader = {.topo = topo, .name = name, .error = error};
     char *copy = malloc(size + 1);
     int result;
 
-    topo->format = "hwloc XML";
     if (!copy)
         return topo_fail(error, name, "no memory to read it");
     memcpy(copy, text, size);

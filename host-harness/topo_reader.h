@@ -37,10 +37,13 @@ enum { TOPO_FILES = 64 }; /* of ACPI tables at once */
 /* The readers: fill an empty topology. 0, or -1 after topo_fail. */
 int topo_read_host(struct topo *topo, struct map_error *error);
 int topo_read_synthetic(struct topo *topo, const char *text, struct map_error *error);
-int topo_read_xml(struct topo *topo, const char *name, const char *text, size_t size,
-                  struct map_error *error);
+int topo_read_xml(struct topo *topo, const char *text, size_t size, struct map_error *error);
 int topo_read_dtb(struct topo *topo, const char *name, const void *tree, size_t size,
                   struct map_error *error);
+
+/* Behind the two readers by hwloc, in a process of its own: they may crash. */
+typedef int topo_hwloc(struct topo *topo, const char *text, size_t size, struct map_error *error);
+topo_hwloc topo_hwloc_synthetic, topo_hwloc_xml;
 
 /* Is it the start of such a file? */
 bool topo_is_acpi(const void *bytes, size_t size);

@@ -7,6 +7,9 @@
  */
 #include "step.h"
 
+#include "panic.h"
+#include "tap.h"
+#include "text.h"
 #include "trap.h"
 #include "x86.h"
 
@@ -14,7 +17,15 @@
 
 enum { LOCK = 0xf0, XCHG_BYTE = 0x86, XCHG = 0x87, REGISTERS = 3 };
 
+enum { PLACES = 64 };
+
 static struct step_count count;
+
+/* How many instructions each function took; the last place is for all that found none. */
+static struct {
+    const char *name;
+    uint64_t instructions;
+} places[PLACES];
 
 static bool is_prefix(uint8_t byte)
 {
@@ -31,8 +42,21 @@ static bool is_locked(const uint8_t *code)
            ((code[0] == XCHG || code[0] == XCHG_BYTE) && code[1] >> 6 != REGISTERS);
 }
 
+static void note_place(uint64_t rip)
+{
+    uint64_t offset;
+    const char *name = symbol_of(rip, &offset);
+    unsigned i = 0;
+
+    while (i < PLACES - 1 && places[i].name && places[i].name != name)
+        i++;
+    places[i].name = i < PLACES - 1 ? name : "elsewhere";
+    places[i].instructions++;
+}
+
 static void stepped(struct trap_frame *frame)
 {
+    note_place(frame->rip);
     count.instructions++;
     count.locked += is_locked((const uint8_t *)frame->rip);
 }
@@ -43,9 +67,16 @@ struct step_count step_through(void (*call)(void *argument), void *argument)
 
     trap_handle(VECTOR_DEBUG, stepped);
     count = (struct step_count){0};
+    memset(places, 0, sizeof places);
     __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) : : "memory");
     __asm__ volatile("pushq %0; popfq" : : "r"(flags | RFLAGS_TF) : "memory", "cc");
     call(argument);
     __asm__ volatile("pushq %0; popfq" : : "r"(flags & ~(uint64_t)RFLAGS_TF) : "memory", "cc");
     return count;
+}
+
+void step_print_places(void)
+{
+    for (unsigned i = 0; i < PLACES && places[i].name; i++)
+        tap_note("%6lu in %s", places[i].instructions, places[i].name);
 }

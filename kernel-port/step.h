@@ -16,4 +16,7 @@ struct step_count {
  * what brings it about, is in the count: about a dozen. First CPU only. */
 struct step_count step_through(void (*call)(void *argument), void *argument);
 
+/* Where the last count's instructions were, by function, in the order of their first one. */
+void step_print_places(void);
+
 #endif /* KERNEL_STEP_H */

@@ -15,6 +15,7 @@ static const struct {
     bool of_all; /* part of `all` */
 } suites[] = {
     {"traps", "page rights, guard pages, interrupts", suite_traps, true},
+    {"port", "what the allocator asks of a kernel", suite_port, true},
     {"zone", "every function of a zone, on real memory", suite_zone, true},
     {"touch", "all memory taken, written, checked and freed by all CPUs", suite_touch, true},
     {"stress", "everything at random on all CPUs, with a shadow model", suite_stress, true},

@@ -186,6 +186,14 @@ static inline void quire_machine_count_hit(struct machine_cpu *line, const struc
                  1, relaxed); /* relaxed: a figure, both */
 }
 
+/* Between two looks at what somebody else is to do. */
+static inline void machine_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
 static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t cpu)
 {
     return quire_node_of(cpu < s->topology.cpu_count ? s->topology.cpu_node[cpu] : 0);
@@ -197,6 +205,11 @@ void quire_machine_give_back(struct quire_machine *m, void *memory);
 int quire_machine_lines(struct quire_machine *m, const struct quire_topology *topology);
 int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
                            struct machine_zone **zone);
+
+/* machine_hotplug.c */
+bool quire_machine_lock(struct quire_machine *m);
+void quire_machine_unlock(struct quire_machine *m);
+struct machine_snapshot *quire_machine_snapshot(const struct quire_machine *m);
 
 /* machine_guard.c */
 void quire_machine_enter(struct quire_machine *m, struct machine_reader *r);
@@ -211,8 +224,12 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
 void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
+                                         const struct machine_zone *zone);
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
 quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
+uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
+                           const struct quire_request *request);
 
 /* machine_policy.c */
 bool quire_policy_valid(const struct quire_policy *policy);

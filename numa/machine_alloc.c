@@ -34,10 +34,10 @@ static inline bool hit(struct quire_machine *m, unsigned order, uint32_t flags, 
 {
     uint32_t cpu = machine_cpu_now(m);
     struct machine_home *h = home_of(machine_line(m, cpu));
+    unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
 
-    if (!h || (order != 0 && order != HUGE_ORDER) || flags & ~hit_flags)
-        return false;
-    if (!quire_cache_pop(&h->cache, cpu, order ? RACK_HUGE : flags & QUIRE_MOVABLE, pfn))
+    if (!h || rack >= QUIRE_CACHE_CLASSES || flags & ~hit_flags ||
+        !quire_cache_pop(&h->cache, cpu, rack, pfn))
         return false;
     quire_machine_count_hit(machine_line(m, cpu), h);
     return true;
@@ -46,10 +46,12 @@ static inline bool hit(struct quire_machine *m, unsigned order, uint32_t flags, 
 static int ask(const struct machine_reader *r, const struct machine_entry *e,
                struct machine_attempt *a)
 {
-    if (quire_at_home(r->snapshot, r->cpu, e))
-        return quire_cache_alloc(&e->home->cache, a->request->order, a->request->flags, a->pfns);
-    return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order,
-                            a->request->flags, a->pfns);
+    uint32_t flags = quire_entry_flags(r, e, a->request);
+
+    if (!(flags & QUIRE_FALLBACK) && quire_at_home(r->snapshot, r->cpu, e))
+        return quire_cache_alloc(&e->home->cache, a->request->order, flags, a->pfns);
+    return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order, flags,
+                            a->pfns);
 }
 
 static __attribute__((noinline)) int alloc_slowly(struct quire_machine *m,
@@ -116,8 +118,8 @@ int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
     uint32_t cpu = machine_cpu_now(m);
     struct machine_home *h = home_of(machine_line(m, cpu));
 
-    if (h && order == 0 && (pfn.n >> BLOCK_ORDER) - h->first_block < h->blocks &&
-        quire_cache_push(&h->cache, cpu, pfn))
+    if (h && (pfn.n >> BLOCK_ORDER) - h->first_block < h->blocks &&
+        quire_cache_push(&h->cache, cpu, pfn, order))
         return QUIRE_OK;
     return free_slowly(m, pfn, order);
 }
@@ -126,7 +128,7 @@ static int ask_contig(const struct machine_reader *r, const struct machine_entry
                       struct machine_attempt *a)
 {
     int error = quire_zone_alloc_contig(&e->zone->zone, quire_entry_slot(e, r->cpu), a->contig,
-                                        a->request->flags, a->pfns);
+                                        quire_entry_flags(r, e, a->request), a->pfns);
 
     if (error != QUIRE_ERR_SIZE)
         return error;

@@ -37,8 +37,8 @@ static int ask(const struct machine_reader *r, const struct machine_entry *e,
 {
     size_t got = 0;
     int error = quire_zone_alloc_batch(&e->zone->zone, quire_entry_slot(e, r->cpu),
-                                       a->request->flags | QUIRE_PARTIAL, a->n - a->got,
-                                       a->pfns + a->got, &got);
+                                       quire_entry_flags(r, e, a->request) | QUIRE_PARTIAL,
+                                       a->n - a->got, a->pfns + a->got, &got);
 
     if (error)
         return error;

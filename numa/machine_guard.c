@@ -88,9 +88,7 @@ static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
         qa_fence_seq_cst(); /* G2 fence: pairs G1: the leaves before the entries */
         if (sum_entries(m, phase) == left)
             return;
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
+        machine_relax();
     }
 }
 

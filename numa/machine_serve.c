@@ -6,7 +6,7 @@
  * drains its own cache before it refuses); the same after all caches of these zones and all remote
  * magazines went home; the same after the port's last resort, once. So a refusal says that each
  * zone that the request may use was seen without, after everything that was cached came back.
- * Requests with QUIRE_NO_CALLBACK skip what would be a system call or a callback.
+ * Requests with QUIRE_NO_CALLBACK do without what would be a system call or a callback.
  *
  * Each round reads the snapshot anew: the port's reclaim may take long, and hot-plug need not wait.
  * Lock-free, any context.
@@ -33,12 +33,6 @@ void quire_machine_count(const struct machine_reader *r, const struct machine_at
         add(&at[QUIRE_NODE_INTERLEAVE], n);
 }
 
-/* May this request drain caches? In rseq mode that is a system call. */
-static bool may_drain(const struct quire_machine *m, const struct quire_request *request)
-{
-    return !(request->flags & QUIRE_NO_CALLBACK && m->mode == QUIRE_CACHE_RSEQ);
-}
-
 /* Ask the zones of a walk. */
 static int ask_all(const struct machine_reader *r, struct machine_walk *w,
                    struct machine_attempt *a, struct quire_refusal *why)
@@ -62,15 +56,16 @@ static int ask_all(const struct machine_reader *r, struct machine_walk *w,
     return error;
 }
 
-/* Send home what is cached of the zones of a walk. */
-static void drain_walk(const struct machine_reader *r, struct machine_walk *w)
+/* Send home what is cached of the zones of a walk; `calm`: as far as it goes without a system call.
+ */
+static void drain_walk(const struct machine_reader *r, struct machine_walk *w, bool calm)
 {
     const struct machine_entry *e;
 
     (void)quire_remote_drain_all(r, false);
     while ((e = quire_walk_next(r->snapshot, w)))
         if (e->home)
-            (void)quire_cache_drain_all(&e->home->cache);
+            quire_caches_drain(&e->home->cache, calm);
 }
 
 static bool depleted(int error)
@@ -97,8 +92,8 @@ static int round_of(struct quire_machine *m, struct machine_attempt *a, struct q
         a->wanted = w.wanted;
         a->interleaved = w.interleaved;
         error = ask_all(&r, &w, a, why);
-        if (error == QUIRE_ERR_NO_MEMORY && may_drain(m, a->request) && !will_do(a)) {
-            drain_walk(&r, &w);
+        if (error == QUIRE_ERR_NO_MEMORY && !will_do(a)) {
+            drain_walk(&r, &w, a->request->flags & QUIRE_NO_CALLBACK);
             error = ask_all(&r, &w, a, why);
         }
     }

@@ -13,7 +13,7 @@
  * cache too. A zone has a cache if somebody is at home in it, with racks from the first of these
  * CPUs to the last. A cache that covers them already is kept.
  *
- * Writer only, but the last three functions, which read: wait-free, any context.
+ * Writer only, but the functions at the end, which read: wait-free, any context.
  */
 #include "numa/machine.h"
 
@@ -138,6 +138,7 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
         .first_cpu = first,
         .cpus = end - first,
         .rounds = z->type == QUIRE_ZONE_HUGE ? 0 : m->rounds,
+        .run_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
         .huge_rounds = m->huge_rounds,
         .depot = QUIRE_CACHE_SIZE_AUTO,
     };
@@ -266,7 +267,8 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
     bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
 
     for (uint32_t i = 0; i < s->entry_count; i++)
-        s->entries[i].zone->home = s->entries[i].home;
+        if (!s->entries[i].closing) /* it may come back */
+            s->entries[i].zone->home = s->entries[i].home;
     for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++) {
         struct machine_cpu *line = machine_line(m, cpu);
         quire_node node = node_of_cpu(s, cpu);
@@ -303,6 +305,16 @@ const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s
     return i == QUIRE_PFNMAP_NONE ? NULL : &s->entries[i];
 }
 
+/* The home that a zone has in a snapshot, or NULL. */
+struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
+                                         const struct machine_zone *zone)
+{
+    for (uint32_t i = 0; i < s->entry_count; i++)
+        if (s->entries[i].zone == zone)
+            return s->entries[i].home;
+    return NULL;
+}
+
 /* Is a CPU at home in a zone, which has a cache then? */
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
@@ -315,4 +327,17 @@ quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu)
     if (e->home)
         return slot_of_cpu(&e->home->cache, cpu - e->home->cache.first_cpu);
     return quire_slot_of(cpu % e->zone->zone.slots);
+}
+
+/* The flags with which a request asks a zone. A scarcer one than it asked for must keep its
+ * reserve, unless it is what the caller's node has to begin with. */
+uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
+                           const struct quire_request *request)
+{
+    const struct machine_snapshot *s = r->snapshot;
+
+    if (e->zone->type >= request->zone ||
+        first_entry(s, node_of_cpu(s, r->cpu)) == (uint32_t)(e - s->entries))
+        return request->flags;
+    return request->flags | QUIRE_FALLBACK;
 }

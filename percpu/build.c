@@ -223,8 +223,8 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     c->bound = bound(&s, config->cpus);
     c->mode = s.mode;
     c->cpus = config->cpus;
-    c->cpu_stride = cpu_bytes(&s);
     c->first_cpu = config->first_cpu;
+    c->cpu_stride = cpu_bytes(&s);
     c->depot_nodes = s.depot;
     c->zone = config->zone;
     build_short_way(c);

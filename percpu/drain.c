@@ -55,13 +55,15 @@ static void take_racks(const struct quire_cache *c, uint32_t cpu, bool calm, boo
     quire_racks_attach(c, cpu);
 }
 
-/* Flush those of a CPU's racks that mine[] names, or only their outgoing magazines, and put them
- * back. */
-static uint64_t flush_racks(struct quire_cache *c, uint32_t cpu, const bool mine[],
-                            const bool out_only[])
+/* Drain a CPU's racks, or only the outgoing magazines of those that out_only[] names. */
+static uint64_t drain_cpu(struct quire_cache *c, uint32_t cpu, bool calm, const bool out_only[])
 {
+    bool mine[QUIRE_CACHE_CLASSES];
     uint64_t frames = 0;
 
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        mine[i] = holds(rack_of(c, cpu, i), out_only[i]);
+    take_racks(c, cpu, calm, mine);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         if (mine[i]) {
             struct quire_rack *r = rack_of(c, cpu, i);
@@ -70,17 +72,6 @@ static uint64_t flush_racks(struct quire_cache *c, uint32_t cpu, const bool mine
             quire_rack_put(r);
         }
     return frames;
-}
-
-/* Drain a CPU's racks, or only the outgoing magazines of those that out_only[] names. */
-static uint64_t drain_cpu(struct quire_cache *c, uint32_t cpu, bool calm, const bool out_only[])
-{
-    bool mine[QUIRE_CACHE_CLASSES];
-
-    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        mine[i] = holds(rack_of(c, cpu, i), out_only[i]);
-    take_racks(c, cpu, calm, mine);
-    return flush_racks(c, cpu, mine, out_only);
 }
 
 static const bool everything[QUIRE_CACHE_CLASSES];
@@ -106,7 +97,7 @@ int quire_cache_drain(struct quire_cache *c, uint32_t cpu)
 
     if (mine >= c->cpus)
         return QUIRE_ERR_SIZE;
-    (void)drain_cpu(c, cpu, false, everything);
+    (void)drain_cpu(c, mine, false, everything);
     return QUIRE_OK;
 }
 
@@ -121,38 +112,6 @@ int quire_cache_retire_cpu(struct quire_cache *c, uint32_t cpu)
     int error = quire_cache_drain(c, cpu);
 
     return error ? error : quire_zone_retire_slot(c->zone, slot_of_cpu(c, cpu - c->first_cpu));
-}
-
-/* Take a cache out of service, for the layer above, which sees to it that meanwhile and afterwards
- * nobody drains, refills or maintains it: only the hits of those who found it before may still be
- * under way. Those may pop; with a limit of 0 they cannot push, once their rack was in our hands.
- * False: a rack was in somebody else's, or the kernel did not restart the sections; ask again. */
-bool quire_cache_close(struct quire_cache *c)
-{
-    bool all = true;
-
-    qa_store(&c->state->tight, 1, relaxed); /* relaxed: nobody else turns it, see above */
-    (void)quire_limits_follow(c);
-    for (uint32_t cpu = 0; cpu < c->cpus; cpu++) {
-        bool mine[QUIRE_CACHE_CLASSES];
-
-        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-            mine[i] = true;
-        take_racks(c, cpu, false, mine);
-        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-            all &= mine[i];
-        (void)flush_racks(c, cpu, mine, everything);
-    }
-    for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        (void)quire_depot_drain(c, slot_of_cpu(c, 0), i, c->depot_nodes);
-    return all;
-}
-
-/* Back into service. */
-void quire_cache_open(struct quire_cache *c)
-{
-    qa_store(&c->state->tight, 0, relaxed); /* relaxed: nobody else turns it, see above */
-    (void)quire_limits_follow(c);
 }
 
 /* What a CPU did not use since the last time goes home; of the rest, what waits to do so. *used: it

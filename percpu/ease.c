@@ -17,7 +17,7 @@
  * it back meanwhile. With the fences on all sides either the look at the end sees that, or the
  * other one's limits come after these: the last word is the one that fits. Another turn of the loop
  * follows a turn of `tight`, that is a crossing of the zone's watermarks. */
-bool quire_limits_follow(const struct quire_cache *c)
+bool quire_cache_limits(const struct quire_cache *c)
 {
     uint32_t tight;
 
@@ -49,7 +49,7 @@ static bool turns_tight(const struct quire_cache *c)
     if (!qa_cas(&c->state->tight, &tight, !tight, relaxed)) /* relaxed: ordered by F3 */
         return false;
     qa_fence_after_rmw(); /* F3 fence: pairs F3: the turn before the limits */
-    return quire_limits_follow(c);
+    return quire_cache_limits(c);
 }
 
 /* A magazine met the zone: follow its free frames. `flags` are the request's. */

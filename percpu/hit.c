@@ -148,13 +148,15 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
-/* Is this one allocated run of its order, as far as the zone's maps know? */
+/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that is
+ * being emptied: it may be freed, but not be handed out again. */
 static bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame, uint32_t desc)
 {
     if (frame % (1ull << order))
         return false;
-    return order == HUGE_ORDER ? desc == desc_whole(HUGE_ORDER)
-                               : quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
+    if (order == HUGE_ORDER)
+        return desc == desc_whole(HUGE_ORDER) && !quire_block_listed(c->zone, block_of(frame));
+    return is_cacheable(desc) && quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
 }
 
 /* A run, or block. Whether it may be freed is read from the maps at once, as for a free without a
@@ -260,31 +262,35 @@ bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, q
     return true;
 }
 
-/* Push the single frame `pfn`, which is of the zone, to the calling CPU's rack. False: whatever is
- * the matter, quire_cache_free will say; nothing has changed. */
-bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn)
+/* Push a run, which is of the zone, to the calling CPU's rack. False: whatever is the matter,
+ * quire_cache_free will say; nothing has changed. */
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
 {
     uint64_t frame = frame_of_pfn(c->zone, pfn);
     uint32_t b = block_of(frame), d;
     bool sparse, done;
+    unsigned rack;
 
     if (frame == NO_FRAME)
         return false;
     d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    sparse = is_sparse(c, full_of(c->zone, b));
-    if (!is_cacheable(d) || cached_enter(c, pfn) != QUIRE_OK)
+    rack = rack_class(order, desc_class(d) % 2);
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0)
+        return false;
+    sparse = order != HUGE_ORDER && is_sparse(c, full_of(c->zone, b));
+    if (order == 0 ? !is_cacheable(d) || cached_enter(c, pfn) != QUIRE_OK
+                   : !is_run(c, order, frame, d) || !cached_set(c, pfn))
         return false;
 #if QUIRE_RSEQ
     if (c->mode == QUIRE_CACHE_RSEQ) {
-        done = sparse ? rseq_push_out(c, desc_class(d) % 2, pfn.n)
-                      : rseq_push(c, desc_class(d) % 2, pfn.n);
+        done = sparse ? rseq_push_out(c, rack, pfn.n) : rseq_push(c, rack, pfn.n);
         if (!done)
             cached_clear(c, &pfn, 1);
         return done;
     }
 #endif
     cpu -= c->first_cpu;
-    done = cpu < c->cpus && !sparse && push_exchanged(c, cpu, desc_class(d) % 2, pfn);
+    done = cpu < c->cpus && !sparse && push_exchanged(c, cpu, rack, pfn);
     if (!done)
         cached_clear(c, &pfn, 1);
     return done;

@@ -118,7 +118,11 @@ static inline void count_up(qa64 *counter)
 
 /* hit.c, for the layer above */
 bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
-bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn);
+bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
+
+/* close.c, for the layer above */
+bool quire_cache_close(struct quire_cache *c);
+void quire_cache_open(struct quire_cache *c);
 
 /* rack.c */
 uint32_t quire_rack_cpu(const struct quire_cache *c);
@@ -137,13 +141,11 @@ uint64_t quire_flush_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
 
 /* drain.c */
 void quire_caches_drain(struct quire_cache *c, bool calm);
-bool quire_cache_close(struct quire_cache *c);
-void quire_cache_open(struct quire_cache *c);
 int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_refuse(struct quire_cache *c, quire_pfn pfn, int error);
 
 /* ease.c */
-bool quire_limits_follow(const struct quire_cache *c);
+bool quire_cache_limits(const struct quire_cache *c);
 void quire_cache_ease(struct quire_cache *c, uint32_t flags);
 
 /* density.c */

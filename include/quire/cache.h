@@ -70,11 +70,11 @@ struct quire_cache {
     const unsigned char *descs; /* its blocks' descriptors */
     const unsigned char *fulls; /* and fullness bytes */
     struct quire_cache_state *state;
-    uint64_t cpu_stride;                       /* bytes from a CPU's racks to the next one's */
-    int64_t rseq_offset;                       /* of the thread's rseq area */
-    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* the first CPU's */
+    uint64_t cpu_stride; /* bytes from a CPU's racks to the next one's */
+    int64_t rseq_offset; /* of the thread's rseq area */
     uint32_t first_cpu;
-    uint32_t mode; /* enum quire_cache_mode, not AUTO */
+    uint32_t mode;                             /* enum quire_cache_mode, not AUTO */
+    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* the first CPU's */
     struct quire_zone *zone;
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;

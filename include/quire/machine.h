@@ -209,16 +209,19 @@ uint64_t quire_machine_maintain(struct quire_machine *machine);
 /* ---- Hot-plug. Thread only, blocking: each waits for readers. One at a time: QUIRE_ERR_BUSY. - */
 
 /* Put another zone into service: `spans` are its frames, and their zone numbers are not read.
- * QUIRE_ERR_BUSY: frames that another zone has. QUIRE_ERR_NODE: no such node in the topology. */
+ * QUIRE_ERR_BUSY: frames that another zone has, or the zone is in service already. QUIRE_ERR_NODE:
+ * no such node in the topology. Others as quire_machine_init. */
 int quire_machine_add_zone(struct quire_machine *machine, const struct quire_machine_zone *zone,
                            const struct quire_pfnmap_span spans[], size_t count);
 
-/* Take a zone out of service, so that its metadata can be given back. QUIRE_ERR_BUSY: a frame of
- * it is still allocated. */
+/* Take a zone out of service, so that its metadata can be given back. The memory of its cache stays
+ * the machine's until the end, as late hits may look at it. QUIRE_ERR_BUSY: a frame of it is still
+ * allocated. QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port gave none; the
+ * zone may then take frees alone, until it is removed after all. */
 int quire_machine_remove_zone(struct quire_machine *machine, struct quire_zone *zone);
 
 /* Another topology: nodes may be added, CPUs may move, distances change; nodes that have zones must
- * stay. */
+ * stay. QUIRE_ERR_NODE: one would not. Others as quire_machine_init. */
 int quire_machine_set_topology(struct quire_machine *machine,
                                const struct quire_topology *topology);
 
@@ -235,7 +238,8 @@ struct quire_blocker {
  * to three times each. QUIRE_ERR_BUSY: some are still used; nothing has changed but what was
  * migrated, and blockers[0 .. *count-1] say which (as many as there is room for; *count may be
  * larger). Allocation goes on meanwhile, and what is freed in the range is not handed out again.
- * Other errors as quire_zone_reserve. */
+ * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_NO_MEMORY: the
+ * port gave none for the lists. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
                           size_t room, size_t *count);

@@ -8,6 +8,7 @@
 #include <quire/acpi.h>
 #include <quire/boot.h>
 #include <quire/cache.h>
+#include <quire/machine.h>
 #include <quire/pfnmap.h>
 #include <quire/port.h>
 #include <quire/topology.h>

@@ -176,7 +176,8 @@ struct quire_contig {
 /* Allocate a contiguous run of any length under constraints, lowest address first. Freed with
  * quire_zone_free_contig. QUIRE_ERR_SIZE: no frames, longer than the zone or than the boundary,
  * low above high. QUIRE_ERR_ALIGN: align or boundary not a power of two, or boundary below 4096.
- * QUIRE_ERR_NO_MEMORY: no such run is free. */
+ * QUIRE_ERR_NO_MEMORY: no such run is free, or rivals took each one that was seen, more often than
+ * the zone has slots. */
 int quire_zone_alloc_contig(struct quire_zone *zone, quire_slot slot,
                             const struct quire_contig *want, uint32_t flags, quire_pfn *pfn);
 

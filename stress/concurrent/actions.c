@@ -113,7 +113,9 @@ static void take_contig(struct worker *w)
     struct quire_contig want = {.frames = draw_frames(w)};
     quire_pfn pfn;
     if (below(w, 2)) {
-        want.low = (MODE_FIRST + below(w, MODE_FRAMES)) * QUIRE_FRAME_SIZE;
+        /* With room behind it, where a refusal is a failure. */
+        uint64_t most = MODE_NEVER_REFUSED ? MODE_FRAMES / 2 : MODE_FRAMES;
+        want.low = (MODE_FIRST + below(w, most)) * QUIRE_FRAME_SIZE;
     }
     if (below(w, 4) == 0) {
         want.align = UINT64_C(1) << (12 + below(w, 9));

@@ -6,6 +6,8 @@
 
 #include "load.h"
 
+#include "percpu/rack.h"
+
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +33,7 @@ static struct shadow shadow;
 static struct load outside, inside;
 static const struct scene *scene_played;
 static bool watched;                        /* this is the call */
+static bool hit;                            /* it tries to hit first, as the machine does */
 static uint64_t spare[FRAMES], spare_count; /* taken around the cache, by nobody else */
 
 /* ---- The calls ------------------------------------------------------------------------------ */
@@ -49,7 +52,9 @@ static void take(struct load *l, unsigned order, uint32_t flags)
     int error;
 
     pause_if(call);
-    error = quire_cache_alloc(&rig.cache, order, flags, &pfn);
+    error = QUIRE_OK;
+    if (!call || !hit || !quire_cache_pop(&rig.cache, rig.cpu, RACK_UNMOVABLE, &pfn))
+        error = quire_cache_alloc(&rig.cache, order, flags, &pfn);
     pause_if(call);
     if (error != QUIRE_OK)
         shadow_fail("alloc: %s", quire_strerror(error));
@@ -63,11 +68,12 @@ static void give(struct load *l)
     uint64_t pfn = l->pfns[--l->count];
     unsigned order = l->orders[l->count];
     bool call = watched && l == &outside;
-    int error;
+    int error = QUIRE_OK;
 
     shadow_give(&shadow, l->who, pfn, UINT64_C(1) << order);
     pause_if(call);
-    error = quire_cache_free(&rig.cache, quire_pfn_of(pfn), order);
+    if (!call || !hit || !quire_cache_push(&rig.cache, rig.cpu, quire_pfn_of(pfn), order))
+        error = quire_cache_free(&rig.cache, quire_pfn_of(pfn), order);
     pause_if(call);
     if (error != QUIRE_OK)
         shadow_fail("free of 0x%" PRIx64 ": %s", pfn, quire_strerror(error));
@@ -96,6 +102,18 @@ static void take_block(void)
 static void give_one(void)
 {
     give(&outside);
+}
+
+static void pop_frame(void)
+{
+    hit = true;
+    take_frame();
+}
+
+static void push_one(void)
+{
+    hit = true;
+    give_one();
 }
 
 /* ---- What they start from ------------------------------------------------------------------- */
@@ -195,6 +213,9 @@ static void recover(void)
 
 const struct scene scenes[] = {
     {"alloc", half_full, take_frame, NULL},
+    {"pop", half_full, pop_frame, NULL},
+    {"push", half_full, push_one, NULL},
+    {"push sparse", sparse, push_one, NULL},
     {"alloc zeroed", half_full_movable, take_zeroed, NULL},
     {"alloc run", some_runs, take_run, NULL},
     {"free run", some_runs, give_one, NULL},

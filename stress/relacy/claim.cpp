@@ -171,12 +171,41 @@ class LongRunTwice : public InWorld
     unsigned freed_;
 };
 
+/* A rival takes a frame and frees it; there are two places for a run of two frames, and he is only
+ * at one of them. Who asks for the run must get it, however the race for the first place goes. */
+class OtherPlace : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give_but(0, at(0, 0, 0), 6);
+        world->give(at(0, 0, 2), 2, false);
+        world->start(MAPS_ONLY);
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_contig want = {2, 0, 0, 0, 0};
+        quire_pfn pfn;
+        uint64_t frame;
+
+        if (index == 0) {
+            require(!quire_zone_alloc_contig(&world->z, slot(0), &want, 0, &pfn),
+                    "a false refusal");
+            require(!quire_zone_free_contig(&world->z, slot(0), pfn, 2), "a good free was refused");
+        } else if ((frame = world->take(0, 0)) != NO_FRAME) {
+            world->put(frame);
+        }
+    }
+};
+
 RangeOfWhole range_of_whole;
 RangeOfFresh range_of_fresh;
 RangeAndLastFree range_and_last_free;
 RangeOfTwo range_of_two;
 RangeAndWhole range_and_whole;
 LongRunTwice long_run_twice;
+OtherPlace other_place;
 
 } /* namespace */
 
@@ -191,5 +220,6 @@ int main(int argc, char **argv)
             {"range_of_two", range_of_two, 2, Search::BOUND, SMALL ? 4 : 2},
             {"range_and_whole", range_and_whole, 2, FULL_IF_SMALL, 2},
             {"long_run_twice", long_run_twice, 2, Search::BOUND, SMALL ? 5 : 3},
+            {"other_place", other_place, 2, Search::BOUND, SMALL ? 4 : 2},
         });
 }

@@ -13,6 +13,7 @@
 #include "core/alloc.c"
 #include "core/blockers.c"
 #include "core/claim.c"
+#include "core/contig.c"
 #include "core/convert.c"
 #include "core/count.c"
 #include "core/free.c"
@@ -27,6 +28,7 @@
 #include "core/section.c"
 #include "core/settle.c"
 #include "core/take.c"
+#include "core/walk.c"
 #pragma GCC diagnostic pop
 
 /* A search kernel gets the address that a hint byte would have if a hint were one byte large. */

@@ -118,6 +118,34 @@ class ManyBlocks : public InWorld
     unsigned order_, done_;
 };
 
+/* A rival takes a block of the first section and frees it, while the second one is free all the
+ * time: who asks for a section must get one, however the race for the first one goes. */
+class OtherSection : public InWorld
+{
+    void setup() override
+    {
+        for (uint32_t b = 0; b < World::WIDE; b++)
+            world->make_free(b, true);
+        world->start(MAPS_ONLY);
+        for (unsigned i = 0; i < LINE_WORDS; i++)
+            block_word(&world->z, i)->share();
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+        quire_pfn pfn;
+
+        if (index == 0) {
+            require(!quire_zone_alloc(z, slot(0), SECTION_ORDER, 0, &pfn), "a false refusal");
+            require(!world->put_whole((uint32_t)(pfn.n / BLOCK_FRAMES), SECTION_ORDER),
+                    "a good free was refused");
+        } else if (world->take_whole(1, BLOCK_ORDER)) {
+            require(world->put_whole(1, BLOCK_ORDER) == QUIRE_OK, "a good free was refused");
+        }
+    }
+};
+
 /* A claim of a section that must fail holds the only free blocks for a moment, while a search finds
  * none and says so. The undo must show them again. */
 class UndoAndSearch : public InWorld
@@ -265,6 +293,7 @@ class JoinAndHome : public InWorld
 BlockHandover block_handover;
 WholeTwice freed_twice(false), split_and_freed(true);
 ManyBlocks section(SECTION_ORDER), two_sections(SECTION_ORDER + 1);
+OtherSection other_section;
 UndoAndSearch undo_and_search;
 SplitAgain split_again;
 SplitFresh split_fresh;
@@ -283,6 +312,7 @@ int main(int argc, char **argv)
                        {"split_and_freed", split_and_freed, 2, FULL_IF_SMALL, 3},
                        {"section", section, 2, FULL_IF_SMALL, 2},
                        {"two_sections", two_sections, 2, Search::BOUND, SMALL ? 4 : 2},
+                       {"other_section", other_section, 2, FULL_IF_SMALL, 3},
                        {"undo_and_search", undo_and_search, 2, FULL_IF_SMALL, 2},
                        {"split_again", split_again, 2, FULL_IF_SMALL, 2},
                        {"split_fresh", split_fresh, 2, FULL_IF_SMALL, 3},

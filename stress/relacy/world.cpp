@@ -135,6 +135,10 @@ void World::start(unsigned shared)
             wholes_[s].share();
         }
     }
+    for (unsigned i = 0; i < 2 && shared & LIST; i++)
+        head.isolations[i].share();
+    if (shared & LIST)
+        head.isolating.share();
     qa_store(&head.total, free_frames(), relaxed);
     if (shared & COUNTS)
         head.total.share();
@@ -186,6 +190,27 @@ void World::drop(uint64_t frame, uint64_t n)
         held_[block_of(f)][place_of(f) / WORD_BITS] &= ~(1ull << f % WORD_BITS);
         inside_[block_of(f)][place_of(f) / WORD_BITS] &= ~(1ull << f % WORD_BITS);
     }
+}
+
+/* Of frames that are swept, whichever they are, each stands for itself. */
+void World::touch_word(uint32_t b, unsigned word, uint64_t bits)
+{
+    for (unsigned i = 0; i < PAYLOADS; i++)
+        if (bits >> i & 1)
+            touch(at(b, word, i), 1);
+}
+
+void World::hold_word(uint32_t b, unsigned word, uint64_t bits)
+{
+    require(!(held_[b][word] & bits), "a frame was swept while somebody held it");
+    held_[b][word] |= bits;
+    touch_word(b, word, bits);
+}
+
+void World::drop_word(uint32_t b, unsigned word, uint64_t bits)
+{
+    touch_word(b, word, bits);
+    held_[b][word] &= ~bits;
 }
 
 uint64_t World::take(uint32_t b, unsigned order)
@@ -254,7 +279,7 @@ uint64_t World::free_frames() const
     for (uint32_t b = 0; b < WIDE; b++)
         if (!section_bit(b))
             n += BLOCK_FRAMES;
-        else if (b < blocks_ && desc_state(desc(b)) == D_SPLIT)
+        else if (b < blocks_ && desc_divided(desc(b)))
             n += quire_line_free(frame_map(&z, b));
     return n;
 }
@@ -270,7 +295,9 @@ void World::verify_split(uint32_t b) const
                 "the run map does not say who holds what");
     }
     require(section_bit(b), "a split block belongs to its section");
-    if (desc(b) & D_OWNER)
+    require((desc_state(desc(b)) == D_ISOLATED) == quire_block_listed(&z, b),
+            "I6: a block and the list of isolated ranges");
+    if (desc_state(desc(b)) == D_ISOLATED || desc(b) & D_OWNER)
         return;
     require(free < BLOCK_FRAMES, "the last free of a block was lost");
     require(!free || qa_load(full_of(&z, b), relaxed), "H1: a block with free frames is hidden");
@@ -282,7 +309,7 @@ void World::verify_block(uint32_t b) const
 {
     unsigned state = desc_state(desc(b));
 
-    if (state == D_SPLIT) {
+    if (desc_divided(desc(b))) {
         verify_split(b);
         return;
     }

@@ -27,6 +27,7 @@ enum Share : unsigned {
     COUNTS = 4,
     HOMES = 8,
     SECTION_BITS = 16,
+    LIST = 32, /* of isolated ranges */
 };
 
 class World
@@ -46,8 +47,10 @@ class World
     void start(unsigned shared); /* set hints and count, share the words */
 
     /* ---- Who holds what, beside the explored memory ---- */
-    void hold(uint64_t frame, uint64_t n, bool run); /* taken; fails if somebody has it */
-    void drop(uint64_t frame, uint64_t n);           /* about to be freed by its holder */
+    void hold(uint64_t frame, uint64_t n, bool run);          /* taken; fails if somebody has it */
+    void drop(uint64_t frame, uint64_t n);                    /* about to be freed by its holder */
+    void hold_word(uint32_t b, unsigned word, uint64_t bits); /* the same for what was swept */
+    void drop_word(uint32_t b, unsigned word, uint64_t bits);
 
     /* ---- Steps of the threads: the calls of core, and the shadow. They keep the count unless
      * COUNTS are shared. ---- */
@@ -77,6 +80,7 @@ class World
   private:
     void verify_block(uint32_t b) const;
     void verify_split(uint32_t b) const;
+    void touch_word(uint32_t b, unsigned word, uint64_t bits);
     uint64_t free_frames() const;
     void touch(uint64_t frame, uint64_t n);
     void count(int64_t n);

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_hotplug.c - zones that come and go, topologies that change, ranges that go offline. What
+ * must hold while others go on is in stress.c; here one caller does all.
+ */
+#include "unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct rig rig;
+
+/* A new zone is served by and serves its node, and is nearer than what was used before. */
+static void add(void **unused)
+{
+    struct rig *r = &rig;
+    struct quire_machine_stats s;
+    uint64_t before, after, third;
+    uint32_t spare, again;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    spare = rig_spare_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    again = rig_spare_zone(r, 1, QUIRE_ZONE_NORMAL, 8 * BLOCK, 16 * BLOCK);
+    rig_open(r);
+    rig_cpu = 2;
+    before = take(r, 0, 0);
+    assert_int_equal(node_of(r, before), 0);
+    assert_ok(quire_machine_add_zone(r->machine, &r->given[spare], &r->spans[spare], 1));
+    rig_cpu = 3;
+    after = take(r, 0, 0);
+    assert_int_equal(node_of(r, after), 1);
+    rig_cpu = 2; /* its old cache was closed */
+    third = take(r, 0, 0);
+    assert_int_equal(node_of(r, third), 1);
+    give(r, before, 0); /* remote now */
+    assert_int_equal(rig_stats(r, 0).remote, 1);
+    give(r, after, 0);
+    give(r, third, 0);
+    assert_error(quire_machine_add_zone(r->machine, &r->given[spare], &r->spans[again], 1),
+                 QUIRE_ERR_BUSY);
+    assert_error(quire_machine_add_zone(r->machine, &r->given[again], &r->spans[again], 1),
+                 QUIRE_ERR_BUSY);
+    assert_error(quire_machine_add_zone(r->machine, &r->given[again], &r->spans[again], 0),
+                 QUIRE_ERR_SIZE);
+    r->given[again].node = quire_node_of(2);
+    assert_error(quire_machine_add_zone(r->machine, &r->given[again], &r->spans[again], 1),
+                 QUIRE_ERR_NODE);
+    assert_ok(quire_machine_stats(r->machine, &s));
+    assert_int_equal(s.snapshots, 2);
+    assert_int_equal(s.managed, 32 * BLOCK);
+    rig_close(r);
+}
+
+/* Every place where the port has no memory. */
+static void add_without_memory(void **unused)
+{
+    struct rig *r = &rig;
+    uint32_t spare, pieces;
+    uint64_t bytes;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    spare = rig_spare_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    pieces = r->piece_count;
+    bytes = r->memory_bytes;
+    for (r->refuse_memory = pieces;
+         quire_machine_add_zone(r->machine, &r->given[spare], &r->spans[spare], 1) != QUIRE_OK;
+         r->refuse_memory++) {
+        assert_int_equal(r->piece_count, pieces);
+        assert_int_equal(r->memory_bytes, bytes);
+        assert_true(r->refuse_memory < pieces + 20);
+        rig_cpu = 2;
+        give(r, take(r, 0, 0), 0);
+    }
+    assert_true(r->refuse_memory >= pieces + 5);
+    r->refuse_memory = 0;
+    rig_close(r);
+}
+
+static void remove_zone(void **unused)
+{
+    struct quire_request request = quire_request_of(0, 0);
+    struct rig *r = &rig;
+    struct quire_zone *zone;
+    quire_node node;
+    quire_pfn pfn;
+    uint64_t a, b;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    rig_cpu = 2;
+    a = take(r, 0, 0);
+    b = take(r, 9, 0);
+    assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_BUSY);
+    assert_int_equal(take(r, 0, 0) >> RIG_SHIFT, 2); /* it is back, with its cache */
+    rig_check(r, 1 + 512 + 1);
+    rig_cpu = 0; /* one in each place where it can hide: rack, remote magazine */
+    give(r, b, 9);
+    give(r, a, 0);
+    rig_cpu = 3;
+    assert_ok(quire_machine_drain_cpu(r->machine, 2));
+    request.node = quire_node_of(1);
+    assert_ok(quire_machine_request(r->machine, &request, &pfn, NULL));
+    give(r, pfn.n, 0);
+    /* the frame that CPU 2 took */
+    assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_BUSY);
+    for (uint64_t i = 0; i < 16 * BLOCK; i++) {
+        enum quire_frame_state state;
+
+        assert_ok(quire_zone_frame_state(&r->zones[1].zone, quire_pfn_of(rig_base(1) + i), &state));
+        if (state == QUIRE_FRAME_USED)
+            (void)quire_machine_free(r->machine, quire_pfn_of(rig_base(1) + i), 0);
+    }
+    assert_ok(quire_machine_drain(r->machine));
+    assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
+    assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_FRAME);
+    memset(r->zones[1].metadata, 0xff, 4096); /* nobody looks at it any more */
+    free(r->zones[1].metadata);
+    r->zones[1].metadata = NULL;
+    memset(&r->zones[1].zone, 0xff, sizeof r->zones[1].zone);
+    assert_int_equal(node_of(r, a = take(r, 0, 0)), 0);
+    assert_error(quire_machine_find(r->machine, quire_pfn_of(rig_base(1)), &node, &zone),
+                 QUIRE_ERR_FRAME);
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(rig_base(1)), 0), QUIRE_ERR_FRAME);
+    give(r, a, 0);
+    rig_close(r);
+}
+
+/* A CPU moves to another node, a node appears, one that has a zone may not go. */
+static void topology(void **unused)
+{
+    static struct quire_topology t;
+    struct rig *r = &rig;
+    uint64_t pfn;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    rig_cpu = 1;
+    pfn = take(r, 0, 0);
+    assert_int_equal(node_of(r, pfn), 0);
+    t = r->topology;
+    t.cpu_node[1] = 1;
+    assert_ok(quire_machine_set_topology(r->machine, &t));
+    give(r, pfn, 0);
+    assert_int_equal(rig_stats(r, 0).remote, 1);
+    pfn = take(r, 0, 0);
+    assert_int_equal(node_of(r, pfn), 1);
+    t.node_count = 1;
+    assert_error(quire_machine_set_topology(r->machine, &t), QUIRE_ERR_NODE);
+    t.node_count = 3;
+    t.node_id[2] = 7;
+    t.cpu_id[t.cpu_count] = 99;
+    t.cpu_node[t.cpu_count++] = 2;
+    t.distance[2][1] = t.distance[1][2] = 15;
+    t.distance[0][1] = t.distance[1][0] = 9;
+    assert_error(quire_machine_set_topology(r->machine, &t), QUIRE_ERR_SIZE);
+    t.distance[0][1] = t.distance[1][0] = 30;
+    assert_ok(quire_machine_set_topology(r->machine, &t));
+    rig_cpu = 4;
+    give(r, pfn, 0); /* at home there */
+    assert_int_equal(rig_stats(r, 1).remote, 0);
+    assert_int_equal(node_of(r, pfn = take(r, 0, 0)), 1);
+    give(r, pfn, 0);
+    quire_machine_topology(r->machine, &t);
+    assert_int_equal(t.node_count, 3);
+    assert_int_equal(t.distance[0][1], 30);
+    rig_close(r);
+}
+
+/* ---- Offline -------------------------------------------------------------------------------- */
+
+static struct {
+    struct rig *rig;
+    uint64_t refuse; /* this frame is not moved */
+    unsigned calls, refused;
+} owner;
+
+static int move_away(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    assert_ptr_equal(ctx, &owner);
+    owner.calls++;
+    if (pfn.n == owner.refuse) {
+        owner.refused++;
+        return -1;
+    }
+    return quire_machine_free_contig(owner.rig->machine, pfn, frames);
+}
+
+static void offline(void **unused)
+{
+    static quire_pfn pfns[16 * BLOCK];
+    struct quire_blocker blockers[4];
+    struct rig *r = &rig;
+    struct quire_run run = {{rig_base(0) + 4 * BLOCK}, 4 * BLOCK};
+    struct quire_request request = quire_request_of(0, QUIRE_EMERGENCY);
+    uint64_t whole;
+    size_t got, count;
+
+    (void)unused;
+    rig_begin(r, 1, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    whole = take(r, 9, 0);
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, 13 * BLOCK, pfns, &got, NULL));
+    for (size_t i = 0; i < got; i++) /* all but one frame of the range, some into the cache */
+        if (pfns[i].n != run.pfn.n + 77)
+            give(r, pfns[i].n, 0);
+    give(r, whole, 9);
+    assert_error(quire_machine_offline(r->machine, run, NULL, NULL, blockers, 4, &count),
+                 QUIRE_ERR_BUSY);
+    assert_int_equal(count, 1);
+    assert_int_equal(blockers[0].pfn.n, run.pfn.n + 77);
+    assert_int_equal(blockers[0].frames, 1);
+    rig_check(r, 1);
+    owner.rig = r;
+    owner.refuse = run.pfn.n + 77;
+    assert_error(quire_machine_offline(r->machine, run, move_away, &owner, blockers, 0, &count),
+                 QUIRE_ERR_BUSY);
+    assert_int_equal(count, 1);
+    assert_int_equal(owner.refused, 3);
+    owner.refuse = 0;
+    assert_ok(quire_machine_offline(r->machine, run, move_away, &owner, blockers, 4, &count));
+    assert_int_equal(count, 0);
+    assert_int_equal(owner.calls, 4);
+    rig_check(r, 0);
+    assert_int_equal(rig_stats(r, 0).managed, 12 * BLOCK);
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, 12 * BLOCK, pfns, &got, NULL));
+    for (size_t i = 0; i < got; i++)
+        assert_false(pfns[i].n - run.pfn.n < run.frames);
+    assert_ok(quire_machine_free_batch(r->machine, pfns, got, &got));
+    assert_ok(quire_machine_online(r->machine, run));
+    assert_int_equal(rig_stats(r, 0).managed, 16 * BLOCK);
+    run.pfn.n++;
+    assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
+                 QUIRE_ERR_ALIGN);
+    run.pfn.n = rig_base(0) + 14 * BLOCK;
+    assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
+                 QUIRE_ERR_FRAME);
+    run.pfn.n = 0;
+    assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
+                 QUIRE_ERR_FRAME);
+    assert_error(quire_machine_online(r->machine, run), QUIRE_ERR_FRAME);
+    run.frames = 0;
+    run.pfn.n = rig_base(0);
+    assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL), QUIRE_ERR_SIZE);
+    r->refuse_memory = r->piece_count;
+    run.frames = BLOCK;
+    assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
+                 QUIRE_ERR_NO_MEMORY);
+    rig_close(r);
+}
+
+/* What is freed in a range that is being emptied is not handed out again, by no cache either. */
+
+static int give_and_take(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    struct rig *r = ctx;
+    unsigned order = (unsigned)__builtin_ctzll(frames);
+    quire_pfn other;
+
+    give(r, pfn.n, order);
+    assert_ok(quire_machine_alloc(r->machine, order, 0, &other));
+    assert_true(other.n < rig_base(0) + 4 * BLOCK || other.n >= rig_base(0) + 8 * BLOCK);
+    give(r, other.n, order);
+    return 0;
+}
+
+static void freed_meanwhile(void **unused)
+{
+    static const unsigned orders[] = {0, 1, 2, 3, 4, 9};
+    struct rig *r = &rig;
+    struct quire_run run = {{rig_base(0) + 4 * BLOCK}, 4 * BLOCK};
+
+    (void)unused;
+    rig_begin(r, 1, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    for (unsigned i = 0; i < 6; i++) {
+        struct quire_contig want = {.frames = 1u << orders[i],
+                                    .align = 4096ull << orders[i],
+                                    .low = (run.pfn.n + (i == 5 ? BLOCK : 0)) * 4096};
+        struct quire_request request = quire_request_of(0, 0);
+        quire_pfn pfn;
+
+        if (orders[i] == 9) /* as a block, not as 512 frames in a row */
+            assert_ok(quire_zone_alloc_at(&r->zones[0].zone, quire_slot_of(0),
+                                          quire_pfn_of(run.pfn.n + 2 * BLOCK), 9, 0));
+        else
+            assert_ok(quire_machine_alloc_contig(r->machine, &request, &want, &pfn, NULL));
+    }
+    assert_ok(quire_machine_offline(r->machine, run, give_and_take, r, NULL, 0, NULL));
+    assert_ok(quire_machine_online(r->machine, run));
+    rig_close(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(add),         cmocka_unit_test(add_without_memory),
+        cmocka_unit_test(remove_zone), cmocka_unit_test(topology),
+        cmocka_unit_test(offline),     cmocka_unit_test(freed_meanwhile),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
