@@ -266,6 +266,7 @@ static int build(struct run *run)
         return CLI_FAILED;
     }
     pthread_mutex_init(&nodes->reclaiming, NULL);
+    pthread_mutex_init(&nodes->plugging, NULL);
     status = load_topology(run);
     if (status != CLI_OK)
         return status;
@@ -316,6 +317,7 @@ static void teardown(struct run *run)
     free(nodes->reclaimer_zones);
     shelf_teardown(nodes);
     pthread_mutex_destroy(&nodes->reclaiming);
+    pthread_mutex_destroy(&nodes->plugging);
     free(nodes);
 }
 

@@ -78,6 +78,7 @@ struct nodes {
     struct worker helper;        /* the reclaimer's */
     pthread_mutex_t reclaiming;  /* held by the reclaimer while it uses `helper`; */
     bool closed;                 /* under it: nothing is reclaimed any more */
+    pthread_mutex_t plugging;    /* held by who takes memory out of use and back */
     qa64 last_resorts, last_resort_frames;
     uint64_t wakeups, reclaims, reclaimed;          /* noted at the end */
     struct quire_node_stats loaded[QUIRE_NODES];    /* likewise */

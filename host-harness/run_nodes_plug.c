@@ -37,7 +37,22 @@ static void check_blockers(struct worker *w, struct quire_run range,
     }
 }
 
-void node_offline(struct worker *w, struct quire_run range)
+/* Is it all memory in use? Holes and what is reserved cannot be put back. */
+static bool is_whole(struct worker *w, struct quire_run range)
+{
+    const struct machine_zone *zone = machine_zone_of(&w->run->machine, range.pfn);
+
+    for (uint64_t i = 0; i < range.frames; i++) {
+        enum quire_frame_state state;
+
+        if (!zone || quire_zone_frame_state(&zone->zone, quire_pfn_of(range.pfn.n + i), &state) ||
+            state == QUIRE_FRAME_RESERVED || state == QUIRE_FRAME_HOLE)
+            return false;
+    }
+    return true;
+}
+
+static void take_out_and_back(struct worker *w, struct quire_run range)
 {
     struct quire_machine *machine = w->run->nodes->machine;
     struct quire_blocker blockers[BLOCKERS];
@@ -49,10 +64,7 @@ void node_offline(struct worker *w, struct quire_run range)
     error = quire_machine_offline(machine, range, migrate, w, blockers, BLOCKERS, &count);
     if (error == QUIRE_ERR_BUSY)
         check_blockers(w, range, blockers, count);
-    /* FRAME: a hole, or reserved */
-    if (!node_answer(w, "offline", error,
-                     CHECK_ALLOWED(QUIRE_ERR_BUSY) | CHECK_ALLOWED(QUIRE_ERR_FRAME) | 1,
-                     range.pfn.n))
+    if (!node_answer(w, "offline", error, CHECK_ALLOWED(QUIRE_ERR_BUSY) | 1, range.pfn.n))
         return;
     record.tag = check_tag(w);
     if (!node_take(w, &record, 0) || !node_give(w, &record))
@@ -62,4 +74,16 @@ void node_offline(struct worker *w, struct quire_run range)
         error = quire_machine_online(machine, range);
     } while (error == QUIRE_ERR_BUSY && !run_violated(w->run));
     node_answer(w, "online", error, 1, range.pfn.n);
+}
+
+/* One thread at a time: of a range that is out of use already, offlining takes nothing away. */
+void node_offline(struct worker *w, struct quire_run range)
+{
+    pthread_mutex_t *plugging = &w->run->nodes->plugging;
+
+    if (pthread_mutex_trylock(plugging))
+        return;
+    if (is_whole(w, range))
+        take_out_and_back(w, range);
+    pthread_mutex_unlock(plugging);
 }
