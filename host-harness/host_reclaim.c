@@ -41,14 +41,26 @@ static bool stopped(struct reclaimer *reclaimer)
     return qa_load(&reclaimer->stop, acquire) != 0;
 }
 
-/* True if the zone is at its high watermark. */
+/* Frames that the zone is short of. */
+static uint64_t missing(const struct reclaimer_zone *zone)
+{
+    uint64_t free = quire_zone_free_frames(zone->zone);
+
+    return zone->high > free ? zone->high - free : 0;
+}
+
+/* True if the zone is at its high watermark. What is freed goes into caches first, and they may be
+ * able to hold a good part of a small zone: so they are drained before anything else is asked for. */
 static bool refill(struct reclaimer *reclaimer, const struct reclaimer_zone *zone)
 {
     while (!stopped(reclaimer)) {
-        uint64_t free = quire_zone_free_frames(zone->zone);
-        uint64_t wanted = zone->high > free ? zone->high - free : 0;
+        uint64_t wanted = missing(zone);
         uint64_t got;
 
+        if (wanted > 0) {
+            (void)quire_machine_drain_node(reclaimer->machine, zone->node);
+            wanted = missing(zone);
+        }
         if (wanted == 0)
             return true;
         got = reclaimer->reclaim(reclaimer->ctx, zone->node,
