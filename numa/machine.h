@@ -36,7 +36,6 @@ enum {
 /* One CPU's own. Parts that different callers write lie on different lines. */
 struct machine_cpu {
     qa64 home; /* struct machine_home *, M3 */
-    qa32 node; /* where it is */
     /* Readers inside, by phase, see machine_guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
@@ -61,7 +60,7 @@ struct machine_zone {
 
 /* A cache of a zone for the CPUs that are at home there. */
 struct machine_home {
-    struct quire_cache cache;
+    struct quire_cache cache;     /* counts hits, by CPU, for as long as it serves */
     uint64_t first_block, blocks; /* the zone's longest span: M4 */
     struct machine_zone *of;
 } __attribute__((aligned(64)));
@@ -182,16 +181,6 @@ static inline uint32_t machine_cpu_known(const struct quire_machine *m)
     return machine_line(m, cpu) ? cpu : 0;
 }
 
-/* Count a hit in a home. */
-static inline void quire_machine_count_hit(struct machine_cpu *line, const struct machine_home *h)
-{
-    (void)qa_add(&line->counts[h->of->node.n][QUIRE_NODE_HIT], 1, relaxed); /* relaxed: a figure */
-    (void)qa_add(&line->counts[h->of->node.n][qa_load(&line->node, relaxed) == h->of->node.n
-                                                  ? QUIRE_NODE_LOCAL
-                                                  : QUIRE_NODE_OTHER],
-                 1, relaxed); /* relaxed: a figure, both */
-}
-
 /* Between two looks at what somebody else is to do. */
 static inline void machine_relax(const struct quire_machine *m)
 {
@@ -251,6 +240,11 @@ uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_r
                             uint64_t turn, uint64_t n, quire_node node, uint64_t *first);
 const struct machine_entry *quire_walk_next(const struct machine_snapshot *s,
                                             struct machine_walk *walk);
+
+/* machine_stats.c */
+uint64_t quire_home_hits(const struct machine_home *h, uint32_t cpu);
+void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot *s,
+                          const struct machine_home *h);
 
 /* machine_serve.c */
 int quire_machine_serve(struct quire_machine *m, struct machine_attempt *a,

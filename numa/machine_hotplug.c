@@ -59,8 +59,10 @@ static void swap(struct quire_machine *m, struct machine_snapshot *s)
     for (uint32_t i = 0; i < old->entry_count; i++) {
         const struct machine_entry *e = &old->entries[i];
 
-        if (e->home && e->home != quire_snapshot_home(s, e->zone))
+        if (e->home && e->home != quire_snapshot_home(s, e->zone)) {
             close_home(m, e->home);
+            quire_home_keep_hits(m, old, e->home);
+        }
     }
     quire_snapshot_end(m, old);
 }
