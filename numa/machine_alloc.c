@@ -154,8 +154,7 @@ int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_reque
     a.frames = want->frames;
     a.turn = quire_policy_turn(m, request, 1);
     error = quire_machine_serve(m, &a, why);
-    /* Each round asked why->tried zones once or twice: too long for all of them? */
-    if (error && why->tried && a.too_long && a.too_long % why->tried == 0)
+    if (error && why->tried && a.too_long == why->tried)
         error = why->error = QUIRE_ERR_SIZE;
     return error;
 }

@@ -178,12 +178,14 @@ static int find_home(struct quire_machine *m, struct machine_snapshot *s, uint32
             end = cpu + 1;
         }
     e->home = NULL;
+    e->before = e->closing ? NULL : e->zone->home;
     if (end == 0)
         return QUIRE_OK;
     if (e->zone->home) {
         c = &e->zone->home->cache;
         if (c->first_cpu <= first && end <= c->first_cpu + c->cpus) {
             e->home = e->zone->home;
+            e->before = NULL;
             return QUIRE_OK;
         }
     }
@@ -211,7 +213,7 @@ static int fill(struct quire_machine *m, struct machine_snapshot *s)
 }
 
 /* Take a snapshot back that was not published, with the homes that were made for it. */
-static void unmake(struct quire_machine *m, struct machine_snapshot *s)
+void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (s->entries[i].home && s->entries[i].home != s->entries[i].zone->home)
@@ -255,7 +257,7 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
     if (!error)
         error = fill(m, s);
     if (error)
-        unmake(m, s);
+        quire_snapshot_unmake(m, s);
     else
         *made = s;
     return error;

@@ -6,15 +6,15 @@
  */
 #include "numa/machine.h"
 
-/* Frames in a zone's cache. */
-static uint64_t cached_in(const struct machine_entry *e)
+/* Frames in a cache of a zone, if there is one. */
+static uint64_t cached_in(const struct machine_home *home)
 {
     struct quire_cache_stats stats;
     uint64_t sum = 0;
 
-    if (!e->home)
+    if (!home)
         return 0;
-    (void)quire_cache_stats(&e->home->cache, &stats);
+    (void)quire_cache_stats(&home->cache, &stats);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         sum += stats.cached[i];
     return sum + stats.depot;
@@ -26,7 +26,7 @@ static void add_zone(const struct machine_entry *e, struct quire_node_stats *sta
 
     stats->managed += quire_zone_managed(&e->zone->zone);
     stats->free += quire_zone_free_frames(&e->zone->zone);
-    stats->cached += cached_in(e);
+    stats->cached += cached_in(e->home) + cached_in(e->before);
     stats->pressure = stats->pressure > pressure ? stats->pressure : pressure;
     stats->zones++;
 }
