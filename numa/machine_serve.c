@@ -53,6 +53,8 @@ static int ask_all(const struct machine_reader *r, struct machine_walk *w,
             break;
     }
     w->at = w->pass = 0;
+    if (error == QUIRE_ERR_NO_MEMORY && why->tried && a->too_long == why->tried)
+        return QUIRE_ERR_SIZE; /* no drain and no reclaim makes a zone longer */
     return error;
 }
 
