@@ -261,7 +261,7 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
     m->rounds = config->rounds;
     m->huge_rounds = config->huge_rounds;
     m->wanted_mode = config->mode;
-    m->mode = QUIRE_CACHE_EXCHANGE;
+    qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
     error = build(m, config);
     if (error)
         give_all_back(m);

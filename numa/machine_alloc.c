@@ -36,11 +36,8 @@ static inline bool hit(struct quire_machine *m, unsigned order, uint32_t flags, 
     struct machine_home *h = home_of(machine_line(m, cpu));
     unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
 
-    if (!h || rack >= QUIRE_CACHE_CLASSES || flags & ~hit_flags ||
-        !quire_cache_pop(&h->cache, cpu, rack, pfn))
-        return false;
-    quire_machine_count_hit(machine_line(m, cpu), h);
-    return true;
+    return h && rack < QUIRE_CACHE_CLASSES && !(flags & ~hit_flags) &&
+           quire_cache_pop(&h->cache, cpu, rack, pfn);
 }
 
 static int ask(const struct machine_reader *r, const struct machine_entry *e,
@@ -49,7 +46,7 @@ static int ask(const struct machine_reader *r, const struct machine_entry *e,
     uint32_t flags = quire_entry_flags(r, e, a->request);
 
     if (!(flags & QUIRE_FALLBACK) && quire_at_home(r->snapshot, r->cpu, e))
-        return quire_cache_alloc(&e->home->cache, a->request->order, flags, a->pfns);
+        return quire_cache_alloc_missed(&e->home->cache, a->request->order, flags, a->pfns);
     return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order, flags,
                             a->pfns);
 }

@@ -60,8 +60,10 @@ static void swap(struct quire_machine *m, struct machine_snapshot *s)
     for (uint32_t i = 0; i < old->entry_count; i++) {
         const struct machine_entry *e = &old->entries[i];
 
-        if (e->home && e->home != quire_snapshot_home(s, e->zone))
+        if (e->home && e->home != quire_snapshot_home(s, e->zone)) {
             close_home(m, e->home);
+            quire_home_keep_hits(m, old, e->home);
+        }
     }
     quire_snapshot_end(m, old);
 }
@@ -259,8 +261,10 @@ static int remove_zone(struct quire_machine *m, const struct quire_zone *zone)
         quire_cache_open(&home->cache);
     /* If even that fails for want of memory the zone stays closing; asked again it may go. */
     failed = set_closing(m, entry, false);
-    if (home && (failed || z->home != home)) /* no snapshot has it: late hits must not fill it */
+    if (home && (failed || z->home != home)) { /* no snapshot has it: late hits must not fill it */
         close_home(m, home);
+        quire_home_keep_hits(m, quire_machine_snapshot(m), home);
+    }
     return failed ? QUIRE_ERR_NO_MEMORY : error;
 }
 

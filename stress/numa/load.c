@@ -67,6 +67,7 @@ static void take_batch(struct holder *h, const struct quire_request *request)
         return;
     if (quire_machine_alloc_batch(rig.machine, request, n, pfns, &got, NULL) != QUIRE_OK)
         h->refused++;
+    h->given += got;
     if (got > 0 && draw(h, 2)) { /* back at once, mixed as they are */
         for (size_t i = 0; i < got; i++)
             book((struct quire_run){pfns[i], 1}, 0, 1);
@@ -104,6 +105,7 @@ static void take_one(struct holder *h)
     }
     error = quire_machine_request(rig.machine, &request, &pfn, NULL);
     h->refused += error != QUIRE_OK;
+    h->given += error == QUIRE_OK;
     if (error == QUIRE_OK)
         keep(h, pfn.n, 1ull << request.order);
     else if (error != QUIRE_ERR_NO_MEMORY && error != QUIRE_ERR_ZONE && error != QUIRE_ERR_NODE)

@@ -20,7 +20,7 @@ enum {
 struct holder {
     uint64_t random;
     uint32_t count, most;
-    uint64_t calls, refused;
+    uint64_t calls, refused, given; /* given: as the machine counts, runs and frames of batches */
     struct quire_run held[HOLD];
 };
 

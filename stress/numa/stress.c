@@ -210,7 +210,7 @@ static void start(pthread_t *thread, void *(*body)(void *), void *arg)
 
 static void finish(void)
 {
-    uint64_t calls = 0, refused = 0, signals = 0, sums[2] = {0};
+    uint64_t calls = 0, refused = 0, signals = 0, given = 0, sums[2] = {0};
 
     for (unsigned i = 0; i < THREADS; i++) {
         struct worker *w = &workers[i];
@@ -218,6 +218,7 @@ static void finish(void)
         calls += w->outside.calls + w->inside.calls;
         refused += w->outside.refused + w->inside.refused;
         signals += w->signals;
+        given += w->outside.given + w->inside.given;
         while (w->outside.count > 0)
             give_back(&w->outside, 0);
         while (w->inside.count > 0)
@@ -229,8 +230,9 @@ static void finish(void)
         sums[0] += s.counts[QUIRE_NODE_HIT] + s.counts[QUIRE_NODE_MISS];
         sums[1] += s.counts[QUIRE_NODE_LOCAL] + s.counts[QUIRE_NODE_OTHER];
     }
-    if (sums[0] != sums[1])
-        rig_die("%" PRIu64 " hits and misses, but %" PRIu64 " local and other", sums[0], sums[1]);
+    if (sums[0] != given || sums[1] != given)
+        rig_die("%" PRIu64 " given, but %" PRIu64 " hits and misses, %" PRIu64 " local and other",
+                given, sums[0], sums[1]);
     printf("%" PRIu64 " calls, %" PRIu64 " refused, %" PRIu64 " signals; %u zones removed (%u "
            "times busy), %u topologies, %u ranges offline (%u in use): clean\n",
            calls, refused, signals, done.removed, done.busy, done.topologies, done.offlined,

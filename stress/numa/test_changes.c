@@ -145,12 +145,60 @@ static void stuck(void **unused)
     rig_close(r);
 }
 
+/* A writer waits for whoever is inside, in either phase, wherever he leaves; and for nobody else.
+ */
+
+static struct machine_reader inside;
+static unsigned relaxes;
+
+static void leave_at_last(void *ctx)
+{
+    struct machine_reader other; /* new ones come and go */
+
+    quire_machine_enter(((struct rig *)ctx)->machine, &other);
+    if (++relaxes == 3)
+        quire_machine_leave(&inside);
+    quire_machine_leave(&other);
+}
+
+static void waits_for_readers(void **unused)
+{
+    struct rig *r = &rig;
+    struct quire_machine *m;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    r->config.port.relax = leave_at_last;
+    rig_open(r);
+    m = r->machine;
+    for (uint32_t turn = 0; turn < 4; turn++) /* each phase, in use and not */
+        for (uint32_t phase = 0; phase < 2; phase++) {
+            relaxes = 3;
+            quire_machine_wait(m);
+            assert_int_equal(relaxes, 3);
+            rig_cpu = turn;
+            quire_machine_enter(m, &inside);
+            if (inside.entered != phase) { /* he read the phase before the last writer turned it */
+                (void)qa_sub(&inside.line->enters[inside.entered], 1, relaxed);
+                (void)qa_add(&inside.line->enters[phase], 1, relaxed);
+                inside.entered = phase;
+            }
+            rig_cpu = 0;
+            relaxes = 0;
+            quire_machine_wait(m);
+            assert_int_equal(relaxes, 3);
+        }
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replaced_cache),
         cmocka_unit_test(topology_without_memory),
         cmocka_unit_test(stuck),
+        cmocka_unit_test(waits_for_readers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
