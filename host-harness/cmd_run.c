@@ -10,6 +10,7 @@
 
 #include "run_calls.h"
 #include "run_mix.h"
+#include "run_nodes.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -81,13 +82,13 @@ static bool build_worker(struct run *run, uint32_t number)
         .run = run,
         .number = number,
         .random = mix_seed(run->options.seed, number),
-        .bags = calloc(run->machine.zone_count, sizeof(*w->bags)),
+        .bags = calloc(run->bag_count, sizeof(*w->bags)),
         .burst = calloc(RUN_BURST_RECORDS, sizeof(*w->burst)),
         .latency = calloc(RUN_CALLS, sizeof(*w->latency)),
     };
     if (!w->bags || !w->burst || !w->latency)
         return false;
-    for (size_t z = 0; z < run->machine.zone_count; z++) {
+    for (size_t z = 0; z < run->bag_count; z++) {
         w->bags[z].records = calloc(RUN_BAG, sizeof(struct record));
         if (!w->bags[z].records)
             return false;
@@ -115,7 +116,7 @@ static void teardown_workers(struct run *run)
     for (uint32_t t = 0; run->workers && t < run->options.threads; t++) {
         struct worker *w = &run->workers[t];
 
-        for (size_t z = 0; w->bags && z < run->machine.zone_count; z++)
+        for (size_t z = 0; w->bags && z < run->bag_count; z++)
             free(w->bags[z].records);
         free(w->bags);
         free(w->burst);
@@ -190,7 +191,7 @@ static int run_threads(struct run *run)
     while (started < run->options.threads && !refused) {
         struct worker *w = &run->workers[started];
 
-        refused = pthread_create(&w->thread, NULL, work_main, w);
+        refused = pthread_create(&w->thread, NULL, run->way->work, w);
         started += !refused;
     }
     if (refused)
@@ -263,7 +264,7 @@ static int run_world(struct run *run)
         return CLI_FAILED;
     }
     measure_timer(run);
-    if (run_world_load(run)) {
+    if (run->way->load(run)) {
         status = run_threads(run);
         if (status != CLI_OK)
             return status;
@@ -271,6 +272,16 @@ static int run_world(struct run *run)
     run_end(run);
     return report(run);
 }
+
+static const struct run_way zones_way = {
+    .build = run_world_build,
+    .load = run_world_load,
+    .work = work_main,
+    .give_back = run_end_give_back,
+    .print = run_print_zones,
+    .json = run_json_zones,
+    .teardown = run_world_teardown,
+};
 
 int cmd_run(int argc, char **argv)
 {
@@ -283,10 +294,11 @@ int cmd_run(int argc, char **argv)
     if (status != CLI_OK || help)
         return status;
     catch_signals();
-    status = run_world_build(&run);
+    run.way = run.options.topology ? &nodes_way : &zones_way;
+    status = run.way->build(&run);
     if (status == CLI_OK)
         status = run_world(&run);
     teardown_workers(&run);
-    run_world_teardown(&run);
+    run.way->teardown(&run);
     return status;
 }

@@ -31,8 +31,16 @@ const char *machine_zone_type_name(enum quire_zone_type type)
 
 struct machine_zone *machine_zone_of(const struct machine *machine, quire_pfn pfn)
 {
-    uint32_t number = quire_pfnmap_zone(&machine->plan->pfnmap, pfn);
+    uint32_t number;
 
+    if (!machine->plan) {
+        for (size_t z = 0; z < machine->zone_count; z++) {
+            if (quire_zone_holds(&machine->zones[z].zone, pfn))
+                return &machine->zones[z];
+        }
+        return NULL;
+    }
+    number = quire_pfnmap_zone(&machine->plan->pfnmap, pfn);
     return number == QUIRE_PFNMAP_NONE ? NULL : &machine->zones[number];
 }
 

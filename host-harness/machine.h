@@ -53,7 +53,7 @@ struct machine {
     struct machine_zone *zones; /* by node, then by type */
     size_t zone_count;
     size_t metadata_bytes;     /* of all zones and of the frame-to-zone table */
-    struct machine_plan *plan; /* what boot memory decided */
+    struct machine_plan *plan; /* what boot memory decided; NULL if the zones are another's */
 };
 
 /* Plan and build the zones of `map`. 0, or -1 with *error filled and nothing left behind. */

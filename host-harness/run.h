@@ -15,6 +15,7 @@
  *   run_end.c       the checks after the threads have ended
  *   run_report.c    the table; run_json.c the same as JSON
  *   run_shadow.c, run_board.c, run_hist.c: see their headers
+ *   run_nodes*.c    the other way to run, on nodes instead of zones: see run_nodes.h
  *
  * State: one struct run, built by the main thread before the threads start. Each thread writes its
  * own struct worker only; what several threads write is atomic and named so below.
@@ -35,11 +36,17 @@
 #include "run_shadow.h"
 
 #include <pthread.h>
+#include <stdio.h>
+
+struct cJSON;
+struct run;
+struct run_sums;
 
 enum run_fault {
     FAULT_NONE = 0,
     FAULT_DOUBLE_HAND_OUT = 1, /* an allocation returns a frame that its thread holds already */
     FAULT_LOST_FRAME = 2,      /* a free does not reach the allocator */
+    FAULT_WRONG_NODE = 3,      /* a frame seems to lie on another node; on nodes only */
 };
 
 struct run_options {
@@ -47,8 +54,12 @@ struct run_options {
     uint64_t milliseconds; /* 0: no limit */
     uint64_t operations;   /* per thread; 0: no limit */
     uint64_t seed;
-    const char *map;  /* a file, or NULL for this machine's */
-    const char *json; /* a file, "-", or NULL */
+    const char *map;      /* a file, or NULL for this machine's */
+    const char *topology; /* what topo_load takes, or NULL: on zones */
+    bool asymmetric;      /* its distances may differ by direction */
+    bool real;            /* on memory of this machine's nodes */
+    uint64_t memory;      /* then: of each node, bytes */
+    const char *json;     /* a file, "-", or NULL */
     enum run_fault fault;
 };
 
@@ -144,10 +155,28 @@ struct worker {
     pthread_t thread;
 };
 
+struct nodes;
+
+/* How to run: on the zones of a memory map, or on the nodes of a topology. */
+struct run_way {
+    int (*build)(struct run *run);      /* the world, as run_world_build */
+    bool (*load)(struct run *run);      /* as run_world_load */
+    void *(*work)(void *worker);        /* a thread's life */
+    void (*give_back)(struct run *run); /* what is held when it has ended */
+    void (*print)(FILE *out, struct run *run, const struct run_sums *sums); /* the table */
+    bool (*json)(struct cJSON *root, struct run *run, const struct run_sums *sums);
+    void (*teardown)(struct run *run);
+};
+
 struct run {
     struct run_options options;
+    const struct run_way *way;
     struct map map;
     struct machine machine;
+    struct nodes *nodes;    /* on nodes */
+    size_t bag_count;       /* of each worker: one per zone, or one */
+    uint32_t slots;         /* of each zone */
+    uint64_t window;        /* frames of a zone that are in the game; the rest is ballast */
     struct run_zone *zones; /* as machine.zones */
     uint64_t weight_total;
     struct shadow shadow;
@@ -180,9 +209,16 @@ int run_options_parse(struct run_options *options, int argc, char **argv, bool *
 /* run_world.c. CLI_OK, or the exit status after a line on stderr. */
 int run_world_build(struct run *run);
 void run_world_teardown(struct run *run);
-/* Take so much of the large zones out of the game that about RUN_WINDOW frames are left, and find
+/* What both ways share: the model and the zones as the threads see them, from run->machine. */
+int run_world_look(struct run *run);
+/* Take so much of the large zones out of the game that about run->window frames are left, and find
  * the budgets. False after a violation. */
 bool run_world_load(struct run *run);
+/* The port of a zone; `run` is its context. */
+int run_port_zero(void *ctx, quire_pfn pfn, uint64_t frames);
+void run_port_event(void *ctx, struct quire_zone *zone, enum quire_event event);
+void run_port_report(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
+                     int error);
 /* A frame of the zone's index space, evenly drawn from 64 random bits. */
 uint64_t run_random_pfn(const struct run_zone *zone, uint64_t bits);
 
@@ -191,6 +227,7 @@ void *work_main(void *argument);
 
 /* run_end.c. After all threads have ended: note the figures, free everything, judge. */
 void run_end(struct run *run);
+void run_end_give_back(struct run *run);
 
 /* What the threads' figures add up to. */
 struct run_sums {
@@ -203,7 +240,6 @@ struct run_sums {
 };
 
 /* run_report.c, run_json.c. After run_end. */
-struct cJSON;
 void run_report_sum(const struct run *run, struct run_sums *sums);
 /* 0, or -1 if it could not be written. */
 int run_report_print(struct run *run, const struct run_sums *sums);
@@ -214,7 +250,15 @@ double run_rate(const struct run *run, uint64_t count);
 /* Names as in the table, and as in JSON. */
 const char *run_call_name(enum run_call call);
 const char *run_event_name(enum quire_event event);
+/* Parts of the table, and the table on zones. */
+__attribute__((format(printf, 2, 3))) void run_say(FILE *out, const char *format, ...);
+void run_print_load(FILE *out, const struct run *run, const struct run_sums *sums);
+void run_print_checks(FILE *out, struct run *run, const struct run_sums *sums);
+void run_print_zones(FILE *out, struct run *run, const struct run_sums *sums);
 /* NULL without memory. */
 struct cJSON *run_json(struct run *run, const struct run_sums *sums);
+/* Whole numbers as they are. False without memory. */
+bool run_json_number(struct cJSON *to, const char *name, uint64_t number);
+bool run_json_zones(struct cJSON *root, struct run *run, const struct run_sums *sums);
 
 #endif /* HOST_HARNESS_RUN_H */

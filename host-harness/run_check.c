@@ -8,12 +8,10 @@
 
 #include <stdio.h>
 
-enum { STAMP_BITS = 20 }; /* of a tag; above it the thread's number + 1, at most 4095 */
-
 uint32_t check_tag(struct worker *w)
 {
-    w->stamp = (w->stamp + 1) & ((1u << STAMP_BITS) - 1);
-    return (w->number + 1) << STAMP_BITS | w->stamp;
+    w->stamp = (w->stamp + 1) & ((1u << CHECK_STAMP_BITS) - 1);
+    return (w->number + 1) << CHECK_STAMP_BITS | w->stamp;
 }
 
 void check_accuse(struct worker *w, uint32_t z, uint64_t pfn, const char *what)
@@ -32,7 +30,7 @@ static void accuse_finding(struct worker *w, uint32_t z, const struct shadow_fin
 
     if (finding->owners && finding->found)
         (void)snprintf(what, sizeof(what), "%s, by thread %u", finding->what,
-                       (finding->found >> STAMP_BITS) - 1);
+                       (finding->found >> CHECK_STAMP_BITS) - 1);
     else
         (void)snprintf(what, sizeof(what), "%s (expected %#x, found %#x)", finding->what,
                        finding->expected, finding->found);

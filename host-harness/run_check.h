@@ -10,6 +10,8 @@
 
 #include "run.h"
 
+enum { CHECK_STAMP_BITS = 20 }; /* of a tag; above it the thread's number + 1, at most 4095 */
+
 /* The bit that allows an error in check_answer. */
 #define CHECK_ALLOWED(error) (1u << -(error))
 

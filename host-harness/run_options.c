@@ -18,36 +18,50 @@ enum {
     DEFAULT_THREADS = 8,
     DEFAULT_MILLISECONDS = 10000,
     MAX_SECONDS = 1000000,
+    HUGE_BYTES = 2 << 20,
+    DEFAULT_MEMORY = 64 << 20,
 };
 
-static const char *const fault_names[] = {"none", "double-hand-out", "lost-frame"};
+static const char *const fault_names[] = {"none", "double-hand-out", "lost-frame", "wrong-node"};
+
+static const char options_help[] =
+    "usage: quire run [OPTION]...\n"
+    "\n"
+    "Builds the zones of a memory map, lets threads allocate and free in them, and verifies\n"
+    "while they run that no frame is held twice and, at the end, that none was lost.\n"
+    "\n"
+    "  --map FILE      the memory map: a Linux boot log, /proc/iomem or a plain list;\n"
+    "                  default: this machine's\n"
+    "  --topology ARG  in place of a map the nodes of a machine: host (this one), a file or "
+    "folder\n"
+    "                  (hwloc XML, device tree, ACPI tables) or a text such as node:4 pu:2; "
+    "each\n"
+    "                  thread is one CPU of it, and requests have policies\n"
+    "  --asymmetric    its distances may differ by direction\n"
+    "  --real          with --topology host: on real memory, which is written and checked\n"
+    "  --memory SIZE   with --real: of each node, a multiple of 2M, default 64M\n"
+    "  --threads N     1 to 4095, default 8; each has a slot of its own in every zone\n"
+    "  --seconds S     how long, e.g. 10 or 0.5; default 10, or no limit with --operations\n"
+    "  --operations N  end each thread after N operations (a burst is one operation of many\n"
+    "                  calls)\n"
+    "  --seed N        repeat the operation sequence of an earlier run: the same seed, map "
+    "and\n"
+    "                  threads draw the same operations in every thread, and with one thread\n"
+    "                  the allocator gives the same answers; default: from the clock\n"
+    "  --json FILE     write the figures as JSON, too; - for the standard output (the table\n"
+    "                  then goes to the standard error)\n"
+    "  --inject FAULT  self-test of the verdict: double-hand-out, lost-frame or, with a "
+    "topology,\n"
+    "                  wrong-node\n"
+    "  --help          this text\n"
+    "\n"
+    "Interrupt (Ctrl-C) ends a run early, with its verdict.\n"
+    "Exit status: 0 if the verdict is clean, 1 if it is not or the system refused something,\n"
+    "2 for bad input.\n";
 
 static void print_help(void)
 {
-    (void)puts(
-        "usage: quire run [OPTION]...\n"
-        "\n"
-        "Builds the zones of a memory map, lets threads allocate and free in them, and verifies\n"
-        "while they run that no frame is held twice and, at the end, that none was lost.\n"
-        "\n"
-        "  --map FILE      the memory map: a Linux boot log, /proc/iomem or a plain list;\n"
-        "                  default: this machine's\n"
-        "  --threads N     1 to 4095, default 8; each has a slot of its own in every zone\n"
-        "  --seconds S     how long, e.g. 10 or 0.5; default 10, or no limit with --operations\n"
-        "  --operations N  end each thread after N operations (a burst is one operation of many\n"
-        "                  calls)\n"
-        "  --seed N        repeat the operation sequence of an earlier run: the same seed, map "
-        "and\n"
-        "                  threads draw the same operations in every thread, and with one thread\n"
-        "                  the allocator gives the same answers; default: from the clock\n"
-        "  --json FILE     write the figures as JSON, too; - for the standard output (the table\n"
-        "                  then goes to the standard error)\n"
-        "  --inject FAULT  self-test of the verdict: double-hand-out or lost-frame\n"
-        "  --help          this text\n"
-        "\n"
-        "Interrupt (Ctrl-C) ends a run early, with its verdict.\n"
-        "Exit status: 0 if the verdict is clean, 1 if it is not or the system refused something,\n"
-        "2 for bad input.\n");
+    (void)puts(options_help);
     (void)printf("Operations, of %d:\n", MIX_KIND_SUM);
     for (unsigned i = 0; i < MIX_KINDS; i++)
         (void)printf("  %4u  %s\n", mix_kinds[i].weight, mix_kinds[i].name);
@@ -109,13 +123,34 @@ static bool parse_milliseconds(const char *text, uint64_t *milliseconds)
 
 static bool parse_fault(const char *text, enum run_fault *fault)
 {
-    for (unsigned i = FAULT_DOUBLE_HAND_OUT; i <= FAULT_LOST_FRAME; i++) {
+    for (unsigned i = FAULT_DOUBLE_HAND_OUT; i <= FAULT_WRONG_NODE; i++) {
         if (strcmp(text, fault_names[i]) == 0) {
             *fault = (enum run_fault)i;
             return true;
         }
     }
     return false;
+}
+
+/* The options of a run on nodes. */
+static int parse_nodes(struct run_options *options, int option, const char *value)
+{
+    switch (option) {
+    case 'n':
+        options->topology = value;
+        return CLI_OK;
+    case 'A':
+        options->asymmetric = true;
+        return CLI_OK;
+    case 'R':
+        options->real = true;
+        return CLI_OK;
+    default: /* 'M' */
+        if (!map_parse_size(value, &options->memory) || !options->memory ||
+            options->memory % HUGE_BYTES)
+            return cli_fail("run", "--memory %.40s: expected a multiple of 2M, such as 64M", value);
+        return CLI_OK;
+    }
 }
 
 static int parse_one(struct run_options *options, int option, const char *value)
@@ -150,10 +185,15 @@ static int parse_one(struct run_options *options, int option, const char *value)
     case 'j':
         options->json = value;
         return CLI_OK;
-    default: /* 'i' */
+    case 'i':
         if (!parse_fault(value, &options->fault))
-            return cli_fail("run", "--inject %.40s: expected double-hand-out or lost-frame", value);
+            return cli_fail("run",
+                            "--inject %.40s: expected double-hand-out or lost-frame, or wrong-node "
+                            "with --topology",
+                            value);
         return CLI_OK;
+    default:
+        return parse_nodes(options, option, value);
     }
 }
 
@@ -163,6 +203,24 @@ static uint64_t clock_seed(void)
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Options that need or exclude each other. */
+static int check_together(struct run_options *options)
+{
+    if (options->topology && options->map)
+        return cli_fail("run", "--map and --topology: expected one of them");
+    if (options->real && (!options->topology || strcmp(options->topology, "host") != 0))
+        return cli_fail("run", "--real: expected --topology host, whose memory it is");
+    if (options->asymmetric && !options->topology)
+        return cli_fail("run", "--asymmetric: expected --topology, whose distances it is about");
+    if (options->memory && !options->real)
+        return cli_fail("run", "--memory: expected --real, which it is for");
+    if (options->fault == FAULT_WRONG_NODE && !options->topology)
+        return cli_fail("run", "--inject wrong-node: expected --topology, whose nodes it is about");
+    if (!options->memory)
+        options->memory = DEFAULT_MEMORY;
+    return CLI_OK;
 }
 
 int run_options_parse(struct run_options *options, int argc, char **argv, bool *help)
@@ -175,6 +233,10 @@ int run_options_parse(struct run_options *options, int argc, char **argv, bool *
         {"map", required_argument, NULL, 'm'},
         {"json", required_argument, NULL, 'j'},
         {"inject", required_argument, NULL, 'i'},
+        {"topology", required_argument, NULL, 'n'},
+        {"asymmetric", no_argument, NULL, 'A'},
+        {"real", no_argument, NULL, 'R'},
+        {"memory", required_argument, NULL, 'M'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -201,5 +263,5 @@ int run_options_parse(struct run_options *options, int argc, char **argv, bool *
                         argv[optind]);
     if (!options->milliseconds && !options->operations)
         options->milliseconds = DEFAULT_MILLISECONDS;
-    return CLI_OK;
+    return check_together(options);
 }

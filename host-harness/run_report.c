@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Whether it was written shows at the end, by ferror. */
-__attribute__((format(printf, 2, 3))) static void say(FILE *out, const char *format, ...)
+void run_say(FILE *out, const char *format, ...)
 {
     va_list arguments;
 
@@ -99,17 +99,18 @@ static void print_zones(FILE *out, const struct run *run)
 {
     char text[32];
 
-    say(out, "\nzone node type        frames    ballast      min      low     high  metadata\n");
+    run_say(out,
+            "\nzone node type        frames    ballast      min      low     high  metadata\n");
     for (size_t z = 0; z < run->machine.zone_count; z++) {
         const struct machine_zone *from = &run->machine.zones[z];
         const struct run_zone *zone = &run->zones[z];
 
-        say(out,
-            "%4zu %4u %-6s %11" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
-            " %9s\n",
-            z, from->node, machine_zone_type_name(from->type), zone->before.managed,
-            zone->ballast_frames, zone->before.min, zone->before.low, zone->before.high,
-            cli_bytes(text, sizeof(text), from->metadata_bytes));
+        run_say(out,
+                "%4zu %4u %-6s %11" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
+                " %9s\n",
+                z, from->node, machine_zone_type_name(from->type), zone->before.managed,
+                zone->ballast_frames, zone->before.min, zone->before.low, zone->before.high,
+                cli_bytes(text, sizeof(text), from->metadata_bytes));
     }
 }
 
@@ -117,70 +118,94 @@ static void print_latency(FILE *out, const struct run *run, const struct run_sum
 {
     static const double parts[] = {0.5, 0.9, 0.99, 0.999, 0.9999};
 
-    say(out, "\nlatency of calls in ns: one in %u is timed; reading the clock adds %" PRIu64 "\n",
-        run->sample, run->timer_ns);
-    say(out, "%-15s %10s %8s %8s %8s %8s %9s %10s\n", "call", "timed", "p50", "p90", "p99", "p99.9",
-        "p99.99", "max");
+    run_say(out,
+            "\nlatency of calls in ns: one in %u is timed; reading the clock adds %" PRIu64 "\n",
+            run->sample, run->timer_ns);
+    run_say(out, "%-15s %10s %8s %8s %8s %8s %9s %10s\n", "call", "timed", "p50", "p90", "p99",
+            "p99.9", "p99.99", "max");
     for (unsigned i = 0; i < RUN_CALLS; i++) {
         const struct hist *hist = &sums->latency[i];
 
-        say(out, "%-15s %10" PRIu64, call_names[i], hist->count);
+        if (hist->count == 0)
+            continue;
+        run_say(out, "%-15s %10" PRIu64, call_names[i], hist->count);
         for (unsigned p = 0; p < sizeof(parts) / sizeof(parts[0]); p++)
-            say(out, " %*" PRIu64, p < 4 ? 8 : 9, hist_percentile(hist, parts[p]));
-        say(out, " %10" PRIu64 "\n", hist->max);
+            run_say(out, " %*" PRIu64, p < 4 ? 8 : 9, hist_percentile(hist, parts[p]));
+        run_say(out, " %10" PRIu64 "\n", hist->max);
     }
 }
 
 static void print_failures(FILE *out, const struct run_sums *sums)
 {
-    say(out, "\nfailures: %" PRIu64, sums->failed);
+    run_say(out, "\nfailures: %" PRIu64, sums->failed);
     for (unsigned i = 1; i < QUIRE_ERRORS; i++) {
         if (sums->failures[i])
-            say(out, ", %s %" PRIu64, quire_strerror(-(int)i), sums->failures[i]);
+            run_say(out, ", %s %" PRIu64, quire_strerror(-(int)i), sums->failures[i]);
     }
-    say(out, "\nwatermark crossings:");
+    run_say(out, "\nwatermark crossings:");
     for (unsigned e = 0; e < QUIRE_EVENTS; e++)
-        say(out, "%s %s %" PRIu64, e ? "," : "", run_event_name((enum quire_event)e),
-            sums->events[e]);
-    say(out, "\n");
+        run_say(out, "%s %s %" PRIu64, e ? "," : "", run_event_name((enum quire_event)e),
+                sums->events[e]);
+    run_say(out, "\n");
 }
 
 static void print_fragmentation(FILE *out, const struct run *run)
 {
     static const unsigned orders[] = {1, 3, 6, 9, 10};
 
-    say(out, "\nfragmentation when the threads ended, all still held; unusable: the share of "
-             "free frames\nthat lies in runs below the order\n");
-    say(out, "zone       free  whole blocks  split blocks  largest run  pressure");
+    run_say(out, "\nfragmentation when the threads ended, all still held; unusable: the share of "
+                 "free frames\nthat lies in runs below the order\n");
+    run_say(out, "zone       free  whole blocks  split blocks  largest run  pressure");
     for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
-        say(out, " %*s%u", i < 4 ? 4 : 3, "o", orders[i]);
-    say(out, "\n");
+        run_say(out, " %*s%u", i < 4 ? 4 : 3, "o", orders[i]);
+    run_say(out, "\n");
     for (size_t z = 0; z < run->machine.zone_count; z++) {
         const struct quire_zone_stats *stats = &run->zones[z].loaded;
 
-        say(out, "%4zu %10" PRIu64 " %13" PRIu64 " %13" PRIu64 " %12" PRIu64 " %9u", z, stats->free,
-            stats->whole_free_blocks, stats->split_blocks, stats->largest_run,
-            run->zones[z].loaded_pressure);
+        run_say(out, "%4zu %10" PRIu64 " %13" PRIu64 " %13" PRIu64 " %12" PRIu64 " %9u", z,
+                stats->free, stats->whole_free_blocks, stats->split_blocks, stats->largest_run,
+                run->zones[z].loaded_pressure);
         for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
-            say(out, " %4.1f%%", stats->unusable[orders[i]] / 10.0);
-        say(out, "\n");
+            run_say(out, " %4.1f%%", stats->unusable[orders[i]] / 10.0);
+        run_say(out, "\n");
     }
 }
 
-static void print_checks(FILE *out, struct run *run, const struct run_sums *sums)
+void run_print_checks(FILE *out, struct run *run, const struct run_sums *sums)
 {
     const struct run_checks *checks = &sums->checks;
     char text[32];
 
-    say(out, "\npeak metadata: %s (%zu bytes, all there is from the start)\n",
-        cli_bytes(text, sizeof(text), run->machine.metadata_bytes), run->machine.metadata_bytes);
-    say(out,
-        "verified: %" PRIu64 " frames handed out, %" PRIu64 " freed, %" PRIu64
-        " handed out once more at the end,\n%" PRIu64 " bad calls refused, %" PRIu64
-        " answers compared with the exact free count (one thread),\n%" PRIu64
-        " other answers; the shadow model took %s\n",
-        checks->taken, checks->given, run->redrawn, checks->refused, checks->floors,
-        checks->answers, cli_bytes(text, sizeof(text), shadow_touched_bytes(&run->shadow)));
+    run_say(out, "\npeak metadata: %s (%zu bytes, all there is from the start)\n",
+            cli_bytes(text, sizeof(text), run->machine.metadata_bytes),
+            run->machine.metadata_bytes);
+    run_say(out,
+            "verified: %" PRIu64 " frames handed out, %" PRIu64 " freed, %" PRIu64
+            " handed out once more at the end,\n%" PRIu64 " bad calls refused, %" PRIu64
+            " answers compared with the exact free count (one thread),\n%" PRIu64
+            " other answers; the shadow model took %s\n",
+            checks->taken, checks->given, run->redrawn, checks->refused, checks->floors,
+            checks->answers, cli_bytes(text, sizeof(text), shadow_touched_bytes(&run->shadow)));
+}
+
+void run_print_load(FILE *out, const struct run *run, const struct run_sums *sums)
+{
+    run_say(
+        out, "\noperations: %" PRIu64 ", %.0f per second; calls: %" PRIu64 ", %.0f per second\n",
+        sums->operations, run_rate(run, sums->operations), run->calls, run_rate(run, run->calls));
+    if (run->options.operations)
+        run_say(out, "sequence %016" PRIx64 ", outcome %016" PRIx64 "\n", sums->sequence,
+                sums->outcome);
+    print_latency(out, run, sums);
+    print_failures(out, sums);
+}
+
+void run_print_zones(FILE *out, struct run *run, const struct run_sums *sums)
+{
+    print_zones(out, run);
+    run_print_load(out, run, sums);
+    print_fragmentation(out, run);
+    run_print_checks(out, run, sums);
 }
 
 int run_report_print(struct run *run, const struct run_sums *sums)
@@ -188,22 +213,13 @@ int run_report_print(struct run *run, const struct run_sums *sums)
     const struct run_options *options = &run->options;
     FILE *out = options->json && strcmp(options->json, "-") == 0 ? stderr : stdout;
 
-    say(out, "map: %s (%s)\n", run->map.source, run->map.format);
+    run_say(out, "%s: %s (%s)\n", options->topology ? "topology" : "map", run->map.source,
+            run->map.format);
     if (*run->map.note)
-        say(out, "note: %s\n", run->map.note);
-    say(out, "%u threads, %.2f seconds%s, seed %" PRIu64 "\n", options->threads, run->seconds,
-        run->interrupted ? " (interrupted)" : "", options->seed);
-    print_zones(out, run);
-    fprintf(
-        out, "\noperations: %" PRIu64 ", %.0f per second; calls: %" PRIu64 ", %.0f per second\n",
-        sums->operations, run_rate(run, sums->operations), run->calls, run_rate(run, run->calls));
-    if (options->operations)
-        say(out, "sequence %016" PRIx64 ", outcome %016" PRIx64 "\n", sums->sequence,
-            sums->outcome);
-    print_latency(out, run, sums);
-    print_failures(out, sums);
-    print_fragmentation(out, run);
-    print_checks(out, run, sums);
-    say(out, "verdict: %s\n", run_verdict(run));
+        run_say(out, "note: %s\n", run->map.note);
+    run_say(out, "%u threads, %.2f seconds%s, seed %" PRIu64 "\n", options->threads, run->seconds,
+            run->interrupted ? " (interrupted)" : "", options->seed);
+    run->way->print(out, run, sums);
+    run_say(out, "verdict: %s\n", run_verdict(run));
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }

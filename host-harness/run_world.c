@@ -5,7 +5,7 @@
  *
  * Ballast. Every frame that is handed out costs 8 bytes of shadow and an exchange, so a zone of
  * many GiB could neither be filled nor watched within a short run. The main thread therefore takes
- * large runs out of zones that have more than RUN_WINDOW frames above their watermarks, in random
+ * large runs out of zones that have more than run->window frames above their watermarks, in random
  * places, and keeps them until the threads have ended: what is left is full of action, and its
  * watermarks can be reached.
  *
@@ -45,7 +45,7 @@ bool run_violated(struct run *run)
     return qa_load(&run->claimed, relaxed) != 0;
 }
 
-static int port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
+int run_port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
 {
     struct run *run = ctx;
 
@@ -54,7 +54,7 @@ static int port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
 }
 
 /* The type of the port's function is given. cppcheck-suppress constParameter */
-static void port_event(void *ctx, struct quire_zone *zone, enum quire_event event)
+void run_port_event(void *ctx, struct quire_zone *zone, enum quire_event event)
 {
     struct run *run = ctx;
 
@@ -66,8 +66,8 @@ static void port_event(void *ctx, struct quire_zone *zone, enum quire_event even
     }
 }
 
-static void port_report(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
-                        int error)
+void run_port_report(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
+                     int error)
 {
     struct run *run = ctx;
 
@@ -124,9 +124,9 @@ static void look_at_zone(struct run_zone *zone, struct machine_zone *from)
     quire_zone_stats(zone->zone, &zone->before);
 }
 
-static uint64_t window_of(const struct run_zone *zone)
+static uint64_t window_of(const struct run *run, const struct run_zone *zone)
 {
-    return zone->before.managed < RUN_WINDOW ? zone->before.managed : RUN_WINDOW;
+    return zone->before.managed < run->window ? zone->before.managed : run->window;
 }
 
 /* A quarter of the operations goes to all zones alike, so that small ones are not forgotten, the
@@ -136,9 +136,10 @@ static void share_operations(struct run *run)
     uint64_t total = 0;
 
     for (size_t z = 0; z < run->machine.zone_count; z++)
-        total += window_of(&run->zones[z]);
+        total += window_of(run, &run->zones[z]);
     for (size_t z = 0; z < run->machine.zone_count; z++) {
-        run->weight_total += window_of(&run->zones[z]) + total / (3 * run->machine.zone_count) + 1;
+        run->weight_total +=
+            window_of(run, &run->zones[z]) + total / (3 * run->machine.zone_count) + 1;
         run->zones[z].weight_end = run->weight_total;
     }
 }
@@ -147,14 +148,25 @@ int run_world_build(struct run *run)
 {
     struct machine_options options = {
         .slots = run->options.threads,
-        .port = {.ctx = run, .zero = port_zero, .event = port_event, .report = port_report},
+        .port = {.ctx = run,
+                 .zero = run_port_zero,
+                 .event = run_port_event,
+                 .report = run_port_report},
     };
     struct map_error error;
 
+    run->slots = run->options.threads;
+    run->window = RUN_WINDOW;
     if (map_load(&run->map, run->options.map, &error))
         return cli_fail("run", "%s", error.text);
     if (machine_build(&run->machine, &run->map, &options, &error))
         return cli_fail("run", "%s", error.text);
+    run->bag_count = run->machine.zone_count;
+    return run_world_look(run);
+}
+
+int run_world_look(struct run *run)
+{
     run->zones = calloc(run->machine.zone_count, sizeof(*run->zones));
     if (!run->zones || shadow_build(&run->shadow, &run->machine) ||
         board_build(&run->board, run->options.threads)) {
@@ -214,7 +226,7 @@ static bool take_ballast(struct run *run, struct run_zone *zone, unsigned order)
 static bool load_zone(struct run *run, struct run_zone *zone, uint64_t seed)
 {
     unsigned order = ballast_order(zone->before.managed);
-    uint64_t in_game = zone->before.high + RUN_WINDOW;
+    uint64_t in_game = zone->before.high + run->window;
 
     if (zone->before.managed <= in_game)
         return true;

@@ -9,6 +9,7 @@
 #include "apic.h"
 #include "clock.h"
 #include "cpu.h"
+#include "memory.h"
 #include "paging.h"
 #include "tap.h"
 #include "trap.h"
@@ -75,6 +76,32 @@ static void test_guards(void)
     tap_equal(good, cpu_count * STACKS_PER_CPU, "stacks with a guard page below");
 }
 
+/* The node of a physical address, by the firmware's table; QUIRE_NO_NODE if it names none. */
+static uint32_t node_of(uint64_t phys)
+{
+    const struct quire_topology *t = &memory.topology;
+
+    for (uint32_t i = 0; i < t->range_count; i++)
+        if (phys - t->ranges[i].phys < t->ranges[i].bytes)
+            return t->ranges[i].node.n;
+    return QUIRE_NO_NODE;
+}
+
+static void test_homes(void)
+{
+    quire_nodemask with = quire_topology_with_memory(&memory.topology);
+    uint32_t areas = 0, zones = 0;
+
+    for (uint32_t i = 0; i < cpu_count; i++)
+        areas += !(with.bits >> cpus[i]->node & 1) ||
+                 node_of((uint64_t)cpus[i] - DIRECT_BASE) == cpus[i]->node;
+    for (uint32_t i = 0; i < memory.zone_count; i++)
+        zones += node_of(memory.plan.zones[i].metadata_phys) == memory.plan.zones[i].node;
+    tap_equal(areas, cpu_count, "CPUs whose area is on their own node, if that has memory");
+    tap_equal(zones + memory.plan.remote_metadata, memory.zone_count,
+              "zones whose metadata is on their own node, where that has room");
+}
+
 static void tick_a_while(void *argument)
 {
     (void)argument;
@@ -114,6 +141,7 @@ void suite_traps(const struct options *options)
     (void)options;
     test_rights();
     test_guards();
+    test_homes();
     test_interrupts();
 }
 

@@ -84,6 +84,7 @@ static int serve_in_turn(struct quire_machine *m, struct machine_attempt *whole,
 {
     size_t parts[QUIRE_NODES] = {0};
     struct machine_attempt part;
+    uint32_t last = 0; /* node with a share: what is left over counts as its */
     int error = QUIRE_OK;
 
     whole->turn = quire_policy_turn(m, whole->request, whole->n);
@@ -92,12 +93,13 @@ static int serve_in_turn(struct quire_machine *m, struct machine_attempt *whole,
         part.pfns += whole->got;
         part.got = 0;
         part.n = share(m, whole, node, &part.turn);
+        last = part.n ? node : last;
         if (node == QUIRE_NODES - 1 || part.n > whole->n - whole->got)
             part.n = whole->n - whole->got;
         part.frames = part.n;
         if (part.n)
             error = quire_machine_serve(m, &part, why);
-        parts[node] = part.got;
+        parts[last] += part.got;
         whole->got += part.got;
     }
     if (error && !(whole->got && whole->request->flags & QUIRE_PARTIAL))

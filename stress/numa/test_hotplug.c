@@ -298,7 +298,7 @@ static void freed_meanwhile(void **unused)
 
     (void)unused;
     rig_begin(r, 1, 2);
-    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 128 * BLOCK); /* enough for caches of runs */
     rig_open(r);
     for (unsigned i = 0; i < 6; i++) {
         struct quire_contig want = {.frames = 1u << orders[i],

@@ -107,8 +107,8 @@ static void draws_large_ones(void **state)
 {
     static const char *const server[] = {
         "24 nodes, 384 CPUs, 743.6 GiB\n",
-        "\nfrom   2  10: 2; 50: 3; 65: 0 1 4-7 10 11 14 15 18 19; 79: 8 9 12 13 16 17\n"
-        "          20-23;\n",
+        ("\nfrom   2  10: 2; 50: 3; 65: 0 1 4-7 10 11 14 15 18 19; 79: 8 9 12 13 16 17\n"
+         "          20-23;\n"),
         "\n   6: 6 7 10 11 14 15 22 23 0-5 8 9 12 13 16-21\n",
     };
     static const char *const synthetic[] = {

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * host.h - memory of this machine's nodes, for a program: a database's buffer pool, a virtual
+ * machine's memory, buffers for devices. A library of its own, libquire-host (Linux).
+ *
+ * A host takes an *arena* on each node: address space whose pages the kernel takes from that node
+ * and no other, when they are touched first. The arenas' frames are the zones of a machine
+ * (machine.h), with its policies, caches and figures. A frame's number is its address divided by
+ * 4096, so frame and pointer are the same thing in two units, a run of an order is aligned to its
+ * size in memory too, and constraints of struct quire_contig speak of addresses.
+ *
+ * Nodes are counted from 0 without holes, as in topology.h; node_id[] of quire_machine_topology has
+ * the numbers that Linux uses.
+ *
+ * Threads. Every function may be called by any thread at any time unless it says otherwise, and
+ * `alloc`, `request` and `free` in a signal handler too, also one of a thread that the host has
+ * never seen. Threads that call quire_host_thread_enter are cheaper to keep apart from hot-plug.
+ *
+ * fork. The child has a private copy of the arenas and of what is allocated, and may allocate and
+ * free at once, whatever other threads were doing: no lock is held over fork. Frames that another
+ * thread was just taking or giving are lost to the child. It has no reclaim thread; it may destroy
+ * its copy, but not change the machine (the hot-plug calls of machine.h).
+ *
+ * Functions return 0 or one of enum quire_error, and a failed call changes nothing. Where it was
+ * the system that refused, errno says why; otherwise errno is left alone.
+ */
+#ifndef QUIRE_HOST_H
+#define QUIRE_HOST_H
+
+#include <quire/machine.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire_host;
+
+/* Which pages an arena is made of. */
+enum quire_host_pages {
+    QUIRE_HOST_PAGES_SMALL = 0,  /* what the system gives, usually 4 KiB */
+    QUIRE_HOST_PAGES_ADVISE = 1, /* 2 MiB where the kernel finds them: madvise(MADV_HUGEPAGE) */
+    QUIRE_HOST_PAGES_HUGE = 2,   /* 2 MiB, out of the pool of each node (nr_hugepages), all taken
+                                  * at once so that there is no surprise later */
+};
+
+/* Free memory on `node`, about `frames` frames of it; `ctx` is the options'. Returns how many
+ * frames were freed; 0 says that there is nothing to be had for now. May allocate, with
+ * QUIRE_EMERGENCY | QUIRE_NO_CALLBACK. */
+typedef uint64_t quire_host_reclaim(void *ctx, quire_node node, uint64_t frames);
+
+/* All zero but `bytes` is a good start. */
+struct quire_host_options {
+    uint64_t bytes;             /* of each node that has memory, a multiple of 2 MiB */
+    const uint64_t *node_bytes; /* if not NULL: of node i, instead; 0 for none */
+    uint32_t node_bytes_count;  /* length of node_bytes[]; nodes past it get none */
+    enum quire_host_pages pages;
+    struct quire_policy policy; /* the default one; all zero is LOCAL */
+    void *ctx;
+    /* Called on a thread of the host's own, which sleeps until a zone falls below its low
+     * watermark, and until that is back at high. NULL: nothing is reclaimed in the background. */
+    quire_host_reclaim *reclaim;
+    /* The last resort of a request that would be refused, called by the requester: so in a signal
+     * handler if that is where it allocates. NULL: it is refused. */
+    quire_host_reclaim *last_resort;
+    /* No thread: `reclaim` must be NULL, and somebody else calls quire_machine_maintain. */
+    bool no_thread;
+};
+
+/* Take arenas on this machine's nodes and build zones and machine over them. Thread only, blocking.
+ * QUIRE_ERR_SIZE: bytes not a multiple of 2 MiB, none at all, more than the node has; an unknown
+ * kind of pages; weights out of range. QUIRE_ERR_NODE: bytes for a node that has no memory, or a
+ * policy that names none of the nodes. QUIRE_ERR_UNSUPPORTED: the kernel does not bind memory to
+ * nodes or has no huge pages, an unknown policy, or `reclaim` with `no_thread`.
+ * QUIRE_ERR_NO_MEMORY: no address space, no thread, or too few huge pages in a node's pool. */
+int quire_host_create(const struct quire_host_options *options, struct quire_host **host);
+
+/* Give everything back, whether it is allocated or not. Nobody may be in a call any more. NULL is
+ * welcome. Thread only, blocking. */
+void quire_host_destroy(struct quire_host *host);
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* Allocate 2^order pages by the default policy. What is in them is left over from their last user,
+ * unless QUIRE_ZEROED. Errors as quire_machine_alloc. Lock-free, any context. */
+int quire_host_alloc(struct quire_host *host, unsigned order, uint32_t flags, void **memory);
+
+/* The same by a policy, near a node. Errors as quire_machine_request. Lock-free, any context. */
+int quire_host_request(struct quire_host *host, const struct quire_request *request, void **memory,
+                       struct quire_refusal *why);
+
+/* Free what either of them gave. Errors as quire_machine_free, and QUIRE_ERR_ALIGN: not the address
+ * of a page. Lock-free, any context. */
+int quire_host_free(struct quire_host *host, void *memory, unsigned order);
+
+/* A frame's memory; NULL for a frame that is no zone's. And back: the frame that holds a byte.
+ * QUIRE_ERR_FRAME: the host has no such memory. Lock-free, any context. */
+void *quire_host_pointer(struct quire_host *host, quire_pfn pfn);
+int quire_host_pfn(struct quire_host *host, const void *memory, quire_pfn *pfn);
+
+/* Everything else that can be done with frames, nodes and zones: batches, runs for devices, claims,
+ * drains, offlining, figures. The handle is the host's. Wait-free, any context. */
+struct quire_machine *quire_host_machine(struct quire_host *host);
+
+/* ---- Threads -------------------------------------------------------------------------------- */
+
+/* Tell that the calling thread will use hosts, and, before it ends, that it will not any more. May
+ * be nested. A thread that is registered with liburcu's memb flavour for its own reasons must not
+ * call them. QUIRE_ERR_INITIALISED: leave without enter. Thread only; may block for a moment. */
+void quire_host_thread_enter(void);
+int quire_host_thread_leave(void);
+
+/* ---- Arenas and figures --------------------------------------------------------------------- */
+
+struct quire_host_arena {
+    quire_node node;
+    uint32_t os_node; /* Linux's number */
+    void *memory;     /* aligned to 1 GiB */
+    uint64_t bytes;
+    struct quire_zone *zone;
+};
+
+/* The index-th arena, by node. QUIRE_ERR_SIZE: no more. Wait-free, any context. */
+int quire_host_arena(struct quire_host *host, uint32_t index, struct quire_host_arena *arena);
+
+/* Where pages really lie, asked of the kernel: nodes[i] is the node of the page that is `i` pages
+ * behind `memory`, QUIRE_NO_NODE if nobody has touched it yet. QUIRE_ERR_FRAME: not all of it is
+ * the host's. QUIRE_ERR_SIZE: no pages. QUIRE_ERR_UNSUPPORTED: the kernel does not tell. Thread
+ * only. */
+int quire_host_where(struct quire_host *host, const void *memory, size_t pages, quire_node nodes[]);
+
+struct quire_host_stats {
+    uint64_t wakeups;            /* times that the thread was woken by a low watermark */
+    uint64_t reclaims;           /* calls of `reclaim` */
+    uint64_t reclaimed;          /* frames that they said to have freed */
+    uint64_t last_resorts;       /* calls of `last_resort` */
+    uint64_t last_resort_frames; /* frames that they said to have freed */
+    uint64_t entered;            /* threads between thread_enter and thread_leave; of all hosts */
+    uint64_t metadata_bytes;     /* all that is taken besides the arenas */
+};
+
+/* Exact while nobody uses the host. Figures of nodes: quire_machine_node_stats. Wait-free. */
+int quire_host_stats(struct quire_host *host, struct quire_host_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_HOST_H */
