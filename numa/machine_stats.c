@@ -50,12 +50,14 @@ void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot
     for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
         uint32_t cpu = h->cache.first_cpu + mine;
         bool local = node_of_cpu(s, cpu).n == h->of->node.n;
-        struct machine_cpu *line = machine_line(m, cpu);
+        /* One that the topology does not know may lie between others, and somebody may move there
+         * on his way to a hit. CPU 0 counts for it. */
+        struct machine_cpu *line = machine_line(m, machine_line(m, cpu) ? cpu : 0);
         uint64_t hits = 0;
 
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
             hits += rack_forget_pops(rack_of(&h->cache, mine, i));
-        if (!line || !hits)
+        if (!hits)
             continue;
         /* relaxed: a figure */
         (void)qa_add(&line->counts[h->of->node.n][QUIRE_NODE_HIT], hits, relaxed);
