@@ -3,7 +3,8 @@
  * alloc_cache.c - Quire as it is meant to be used: a zone behind the per-CPU caches, in the mode
  * that the library chooses (`quire`: restartable sequences where they work) and in exchange mode
  * (`quire-exchange`), so that the difference is what ownership by exchange costs. Sizes are the
- * library's own.
+ * library's own. Compiled once more with QUIRE_HARDENED, together with the whole library, into a
+ * shared object of its own (`quire-hardened`): the difference is what the hardened build costs.
  *
  * The cache has no batch call: batches are single calls. Contiguous runs go to the zone. The
  * functions only pass on. State: struct cached, which nobody changes after open.
@@ -71,10 +72,12 @@ static void *cached_open(uint64_t frames, unsigned threads)
     return open_mode(frames, threads, QUIRE_CACHE_AUTO);
 }
 
+#ifndef QUIRE_HARDENED
 static void *cached_open_exchange(uint64_t frames, unsigned threads)
 {
     return open_mode(frames, threads, QUIRE_CACHE_EXCHANGE);
 }
+#endif
 
 static struct quire_cache *cache_of(void *arena)
 {
@@ -141,6 +144,17 @@ static uint64_t cached_metadata_bytes(void *arena)
     .maintain = cached_maintain, .whole_blocks = cached_whole_blocks, .check = cached_check, \
     .metadata_bytes = cached_metadata_bytes
 
+#ifdef QUIRE_HARDENED
+
+const struct allocator allocator_quire_hardened = {
+    .name = "quire-hardened",
+    .what = "as quire, built to notice at once what is freed twice",
+    .open = cached_open,
+    CACHED_FUNCTIONS,
+};
+
+#else
+
 const struct allocator allocator_quire = {
     .name = "quire",
     .what = "the zone behind per-CPU caches, restartable sequences where they work",
@@ -154,3 +168,5 @@ const struct allocator allocator_quire_exchange = {
     .open = cached_open_exchange,
     CACHED_FUNCTIONS,
 };
+
+#endif

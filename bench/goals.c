@@ -30,6 +30,7 @@ struct goal {
 #define ZONE  "quire-zone"
 #define NOMAP "quire-norunmap"
 #define CHG   "quire-exchange"
+#define HARD  "quire-hardened"
 #define BUDDY "spinlock-buddy"
 #define BATCH "batched-buddy"
 #define BOUND "bound"
@@ -96,7 +97,15 @@ static const struct goal goals[] = {
     {VALUE, "latency", 1, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
     {VALUE, "latency", 2, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
     {RATIO, "pair", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "pair", 1, 3, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "pair", 1, 9, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "bulk-alloc-single", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "random-free-single", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
     {RATIO, "half-full", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
+    {RATIO, "pair", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "bulk-alloc-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "random-free-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "half-full", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
 
     /* Healing, and what it may cost. */
     {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 0.97, .fill = 50, .figure = WHOLE_SHARE,

@@ -39,24 +39,27 @@ static bool is_inside(const struct quire_zone *z, uint64_t frame)
     return c >> frame % WORD_BITS & 1;
 }
 
-/* The run that comes from below the range, whose first block is b, into it. */
+/* The run that comes from below the range, whose first block is b, into it. One that is freed
+ * meanwhile may be followed back to something else, which ends before the range. */
 static void add_first(struct list *l, uint32_t b)
 {
     const struct quire_zone *z = l->z;
     uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
-    uint64_t frame = frame_at(b, 0), n = 0;
+    uint64_t first = frame_at(b, 0), frame = first, n = 0;
 
     if (desc_state(d) == D_TAIL) {
         while (b > z->first_block && desc_state(d) == D_TAIL)
             d = qa_load(desc_of(z, --b), acquire); /* A6 acquire: pairs R6 */
-        if (desc_state(d) == D_WHOLE)
-            add(l, frame_at(b, 0), 1ull << desc_order(d), false);
-    } else if (desc_state(d) == D_ISOLATED && has_run_map(z) && is_inside(z, frame)) {
+        frame = frame_at(b, 0);
+        n = desc_state(d) == D_WHOLE ? 1ull << desc_order(d) : 0;
+    } else if (desc_state(d) == D_ISOLATED && has_run_map(z)) {
         while (frame > frame_at((uint32_t)z->first_block, 0) && is_inside(z, frame))
             frame--;
-        if (quire_run_measure(z, frame, &n) == QUIRE_OK)
-            add(l, frame, n, false);
+        if (frame == first || quire_run_measure(z, frame, &n) != QUIRE_OK)
+            return;
     }
+    if (frame + n > first)
+        add(l, frame, n, false);
 }
 
 /* Used frames of a word of an ISOLATED block; frame: the word's first. */

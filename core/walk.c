@@ -47,6 +47,16 @@ static bool is_taken(const struct quire_zone *z, uint32_t b)
     return qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1;
 }
 
+/* The first frame of the first block at or after b that was seen taken, by the words of the
+ * sections' lines; something at or behind `end` if none is before it. */
+static uint64_t next_taken_block(const struct quire_zone *z, uint32_t b, uint64_t end)
+{
+    const void *lines = z->lines;
+    size_t blocks = (size_t)block_of(end - 1) / WORD_BITS * WORD_BITS + WORD_BITS;
+
+    return frame_at((uint32_t)quire_search_best()->next_one((const uint64_t *)lines, blocks, b), 0);
+}
+
 /* The first frame at or after `frame` that was seen free; `end` if none before it. */
 uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end)
 {
@@ -81,12 +91,8 @@ uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t en
         unsigned place;
 
         if (!is_taken(z, b)) {
-            const void *lines = z->lines;
-            size_t blocks = (size_t)block_of(end - 1) / WORD_BITS * WORD_BITS + WORD_BITS;
-
             /* From the next block on: this one may be taken by now, and the walk goes forward. */
-            frame = frame_at(
-                (uint32_t)quire_search_best()->next_one((const uint64_t *)lines, blocks, b + 1), 0);
+            frame = next_taken_block(z, b + 1, end);
             continue;
         }
         /* A2 acquire: pairs R2 */
@@ -178,13 +184,15 @@ uint64_t quire_next_stretch(const struct quire_zone *z, uint64_t frame, uint64_t
     bool found = false;
 
     while (frame < end && !found) {
-        uint32_t b = block_of(frame);
-        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        uint32_t b = block_of(frame), d;
 
         if (!is_taken(z, b)) {
             w.start = w.start == NO_FRAME ? frame : w.start;
-            frame = frame_at(b + 1, 0);
-        } else if (desc_state(d) == D_SPLIT) {
+            frame = next_taken_block(z, b + 1, end);
+            continue;
+        }
+        d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        if (desc_state(d) == D_SPLIT) {
             found = walk_block(z, &w, b, frame);
             frame = frame_at(b + 1, 0);
         } else {

@@ -53,13 +53,14 @@ static int add_distances(struct topo *topo, struct map_error *error)
 static int read_numa(struct topo *topo, struct map_error *error)
 {
     struct bitmask *cpus = numa_allocate_cpumask();
-    int result = cpus ? 0 : topo_fail(error, name, "no memory for a set of CPUs");
+    int result = 0;
 
+    if (!cpus)
+        return topo_fail(error, name, "no memory for a set of CPUs");
     for (int id = 0; id <= numa_max_node() && !result; id++)
         if (numa_bitmask_isbitset(numa_nodes_ptr, (unsigned)id))
             result = add_node(topo, id, cpus, error);
-    if (cpus)
-        numa_free_cpumask(cpus);
+    numa_free_cpumask(cpus);
     return result ? result : add_distances(topo, error);
 }
 

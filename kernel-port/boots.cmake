@@ -5,6 +5,10 @@
 
 include(${PROJECT_SOURCE_DIR}/stress/cmake/QuireTest.cmake)
 
+quire_ctest(NAME lint-tidy-kernel-port LABELS lint TIMEOUT 600
+            COMMAND ${PROJECT_SOURCE_DIR}/stress/lint/tidy ${PROJECT_BINARY_DIR}
+                    ${CMAKE_CURRENT_SOURCE_DIR})
+
 function(boot name)
     quire_ctest(NAME boot-${name} LABELS qemu TIMEOUT 240 PROCESSORS 2
         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/qemu --quiet --timeout 200

@@ -255,12 +255,12 @@ static void check_readers(void)
     result(take_bad() == 0, "port: nothing is given back while a reader has it");
 }
 
-void port_check(const struct port_check *p)
+void port_check(const struct port_check *check)
 {
     __builtin_memset(&s, 0, sizeof s);
-    s.p = p;
-    if (p->cpus == 0 || p->cpus > MOST_CPUS || p->frames.frames != PORT_CHECK_FRAMES ||
-        !p->zone_port->cpu || !build()) {
+    s.p = check;
+    if (check->cpus == 0 || check->cpus > MOST_CPUS || check->frames.frames != PORT_CHECK_FRAMES ||
+        !check->zone_port->cpu || !build()) {
         result(false, "port: the check is set up");
         return;
     }
@@ -268,7 +268,7 @@ void port_check(const struct port_check *p)
     check_zero();
     check_sharing();
     check_events();
-    if (p->machine_port) {
+    if (check->machine_port) {
         check_memory();
         check_readers();
     }

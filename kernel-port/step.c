@@ -20,6 +20,7 @@ enum { LOCK = 0xf0, XCHG_BYTE = 0x86, XCHG = 0x87, REGISTERS = 3 };
 enum { PLACES = 64 };
 
 static struct step_count count;
+static void (*hook)(void);
 
 /* How many instructions each function took; the last place is for all that found none. */
 static struct {
@@ -56,17 +57,21 @@ static void note_place(uint64_t rip)
 
 static void stepped(struct trap_frame *frame)
 {
-    note_place(frame->rip);
+    if (hook)
+        hook();
+    else
+        note_place(frame->rip);
     count.instructions++;
     count.locked += is_locked((const uint8_t *)frame->rip);
 }
 
-struct step_count step_through(void (*call)(void *argument), void *argument)
+struct step_count step_through(void (*call)(void *argument), void *argument, void (*between)(void))
 {
     uint64_t flags = 0;
 
     trap_handle(VECTOR_DEBUG, stepped);
     count = (struct step_count){0};
+    hook = between;
     memset(places, 0, sizeof places);
     __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) : : "memory");
     __asm__ volatile("pushq %0; popfq" : : "r"(flags | RFLAGS_TF) : "memory", "cc");

@@ -13,8 +13,9 @@ struct step_count {
 };
 
 /* Run call(argument) step by step, interrupts off, on this CPU. What the call itself takes, and
- * what brings it about, is in the count: about a dozen. First CPU only. */
-struct step_count step_through(void (*call)(void *argument), void *argument);
+ * what brings it about, is in the count: about a dozen. After each instruction between() is called,
+ * if there is one, as an interrupt would be. First CPU only. */
+struct step_count step_through(void (*call)(void *argument), void *argument, void (*between)(void));
 
 /* Where the last count's instructions were, by function, in the order of their first one. */
 void step_print_places(void);

@@ -19,6 +19,8 @@ static const struct {
     {"zone", "every function of a zone, on real memory", suite_zone, true},
     {"touch", "all memory taken, written, checked and freed by all CPUs", suite_touch, true},
     {"stress", "everything at random on all CPUs, with a shadow model", suite_stress, true},
+    {"crowd", "all CPUs at a few blocks, without caches", suite_crowd, true},
+    {"boundaries", "a call at every instruction of a call", suite_boundaries, true},
     {"interrupts", "allocation in timer interrupts and NMIs", suite_interrupts, true},
     {"exchange", "frames allocated on one node and freed on another", suite_exchange, true},
     {"exhaust", "the end of memory, watermarks, remote drain", suite_exhaust, true},

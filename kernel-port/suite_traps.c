@@ -85,7 +85,7 @@ static void tick_a_while(void *argument)
 
 static void test_interrupts(void)
 {
-    uint64_t before[CPUS_MAX];
+    uint64_t before[CPUS_MAX] = {0};
     uint32_t ticked = 0, hit = 0;
 
     for (uint32_t i = 0; i < cpu_count; i++)
@@ -117,7 +117,7 @@ void suite_traps(const struct options *options)
     test_interrupts();
 }
 
-/* Far more frames than the stack holds. */
+/* Far more frames than the stack holds. NOLINTNEXTLINE(misc-no-recursion): that is the point */
 static uint64_t __attribute__((noinline)) deeper(uint64_t depth)
 {
     volatile uint64_t here[64] = {depth};

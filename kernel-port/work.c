@@ -145,7 +145,7 @@ void work_meet(void)
 
 void work_wait_for_readers(void)
 {
-    uint64_t before[CPUS_MAX];
+    uint64_t before[CPUS_MAX] = {0};
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the new version is out before we look */
     for (uint32_t i = 0; i < cpu_count; i++)

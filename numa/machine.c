@@ -73,8 +73,10 @@ static int make_lines(struct quire_machine *m, const struct quire_topology *t, q
     line = (struct machine_cpu *)p;
     for (uint32_t cpu = 0; cpu < t->cpu_count; cpu++)
         if (t->cpu_node[cpu] == node.n && !machine_line(m, cpu)) {
-            qa_store(&line->turn, cpu, relaxed);               /* relaxed: L1 publishes the line */
-            qa_store(&line->present, 1, relaxed);              /* relaxed: L1 publishes the line */
+            qa_store(&line->turn, cpu, relaxed);  /* relaxed: L1 publishes the line */
+            qa_store(&line->present, 1, relaxed); /* relaxed: L1 publishes the line */
+            if (cpu >= machine_cpu_end(m))
+                qa_store(&m->cpu_end, cpu + 1, relaxed);       /* relaxed: L1 publishes the line */
             qa_store(&m->cpus[cpu], (uintptr_t)line, release); /* L1 release: pairs L2 */
             line++;
         }
@@ -95,6 +97,7 @@ int quire_machine_lines(struct quire_machine *m, const struct quire_topology *t)
         if (!p)
             return QUIRE_ERR_NO_MEMORY;
         qa_store(&line->present, 1, relaxed);            /* relaxed: L1 publishes the line */
+        qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: L1 publishes the line */
         qa_store(&m->cpus[0], (uintptr_t)line, release); /* L1 release: pairs L2 */
     }
     return error;

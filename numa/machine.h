@@ -100,6 +100,7 @@ struct machine_block {
 
 struct quire_machine {
     qa64 snapshot;         /* struct machine_snapshot * */
+    qa32 cpu_end;          /* no CPU from here on has a line */
     qa64 cpus[QUIRE_CPUS]; /* struct machine_cpu *, or 0 */
     uint32_t mode;         /* of the caches: enum quire_cache_mode, not AUTO */
     struct quire_machine_port port;
@@ -158,6 +159,11 @@ static inline struct machine_cpu *machine_line(const struct quire_machine *m, ui
     return (struct machine_cpu *)p;
 }
 
+static inline uint32_t machine_cpu_end(const struct quire_machine *m)
+{
+    return qa_load(&m->cpu_end, relaxed); /* relaxed: a line is looked for by L2 */
+}
+
 /* The number of the CPU that the caller runs on. */
 static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 {
@@ -187,10 +193,13 @@ static inline void quire_machine_count_hit(struct machine_cpu *line, const struc
 }
 
 /* Between two looks at what somebody else is to do. */
-static inline void machine_relax(void)
+static inline void machine_relax(const struct quire_machine *m)
 {
+    if (m->port.relax)
+        m->port.relax(m->port.ctx);
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+    else
+        __builtin_ia32_pause();
 #endif
 }
 

@@ -58,7 +58,7 @@ static uint64_t sum_leaves(const struct quire_machine *m, uint32_t phase)
 {
     uint64_t sum = 0;
 
-    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++) {
+    for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
         const struct machine_cpu *line = machine_line(m, cpu);
 
         if (line)
@@ -71,7 +71,7 @@ static uint64_t sum_entries(const struct quire_machine *m, uint32_t phase)
 {
     uint64_t sum = 0;
 
-    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++) {
+    for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
         const struct machine_cpu *line = machine_line(m, cpu);
 
         if (line)
@@ -88,7 +88,7 @@ static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
         qa_fence_seq_cst(); /* G2 fence: pairs G1: the leaves before the entries */
         if (sum_entries(m, phase) == left)
             return;
-        machine_relax();
+        machine_relax(m);
     }
 }
 

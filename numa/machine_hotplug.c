@@ -43,10 +43,10 @@ struct machine_snapshot *quire_machine_snapshot(const struct quire_machine *m)
 
 /* ---- Snapshots in place of each other ------------------------------------------------------- */
 
-static void close_home(struct machine_home *h)
+static void close_home(const struct quire_machine *m, struct machine_home *h)
 {
     while (!quire_cache_close(&h->cache))
-        machine_relax();
+        machine_relax(m);
 }
 
 /* Put a snapshot in force in place of the current one, and wait until that is gone. */
@@ -60,7 +60,7 @@ static void swap(struct quire_machine *m, struct machine_snapshot *s)
         const struct machine_entry *e = &old->entries[i];
 
         if (e->home && e->home != quire_snapshot_home(s, e->zone))
-            close_home(e->home);
+            close_home(m, e->home);
     }
     quire_snapshot_end(m, old);
 }
@@ -194,7 +194,7 @@ static bool all_home(struct quire_machine *m, const struct machine_zone *z)
         quire_machine_leave(&r);
         if (quire_zone_free_frames(&z->zone) == quire_zone_managed(&z->zone))
             return true;
-        machine_relax();
+        machine_relax(m);
     }
     return false;
 }

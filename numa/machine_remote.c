@@ -7,6 +7,9 @@
  *   V1  Whoever turned `present` from 1 to 0 owns the magazine until he stores 1, as a rack in
  *       exchange mode. Who finds it taken frees into the zone.
  *   V2  count <= REMOTE_ROUNDS. Every frame in it looked allocated when it came.
+ *   V3  Who delivers may read a snapshot that is older than some of the frames: their zone was put
+ *       into service after it, and it does not know it. Those frames stay for the next one. (A zone
+ *       that left has no frame here: they count as allocated.)
  *
  * Frames in a remote magazine count as allocated in their zone. They go home when the magazine is
  * full, before a request is refused, when it was not touched between two maintenances, and by the
@@ -28,12 +31,11 @@ static void put(struct machine_cpu *line)
     qa_store(&line->present, 1, release); /* V1 release: pairs V2: the rounds */
 }
 
-/* Take all frames of pfns[first]'s zone out of pfns[first .. n-1] and free them; the others move
- * together. Returns how many stay. */
-static uint32_t deliver_one(const struct machine_reader *r, quire_pfn pfns[], uint32_t n,
-                            uint64_t *freed)
+/* Free all frames of pfns[0]'s zone among n; the others move together. Returns how many these are.
+ */
+static uint32_t deliver_one(const struct machine_reader *r, const struct machine_entry *e,
+                            quire_pfn pfns[], uint32_t n, uint64_t *freed)
 {
-    const struct machine_entry *e = quire_snapshot_find(r->snapshot, pfns[0]);
     quire_pfn batch[REMOTE_ROUNDS];
     uint32_t k = 0, rest = 0;
 
@@ -42,24 +44,30 @@ static uint32_t deliver_one(const struct machine_reader *r, quire_pfn pfns[], ui
             batch[k++] = pfns[i];
         else
             pfns[rest++] = pfns[i];
-    if (e) /* always: a zone that has frames here is not empty, so it is still there */
-        *freed += quire_frames_return(&e->zone->zone, quire_entry_slot(e, r->cpu), batch, k);
+    *freed += quire_frames_return(&e->zone->zone, quire_entry_slot(e, r->cpu), batch, k);
     return rest;
 }
 
-/* Send home what a magazine in our hands holds. */
-static uint64_t deliver(const struct machine_reader *r, struct machine_cpu *line)
+/* Send home what a magazine in our hands holds (V3). Returns how many frames stay in it. */
+static uint32_t deliver(const struct machine_reader *r, struct machine_cpu *line, uint64_t *freed)
 {
+    uint32_t n = qa_load(&line->count, relaxed), stay = 0; /* relaxed: V1 */
     quire_pfn pfns[REMOTE_ROUNDS];
-    uint32_t n = qa_load(&line->count, relaxed); /* relaxed: V1 */
-    uint64_t freed = 0;
 
     for (uint32_t i = 0; i < n; i++)
         pfns[i] = quire_pfn_of(qa_load(&line->rounds[i], relaxed)); /* relaxed: V1 */
-    while (n > 0)
-        n = deliver_one(r, pfns, n, &freed);
-    qa_store(&line->count, 0, relaxed); /* relaxed: put publishes it */
-    return freed;
+    while (n > 0) {
+        const struct machine_entry *e = quire_snapshot_find(r->snapshot, pfns[0]);
+
+        if (e) {
+            n = deliver_one(r, e, pfns, n, freed);
+        } else {
+            qa_store(&line->rounds[stay++], pfns[0].n, relaxed); /* relaxed: put publishes it */
+            pfns[0] = pfns[--n];
+        }
+    }
+    qa_store(&line->count, stay, relaxed); /* relaxed: put publishes it */
+    return stay;
 }
 
 /* Free a single frame of a zone where the caller is not at home. */
@@ -67,15 +75,18 @@ int quire_remote_free(const struct machine_reader *r, const struct machine_entry
 {
     struct machine_cpu *line = r->line;
     enum quire_frame_state state;
+    uint64_t freed = 0;
     uint32_t count;
 
     if (quire_zone_frame_state(&e->zone->zone, pfn, &state) != QUIRE_OK ||
         state != QUIRE_FRAME_USED || !take(line))
         return quire_zone_free(&e->zone->zone, quire_entry_slot(e, r->cpu), pfn, 0);
     count = qa_load(&line->count, relaxed); /* relaxed: V1 */
+    if (count == REMOTE_ROUNDS)
+        count = deliver(r, line, &freed);
     if (count == REMOTE_ROUNDS) {
-        (void)deliver(r, line);
-        count = 0;
+        put(line);
+        return quire_zone_free(&e->zone->zone, quire_entry_slot(e, r->cpu), pfn, 0);
     }
     qa_store(&line->rounds[count], pfn.n, relaxed); /* relaxed: put publishes it */
     qa_store(&line->count, count + 1, relaxed);     /* relaxed: put publishes it */
@@ -98,7 +109,7 @@ uint64_t quire_remote_drain(const struct machine_reader *r, uint32_t cpu, bool i
         return 0;
     if (count == 0 || !take(line))
         return 0;
-    freed = deliver(r, line);
+    (void)deliver(r, line, &freed);
     put(line);
     return freed;
 }
@@ -107,7 +118,7 @@ uint64_t quire_remote_drain_all(const struct machine_reader *r, bool idle_only)
 {
     uint64_t freed = 0;
 
-    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++)
+    for (uint32_t cpu = 0; cpu < machine_cpu_end(r->machine); cpu++)
         freed += quire_remote_drain(r, cpu, idle_only);
     return freed;
 }

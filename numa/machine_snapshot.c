@@ -269,7 +269,7 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (!s->entries[i].closing) /* it may come back */
             s->entries[i].zone->home = s->entries[i].home;
-    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++) {
+    for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
         struct machine_cpu *line = machine_line(m, cpu);
         quire_node node = node_of_cpu(s, cpu);
         uint32_t first = first_entry(s, node);

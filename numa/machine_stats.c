@@ -67,7 +67,7 @@ int quire_machine_node_stats(struct quire_machine *m, quire_node node,
         for (uint32_t i = 0; i < r.snapshot->entry_count; i++)
             if (r.snapshot->entries[i].zone->node.n == node.n)
                 add_zone(&r.snapshot->entries[i], stats);
-        for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++)
+        for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
             if (machine_line(m, cpu))
                 add_cpu(r.snapshot, machine_line(m, cpu), node.n, stats);
         error = QUIRE_OK;
@@ -92,7 +92,7 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
     }
     for (uint32_t n = 0; n < s->topology.node_count; n++)
         stats->zonelist_bytes += s->lists[n]->bytes;
-    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++)
+    for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
         if (machine_line(m, cpu))
             stats->remote += qa_load(&machine_line(m, cpu)->count, relaxed); /* relaxed: a figure */
     stats->managed = sum.managed;

@@ -102,7 +102,8 @@ static void rotate(const struct quire_topology *topology, uint32_t from, quire_n
         struct choice choice = choice_of(topology, from, order[start].n);
         uint32_t first;
 
-        for (members = 0; start + members < count; members++) {
+        group[0] = order[start];
+        for (members = 1; start + members < count; members++) {
             if (compare(choice, choice_of(topology, from, order[start + members].n)))
                 break;
             group[members] = order[start + members];

@@ -148,8 +148,8 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
-/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that is
- * being emptied: it may be freed, but not be handed out again. */
+/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that
+ * is being emptied: it may be freed, but not be handed out again. */
 static bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame, uint32_t desc)
 {
     if (frame % (1ull << order))

@@ -9,7 +9,7 @@ target_include_directories(quire_core PUBLIC include PRIVATE ${PROJECT_SOURCE_DI
 target_link_libraries(quire_core PRIVATE quire_warnings)
 
 # Concurrency Kit's headers, from among the C library's, and what they ask of it: a limits.h, of
-# which they use nothing here.
+# which one number is used.
 find_path(ck_headers ck_stack.h REQUIRED)
 set(kit ${PROJECT_BINARY_DIR}/kit)
 file(MAKE_DIRECTORY ${kit})
@@ -18,7 +18,7 @@ foreach(part ${parts})
     cmake_path(GET part FILENAME name)
     file(CREATE_LINK ${part} ${kit}/${name} SYMBOLIC)
 endforeach()
-file(CONFIGURE OUTPUT ${kit}/limits.h CONTENT "")
+file(CONFIGURE OUTPUT ${kit}/limits.h CONTENT "#define UINT_MAX (__INT_MAX__ * 2u + 1u)\n")
 
 # -nostdinc and the compiler's own headers: an #include of the C library is an error.
 execute_process(COMMAND ${CMAKE_C_COMPILER} -print-file-name=include

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 _Thread_local uint32_t rig_cpu;
 
@@ -17,6 +18,7 @@ void rig_die(const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    (void)fflush(stdout);
     (void)fprintf(stderr, "FAILED: ");
     (void)vfprintf(stderr, format, args);
     (void)fprintf(stderr, "\n");
@@ -72,6 +74,19 @@ static void take_back(void *ctx, void *memory, size_t bytes, quire_node node)
             return;
         }
     rig_die("memory came back that the port did not give");
+}
+
+void rig_pause(void)
+{
+    struct timespec time = {0, 50000};
+
+    (void)nanosleep(&time, NULL);
+}
+
+static void let_others_run(void *ctx)
+{
+    (void)ctx;
+    rig_pause();
 }
 
 static uint64_t hear_reclaim(void *ctx, quire_node node, uint64_t frames)
@@ -138,32 +153,53 @@ void rig_begin(struct rig *r, uint32_t nodes, uint32_t cpus)
                                                        .cpu = tell_cpu,
                                                        .memory = give_memory,
                                                        .give_back = take_back,
+                                                       .relax = let_others_run,
                                                        .reclaim = hear_reclaim}};
 }
 
-uint32_t rig_spare_zone(struct rig *r, uint32_t node, enum quire_zone_type type, uint64_t at,
-                        uint64_t frames)
+/* (Re)build a zone that is described. */
+static void build_zone(struct rig *r, uint32_t i)
 {
     struct quire_port port = {.ctx = r, .zero = hear_zero, .report = hear_report};
-    struct rig_zone *z = &r->zones[r->zone_count];
-    struct quire_zone_config config = {.id = r->zone_count,
-                                       .type = type,
+    struct rig_zone *z = &r->zones[i];
+    struct quire_zone_config config = {.id = i,
+                                       .type = z->type,
                                        .slots = r->slots,
                                        .usable = &z->run,
                                        .usable_count = 1,
                                        .port = port};
     size_t bytes;
 
-    z->run = (struct quire_run){quire_pfn_of(rig_base(node) + at), frames};
     must(quire_zone_metadata_size(&config, &bytes), "metadata_size");
     bytes = (bytes + 4095) / 4096 * 4096;
     z->metadata = aligned_alloc(4096, bytes);
     if (!z->metadata)
         rig_die("no heap");
     must(quire_zone_init(&z->zone, &config, z->metadata, bytes), "zone_init");
-    r->given[r->zone_count] = (struct quire_machine_zone){&z->zone, quire_node_of(node)};
-    r->spans[r->zone_count] = (struct quire_pfnmap_span){z->run, r->zone_count};
-    return r->zone_count++;
+}
+
+void rig_rebuild_zone(struct rig *r, uint32_t zone)
+{
+    struct rig_zone *z = &r->zones[zone];
+
+    memset(z->metadata, 0xa5, quire_zone_metadata_bytes(&z->zone));
+    free(z->metadata);
+    memset(&z->zone, 0, sizeof z->zone);
+    build_zone(r, zone);
+}
+
+uint32_t rig_spare_zone(struct rig *r, uint32_t node, enum quire_zone_type type, uint64_t at,
+                        uint64_t frames)
+{
+    uint32_t i = r->zone_count++;
+    struct rig_zone *z = &r->zones[i];
+
+    z->type = type;
+    z->run = (struct quire_run){quire_pfn_of(rig_base(node) + at), frames};
+    build_zone(r, i);
+    r->given[i] = (struct quire_machine_zone){&z->zone, quire_node_of(node)};
+    r->spans[i] = (struct quire_pfnmap_span){z->run, i};
+    return i;
 }
 
 uint32_t rig_zone(struct rig *r, uint32_t node, enum quire_zone_type type, uint64_t at,

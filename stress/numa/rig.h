@@ -23,6 +23,7 @@ enum {
 struct rig_zone {
     struct quire_zone zone;
     struct quire_run run;
+    enum quire_zone_type type;
     void *metadata;
 };
 
@@ -63,6 +64,8 @@ uint32_t rig_zone(struct rig *r, uint32_t node, enum quire_zone_type type, uint6
 /* The same, built but not part of the machine's configuration. */
 uint32_t rig_spare_zone(struct rig *r, uint32_t node, enum quire_zone_type type, uint64_t at,
                         uint64_t frames);
+/* Overwrite and free a zone's metadata, and build it anew. It is out of service. */
+void rig_rebuild_zone(struct rig *r, uint32_t zone);
 /* Build the machine; rig_try says what quire_machine_init says. */
 int rig_try(struct rig *r);
 void rig_open(struct rig *r);
@@ -75,6 +78,8 @@ struct quire_node_stats rig_stats(struct rig *r, uint32_t node);
 /* Node of the piece of the port's memory that holds this address. */
 uint32_t rig_node_of_memory(const struct rig *r, const void *at);
 
+/* Let others run: sleep for 50 microseconds. */
+void rig_pause(void);
 /* Say what is wrong, and abort. */
 __attribute__((format(printf, 1, 2), noreturn)) void rig_die(const char *format, ...);
 

@@ -240,7 +240,18 @@ static void offline(void **unused)
     assert_ok(quire_machine_free_batch(r->machine, pfns, got, &got));
     assert_ok(quire_machine_online(r->machine, run));
     assert_int_equal(rig_stats(r, 0).managed, 16 * BLOCK);
-    run.pfn.n++;
+    rig_close(r);
+}
+
+static void wrong_offlines(void **unused)
+{
+    struct rig *r = &rig;
+    struct quire_run run = {{rig_base(0) + 1}, 4 * BLOCK};
+
+    (void)unused;
+    rig_begin(r, 1, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
     assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
                  QUIRE_ERR_ALIGN);
     run.pfn.n = rig_base(0) + 14 * BLOCK;
@@ -306,9 +317,13 @@ static void freed_meanwhile(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(add),         cmocka_unit_test(add_without_memory),
-        cmocka_unit_test(remove_zone), cmocka_unit_test(topology),
-        cmocka_unit_test(offline),     cmocka_unit_test(freed_meanwhile),
+        cmocka_unit_test(add),
+        cmocka_unit_test(add_without_memory),
+        cmocka_unit_test(remove_zone),
+        cmocka_unit_test(topology),
+        cmocka_unit_test(offline),
+        cmocka_unit_test(wrong_offlines),
+        cmocka_unit_test(freed_meanwhile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

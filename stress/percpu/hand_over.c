@@ -18,7 +18,7 @@
 enum {
     RING = 256,
     FRAMES = 16 * BLOCK,
-    HANDOVERS = SANITIZED ? 200000 : 1000000,
+    HANDOVERS = SANITIZED ? 200000 : 10000000,
     LOOK = 4096, /* hand-overs between two looks at the bound */
 };
 

@@ -250,7 +250,7 @@ static void distances(void **state)
 
 static void speeds(void **state)
 {
-    static const unsigned entries[] = {0, 1, 40000};
+    static const unsigned one[] = {0, 1, 40000};
 
     (void)state;
     for (unsigned type = 0; type < 3; type++) {
@@ -258,7 +258,7 @@ static void speeds(void **state)
 
         start();
         table_begin(&table, "HMAT", 2, 4);
-        hmat_speeds(&table, 0, 1, 1000, 1, 1, entries);
+        hmat_speeds(&table, 0, 1, 1000, 1, 1, one);
         table_put(&table, 4, type);
         table_put(&table, 4, least[type] - 4);
         for (unsigned i = 8; i < least[type] - 4; i++)
@@ -272,7 +272,7 @@ static void speeds(void **state)
         for (unsigned i = 0; i < 4; i++) {
             start();
             table_begin(&table, "HMAT", 2, 4);
-            hmat_speeds(&table, 0, 1, 1000, 1, 1, entries);
+            hmat_speeds(&table, 0, 1, 1000, 1, 1, one);
             table_set(&table, 40 + field, 4, counts[i]);
             table_end(&table);
             table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "than its lists", 40);
@@ -281,7 +281,7 @@ static void speeds(void **state)
     for (unsigned i = 0; i < 2; i++) {
         start();
         table_begin(&table, "HMAT", 2, 4);
-        hmat_speeds(&table, 0, i ? 4 : 1, i ? 1 << 20 : UINT64_MAX, 1, 1, entries);
+        hmat_speeds(&table, 0, i ? 4 : 1, i ? 1 << 20 : UINT64_MAX, 1, 1, one);
         table_end(&table);
         table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "does not fit 32 bits", 40);
     }

@@ -76,7 +76,7 @@ static void srat_says_where(void **state)
     static const uint32_t ids[] = {0x7000003, 300, 9, 3, 0x104, 5, 7};
     static const enum quire_memory_kind kinds[] = {QUIRE_MEMORY_ORDINARY, QUIRE_MEMORY_HOTPLUG,
                                                    QUIRE_MEMORY_DEVICE};
-    static const uint32_t nodes[] = {1, 4, 5};
+    static const uint32_t where[] = {1, 4, 5};
 
     (void)state;
     quire_topology_init(&t);
@@ -92,7 +92,7 @@ static void srat_says_where(void **state)
     assert_int_equal(t.range_count, 3);
     for (uint32_t i = 0; i < 3; i++) {
         assert_int_equal(t.ranges[i].kind, kinds[i]);
-        assert_int_equal(t.ranges[i].node.n, nodes[i]);
+        assert_int_equal(t.ranges[i].node.n, where[i]);
         assert_int_equal(t.ranges[i].phys, (i + 1) * 16 * GIB);
     }
     assert_int_equal(quire_topology_check(&t, NULL), QUIRE_OK);

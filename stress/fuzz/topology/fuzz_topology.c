@@ -126,6 +126,16 @@ static void try_map(const uint8_t *data, size_t size)
     map_free(&map);
 }
 
+/* hwloc's part is a process for each input, which is slow: one of sixteen must do. */
+static bool too_slow(const uint8_t *data, size_t size)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < size; i++)
+        sum = sum * 31 + data[i];
+    return size > 0 && data[0] == '<' && sum % 16 != 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct topo topo;
@@ -134,6 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_acpi(data, size);
     if (size > 0 && data[0] == 0xd0)
         try_map(data, size);
+    if (too_slow(data, size))
+        return 0;
     if (topo_parse(&topo, "fuzz", data, size, 0, &error))
         check_line(&error);
     else

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stress.c - threads as virtual CPUs of one machine, while its zones come and go, its topology
+ * changes, ranges go offline, caches are drained, and signals allocate in threads that the machine
+ * never heard of. A shadow keeps the books: who holds which frame.
+ *
+ *   numa_stress exchange|rseq [MILLISECONDS]
+ *
+ * In exchange mode each thread says which CPU it runs on, and now and then another one, in the
+ * middle of whatever others do with that CPU. In rseq mode the kernel says so. A zone that has left
+ * is overwritten and its metadata freed, so that a late look is seen by AddressSanitizer, or finds
+ * rubbish; then it is built anew and comes back. The last node's zone is the one.
+ */
+#include "rig.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    NODES = 3,
+    CPUS = 2, /* a node */
+    FRAMES = 8 * BLOCK,
+    THREADS = 4,
+    HOLD = 2500, /* runs a thread holds at most: more than there are without a node */
+    INSIDE = 40, /* its signal handler */
+    SKIPPED = 77,
+};
+
+/* What somebody holds. */
+struct holder {
+    uint64_t random;
+    uint32_t count, most;
+    uint64_t calls, refused;
+    struct quire_run held[HOLD];
+};
+
+struct worker {
+    struct holder outside, inside;
+    pthread_t thread;
+    uint64_t signals;
+};
+
+static struct rig rig;
+static struct worker workers[THREADS];
+static _Atomic uint8_t owned[NODES][FRAMES];
+static _Atomic bool over;
+static _Atomic uint32_t leaving = QUIRE_NO_NODE; /* give back what you have of this node */
+static bool rseq;
+static _Thread_local struct worker *self;
+
+static uint64_t draw(struct holder *h, uint64_t below)
+{
+    h->random ^= h->random << 13;
+    h->random ^= h->random >> 7;
+    h->random ^= h->random << 17;
+    return (h->random >> 8) % below;
+}
+
+/* ---- The books ------------------------------------------------------------------------------ */
+
+static void book(struct quire_run run, uint8_t from, uint8_t to)
+{
+    for (uint64_t pfn = run.pfn.n; pfn < run.pfn.n + run.frames; pfn++) {
+        uint64_t node = (pfn >> RIG_SHIFT) - 1, at = pfn - rig_base((uint32_t)node);
+
+        if (node >= NODES || at >= FRAMES)
+            rig_die("0x%" PRIx64 " is no frame of this machine", pfn);
+        if (atomic_exchange_explicit(&owned[node][at], to, memory_order_relaxed) != from)
+            rig_die("0x%" PRIx64 " was %s", pfn, from ? "given back twice" : "handed out twice");
+    }
+}
+
+static void keep(struct holder *h, uint64_t pfn, uint64_t frames)
+{
+    struct quire_run run = {quire_pfn_of(pfn), frames};
+
+    book(run, 0, 1);
+    h->held[h->count++] = run;
+}
+
+static void give_back(struct holder *h, uint32_t i)
+{
+    struct quire_run run = h->held[i];
+    int error;
+
+    h->held[i] = h->held[--h->count];
+    book(run, 1, 0);
+    if ((run.frames & (run.frames - 1)) == 0)
+        error = quire_machine_free(rig.machine, run.pfn, (unsigned)__builtin_ctzll(run.frames));
+    else
+        error = quire_machine_free_contig(rig.machine, run.pfn, run.frames);
+    if (error)
+        rig_die("free of 0x%" PRIx64 ": %s", run.pfn.n, quire_strerror(error));
+}
+
+/* ---- What everybody does -------------------------------------------------------------------- */
+
+static void take_batch(struct holder *h, const struct quire_request *request)
+{
+    quire_pfn pfns[100];
+    size_t n = 1 + draw(h, 100), got = 0, freed;
+
+    if (h->count + n > h->most)
+        return;
+    if (quire_machine_alloc_batch(rig.machine, request, n, pfns, &got, NULL) != QUIRE_OK)
+        h->refused++;
+    if (got > 0 && draw(h, 2)) { /* back at once, mixed as they are */
+        for (size_t i = 0; i < got; i++)
+            book((struct quire_run){pfns[i], 1}, 0, 1);
+        for (size_t i = 0; i < got; i++)
+            book((struct quire_run){pfns[i], 1}, 1, 0);
+        if (quire_machine_free_batch(rig.machine, pfns, got, &freed) || freed != got)
+            rig_die("a batch of %zu was not freed", got);
+        return;
+    }
+    for (size_t i = 0; i < got; i++)
+        keep(h, pfns[i].n, 1);
+}
+
+static void take_one(struct holder *h)
+{
+    static const unsigned orders[] = {0, 0, 0, 0, 0, 1, 2, 3, 5, 9};
+    struct quire_request request = quire_request_of(0, draw(h, 2) ? QUIRE_MOVABLE : 0);
+    struct quire_policy policy = {.mode = (enum quire_policy_mode)draw(h, 5)};
+    quire_pfn pfn;
+    int error;
+
+    if (h->count == h->most)
+        return;
+    request.order = orders[draw(h, 10)];
+    if (request.order == 9 && draw(h, 4))
+        request.order = 0;
+    if (draw(h, 4) == 0) {
+        policy.nodes.bits = 7;
+        request.policy = &policy;
+    }
+    if (draw(h, 8) == 0) {
+        request.order = 0;
+        take_batch(h, &request);
+        return;
+    }
+    error = quire_machine_request(rig.machine, &request, &pfn, NULL);
+    h->refused += error != QUIRE_OK;
+    if (error == QUIRE_OK)
+        keep(h, pfn.n, 1ull << request.order);
+    else if (error != QUIRE_ERR_NO_MEMORY && error != QUIRE_ERR_ZONE && error != QUIRE_ERR_NODE)
+        rig_die("a request: %s", quire_strerror(error));
+}
+
+static void leave_node(struct holder *h, uint32_t node)
+{
+    for (uint32_t i = h->count; i-- > 0;)
+        if (h->held[i].pfn.n >> RIG_SHIFT == node + 1)
+            give_back(h, i);
+}
+
+static void act(struct holder *h)
+{
+    uint32_t node = atomic_load_explicit(&leaving, memory_order_relaxed);
+
+    h->calls++;
+    if (node != QUIRE_NO_NODE)
+        leave_node(h, node);
+    if (draw(h, 300) == 0)
+        (void)sched_yield(); /* there are more threads than processors */
+    if (draw(h, 300) == 0)
+        rig_cpu = (uint32_t)draw(h, NODES * CPUS + 1); /* one of them is unknown */
+    if (h->count == 0 || draw(h, 100) < 53)
+        take_one(h);
+    else
+        give_back(h, (uint32_t)draw(h, h->count));
+}
+
+static void handle(int signal)
+{
+    (void)signal;
+    if (!self)
+        return;
+    self->signals++;
+    for (int i = 0; i < 4; i++)
+        act(&self->inside);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+
+    self = w;
+    rig_cpu = (uint32_t)(w - workers) % (NODES * CPUS);
+    while (!atomic_load_explicit(&over, memory_order_relaxed))
+        act(&w->outside);
+    return NULL;
+}
+
+/* ---- Hot-plug ------------------------------------------------------------------------------- */
+
+static struct {
+    uint32_t added, removed, busy, topologies, offlined, in_use;
+} done;
+
+static void expect(int error, const char *what)
+{
+    if (error)
+        rig_die("%s: %s", what, quire_strerror(error));
+}
+
+static void poke(struct holder *h)
+{
+    (void)pthread_kill(workers[draw(h, THREADS)].thread, SIGUSR1);
+    rig_pause();
+}
+
+/* The last node's zone leaves, is taken apart, and comes back. */
+static void unplug(struct holder *h)
+{
+    struct rig_zone *z = &rig.zones[NODES - 1];
+    struct quire_violation v;
+    int error;
+
+    atomic_store(&leaving, NODES - 1);
+    for (int i = 0; i < 2000; i++) {
+        error = quire_machine_remove_zone(rig.machine, &z->zone);
+        if (error != QUIRE_ERR_BUSY)
+            break;
+        done.busy++;
+        poke(h);
+    }
+    atomic_store(&leaving, QUIRE_NO_NODE);
+    if (error == QUIRE_ERR_BUSY)
+        return;
+    expect(error, "remove_zone");
+    done.removed++;
+    if (quire_zone_check(&z->zone, &v) ||
+        quire_zone_free_frames(&z->zone) != quire_zone_managed(&z->zone))
+        rig_die("a zone that left: %s", v.what);
+    rig_rebuild_zone(&rig, NODES - 1);
+    expect(quire_machine_add_zone(rig.machine, &rig.given[NODES - 1], &rig.spans[NODES - 1], 1),
+           "add_zone");
+    done.added++;
+}
+
+static void move_cpus(struct holder *h)
+{
+    static struct quire_topology t;
+
+    t = rig.topology;
+    if (draw(h, 2))
+        t.cpu_node[draw(h, t.cpu_count)] = (uint32_t)draw(h, NODES);
+    expect(quire_machine_set_topology(rig.machine, &t), "set_topology");
+    done.topologies++;
+}
+
+/* A frame is in the way: its holder gives it back, as it was told to, if he comes to run. */
+static int wait_for_owner(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    (void)pfn;
+    (void)frames;
+    if (draw(ctx, 200) == 0)
+        poke(ctx);
+    return -1;
+}
+
+static void offline_some(struct holder *h)
+{
+    uint32_t node = (uint32_t)draw(h, NODES - 1);
+    struct quire_run run = {quire_pfn_of(rig_base(node) + draw(h, 7) * BLOCK),
+                            (1 + draw(h, 2)) * BLOCK};
+    size_t count;
+    int error;
+
+    atomic_store(&leaving, node);
+    error = quire_machine_offline(rig.machine, run, wait_for_owner, h, NULL, 0, &count);
+    atomic_store(&leaving, QUIRE_NO_NODE);
+    if (error == QUIRE_ERR_BUSY) {
+        done.in_use++;
+        return;
+    }
+    expect(error, "offline");
+    done.offlined++;
+    book(run, 0, 2); /* nobody may have a frame of it */
+    rig_pause();
+    book(run, 2, 0);
+    expect(quire_machine_online(rig.machine, run), "online");
+}
+
+static void *disturb(void *arg)
+{
+    struct holder *h = arg;
+
+    while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+        switch (draw(h, 6)) {
+        case 0:
+            unplug(h);
+            break;
+        case 1:
+            move_cpus(h);
+            break;
+        case 2:
+        case 3:
+            offline_some(h);
+            break;
+        case 4:
+            (void)quire_machine_maintain(rig.machine);
+            break;
+        default:
+            (void)quire_machine_drain_cpu(rig.machine, (uint32_t)draw(h, NODES * CPUS));
+        }
+        poke(h);
+    }
+    return NULL;
+}
+
+/* ---- All of it ------------------------------------------------------------------------------ */
+
+static uint32_t real_cpu(void *ctx)
+{
+    (void)ctx;
+    return (uint32_t)sched_getcpu();
+}
+
+static void open_machine(void)
+{
+    rig_begin(&rig, NODES, CPUS);
+    if (rseq) {
+        rig.config.mode = QUIRE_CACHE_RSEQ;
+        rig.config.port.cpu = real_cpu;
+    }
+    for (uint32_t n = 0; n < NODES; n++)
+        (void)rig_zone(&rig, n, QUIRE_ZONE_NORMAL, 0, FRAMES);
+    if (rig_try(&rig) == QUIRE_OK)
+        return;
+    (void)fprintf(stderr, "SKIPPED: restartable sequences do not work here\n");
+    exit(SKIPPED);
+}
+
+static void start(pthread_t *thread, void *(*body)(void *), void *arg)
+{
+    if (pthread_create(thread, NULL, body, arg) != 0)
+        rig_die("cannot start a thread");
+}
+
+static void finish(void)
+{
+    uint64_t calls = 0, refused = 0, signals = 0, sums[2] = {0};
+
+    for (unsigned i = 0; i < THREADS; i++) {
+        struct worker *w = &workers[i];
+
+        calls += w->outside.calls + w->inside.calls;
+        refused += w->outside.refused + w->inside.refused;
+        signals += w->signals;
+        while (w->outside.count > 0)
+            give_back(&w->outside, 0);
+        while (w->inside.count > 0)
+            give_back(&w->inside, 0);
+    }
+    for (uint32_t n = 0; n < NODES; n++) {
+        struct quire_node_stats s = rig_stats(&rig, n);
+
+        sums[0] += s.counts[QUIRE_NODE_HIT] + s.counts[QUIRE_NODE_MISS];
+        sums[1] += s.counts[QUIRE_NODE_LOCAL] + s.counts[QUIRE_NODE_OTHER];
+    }
+    if (sums[0] != sums[1])
+        rig_die("%" PRIu64 " hits and misses, but %" PRIu64 " local and other", sums[0], sums[1]);
+    printf("%" PRIu64 " calls, %" PRIu64 " refused, %" PRIu64 " signals; %u zones removed (%u "
+           "times busy), %u topologies, %u ranges offline (%u in use): clean\n",
+           calls, refused, signals, done.removed, done.busy, done.topologies, done.offlined,
+           done.in_use);
+    if (done.removed == 0 || done.topologies == 0 || done.offlined == 0 || signals < 5)
+        rig_die("this was no test");
+    if (rig.reports != 0)
+        rig_die("good frees were taken for bad ones");
+    rig_close(&rig);
+}
+
+int main(int argc, char *argv[])
+{
+    struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
+    static struct holder disturber = {.random = 4711};
+    long ms = argc > 2 ? strtol(argv[2], NULL, 0) : 3000;
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    pthread_t other;
+
+    if (argc < 2 || (strcmp(argv[1], "rseq") != 0 && strcmp(argv[1], "exchange") != 0))
+        rig_die("%s: the first argument is the mode: exchange or rseq", argv[0]);
+    rseq = strcmp(argv[1], "rseq") == 0;
+    open_machine();
+    (void)sigaction(SIGUSR1, &action, NULL);
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i].outside.random = 0x9e3779b97f4a7c15u * (i + 1);
+        workers[i].outside.most = HOLD;
+        workers[i].inside.random = 0xc2b2ae3d27d4eb4fu * (i + 1);
+        workers[i].inside.most = INSIDE;
+        start(&workers[i].thread, work, &workers[i]);
+    }
+    start(&other, disturb, &disturber);
+    (void)nanosleep(&time, NULL);
+    atomic_store(&over, true);
+    (void)pthread_join(other, NULL);
+    for (unsigned i = 0; i < THREADS; i++)
+        (void)pthread_join(workers[i].thread, NULL);
+    finish();
+    return 0;
+}
