@@ -19,9 +19,10 @@
 enum {
     NODES = 64,
     CPUS = 1024,
-    SHIFT = 28 /* frames of a node: 1 TiB */,
+    SHIFT = 28, /* frames of a node: 1 TiB */
     LIMIT_MS = 1000,
-    PAIRS = 100000
+    PAIRS = 100000,
+    HELD = 8 * 512 - 40, /* frames */
 };
 
 static struct quire_zone zones[NODES];
