@@ -24,6 +24,7 @@ static const struct {
     {"boundaries", "a call at every instruction of a call", suite_boundaries, true},
     {"interrupts", "allocation in timer interrupts and NMIs", suite_interrupts, true},
     {"exchange", "frames allocated on one node and freed on another", suite_exchange, true},
+    {"hotplug", "topologies and blocks change while all CPUs allocate", suite_hotplug, true},
     {"exhaust", "the end of memory, watermarks, remote drain", suite_exhaust, true},
     {"count", "instructions per operation, and their limits", suite_count, false},
     {"bench", "figures", suite_bench, false},
