@@ -33,7 +33,21 @@ static void change_topology(void)
     changes++;
 }
 
-/* A block of a zone, chosen at random, goes and comes back. Mostly somebody holds a frame of it. */
+/* Is every frame of the run one to hand out? What is reserved, or a hole, stays that in a block
+ * that goes, and must not come into use with it when it comes back. */
+static bool is_plain(const struct quire_zone *zone, const struct quire_run *run)
+{
+    for (uint64_t i = 0; i < run->frames; i++) {
+        enum quire_frame_state state;
+
+        if (quire_zone_frame_state(zone, quire_pfn_of(run->pfn.n + i), &state) ||
+            state >= QUIRE_FRAME_RESERVED)
+            return false;
+    }
+    return true;
+}
+
+/* A block of a zone, chosen at random, goes and comes back, unless somebody holds a frame of it. */
 static void change_block(random *r)
 {
     struct quire_zone *zone = &memory.zones[random_below(r, memory.zone_count)];
@@ -44,6 +58,8 @@ static void change_block(random *r)
     if (quire_zone_extent(zone, 0, &extent))
         return;
     run.pfn.n = extent.pfn.n + (uint64_t)random_below(r, (uint32_t)(extent.frames / BLOCK)) * BLOCK;
+    if (!is_plain(zone, &run))
+        return;
     error = quire_machine_offline(memory.machine, run, NULL, NULL, NULL, 0, &blockers);
     if (error) {
         busy++;
