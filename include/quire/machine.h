@@ -49,8 +49,8 @@ struct quire_machine_port {
     uint32_t (*enter)(void *ctx);
     void (*leave)(void *ctx, uint32_t entered);
     void (*wait_for_readers)(void *ctx);
-    /* Called again and again while hot-plug waits for readers or for what somebody has in his hands:
-     * let others run. NULL: it spins. */
+    /* Called again and again while hot-plug waits for readers or for what somebody has in his
+     * hands: let others run. NULL: it spins. */
     void (*relax)(void *ctx);
     /* Free memory on `node` at once, say by writing back or dropping what can be had again: the
      * last resort of a request that would be refused. Called once per request at most, never with
@@ -90,14 +90,17 @@ struct quire_machine_config {
     size_t span_count;
     struct quire_policy policy;   /* the default one; all zero is LOCAL */
     enum quire_cache_mode mode;   /* of the caches */
-    uint32_t rounds, huge_rounds; /* of a magazine, see cache.h, QUIRE_CACHE_SIZE_AUTO */
+    uint32_t rounds, huge_rounds; /* of a magazine, see cache.h, QUIRE_CACHE_SIZE_AUTO; where they
+                                   * come to more than QUIRE_CACHE_SHARE of a zone, for the CPUs
+                                   * that it serves, its magazines get automatic sizes */
     struct quire_machine_port port;
 };
 
 /* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
  * QUIRE_ERR_NODE: a zone on a node that the topology does not have. QUIRE_ERR_SIZE: no zone, too
- * many, a span of none of them. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no
- * sense, a port without `memory` or with some of the three functions for readers. Wait-free. */
+ * many, a span of none of them, rounds odd or too many. QUIRE_ERR_UNSUPPORTED: an unknown mode, a
+ * policy that makes no sense, a port without `memory` or with some of the three functions for
+ * readers. Wait-free. */
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
 
 /* Build a machine in `memory`. Thread only, blocking in what the port's `memory` blocks. Errors as
