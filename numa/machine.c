@@ -195,6 +195,12 @@ static int check_zones(const struct quire_machine_config *config)
     return QUIRE_OK;
 }
 
+/* May a magazine have so many rounds? (Whether a zone has room for them is seen zone by zone.) */
+static bool sound(uint32_t rounds)
+{
+    return rounds == QUIRE_CACHE_SIZE_AUTO || (rounds <= QUIRE_CACHE_MAX_ROUNDS && rounds % 2 == 0);
+}
+
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes)
 {
     const struct quire_machine_port *port = &config->port;
@@ -205,6 +211,8 @@ int quire_machine_size(const struct quire_machine_config *config, size_t *bytes)
     if ((unsigned)config->mode > QUIRE_CACHE_RSEQ || !quire_policy_valid(&config->policy) ||
         !port->memory || !port->enter != !port->leave || !port->enter != !port->wait_for_readers)
         return QUIRE_ERR_UNSUPPORTED;
+    if (!sound(config->rounds) || !sound(config->huge_rounds))
+        return QUIRE_ERR_SIZE;
     *bytes = sizeof(struct quire_machine);
     return QUIRE_OK;
 }

@@ -147,6 +147,11 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
     void *p;
     int error = quire_cache_size(&config, &bytes);
 
+    if (error == QUIRE_ERR_SIZE) { /* too much for this zone, or for so many CPUs */
+        config.rounds = config.rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
+        config.huge_rounds = config.huge_rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
+        error = quire_cache_size(&config, &bytes);
+    }
     if (error)
         return error;
     p = quire_machine_memory(m, sizeof *h + bytes, z->node);

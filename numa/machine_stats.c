@@ -16,8 +16,8 @@ static uint64_t cached_in(const struct machine_home *home)
         return 0;
     (void)quire_cache_stats(&home->cache, &stats);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        sum += stats.cached[i];
-    return sum + stats.depot;
+        sum += stats.cached[i] + stats.depot[i];
+    return sum;
 }
 
 static void add_zone(const struct machine_entry *e, struct quire_node_stats *stats)
