@@ -140,6 +140,8 @@ static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
 {
     uint32_t slots = c->zone->slots;
 
+    if (slots < 2)
+        return quire_slot_of(0);
     if (cpu < c->cpus || slots <= c->cpus)
         return quire_slot_of(cpu % slots);
     return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
