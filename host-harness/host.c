@@ -221,7 +221,7 @@ static int init_machine(struct quire_host *host, struct quire_machine_config *co
 static int build_machine(struct quire_host *host)
 {
     struct quire_machine_zone zones[QUIRE_NODES];
-    struct quire_pfnmap_span spans[QUIRE_NODES];
+    struct quire_pfnmap_span spans[QUIRE_NODES] = {{{{0}, 0}, 0}};
     struct quire_machine_config config = {
         .topology = &host->topology,
         .zones = zones,
@@ -244,6 +244,7 @@ static int build_machine(struct quire_host *host)
     for (uint32_t i = 0; i < host->arena_count; i++) {
         struct host_arena *arena = &host->arenas[i];
 
+        /* cppcheck-suppress unreadVariable ; read by way of `config` */
         zones[i] = (struct quire_machine_zone){&arena->zone, arena->node};
         spans[i] = (struct quire_pfnmap_span){
             {quire_pfn_of_phys((uintptr_t)arena->memory), arena->bytes >> QUIRE_FRAME_SHIFT}, i};

@@ -50,8 +50,7 @@ static uint64_t missing(const struct reclaimer_zone *zone)
 }
 
 /* True if the zone is at its high watermark. What is freed goes into caches first, and they may be
- * able to hold a good part of a small zone: so they are drained before anything else is asked
- * for. */
+ * able to hold a good part of a small zone: so they are drained before more is asked for. */
 static bool refill(struct reclaimer *reclaimer, const struct reclaimer_zone *zone)
 {
     while (!stopped(reclaimer)) {

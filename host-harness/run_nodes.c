@@ -73,7 +73,7 @@ static int start_reclaimer(struct run *run)
     struct nodes *nodes = run->nodes;
     int result;
 
-    nodes->reclaimer_zones = calloc(run->machine.zone_count, sizeof(*nodes->reclaimer_zones));
+    nodes->reclaimer_zones = calloc(run->machine.zone_count + 1, sizeof(*nodes->reclaimer_zones));
     if (!nodes->reclaimer_zones)
         return QUIRE_ERR_NO_MEMORY;
     for (size_t z = 0; z < run->machine.zone_count; z++)
@@ -169,7 +169,7 @@ static int look_at_arenas(struct run *run)
 
     while (!quire_host_arena(nodes->host, (uint32_t)count, &arena))
         count++;
-    run->machine.zones = calloc(count, sizeof(*run->machine.zones));
+    run->machine.zones = calloc(count + 1, sizeof(*run->machine.zones));
     if (!run->machine.zones) {
         cli_fail("run", "no memory for %zu zones", count);
         return CLI_FAILED;

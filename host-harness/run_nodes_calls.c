@@ -156,7 +156,7 @@ void node_free(struct worker *w, const struct record *record)
 
 void node_free_batch(struct worker *w, const struct record records[], uint32_t n)
 {
-    quire_pfn pfns[NODES_BATCH];
+    quire_pfn pfns[NODES_BATCH] = {{0}};
     size_t freed = 0;
     uint64_t begun;
     int error;

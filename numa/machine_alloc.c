@@ -138,23 +138,15 @@ int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_reque
                                struct quire_refusal *why)
 {
     struct quire_request in_blocks = *request;
-    struct quire_refusal unwanted;
     struct machine_attempt a = {
         .ask = ask_contig, .request = &in_blocks, .pfns = pfn, .contig = want};
-    int error;
 
-    if (!why)
-        why = &unwanted;
     if (want->frames == 0 || (want->high && want->low > want->high))
         return quire_machine_wrong(QUIRE_ERR_SIZE, why);
     in_blocks.order = want->frames >= BLOCK_FRAMES ? HUGE_ORDER : 0;
     a.frames = want->frames;
     a.turn = quire_policy_turn(m, request, 1);
-    error = quire_machine_serve(m, &a, why);
-    /* Each round asked why->tried zones once or twice: too long for all of them? */
-    if (error && why->tried && a.too_long && a.too_long % why->tried == 0)
-        error = why->error = QUIRE_ERR_SIZE;
-    return error;
+    return quire_machine_serve(m, &a, why);
 }
 
 int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t frames)

@@ -147,6 +147,11 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
     void *p;
     int error = quire_cache_size(&config, &bytes);
 
+    if (error == QUIRE_ERR_SIZE) { /* too much for this zone, or for so many CPUs */
+        config.rounds = config.rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
+        config.huge_rounds = config.huge_rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
+        error = quire_cache_size(&config, &bytes);
+    }
     if (error)
         return error;
     p = quire_machine_memory(m, sizeof *h + bytes, z->node);
@@ -160,7 +165,7 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
     }
     h->of = z;
     set_range(h, s, entry);
-    m->mode = h->cache.mode;
+    qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
     s->entries[entry].home = h;
     return QUIRE_OK;
 }
@@ -192,10 +197,12 @@ static int find_home(struct quire_machine *m, struct machine_snapshot *s, uint32
             end = cpu + 1;
         }
     e->home = NULL;
+    e->before = e->closing ? NULL : e->zone->home;
     if (end == 0)
         return QUIRE_OK;
     if (e->zone->home && covers(m, s, &e->zone->home->cache, first, end)) {
         e->home = e->zone->home;
+        e->before = NULL;
         return QUIRE_OK;
     }
     return make_home(m, s, entry, first, end);
@@ -222,7 +229,7 @@ static int fill(struct quire_machine *m, struct machine_snapshot *s)
 }
 
 /* Take a snapshot back that was not published, with the homes that were made for it. */
-static void unmake(struct quire_machine *m, struct machine_snapshot *s)
+void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (s->entries[i].home && s->entries[i].home != s->entries[i].zone->home)
@@ -266,7 +273,7 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
     if (!error)
         error = fill(m, s);
     if (error)
-        unmake(m, s);
+        quire_snapshot_unmake(m, s);
     else
         *made = s;
     return error;

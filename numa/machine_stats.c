@@ -6,18 +6,18 @@
  */
 #include "numa/machine.h"
 
-/* Frames in a zone's cache. */
-static uint64_t cached_in(const struct machine_entry *e)
+/* Frames in a cache of a zone, if there is one. */
+static uint64_t cached_in(const struct machine_home *home)
 {
     struct quire_cache_stats stats;
     uint64_t sum = 0;
 
-    if (!e->home)
+    if (!home)
         return 0;
-    (void)quire_cache_stats(&e->home->cache, &stats);
+    (void)quire_cache_stats(&home->cache, &stats);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        sum += stats.cached[i];
-    return sum + stats.depot;
+        sum += stats.cached[i] + stats.depot[i];
+    return sum;
 }
 
 static void add_zone(const struct machine_entry *e, struct quire_node_stats *stats)
@@ -26,7 +26,7 @@ static void add_zone(const struct machine_entry *e, struct quire_node_stats *sta
 
     stats->managed += quire_zone_managed(&e->zone->zone);
     stats->free += quire_zone_free_frames(&e->zone->zone);
-    stats->cached += cached_in(e);
+    stats->cached += cached_in(e->home) + cached_in(e->before);
     stats->pressure = stats->pressure > pressure ? stats->pressure : pressure;
     stats->zones++;
 }
@@ -50,12 +50,14 @@ void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot
     for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
         uint32_t cpu = h->cache.first_cpu + mine;
         bool local = node_of_cpu(s, cpu).n == h->of->node.n;
-        struct machine_cpu *line = machine_line(m, cpu);
+        /* One that the topology does not know may lie between others, and somebody may move there
+         * on his way to a hit. CPU 0 counts for it. */
+        struct machine_cpu *line = machine_line(m, machine_line(m, cpu) ? cpu : 0);
         uint64_t hits = 0;
 
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
             hits += rack_forget_pops(rack_of(&h->cache, mine, i));
-        if (!line || !hits)
+        if (!hits)
             continue;
         /* relaxed: a figure */
         (void)qa_add(&line->counts[h->of->node.n][QUIRE_NODE_HIT], hits, relaxed);

@@ -6,7 +6,8 @@
  * frame, and the racks, each on cache lines of its own. Sizes asked for with
  * QUIRE_CACHE_SIZE_AUTO are halved, first those of blocks, then those of runs, then those of
  * frames, until all that the caches can hold (quire_cache_bound) is at most an eighth of the zone;
- * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay.
+ * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay, or are
+ * refused if they come to more than the zone's share that QUIRE_CACHE_SHARE states.
  *
  * Nobody uses the cache while it is built; the handle is constant afterwards. Wait-free.
  */
@@ -25,7 +26,7 @@ enum {
     AUTO_HUGE = 4,
     AUTO_DEPOT = 2, /* nodes a CPU */
     MIN_ROUNDS = 8,
-    ZONE_SHARE = 8, /* all caches together hold at most this part of the zone */
+    AUTO_SHARE = 8, /* automatic sizes hold at most this part of the zone, all together */
     LINE_BYTES = 64,
 };
 
@@ -75,7 +76,7 @@ static bool sound(uint32_t rounds)
 
 static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
 {
-    uint64_t share = quire_zone_managed(config->zone) / ZONE_SHARE;
+    uint64_t managed = quire_zone_managed(config->zone), share = managed / AUTO_SHARE;
     bool rounds = config->rounds == QUIRE_CACHE_SIZE_AUTO,
          runs = config->run_rounds == QUIRE_CACHE_SIZE_AUTO,
          huge = config->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
@@ -93,7 +94,7 @@ static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
         s->runs = s->runs > MIN_ROUNDS ? s->runs / 2 : 0;
     while (rounds && s->rounds && bound(s, config->cpus) > share)
         s->rounds = s->rounds > MIN_ROUNDS ? s->rounds / 4 * 2 : 0;
-    return QUIRE_OK;
+    return bound(s, config->cpus) > managed / QUIRE_CACHE_SHARE ? QUIRE_ERR_SIZE : QUIRE_OK;
 }
 
 static int check(const struct quire_cache_config *config, struct sizes *s)
@@ -253,7 +254,8 @@ int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *sta
             stats->refills += qa_load(&r->refills, relaxed);       /* relaxed: a figure */
             stats->flushes += qa_load(&r->flushes, relaxed);       /* relaxed: a figure */
         }
-    stats->depot = quire_depot_frames(c->state->depot);
+    for (unsigned i = 0; i < DEPOT_CLASSES; i++)
+        stats->depot[i] = quire_depot_frames(c->state->depot, i);
     stats->bypasses = qa_load(&c->state->bypasses, relaxed);   /* relaxed: a figure */
     stats->drains = qa_load(&c->state->drains, relaxed);       /* relaxed: a figure */
     stats->bad_frees = qa_load(&c->state->bad_frees, relaxed); /* relaxed: a figure */

@@ -142,15 +142,10 @@ uint32_t quire_depot_unused(struct quire_depot *depot, unsigned rack)
     return least < full ? least : full;
 }
 
-/* About how many frames the depot holds: full nodes hold `half` frames each. */
-uint64_t quire_depot_frames(const struct quire_depot *depot)
+/* About how many frames of a class the depot holds: full nodes hold `half` frames each. */
+uint64_t quire_depot_frames(const struct quire_depot *depot, unsigned rack)
 {
-    uint64_t n = 0;
+    int32_t full = (int32_t)qa_load(&depot->full[rack].full, relaxed); /* relaxed: a figure */
 
-    for (unsigned i = 0; i < DEPOT_CLASSES; i++) {
-        int32_t full = (int32_t)qa_load(&depot->full[i].full, relaxed); /* relaxed: a figure */
-
-        n += full > 0 ? (uint32_t)full * (uint64_t)depot->half : 0;
-    }
-    return n;
+    return full > 0 ? (uint32_t)full * (uint64_t)depot->half : 0;
 }

@@ -26,7 +26,7 @@ size_t quire_depot_bytes(uint32_t nodes, uint32_t half);
 void quire_depot_init(struct quire_depot *depot, uint32_t nodes, uint32_t half);
 bool quire_depot_give(struct quire_depot *depot, unsigned rack, const quire_pfn pfns[], uint32_t n);
 uint32_t quire_depot_get(struct quire_depot *depot, unsigned rack, quire_pfn pfns[]);
-uint64_t quire_depot_frames(const struct quire_depot *depot);
+uint64_t quire_depot_frames(const struct quire_depot *depot, unsigned rack);
 uint32_t quire_depot_unused(struct quire_depot *depot, unsigned rack);
 
 #endif /* QUIRE_PERCPU_DEPOT_H */

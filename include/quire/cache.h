@@ -38,11 +38,16 @@ enum quire_cache_mode {
     QUIRE_CACHE_RSEQ = 2,
 };
 
-enum { QUIRE_CACHE_CLASSES = 8, QUIRE_CACHE_MAX_ROUNDS = 512 };
+enum {
+    QUIRE_CACHE_CLASSES = 8,
+    QUIRE_CACHE_MAX_ROUNDS = 512,
+    QUIRE_CACHE_SHARE = 2, /* all that a cache can hold is at most 1 / this of the frames that its
+                            * zone manages when it is built; sizes that come to more are refused */
+};
 
 /* Ask for a size computed from the zone's: such sizes are made smaller, down to none, until all
  * that the caches can hold is at most an eighth of the zone. A size asked for by number is taken as
- * it is; quire_cache_bound says what it comes to. */
+ * it is, or refused; quire_cache_bound says what it comes to. */
 #define QUIRE_CACHE_SIZE_AUTO UINT32_MAX
 
 struct quire_cache_config {
@@ -82,8 +87,9 @@ struct quire_cache {
 };
 
 /* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
- * number beyond 2^31, rounds odd or too many. QUIRE_ERR_UNSUPPORTED: rseq was asked for and does
- * not work here. Wait-free. */
+ * number beyond 2^31, rounds odd or too many, or sizes asked for by number with which the racks and
+ * the depot could hold more than the zone's managed frames / QUIRE_CACHE_SHARE.
+ * QUIRE_ERR_UNSUPPORTED: rseq was asked for and does not work here. Wait-free. */
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 
 /* Build a cache. Errors as above; QUIRE_ERR_INITIALISED: the handle is in use; QUIRE_ERR_ALIGN:
@@ -125,7 +131,7 @@ uint64_t quire_cache_maintain(struct quire_cache *cache);
 struct quire_cache_stats {
     uint64_t cached[QUIRE_CACHE_CLASSES]; /* frames in racks, by class: unmovable and movable ones
                                            * of order 0, of order 1, of order 2; order 3; order 9 */
-    uint64_t depot;                       /* frames of order 0 in the depot */
+    uint64_t depot[QUIRE_CACHE_CLASSES];  /* frames in the depot, by class: it has order 0 only */
     uint64_t hits;                        /* allocations that a magazine served at once */
     uint64_t underflows;                  /* allocations that found a magazine empty */
     uint64_t overflows;                   /* frees that found one full */
@@ -136,7 +142,15 @@ struct quire_cache_stats {
     uint64_t bad_frees;                   /* frames refused when they reached the zone */
 };
 
-/* Exact while nobody uses the cache. Wait-free. */
+/* Exact while nobody uses the cache: then the zone's free frames, those cached and in the depot, of
+ * all classes, and those that users hold are the zone's managed frames. While calls are under way,
+ * the sum is off, at any instant, by what they have in their hands, too little or too much. For
+ * each call that is at most the run that it was made for and one rack: 3/2 of a magazine's rounds
+ * of 2^order frames if it drains, half of a magazine's if it refills, flushes, or meets the depot;
+ * and in a zone large enough to leave its slots credit, that of one slot, on its way into or out of
+ * the total: an eighth of the zone over the number of its slots. A call made by an interrupt in the
+ * middle of another one counts beside it. The figures are read one after the other: what moves
+ * meanwhile comes on top. Wait-free. */
 int quire_cache_stats(const struct quire_cache *cache, struct quire_cache_stats *stats);
 
 /* The most frames that all racks and the depot together can hold. Wait-free. */

@@ -90,14 +90,17 @@ struct quire_machine_config {
     size_t span_count;
     struct quire_policy policy;   /* the default one; all zero is LOCAL */
     enum quire_cache_mode mode;   /* of the caches */
-    uint32_t rounds, huge_rounds; /* of a magazine, see cache.h, QUIRE_CACHE_SIZE_AUTO */
+    uint32_t rounds, huge_rounds; /* of a magazine, see cache.h, QUIRE_CACHE_SIZE_AUTO; where they
+                                   * come to more than QUIRE_CACHE_SHARE of a zone, for the CPUs
+                                   * that it serves, its magazines get automatic sizes */
     struct quire_machine_port port;
 };
 
 /* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
  * QUIRE_ERR_NODE: a zone on a node that the topology does not have. QUIRE_ERR_SIZE: no zone, too
- * many, a span of none of them. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no
- * sense, a port without `memory` or with some of the three functions for readers. Wait-free. */
+ * many, a span of none of them, a zone without a span (what it gives could not be freed), rounds
+ * odd or too many. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no sense, a port
+ * without `memory` or with some of the three functions for readers. Wait-free. */
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
 
 /* Build a machine in `memory`. Thread only, blocking in what the port's `memory` blocks. Errors as

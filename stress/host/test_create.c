@@ -10,16 +10,29 @@
 #include <string.h>
 #include <sys/resource.h>
 
+/* The number that a file starts with; -1 if there is no such file. */
+static long number_in(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char line[128] = "", *end;
+    long number;
+
+    if (!file)
+        return -1;
+    assert_non_null(fgets(line, sizeof(line), file));
+    fclose(file);
+    number = strtol(line, &end, 10);
+    assert_ptr_not_equal(end, line);
+    return number;
+}
+
 /* Address space of this process, pages. */
 static unsigned long address_space(void)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long pages = 0;
+    long pages = number_in("/proc/self/statm");
 
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu", &pages), 1);
-    fclose(file);
-    return pages;
+    assert_true(pages > 0);
+    return (unsigned long)pages;
 }
 
 static void all_nodes(void **state)
@@ -168,14 +181,7 @@ static void no_address_space(void **state)
 /* Huge pages of this machine's pools that are free; -1 if the kernel has none at all. */
 static long free_huge_pages(void)
 {
-    FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r");
-    long pages = -1;
-
-    if (file) {
-        assert_int_equal(fscanf(file, "%ld", &pages), 1);
-        fclose(file);
-    }
-    return pages;
+    return number_in("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
 }
 
 /* Where there is no pool it is refused. The guest has a pool on node 0 alone, which is large enough

@@ -64,6 +64,20 @@ void load_act(struct load *l)
         give(l, load_random(l, l->count));
 }
 
+void load_hold(struct load *l, unsigned n)
+{
+    for (; n > 0; n--) {
+        quire_pfn pfn;
+        int error = quire_zone_alloc(&l->rig->zone, quire_slot_of(0), 9, 0, &pfn);
+
+        if (error != QUIRE_OK)
+            shadow_fail("no block for the ballast: %s", quire_strerror(error));
+        shadow_take(l->shadow, l->who, pfn.n, BLOCK);
+        l->pfns[l->count] = pfn.n;
+        l->orders[l->count++] = 9;
+    }
+}
+
 void load_empty(struct load *l)
 {
     while (l->count > 0)

@@ -33,6 +33,9 @@ struct load {
 uint64_t load_random(struct load *l, uint64_t bound);
 /* One allocation or one free. Often many of a kind, so that magazines run empty and full. */
 void load_act(struct load *l);
+/* Hold n whole blocks, taken around the cache, so that a zone large enough for its cache's bound is
+ * short of memory all the same. */
+void load_hold(struct load *l, unsigned n);
 /* Free everything. */
 void load_empty(struct load *l);
 

@@ -9,6 +9,7 @@
 #include "percpu/rack.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -308,6 +309,8 @@ void scenes_open(void)
     rig_begin(&rig, FRAMES);
     rig.zone_config.low = LOW;
     rig.zone_config.high = HIGH;
+    rig.cache_config.cpus = 2; /* this one, and one that does nothing */
+    rig.cache_config.first_cpu = mode == QUIRE_CACHE_RSEQ ? (uint32_t)sched_getcpu() : 0;
     rig.cache_config.rounds = ROUNDS;
     rig.cache_config.run_rounds = 8;
     rig.cache_config.huge_rounds = 2;

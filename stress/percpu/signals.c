@@ -24,7 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS = 3, INTERVAL = 50000 /* ns */, FIRST_TIMERS = 100, LEAST_SIGNALS = 20 };
+enum {
+    THREADS = 3,
+    INTERVAL = 50000, /* ns */
+    FIRST_TIMERS = 100,
+    LEAST_SIGNALS = 20,
+    BALLAST = 24, /* blocks, see load_hold */
+    FRAMES = (8 + BALLAST) * BLOCK,
+};
 
 /* What one thread and its handler do. */
 struct worker {
@@ -36,6 +43,7 @@ struct worker {
 
 static struct rig rig;
 static struct shadow shadow;
+static struct load ballast = {.rig = &rig, .shadow = &shadow, .who = 2 * THREADS + 1};
 static struct worker workers[THREADS];
 static _Atomic bool over;
 static _Thread_local struct worker *self;
@@ -203,20 +211,22 @@ int main(int argc, char *argv[])
 
     select_mode(argc, argv);
     (void)sigaction(SIGUSR1, &action, NULL);
-    rig_begin(&rig, 8ull * BLOCK);
+    rig_begin(&rig, FRAMES);
     rig.cache_config.rounds = 32;
     rig.cache_config.run_rounds = 8;
     rig.cache_config.huge_rounds = 2;
     rig.cache_config.depot = 4;
     rig.cpu_now = real_cpu;
     rig_open(&rig);
-    shadow_open(&shadow, rig.usable[0].pfn.n, 8ull * BLOCK, 8ull * BLOCK);
+    shadow_open(&shadow, rig.usable[0].pfn.n, FRAMES, FRAMES);
+    load_hold(&ballast, BALLAST);
     first_call();
     run_storm("timer", true, ms);
     run_storm("killer", false, ms);
     stay_here();
     run_storm("timer, one CPU", true, ms);
     run_storm("killer, one CPU", false, ms);
+    load_empty(&ballast);
     rig_close(&rig, 0);
     shadow_close(&shadow);
     return 0;

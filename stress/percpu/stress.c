@@ -32,12 +32,13 @@ enum {
     MOST_THREADS = 64,
     ROUNDS = 4,
     OPERATIONS = SANITIZED ? 100000 : 800000, /* of all threads together, per round */
+    BALLAST = 24,                             /* blocks, see load_hold */
 };
 
 struct stress {
     struct rig rig;
     struct shadow shadow;
-    struct load loads[MOST_THREADS];
+    struct load loads[MOST_THREADS], ballast;
     _Atomic pid_t tids[MOST_THREADS];
     unsigned threads;
     uint64_t operations;                 /* per thread and round */
@@ -189,10 +190,11 @@ static void open_all(const char *scenario, unsigned threads)
     bool exhaust = strcmp(scenario, "exhaust") == 0;
     /* In flight: what somebody who drains, refills or flushes has in his hands, a rack at most. */
     uint32_t rounds = 64, hold = exhaust ? 40 : 200, rack = rounds + rounds / 2;
+    uint64_t held = BALLAST * BLOCK;
     uint64_t frames = exhaust ? threads * (hold + rack) + rack : 8ull * BLOCK + threads * 100;
     struct rig *r = &stress.rig;
 
-    rig_begin(r, frames);
+    rig_begin(r, frames + held);
     r->cache_config.rounds = rounds;
     r->cache_config.run_rounds = exhaust ? 0 : 16;
     r->cache_config.huge_rounds = exhaust ? 0 : 2;
@@ -204,7 +206,9 @@ static void open_all(const char *scenario, unsigned threads)
     }
     r->cpu_now = strcmp(scenario, "lies") == 0 ? lying_cpu : real_cpu;
     rig_open(r);
-    shadow_open(&stress.shadow, r->usable[0].pfn.n, frames, frames);
+    shadow_open(&stress.shadow, r->usable[0].pfn.n, frames + held, frames + held);
+    stress.ballast = (struct load){.rig = r, .shadow = &stress.shadow, .who = MOST_THREADS + 2};
+    load_hold(&stress.ballast, BALLAST);
     for (uint32_t i = 0; i < threads; i++)
         stress.loads[i] = (struct load){.rig = r,
                                         .shadow = &stress.shadow,
@@ -263,6 +267,7 @@ static void run(const char *scenario, unsigned threads, uint64_t factor)
         calls += stress.loads[i].calls;
         refused += stress.loads[i].refused;
     }
+    load_empty(&stress.ballast);
     check_books(&stress.rig, &stress.shadow);
     if (quire_cache_stats(&stress.rig.cache, &stats) != QUIRE_OK || stats.bad_frees != 0 ||
         stress.rig.reports != 0 || stress.rig.withdrawn != 0)

@@ -14,7 +14,7 @@ static const bool at_once = false;
 
 static void open_sized(struct rig *r, uint32_t rounds)
 {
-    rig_begin(r, 64 * BLOCK);
+    rig_begin(r, 128 * BLOCK);
     r->cache_config.rounds = rounds;
     r->cache_config.run_rounds = 16;
     r->cache_config.huge_rounds = 4;

@@ -123,6 +123,41 @@ static void automatic_bounds(void **unused)
     }
 }
 
+/* Sizes asked for by number may come to half of the zone and not to a frame more; they are never
+ * made smaller. The automatic ones beside them are. */
+static void largest_share(void **unused)
+{
+    /* rounds of both mobilities, a block or none, half magazines in the depot */
+    static const uint32_t sizes[][3] = {{64, 0, 0}, {64, 0, 5}, {0, 2, 0}, {2, 4, 1}};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int lacking = 0; lacking <= 1; lacking++) {
+            uint64_t rounds = sizes[i][0], huge = sizes[i][1], depot = sizes[i][2], most;
+            struct rig r;
+
+            rig_begin(&r, BLOCK);
+            most = r.cache_config.cpus * (2 * rounds + huge * BLOCK) * 3 / 2 + depot * rounds / 2;
+            r.usable[0].frames = 2 * most - (uint64_t)lacking;
+            open_zone_only(&r);
+            assert_int_equal(size_with(&r, sizes[i][0], sizes[i][1], sizes[i][2]),
+                             lacking ? QUIRE_ERR_SIZE : QUIRE_OK);
+            free(r.metadata);
+            r.metadata = NULL;
+            if (!lacking) {
+                memset(&r.zone, 0, sizeof r.zone);
+                r.cache_config.rounds = sizes[i][0];
+                r.cache_config.huge_rounds = sizes[i][1];
+                r.cache_config.depot = sizes[i][2];
+                rig_open(&r);
+                assert_int_equal(quire_cache_bound(&r.cache), most);
+                assert_int_equal(r.cache.capacity[RACK_MOVABLE], rounds);
+                assert_int_equal(r.cache.capacity[RACK_HUGE], huge);
+                rig_close(&r, 0);
+            }
+        }
+}
+
 /* No frame, no block, no depot: a cache that is not there. */
 static void none(void **unused)
 {
@@ -230,9 +265,13 @@ static void cpu_without_racks(void **unused)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_out_of_range), cmocka_unit_test(memory_that_does_not_do),
-        cmocka_unit_test(automatic_bounds),   cmocka_unit_test(none),
-        cmocka_unit_test(bound_is_real),      cmocka_unit_test(port_without_cpu),
+        cmocka_unit_test(sizes_out_of_range),
+        cmocka_unit_test(memory_that_does_not_do),
+        cmocka_unit_test(automatic_bounds),
+        cmocka_unit_test(largest_share),
+        cmocka_unit_test(none),
+        cmocka_unit_test(bound_is_real),
+        cmocka_unit_test(port_without_cpu),
         cmocka_unit_test(cpu_without_racks),
     };
 

@@ -11,7 +11,7 @@
 
 #include "percpu/rack.h"
 
-enum { HERE = 0, FRAMES = BLOCK };
+enum { HERE = 0, FRAMES = 5 * BLOCK };
 
 static uint64_t pfns[FRAMES];
 
@@ -100,9 +100,9 @@ static uint64_t fill_caches(struct rig *r, uint64_t *in_rack)
     run_on(r, HERE);
     s = stats_of(r);
     assert_int_equal(quire_zone_free_frames(&r->zone), 0);
-    assert_true(s.depot > 0 && s.cached[0] > 0);
+    assert_true(s.depot[0] > 0 && s.cached[0] > 0);
     *in_rack = s.cached[0];
-    return s.depot;
+    return s.depot[0];
 }
 
 /* The last frames are in the depot: no request is refused that could have them. */
@@ -178,7 +178,7 @@ static void owed(void **unused)
 
 static void contiguous(void **unused)
 {
-    enum { LENGTH = 300 };
+    enum { LENGTH = FRAMES - 212 };
     struct quire_contig want = {.frames = LENGTH};
     quire_pfn pfn;
     struct rig r;

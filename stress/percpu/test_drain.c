@@ -19,6 +19,7 @@ static uint32_t elsewhere(void)
 static void open_default(struct rig *r, uint64_t frames)
 {
     rig_begin(r, frames);
+    r->usable[0].pfn = quire_pfn_of(16 * BLOCK); /* aligned for runs of order 12 */
     r->cache_config.rounds = 64;
     r->cache_config.huge_rounds = 4;
     r->cache_config.depot = 8;
@@ -53,8 +54,8 @@ static void drain_one(void **unused)
     assert_int_equal(quire_cache_drain(&r.cache, r.cache.cpus), QUIRE_ERR_SIZE);
     assert_ok(quire_cache_drain(&r.cache, cpu_name(elsewhere())));
     s = stats_of(&r);
-    assert_int_equal(cached_frames(&r) - s.depot, 0);
-    assert_true(s.depot > 0); /* the depot is the zone's, not a CPU's */
+    assert_int_equal(cached_frames(&r) - depot_of(&r), 0);
+    assert_true(depot_of(&r) > 0); /* the depot is the zone's, not a CPU's */
     assert_int_equal(s.drains, 3);
     check_rest(&r, 0);
     assert_ok(quire_cache_drain(&r.cache, cpu_name(elsewhere()))); /* nothing there */
@@ -77,12 +78,12 @@ static void drain_one_of_two(void **unused)
     (void)leave_frames(&r, HERE);
     assert_ok(quire_cache_drain_all(&r.cache));
     (void)leave_frames(&r, HERE);
-    one = cached_frames(&r) - stats_of(&r).depot;
+    one = cached_frames(&r) - depot_of(&r);
     (void)leave_frames(&r, elsewhere());
-    both = cached_frames(&r) - stats_of(&r).depot;
+    both = cached_frames(&r) - depot_of(&r);
     assert_true(both > one);
     assert_ok(quire_cache_drain(&r.cache, cpu_name(elsewhere())));
-    assert_int_equal(cached_frames(&r) - stats_of(&r).depot, one);
+    assert_int_equal(cached_frames(&r) - depot_of(&r), one);
     rig_close(&r, 0);
 }
 
@@ -104,7 +105,6 @@ static void drain_all(void **unused)
 /* A CPU that goes away gives up magazines, credit and home blocks; later it comes back. */
 static void retire(void **unused)
 {
-    struct quire_cache_stats s;
     struct quire_zone_stats z;
     struct rig r;
 
@@ -114,8 +114,7 @@ static void retire(void **unused)
         (void)leave_frames(&r, elsewhere());
         run_on(&r, HERE);
         assert_ok(quire_cache_retire_cpu(&r.cache, cpu_name(elsewhere())));
-        s = stats_of(&r);
-        assert_int_equal(cached_frames(&r) - s.depot, 0);
+        assert_int_equal(cached_frames(&r) - depot_of(&r), 0);
     }
     assert_ok(quire_cache_drain_all(&r.cache));
     assert_ok(quire_cache_retire_cpu(&r.cache, cpu_name(elsewhere())));
@@ -166,12 +165,13 @@ static void no_decay_in_use(void **unused)
     rig_close(&r, 100);
 }
 
-/* All but one frame are cached on another CPU: that one is had, and then the others. */
+/* Of the frames that nobody holds all but one are cached on another CPU: that one is had, and then
+ * the others. */
 static void last_frame(void **unused)
 {
-    enum { FRAMES = BLOCK };
+    enum { FRAMES = 32 * BLOCK, LAST = QUIRE_CACHE_MAX_ROUNDS };
+    static uint64_t pfns[FRAMES];
     struct rig r;
-    uint64_t pfns[FRAMES];
     quire_pfn pfn;
 
     (void)unused;
@@ -181,66 +181,67 @@ static void last_frame(void **unused)
     rig_open(&r);
     run_on(&r, elsewhere());
     take_many(&r, 0, FRAMES, pfns);
-    give_many(&r, FRAMES - 1, pfns);
-    assert_int_equal(cached_frames(&r), FRAMES - 1);
-    assert_ok(quire_zone_free(&r.zone, quire_slot_of(0), quire_pfn_of(pfns[FRAMES - 1]), 0));
+    give_many(&r, LAST - 1, pfns);
+    assert_int_equal(cached_frames(&r), LAST - 1);
+    assert_ok(quire_zone_free(&r.zone, quire_slot_of(0), quire_pfn_of(pfns[LAST - 1]), 0));
     run_on(&r, HERE);
-    take_many(&r, QUIRE_MOVABLE, FRAMES, pfns); /* of the other class, too */
+    take_many(&r, QUIRE_MOVABLE, LAST, pfns); /* of the other class, too */
     check_rest(&r, FRAMES);
     assert_int_equal(quire_cache_alloc(&r.cache, 0, QUIRE_EMERGENCY, &pfn), QUIRE_ERR_NO_MEMORY);
     give_many(&r, FRAMES, pfns);
     rig_close(&r, 0);
 }
 
-/* A run that is as large as the zone, while frames of it are cached elsewhere. */
+/* The only run that is left in the zone is asked for, while frames of it are cached elsewhere. */
 static void large_request(void **unused)
 {
+    enum { FRAMES = 64 * BLOCK };
     struct rig r;
 
     (void)unused;
     for (unsigned order = 1; order <= 12; order++) {
         uint64_t pfn;
 
-        rig_begin(&r, 1ull << order);
-        r.usable[0].pfn = quire_pfn_of(16 * BLOCK);
-        r.cache_config.rounds = 64;
-        r.cache_config.huge_rounds = 4;
-        r.cache_config.depot = 8;
-        rig_open(&r);
+        open_default(&r, FRAMES);
         run_on(&r, elsewhere());
+        for (uint64_t left = FRAMES >> order; left > 1; left--) {
+            quire_pfn held;
+
+            assert_ok(quire_zone_alloc(&r.zone, quire_slot_of(0), order, 0, &held));
+        }
         pfn = take(&r, 0, 0);
         give(&r, pfn, 0);
         assert_true(cached_frames(&r) > 0);
         run_on(&r, HERE);
-        assert_int_equal(take(&r, order, 0), 16 * BLOCK);
-        check_rest(&r, 1ull << order);
-        rig_close(&r, 1ull << order);
+        assert_int_equal(take(&r, order, 0), pfn >> order << order);
+        check_rest(&r, FRAMES);
+        rig_close(&r, FRAMES);
     }
 }
 
 /* Blocks of order 9 in somebody's rack do not make requests for frames fail, nor the reverse. */
 static void blocks_and_frames(void **unused)
 {
-    static uint64_t pfns[4 * BLOCK];
+    static uint64_t pfns[64 * BLOCK];
     struct rig r;
     uint64_t block;
 
     (void)unused;
-    open_default(&r, 4 * BLOCK);
+    open_default(&r, 64 * BLOCK);
     run_on(&r, elsewhere());
     block = take(&r, 9, 0);
     give(&r, block, 9);
     assert_true(stats_of(&r).cached[RACK_HUGE] >= 2 * BLOCK);
     run_on(&r, HERE);
-    take_many(&r, 0, 4 * BLOCK, pfns);
-    check_rest(&r, 4 * BLOCK);
+    take_many(&r, 0, 64 * BLOCK, pfns);
+    check_rest(&r, 64 * BLOCK);
     run_on(&r, elsewhere());
-    give_many(&r, 4 * BLOCK, pfns);
+    give_many(&r, 64 * BLOCK, pfns);
     run_on(&r, HERE);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 64; i++)
         (void)take(&r, 9, 0);
-    check_rest(&r, 4 * BLOCK);
-    rig_close(&r, 4 * BLOCK);
+    check_rest(&r, 64 * BLOCK);
+    rig_close(&r, 64 * BLOCK);
 }
 
 int main(int argc, char *argv[])

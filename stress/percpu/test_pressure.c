@@ -7,7 +7,7 @@
 
 #include "percpu/rack.h"
 
-enum { FRAMES = 16 * BLOCK, MIN = 100, LOW = 1000, HIGH = 3000 };
+enum { FRAMES = 32 * BLOCK, MIN = 100, LOW = 1000, HIGH = 3000 };
 
 static uint64_t pfns[FRAMES];
 

@@ -51,6 +51,17 @@ static inline struct quire_cache_stats stats_of(const struct rig *r)
     return stats;
 }
 
+/* Frames in the depot. */
+static inline uint64_t depot_of(const struct rig *r)
+{
+    struct quire_cache_stats stats = stats_of(r);
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        n += stats.depot[i];
+    return n;
+}
+
 static inline enum quire_frame_state state_of(const struct rig *r, uint64_t pfn)
 {
     enum quire_frame_state state;

@@ -17,7 +17,7 @@ static double member(const cJSON *object, const char *name)
 
     if (!found)
         fail_msg("no %s", name);
-    return found->valuedouble;
+    return found ? found->valuedouble : 0;
 }
 
 static double sum_over(const char *list, const char *name)
