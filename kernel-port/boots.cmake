@@ -44,7 +44,7 @@ boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
 boot(figures --icount --suite bench --json ${CMAKE_CURRENT_BINARY_DIR}/figures.json)
 
 # Refusals: each a panic that says why.
-boot(panic-no-memory --layout 1:64M --append "memmap=61M@0x360000:reserved"
+boot(panic-no-memory --layout 1:64M --append "memmap=61M@0x390000:reserved"
      --panic "too little memory")
 boot(panic-image-reserved --layout 1:64M --append "memmap=4K@0x201000:reserved"
      --panic "memory map: the kernel's image")

@@ -27,7 +27,7 @@ struct held {
 
 static struct quire_zone crowded;
 static const struct options *options;
-static uint64_t end_tsc, calls[CPUS_MAX];
+static uint64_t duration, calls[CPUS_MAX];
 
 static void keep(struct held held[], uint32_t *n, quire_pfn pfn, unsigned order)
 {
@@ -66,11 +66,13 @@ static void crowd(void *argument)
 {
     random r = random_from(options->seed, cpu_id());
     struct held held[HELD];
+    uint64_t start;
     uint32_t n = 0;
 
     (void)argument;
     work_meet();
-    for (calls[cpu_id()] = 0; rdtsc() < end_tsc; calls[cpu_id()]++)
+    start = rdtsc();
+    for (calls[cpu_id()] = 0; rdtsc() - start < duration; calls[cpu_id()]++)
         if (n == HELD || random_below(&r, HELD) < n)
             give_one(held, &n, random_below(&r, n));
         else
@@ -102,7 +104,7 @@ void suite_crowd(const struct options *o)
     options = o;
     build(quire_pfn_of_phys((uint64_t)frames - DIRECT_BASE), metadata);
     shadow_begin();
-    end_tsc = rdtsc() + o->seconds * clock_tsc_hz();
+    duration = o->seconds * clock_tsc_hz();
     work_on_all(crowd, NULL);
     for (uint32_t i = 0; i < cpu_count; i++)
         sum += calls[i];

@@ -16,15 +16,15 @@
 
 enum { HELD = 4 };
 
-static uint64_t end_tsc, seed, pairs[CPUS_MAX], drains;
+static uint64_t duration, seed, pairs[CPUS_MAX], drains;
 
 /* A few frames out, and back: hits, as long as nobody drains. */
 static void use(void)
 {
-    uint64_t tag = cpu_id();
+    uint64_t tag = cpu_id(), start = rdtsc();
     quire_pfn held[HELD];
 
-    for (pairs[tag] = 0; rdtsc() < end_tsc; pairs[tag]++) {
+    for (pairs[tag] = 0; rdtsc() - start < duration; pairs[tag]++) {
         unsigned n = 0;
 
         while (n < HELD && !quire_machine_alloc(memory.machine, 0, 0, &held[n]))
@@ -40,8 +40,9 @@ static void use(void)
 static void drain(void)
 {
     random r = random_from(seed, 0);
+    uint64_t start = rdtsc();
 
-    for (drains = 0; rdtsc() < end_tsc; drains++)
+    for (drains = 0; rdtsc() - start < duration; drains++)
         (void)quire_machine_drain_cpu(memory.machine, random_below(&r, cpu_count));
 }
 
@@ -65,7 +66,7 @@ void suite_drain(const struct options *options)
     }
     shadow_begin();
     census_begin();
-    end_tsc = rdtsc() + options->seconds * clock_tsc_hz();
+    duration = options->seconds * clock_tsc_hz();
     seed = options->seed;
     work_on_all(use_or_drain, NULL);
     for (uint32_t i = 1; i < cpu_count; i++)

@@ -27,7 +27,7 @@ struct pair {
 
 static struct pair pairs[CPUS_MAX / 2];
 static uint32_t pair_count;
-static uint64_t end_tsc;
+static uint64_t duration;
 
 /* CPUs by node; then the first half with the second half: as many on different nodes as can be. */
 static void make_pairs(void)
@@ -48,10 +48,10 @@ static void make_pairs(void)
 /* A frame's address names it in the ring; it is never 0. */
 static void produce(struct pair *p)
 {
-    uint64_t tag = p->producer;
+    uint64_t tag = p->producer, start = rdtsc();
     quire_pfn pfn;
 
-    while (rdtsc() < end_tsc) {
+    while (rdtsc() - start < duration) {
         if (quire_machine_alloc(memory.machine, 0, QUIRE_MOVABLE, &pfn)) {
             pause();
             continue;
@@ -115,7 +115,7 @@ void suite_exchange(const struct options *options)
     shadow_begin();
     make_pairs();
     census_begin();
-    end_tsc = rdtsc() + options->seconds * clock_tsc_hz();
+    duration = options->seconds * clock_tsc_hz();
     work_on_all(exchange, NULL);
     for (uint32_t i = 0; i < pair_count; i++) {
         passed += pairs[i].passed;

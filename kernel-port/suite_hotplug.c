@@ -22,7 +22,7 @@ enum { RUNS = 512, BLOCK = 512, OFFLINE_TAG = 0x0ff };
 
 static struct mix *mixes[CPUS_MAX];
 static struct quire_topology other; /* as the machine's, with two nodes farther apart */
-static uint64_t end_tsc, changes, offline, busy, odd;
+static uint64_t duration, changes, offline, busy, odd;
 static bool over;
 
 static void change_topology(void)
@@ -75,8 +75,9 @@ static void change_block(random *r)
 static void change(uint64_t seed)
 {
     random r = random_from(seed, CPUS_MAX);
+    uint64_t start = rdtsc();
 
-    while (rdtsc() < end_tsc) {
+    while (rdtsc() - start < duration) {
         change_topology();
         change_block(&r);
     }
@@ -121,7 +122,7 @@ void suite_hotplug(const struct options *options)
         mixes[i] = mix_make(RUNS, 0, options->seed, i, cpus[i]->node);
     census_begin();
     (void)quire_machine_stats(memory.machine, &before);
-    end_tsc = rdtsc() + options->seconds * clock_tsc_hz();
+    duration = options->seconds * clock_tsc_hz();
     work_on_all(use_or_change, &seed);
     (void)quire_machine_stats(memory.machine, &after);
     tap_note("%lu topologies; %lu blocks out of service and back, %lu were in use", changes,

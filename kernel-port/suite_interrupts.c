@@ -39,7 +39,7 @@ struct state {
 } __attribute__((aligned(64)));
 
 static struct state states[CPUS_MAX];
-static uint64_t end_tsc;
+static uint64_t duration;
 
 /* Relaxed: read by handlers on the same CPU only. */
 static void enter(struct state *s)
@@ -84,11 +84,13 @@ static void work_under_fire(void *argument)
     struct state *s = &states[cpu_id()];
     bool sender = cpu_id() == 0;
     random aim = random_from(1, cpu_id());
+    uint64_t start;
 
     (void)argument;
     work_meet();
+    start = rdtsc();
     clock_tick(TIMER_HZ);
-    while (rdtsc() < end_tsc) {
+    while (rdtsc() - start < duration) {
         for (unsigned i = 0; i < STEPS; i++) {
             enter(s);
             mix_step(s->mixes[THREAD]);
@@ -137,7 +139,7 @@ void suite_interrupts(const struct options *options)
     census_begin();
     trap_on_timer(on_timer);
     trap_on_nmi(on_nmi);
-    end_tsc = rdtsc() + options->seconds * clock_tsc_hz();
+    duration = options->seconds * clock_tsc_hz();
     work_on_all(work_under_fire, NULL);
     clock_wait_us(LATE_US); /* a last one may still be on its way */
     trap_on_timer(NULL);

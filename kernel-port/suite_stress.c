@@ -23,7 +23,7 @@ enum {
 };
 
 static struct mix *mixes[CPUS_MAX];
-static uint64_t end_tsc;
+static uint64_t duration;
 
 /* A CPU's table is as long as memory allows, with all CPUs' tables full, to be half full. */
 static uint32_t table_size(void)
@@ -40,10 +40,12 @@ static uint32_t table_size(void)
 static void stress(void *argument)
 {
     struct mix *m = mixes[cpu_id()];
+    uint64_t start;
 
     (void)argument;
     work_meet();
-    for (uint32_t n = 1; n < STEPS_LEAST || rdtsc() < end_tsc; n++) {
+    start = rdtsc();
+    for (uint32_t n = 1; n < STEPS_LEAST || rdtsc() - start < duration; n++) {
         mix_step(m);
         if (n % DRAIN_EVERY == 0)
             (void)quire_machine_drain_cpu(memory.machine, random_below(&m->random, cpu_count));
@@ -61,7 +63,7 @@ void suite_stress(const struct options *options)
     for (uint32_t i = 0; i < cpu_count; i++)
         mixes[i] = mix_make(table_size(), 0, options->seed, i, cpus[i]->node);
     census_begin();
-    end_tsc = rdtsc() + options->seconds * clock_tsc_hz();
+    duration = options->seconds * clock_tsc_hz();
     work_on_all(stress, NULL);
     for (uint32_t i = 0; i < cpu_count; i++) {
         calls += mixes[i]->calls;
