@@ -249,10 +249,12 @@ void quire_count_retire(struct quire_zone *z, quire_slot slot)
 
 uint64_t quire_zone_free_frames(const struct quire_zone *z)
 {
-    int64_t free = total_of(z);
+    /* A4 acquire: pairs R4, both: the total first, so that what moves there out of a credit is not
+     * counted twice; who sees all frames of a zone free may take that for true if nobody debits. */
+    int64_t free = (int64_t)qa_load(&z->head->total, acquire);
 
     for (uint32_t i = 0; i < z->slots; i++)
-        free += (int64_t)qa_load(&z->slot_states[i].credit, relaxed); /* relaxed: a figure */
+        free += (int64_t)qa_load(&z->slot_states[i].credit, acquire); /* A4 acquire: pairs R4 */
     return free < 0 ? 0 : (uint64_t)free;
 }
 

@@ -40,6 +40,9 @@ boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
      "seconds=1 memmap=5000@0x2000123:reserved,64M@0x3000000:reserved,48M@0x4000000:reserved\
 ,1M@0x40fff:usable,16M@0x8000000:device,12345678@0xc000001:reserved,1@0xd000fff:reserved")
 
+# Figures, of instructions, which do not depend on how busy this machine is.
+boot(figures --icount --suite bench --json ${CMAKE_CURRENT_BINARY_DIR}/figures.json)
+
 # Refusals: each a panic that says why.
 boot(panic-no-memory --layout 1:64M --append "memmap=61M@0x360000:reserved"
      --panic "too little memory")
@@ -50,5 +53,5 @@ boot(panic-absurd-map --layout 1:64M --append "memmap=0xffffffffffffffff@4096:us
 boot(panic-huge-pages --layout 1:512M --append "hugepages=1G:1" --panic "hugepages=: ")
 boot(panic-option --layout 1:64M --append "hugepage=1G:1" --panic "there is no option")
 boot(panic-suite --layout 1:64M --suite stres --panic "there is no suite \"stres\"")
-boot(panic-stack --layout 2:64M --suite overflow --panic "stack overflow"
-     --expect "deeper+0x")
+boot(panic-stack --layout 4:64M --suite overflow --panic "stack overflow"
+     --expect "deeper+0x" --expect "on CPU 0, 3 of 3 others are stopped")

@@ -29,11 +29,30 @@ static void print_report(void)
     print("paging: direct map by pages of up to %lu MiB\n", paging_largest_page() >> 20);
 }
 
+/* Of reads, as HMAT tells them. */
+static void print_latencies(const struct quire_topology *t)
+{
+    bool known = false;
+
+    for (uint32_t i = 0; i < t->node_count; i++)
+        for (uint32_t j = 0; j < t->node_count; j++)
+            known = known || t->latency_ns[i][j];
+    if (!known)
+        return;
+    print("node     latency, ns\n");
+    for (uint32_t node = 0; node < t->node_count; node++) {
+        print("%4u    ", node);
+        for (uint32_t to = 0; to < t->node_count; to++)
+            print(" %5u", t->latency_ns[node][to]);
+        print("\n");
+    }
+}
+
 static void print_nodes(void)
 {
     const struct quire_topology *t = &memory.topology;
 
-    print("node     CPUs  memory MiB  distances\n");
+    print("node     CPUs  memory MiB  tier  distances\n");
     for (uint32_t node = 0; node < t->node_count; node++) {
         uint32_t with = 0;
         uint64_t frames = 0;
@@ -43,11 +62,13 @@ static void print_nodes(void)
         for (uint32_t i = 0; i < memory.zone_count; i++)
             if (memory.plan.zones[i].node == node)
                 frames += quire_zone_managed(&memory.zones[i]);
-        print("%4u %8u %11lu ", node, with, mib(frames));
+        print("%4u %8u %11lu %5u ", node, with, mib(frames),
+              quire_topology_tier(t, quire_node_of(node)));
         for (uint32_t to = 0; to < t->node_count; to++)
             print(" %3u", t->distance[node][to]);
         print("\n");
     }
+    print_latencies(t);
 }
 
 static void print_zones(void)

@@ -15,9 +15,9 @@
 #include "trap.h"
 #include "x86.h"
 
-enum { NOBODY = 0, MAX_DEPTH = 32 };
+enum { NOBODY = 0, MAX_DEPTH = 32, PATIENCE = 1 << 22 };
 
-static uint32_t speaker;
+static uint32_t speaker, stopped;
 
 const char *symbol_of(uint64_t address, uint64_t *offset)
 {
@@ -75,24 +75,30 @@ static void print_registers(const struct trap_frame *f)
     print("cr3 %016lx cr4 %08lx\n", read_cr3(), read_cr4());
 }
 
-/* A CPU that did not start yet has no handler for an NMI. */
-static void stop_others(void)
+/* A CPU that did not start yet has no handler for an NMI. Wait a while for the others; how many
+ * were told is in *told. */
+static void stop_others(uint32_t *told)
 {
     for (uint32_t i = 0; i < cpu_count; i++)
-        if (i != cpu_id() && __atomic_load_n(&cpus[i]->online, __ATOMIC_ACQUIRE))
+        if (i != cpu_id() && __atomic_load_n(&cpus[i]->online, __ATOMIC_ACQUIRE)) {
             apic_nmi(cpus[i]->apic_id);
+            ++*told;
+        }
+    for (unsigned i = 0; i < PATIENCE && __atomic_load_n(&stopped, __ATOMIC_ACQUIRE) < *told; i++)
+        pause();
 }
 
-/* Become the one who speaks, or stop. A second panic on the speaking CPU ends the machine. */
-static void take_the_word(void)
+/* Become the one who speaks, or stop. Returns how many others were told to. A second panic on the
+ * speaking CPU ends the machine. */
+static uint32_t take_the_word(void)
 {
-    uint32_t nobody = NOBODY, me = cpu_id() + 1;
+    uint32_t nobody = NOBODY, me = cpu_id() + 1, told = 0;
 
     interrupts_off();
     if (__atomic_compare_exchange_n(&speaker, &nobody, me, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_RELAXED)) {
-        stop_others();
-        return;
+        stop_others(&told);
+        return told;
     }
     if (nobody == me) {
         print("\npanic: again, while telling the first one\n");
@@ -105,34 +111,40 @@ void panic_check(void)
 {
     uint32_t who = __atomic_load_n(&speaker, __ATOMIC_ACQUIRE);
 
-    if (who != NOBODY && who != cpu_id() + 1)
+    if (who != NOBODY && who != cpu_id() + 1) {
+        (void)__atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE); /* pairs with stop_others */
         stop();
+    }
+}
+
+static void say(uint32_t told, const char *format, va_list args)
+{
+    print("\npanic: ");
+    vprint(format, args);
+    print("\non CPU %u, %u of %u others are stopped\n", cpu_id(),
+          __atomic_load_n(&stopped, __ATOMIC_ACQUIRE), told);
 }
 
 void panic(const char *format, ...)
 {
+    uint32_t told = take_the_word();
     va_list args;
 
-    take_the_word();
-    print("\npanic: ");
     va_start(args, format);
-    vprint(format, args);
+    say(told, format, args);
     va_end(args);
-    print("\non CPU %u\n", cpu_id());
     backtrace(0, (uint64_t)__builtin_frame_address(0));
     machine_exit(VERDICT_PANIC);
 }
 
 void panic_at(const struct trap_frame *frame, const char *format, ...)
 {
+    uint32_t told = take_the_word();
     va_list args;
 
-    take_the_word();
-    print("\npanic: ");
     va_start(args, format);
-    vprint(format, args);
+    say(told, format, args);
     va_end(args);
-    print("\non CPU %u\n", cpu_id());
     print_registers(frame);
     backtrace(frame->rip, frame->rbp);
     machine_exit(VERDICT_PANIC);

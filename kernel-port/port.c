@@ -12,6 +12,7 @@
 #include "paging.h"
 #include "text.h"
 #include "work.h"
+#include "x86.h"
 
 static uint32_t port_cpu(void *ctx)
 {
@@ -73,6 +74,12 @@ static void port_wait_for_readers(void *ctx)
     work_wait_for_readers();
 }
 
+static void port_relax(void *ctx)
+{
+    (void)ctx;
+    pause();
+}
+
 const struct quire_port zone_port = {
     .zero = port_zero,
     .event = port_event,
@@ -87,4 +94,5 @@ const struct quire_machine_port machine_port = {
     .enter = port_enter,
     .leave = port_leave,
     .wait_for_readers = port_wait_for_readers,
+    .relax = port_relax,
 };

@@ -2,8 +2,8 @@
  *
  * suite_count.c - how many instructions the common operations take, and how many locked ones.
  *
- * Counted by single steps, so the same in every run and on every machine; the call and the loop
- * around it are in. Each has a limit. What Linux 6.1 takes is printed beside: its alloc_pages and
+ * Counted by single steps, so the same in every run and on every machine; the calls and the loop
+ * around them are in. Each has a limit. What Linux 6.1 takes is printed beside: its alloc_pages and
  * free, counted in the same emulator with init_on_alloc=0 and mitigations=off.
  *
  * Some memory is taken first, as it is on a machine that has been up for a while: the blocks that
@@ -20,7 +20,7 @@
 #include "step.h"
 #include "tap.h"
 
-enum { WARM = 600, BATCH = 64, USED = 1536 };
+enum { WARM = 600, BATCH = 64, USED = 1536, PAIRS = 16 };
 
 struct goal {
     const char *name;
@@ -60,8 +60,8 @@ static void count_pair(const struct goal *g, struct op op)
 {
     op.n = WARM;
     op.how(&op);
-    op.n = 1;
-    count(g, &op, 1);
+    op.n = PAIRS;
+    count(g, &op, PAIRS);
 }
 
 static void count_batch(uint32_t node)

@@ -9,12 +9,13 @@
 #include "apic.h"
 #include "clock.h"
 #include "cpu.h"
+#include "memory.h"
 #include "paging.h"
 #include "tap.h"
 #include "trap.h"
 #include "work.h"
 
-enum { TICK_HZ = 200, TICK_MS = 100 };
+enum { TICK_HZ = 200, PATIENCE_MS = 5000 };
 
 extern char text_start[], constants_start[], data_start[];
 
@@ -75,11 +76,43 @@ static void test_guards(void)
     tap_equal(good, cpu_count * STACKS_PER_CPU, "stacks with a guard page below");
 }
 
+/* The node of a physical address, by the firmware's table; QUIRE_NO_NODE if it names none. */
+static uint32_t node_of(uint64_t phys)
+{
+    const struct quire_topology *t = &memory.topology;
+
+    for (uint32_t i = 0; i < t->range_count; i++)
+        if (phys - t->ranges[i].phys < t->ranges[i].bytes)
+            return t->ranges[i].node.n;
+    return QUIRE_NO_NODE;
+}
+
+static void test_homes(void)
+{
+    quire_nodemask with = quire_topology_with_memory(&memory.topology);
+    uint32_t areas = 0, zones = 0;
+
+    for (uint32_t i = 0; i < cpu_count; i++)
+        areas += !(with.bits >> cpus[i]->node & 1) ||
+                 node_of((uint64_t)cpus[i] - DIRECT_BASE) == cpus[i]->node;
+    for (uint32_t i = 0; i < memory.zone_count; i++)
+        zones += node_of(memory.plan.zones[i].metadata_phys) == memory.plan.zones[i].node;
+    tap_equal(areas, cpu_count, "CPUs whose area is on their own node, if that has memory");
+    tap_equal(zones + memory.plan.remote_metadata, memory.zone_count,
+              "zones whose metadata is on their own node, where that has room");
+}
+
+/* Until there was one; an emulated CPU may have to wait for its turn. */
 static void tick_a_while(void *argument)
 {
+    uint64_t before = __atomic_load_n(&this_cpu()->timer_ticks, __ATOMIC_RELAXED);
+
     (void)argument;
     clock_tick(TICK_HZ);
-    clock_wait_us(TICK_MS * 1000);
+    for (unsigned ms = 0;
+         ms < PATIENCE_MS && __atomic_load_n(&this_cpu()->timer_ticks, __ATOMIC_RELAXED) == before;
+         ms++)
+        clock_wait_us(1000);
     clock_quiet();
 }
 
@@ -100,7 +133,7 @@ static void test_interrupts(void)
 
         apic_nmi(cpus[i]->apic_id);
         for (unsigned ms = 0;
-             ms < 1000 && __atomic_load_n(&cpus[i]->nmis, __ATOMIC_ACQUIRE) == nmis; ms++)
+             ms < PATIENCE_MS && __atomic_load_n(&cpus[i]->nmis, __ATOMIC_ACQUIRE) == nmis; ms++)
             clock_wait_us(1000);
         hit += __atomic_load_n(&cpus[i]->nmis, __ATOMIC_ACQUIRE) != nmis;
     }
@@ -114,6 +147,7 @@ void suite_traps(const struct options *options)
     (void)options;
     test_rights();
     test_guards();
+    test_homes();
     test_interrupts();
 }
 

@@ -168,6 +168,15 @@ int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_z
 
 /* ---- Building ------------------------------------------------------------------------------- */
 
+static bool has_span(const struct quire_machine_config *config, size_t zone)
+{
+    size_t i = 0;
+
+    while (i < config->span_count && config->spans[i].zone != zone)
+        i++;
+    return i < config->span_count;
+}
+
 static int check_zones(const struct quire_machine_config *config)
 {
     const struct quire_machine_zone *z = config->zones;
@@ -179,6 +188,9 @@ static int check_zones(const struct quire_machine_config *config)
             return QUIRE_ERR_NODE;
     for (size_t i = 0; i < config->span_count; i++)
         if (config->spans[i].zone >= config->zone_count)
+            return QUIRE_ERR_SIZE;
+    for (size_t i = 0; i < config->zone_count; i++)
+        if (!has_span(config, i))
             return QUIRE_ERR_SIZE;
     return QUIRE_OK;
 }
@@ -249,7 +261,7 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
     m->rounds = config->rounds;
     m->huge_rounds = config->huge_rounds;
     m->wanted_mode = config->mode;
-    m->mode = QUIRE_CACHE_EXCHANGE;
+    qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
     error = build(m, config);
     if (error)
         give_all_back(m);

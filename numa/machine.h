@@ -36,7 +36,6 @@ enum {
 /* One CPU's own. Parts that different callers write lie on different lines. */
 struct machine_cpu {
     qa64 home; /* struct machine_home *, M3 */
-    qa32 node; /* where it is */
     /* Readers inside, by phase, see machine_guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
@@ -61,7 +60,7 @@ struct machine_zone {
 
 /* A cache of a zone for the CPUs that are at home there. */
 struct machine_home {
-    struct quire_cache cache;
+    struct quire_cache cache;     /* counts hits, by CPU, for as long as it serves */
     uint64_t first_block, blocks; /* the zone's longest span: M4 */
     struct machine_zone *of;
 } __attribute__((aligned(64)));
@@ -69,8 +68,9 @@ struct machine_home {
 /* A zone as a snapshot has it. */
 struct machine_entry {
     struct machine_zone *zone;
-    struct machine_home *home; /* or NULL */
-    bool closing;              /* on its way out: takes frees, and those at once */
+    struct machine_home *home;   /* or NULL */
+    struct machine_home *before; /* that this one takes the place of, or NULL, see Y1 */
+    bool closing;                /* on its way out: takes frees, and those at once */
 };
 
 /* A node's zonelists, in memory of that node. */
@@ -102,7 +102,7 @@ struct quire_machine {
     qa64 snapshot;         /* struct machine_snapshot * */
     qa32 cpu_end;          /* no CPU from here on has a line */
     qa64 cpus[QUIRE_CPUS]; /* struct machine_cpu *, or 0 */
-    uint32_t mode;         /* of the caches: enum quire_cache_mode, not AUTO */
+    qa32 mode;             /* of the caches: enum quire_cache_mode, not AUTO */
     struct quire_machine_port port;
     struct quire_policy policy;
     uint32_t rounds, huge_rounds;
@@ -145,7 +145,7 @@ struct machine_attempt {
     uint64_t turn;   /* of an interleaving policy */
     quire_pfn *pfns;
     const struct quire_contig *contig; /* or NULL */
-    uint32_t too_long;                 /* contig: zones that are shorter than the run */
+    uint32_t too_long;                 /* contig: zones of the last round that are shorter */
     size_t n, got;                     /* batches: frames wanted and had; else 0 */
     quire_node wanted;                 /* out */
     bool interleaved;                  /* out */
@@ -168,7 +168,7 @@ static inline uint32_t machine_cpu_end(const struct quire_machine *m)
 static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 {
 #if QUIRE_RSEQ
-    if (m->mode == QUIRE_CACHE_RSEQ)
+    if (qa_load(&m->mode, relaxed) == QUIRE_CACHE_RSEQ) /* relaxed: a hint; rseq decides */
         return rseq_cpu(rseq_area());
 #endif
     return m->port.cpu ? m->port.cpu(m->port.ctx) : 0;
@@ -180,16 +180,6 @@ static inline uint32_t machine_cpu_known(const struct quire_machine *m)
     uint32_t cpu = machine_cpu_now(m);
 
     return machine_line(m, cpu) ? cpu : 0;
-}
-
-/* Count a hit in a home. */
-static inline void quire_machine_count_hit(struct machine_cpu *line, const struct machine_home *h)
-{
-    (void)qa_add(&line->counts[h->of->node.n][QUIRE_NODE_HIT], 1, relaxed); /* relaxed: a figure */
-    (void)qa_add(&line->counts[h->of->node.n][qa_load(&line->node, relaxed) == h->of->node.n
-                                                  ? QUIRE_NODE_LOCAL
-                                                  : QUIRE_NODE_OTHER],
-                 1, relaxed); /* relaxed: a figure, both */
 }
 
 /* Between two looks at what somebody else is to do. */
@@ -230,6 +220,7 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
                         const struct machine_entry entries[], uint32_t count,
                         const struct quire_pfnmap_span spans[], size_t span_count,
                         struct machine_snapshot **made);
+void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s);
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
 void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
@@ -252,12 +243,20 @@ uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_r
 const struct machine_entry *quire_walk_next(const struct machine_snapshot *s,
                                             struct machine_walk *walk);
 
+/* machine_stats.c */
+uint64_t quire_home_hits(const struct machine_home *h, uint32_t cpu);
+void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot *s,
+                          const struct machine_home *h);
+
 /* machine_serve.c */
 int quire_machine_serve(struct quire_machine *m, struct machine_attempt *a,
                         struct quire_refusal *why);
 void quire_machine_count(const struct machine_reader *r, const struct machine_attempt *a,
                          quire_node given, uint64_t n);
 int quire_machine_wrong(int error, struct quire_refusal *why);
+
+/* machine_drain.c */
+void quire_entry_drain(const struct machine_entry *e, bool calm);
 
 /* machine_remote.c */
 int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);

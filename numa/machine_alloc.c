@@ -36,11 +36,8 @@ static inline bool hit(struct quire_machine *m, unsigned order, uint32_t flags, 
     struct machine_home *h = home_of(machine_line(m, cpu));
     unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
 
-    if (!h || rack >= QUIRE_CACHE_CLASSES || flags & ~hit_flags ||
-        !quire_cache_pop(&h->cache, cpu, rack, pfn))
-        return false;
-    quire_machine_count_hit(machine_line(m, cpu), h);
-    return true;
+    return h && rack < QUIRE_CACHE_CLASSES && !(flags & ~hit_flags) &&
+           quire_cache_pop(&h->cache, cpu, rack, pfn);
 }
 
 static int ask(const struct machine_reader *r, const struct machine_entry *e,
@@ -49,7 +46,7 @@ static int ask(const struct machine_reader *r, const struct machine_entry *e,
     uint32_t flags = quire_entry_flags(r, e, a->request);
 
     if (!(flags & QUIRE_FALLBACK) && quire_at_home(r->snapshot, r->cpu, e))
-        return quire_cache_alloc(&e->home->cache, a->request->order, flags, a->pfns);
+        return quire_cache_alloc_missed(&e->home->cache, a->request->order, flags, a->pfns);
     return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order, flags,
                             a->pfns);
 }
@@ -141,23 +138,15 @@ int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_reque
                                struct quire_refusal *why)
 {
     struct quire_request in_blocks = *request;
-    struct quire_refusal unwanted;
     struct machine_attempt a = {
         .ask = ask_contig, .request = &in_blocks, .pfns = pfn, .contig = want};
-    int error;
 
-    if (!why)
-        why = &unwanted;
     if (want->frames == 0 || (want->high && want->low > want->high))
         return quire_machine_wrong(QUIRE_ERR_SIZE, why);
     in_blocks.order = want->frames >= BLOCK_FRAMES ? HUGE_ORDER : 0;
     a.frames = want->frames;
     a.turn = quire_policy_turn(m, request, 1);
-    error = quire_machine_serve(m, &a, why);
-    /* Each round asked why->tried zones once or twice: too long for all of them? */
-    if (error && why->tried && a.too_long && a.too_long % why->tried == 0)
-        error = why->error = QUIRE_ERR_SIZE;
-    return error;
+    return quire_machine_serve(m, &a, why);
 }
 
 int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t frames)

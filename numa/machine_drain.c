@@ -8,11 +8,23 @@
  */
 #include "numa/machine.h"
 
+/* Drain the caches of a zone: also the one before, until the writer has emptied it, or what lies in
+ * it would be hidden from who reads the new snapshot while the writer waits. */
+void quire_entry_drain(const struct machine_entry *e, bool calm)
+{
+    if (e->home)
+        quire_caches_drain(&e->home->cache, calm);
+    if (e->before)
+        quire_caches_drain(&e->before->cache, calm);
+}
+
 /* Drain what a CPU holds of one zone; retire its slot as well if asked to. */
 static void drain_entry(const struct machine_entry *e, uint32_t cpu, bool retire)
 {
     if (e->home)
         (void)quire_cache_drain(&e->home->cache, cpu);
+    if (e->before)
+        (void)quire_cache_drain(&e->before->cache, cpu);
     if (retire)
         (void)quire_zone_retire_slot(&e->zone->zone, quire_entry_slot(e, cpu));
 }
@@ -55,8 +67,8 @@ static int drain_nodes(struct quire_machine *m, quire_node node)
         for (uint32_t i = 0; i < r.snapshot->entry_count; i++) {
             const struct machine_entry *e = &r.snapshot->entries[i];
 
-            if (e->home && (node.n == QUIRE_NO_NODE || node.n == e->zone->node.n))
-                (void)quire_cache_drain_all(&e->home->cache);
+            if (node.n == QUIRE_NO_NODE || node.n == e->zone->node.n)
+                quire_entry_drain(e, false);
         }
         error = QUIRE_OK;
     }

@@ -15,10 +15,11 @@
  *       comes before its leave, so each leave that was summed has its entry in the other sum, and
  *       equal sums say: everybody whose entry was seen has left. By G1 these are all who can have
  *       the old pointer, as far as they entered in this phase.
- *   G3  New readers enter in the phase that the writer does not wait for, so that it does not wait
- *       for them. A reader may have read the phase long ago and count itself in only now; it has
- *       the new pointer, but is in the old phase for the next writer. So each writer waits for both
- *       phases, turning the phase before each.
+ *   G3  A reader may have read the phase long ago and count itself in only now, in the phase that
+ *       is not in use: with the pointer of today, but it is there for the next writer. So each
+ *       writer waits for both: first for the phase not in use, where nobody but such late ones
+ *       comes in, then turns the phase, and waits for the one that was in use. New readers never
+ *       make it wait.
  *   G4  What a reader did comes before its leave (release), which comes before what the writer
  *       does after the wait (acquire).
  *
@@ -96,15 +97,15 @@ static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
  * one at a time. The caller must not be a reader. */
 void quire_machine_wait(struct quire_machine *m)
 {
+    uint32_t phase;
+
     if (m->port.wait_for_readers) {
         m->port.wait_for_readers(m->port.ctx);
         return;
     }
+    phase = qa_load(&m->phase, relaxed) & 1; /* relaxed: written by us alone */
     qa_fence_seq_cst(); /* G2 fence: pairs G1: the publication before the counts */
-    for (unsigned turn = 0; turn < 2; turn++) {
-        uint32_t phase = qa_load(&m->phase, relaxed) & 1; /* relaxed: written by us alone */
-
-        qa_store(&m->phase, phase ^ 1, relaxed); /* relaxed: a hint to readers (G3) */
-        wait_for_phase(m, phase);
-    }
+    wait_for_phase(m, phase ^ 1);
+    qa_store(&m->phase, phase ^ 1, relaxed); /* relaxed: a hint to readers (G3) */
+    wait_for_phase(m, phase);
 }

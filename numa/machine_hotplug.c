@@ -5,10 +5,11 @@
  * Each change builds a new snapshot beside the one in force, publishes it, waits until nobody reads
  * the old one, and ends that. A change that fails before its publication leaves nothing behind.
  *
- *   Y1  A home that the new snapshot does not have gets no refill, drain or maintenance once nobody
- *       reads the old one; only hits of those who found it before may come late. So it is closed
+ *   Y1  A home that the new snapshot does not have gets no refill or maintenance once nobody reads
+ *       the old one; only hits of those who found it before may come late. So it is closed
  *       (percpu/close.c): emptied into its zone, and dead for hits. It waits for a rack that is in
- *       somebody's hands. Its memory stays.
+ *       somebody's hands. Its memory stays. Until then its frames must not be hidden from those
+ *       who read the new snapshot: the entry has it as `before`, and drains see it.
  *   Y2  A zone goes in two steps. First it is closing: in no zonelist and without a home, but found
  *       by frees, which go to the zone at once. After the wait nobody allocates from it any more;
  *       its home is closed and remote magazines are drained. If all its frames are free now, they
@@ -59,8 +60,10 @@ static void swap(struct quire_machine *m, struct machine_snapshot *s)
     for (uint32_t i = 0; i < old->entry_count; i++) {
         const struct machine_entry *e = &old->entries[i];
 
-        if (e->home && e->home != quire_snapshot_home(s, e->zone))
+        if (e->home && e->home != quire_snapshot_home(s, e->zone)) {
             close_home(m, e->home);
+            quire_home_keep_hits(m, old, e->home);
+        }
     }
     quire_snapshot_end(m, old);
 }
@@ -99,12 +102,14 @@ static int finish(struct quire_machine *m, struct draft *d, const struct quire_t
     int error = quire_snapshot_make(m, topology, d->entries, d->count, d->spans, d->span_count, &s);
 
     quire_machine_give_back(m, d->entries);
-    if (!error)
-        error = quire_machine_lines(m, &s->topology);
     if (error)
         return error;
-    swap(m, s);
-    return QUIRE_OK;
+    error = quire_machine_lines(m, &s->topology);
+    if (error)
+        quire_snapshot_unmake(m, s);
+    else
+        swap(m, s);
+    return error;
 }
 
 /* ---- Adding --------------------------------------------------------------------------------- */
@@ -235,9 +240,10 @@ static int drop(struct quire_machine *m, uint32_t entry)
 static int remove_zone(struct quire_machine *m, const struct quire_zone *zone)
 {
     const struct machine_snapshot *s = quire_machine_snapshot(m);
+    struct machine_home *home;
     struct machine_zone *z;
     uint32_t entry = 0;
-    int error;
+    int error, failed;
 
     while (entry < s->entry_count && s->entries[entry].zone->given != zone)
         entry++;
@@ -250,10 +256,16 @@ static int remove_zone(struct quire_machine *m, const struct quire_zone *zone)
     error = all_home(m, z) ? drop(m, entry) : QUIRE_ERR_BUSY;
     if (!error)
         return QUIRE_OK;
-    if (z->home)
-        quire_cache_open(&z->home->cache);
+    home = z->home;
+    if (home)
+        quire_cache_open(&home->cache);
     /* If even that fails for want of memory the zone stays closing; asked again it may go. */
-    return set_closing(m, entry, false) ? QUIRE_ERR_NO_MEMORY : error;
+    failed = set_closing(m, entry, false);
+    if (home && (failed || z->home != home)) { /* no snapshot has it: late hits must not fill it */
+        close_home(m, home);
+        quire_home_keep_hits(m, quire_machine_snapshot(m), home);
+    }
+    return failed ? QUIRE_ERR_NO_MEMORY : error;
 }
 
 int quire_machine_remove_zone(struct quire_machine *m, struct quire_zone *zone)

@@ -37,8 +37,7 @@ static int look(struct work *w)
 
     quire_machine_enter(w->m, &r);
     (void)quire_remote_drain_all(&r, false);
-    if (w->e->home)
-        quire_caches_drain(&w->e->home->cache, false);
+    quire_entry_drain(w->e, false);
     quire_machine_leave(&r);
     return quire_zone_isolated(&w->e->zone->zone, w->slot, &w->isolation, w->used, w->capacity,
                                &w->count, &w->frames);

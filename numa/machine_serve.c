@@ -40,7 +40,7 @@ static int ask_all(const struct machine_reader *r, struct machine_walk *w,
     const struct machine_entry *e;
     int error = QUIRE_ERR_NO_MEMORY;
 
-    why->tried = 0;
+    why->tried = a->too_long = 0;
     while ((e = quire_walk_next(r->snapshot, w))) {
         if (why->tried++ == 0) {
             why->node = e->zone->node;
@@ -53,6 +53,8 @@ static int ask_all(const struct machine_reader *r, struct machine_walk *w,
             break;
     }
     w->at = w->pass = 0;
+    if (error == QUIRE_ERR_NO_MEMORY && why->tried && a->too_long == why->tried)
+        return QUIRE_ERR_SIZE; /* no drain and no reclaim makes a zone longer */
     return error;
 }
 
@@ -64,8 +66,7 @@ static void drain_walk(const struct machine_reader *r, struct machine_walk *w, b
 
     (void)quire_remote_drain_all(r, false);
     while ((e = quire_walk_next(r->snapshot, w)))
-        if (e->home)
-            quire_caches_drain(&e->home->cache, calm);
+        quire_entry_drain(e, calm);
 }
 
 static bool depleted(int error)

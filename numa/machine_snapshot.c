@@ -11,7 +11,7 @@
  * Homes: a CPU is at home in the Normal, DMA32 and Huge zones of its own node and, wherever that
  * lies, in the zone that its NORMAL requests ask first; so the CPUs of a node without memory have a
  * cache too. A zone has a cache if somebody is at home in it, with racks from the first of these
- * CPUs to the last. A cache that covers them already is kept.
+ * CPUs to the last. A cache that covers them already is kept, unless one of its CPUs moved.
  *
  * Writer only, but the functions at the end, which read: wait-free, any context.
  */
@@ -160,9 +160,24 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
     }
     h->of = z;
     set_range(h, s, entry);
-    m->mode = h->cache.mode;
+    qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
     s->entries[entry].home = h;
     return QUIRE_OK;
+}
+
+/* Does a cache, in service until now, have racks for these CPUs? And was each of its CPUs on the
+ * node that it is on now? Its hits are counted as local or other by that. */
+static bool covers(const struct quire_machine *m, const struct machine_snapshot *s,
+                   const struct quire_cache *c, uint32_t first, uint32_t end)
+{
+    const struct machine_snapshot *old = quire_machine_snapshot(m);
+
+    if (c->first_cpu > first || end > c->first_cpu + c->cpus)
+        return false;
+    for (uint32_t cpu = c->first_cpu; cpu < c->first_cpu + c->cpus; cpu++)
+        if (node_of_cpu(old, cpu).n != node_of_cpu(s, cpu).n)
+            return false;
+    return true;
 }
 
 /* Give the entry's zone a cache that covers all CPUs at home in it, if there are any. */
@@ -170,7 +185,6 @@ static int find_home(struct quire_machine *m, struct machine_snapshot *s, uint32
 {
     struct machine_entry *e = &s->entries[entry];
     uint32_t first = UINT32_MAX, end = 0;
-    const struct quire_cache *c;
 
     for (uint32_t cpu = 0; cpu < s->topology.cpu_count; cpu++)
         if (home_of_node(s, node_of_cpu(s, cpu), e)) {
@@ -178,14 +192,13 @@ static int find_home(struct quire_machine *m, struct machine_snapshot *s, uint32
             end = cpu + 1;
         }
     e->home = NULL;
+    e->before = e->closing ? NULL : e->zone->home;
     if (end == 0)
         return QUIRE_OK;
-    if (e->zone->home) {
-        c = &e->zone->home->cache;
-        if (c->first_cpu <= first && end <= c->first_cpu + c->cpus) {
-            e->home = e->zone->home;
-            return QUIRE_OK;
-        }
+    if (e->zone->home && covers(m, s, &e->zone->home->cache, first, end)) {
+        e->home = e->zone->home;
+        e->before = NULL;
+        return QUIRE_OK;
     }
     return make_home(m, s, entry, first, end);
 }
@@ -211,7 +224,7 @@ static int fill(struct quire_machine *m, struct machine_snapshot *s)
 }
 
 /* Take a snapshot back that was not published, with the homes that were made for it. */
-static void unmake(struct quire_machine *m, struct machine_snapshot *s)
+void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (s->entries[i].home && s->entries[i].home != s->entries[i].zone->home)
@@ -255,7 +268,7 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
     if (!error)
         error = fill(m, s);
     if (error)
-        unmake(m, s);
+        quire_snapshot_unmake(m, s);
     else
         *made = s;
     return error;
@@ -279,8 +292,7 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 
         if (!line)
             continue;
-        qa_store(&line->node, node.n, relaxed); /* relaxed: a hint */
-                                                /* H1 release: pairs H2: the home is made. */
+        /* H1 release: pairs H2: the home is made. */
         qa_store(&line->home, served ? (uintptr_t)e->home : 0, release);
     }
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */

@@ -6,15 +6,15 @@
  */
 #include "numa/machine.h"
 
-/* Frames in a zone's cache. */
-static uint64_t cached_in(const struct machine_entry *e)
+/* Frames in a cache of a zone, if there is one. */
+static uint64_t cached_in(const struct machine_home *home)
 {
     struct quire_cache_stats stats;
     uint64_t sum = 0;
 
-    if (!e->home)
+    if (!home)
         return 0;
-    (void)quire_cache_stats(&e->home->cache, &stats);
+    (void)quire_cache_stats(&home->cache, &stats);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         sum += stats.cached[i];
     return sum + stats.depot;
@@ -26,9 +26,58 @@ static void add_zone(const struct machine_entry *e, struct quire_node_stats *sta
 
     stats->managed += quire_zone_managed(&e->zone->zone);
     stats->free += quire_zone_free_frames(&e->zone->zone);
-    stats->cached += cached_in(e);
+    stats->cached += cached_in(e->home) + cached_in(e->before);
     stats->pressure = stats->pressure > pressure ? stats->pressure : pressure;
     stats->zones++;
+}
+
+/* Hits of a CPU in a home (K6 of percpu/rack.h). */
+uint64_t quire_home_hits(const struct machine_home *h, uint32_t cpu)
+{
+    uint32_t mine = cpu - h->cache.first_cpu;
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES && mine < h->cache.cpus; i++)
+        sum += rack_pops(rack_of(&h->cache, mine, i));
+    return sum;
+}
+
+/* A home has closed and may be forgotten, its hits may not: add them to the CPUs' own counts.
+ * Should it come back, it begins at 0. */
+void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot *s,
+                          const struct machine_home *h)
+{
+    for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
+        uint32_t cpu = h->cache.first_cpu + mine;
+        bool local = node_of_cpu(s, cpu).n == h->of->node.n;
+        /* One that the topology does not know may lie between others, and somebody may move there
+         * on his way to a hit. CPU 0 counts for it. */
+        struct machine_cpu *line = machine_line(m, machine_line(m, cpu) ? cpu : 0);
+        uint64_t hits = 0;
+
+        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+            hits += rack_forget_pops(rack_of(&h->cache, mine, i));
+        if (!hits)
+            continue;
+        /* relaxed: a figure */
+        (void)qa_add(&line->counts[h->of->node.n][QUIRE_NODE_HIT], hits, relaxed);
+        (void)qa_add(&line->counts[h->of->node.n][local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER],
+                     hits, relaxed); /* relaxed: a figure */
+    }
+}
+
+/* Add a zone's hits to its node's counts. */
+static void add_hits(const struct machine_snapshot *s, const struct machine_home *h,
+                     struct quire_node_stats *stats)
+{
+    for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
+        uint32_t cpu = h->cache.first_cpu + mine;
+        uint64_t hits = quire_home_hits(h, cpu);
+
+        stats->counts[QUIRE_NODE_HIT] += hits;
+        stats->counts[node_of_cpu(s, cpu).n == h->of->node.n ? QUIRE_NODE_LOCAL
+                                                             : QUIRE_NODE_OTHER] += hits;
+    }
 }
 
 /* Frames of a node in one CPU's remote magazine. */
@@ -65,8 +114,11 @@ int quire_machine_node_stats(struct quire_machine *m, quire_node node,
     if (node.n < r.snapshot->topology.node_count) {
         __builtin_memset(stats, 0, sizeof *stats);
         for (uint32_t i = 0; i < r.snapshot->entry_count; i++)
-            if (r.snapshot->entries[i].zone->node.n == node.n)
+            if (r.snapshot->entries[i].zone->node.n == node.n) {
                 add_zone(&r.snapshot->entries[i], stats);
+                if (r.snapshot->entries[i].home)
+                    add_hits(r.snapshot, r.snapshot->entries[i].home, stats);
+            }
         for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
             if (machine_line(m, cpu))
                 add_cpu(r.snapshot, machine_line(m, cpu), node.n, stats);

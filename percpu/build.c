@@ -245,9 +245,9 @@ int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *sta
             const struct quire_rack *r = rack_of(c, cpu, i);
 
             /* relaxed: figures, all of them */
-            stats->cached[i] +=
-                round_frames(i) * (qa_load(&r->count, relaxed) + /* relaxed: a figure */
-                                   qa_load(&r->out, relaxed));
+            stats->cached[i] += round_frames(i) *
+                                (rack_count(r) + qa_load(&r->out, relaxed)); /* relaxed: a figure */
+            stats->hits += rack_pops(r);
             stats->underflows += qa_load(&r->underflows, relaxed); /* relaxed: a figure */
             stats->overflows += qa_load(&r->overflows, relaxed);   /* relaxed: a figure */
             stats->refills += qa_load(&r->refills, relaxed);       /* relaxed: a figure */

@@ -3,10 +3,10 @@
  * close.c - a cache goes out of service, and back into it: for the layer above, whose zones come
  * and go.
  *
- * The caller sees to it that nobody drains, refills, eases or maintains the cache meanwhile; only
- * hits of those who found it before (quire_cache_pop and _push) may still be under way. They may
- * pop. With a limit of 0 they cannot push once their rack was in our hands: who takes it after us
- * sees the limit, as putting it back published it.
+ * The caller sees to it that nobody refills, eases or maintains the cache meanwhile; drains, and
+ * hits of those who found it before (quire_cache_pop and _push), may be under way. Hits may pop.
+ * With a limit of 0 they cannot push once their rack was in our hands: who takes it after us sees
+ * the limit, as putting it back published it.
  *
  * Bounded: each rack once, each depot node once. In rseq mode a system call for each CPU.
  */

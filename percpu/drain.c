@@ -25,7 +25,7 @@ static bool is_idle(struct quire_rack *r)
 {
     /* relaxed: hints, all of them */
     uint32_t mark = (uint32_t)(qa_load(&r->underflows, relaxed) + qa_load(&r->overflows, relaxed));
-    uint32_t now = mark << 16 ^ qa_load(&r->count, relaxed) << 4 ^ qa_load(&r->out, relaxed);
+    uint32_t now = mark << 16 ^ rack_count(r) << 4 ^ qa_load(&r->out, relaxed);
 
     return qa_xchg(&r->seen, now, relaxed) == now; /* relaxed: a hint */
 }
@@ -33,8 +33,8 @@ static bool is_idle(struct quire_rack *r)
 /* Does a rack hold anything, or its outgoing magazine, by a look? */
 static bool holds(const struct quire_rack *r, bool out_only)
 {
-    return qa_load(&r->out, relaxed) > 0 ||                /* relaxed: a look */
-           (!out_only && qa_load(&r->count, relaxed) > 0); /* relaxed: a look */
+    return qa_load(&r->out, relaxed) > 0 || /* relaxed: a look */
+           (!out_only && rack_count(r) > 0);
 }
 
 /* Take those of a CPU's racks that mine[] asks for; afterwards it says which they are. */

@@ -47,8 +47,8 @@ uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack
 uint64_t quire_flush_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
                           struct quire_rack *r, bool out_only)
 {
-    uint32_t count = out_only ? 0 : qa_load(&r->count, relaxed); /* relaxed: K1 */
-    uint32_t out = qa_load(&r->out, relaxed);                    /* relaxed: K1 */
+    uint32_t count = out_only ? 0 : rack_count(r);
+    uint32_t out = qa_load(&r->out, relaxed); /* relaxed: K1 */
     uint64_t frames;
 
     cached_clear(c, r->rounds, count);
@@ -56,7 +56,7 @@ uint64_t quire_flush_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
     frames =
         quire_flush(c, slot, rack, r->rounds, count) + quire_flush(c, slot, rack, outgoing(r), out);
     if (!out_only)
-        qa_store(&r->count, 0, relaxed);         /* relaxed: P1 publishes it */
+        rack_set_count(r, 0);
     qa_store(&r->out, 0, relaxed);               /* relaxed: P1 publishes it */
     (void)qa_add(&c->state->drains, 1, relaxed); /* relaxed: a statistic */
     return frames;

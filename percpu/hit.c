@@ -31,10 +31,11 @@ static bool pop_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned ra
 
     if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
         return false;
-    count = qa_load(&r->count, relaxed); /* relaxed: K1 */
+    count = rack_count(r);
     if (count > 0) {
         *pfn = r->rounds[count - 1];
-        qa_store(&r->count, count - 1, relaxed); /* relaxed: P1 publishes it */
+        /* relaxed: K1; P1 publishes it */
+        qa_store(&r->count, qa_load(&r->count, relaxed) + RACK_POP, relaxed);
     }
     quire_rack_put(r);
     return count > 0;
@@ -49,11 +50,11 @@ static bool push_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned r
 
     if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
         return false;
-    count = qa_load(&r->count, relaxed);        /* relaxed: K1 */
+    count = rack_count(r);
     room = count < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
     if (room) {
         r->rounds[count] = pfn;
-        qa_store(&r->count, count + 1, relaxed); /* relaxed: P1 publishes it */
+        rack_set_count(r, count + 1);
     }
     quire_rack_put(r);
     return room;
@@ -85,9 +86,10 @@ static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsig
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
 /* Requests with more flags than mobility, other orders, exchange mode. One that falls back goes to
- * the zone, as what lies in a rack was taken without leaving the zone its reserve. */
+ * the zone, as what lies in a rack was taken without leaving the zone its reserve. `hits`: try the
+ * ways that count as hits (K6). */
 static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsigned order,
-                                                     uint32_t flags, quire_pfn *pfn)
+                                                     uint32_t flags, bool hits, quire_pfn *pfn)
 {
     uint32_t known =
         QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
@@ -99,12 +101,16 @@ static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsi
     if (flags & QUIRE_ZEROED && !c->zone->port.zero)
         return QUIRE_ERR_UNSUPPORTED;
 #if QUIRE_RSEQ
-    if (order != 0 && flags < c->flags && rseq_pop(c, rack, &pfn->n)) {
+    if (hits && order != 0 && flags < c->flags && rseq_pop(c, rack, &pfn->n)) {
         cached_clear(c, pfn, 1);
         return QUIRE_OK;
     }
 #endif
-    error = pop_otherwise(c, rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
+    if (hits)
+        error = pop_otherwise(c, rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
+    else
+        error =
+            quire_alloc_slowly(c, quire_rack_cpu(c), rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
     if (!error && flags & QUIRE_ZEROED) {
         error = c->zone->port.zero(c->zone->port.ctx, *pfn, 1ull << order);
         if (error)
@@ -123,7 +129,13 @@ int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, qui
         return QUIRE_OK;
     }
 #endif
-    return alloc_otherwise(c, order, flags, pfn);
+    return alloc_otherwise(c, order, flags, true, pfn);
+}
+
+/* The same for who missed and counts by himself: what this gives is no hit. */
+int quire_cache_alloc_missed(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    return alloc_otherwise(c, order, flags, false, pfn);
 }
 
 /* ---- Free ----------------------------------------------------------------------------------- */

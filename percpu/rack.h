@@ -16,6 +16,9 @@
  *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only.
  *   K5  `limit` is capacity, or 0 while `tight` is 1, the zone being short of memory: then nothing
  *       is pushed. Both are hints to those who push; at rest they agree.
+ *   K6  Hits are counted where they commit: the word that has the count has the number of pops
+ *       above it, so one store moves both, and the figure costs nothing and is exact. It wraps
+ *       after 2^48 pops. What is allocated in other ways is not counted there.
  *
  * Inside this layer a cache's CPUs are counted from its first one: `cpu` is below `cpus`, or is a
  * CPU without racks. Only cache.h and the kernel speak of CPUs as the machine counts them.
@@ -42,15 +45,47 @@ enum {
 struct quire_rack {
     qa32 present;
     qa32 detached;
-    qa32 count; /* rounds in the loaded magazine */
+    qa64 count; /* low 16 bits: rounds in the loaded magazine; above: pops so far, see K6 */
     qa32 out;   /* rounds in the outgoing one */
     qa32 limit;
     uint32_t half; /* half of the capacity: refills, flushes, the outgoing magazine's size */
     qa32 seen;     /* count at the last maintenance, and whether there was a slow call since */
-    uint32_t pad;
     qa64 underflows, overflows, refills, flushes;
     quire_pfn rounds[]; /* capacity of the loaded one, then half of the outgoing one */
 };
+
+/* One pop: a round less, a pop more. The sections say it as a number. */
+enum { RACK_COUNT = 0xffff, RACK_POP = RACK_COUNT };
+
+/* Rounds in the loaded magazine. */
+static inline uint32_t rack_count(const struct quire_rack *r)
+{
+    return qa_load(&r->count, relaxed) & RACK_COUNT; /* relaxed: K1, or a look */
+}
+
+/* Allocations that the loaded magazine served as hits. */
+static inline uint64_t rack_pops(const struct quire_rack *r)
+{
+    return qa_load(&r->count, relaxed) >> 16; /* relaxed: a figure */
+}
+
+/* Start counting pops again, in a rack that nobody pops from any more. Returns how many there were.
+ */
+static inline uint64_t rack_forget_pops(struct quire_rack *r)
+{
+    uint64_t word = qa_load(&r->count, relaxed); /* relaxed: nobody else writes */
+
+    qa_store(&r->count, word & RACK_COUNT, relaxed); /* relaxed: nobody else writes */
+    return word >> 16;
+}
+
+/* For who has the rack in his hands. */
+static inline void rack_set_count(struct quire_rack *r, uint32_t n)
+{
+    uint64_t word = qa_load(&r->count, relaxed); /* relaxed: K1 */
+
+    qa_store(&r->count, (word & ~(uint64_t)RACK_COUNT) | n, relaxed); /* relaxed: P1 publishes it */
+}
 
 /* What all CPUs share, apart from the depot. */
 struct quire_cache_state {
@@ -118,6 +153,7 @@ static inline void count_up(qa64 *counter)
 
 /* hit.c, for the layer above */
 bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
+int quire_cache_alloc_missed(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
 
 /* close.c, for the layer above */

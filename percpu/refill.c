@@ -64,7 +64,7 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
         (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
         return quire_alloc_around(c, order, flags, pfn);
     }
-    count = qa_load(&r->count, relaxed); /* relaxed: K1 */
+    count = rack_count(r);
     if (count == 0) {
         count_up(&r->underflows);
         count = fetch(c, slot, rack, r, flags, r->rounds);
@@ -74,7 +74,7 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
         *pfn = r->rounds[--count];
         cached_clear(c, pfn, 1);
     }
-    qa_store(&r->count, count, relaxed); /* relaxed: P1 publishes it */
+    rack_set_count(r, count);
     quire_rack_put(r);
     return got ? QUIRE_OK : quire_alloc_around(c, order, flags, pfn);
 }
@@ -84,7 +84,7 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
 static bool put_in(struct quire_cache *c, quire_slot slot, unsigned rack, struct quire_rack *r,
                    quire_pfn pfn)
 {
-    uint32_t count = qa_load(&r->count, relaxed); /* relaxed: K1 */
+    uint32_t count = rack_count(r);
     bool full = count >= 2 * r->half;
 
     if (full) {
@@ -99,7 +99,7 @@ static bool put_in(struct quire_cache *c, quire_slot slot, unsigned rack, struct
         count = r->half;
     }
     r->rounds[count] = pfn;
-    qa_store(&r->count, count + 1, relaxed); /* relaxed: P1 publishes it */
+    rack_set_count(r, count + 1);
     return full;
 }
 

@@ -56,9 +56,10 @@ static inline uint32_t rseq_cpu(const char *area)
 
 /* The sections say these as numbers. */
 _Static_assert(offsetof(struct quire_rack, count) == 8, "used by the sections");
-_Static_assert(offsetof(struct quire_rack, out) == 12, "used by the sections");
-_Static_assert(offsetof(struct quire_rack, limit) == 16, "used by the sections");
-_Static_assert(offsetof(struct quire_rack, half) == 20, "used by the sections");
+_Static_assert(RACK_POP == 0xffff, "used by the sections");
+_Static_assert(offsetof(struct quire_rack, out) == 16, "used by the sections");
+_Static_assert(offsetof(struct quire_rack, limit) == 20, "used by the sections");
+_Static_assert(offsetof(struct quire_rack, half) == 24, "used by the sections");
 _Static_assert(offsetof(struct quire_rack, rounds) == 64, "used by the sections");
 
 /* clang-format off */
@@ -103,11 +104,11 @@ static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t
 
     __asm__ goto(SECTION_START
                  SECTION_RACK
-                 "movl 8(%%rax), %%ecx\n\t"
+                 "movzwl 8(%%rax), %%ecx\n\t"
                  "subl $1, %%ecx\n\t"
                  "jb %l[slow]\n\t"
                  "movq 64(%%rax,%%rcx,8), %[v]\n\t"
-                 "movl %%ecx, 8(%%rax)\n\t"
+                 "addq $0xffff, 8(%%rax)\n\t"
                  SECTION_END
                  : [v] "=&r"(v)
                  : SECTION_INPUTS
@@ -125,12 +126,11 @@ static inline bool rseq_push(const struct quire_cache *c, unsigned rack, uint64_
 {
     __asm__ goto(SECTION_START
                  SECTION_RACK
-                 "movl 8(%%rax), %%ecx\n\t"
-                 "cmpl 16(%%rax), %%ecx\n\t"
+                 "movzwl 8(%%rax), %%ecx\n\t"
+                 "cmpl 20(%%rax), %%ecx\n\t"
                  "jae %l[slow]\n\t"
                  "movq %[round], 64(%%rax,%%rcx,8)\n\t"
-                 "addl $1, %%ecx\n\t"
-                 "movl %%ecx, 8(%%rax)\n\t"
+                 "addq $1, 8(%%rax)\n\t"
                  SECTION_END
                  :
                  : SECTION_INPUTS, [round] "r"(round)
@@ -147,15 +147,15 @@ static inline bool rseq_push_out(const struct quire_cache *c, unsigned rack, uin
 {
     __asm__ goto(SECTION_START
                  SECTION_RACK
-                 "movl 12(%%rax), %%edx\n\t"
+                 "movl 16(%%rax), %%edx\n\t"
                  "leal (%%rdx,%%rdx), %%ecx\n\t"
-                 "cmpl 16(%%rax), %%ecx\n\t"
+                 "cmpl 20(%%rax), %%ecx\n\t"
                  "jae %l[slow]\n\t"
-                 "movl 20(%%rax), %%ecx\n\t"
+                 "movl 24(%%rax), %%ecx\n\t"
                  "leal (%%rdx,%%rcx,2), %%ecx\n\t"
                  "movq %[round], 64(%%rax,%%rcx,8)\n\t"
                  "addl $1, %%edx\n\t"
-                 "movl %%edx, 12(%%rax)\n\t"
+                 "movl %%edx, 16(%%rax)\n\t"
                  SECTION_END
                  :
                  : SECTION_INPUTS, [round] "r"(round)
@@ -228,16 +228,19 @@ static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t
 
     __asm__ goto(SECTION_START
                  SECTION_RACK
-                 "ldr w10, [x9, #8]\n\t"
-                 "cbz w10, %l[slow]\n\t"
-                 "sub w10, w10, #1\n\t"
-                 "add x11, x9, #64\n\t"
-                 "ldr %[v], [x11, w10, uxtw #3]\n\t"
-                 "str w10, [x9, #8]\n\t"
+                 "ldr x10, [x9, #8]\n\t"
+                 "ands w11, w10, #0xffff\n\t"
+                 "b.eq %l[slow]\n\t"
+                 "sub w11, w11, #1\n\t"
+                 "add x12, x9, #64\n\t"
+                 "ldr %[v], [x12, w11, uxtw #3]\n\t"
+                 "mov w11, #0xffff\n\t"
+                 "add x10, x10, x11\n\t"
+                 "str x10, [x9, #8]\n\t"
                  SECTION_END
                  : [v] "=&r"(v)
                  : SECTION_INPUTS
-                 : "memory", "cc", "x9", "x10", "x11"
+                 : "memory", "cc", "x9", "x10", "x11", "x12"
                  : slow, again);
     *round = v;
     return true;
@@ -250,18 +253,19 @@ static inline bool rseq_push(const struct quire_cache *c, unsigned rack, uint64_
 {
     __asm__ goto(SECTION_START
                  SECTION_RACK
-                 "ldr w10, [x9, #8]\n\t"
-                 "ldr w11, [x9, #16]\n\t"
-                 "cmp w10, w11\n\t"
+                 "ldr x10, [x9, #8]\n\t"
+                 "and w12, w10, #0xffff\n\t"
+                 "ldr w11, [x9, #20]\n\t"
+                 "cmp w12, w11\n\t"
                  "b.hs %l[slow]\n\t"
                  "add x11, x9, #64\n\t"
-                 "str %[round], [x11, w10, uxtw #3]\n\t"
-                 "add w10, w10, #1\n\t"
-                 "str w10, [x9, #8]\n\t"
+                 "str %[round], [x11, w12, uxtw #3]\n\t"
+                 "add x10, x10, #1\n\t"
+                 "str x10, [x9, #8]\n\t"
                  SECTION_END
                  :
                  : SECTION_INPUTS, [round] "r"(round)
-                 : "memory", "cc", "x9", "x10", "x11"
+                 : "memory", "cc", "x9", "x10", "x11", "x12"
                  : slow, again);
     return true;
 slow:
@@ -273,16 +277,16 @@ static inline bool rseq_push_out(const struct quire_cache *c, unsigned rack, uin
 {
     __asm__ goto(SECTION_START
                  SECTION_RACK
-                 "ldr w10, [x9, #12]\n\t"
-                 "ldr w11, [x9, #16]\n\t"
+                 "ldr w10, [x9, #16]\n\t"
+                 "ldr w11, [x9, #20]\n\t"
                  "cmp w11, w10, lsl #1\n\t"
                  "b.ls %l[slow]\n\t"
-                 "ldr w11, [x9, #20]\n\t"
+                 "ldr w11, [x9, #24]\n\t"
                  "add w11, w10, w11, lsl #1\n\t"
                  "add x12, x9, #64\n\t"
                  "str %[round], [x12, w11, uxtw #3]\n\t"
                  "add w10, w10, #1\n\t"
-                 "str w10, [x9, #12]\n\t"
+                 "str w10, [x9, #16]\n\t"
                  SECTION_END
                  :
                  : SECTION_INPUTS, [round] "r"(round)

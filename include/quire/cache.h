@@ -126,6 +126,7 @@ struct quire_cache_stats {
     uint64_t cached[QUIRE_CACHE_CLASSES]; /* frames in racks, by class: unmovable and movable ones
                                            * of order 0, of order 1, of order 2; order 3; order 9 */
     uint64_t depot;                       /* frames of order 0 in the depot */
+    uint64_t hits;                        /* allocations that a magazine served at once */
     uint64_t underflows;                  /* allocations that found a magazine empty */
     uint64_t overflows;                   /* frees that found one full */
     uint64_t refills;                     /* half magazines filled from the zone */

@@ -49,8 +49,8 @@ struct quire_machine_port {
     uint32_t (*enter)(void *ctx);
     void (*leave)(void *ctx, uint32_t entered);
     void (*wait_for_readers)(void *ctx);
-    /* Called again and again while hot-plug waits for readers or for what somebody has in his hands:
-     * let others run. NULL: it spins. */
+    /* Called again and again while hot-plug waits for readers or for what somebody has in his
+     * hands: let others run. NULL: it spins. */
     void (*relax)(void *ctx);
     /* Free memory on `node` at once, say by writing back or dropping what can be had again: the
      * last resort of a request that would be refused. Called once per request at most, never with
@@ -96,8 +96,9 @@ struct quire_machine_config {
 
 /* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
  * QUIRE_ERR_NODE: a zone on a node that the topology does not have. QUIRE_ERR_SIZE: no zone, too
- * many, a span of none of them. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no
- * sense, a port without `memory` or with some of the three functions for readers. Wait-free. */
+ * many, a span of none of them, a zone without a span (what it gives could not be freed).
+ * QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no sense, a port without `memory` or
+ * with some of the three functions for readers. Wait-free. */
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
 
 /* Build a machine in `memory`. Thread only, blocking in what the port's `memory` blocks. Errors as

@@ -11,7 +11,7 @@
  * is overwritten and its metadata freed, so that a late look is seen by AddressSanitizer, or finds
  * rubbish; then it is built anew and comes back. The last node's zone is the one.
  */
-#include "rig.h"
+#include "load.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -24,21 +24,9 @@
 #include <unistd.h>
 
 enum {
-    NODES = 3,
-    CPUS = 2, /* a node */
-    FRAMES = 8 * BLOCK,
     THREADS = 4,
-    HOLD = 2500, /* runs a thread holds at most: more than there are without a node */
-    INSIDE = 40, /* its signal handler */
+    INSIDE = 40, /* runs that a signal handler holds at most */
     SKIPPED = 77,
-};
-
-/* What somebody holds. */
-struct holder {
-    uint64_t random;
-    uint32_t count, most;
-    uint64_t calls, refused;
-    struct quire_run held[HOLD];
 };
 
 struct worker {
@@ -47,136 +35,10 @@ struct worker {
     uint64_t signals;
 };
 
-static struct rig rig;
 static struct worker workers[THREADS];
-static _Atomic uint8_t owned[NODES][FRAMES];
 static _Atomic bool over;
-static _Atomic uint32_t leaving = QUIRE_NO_NODE; /* give back what you have of this node */
 static bool rseq;
 static _Thread_local struct worker *self;
-
-static uint64_t draw(struct holder *h, uint64_t below)
-{
-    h->random ^= h->random << 13;
-    h->random ^= h->random >> 7;
-    h->random ^= h->random << 17;
-    return (h->random >> 8) % below;
-}
-
-/* ---- The books ------------------------------------------------------------------------------ */
-
-static void book(struct quire_run run, uint8_t from, uint8_t to)
-{
-    for (uint64_t pfn = run.pfn.n; pfn < run.pfn.n + run.frames; pfn++) {
-        uint64_t node = (pfn >> RIG_SHIFT) - 1, at = pfn - rig_base((uint32_t)node);
-
-        if (node >= NODES || at >= FRAMES)
-            rig_die("0x%" PRIx64 " is no frame of this machine", pfn);
-        if (atomic_exchange_explicit(&owned[node][at], to, memory_order_relaxed) != from)
-            rig_die("0x%" PRIx64 " was %s", pfn, from ? "given back twice" : "handed out twice");
-    }
-}
-
-static void keep(struct holder *h, uint64_t pfn, uint64_t frames)
-{
-    struct quire_run run = {quire_pfn_of(pfn), frames};
-
-    book(run, 0, 1);
-    h->held[h->count++] = run;
-}
-
-static void give_back(struct holder *h, uint32_t i)
-{
-    struct quire_run run = h->held[i];
-    int error;
-
-    h->held[i] = h->held[--h->count];
-    book(run, 1, 0);
-    if ((run.frames & (run.frames - 1)) == 0)
-        error = quire_machine_free(rig.machine, run.pfn, (unsigned)__builtin_ctzll(run.frames));
-    else
-        error = quire_machine_free_contig(rig.machine, run.pfn, run.frames);
-    if (error)
-        rig_die("free of 0x%" PRIx64 ": %s", run.pfn.n, quire_strerror(error));
-}
-
-/* ---- What everybody does -------------------------------------------------------------------- */
-
-static void take_batch(struct holder *h, const struct quire_request *request)
-{
-    quire_pfn pfns[100];
-    size_t n = 1 + draw(h, 100), got = 0, freed;
-
-    if (h->count + n > h->most)
-        return;
-    if (quire_machine_alloc_batch(rig.machine, request, n, pfns, &got, NULL) != QUIRE_OK)
-        h->refused++;
-    if (got > 0 && draw(h, 2)) { /* back at once, mixed as they are */
-        for (size_t i = 0; i < got; i++)
-            book((struct quire_run){pfns[i], 1}, 0, 1);
-        for (size_t i = 0; i < got; i++)
-            book((struct quire_run){pfns[i], 1}, 1, 0);
-        if (quire_machine_free_batch(rig.machine, pfns, got, &freed) || freed != got)
-            rig_die("a batch of %zu was not freed", got);
-        return;
-    }
-    for (size_t i = 0; i < got; i++)
-        keep(h, pfns[i].n, 1);
-}
-
-static void take_one(struct holder *h)
-{
-    static const unsigned orders[] = {0, 0, 0, 0, 0, 1, 2, 3, 5, 9};
-    struct quire_request request = quire_request_of(0, draw(h, 2) ? QUIRE_MOVABLE : 0);
-    struct quire_policy policy = {.mode = (enum quire_policy_mode)draw(h, 5)};
-    quire_pfn pfn;
-    int error;
-
-    if (h->count == h->most)
-        return;
-    request.order = orders[draw(h, 10)];
-    if (request.order == 9 && draw(h, 4))
-        request.order = 0;
-    if (draw(h, 4) == 0) {
-        policy.nodes.bits = 7;
-        request.policy = &policy;
-    }
-    if (draw(h, 8) == 0) {
-        request.order = 0;
-        take_batch(h, &request);
-        return;
-    }
-    error = quire_machine_request(rig.machine, &request, &pfn, NULL);
-    h->refused += error != QUIRE_OK;
-    if (error == QUIRE_OK)
-        keep(h, pfn.n, 1ull << request.order);
-    else if (error != QUIRE_ERR_NO_MEMORY && error != QUIRE_ERR_ZONE && error != QUIRE_ERR_NODE)
-        rig_die("a request: %s", quire_strerror(error));
-}
-
-static void leave_node(struct holder *h, uint32_t node)
-{
-    for (uint32_t i = h->count; i-- > 0;)
-        if (h->held[i].pfn.n >> RIG_SHIFT == node + 1)
-            give_back(h, i);
-}
-
-static void act(struct holder *h)
-{
-    uint32_t node = atomic_load_explicit(&leaving, memory_order_relaxed);
-
-    h->calls++;
-    if (node != QUIRE_NO_NODE)
-        leave_node(h, node);
-    if (draw(h, 300) == 0)
-        (void)sched_yield(); /* there are more threads than processors */
-    if (draw(h, 300) == 0)
-        rig_cpu = (uint32_t)draw(h, NODES * CPUS + 1); /* one of them is unknown */
-    if (h->count == 0 || draw(h, 100) < 53)
-        take_one(h);
-    else
-        give_back(h, (uint32_t)draw(h, h->count));
-}
 
 static void handle(int signal)
 {
@@ -225,13 +87,13 @@ static void unplug(struct holder *h)
     int error;
 
     atomic_store(&leaving, NODES - 1);
-    for (int i = 0; i < 2000; i++) {
+    do {
         error = quire_machine_remove_zone(rig.machine, &z->zone);
-        if (error != QUIRE_ERR_BUSY)
-            break;
-        done.busy++;
-        poke(h);
-    }
+        if (error == QUIRE_ERR_BUSY) {
+            done.busy++;
+            poke(h);
+        }
+    } while (error == QUIRE_ERR_BUSY && !atomic_load_explicit(&over, memory_order_relaxed));
     atomic_store(&leaving, QUIRE_NO_NODE);
     if (error == QUIRE_ERR_BUSY)
         return;
@@ -348,7 +210,7 @@ static void start(pthread_t *thread, void *(*body)(void *), void *arg)
 
 static void finish(void)
 {
-    uint64_t calls = 0, refused = 0, signals = 0, sums[2] = {0};
+    uint64_t calls = 0, refused = 0, signals = 0, given = 0, sums[2] = {0};
 
     for (unsigned i = 0; i < THREADS; i++) {
         struct worker *w = &workers[i];
@@ -356,6 +218,7 @@ static void finish(void)
         calls += w->outside.calls + w->inside.calls;
         refused += w->outside.refused + w->inside.refused;
         signals += w->signals;
+        given += w->outside.given + w->inside.given;
         while (w->outside.count > 0)
             give_back(&w->outside, 0);
         while (w->inside.count > 0)
@@ -367,8 +230,9 @@ static void finish(void)
         sums[0] += s.counts[QUIRE_NODE_HIT] + s.counts[QUIRE_NODE_MISS];
         sums[1] += s.counts[QUIRE_NODE_LOCAL] + s.counts[QUIRE_NODE_OTHER];
     }
-    if (sums[0] != sums[1])
-        rig_die("%" PRIu64 " hits and misses, but %" PRIu64 " local and other", sums[0], sums[1]);
+    if (sums[0] != given || sums[1] != given)
+        rig_die("%" PRIu64 " given, but %" PRIu64 " hits and misses, %" PRIu64 " local and other",
+                given, sums[0], sums[1]);
     printf("%" PRIu64 " calls, %" PRIu64 " refused, %" PRIu64 " signals; %u zones removed (%u "
            "times busy), %u topologies, %u ranges offline (%u in use): clean\n",
            calls, refused, signals, done.removed, done.busy, done.topologies, done.offlined,

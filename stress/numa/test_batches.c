@@ -169,6 +169,38 @@ static void constraints(void **unused)
     rig_close(r);
 }
 
+/* One zone is too short for the run and the other is full: that is no wrong size. */
+static void short_and_full(void **unused)
+{
+    const struct quire_policy policy = {.mode = QUIRE_POLICY_BIND, .nodes = {2}};
+    struct quire_request request = quire_request_of(0, QUIRE_EMERGENCY);
+    struct quire_contig want = {.frames = 2 * BLOCK};
+    struct quire_refusal why;
+    struct rig *r = &rig;
+    quire_pfn pfn;
+    size_t got;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    request.policy = &policy;
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, 16 * BLOCK, pfns, &got, NULL));
+    request.policy = NULL;
+    request.flags |= QUIRE_NO_CALLBACK;
+    assert_error(quire_machine_alloc_contig(r->machine, &request, &want, &pfn, &why),
+                 QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(why.tried, 2);
+    want.frames = 17 * BLOCK;
+    request.flags = QUIRE_EMERGENCY; /* nobody is asked to make room for what has none */
+    assert_error(quire_machine_alloc_contig(r->machine, &request, &want, &pfn, &why),
+                 QUIRE_ERR_SIZE);
+    assert_int_equal(r->reclaims, 0);
+    assert_ok(quire_machine_free_batch(r->machine, pfns, got, &got));
+    rig_close(r);
+}
+
 /* What is claimed is there, whatever others take. */
 static void claims(void **unused)
 {
@@ -297,9 +329,11 @@ static void twice(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batches),     cmocka_unit_test(in_turn), cmocka_unit_test(bad_frees),
-        cmocka_unit_test(constraints), cmocka_unit_test(claims),  cmocka_unit_test(one_way),
-        cmocka_unit_test(last_frame),  cmocka_unit_test(twice),
+        cmocka_unit_test(batches),        cmocka_unit_test(in_turn),
+        cmocka_unit_test(bad_frees),      cmocka_unit_test(constraints),
+        cmocka_unit_test(short_and_full), cmocka_unit_test(claims),
+        cmocka_unit_test(one_way),        cmocka_unit_test(last_frame),
+        cmocka_unit_test(twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

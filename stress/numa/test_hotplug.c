@@ -148,11 +148,15 @@ static void topology(void **unused)
     rig_cpu = 1;
     pfn = take(r, 0, 0);
     assert_int_equal(node_of(r, pfn), 0);
+    give(r, pfn, 0);
+    assert_int_equal(take(r, 0, 0), pfn); /* a hit, which the CPU's cache counts */
     t = r->topology;
     t.cpu_node[1] = 1;
     assert_ok(quire_machine_set_topology(r->machine, &t));
     give(r, pfn, 0);
     assert_int_equal(rig_stats(r, 0).remote, 1);
+    assert_int_equal(rig_stats(r, 0).counts[QUIRE_NODE_HIT], 2); /* whose cache is closed */
+    assert_int_equal(rig_stats(r, 0).counts[QUIRE_NODE_LOCAL], 2);
     pfn = take(r, 0, 0);
     assert_int_equal(node_of(r, pfn), 1);
     t.node_count = 1;
@@ -294,7 +298,7 @@ static void freed_meanwhile(void **unused)
 
     (void)unused;
     rig_begin(r, 1, 2);
-    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 128 * BLOCK); /* enough for caches of runs */
     rig_open(r);
     for (unsigned i = 0; i < 6; i++) {
         struct quire_contig want = {.frames = 1u << orders[i],

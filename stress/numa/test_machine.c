@@ -129,6 +129,9 @@ static void wrong_machines(void **unused)
     r->config.zone_count = 1; /* the second span is of no zone */
     assert_error(rig_try(r), QUIRE_ERR_SIZE);
     r->config.zone_count = 2;
+    r->config.span_count = 1; /* the second zone has none */
+    assert_error(rig_try(r), QUIRE_ERR_SIZE);
+    r->config.span_count = 2;
     r->given[1].node = quire_node_of(2);
     assert_error(rig_try(r), QUIRE_ERR_NODE);
     r->given[1].node = quire_node_of(1);

@@ -268,7 +268,7 @@ static void check_round(const struct rig *r, unsigned rack, quire_pfn pfn, unsig
 static void check_rack(const struct rig *r, uint32_t cpu, unsigned rack, unsigned char *seen)
 {
     struct quire_rack *k = rack_of(&r->cache, cpu, rack);
-    uint32_t count = qa_load(&k->count, relaxed), out = qa_load(&k->out, relaxed);
+    uint32_t count = rack_count(k), out = qa_load(&k->out, relaxed);
 
     if (qa_load(&k->present, relaxed) != 1 || qa_load(&k->detached, relaxed) != 0)
         die("CPU %" PRIu32 ", rack %u: in somebody's hands at rest (K1, K3)", cpu, rack);

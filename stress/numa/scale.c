@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scale.c - a machine of 64 nodes, 1024 CPUs and 64 TiB, beside one of a single node: how long it
+ * takes to build, what it needs, what a hit costs, and that it works: every CPU allocates and
+ * frees, near and far. Fails if the building takes a second or more. (Zones are built before; their
+ * metadata, 4.2 GiB, is fresh memory that reads as zeros and is touched nowhere but where frames
+ * are used.)
+ */
+#include <quire/boot.h>
+#include <quire/machine.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+enum {
+    NODES = 64,
+    CPUS = 1024,
+    SHIFT = 28, /* frames of a node: 1 TiB */
+    LIMIT_MS = 1000,
+    PAIRS = 100000,
+    HELD = 8 * 512 - 40, /* frames */
+};
+
+static struct quire_zone zones[NODES];
+static struct quire_machine_zone given[NODES];
+static struct quire_pfnmap_span spans[NODES];
+static struct quire_topology topology;
+static uint32_t cpu_now;
+
+static void must(int error, const char *what)
+{
+    if (error) {
+        (void)fprintf(stderr, "FAILED: %s: %s\n", what, quire_strerror(error));
+        exit(1);
+    }
+}
+
+/* Fresh memory that costs nothing until it is touched. */
+static void *fresh(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+
+    must(p == MAP_FAILED, "mmap");
+    return p;
+}
+
+static uint32_t tell_cpu(void *ctx)
+{
+    (void)ctx;
+    return cpu_now;
+}
+
+static void *give_memory(void *ctx, size_t bytes, quire_node node)
+{
+    (void)ctx;
+    (void)node;
+    return fresh(bytes);
+}
+
+static void take_back(void *ctx, void *memory, size_t bytes, quire_node node)
+{
+    (void)ctx;
+    (void)node;
+    (void)munmap(memory, bytes);
+}
+
+static double now_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void build_zone(uint32_t n, uint32_t cpus)
+{
+    struct quire_run run = {quire_pfn_of((uint64_t)(n + 1) << SHIFT), 1ull << SHIFT};
+    struct quire_zone_config config = {.id = n,
+                                       .type = QUIRE_ZONE_NORMAL,
+                                       .slots = cpus + 4,
+                                       .usable = &run,
+                                       .usable_count = 1,
+                                       .min = QUIRE_WATERMARK_AUTO,
+                                       .low = QUIRE_WATERMARK_AUTO,
+                                       .high = QUIRE_WATERMARK_AUTO,
+                                       .metadata_zeroed = true};
+    size_t bytes;
+
+    must(quire_zone_metadata_size(&config, &bytes), "metadata_size");
+    memset(&zones[n], 0, sizeof zones[n]);
+    must(quire_zone_init(&zones[n], &config, fresh(bytes), bytes), "zone_init");
+    given[n] = (struct quire_machine_zone){&zones[n], quire_node_of(n)};
+    spans[n] = (struct quire_pfnmap_span){run, n};
+}
+
+static void describe(uint32_t nodes, uint32_t cpus)
+{
+    quire_node node;
+
+    quire_topology_init(&topology);
+    for (uint32_t n = 0; n < nodes; n++) {
+        must(quire_topology_add_node(&topology, n, &node), "add_node");
+        must(quire_topology_add_memory(&topology, (uint64_t)(n + 1) << SHIFT << 12,
+                                       1ull << SHIFT << 12, node, QUIRE_MEMORY_ORDINARY),
+             "add_memory");
+        for (uint32_t i = 0; i < cpus / nodes; i++)
+            must(quire_topology_add_cpu(&topology, n * (cpus / nodes) + i, node), "add_cpu");
+        for (uint32_t k = 0; k < n; k++)
+            topology.distance[n][k] = topology.distance[k][n] =
+                (uint8_t)(12 + 10 * __builtin_popcount(n ^ k)); /* a hypercube */
+        build_zone(n, cpus / nodes);
+    }
+}
+
+/* Every CPU: near memory, and of the farthest node, and back. */
+static void use(struct quire_machine *m, uint32_t nodes, uint32_t cpus)
+{
+    for (cpu_now = 0; cpu_now < cpus; cpu_now++) {
+        struct quire_request request = quire_request_of(0, 0);
+        uint32_t home = cpu_now / (cpus / nodes), far = nodes - 1 - home;
+        quire_pfn a, b;
+
+        must(quire_machine_alloc(m, 0, 0, &a), "alloc");
+        request.node = quire_node_of(far);
+        must(quire_machine_request(m, &request, &b, NULL), "request");
+        if ((a.n >> SHIFT) - 1 != home || (b.n >> SHIFT) - 1 != far)
+            must(QUIRE_ERR_NODE, "a frame of another node");
+        must(quire_machine_free(m, a, 0), "free");
+        must(quire_machine_free(m, b, 0), "free");
+    }
+    must(quire_machine_drain(m), "drain");
+}
+
+/* The cost of a hit, nanoseconds for a pair; the least of some tries. The frames that are held
+ * make the blocks full, so that those freed are used again at once (percpu/density.c). */
+static double hit_ns(struct quire_machine *m)
+{
+    static quire_pfn held[HELD];
+    double best = 1e9;
+    quire_pfn pfn;
+    size_t freed;
+
+    cpu_now = 0;
+    for (int i = 0; i < HELD; i++)
+        must(quire_machine_alloc(m, 0, 0, &held[i]), "alloc");
+    for (int try = 0; try < 7; try++) {
+        double start = now_ms();
+
+        for (int i = 0; i < PAIRS; i++) {
+            must(quire_machine_alloc(m, 0, 0, &pfn), "alloc");
+            must(quire_machine_free(m, pfn, 0), "free");
+        }
+        start = (now_ms() - start) * 1e6 / PAIRS;
+        best = start < best ? start : best;
+    }
+    must(quire_machine_free_batch(m, held, HELD, &freed), "free_batch");
+    return best;
+}
+
+static double build(uint32_t nodes, uint32_t cpus, struct quire_machine_stats *stats)
+{
+    struct quire_machine_config config = {
+        .topology = &topology,
+        .zones = given,
+        .zone_count = nodes,
+        .spans = spans,
+        .span_count = nodes,
+        .mode = QUIRE_CACHE_EXCHANGE,
+        .rounds = QUIRE_CACHE_SIZE_AUTO,
+        .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
+        .port = {.cpu = tell_cpu, .memory = give_memory, .give_back = take_back}};
+    struct quire_machine *m;
+    double start, time, ns;
+    size_t bytes;
+
+    describe(nodes, cpus);
+    start = now_ms();
+    must(quire_machine_size(&config, &bytes), "size");
+    must(quire_machine_init(&config, fresh(bytes), bytes, &m), "init");
+    time = now_ms() - start;
+    ns = hit_ns(m);
+    use(m, nodes, cpus);
+    must(quire_machine_stats(m, stats), "stats");
+    must(stats->free != stats->managed, "a frame is lost");
+    printf("%2u nodes, %4u CPUs, %5.1f TiB: built in %.1f ms, metadata %.1f MiB (%.4f %%), "
+           "zonelists %" PRIu64 " bytes, a hit and its free %.1f ns\n",
+           nodes, cpus, (double)stats->managed * 4096 / (1ull << 40), time,
+           (double)stats->metadata_bytes / (1 << 20),
+           100.0 * (double)stats->metadata_bytes / ((double)stats->managed * 4096),
+           stats->zonelist_bytes, ns);
+    quire_machine_fini(m);
+    return time;
+}
+
+int main(void)
+{
+    struct quire_machine_stats stats;
+
+    (void)build(1, 16, &stats);
+    if (build(NODES, CPUS, &stats) < LIMIT_MS)
+        return 0;
+    (void)fprintf(stderr, "FAILED: that took more than %d ms\n", LIMIT_MS);
+    return 1;
+}
