@@ -87,7 +87,7 @@ static void by_class(void **unused)
     run_on(&r, 0);
     for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++) {
         unsigned order = rack_order(rack);
-        size_t most = rack == RACK_HUGE ? 5 : MOST >> order;
+        size_t most = rack == RACK_HUGE ? 5 : (size_t)MOST >> order;
         uint64_t left = most / 3;
 
         for (size_t i = 0; i < most; i++)
