@@ -56,7 +56,9 @@ static void learn(struct worker *w)
 
 static void begin(struct worker *w)
 {
+    /* cppcheck-suppress moduloofone; one mode has one block */
     uint64_t n = 1 + w->random / 7 % (blocks < ISOLATED ? blocks : ISOLATED);
+    /* cppcheck-suppress moduloofone; likewise */
     uint64_t at = first_block + w->random / 64 % (blocks - n + 1);
     struct quire_run run = {{at * 512}, n * 512};
     int got = quire_zone_isolate(w->zone, w->slot, run, w->isolated, &w->isolation);

@@ -32,9 +32,9 @@ static void open_random(struct rig *r)
     r->config.rounds = r->config.huge_rounds = 0; /* so that who has frames can be told exactly */
     for (uint32_t a = 0; a < nodes; a++)
         for (uint32_t b = 0; b < a; b++) {
-            unsigned distance = draw(6) ? 11 + (unsigned)draw(4) * 7 : 255;
+            unsigned apart = draw(6) ? 11 + (unsigned)draw(4) * 7 : 255;
 
-            r->topology.distance[a][b] = r->topology.distance[b][a] = (uint8_t)distance;
+            r->topology.distance[a][b] = r->topology.distance[b][a] = (uint8_t)apart;
         }
     for (uint32_t cpu = 0; cpu < r->topology.cpu_count; cpu++)
         r->topology.cpu_node[cpu] = (uint32_t)draw(nodes);
@@ -77,14 +77,14 @@ static struct list list_of(struct rig *r, uint32_t node, enum quire_zone_type pu
 {
     struct quire_zonelist_entry entries[RIG_ZONES];
     struct list list = {.count = 0};
-    size_t expected = 0, count;
+    size_t in_reach = 0, count;
 
     assert_ok(quire_machine_zonelist(r->machine, quire_node_of(node), purpose, entries, RIG_ZONES,
                                      &count));
     for (uint32_t i = 0; i < r->zone_count; i++)
-        expected +=
+        in_reach +=
             rank(r->zones[i].type, purpose) >= 0 && distance(r, node, r->given[i].node.n) < 255;
-    assert_int_equal(count, expected);
+    assert_int_equal(count, in_reach);
     for (size_t i = 0; i < count; i++) {
         uint32_t zone = entries[i].zone;
 
@@ -143,12 +143,13 @@ static struct list usable(struct rig *r, uint32_t node, const struct quire_reque
 
 static uint32_t whose_turn(const struct quire_policy *p, uint64_t set, uint64_t turn)
 {
-    uint32_t ring[NODES * 256], n = 0;
+    uint32_t ring[NODES * 256] = {0}, n = 0;
 
     for (uint32_t node = 0; node < NODES; node++)
         for (unsigned i = 0;
              set >> node & 1 && i < (p->mode == QUIRE_POLICY_WEIGHTED ? p->weight[node] : 1); i++)
             ring[n++] = node;
+    assert_true(n > 0);
     return ring[turn % n];
 }
 

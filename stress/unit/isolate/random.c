@@ -47,9 +47,10 @@ static void set(struct model *m, uint64_t pfn, uint64_t frames, enum what from, 
 /* In the isolated range. */
 static uint64_t set_all(struct model *m, enum what from, enum what to)
 {
-    const struct quire_run *run = &m->t.iso.run;
+    const struct quire_run *range = &m->t.iso.run;
     uint64_t changed = 0;
-    for (uint64_t n = run->pfn.n; n < run->pfn.n + run->frames; n++)
+
+    for (uint64_t n = range->pfn.n; n < range->pfn.n + range->frames; n++)
         if (m->frame[n] == from) {
             m->frame[n] = to;
             changed++;
