@@ -153,7 +153,7 @@ static int free_row(const struct machine_reader *r, const struct machine_entry *
     *freed += error ? 0 : n;
     if (!error)
         return QUIRE_OK;
-    for (size_t i = 0; i < bad; i++, ++*freed) {
+    for (size_t i = 0; i < bad && i < n; i++, ++*freed) {
         int sooner = quire_zone_free(&e->zone->zone, slot, pfns[i], 0);
 
         if (sooner)
