@@ -40,7 +40,7 @@ static enum mix_kind draw_kind(uint32_t bits)
     return (enum mix_kind)kind;
 }
 
-static unsigned draw_order(uint32_t bits)
+unsigned mix_draw_order(uint32_t bits)
 {
     uint64_t at = random_below(bits, MIX_ORDER_SUM);
     unsigned order = 0;
@@ -91,7 +91,7 @@ struct operation mix_draw(struct worker *w, uint64_t index)
     uint64_t second = random_next(&w->random);
     struct operation op = {
         .kind = draw_kind((uint32_t)first),
-        .order = draw_order((uint32_t)(first >> 32)),
+        .order = mix_draw_order((uint32_t)(first >> 32)),
         .zone = draw_zone(w->run, (uint32_t)second),
         .flags = draw_flags((uint32_t)(second >> 32)),
         .a = random_next(&w->random),

@@ -66,6 +66,9 @@ struct operation {
     uint64_t a, b;  /* for whatever else has to be chosen */
 };
 
+/* An order by mix_orders, from 32 random bits. */
+unsigned mix_draw_order(uint32_t bits);
+
 /* The state before a thread's first operation. */
 uint64_t mix_seed(uint64_t seed, uint32_t thread);
 

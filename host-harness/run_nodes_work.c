@@ -52,16 +52,6 @@ static enum kind draw_kind(uint32_t bits)
     return (enum kind)kind;
 }
 
-static unsigned draw_order(uint32_t bits)
-{
-    uint64_t at = random_below(bits, MIX_ORDER_SUM);
-    unsigned order = 0;
-
-    while (at >= mix_orders[order])
-        at -= mix_orders[order++];
-    return order;
-}
-
 static uint32_t draw_flags(uint32_t bits)
 {
     uint32_t flags = bits & 1 ? QUIRE_MOVABLE : 0;
@@ -106,7 +96,7 @@ static struct op draw(struct worker *w)
         .b = random_next(&w->random),
     };
 
-    op.r.request.order = draw_order((uint32_t)(first >> 32));
+    op.r.request.order = mix_draw_order((uint32_t)(first >> 32));
     w->sequence = random_mix(w->sequence ^ random_mix(op.a ^ (uint64_t)op.kind << 56 ^ second));
     return op;
 }
