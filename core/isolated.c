@@ -103,7 +103,7 @@ void quire_block_agree(const struct quire_zone *z, uint32_t b)
         uint32_t d;
 
         qa_fence_seq_cst(); /* F4 fence: pairs F4: block and list before the look at the other */
-        listed = quire_isolating(z) && quire_block_listed(z, b);
+        listed = quire_block_listed(z, b);
         d = qa_load(desc, relaxed); /* relaxed: ordered by F4 */
         if (desc_state(d) != (listed ? D_SPLIT : D_ISOLATED))
             return;
