@@ -31,6 +31,7 @@ struct goal {
 #define NOMAP "quire-norunmap"
 #define CHG   "quire-exchange"
 #define HARD  "quire-hardened"
+#define BARE  "quire-uncounted"
 #define BUDDY "spinlock-buddy"
 #define BATCH "batched-buddy"
 #define BOUND "bound"
@@ -106,6 +107,10 @@ static const struct goal goals[] = {
     {RATIO, "bulk-alloc-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
     {RATIO, "random-free-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
     {RATIO, "half-full", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "pair", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+    {RATIO, "bulk-alloc-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+    {RATIO, "random-free-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+    {RATIO, "half-full", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
 
     /* Healing, and what it may cost. */
     {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 0.97, .fill = 50, .figure = WHOLE_SHARE,
