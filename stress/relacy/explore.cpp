@@ -40,6 +40,7 @@ Scenario *current;
 template <int threads> struct Suite : rl::test_suite<Suite<threads>, threads> {
     void before()
     {
+        word_forget_all();
         current->before();
     }
 

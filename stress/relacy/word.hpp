@@ -25,6 +25,26 @@
 #undef realloc
 #undef free
 
+/* fence.cpp: a full fence, which is one step with the access before it; the words that it is about;
+ * and a new execution begins. */
+void word_fence(rl::debug_info_param info);
+void word_shared(rl::atomic_data *data);
+void word_forget_all();
+
+/* What Relacy knows of an atomic, which it keeps private; an explicit instantiation may name it. */
+template <typename T, rl::atomic_data *rl::generic_atomic<T, false>::*data> struct WordData {
+    friend rl::atomic_data *word_data_of(rl::generic_atomic<T, false> &atomic)
+    {
+        return atomic.*data;
+    }
+};
+rl::atomic_data *word_data_of(rl::generic_atomic<uint64_t, false> &atomic);
+rl::atomic_data *word_data_of(rl::generic_atomic<uint32_t, false> &atomic);
+rl::atomic_data *word_data_of(rl::generic_atomic<uint8_t, false> &atomic);
+template struct WordData<uint64_t, &rl::generic_atomic<uint64_t, false>::impl_>;
+template struct WordData<uint32_t, &rl::generic_atomic<uint32_t, false>::impl_>;
+template struct WordData<uint8_t, &rl::generic_atomic<uint8_t, false>::impl_>;
+
 template <typename T> class Word
 {
   public:
@@ -50,6 +70,7 @@ template <typename T> class Word
             return;
         ::new (&atomic_) rl::atomic<T>(value);
         shared_ = true;
+        word_shared(word_data_of(atomic_));
     }
 
     T load(rl::memory_order order, rl::debug_info_param info) const
@@ -118,14 +139,5 @@ template <typename T> class Word
     };
     bool shared_;
 };
-
-/* A fence is one step with the access before it. That loses nothing: what another thread could do
- * between the two, it can do after them too, because a load may give the older value. */
-static inline void word_fence(rl::debug_info_param info)
-{
-    rl::ctx().disable_preemption();
-    rl::atomic_thread_fence(rl::mo_seq_cst, info);
-    rl::ctx().enable_preemption();
-}
 
 #endif /* QUIRE_STRESS_RELACY_WORD_HPP */
