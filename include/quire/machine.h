@@ -221,13 +221,15 @@ int quire_machine_add_zone(struct quire_machine *machine, const struct quire_mac
                            const struct quire_pfnmap_span spans[], size_t count);
 
 /* Take a zone out of service, so that its metadata can be given back. The memory of its cache stays
- * the machine's until the end, as late hits may look at it. QUIRE_ERR_BUSY: a frame of it is still
- * allocated. QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port gave none; the
- * zone may then take frees alone, until it is removed after all. */
+ * the machine's until the end, as late hits may look at it, and serves again if a zone of the same
+ * node, type, size and longest span is added. QUIRE_ERR_BUSY: a frame of it is still allocated.
+ * QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port gave none; the zone may then
+ * take frees alone, until it is removed after all. */
 int quire_machine_remove_zone(struct quire_machine *machine, struct quire_zone *zone);
 
 /* Another topology: nodes may be added, CPUs may move, distances change; nodes that have zones must
- * stay. QUIRE_ERR_NODE: one would not. Others as quire_machine_init. */
+ * stay. What the port gives for caches is kept for topologies to come: at most 14 caches a zone.
+ * QUIRE_ERR_NODE: one would not. Others as quire_machine_init. */
 int quire_machine_set_topology(struct quire_machine *machine,
                                const struct quire_topology *topology);
 
