@@ -117,7 +117,18 @@ struct quire_machine {
     qa64 snapshots, reclaims;
     struct machine_block *blocks; /* M5 */
     struct machine_zone *gone;    /* M5: zones out of service that have homes, Y3 */
+    struct machine_away *away;    /* M5: what is offline */
     qa64 block_bytes;
+};
+
+/* Blocks that are offline, or were and are back. */
+struct machine_away {
+    struct machine_away *next;
+    const struct machine_zone *zone;
+    struct quire_run run;
+    uint64_t left;            /* blocks that are offline still */
+    struct quire_held held[]; /* a block each: the frames that offlining took;
+                               * followed by a byte each: 1 while it is offline */
 };
 
 /* Somebody who reads the snapshot. */
@@ -275,6 +286,9 @@ int quire_machine_serve(struct quire_machine *m, struct machine_attempt *a,
 void quire_machine_count(const struct machine_reader *r, const struct machine_attempt *a,
                          quire_node given, uint64_t n);
 int quire_machine_wrong(int error, struct quire_refusal *why);
+
+/* machine_offline.c */
+void quire_away_forget(struct quire_machine *m, const struct machine_zone *z);
 
 /* machine_drain.c */
 void quire_entry_drain(const struct machine_entry *e, bool calm);

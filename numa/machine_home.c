@@ -198,6 +198,7 @@ int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_
 /* A zone has left, and nobody reads a snapshot that has it. */
 void quire_zone_gone(struct quire_machine *m, struct machine_zone *z)
 {
+    quire_away_forget(m, z);
     if (!z->homes) {
         quire_machine_give_back(m, z);
         return;

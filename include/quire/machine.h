@@ -246,13 +246,17 @@ struct quire_blocker {
  * to three times each. QUIRE_ERR_BUSY: some are still used; nothing has changed but what was
  * migrated, and blockers[0 .. *count-1] say which (as many as there is room for; *count may be
  * larger). Allocation goes on meanwhile, and what is freed in the range is not handed out again.
- * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_NO_MEMORY: the
- * port gave none for the lists. */
+ * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_FRAME: also if
+ * a block of it is offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which
+ * a record of 65 bytes a block stays until the range is online again. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
                           size_t room, size_t *count);
 
-/* Put it back into use. Errors as quire_zone_unreserve. */
+/* Put back into use what offlining took: frames of the range that were reserved before stay so. The
+ * run may be a part of what was offlined by one call, in whole blocks. QUIRE_ERR_FRAME: not all of
+ * it is, or somebody has unreserved a frame of it in the zone. QUIRE_ERR_ALIGN: not whole blocks.
+ * QUIRE_ERR_SIZE: no frames. When a zone is removed what is offline of it is forgotten. */
 int quire_machine_online(struct quire_machine *machine, struct quire_run run);
 
 /* ---- Figures -------------------------------------------------------------------------------- */
