@@ -11,8 +11,20 @@
  * publishes it, waits until nobody reads the old one, and gives that back. Reading takes no lock
  * and is allowed in every context, a signal handler of a thread that nobody knows included.
  *
+ * Callbacks. The zones' ports (port.h) are called, for `zero`, `event` and `report`, by a reader of
+ * the snapshot. They may allocate and free, but a hot-plug call or quire_machine_fini in them would
+ * wait for its own caller, for ever: hand such work to another thread. Other hot-plug waits until
+ * they return. This machine's own `reclaim` is called by nobody who reads; `migrate` is called by
+ * who changes the machine, so that hot-plug calls in it are refused with QUIRE_ERR_BUSY.
+ *
+ * Bad frees. A free of a frame that the caller does not own is refused, or found out later, as
+ * everywhere; but if the frame's zone is removed at the same time, then the free may look at the
+ * zone's metadata after quire_machine_remove_zone has returned: it reads there, no more. (A free
+ * that hits a magazine counts as no reader: what keeps the zone is that somebody owns the frame.)
+ *
  * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
- * one of enum quire_error, and a failed call changes nothing.
+ * one of enum quire_error, and a failed call changes nothing. A pointer must not be NULL unless the
+ * function says that it may be (`why` may always be); nobody looks.
  */
 #ifndef QUIRE_MACHINE_H
 #define QUIRE_MACHINE_H

@@ -16,6 +16,8 @@
  * changes nothing. The one exception: two or more bad frees of the same frames that race each
  * other, of which one may seem to succeed and some may free a part of a run.
  *
+ * A pointer must not be NULL unless the function says that it may be; nobody looks.
+ *
  * Errors that every function may give, not repeated below: QUIRE_ERR_SIZE for a slot that is not
  * below the zone's `slots`, QUIRE_ERR_UNSUPPORTED for a flag that the function does not take,
  * QUIRE_ERR_FRAME for a frame that this zone does not manage.

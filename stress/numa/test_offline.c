@@ -231,12 +231,50 @@ static void given_otherwise(void **unused)
     rig_close(r);
 }
 
+/* Who is asked to move frames may not change the machine: he is in the middle of a change. */
+
+static int change_it(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    struct rig *r = ctx;
+    const struct quire_run other = {quire_pfn_of(rig_base(0)), BLOCK};
+
+    (void)pfn;
+    (void)frames;
+    assert_error(quire_machine_set_topology(r->machine, &r->topology), QUIRE_ERR_BUSY);
+    assert_error(quire_machine_add_zone(r->machine, &r->given[0], &r->spans[0], 1), QUIRE_ERR_BUSY);
+    assert_error(quire_machine_remove_zone(r->machine, &r->zones[0].zone), QUIRE_ERR_BUSY);
+    assert_error(quire_machine_offline(r->machine, other, NULL, NULL, NULL, 0, NULL),
+                 QUIRE_ERR_BUSY);
+    assert_error(quire_machine_online(r->machine, other), QUIRE_ERR_BUSY);
+    return -1;
+}
+
+static void nested(void **unused)
+{
+    struct rig *r = &rig;
+    struct quire_run run;
+    uint64_t pfn;
+
+    (void)unused;
+    rig_begin(r, 1, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    pfn = take(r, 0, 0);
+    run = (struct quire_run){quire_pfn_of(pfn / BLOCK * BLOCK), BLOCK};
+    assert_error(quire_machine_offline(r->machine, run, change_it, r, NULL, 0, NULL),
+                 QUIRE_ERR_BUSY);
+    give(r, pfn, 0);
+    assert_ok(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL));
+    assert_ok(quire_machine_online(r->machine, run));
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offline),         cmocka_unit_test(wrong_offlines),
         cmocka_unit_test(freed_meanwhile), cmocka_unit_test(taken_and_given),
-        cmocka_unit_test(given_otherwise),
+        cmocka_unit_test(given_otherwise), cmocka_unit_test(nested),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
