@@ -260,7 +260,8 @@ struct quire_blocker {
  * larger). Allocation goes on meanwhile, and what is freed in the range is not handed out again.
  * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_FRAME: also if
  * a block of it is offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which
- * a record of 65 bytes a block stays until the range is online again. */
+ * a record of 65 bytes a block stays until the range is online again. `count`
+ * may be NULL, and `blockers` if `room` is 0. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
                           size_t room, size_t *count);
@@ -306,7 +307,8 @@ struct quire_machine_stats {
 int quire_machine_stats(struct quire_machine *machine, struct quire_machine_stats *stats);
 
 /* The zonelist of a node for a purpose: node and type of each zone, in order. *count may be larger
- * than `room`. QUIRE_ERR_NODE, QUIRE_ERR_UNSUPPORTED: no such node, type. Wait-free. */
+ * than `room`; `entries` may be NULL if that is 0. QUIRE_ERR_NODE, QUIRE_ERR_UNSUPPORTED: no such
+ * node, type. Wait-free. */
 struct quire_zonelist_entry {
     quire_node node;
     enum quire_zone_type type;
