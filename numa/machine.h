@@ -269,6 +269,7 @@ int quire_policy_walk(const struct machine_reader *r, const struct quire_request
                       uint64_t turn, struct machine_walk *walk);
 uint64_t quire_policy_turn(struct quire_machine *m, const struct quire_request *request,
                            uint64_t n);
+bool quire_policy_strict(const struct quire_machine *m, const struct quire_request *request);
 bool quire_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
 uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_request *request,
                             uint64_t turn, uint64_t n, quire_node node, uint64_t *first);
