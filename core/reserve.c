@@ -167,6 +167,16 @@ static uint64_t release_part(const struct quire_zone *z, uint64_t frame, unsigne
     return freed;
 }
 
+/* Of n frames that were to be unreserved this call freed `freed`. */
+static int released(struct quire_zone *z, quire_slot slot, uint64_t n, uint64_t freed)
+{
+    (void)qa_add(&z->head->managed, freed, relaxed);  /* relaxed: a figure */
+    (void)qa_sub(&z->head->reserved, freed, relaxed); /* relaxed: a figure */
+    if (freed)
+        quire_count_credit(z, slot, freed, 0);
+    return freed == n ? QUIRE_OK : quire_fail(z, slot, QUIRE_ERR_FRAME);
+}
+
 int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
 {
     uint64_t frame = NO_FRAME, freed = 0, at, left;
@@ -192,9 +202,44 @@ int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, u
         at += some;
         left -= some;
     }
-    (void)qa_add(&z->head->managed, freed, relaxed);  /* relaxed: a figure */
-    (void)qa_sub(&z->head->reserved, freed, relaxed); /* relaxed: a figure */
-    if (freed)
-        quire_count_credit(z, slot, freed, 0);
-    return freed == frames ? QUIRE_OK : quire_fail(z, slot, QUIRE_ERR_FRAME);
+    return released(z, slot, frames, freed);
+}
+
+/* The next stretch of held frames of a block, from place *at on: its length, and in *at where it
+ * begins. 0: there is none. */
+static unsigned next_held(const struct quire_held *held, unsigned *at)
+{
+    unsigned n = 0;
+
+    while (*at < BLOCK_FRAMES && !(held->frames[*at / WORD_BITS] >> *at % WORD_BITS & 1))
+        ++*at;
+    while (*at + n < BLOCK_FRAMES &&
+           held->frames[(*at + n) / WORD_BITS] >> (*at + n) % WORD_BITS & 1)
+        n++;
+    return n;
+}
+
+int quire_zone_unreserve_held(struct quire_zone *z, quire_slot slot, struct quire_run run,
+                              const struct quire_held held[])
+{
+    uint64_t frame, blocks = run.frames / BLOCK_FRAMES, wanted = 0, freed = 0;
+
+    if (slot.n >= z->slots || run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
+        return quire_fail(z, slot, QUIRE_ERR_SIZE);
+    if ((run.pfn.n | run.frames) % BLOCK_FRAMES)
+        return quire_fail(z, slot, QUIRE_ERR_ALIGN);
+    frame = quire_frames_of(z, run.pfn, run.frames);
+    if (frame == NO_FRAME)
+        return quire_fail(z, slot, QUIRE_ERR_FRAME);
+    for (uint64_t i = 0; i < blocks; i++)
+        for (unsigned at = 0, n; (n = next_held(&held[i], &at)) > 0; at += n, wanted += n) {
+            int error = check_reserved(z, frame + i * BLOCK_FRAMES + at, n);
+
+            if (error)
+                return quire_fail(z, slot, error);
+        }
+    for (uint64_t i = 0; i < blocks; i++)
+        for (unsigned at = 0, n; (n = next_held(&held[i], &at)) > 0; at += n)
+            freed += release_part(z, frame + i * BLOCK_FRAMES + at, n);
+    return released(z, slot, wanted, freed);
 }

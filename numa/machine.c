@@ -140,21 +140,17 @@ static uint32_t forward_cpu(void *ctx)
     return machine_cpu_known(zone_of(ctx)->machine);
 }
 
-/* Make a zone ready for service. Its home comes with the snapshot. */
-int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
-                           struct machine_zone **zone)
+/* Let a zone, which is not in service, stand for this one of the caller's. */
+void quire_machine_zone_set(struct quire_machine *m, struct machine_zone *z,
+                            const struct quire_machine_zone *given)
 {
-    void *p = quire_machine_memory(m, sizeof(struct machine_zone), given->node);
-    struct machine_zone *z = (struct machine_zone *)p;
-
-    if (!p)
-        return QUIRE_ERR_NO_MEMORY;
     z->zone = *given->zone;
     z->given = given->zone;
     z->port = given->zone->port;
     z->machine = m;
     z->node = given->node;
     z->type = (enum quire_zone_type)given->zone->head->type;
+    z->managed = quire_zone_managed(given->zone);
     z->zone.port = (struct quire_port){.ctx = z, .cpu = forward_cpu};
     if (z->port.zero)
         z->zone.port.zero = forward_zero;
@@ -162,7 +158,18 @@ int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_z
         z->zone.port.event = forward_event;
     if (z->port.report)
         z->zone.port.report = forward_report;
-    *zone = z;
+}
+
+/* Make a zone ready for service. Its home comes with the snapshot. */
+int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
+                           struct machine_zone **zone)
+{
+    void *p = quire_machine_memory(m, sizeof(struct machine_zone), given->node);
+
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    *zone = (struct machine_zone *)p;
+    quire_machine_zone_set(m, *zone, given);
     return QUIRE_OK;
 }
 

@@ -55,7 +55,11 @@ struct machine_zone {
     struct quire_machine *machine;
     quire_node node;
     enum quire_zone_type type;
-    struct machine_home *home; /* the newest; writer only */
+    uint64_t managed; /* frames, when it came into service */
+    /* Writer only: the newest home; all that were made, of which the others are closed; what comes
+     * next in quire_machine.gone. */
+    struct machine_home *home, *homes;
+    struct machine_zone *next;
 };
 
 /* A cache of a zone for the CPUs that are at home there. */
@@ -63,6 +67,7 @@ struct machine_home {
     struct quire_cache cache;     /* counts hits, by CPU, for as long as it serves */
     uint64_t first_block, blocks; /* the zone's longest span: M4 */
     struct machine_zone *of;
+    struct machine_home *next; /* in of->homes */
 } __attribute__((aligned(64)));
 
 /* A zone as a snapshot has it. */
@@ -111,7 +116,19 @@ struct quire_machine {
     qa32 writer;                             /* 1: somebody changes the machine */
     qa64 snapshots, reclaims;
     struct machine_block *blocks; /* M5 */
+    struct machine_zone *gone;    /* M5: zones out of service that have homes, Y3 */
+    struct machine_away *away;    /* M5: what is offline */
     qa64 block_bytes;
+};
+
+/* Blocks that are offline, or were and are back. */
+struct machine_away {
+    struct machine_away *next;
+    const struct machine_zone *zone;
+    struct quire_run run;
+    uint64_t left;            /* blocks that are offline still */
+    struct quire_held held[]; /* a block each: the frames that offlining took;
+                               * followed by a byte each: 1 while it is offline */
 };
 
 /* Somebody who reads the snapshot. */
@@ -202,6 +219,8 @@ static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t 
 void *quire_machine_memory(struct quire_machine *m, size_t bytes, quire_node node);
 void quire_machine_give_back(struct quire_machine *m, void *memory);
 int quire_machine_lines(struct quire_machine *m, const struct quire_topology *topology);
+void quire_machine_zone_set(struct quire_machine *m, struct machine_zone *zone,
+                            const struct quire_machine_zone *given);
 int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
                            struct machine_zone **zone);
 
@@ -226,10 +245,23 @@ void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
 struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
                                          const struct machine_zone *zone);
+bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
+                        const struct machine_entry *e);
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
 quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
 uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
                            const struct quire_request *request);
+
+/* machine_home.c */
+struct quire_run quire_longest_span(const struct quire_pfnmap_span spans[], size_t count,
+                                    uint32_t entry);
+int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry);
+void quire_home_keep(struct machine_home *h);
+bool quire_home_kept(const struct machine_home *h);
+struct machine_zone *quire_zone_come_back(struct quire_machine *m,
+                                          const struct quire_machine_zone *given,
+                                          struct quire_run longest);
+void quire_zone_gone(struct quire_machine *m, struct machine_zone *z);
 
 /* machine_policy.c */
 bool quire_policy_valid(const struct quire_policy *policy);
@@ -237,6 +269,7 @@ int quire_policy_walk(const struct machine_reader *r, const struct quire_request
                       uint64_t turn, struct machine_walk *walk);
 uint64_t quire_policy_turn(struct quire_machine *m, const struct quire_request *request,
                            uint64_t n);
+bool quire_policy_strict(const struct quire_machine *m, const struct quire_request *request);
 bool quire_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
 uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_request *request,
                             uint64_t turn, uint64_t n, quire_node node, uint64_t *first);
@@ -254,6 +287,9 @@ int quire_machine_serve(struct quire_machine *m, struct machine_attempt *a,
 void quire_machine_count(const struct machine_reader *r, const struct machine_attempt *a,
                          quire_node given, uint64_t n);
 int quire_machine_wrong(int error, struct quire_refusal *why);
+
+/* machine_offline.c */
+void quire_away_forget(struct quire_machine *m, const struct machine_zone *z);
 
 /* machine_drain.c */
 void quire_entry_drain(const struct machine_entry *e, bool calm);

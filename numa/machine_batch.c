@@ -3,7 +3,8 @@
  * machine_batch.c - many single frames at once, and claims: frames promised ahead of need.
  *
  * Batches go to the zones, past the magazines. An interleaving policy gives each node as many
- * frames as single requests would have given it. Frees are gathered by zone, at most GATHER frames
+ * frames as single requests would have given it; a strict one with QUIRE_PARTIAL does without the
+ * frames of a node that has none. Frees are gathered by zone, at most GATHER frames
  * at a time.
  *
  * A claim is a batch in an array of the caller's and the number of frames left in it. Whoever
@@ -77,34 +78,20 @@ static uint64_t share(struct quire_machine *m, const struct machine_attempt *who
     return n;
 }
 
-/* A batch of an interleaving policy, node by node. If the set of nodes changes meanwhile some may
- * give less than their share, and the last one more. */
-static int serve_in_turn(struct quire_machine *m, struct machine_attempt *whole,
-                         struct quire_refusal *why)
+/* May a batch go on when a node has none? Where each frame may come from its own node alone, the
+ * other nodes' frames are still to be had, as they would be by single requests. */
+static bool goes_on(const struct quire_machine *m, const struct quire_request *request, int error)
 {
-    size_t parts[QUIRE_NODES] = {0};
-    struct machine_attempt part;
-    uint32_t last = 0; /* node with a share: what is left over counts as its */
-    int error = QUIRE_OK;
+    return quire_policy_strict(m, request) && request->flags & QUIRE_PARTIAL &&
+           (error == QUIRE_ERR_NO_MEMORY || error == QUIRE_ERR_ZONE);
+}
 
-    whole->turn = quire_policy_turn(m, whole->request, whole->n);
-    for (uint32_t node = 0; node < QUIRE_NODES && !error && whole->got < whole->n; node++) {
-        part = *whole;
-        part.pfns += whole->got;
-        part.got = 0;
-        part.n = share(m, whole, node, &part.turn);
-        last = part.n ? node : last;
-        if (node == QUIRE_NODES - 1 || part.n > whole->n - whole->got)
-            part.n = whole->n - whole->got;
-        part.frames = part.n;
-        if (part.n)
-            error = quire_machine_serve(m, &part, why);
-        parts[last] += part.got;
-        whole->got += part.got;
-    }
-    if (error && !(whole->got && whole->request->flags & QUIRE_PARTIAL))
-        return error;
-    part = *whole;
+/* Count what a batch of an interleaving policy got, by the node whose turn it was. */
+static void count_in_turn(struct quire_machine *m, const struct machine_attempt *whole,
+                          const size_t parts[QUIRE_NODES])
+{
+    struct machine_attempt part = *whole;
+
     part.interleaved = true;
     for (uint32_t node = 0; node < QUIRE_NODES; node++) {
         part.wanted = quire_node_of(node);
@@ -112,6 +99,45 @@ static int serve_in_turn(struct quire_machine *m, struct machine_attempt *whole,
         count(m, &part);
         part.pfns += parts[node];
     }
+}
+
+/* A batch of an interleaving policy, node by node. If the set of nodes changes meanwhile some may
+ * give less than their share, and the last one more. */
+static int serve_in_turn(struct quire_machine *m, struct machine_attempt *whole,
+                         struct quire_refusal *why)
+{
+    size_t parts[QUIRE_NODES] = {0}, left = whole->n; /* that no node was asked for yet */
+    struct machine_attempt part;
+    struct quire_refusal refusal;
+    uint32_t last = 0; /* node with a share: what is left over counts as its */
+    int error = QUIRE_OK;
+
+    whole->turn = quire_policy_turn(m, whole->request, whole->n);
+    for (uint32_t node = 0; node < QUIRE_NODES && left > 0; node++) {
+        int refused = QUIRE_OK;
+
+        part = *whole;
+        part.pfns += whole->got;
+        part.got = 0;
+        part.n = share(m, whole, node, &part.turn);
+        last = part.n ? node : last;
+        if (node == QUIRE_NODES - 1 || part.n > left)
+            part.n = left;
+        part.frames = part.n;
+        left -= part.n;
+        if (part.n)
+            refused = quire_machine_serve(m, &part, &refusal);
+        parts[last] += part.got;
+        whole->got += part.got;
+        if (refused && !error && why)
+            *why = refusal;
+        error = error ? error : refused;
+        if (refused && !goes_on(m, whole->request, refused))
+            break;
+    }
+    if (error && !(whole->got && whole->request->flags & QUIRE_PARTIAL))
+        return error;
+    count_in_turn(m, whole, parts);
     return QUIRE_OK;
 }
 

@@ -8,8 +8,9 @@
  *   Y1  A home that the new snapshot does not have gets no refill or maintenance once nobody reads
  *       the old one; only hits of those who found it before may come late. So it is closed
  *       (percpu/close.c): emptied into its zone, and dead for hits. It waits for a rack that is in
- *       somebody's hands. Its memory stays. Until then its frames must not be hidden from those
- *       who read the new snapshot: the entry has it as `before`, and drains see it.
+ *       somebody's hands. Its memory stays, and may serve again (Y3 to Y5, machine_home.c). Until
+ *       then its frames must not be hidden from those who read the new snapshot: the entry has it
+ *       as `before`, and drains see it.
  *   Y2  A zone goes in two steps. First it is closing: in no zonelist and without a home, but found
  *       by frees, which go to the zone at once. After the wait nobody allocates from it any more;
  *       its home is closed and remote magazines are drained. If all its frames are free now, they
@@ -50,12 +51,24 @@ static void close_home(const struct quire_machine *m, struct machine_home *h)
         machine_relax(m);
 }
 
+/* Open the homes that did not serve until now (Y4). */
+static void open_homes(const struct machine_snapshot *old, const struct machine_snapshot *s)
+{
+    for (uint32_t i = 0; i < s->entry_count; i++) {
+        const struct machine_entry *e = &s->entries[i];
+
+        if (e->home && e->home != quire_snapshot_home(old, e->zone))
+            quire_cache_open(&e->home->cache);
+    }
+}
+
 /* Put a snapshot in force in place of the current one, and wait until that is gone. */
 static void swap(struct quire_machine *m, struct machine_snapshot *s)
 {
     struct machine_snapshot *old = quire_machine_snapshot(m);
 
     quire_snapshot_publish(m, s);
+    open_homes(old, s);
     quire_machine_wait(m);
     for (uint32_t i = 0; i < old->entry_count; i++) {
         const struct machine_entry *e = &old->entries[i];
@@ -152,25 +165,26 @@ static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zo
                     const struct quire_pfnmap_span spans[], size_t count)
 {
     int error = check_new_zone(m, zone, spans, count);
-    struct machine_zone *z = NULL;
+    struct machine_zone *z;
     struct draft d;
 
     if (!error)
         error = begin(m, &d, 1, count);
     if (error)
         return error;
-    error = quire_machine_zone_add(m, zone, &z);
+    for (size_t i = 0; i < count; i++)
+        insert_span(&d, spans[i].run, d.count);
+    z = quire_zone_come_back(m, zone, quire_longest_span(d.spans, d.span_count, d.count));
+    if (!z)
+        error = quire_machine_zone_add(m, zone, &z);
     if (error) {
         quire_machine_give_back(m, d.entries);
         return error;
     }
-    d.entries[d.count] = (struct machine_entry){.zone = z};
-    for (size_t i = 0; i < count; i++)
-        insert_span(&d, spans[i].run, d.count);
-    d.count++;
+    d.entries[d.count++] = (struct machine_entry){.zone = z};
     error = finish(m, &d, &quire_machine_snapshot(m)->topology);
     if (error)
-        quire_machine_give_back(m, z);
+        quire_zone_gone(m, z);
     return error;
 }
 
@@ -240,10 +254,9 @@ static int drop(struct quire_machine *m, uint32_t entry)
 static int remove_zone(struct quire_machine *m, const struct quire_zone *zone)
 {
     const struct machine_snapshot *s = quire_machine_snapshot(m);
-    struct machine_home *home;
     struct machine_zone *z;
     uint32_t entry = 0;
-    int error, failed;
+    int error;
 
     while (entry < s->entry_count && s->entries[entry].zone->given != zone)
         entry++;
@@ -254,18 +267,12 @@ static int remove_zone(struct quire_machine *m, const struct quire_zone *zone)
     if (error)
         return error;
     error = all_home(m, z) ? drop(m, entry) : QUIRE_ERR_BUSY;
-    if (!error)
+    if (!error) {
+        quire_zone_gone(m, z);
         return QUIRE_OK;
-    home = z->home;
-    if (home)
-        quire_cache_open(&home->cache);
-    /* If even that fails for want of memory the zone stays closing; asked again it may go. */
-    failed = set_closing(m, entry, false);
-    if (home && (failed || z->home != home)) { /* no snapshot has it: late hits must not fill it */
-        close_home(m, home);
-        quire_home_keep_hits(m, quire_machine_snapshot(m), home);
     }
-    return failed ? QUIRE_ERR_NO_MEMORY : error;
+    /* If even that fails for want of memory the zone stays closing; asked again it may go. */
+    return set_closing(m, entry, false) ? QUIRE_ERR_NO_MEMORY : error;
 }
 
 int quire_machine_remove_zone(struct quire_machine *m, struct quire_zone *zone)

@@ -37,6 +37,11 @@ bool quire_policy_interleaves(const struct quire_machine *m, const struct quire_
     return is_interleaving(policy_of(m, request));
 }
 
+bool quire_policy_strict(const struct quire_machine *m, const struct quire_request *request)
+{
+    return policy_of(m, request)->strict;
+}
+
 /* Draw n numbers; the first one. 0 for policies that need none. */
 uint64_t quire_policy_turn(struct quire_machine *m, const struct quire_request *request, uint64_t n)
 {

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * machine_snapshot.c - a snapshot of the machine: which zones there are, who asks which first, and
- * whose cache serves whom.
+ * who is at home where.
  *
  * Zonelists: for each node and purpose, node by node as quire_topology_order says, and within a
  * node from the purpose asked for to scarcer ones, so that memory which only some can use is kept
  * for them. Zones of one node and type stay in the order in which they were put into service. Each
  * node's lists lie on that node, the rest in one piece on the first zone's.
  *
- * Homes: a CPU is at home in the Normal, DMA32 and Huge zones of its own node and, wherever that
- * lies, in the zone that its NORMAL requests ask first; so the CPUs of a node without memory have a
- * cache too. A zone has a cache if somebody is at home in it, with racks from the first of these
- * CPUs to the last. A cache that covers them already is kept, unless one of its CPUs moved.
+ * A CPU is at home in the Normal, DMA32 and Huge zones of its own node and, wherever that lies, in
+ * the zone that its NORMAL requests ask first; so the CPUs of a node without memory have a cache
+ * too. Which cache a zone gets for them is machine_home.c's affair.
  *
  * Writer only, but the functions at the end, which read: wait-free, any context.
  */
@@ -95,8 +94,6 @@ static int make_lists(struct quire_machine *m, struct machine_snapshot *s, const
     return QUIRE_OK;
 }
 
-/* ---- Homes ---------------------------------------------------------------------------------- */
-
 /* The entry that NORMAL requests of a node ask first. */
 static uint32_t first_entry(const struct machine_snapshot *s, quire_node node)
 {
@@ -106,8 +103,8 @@ static uint32_t first_entry(const struct machine_snapshot *s, quire_node node)
 }
 
 /* Are the CPUs of `node` at home in this entry's zone? */
-static bool home_of_node(const struct machine_snapshot *s, quire_node node,
-                         const struct machine_entry *e)
+bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
+                        const struct machine_entry *e)
 {
     const unsigned cached =
         1u << QUIRE_ZONE_DMA32 | 1u << QUIRE_ZONE_NORMAL | 1u << QUIRE_ZONE_HUGE;
@@ -116,96 +113,6 @@ static bool home_of_node(const struct machine_snapshot *s, quire_node node,
         return false;
     return (e->zone->node.n == node.n && cached >> e->zone->type & 1) ||
            first_entry(s, node) == (uint32_t)(e - s->entries);
-}
-
-/* The zone's longest span (M4). */
-static void set_range(struct machine_home *h, const struct machine_snapshot *s, uint32_t entry)
-{
-    for (size_t i = 0; i < s->span_count; i++)
-        if (s->spans[i].zone == entry && s->spans[i].run.frames >> BLOCK_ORDER > h->blocks) {
-            h->first_block = s->spans[i].run.pfn.n >> BLOCK_ORDER;
-            h->blocks = s->spans[i].run.frames >> BLOCK_ORDER;
-        }
-}
-
-static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
-                     uint32_t first, uint32_t end)
-{
-    struct machine_zone *z = s->entries[entry].zone;
-    struct quire_cache_config config = {
-        .zone = &z->zone,
-        .mode = m->wanted_mode,
-        .first_cpu = first,
-        .cpus = end - first,
-        .rounds = z->type == QUIRE_ZONE_HUGE ? 0 : m->rounds,
-        .run_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
-        .huge_rounds = m->huge_rounds,
-        .depot = QUIRE_CACHE_SIZE_AUTO,
-    };
-    struct machine_home *h;
-    size_t bytes;
-    void *p;
-    int error = quire_cache_size(&config, &bytes);
-
-    if (error == QUIRE_ERR_SIZE) { /* too much for this zone, or for so many CPUs */
-        config.rounds = config.rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
-        config.huge_rounds = config.huge_rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
-        error = quire_cache_size(&config, &bytes);
-    }
-    if (error)
-        return error;
-    p = quire_machine_memory(m, sizeof *h + bytes, z->node);
-    if (!p)
-        return QUIRE_ERR_NO_MEMORY;
-    h = (struct machine_home *)p;
-    error = quire_cache_init(&h->cache, &config, h + 1, bytes);
-    if (error) {
-        quire_machine_give_back(m, h);
-        return error;
-    }
-    h->of = z;
-    set_range(h, s, entry);
-    qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
-    s->entries[entry].home = h;
-    return QUIRE_OK;
-}
-
-/* Does a cache, in service until now, have racks for these CPUs? And was each of its CPUs on the
- * node that it is on now? Its hits are counted as local or other by that. */
-static bool covers(const struct quire_machine *m, const struct machine_snapshot *s,
-                   const struct quire_cache *c, uint32_t first, uint32_t end)
-{
-    const struct machine_snapshot *old = quire_machine_snapshot(m);
-
-    if (c->first_cpu > first || end > c->first_cpu + c->cpus)
-        return false;
-    for (uint32_t cpu = c->first_cpu; cpu < c->first_cpu + c->cpus; cpu++)
-        if (node_of_cpu(old, cpu).n != node_of_cpu(s, cpu).n)
-            return false;
-    return true;
-}
-
-/* Give the entry's zone a cache that covers all CPUs at home in it, if there are any. */
-static int find_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry)
-{
-    struct machine_entry *e = &s->entries[entry];
-    uint32_t first = UINT32_MAX, end = 0;
-
-    for (uint32_t cpu = 0; cpu < s->topology.cpu_count; cpu++)
-        if (home_of_node(s, node_of_cpu(s, cpu), e)) {
-            first = first < cpu ? first : cpu;
-            end = cpu + 1;
-        }
-    e->home = NULL;
-    e->before = e->closing ? NULL : e->zone->home;
-    if (end == 0)
-        return QUIRE_OK;
-    if (e->zone->home && covers(m, s, &e->zone->home->cache, first, end)) {
-        e->home = e->zone->home;
-        e->before = NULL;
-        return QUIRE_OK;
-    }
-    return make_home(m, s, entry, first, end);
 }
 
 /* ---- Making, publishing, ending ------------------------------------------------------------- */
@@ -224,7 +131,7 @@ static int fill(struct quire_machine *m, struct machine_snapshot *s)
     for (uint32_t n = 0; n < s->topology.node_count && !error; n++)
         error = make_lists(m, s, &b, n);
     for (uint32_t i = 0; i < s->entry_count && !error; i++)
-        error = find_home(m, s, i);
+        error = quire_home_find(m, s, i);
     return error;
 }
 
@@ -232,7 +139,7 @@ static int fill(struct quire_machine *m, struct machine_snapshot *s)
 void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++)
-        if (s->entries[i].home && s->entries[i].home != s->entries[i].zone->home)
+        if (s->entries[i].home && !quire_home_kept(s->entries[i].home))
             quire_machine_give_back(m, s->entries[i].home);
     quire_snapshot_end(m, s);
 }
@@ -285,8 +192,11 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
     bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
 
     for (uint32_t i = 0; i < s->entry_count; i++)
-        if (!s->entries[i].closing) /* it may come back */
+        if (!s->entries[i].closing) { /* it may come back */
             s->entries[i].zone->home = s->entries[i].home;
+            if (s->entries[i].home)
+                quire_home_keep(s->entries[i].home);
+        }
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
         struct machine_cpu *line = machine_line(m, cpu);
         quire_node node = node_of_cpu(s, cpu);
@@ -335,7 +245,7 @@ struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
 /* Is a CPU at home in a zone, which has a cache then? */
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
-    return e->home && cpu < s->topology.cpu_count && home_of_node(s, node_of_cpu(s, cpu), e);
+    return e->home && cpu < s->topology.cpu_count && quire_home_of_node(s, node_of_cpu(s, cpu), e);
 }
 
 /* The zone's slot that a CPU uses: CPUs at home have slots of their own where there are enough. */

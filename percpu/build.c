@@ -154,28 +154,43 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
     return error;
 }
 
+/* The zone's longest stretch, for the short way of rseq mode. */
+static void find_stretch(struct quire_cache *c)
+{
+    const struct quire_zone *z = c->zone;
+    const struct quire_extent *longest = &z->extents[0];
+
+    for (uint32_t i = 1; i < z->extent_count; i++)
+        if (z->extents[i].count > longest->count)
+            longest = &z->extents[i];
+    c->first_block = longest->section * SECTION_BLOCKS;
+    c->blocks = (uint64_t)longest->count * SECTION_BLOCKS;
+    c->descs = z->descs + (size_t)longest->index * SECTION_BLOCKS * sizeof(qa32);
+    c->fulls = z->fulls + (size_t)longest->index * SECTION_BLOCKS;
+}
+
 /* The short way of rseq mode: requests without flags but mobility, frees into the longest of the
  * zone's stretches. */
 static void build_short_way(struct quire_cache *c)
 {
 #if QUIRE_RSEQ
-    const struct quire_zone *z = c->zone;
-    const struct quire_extent *longest = &z->extents[0];
-
     if (c->mode != QUIRE_CACHE_RSEQ)
         return;
-    for (uint32_t i = 1; i < z->extent_count; i++)
-        if (z->extents[i].count > longest->count)
-            longest = &z->extents[i];
     c->rseq_offset = __rseq_offset;
     c->flags = QUIRE_MOVABLE + 1;
-    c->first_block = longest->section * SECTION_BLOCKS;
-    c->blocks = (uint64_t)longest->count * SECTION_BLOCKS;
-    c->descs = z->descs + (size_t)longest->index * SECTION_BLOCKS * sizeof(qa32);
-    c->fulls = z->fulls + (size_t)longest->index * SECTION_BLOCKS;
+    find_stretch(c);
 #else
     (void)c;
 #endif
+}
+
+/* The zone was taken apart while the cache was closed, and its handle is now that of a zone of the
+ * same frames. Nobody uses the cache but for late hits (quire_cache_pop, and _push of frames that
+ * are not the zone's), which do not read what is written here. */
+void quire_cache_rebind(struct quire_cache *c)
+{
+    if (c->mode == QUIRE_CACHE_RSEQ)
+        find_stretch(c);
 }
 
 static void build_racks(struct quire_cache *c)

@@ -3,10 +3,10 @@
  * close.c - a cache goes out of service, and back into it: for the layer above, whose zones come
  * and go.
  *
- * The caller sees to it that nobody refills, eases or maintains the cache meanwhile; drains, and
- * hits of those who found it before (quire_cache_pop and _push), may be under way. Hits may pop.
- * With a limit of 0 they cannot push once their rack was in our hands: who takes it after us sees
- * the limit, as putting it back published it.
+ * While it closes, the caller sees to it that nobody refills, eases or maintains the cache; drains,
+ * and hits of those who found it before (quire_cache_pop and _push), may be under way. Hits may
+ * pop. With a limit of 0 they cannot push once their rack was in our hands: who takes it after us
+ * sees the limit, as putting it back published it. It opens while others may use it already.
  *
  * Bounded: each rack once, each depot node once. In rseq mode a system call for each CPU.
  */
@@ -49,9 +49,10 @@ bool quire_cache_close(struct quire_cache *c)
     return all;
 }
 
-/* Back into service. */
+/* Back into service. Those who ease it may find that the zone is short of memory all the same. */
 void quire_cache_open(struct quire_cache *c)
 {
-    qa_store(&c->state->tight, 0, relaxed); /* relaxed: nobody else turns it, see above */
+    (void)qa_xchg(&c->state->tight, 0, relaxed); /* relaxed: ordered by F3 */
+    qa_fence_after_rmw(); /* F3 fence: pairs F3: the turn before the limits */
     (void)quire_cache_limits(c);
 }

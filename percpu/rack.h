@@ -167,6 +167,9 @@ bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, q
 int quire_cache_alloc_missed(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
 
+/* build.c, for the layer above */
+void quire_cache_rebind(struct quire_cache *c);
+
 /* close.c, for the layer above */
 bool quire_cache_close(struct quire_cache *c);
 void quire_cache_open(struct quire_cache *c);

@@ -21,7 +21,7 @@
  *
  * Unless a function says otherwise it is lock-free and callable from any context, an interrupt or
  * a signal handler in the middle of another call on the same CPU included; it returns 0 or one of
- * enum quire_error.
+ * enum quire_error. Pointers must not be NULL.
  */
 #ifndef QUIRE_CACHE_H
 #define QUIRE_CACHE_H

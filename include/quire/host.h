@@ -22,7 +22,8 @@
  * its copy, but not change the machine (the hot-plug calls of machine.h).
  *
  * Functions return 0 or one of enum quire_error, and a failed call changes nothing. Where it was
- * the system that refused, errno says why; otherwise errno is left alone.
+ * the system that refused, errno says why; otherwise errno is left alone. A pointer must not be
+ * NULL unless the function says that it may be (a refusal's `why` may always be); nobody looks.
  */
 #ifndef QUIRE_HOST_H
 #define QUIRE_HOST_H

@@ -11,8 +11,20 @@
  * publishes it, waits until nobody reads the old one, and gives that back. Reading takes no lock
  * and is allowed in every context, a signal handler of a thread that nobody knows included.
  *
+ * Callbacks. The zones' ports (port.h) are called, for `zero`, `event` and `report`, by a reader of
+ * the snapshot. They may allocate and free, but a hot-plug call or quire_machine_fini in them would
+ * wait for its own caller, for ever: hand such work to another thread. Other hot-plug waits until
+ * they return. This machine's own `reclaim` is called by nobody who reads; `migrate` is called by
+ * who changes the machine, so that hot-plug calls in it are refused with QUIRE_ERR_BUSY.
+ *
+ * Bad frees. A free of a frame that the caller does not own is refused, or found out later, as
+ * everywhere; but if the frame's zone is removed at the same time, then the free may look at the
+ * zone's metadata after quire_machine_remove_zone has returned: it reads there, no more. (A free
+ * that hits a magazine counts as no reader: what keeps the zone is that somebody owns the frame.)
+ *
  * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
- * one of enum quire_error, and a failed call changes nothing.
+ * one of enum quire_error, and a failed call changes nothing. A pointer must not be NULL unless the
+ * function says that it may be (`why` may always be); nobody looks.
  */
 #ifndef QUIRE_MACHINE_H
 #define QUIRE_MACHINE_H
@@ -158,7 +170,8 @@ int quire_machine_request(struct quire_machine *machine, const struct quire_requ
 int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned order);
 
 /* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the
- * request's list, all or nothing unless QUIRE_PARTIAL. */
+ * request's list, all or nothing unless QUIRE_PARTIAL: then a strict interleaving policy leaves out
+ * what was a depleted node's turn, as single requests would. */
 int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 
@@ -221,13 +234,15 @@ int quire_machine_add_zone(struct quire_machine *machine, const struct quire_mac
                            const struct quire_pfnmap_span spans[], size_t count);
 
 /* Take a zone out of service, so that its metadata can be given back. The memory of its cache stays
- * the machine's until the end, as late hits may look at it. QUIRE_ERR_BUSY: a frame of it is still
- * allocated. QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port gave none; the
- * zone may then take frees alone, until it is removed after all. */
+ * the machine's until the end, as late hits may look at it, and serves again if a zone of the same
+ * node, type, size and longest span is added. QUIRE_ERR_BUSY: a frame of it is still allocated.
+ * QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port gave none; the zone may then
+ * take frees alone, until it is removed after all. */
 int quire_machine_remove_zone(struct quire_machine *machine, struct quire_zone *zone);
 
 /* Another topology: nodes may be added, CPUs may move, distances change; nodes that have zones must
- * stay. QUIRE_ERR_NODE: one would not. Others as quire_machine_init. */
+ * stay. What the port gives for caches is kept for topologies to come: at most 14 caches a zone.
+ * QUIRE_ERR_NODE: one would not. Others as quire_machine_init. */
 int quire_machine_set_topology(struct quire_machine *machine,
                                const struct quire_topology *topology);
 
@@ -244,13 +259,18 @@ struct quire_blocker {
  * to three times each. QUIRE_ERR_BUSY: some are still used; nothing has changed but what was
  * migrated, and blockers[0 .. *count-1] say which (as many as there is room for; *count may be
  * larger). Allocation goes on meanwhile, and what is freed in the range is not handed out again.
- * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_NO_MEMORY: the
- * port gave none for the lists. */
+ * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_FRAME: also if
+ * a block of it is offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which
+ * a record of 65 bytes a block stays until the range is online again. `count`
+ * may be NULL, and `blockers` if `room` is 0. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
                           size_t room, size_t *count);
 
-/* Put it back into use. Errors as quire_zone_unreserve. */
+/* Put back into use what offlining took: frames of the range that were reserved before stay so. The
+ * run may be a part of what was offlined by one call, in whole blocks. QUIRE_ERR_FRAME: not all of
+ * it is, or somebody has unreserved a frame of it in the zone. QUIRE_ERR_ALIGN: not whole blocks.
+ * QUIRE_ERR_SIZE: no frames. When a zone is removed what is offline of it is forgotten. */
 int quire_machine_online(struct quire_machine *machine, struct quire_run run);
 
 /* ---- Figures -------------------------------------------------------------------------------- */
@@ -288,7 +308,8 @@ struct quire_machine_stats {
 int quire_machine_stats(struct quire_machine *machine, struct quire_machine_stats *stats);
 
 /* The zonelist of a node for a purpose: node and type of each zone, in order. *count may be larger
- * than `room`. QUIRE_ERR_NODE, QUIRE_ERR_UNSUPPORTED: no such node, type. Wait-free. */
+ * than `room`; `entries` may be NULL if that is 0. QUIRE_ERR_NODE, QUIRE_ERR_UNSUPPORTED: no such
+ * node, type. Wait-free. */
 struct quire_zonelist_entry {
     quire_node node;
     enum quire_zone_type type;

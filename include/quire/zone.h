@@ -16,6 +16,8 @@
  * changes nothing. The one exception: two or more bad frees of the same frames that race each
  * other, of which one may seem to succeed and some may free a part of a run.
  *
+ * A pointer must not be NULL unless the function says that it may be; nobody looks.
+ *
  * Errors that every function may give, not repeated below: QUIRE_ERR_SIZE for a slot that is not
  * below the zone's `slots`, QUIRE_ERR_UNSUPPORTED for a flag that the function does not take,
  * QUIRE_ERR_FRAME for a frame that this zone does not manage.
@@ -201,6 +203,17 @@ int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, 
  * QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try again. */
 int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
+/* Which frames of a block an isolation holds. */
+struct quire_held {
+    uint64_t frames[8]; /* bit i of word w: frame 64 w + i */
+};
+
+/* Put back into use what a commit of an isolation reserved (see below): of the whole blocks of
+ * `run` the frames that held[] names, an element for each block. QUIRE_ERR_FRAME: one of these is
+ * not reserved. QUIRE_ERR_ALIGN: not whole blocks. Others as quire_zone_unreserve. */
+int quire_zone_unreserve_held(struct quire_zone *zone, quire_slot slot, struct quire_run run,
+                              const struct quire_held held[]);
+
 /* ---- Isolated ranges ---------------------------------------------------------------------
  *
  * To empty a range of blocks, for compaction or because the memory is to go away: isolate it, move
@@ -212,11 +225,6 @@ int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn
  *
  * Caches in front of the zone hold frames that read as used here: drain them first. An isolation
  * is one caller's at a time, and any thread's. The calls are lock-free, O(frames of the range). */
-
-/* Which frames of a block an isolation holds. */
-struct quire_held {
-    uint64_t frames[8]; /* bit i of word w: frame 64 w + i */
-};
 
 /* An isolation, from quire_zone_isolate to commit or undo. Zeroed before and after. Private. */
 struct quire_isolation {

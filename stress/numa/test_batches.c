@@ -93,6 +93,53 @@ static void in_turn(void **unused)
     }
 }
 
+/* Of a strict one a depleted node's frames are left out, wherever it is in the row; of another one
+ * they come from elsewhere. Nothing at all is a refusal that names the first. */
+static void in_turn_without_one(void **unused)
+{
+    const struct quire_policy full = {.mode = QUIRE_POLICY_BIND, .strict = true, .nodes = {2}};
+    struct quire_policy policy = {
+        .mode = QUIRE_POLICY_WEIGHTED, .nodes = {7}, .weight = {1, 2, 1}, .strict = true};
+    struct quire_request request = quire_request_of(0, QUIRE_EMERGENCY);
+    static quire_pfn taken[16 * BLOCK];
+    uint32_t from[3] = {0};
+    struct quire_refusal why;
+    struct rig *r = &rig;
+    size_t got, all;
+
+    (void)unused;
+    open_row(r);
+    request.policy = &full;
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, 16 * BLOCK, taken, &all, NULL));
+    request.policy = &policy;
+    assert_error(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, &why),
+                 QUIRE_ERR_ZONE);
+    assert_int_equal(why.node.n, 1);
+    rig_check(r, all);
+    request.flags |= QUIRE_PARTIAL;
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, &why));
+    assert_int_equal(got, 200);
+    for (size_t i = 0; i < got; i++)
+        from[node_of(r, pfns[i].n)]++;
+    assert_int_equal(from[0], 100);
+    assert_int_equal(from[2], 100);
+    assert_int_equal(rig_stats(r, 0).counts[QUIRE_NODE_INTERLEAVE], 100);
+    assert_int_equal(rig_stats(r, 2).counts[QUIRE_NODE_INTERLEAVE], 100);
+    assert_ok(quire_machine_free_batch(r->machine, pfns, got, &got));
+    policy.strict = false;
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, NULL));
+    assert_int_equal(got, 400);
+    assert_ok(quire_machine_free_batch(r->machine, pfns, got, &got));
+    policy.strict = true;
+    policy.nodes.bits = 2;
+    assert_error(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, &why),
+                 QUIRE_ERR_ZONE);
+    assert_int_equal(why.error, QUIRE_ERR_ZONE);
+    assert_int_equal(why.node.n, 1);
+    assert_ok(quire_machine_free_batch(r->machine, taken, all, &got));
+    rig_close(r);
+}
+
 /* The first bad frame ends a batch of frees, wherever it is in whatever mixture. */
 static void bad_frees(void **unused)
 {
@@ -329,10 +376,15 @@ static void twice(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batches),        cmocka_unit_test(in_turn),
-        cmocka_unit_test(bad_frees),      cmocka_unit_test(constraints),
-        cmocka_unit_test(short_and_full), cmocka_unit_test(claims),
-        cmocka_unit_test(one_way),        cmocka_unit_test(last_frame),
+        cmocka_unit_test(batches),
+        cmocka_unit_test(in_turn),
+        cmocka_unit_test(in_turn_without_one),
+        cmocka_unit_test(bad_frees),
+        cmocka_unit_test(constraints),
+        cmocka_unit_test(short_and_full),
+        cmocka_unit_test(claims),
+        cmocka_unit_test(one_way),
+        cmocka_unit_test(last_frame),
         cmocka_unit_test(twice),
     };
 
