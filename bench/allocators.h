@@ -22,6 +22,8 @@ extern const struct allocator allocator_jemalloc;
 extern const struct allocator allocator_tcmalloc;
 extern const struct allocator allocator_null;
 extern const struct allocator allocator_bound;
+extern const struct allocator allocator_machine_one;
+extern const struct allocator allocator_machine_all;
 
 /* In alloc_heap.c; first thing in main(). May start the program again with room for jemalloc. */
 void heap_prepare(char **argv);

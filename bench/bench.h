@@ -31,6 +31,14 @@ enum {
 
 /* ---- Allocators -------------------------------------------------------------------------- */
 
+/* What a whole machine is and needs. */
+struct whole {
+    unsigned nodes, cpus;
+    double bytes; /* of memory that it manages */
+    double init_ns;
+    double metadata_bytes, zonelist_bytes;
+};
+
 /* One allocator: what the cases call. `arena` is what open() gave; `thread` is 0 .. threads-1 and
  * belongs to the calling thread. The hot functions return 0 or the allocator's error number. A
  * NULL function means that the allocator cannot do it; it is left out of the cases that need it.
@@ -65,6 +73,8 @@ struct allocator {
     /* NULL if every frame is free again and the structures are sound, else what is wrong. */
     const char *(*check)(void *arena);
     uint64_t (*metadata_bytes)(void *arena);
+    /* Not NULL: a whole machine, of a size of its own. It stands in the cases of machines alone. */
+    void (*whole)(void *arena, struct whole *figures);
     bool batches_only; /* stands only in variants with a batch */
     bool heap;         /* a malloc: real memory, so single frames only, and not 8 GiB of them */
     bool bound;        /* a cursor finds its frames: only where all come back before the next lot */
@@ -169,6 +179,7 @@ struct bench_case {
     unsigned exact_threads; /* 0: any number */
     bool heavy;             /* takes heavy_rounds long samples, and needs no warming up */
     bool fresh;             /* every sample starts from a new arena */
+    bool machines;          /* of whole machines and of no other allocator */
     bool reads_clock;       /* within the timed section: instructions would mean nothing */
     bool (*applies)(const struct allocator *allocator);
     void (*plan)(struct run *run);

@@ -19,6 +19,8 @@ const struct bench_case *const bench_cases[] = {
     &case_churn,
     &case_contig,
     &case_init,
+    &case_machine,
+    &case_machine_init,
 };
 const size_t bench_case_count = sizeof(bench_cases) / sizeof(bench_cases[0]);
 

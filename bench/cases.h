@@ -24,6 +24,8 @@ extern const struct bench_case case_latency;
 extern const struct bench_case case_churn;
 extern const struct bench_case case_contig;
 extern const struct bench_case case_init;
+extern const struct bench_case case_machine;
+extern const struct bench_case case_machine_init;
 
 enum {
     NS_SMALL = 500,  /* single frames and small runs: the targets the project began with */

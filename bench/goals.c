@@ -36,6 +36,8 @@ struct goal {
 #define BATCH "batched-buddy"
 #define BOUND "bound"
 #define LISTS "cached-buddy"
+#define SMALL "machine-1"
+#define LARGE "machine-64"
 
 static const struct goal goals[] = {
     {RATIO, "pair", 1, 0, BUDDY, "null", .target = 18, .note = "the buddy is an honest one"},
@@ -111,6 +113,10 @@ static const struct goal goals[] = {
     {RATIO, "bulk-alloc-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
     {RATIO, "random-free-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
     {RATIO, "half-full", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+
+    /* A hit must cost the same however large the machine is. */
+    {RATIO, "machine", 1, 0, LARGE, SMALL, .target = 1.1},
+    {RATIO, "machine", 2, 0, LARGE, SMALL, .target = 1.1},
 
     /* Healing, and what it may cost. */
     {VALUE, "churn", 2, 0, QUIRE, NULL, .target = 0.97, .fill = 50, .figure = WHOLE_SHARE,

@@ -70,6 +70,26 @@ static void add_metadata(cJSON *root, const struct options *options)
     }
 }
 
+static void add_machines(cJSON *root, const struct options *options)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "machines");
+    struct whole whole;
+
+    for (size_t i = 0; i < bench_allocator_count; i++) {
+        if (metadata_whole(options, i, &whole)) {
+            cJSON *object = append_object(list);
+
+            cJSON_AddStringToObject(object, "allocator", bench_allocators[i]->name);
+            add_number(object, "nodes", whole.nodes);
+            add_number(object, "cpus", whole.cpus);
+            add_number(object, "bytes", whole.bytes);
+            add_number(object, "init_ns", whole.init_ns);
+            add_number(object, "metadata_bytes", whole.metadata_bytes);
+            add_number(object, "zonelist_bytes", whole.zonelist_bytes);
+        }
+    }
+}
+
 static void add_goals(cJSON *root, const struct results *results)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "goals");
@@ -116,6 +136,7 @@ bool report_json(FILE *file, const struct machine *machine, const struct options
         add_result(list, &results->list[i]);
     }
     add_metadata(root, options);
+    add_machines(root, options);
     add_goals(root, results);
     char *text = cJSON_Print(root);
     bool written = text && fprintf(file, "%s\n", text) > 0 && fflush(file) == 0;

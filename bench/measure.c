@@ -155,6 +155,7 @@ static size_t select_runs(const struct options *options, const struct run *patte
         const struct allocator *allocator = bench_allocators[i];
 
         if ((options->allocators >> i & 1) && pattern->bench->applies(allocator) &&
+            pattern->bench->machines == (allocator->whole != NULL) &&
             (pattern->variant->batch > 1 || !allocator->batches_only) &&
             (pattern->variant->order == 0 || (!allocator->heap && !allocator->bound))) {
             runs[count] = *pattern;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * metadata.c - the metadata's share of an arena of 64 GiB. No state.
+ * metadata.c - the metadata's share of an arena of 64 GiB, and what whole machines need. No state.
  */
 #include "metadata.h"
 
@@ -22,4 +22,21 @@ double metadata_share(const struct options *options, size_t index)
 
     allocator->close(arena);
     return bytes / ((double)METADATA_FRAMES * QUIRE_FRAME_SIZE);
+}
+
+bool metadata_whole(const struct options *options, size_t index, struct whole *whole)
+{
+    const struct allocator *allocator = bench_allocators[index];
+    void *arena;
+
+    if (!(options->allocators >> index & 1) || !allocator->whole) {
+        return false;
+    }
+    arena = allocator->open(0, 1);
+    if (!arena) {
+        return false;
+    }
+    allocator->whole(arena, whole);
+    allocator->close(arena);
+    return true;
 }

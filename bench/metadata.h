@@ -14,4 +14,8 @@
  * manages; NAN if the allocator was not selected, does not say, or cannot open such an arena. */
 double metadata_share(const struct options *options, size_t index);
 
+/* What the index-th allocator's whole machine is and needs; false if the allocator was not
+ * selected, is not one, or cannot open it. */
+bool metadata_whole(const struct options *options, size_t index, struct whole *whole);
+
 #endif /* QUIRE_BENCH_METADATA_H */

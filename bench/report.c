@@ -91,6 +91,24 @@ static void report_metadata(const struct options *options)
     }
 }
 
+static void report_machines(const struct options *options)
+{
+    const char *head = "\nWhole machines:\n";
+    struct whole whole;
+
+    for (size_t i = 0; i < bench_allocator_count; i++) {
+        if (!metadata_whole(options, i, &whole)) {
+            continue;
+        }
+        printf("%s  %-15s %2u nodes, %4u CPUs, %4.1f TiB: built in %.1f ms; metadata %.1f MiB "
+               "(%.4f %%), zonelists %.1f KiB\n",
+               head, bench_allocators[i]->name, whole.nodes, whole.cpus, whole.bytes / 0x1p40,
+               whole.init_ns / 1e6, whole.metadata_bytes / 0x1p20,
+               100 * whole.metadata_bytes / whole.bytes, whole.zonelist_bytes / 0x1p10);
+        head = "";
+    }
+}
+
 static void report_goals(const struct results *results)
 {
     struct goal_report goal;
@@ -114,5 +132,6 @@ static void report_goals(const struct results *results)
 void report_tail(const struct results *results, const struct options *options)
 {
     report_metadata(options);
+    report_machines(options);
     report_goals(results);
 }

@@ -124,6 +124,11 @@ static void check_complete(const cJSON *results)
     }
     find(results, "init", "quire-zone", 1, 0);
     find(results, "pair", "quire-norunmap", 1, 0);
+    for (int threads = 1; threads <= 2; threads++) {
+        find(results, "machine", "machine-1", threads, 0);
+        find(results, "machine", "machine-64", threads, 0);
+    }
+    find(results, "machine-init", "machine-64", 1, 0);
     double whole = number(find(results, "churn", "quire", 2, 0), "whole_share");
 
     require(whole >= 0 && whole <= 1, "whole_share is %f", whole);
@@ -155,6 +160,16 @@ int main(int argc, char **argv)
     {
         string(item, "allocator");
         require_of(item, number(item, "share") > 0, "no metadata at all");
+    }
+    cJSON_ArrayForEach(item, list(root, "machines"))
+    {
+        string(item, "allocator");
+        require_of(item,
+                   number(item, "nodes") >= 1 && number(item, "cpus") >= number(item, "nodes") &&
+                       number(item, "init_ns") > 0 && number(item, "zonelist_bytes") > 0 &&
+                       number(item, "metadata_bytes") > 0 &&
+                       number(item, "metadata_bytes") < 0.01 * number(item, "bytes"),
+                   "no such machine");
     }
     cJSON_ArrayForEach(item, list(root, "goals"))
     {

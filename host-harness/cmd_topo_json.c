@@ -31,7 +31,27 @@ static void add_order(cJSON *object, const struct quire_topology *topology, uint
         cJSON_AddItemToArray(array, number(order[i].n));
 }
 
-static void add_nodes(cJSON *root, const struct quire_topology *topology)
+static void add_zones(cJSON *object, const struct topo_zones *zones, uint32_t node)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, "zones");
+
+    for (size_t i = 0; i < zones->count; i++) {
+        const struct topo_zone *zone = &zones->zones[i];
+        cJSON *item;
+
+        if (zone->node != node)
+            continue;
+        item = cJSON_CreateObject();
+        cJSON_AddItemToArray(array, item);
+        cJSON_AddStringToObject(item, "type", zone->type);
+        cJSON_AddItemToObject(item, "start", number(zone->start));
+        cJSON_AddItemToObject(item, "end", number(zone->end));
+        cJSON_AddItemToObject(item, "managed_bytes", number(zone->bytes));
+    }
+}
+
+static void add_nodes(cJSON *root, const struct quire_topology *topology,
+                      const struct topo_zones *zones)
 {
     cJSON *nodes = cJSON_AddArrayToObject(root, "nodes");
 
@@ -50,6 +70,7 @@ static void add_nodes(cJSON *root, const struct quire_topology *topology)
         cJSON_AddItemToObject(node, "demotion",
                               down.n == QUIRE_NO_NODE ? cJSON_CreateNull() : number(down.n));
         add_order(node, topology, n);
+        add_zones(node, zones, n);
     }
 }
 
@@ -101,19 +122,22 @@ int cmd_topo_json(const char *path, const struct topo *topo)
 {
     const struct quire_topology *topology = &topo->topology;
     cJSON *root = cJSON_CreateObject();
+    struct topo_zones zones;
 
+    cmd_topo_zones(topo, &zones);
     cJSON_AddStringToObject(root, "source", topo->source);
     cJSON_AddStringToObject(root, "format", topo->format);
     cJSON_AddStringToObject(root, "note", topo->note);
     cJSON_AddBoolToObject(root, "made_up_addresses", topo->laid_out);
     cJSON_AddItemToObject(root, "node_count", number(topology->node_count));
     cJSON_AddItemToObject(root, "cpu_count", number(topology->cpu_count));
-    add_nodes(root, topology);
+    add_nodes(root, topology, &zones);
     add_distances(root, topology);
     add_speeds(root, "latency_ns", topology, topology->latency_ns);
     add_speeds(root, "bandwidth_mbs", topology, topology->bandwidth_mbs);
     add_memory(root, topology);
     int result = cli_write_json("topo", path, root);
     cJSON_Delete(root);
+    cmd_topo_zones_free(&zones);
     return result;
 }

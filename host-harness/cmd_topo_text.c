@@ -97,6 +97,24 @@ static void print_nodes(const struct quire_topology *topology)
     }
 }
 
+static void print_zones(const struct topo *topo)
+{
+    struct topo_zones zones;
+    char size[16];
+
+    cmd_topo_zones(topo, &zones);
+    printf("\n%4s %-8s %-18s %-18s %10s\n", "node", "zone", "from", "to", "managed");
+    for (size_t i = 0; i < zones.count; i++) {
+        const struct topo_zone *zone = &zones.zones[i];
+
+        printf("%4" PRIu32 " %-8s 0x%016" PRIx64 " 0x%016" PRIx64 " %10s\n", zone->node, zone->type,
+               zone->start, zone->end - 1, cli_bytes(size, sizeof(size), zone->bytes));
+    }
+    if (zones.count == 0)
+        printf("   -\n");
+    cmd_topo_zones_free(&zones);
+}
+
 /* What a matrix holds, whatever its type. */
 typedef uint32_t cell(const struct quire_topology *topology, uint32_t from, uint32_t to);
 
@@ -221,6 +239,7 @@ void cmd_topo_text(const struct topo *topo)
     if (topo->note[0])
         printf("note: %s\n", topo->note);
     print_nodes(topology);
+    print_zones(topo);
     print_matrix(topology, "distance", distance, 4);
     if (cmd_topo_known(topology, topo->topology.latency_ns))
         print_matrix(topology, "latency of a read, ns", latency, 6);

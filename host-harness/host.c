@@ -65,6 +65,12 @@ static void port_wait(void *ctx)
     quire_guard_wait(&host->guard);
 }
 
+static void port_relax(void *ctx)
+{
+    (void)ctx;
+    sched_yield();
+}
+
 static uint64_t port_reclaim(void *ctx, quire_node node, uint64_t frames)
 {
     struct quire_host *host = ctx;
@@ -238,6 +244,7 @@ static int build_machine(struct quire_host *host)
                  .enter = port_enter,
                  .leave = port_leave,
                  .wait_for_readers = port_wait,
+                 .relax = port_relax,
                  .reclaim = host->options.last_resort ? port_reclaim : NULL},
     };
 

@@ -11,6 +11,7 @@
 #include "topo.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -49,6 +50,12 @@ static void port_give_back(void *ctx, void *memory, size_t bytes, quire_node nod
     (void)node;
     munmap(memory, bytes);
     qa_sub(&run->nodes->port_bytes, bytes, relaxed); /* relaxed: a figure */
+}
+
+static void port_relax(void *ctx)
+{
+    (void)ctx;
+    sched_yield();
 }
 
 static void port_event(void *ctx, struct quire_zone *zone, enum quire_event event)
@@ -123,6 +130,7 @@ static int build_machine(struct run *run)
                  .cpu = port_cpu,
                  .memory = port_memory,
                  .give_back = port_give_back,
+                 .relax = port_relax,
                  .reclaim = shelf_last_resort},
     };
     int result = QUIRE_ERR_NO_MEMORY;

@@ -241,7 +241,7 @@ int quire_machine_add_zone(struct quire_machine *machine, const struct quire_mac
 int quire_machine_remove_zone(struct quire_machine *machine, struct quire_zone *zone);
 
 /* Another topology: nodes may be added, CPUs may move, distances change; nodes that have zones must
- * stay. What the port gives for caches is kept for topologies to come: at most 14 caches a zone.
+ * stay. What the port gives for caches is kept for topologies to come: at most 16 caches a zone.
  * QUIRE_ERR_NODE: one would not. Others as quire_machine_init. */
 int quire_machine_set_topology(struct quire_machine *machine,
                                const struct quire_topology *topology);

@@ -78,6 +78,9 @@ static void draws(void **state)
         ": ACPI tables, 4 nodes, 8 CPUs, 4.0 GiB\n",
         "\n   0      0     2   1023.6 MiB     0        -  0 1\n",
         "\n   3      3     2      1.0 GiB     0        -  6 7\n",
+        ("\nnode zone     from               to                    managed\n"
+         "   0 DMA      0x0000000000000000 0x0000000000ffffff   14.0 MiB\n"),
+        "\n   3 Normal   0x0000000140000000 0x000000017fffffff 1023.9 MiB\n",
         "\nfrom    0   1   2   3\n   0   10  20  30  20\n",
         "\nlatency of a read, ns\nfrom      0     1     2     3\n   0     80   160   240   160\n",
         "\nbandwidth, MB/s\n",
@@ -158,6 +161,13 @@ static void writes_json(void **state)
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(third, "order")), 4);
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(root, "distances")), 4);
     assert_null(cJSON_GetObjectItem(root, "latency_ns"));
+    const cJSON *zones = cJSON_GetObjectItem(last, "zones"), *zone = cJSON_GetArrayItem(zones, 0);
+    assert_int_equal(cJSON_GetArraySize(zones), 1);
+    assert_string_equal(cJSON_GetObjectItem(zone, "type")->valuestring, "Normal");
+    assert_true(number(zone, "start") == 7.0 * (double)GIB);
+    assert_true(number(zone, "end") == 8.0 * (double)GIB);
+    assert_true(number(zone, "managed_bytes") > 0.99 * (double)GIB);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(third, "zones")), 0);
     const cJSON *memory = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "memory"), 4);
     assert_true(number(memory, "start") == 7.0 * (double)GIB && number(memory, "node") == 3);
     assert_string_equal(cJSON_GetObjectItem(memory, "kind")->valuestring, "ordinary");

@@ -42,6 +42,9 @@ static const struct shape *draw_shape(struct bytes *b)
             small[n++] = i;
         }
     }
+    if (n == 0) {
+        abort(); /* there are small ones */
+    }
     return &shapes[small[take_number(&b->source, n)]];
 }
 
