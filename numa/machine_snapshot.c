@@ -118,14 +118,15 @@ static bool home_of_node(const struct machine_snapshot *s, quire_node node,
            first_entry(s, node) == (uint32_t)(e - s->entries);
 }
 
-/* The zone's longest span (M4). */
+/* Seats are for the zone's longest span (M4). */
 static void set_range(struct machine_home *h, const struct machine_snapshot *s, uint32_t entry)
 {
+    struct quire_run longest = {.frames = 0};
+
     for (size_t i = 0; i < s->span_count; i++)
-        if (s->spans[i].zone == entry && s->spans[i].run.frames >> BLOCK_ORDER > h->blocks) {
-            h->first_block = s->spans[i].run.pfn.n >> BLOCK_ORDER;
-            h->blocks = s->spans[i].run.frames >> BLOCK_ORDER;
-        }
+        if (s->spans[i].zone == entry && s->spans[i].run.frames > longest.frames)
+            longest = s->spans[i].run;
+    quire_seats_limit(&h->cache, longest.pfn.n >> BLOCK_ORDER, longest.frames >> BLOCK_ORDER);
 }
 
 static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
@@ -279,7 +280,7 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
     return error;
 }
 
-/* Put a snapshot in force, the CPUs' homes first. */
+/* Put a snapshot in force, the CPUs' seats first. */
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 {
     bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
@@ -288,17 +289,16 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
         if (!s->entries[i].closing) /* it may come back */
             s->entries[i].zone->home = s->entries[i].home;
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
-        struct machine_cpu *line = machine_line(m, cpu);
         quire_node node = node_of_cpu(s, cpu);
         uint32_t first = first_entry(s, node);
         const struct machine_entry *e = first == NO_ENTRY ? NULL : &s->entries[first];
         bool served = local && e && cpu < s->topology.cpu_count &&
                       (!m->policy.strict || e->zone->node.n == node.n);
 
-        if (!line)
+        if (!machine_line(m, cpu))
             continue;
         /* H1 release: pairs H2: the home is made. */
-        qa_store(&line->home, served ? (uintptr_t)e->home : 0, release);
+        qa_store(&m->seats[cpu], served ? (uintptr_t)seat_of(&e->home->cache, cpu) : 0, release);
     }
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
     qa_store(&m->snapshot, (uintptr_t)s, release); /* N1 release: pairs N2 */

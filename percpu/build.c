@@ -3,7 +3,7 @@
  * build.c - building a cache, its bounds, and its figures.
  *
  * The memory holds, in this order: what all CPUs share, the depot, (hardened build) a bit per
- * frame, and the racks, each on cache lines of its own. Sizes asked for with
+ * frame, the CPUs' seats, and the racks, each on cache lines of its own. Sizes asked for with
  * QUIRE_CACHE_SIZE_AUTO are halved, first those of blocks, then those of runs, then those of
  * frames, until all that the caches can hold (quire_cache_bound) is at most an eighth of the zone;
  * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay, or are
@@ -12,8 +12,7 @@
  * Nobody uses the cache while it is built; the handle is constant afterwards. Wait-free.
  */
 #include "percpu/depot.h"
-#include "percpu/hardened.h"
-#include "percpu/rseq.h"
+#include "percpu/seat.h"
 
 #if QUIRE_RSEQ
 #include <linux/membarrier.h>
@@ -141,7 +140,7 @@ static size_t total_bytes(const struct quire_cache_config *config, const struct 
 {
     return rounded(sizeof(struct quire_cache_state)) +
            rounded(quire_depot_bytes(s->depot, s->rounds / 2)) + cached_bytes(config->zone) +
-           config->cpus * cpu_bytes(s);
+           config->cpus * (sizeof(struct quire_seat) + cpu_bytes(s));
 }
 
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
@@ -154,19 +153,27 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
     return error;
 }
 
-/* The short way of rseq mode: requests without flags but mobility, frees into the longest of the
- * zone's stretches. */
+/* The longest of the zone's stretches. */
+static const struct quire_extent *longest_of(const struct quire_zone *z)
+{
+    const struct quire_extent *longest = &z->extents[0];
+
+    for (uint32_t i = 1; i < z->extent_count; i++)
+        if (z->extents[i].count > longest->count)
+            longest = &z->extents[i];
+    return longest;
+}
+
+/* The short way of rseq mode: requests without flags but mobility, frees into the longest stretch.
+ */
 static void build_short_way(struct quire_cache *c)
 {
 #if QUIRE_RSEQ
     const struct quire_zone *z = c->zone;
-    const struct quire_extent *longest = &z->extents[0];
+    const struct quire_extent *longest = longest_of(z);
 
     if (c->mode != QUIRE_CACHE_RSEQ)
         return;
-    for (uint32_t i = 1; i < z->extent_count; i++)
-        if (z->extents[i].count > longest->count)
-            longest = &z->extents[i];
     c->rseq_offset = __rseq_offset;
     c->flags = QUIRE_MOVABLE + 1;
     c->first_block = longest->section * SECTION_BLOCKS;
@@ -178,6 +185,49 @@ static void build_short_way(struct quire_cache *c)
 #endif
 }
 
+static struct quire_seat *seats_of(const struct quire_cache *c)
+{
+    void *seats = c->seats;
+
+    return (struct quire_seat *)seats;
+}
+
+static void build_seats(struct quire_cache *c)
+{
+    const struct quire_extent *longest = longest_of(c->zone);
+    struct quire_seat *s = seats_of(c);
+
+    for (uint32_t cpu = 0; cpu < c->cpus; cpu++, s++) {
+        for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+            s->racks[i] = rack_of(c, cpu, i);
+        s->first_block = longest->section * SECTION_BLOCKS;
+        s->blocks = (uint64_t)longest->count * SECTION_BLOCKS;
+        s->descs = desc_of(c->zone, longest->index * SECTION_BLOCKS);
+        s->fulls = full_of(c->zone, longest->index * SECTION_BLOCKS);
+        s->sparse_over = &c->state->sparse_over;
+        s->cache = c;
+    }
+}
+
+/* Before the cache is in service: seats are for these blocks alone, of the zone (E2 of seat.h). */
+void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks)
+{
+    struct quire_seat *s = seats_of(c);
+
+    for (uint32_t cpu = 0; cpu < c->cpus; cpu++, s++) {
+        uint64_t end = s->first_block + s->blocks, from = s->first_block;
+
+        if (first_block + blocks < end)
+            end = first_block + blocks;
+        if (first_block > from)
+            from = first_block;
+        s->descs = (const qa32 *)s->descs + (from - s->first_block);
+        s->fulls = (const qa8 *)s->fulls + (from - s->first_block);
+        s->first_block = from;
+        s->blocks = from < end ? end - from : 0;
+    }
+}
+
 static void build_racks(struct quire_cache *c)
 {
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
@@ -186,7 +236,7 @@ static void build_racks(struct quire_cache *c)
 
             r->half = c->capacity[i] / 2;
             qa_store(&r->limit, c->capacity[i], relaxed); /* relaxed: being built */
-            quire_rack_put(r);
+            rack_put(r);
         }
 }
 
@@ -216,6 +266,8 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     at += rounded(quire_depot_bytes(s.depot, s.rounds / 2));
     c->state->cached = at;
     at += cached_bytes(config->zone);
+    c->seats = at;
+    at += config->cpus * sizeof(struct quire_seat);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
         c->capacity[i] = capacity(&s, i);
         c->racks[i] = at;
@@ -230,6 +282,7 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     c->zone = config->zone;
     build_short_way(c);
     build_racks(c);
+    build_seats(c);
     return QUIRE_OK;
 }
 

@@ -6,7 +6,7 @@
 
 #include "load.h"
 
-#include "percpu/rack.h"
+#include "percpu/seat.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -54,7 +54,8 @@ static void take(struct load *l, unsigned order, uint32_t flags)
 
     pause_if(call);
     error = QUIRE_OK;
-    if (!call || !hit || !quire_cache_pop(&rig.cache, rig.cpu, RACK_UNMOVABLE, &pfn))
+    if (!call || !hit ||
+        !seat_pop(seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu), RACK_UNMOVABLE, &pfn))
         error = quire_cache_alloc(&rig.cache, order, flags, &pfn);
     pause_if(call);
     if (error != QUIRE_OK)
@@ -73,7 +74,8 @@ static void give(struct load *l)
 
     shadow_give(&shadow, l->who, pfn, UINT64_C(1) << order);
     pause_if(call);
-    if (!call || !hit || !quire_cache_push(&rig.cache, rig.cpu, quire_pfn_of(pfn), order))
+    if (!call || !hit ||
+        !seat_push(seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu), quire_pfn_of(pfn)))
         error = quire_cache_free(&rig.cache, quire_pfn_of(pfn), order);
     pause_if(call);
     if (error != QUIRE_OK)
