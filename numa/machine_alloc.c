@@ -122,8 +122,9 @@ static __attribute__((noinline)) int free_otherwise(struct quire_machine *m, qui
 {
     const struct quire_seat *seat = seat_now(m);
 
-    if (seat &&
-        (order == HUGE_ORDER ? seat_push_whole(seat, pfn) : quire_seat_push_any(seat, pfn, order)))
+    if (seat && (order == 0            ? quire_seat_push_beside(seat, pfn)
+                 : order == HUGE_ORDER ? seat_push_whole(seat, pfn)
+                                       : quire_seat_push_run(seat, pfn, order)))
         return QUIRE_OK;
     return free_slowly(m, pfn, order);
 }

@@ -206,6 +206,7 @@ static void build_seats(struct quire_cache *c)
         s->fulls = full_of(c->zone, longest->index * SECTION_BLOCKS);
         s->sparse_over = &c->state->sparse_over;
         s->cache = c;
+        s->first_frame = frame_at(longest->index * SECTION_BLOCKS, 0);
     }
 }
 
@@ -223,6 +224,7 @@ void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blo
             from = first_block;
         s->descs = (const qa32 *)s->descs + (from - s->first_block);
         s->fulls = (const qa8 *)s->fulls + (from - s->first_block);
+        s->first_frame += (from - s->first_block) * BLOCK_FRAMES;
         s->first_block = from;
         s->blocks = from < end ? end - from : 0;
     }

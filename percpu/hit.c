@@ -6,9 +6,10 @@
  * sparse block goes into the outgoing magazine and from there home: density.c says why, and what
  * is sparse.
  *
- * A frame is cached only if its block is SPLIT without pins, by a look; a run only if the maps show
- * just that run. All other frees, and every order without a rack, go to the zone, which knows the
- * errors.
+ * A single frame is cached only if its block is SPLIT and it is none of the block's pins, by a
+ * look; a run only if the maps show just that run. All other frees, and every order without a rack,
+ * go to the zone, which knows the errors. A block with pins never becomes whole, so it counts as
+ * dense.
  *
  * The layer above tries seat.h's hits first; what they leave comes here.
  *
@@ -147,20 +148,31 @@ static inline bool is_sparse(const struct quire_cache *c, const void *full)
     return qa_load((const qa8 *)full, relaxed) > qa_load(&c->state->sparse_over, relaxed);
 }
 
+/* May this frame of a block that is SPLIT, but has pins, be cached: is it none of them? */
+static inline bool is_beside_pins(const struct quire_cache *c, uint64_t frame, uint32_t desc)
+{
+    uint64_t pinned;
+
+    if (desc_state(desc) != D_SPLIT)
+        return false;
+    pinned = quire_pinned(c->zone, block_of(frame), place_of(frame) / WORD_BITS);
+    return !(pinned >> frame % WORD_BITS & 1);
+}
+
 /* Is this one allocated run of its order, as far as the zone's maps know? Nor is it one of a range
  * that is being emptied. */
 static bool is_run(const struct quire_cache *c, quire_pfn pfn, unsigned order, uint32_t desc)
 {
     if (order == HUGE_ORDER)
         return is_whole(c, pfn, desc);
-    return pfn.n % (1ull << order) == 0 && is_cacheable(desc) &&
+    return pfn.n % (1ull << order) == 0 && desc_state(desc) == D_SPLIT &&
            quire_run_check(c->zone, frame_of_pfn(c->zone, pfn), 1ull << order) == QUIRE_OK;
 }
 
 /* Is a round of this order from block b one that should go home? */
-static inline bool goes_home(const struct quire_cache *c, unsigned order, uint32_t b)
+static inline bool goes_home(const struct quire_cache *c, unsigned order, uint32_t b, uint32_t desc)
 {
-    return order != HUGE_ORDER && is_sparse(c, full_of(c->zone, b));
+    return order != HUGE_ORDER && !(desc & D_PINS) && is_sparse(c, full_of(c->zone, b));
 }
 
 /* A run, or block. Whether it may be freed is read from the maps at once, as for a free without a
@@ -169,7 +181,7 @@ static int free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, uint64
 {
     uint32_t b = block_of(frame), d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look */
     unsigned rack = rack_class(order, desc_class(d) % 2);
-    bool sparse = goes_home(c, order, b);
+    bool sparse = goes_home(c, order, b, d);
 
     if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, pfn, order, d))
         return free_around(c, pfn, order);
@@ -181,7 +193,7 @@ static int free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, uint64
     return push_otherwise(c, rack, pfn, sparse);
 }
 
-/* Other orders than 0, other stretches than the longest, exchange mode. */
+/* Other orders than 0, other stretches than the longest, blocks with pins, exchange mode. */
 static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
                                                     unsigned order)
 {
@@ -194,12 +206,15 @@ static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire
     if (order != 0)
         return free_run(c, pfn, order, frame);
     d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    if (!is_cacheable(d))
+    if (!is_cacheable(d) && !is_beside_pins(c, frame, d))
         return free_around(c, pfn, 0);
     error = cached_enter(c, pfn);
     if (error)
         return quire_refuse(c, pfn, error);
-    return push_otherwise(c, desc_class(d) % 2, pfn, goes_home(c, 0, b));
+    if (QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ && d & D_PINS &&
+        quire_push_restartable(c, desc_class(d) % 2, pfn, false))
+        return QUIRE_OK;
+    return push_otherwise(c, desc_class(d) % 2, pfn, goes_home(c, 0, b, d));
 }
 
 #if QUIRE_RSEQ
@@ -260,25 +275,42 @@ int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
     return free_otherwise(c, pfn, order);
 }
 
-/* A hit or nothing (seat.h), for small runs. */
-bool quire_seat_push_any(const struct quire_seat *s, quire_pfn pfn, unsigned order)
+/* ---- A hit or nothing (seat.h) --------------------------------------------------------------- */
+
+/* A single frame of a block that has pins. */
+bool quire_seat_push_beside(const struct quire_seat *s, quire_pfn pfn)
 {
     uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
     const struct quire_cache *c = s->cache;
-    uint64_t frame;
-    unsigned rack;
     uint32_t d;
 
     if (b >= s->blocks)
         return false;
     d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
-    frame = frame_of_pfn(c->zone, pfn);
-    rack = rack_class(order, desc_class(d) % 2);
-    if (rack >= RACK_HUGE || frame == NO_FRAME)
+    if (!(d & D_PINS) ||
+        !is_beside_pins(c, s->first_frame + (pfn.n - (s->first_block << BLOCK_ORDER)), d) ||
+        cached_enter(c, pfn) != QUIRE_OK)
         return false;
-    if (order == 0 || !is_run(c, pfn, order, d) || !cached_set(c, pfn))
+    if (seat_put(s, desc_class(d) % 2, pfn, false))
+        return true;
+    cached_clear(c, &pfn, 1);
+    return false;
+}
+
+/* A run of order 1 to 3. */
+bool quire_seat_push_run(const struct quire_seat *s, quire_pfn pfn, unsigned order)
+{
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
+    const struct quire_cache *c = s->cache;
+    uint32_t d;
+
+    if (b >= s->blocks || order > RUN_ORDER)
         return false;
-    if (seat_put(s, rack, pfn, goes_home(c, order, block_of(frame))))
+    d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
+    if (!is_run(c, pfn, order, d) || !cached_set(c, pfn))
+        return false;
+    if (seat_put(s, rack_class(order, desc_class(d) % 2), pfn,
+                 !(d & D_PINS) && is_sparse(c, (const qa8 *)s->fulls + b)))
         return true;
     cached_clear(c, &pfn, 1);
     return false;

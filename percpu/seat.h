@@ -28,6 +28,7 @@ struct quire_seat {
     const void *descs, *fulls;    /* their descriptors and fullness bytes */
     const qa32 *sparse_over;      /* a block with a larger fullness byte is sparse */
     const struct quire_cache *cache;
+    uint64_t first_frame; /* the zone's number of the first block's first frame */
 } __attribute__((aligned(64)));
 
 /* The seat of a CPU that has racks, as the machine counts it. */
@@ -92,7 +93,8 @@ static inline bool rack_push_exchanged(struct quire_rack *r, quire_pfn pfn)
 /* hit.c; the first two in rseq mode */
 bool quire_pop_restartable(const struct quire_cache *c, unsigned rack, quire_pfn *pfn);
 bool quire_push_restartable(const struct quire_cache *c, unsigned rack, quire_pfn pfn, bool sparse);
-bool quire_seat_push_any(const struct quire_seat *s, quire_pfn pfn, unsigned order);
+bool quire_seat_push_beside(const struct quire_seat *s, quire_pfn pfn);
+bool quire_seat_push_run(const struct quire_seat *s, quire_pfn pfn, unsigned order);
 
 /* Pop a round of a class. False: there is none. */
 static inline bool seat_pop(const struct quire_seat *s, unsigned rack, quire_pfn *pfn)
