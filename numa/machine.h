@@ -14,7 +14,8 @@
  *       metadata stays.
  *   M3  A CPU's `seat` is its seat at the cache of the zone that its NORMAL requests ask first by
  *       the default policy, or none. It may be old by any amount: percpu's hits do not mind.
- *   M4  The blocks of a home's seats are a span of its zone: they hold frames of it only.
+ *   M4  A zone's longest span holds frames of that zone only. The seats of its homes are for frames
+ *       of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
  */
 #ifndef QUIRE_NUMA_MACHINE_H
@@ -60,7 +61,8 @@ struct machine_zone {
     struct quire_machine *machine;
     quire_node node;
     enum quire_zone_type type;
-    struct machine_home *home; /* the newest; writer only */
+    uint64_t first_block, blocks; /* its longest span, M4 */
+    struct machine_home *home;    /* the newest; writer only */
 };
 
 /* A cache of a zone for the CPUs that are at home there. */
@@ -103,7 +105,8 @@ struct machine_block {
 } __attribute__((aligned(64)));
 
 struct quire_machine {
-    qa64 seats[QUIRE_CPUS]; /* const struct quire_seat *, or 0: M3; a hit begins here */
+    qa64 seats[QUIRE_CPUS]; /* const struct quire_seat *, or 0: M3; a hit begins here. Its tag is
+                             * the node that the CPU is on */
     qa64 cpus[QUIRE_CPUS];  /* struct machine_cpu *, or 0 */
     qa64 snapshot;          /* struct machine_snapshot * */
     qa32 cpu_end;           /* no CPU from here on has a line */
@@ -184,6 +187,28 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 #endif
 }
 
+/* The seat of the CPU that the caller runs on, or NULL. */
+static inline const struct quire_seat *machine_seat(const struct quire_machine *m)
+{
+    uint32_t cpu = machine_cpu_now(m);
+    /* H2 acquire: pairs H1: the home is made. */
+    uintptr_t seat = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->seats[cpu], acquire) : 0);
+
+    return (const struct quire_seat *)seat;
+}
+
+/* The flags that a request may have for a magazine to serve it. */
+#define MACHINE_HIT_FLAGS \
+    ((uint32_t)(QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK))
+
+/* May a magazine of the CPU serve the request, but for its order and flags? */
+static inline bool machine_at_seat(const struct quire_seat *seat,
+                                   const struct quire_request *request)
+{
+    return seat && !request->policy && request->zone == QUIRE_ZONE_NORMAL &&
+           (request->node.n == QUIRE_NO_NODE || request->node.n == seat->tag);
+}
+
 /* The same, or CPU 0 if the machine does not know it. */
 static inline uint32_t machine_cpu_known(const struct quire_machine *m)
 {
@@ -234,6 +259,8 @@ void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s);
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
 void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+size_t quire_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
+                          const quire_pfn pfns[], size_t n);
 struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
                                          const struct machine_zone *zone);
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);

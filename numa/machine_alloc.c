@@ -16,29 +16,17 @@
  */
 #include "numa/machine.h"
 
-static const uint32_t hit_flags = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK;
 static const uint32_t known_flags =
     QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
 
-/* The seat of the CPU that the caller runs on, or NULL. */
-static inline const struct quire_seat *seat_now(const struct quire_machine *m)
-{
-    uint32_t cpu = machine_cpu_now(m);
-    /* H2 acquire: pairs H1: the home is made. */
-    uintptr_t seat = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->seats[cpu], acquire) : 0);
-
-    return (const struct quire_seat *)seat;
-}
-
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-static inline bool hit(const struct quire_machine *m, unsigned order, uint32_t flags,
+static inline bool hit(const struct quire_seat *seat, unsigned order, uint32_t flags,
                        quire_pfn *pfn)
 {
-    const struct quire_seat *seat = seat_now(m);
     unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
 
-    if (__builtin_expect(!seat || flags & ~hit_flags || rack >= QUIRE_CACHE_CLASSES, 0))
+    if (__builtin_expect(!seat || flags & ~MACHINE_HIT_FLAGS || rack >= QUIRE_CACHE_CLASSES, 0))
         return false;
     return seat_pop(seat, rack, pfn);
 }
@@ -79,14 +67,15 @@ static __attribute__((noinline)) int alloc_missed(struct quire_machine *m, unsig
 
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    return hit(m, order, flags, pfn) ? QUIRE_OK : alloc_missed(m, order, flags, pfn);
+    return hit(machine_seat(m), order, flags, pfn) ? QUIRE_OK : alloc_missed(m, order, flags, pfn);
 }
 
 int quire_machine_request(struct quire_machine *m, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why)
 {
-    if (!request->policy && request->zone == QUIRE_ZONE_NORMAL &&
-        request->node.n == QUIRE_NO_NODE && hit(m, request->order, request->flags, pfn))
+    const struct quire_seat *seat = machine_seat(m);
+
+    if (machine_at_seat(seat, request) && hit(seat, request->order, request->flags, pfn))
         return QUIRE_OK;
     return alloc_slowly(m, request, pfn, why);
 }
@@ -120,7 +109,7 @@ static __attribute__((noinline)) int free_slowly(struct quire_machine *m, quire_
 static __attribute__((noinline)) int free_otherwise(struct quire_machine *m, quire_pfn pfn,
                                                     unsigned order)
 {
-    const struct quire_seat *seat = seat_now(m);
+    const struct quire_seat *seat = machine_seat(m);
 
     if (seat && (order == 0            ? quire_seat_push_beside(seat, pfn)
                  : order == HUGE_ORDER ? seat_push_whole(seat, pfn)
@@ -135,7 +124,7 @@ int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
 
     if (__builtin_expect(order != 0, 0))
         return free_otherwise(m, pfn, order);
-    seat = seat_now(m);
+    seat = machine_seat(m);
     return seat && seat_push(seat, pfn) ? QUIRE_OK : free_otherwise(m, pfn, 0);
 }
 

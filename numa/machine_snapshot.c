@@ -118,15 +118,19 @@ static bool home_of_node(const struct machine_snapshot *s, quire_node node,
            first_entry(s, node) == (uint32_t)(e - s->entries);
 }
 
-/* Seats are for the zone's longest span (M4). */
-static void set_range(struct machine_home *h, const struct machine_snapshot *s, uint32_t entry)
+/* Find out a new zone's longest span (M4). */
+static void set_range(const struct machine_snapshot *s, uint32_t entry)
 {
     struct quire_run longest = {.frames = 0};
+    struct machine_zone *z = s->entries[entry].zone;
 
+    if (z->blocks) /* in service already */
+        return;
     for (size_t i = 0; i < s->span_count; i++)
         if (s->spans[i].zone == entry && s->spans[i].run.frames > longest.frames)
             longest = s->spans[i].run;
-    quire_seats_limit(&h->cache, longest.pfn.n >> BLOCK_ORDER, longest.frames >> BLOCK_ORDER);
+    z->first_block = longest.pfn.n >> BLOCK_ORDER;
+    z->blocks = longest.frames >> BLOCK_ORDER;
 }
 
 static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
@@ -165,7 +169,9 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
         return error;
     }
     h->of = z;
-    set_range(h, s, entry);
+    quire_seats_limit(&h->cache, z->first_block, z->blocks);
+    for (uint32_t cpu = first; cpu < end; cpu++)
+        quire_seat_tag(&h->cache, cpu, node_of_cpu(s, cpu).n);
     qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
     s->entries[entry].home = h;
     return QUIRE_OK;
@@ -224,8 +230,10 @@ static int fill(struct quire_machine *m, struct machine_snapshot *s)
     find_bounds(s, &b);
     for (uint32_t n = 0; n < s->topology.node_count && !error; n++)
         error = make_lists(m, s, &b, n);
-    for (uint32_t i = 0; i < s->entry_count && !error; i++)
+    for (uint32_t i = 0; i < s->entry_count && !error; i++) {
+        set_range(s, i);
         error = find_home(m, s, i);
+    }
     return error;
 }
 
@@ -320,6 +328,19 @@ const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s
     uint32_t i = quire_pfnmap_zone(&s->map, pfn);
 
     return i == QUIRE_PFNMAP_NONE ? NULL : &s->entries[i];
+}
+
+/* How many frames in a row, from the second one on, are of entry e as the first one is. One compare
+ * each while they are of the zone's longest span. */
+size_t quire_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
+                          const quire_pfn pfns[], size_t n)
+{
+    uint64_t first = e->zone->first_block << BLOCK_ORDER, frames = e->zone->blocks << BLOCK_ORDER;
+    size_t row = 1;
+
+    while (row < n && (pfns[row].n - first < frames || quire_snapshot_find(s, pfns[row]) == e))
+        row++;
+    return row;
 }
 
 /* The home that a zone has in a snapshot, or NULL. */

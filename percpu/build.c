@@ -210,6 +210,12 @@ static void build_seats(struct quire_cache *c)
     }
 }
 
+/* Before the cache is in service: give a CPU's seat the layer above's tag. */
+void quire_seat_tag(struct quire_cache *c, uint32_t cpu, uint32_t tag)
+{
+    seats_of(c)[cpu - c->first_cpu].tag = tag;
+}
+
 /* Before the cache is in service: seats are for these blocks alone, of the zone (E2 of seat.h). */
 void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks)
 {

@@ -164,6 +164,7 @@ int quire_cache_alloc_missed(struct quire_cache *c, unsigned order, uint32_t fla
 
 /* build.c, for the layer above */
 void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks);
+void quire_seat_tag(struct quire_cache *c, uint32_t cpu, uint32_t tag);
 
 /* close.c, for the layer above */
 bool quire_cache_close(struct quire_cache *c);

@@ -29,6 +29,7 @@ struct quire_seat {
     const qa32 *sparse_over;      /* a block with a larger fullness byte is sparse */
     const struct quire_cache *cache;
     uint64_t first_frame; /* the zone's number of the first block's first frame */
+    uint32_t tag;         /* the layer above's */
 } __attribute__((aligned(64)));
 
 /* The seat of a CPU that has racks, as the machine counts it. */
@@ -149,5 +150,9 @@ static inline bool seat_push_whole(const struct quire_seat *s, quire_pfn pfn)
     cached_clear(s->cache, &pfn, 1);
     return false;
 }
+
+/* many.c */
+bool quire_seat_pop_many(const struct quire_seat *s, unsigned rack, quire_pfn pfns[], size_t n);
+bool quire_seat_push_many(const struct quire_seat *s, const quire_pfn pfns[], size_t n);
 
 #endif /* QUIRE_PERCPU_SEAT_H */

@@ -53,6 +53,45 @@ static void batches(void **unused)
     rig_close(r);
 }
 
+/* A batch that was freed serves the next one of its CPU, whoever's node it names as its own; with
+ * the same figures as from the zone, and with what is wrong in it told. */
+static void stays(void **unused)
+{
+    struct quire_request request = quire_request_of(0, 0);
+    enum { N = 8 };
+    struct rig *r = &rig;
+    quire_pfn first[N];
+    size_t got, freed;
+
+    (void)unused;
+    open_row(r);
+    rig_cpu = 2;
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, N, first, &got, NULL));
+    for (unsigned turn = 1; turn <= 3; turn++) {
+        assert_ok(quire_machine_free_batch(r->machine, first, N, &freed));
+        assert_int_equal(freed, N);
+        assert_int_equal(rig_stats(r, 1).cached, N);
+        request.node = quire_node_of(turn == 1 ? QUIRE_NO_NODE : turn == 2 ? 1 : 2);
+        assert_ok(quire_machine_alloc_batch(r->machine, &request, N, pfns, &got, NULL));
+        assert_int_equal(got, N);
+        assert_int_equal(rig_stats(r, 1).cached, turn < 3 ? 0 : N);
+        assert_int_equal(rig_stats(r, 1).counts[QUIRE_NODE_HIT], turn < 3 ? (turn + 1) * N : 3 * N);
+        assert_int_equal(rig_stats(r, 1).counts[QUIRE_NODE_LOCAL],
+                         turn < 3 ? (turn + 1) * N : 3 * N);
+        assert_int_equal(rig_stats(r, 2).counts[QUIRE_NODE_OTHER], turn < 3 ? 0 : N);
+        if (turn < 3)
+            assert_memory_equal(first, pfns, sizeof first);
+        rig_check(r, N);
+    }
+    first[0] = pfns[N - 1];
+    pfns[N - 1] = pfns[0];
+    assert_error(quire_machine_free_batch(r->machine, pfns, N, &freed), QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(freed, N - 1);
+    rig_check(r, 1);
+    give(r, first[0].n, 0);
+    rig_close(r);
+}
+
 /* An interleaved batch gives each node what single requests would have given it. */
 static void in_turn(void **unused)
 {
@@ -329,11 +368,11 @@ static void twice(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batches),        cmocka_unit_test(in_turn),
-        cmocka_unit_test(bad_frees),      cmocka_unit_test(constraints),
-        cmocka_unit_test(short_and_full), cmocka_unit_test(claims),
-        cmocka_unit_test(one_way),        cmocka_unit_test(last_frame),
-        cmocka_unit_test(twice),
+        cmocka_unit_test(batches),     cmocka_unit_test(stays),
+        cmocka_unit_test(in_turn),     cmocka_unit_test(bad_frees),
+        cmocka_unit_test(constraints), cmocka_unit_test(short_and_full),
+        cmocka_unit_test(claims),      cmocka_unit_test(one_way),
+        cmocka_unit_test(last_frame),  cmocka_unit_test(twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 
 enum {
     ROUNDS = 8,
+    BATCH = 3,
     FRAMES = 16 * BLOCK,
     LOW = 500, /* the zone's watermark, free frames */
     HIGH = 600,
@@ -117,6 +118,45 @@ static void push_one(void)
 {
     hit = true;
     give_one();
+}
+
+/* Three at once; one by one if that is not to be. */
+static void pop_many(void)
+{
+    quire_pfn pfns[BATCH];
+    bool done;
+
+    pause_if(true);
+    done =
+        quire_seat_pop_many(seat_of(&rig.cache, rig.cache.first_cpu), RACK_UNMOVABLE, pfns, BATCH);
+    pause_if(true);
+    watched = false;
+    for (unsigned i = 0; i < BATCH; i++)
+        if (done) {
+            shadow_take(&shadow, OUTSIDE, pfns[i].n, 1);
+            outside.orders[outside.count] = 0;
+            outside.pfns[outside.count++] = pfns[i].n;
+        } else {
+            take(&outside, 0, 0);
+        }
+}
+
+static void push_many(void)
+{
+    quire_pfn pfns[BATCH];
+    bool done;
+
+    for (unsigned i = 0; i < BATCH; i++) {
+        pfns[i].n = outside.pfns[--outside.count];
+        shadow_give(&shadow, OUTSIDE, pfns[i].n, 1);
+    }
+    pause_if(true);
+    done = quire_seat_push_many(seat_of(&rig.cache, rig.cache.first_cpu), pfns, BATCH);
+    pause_if(true);
+    watched = false;
+    for (unsigned i = 0; i < BATCH && !done; i++)
+        if (quire_cache_free(&rig.cache, pfns[i], 0) != QUIRE_OK)
+            shadow_fail("a free");
 }
 
 /* ---- What they start from ------------------------------------------------------------------- */
@@ -219,6 +259,8 @@ const struct scene scenes[] = {
     {"pop", half_full, pop_frame, NULL},
     {"push", half_full, push_one, NULL},
     {"push sparse", sparse, push_one, NULL},
+    {"pop many", half_full, pop_many, NULL},
+    {"push many", half_full, push_many, NULL},
     {"alloc zeroed", half_full_movable, take_zeroed, NULL},
     {"alloc run", some_runs, take_run, NULL},
     {"free run", some_runs, give_one, NULL},
