@@ -247,6 +247,13 @@ static int build(struct quire_machine *m, const struct quire_machine_config *con
     return error;
 }
 
+/* Of a port that does not tell. */
+static uint32_t one_cpu(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
 static void give_all_back(struct quire_machine *m)
 {
     while (m->blocks) {
@@ -272,6 +279,8 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
         return QUIRE_ERR_SIZE;
     __builtin_memset(m, 0, sizeof *m);
     m->port = config->port;
+    if (!m->port.cpu)
+        m->port.cpu = one_cpu;
     m->policy = config->policy;
     m->rounds = config->rounds;
     m->huge_rounds = config->huge_rounds;

@@ -2,10 +2,10 @@
  *
  * machine_alloc.c - allocation and free of one run: the hit, and the way to what is behind it.
  *
- * A hit touches the CPU's line, the home's handle and the rack, all of which live as long as the
- * machine; it reads no snapshot and counts no reader (M3 of machine.h). What it may find:
+ * A hit touches the CPU's seat and a rack, both of which live as long as the machine; it
+ * reads no snapshot and counts no reader (M3 of machine.h). What it may find:
  *
- *   - The home is no longer the CPU's (a CPU moved, nearer memory came), or its zone is on its way
+ *   - The seat is no longer the CPU's (a CPU moved, nearer memory came), or its zone is on its way
  *     out. A pop gives a frame that was cached: it is the caller's now, and whoever takes the zone
  *     out finds it allocated, if he had not drained that rack before. A push gives a frame of this
  *     zone, owned until the commit, to a rack: the drain that follows takes it out; once the zone
@@ -16,28 +16,19 @@
  */
 #include "numa/machine.h"
 
-static const uint32_t hit_flags = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK;
 static const uint32_t known_flags =
     QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
 
-static inline struct machine_home *home_of(const struct machine_cpu *line)
-{
-    /* H2 acquire: pairs H1: the home is made. */
-    uintptr_t home = line ? (uintptr_t)qa_load(&line->home, acquire) : 0;
-
-    return (struct machine_home *)home;
-}
-
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-static inline bool hit(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
+static inline bool hit(const struct quire_seat *seat, unsigned order, uint32_t flags,
+                       quire_pfn *pfn)
 {
-    uint32_t cpu = machine_cpu_now(m);
-    struct machine_home *h = home_of(machine_line(m, cpu));
     unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
 
-    return h && rack < QUIRE_CACHE_CLASSES && !(flags & ~hit_flags) &&
-           quire_cache_pop(&h->cache, cpu, rack, pfn);
+    if (__builtin_expect(!seat || flags & ~MACHINE_HIT_FLAGS || rack >= QUIRE_CACHE_CLASSES, 0))
+        return false;
+    return seat_pop(seat, rack, pfn);
 }
 
 static int ask(const struct machine_reader *r, const struct machine_entry *e,
@@ -66,21 +57,25 @@ static __attribute__((noinline)) int alloc_slowly(struct quire_machine *m,
     return quire_machine_serve(m, &a, why);
 }
 
+static __attribute__((noinline)) int alloc_missed(struct quire_machine *m, unsigned order,
+                                                  uint32_t flags, quire_pfn *pfn)
+{
+    struct quire_request request = quire_request_of(order, flags);
+
+    return alloc_slowly(m, &request, pfn, NULL);
+}
+
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    struct quire_request request;
-
-    if (hit(m, order, flags, pfn))
-        return QUIRE_OK;
-    request = quire_request_of(order, flags);
-    return alloc_slowly(m, &request, pfn, NULL);
+    return hit(machine_seat(m), order, flags, pfn) ? QUIRE_OK : alloc_missed(m, order, flags, pfn);
 }
 
 int quire_machine_request(struct quire_machine *m, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why)
 {
-    if (!request->policy && request->zone == QUIRE_ZONE_NORMAL &&
-        request->node.n == QUIRE_NO_NODE && hit(m, request->order, request->flags, pfn))
+    const struct quire_seat *seat = machine_seat(m);
+
+    if (machine_at_seat(seat, request) && hit(seat, request->order, request->flags, pfn))
         return QUIRE_OK;
     return alloc_slowly(m, request, pfn, why);
 }
@@ -110,15 +105,27 @@ static __attribute__((noinline)) int free_slowly(struct quire_machine *m, quire_
     return error;
 }
 
-int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
+/* Runs, frames of blocks with pins, and whatever does not hit. */
+static __attribute__((noinline)) int free_otherwise(struct quire_machine *m, quire_pfn pfn,
+                                                    unsigned order)
 {
-    uint32_t cpu = machine_cpu_now(m);
-    struct machine_home *h = home_of(machine_line(m, cpu));
+    const struct quire_seat *seat = machine_seat(m);
 
-    if (h && (pfn.n >> BLOCK_ORDER) - h->first_block < h->blocks &&
-        quire_cache_push(&h->cache, cpu, pfn, order))
+    if (seat && (order == 0            ? quire_seat_push_beside(seat, pfn)
+                 : order == HUGE_ORDER ? seat_push_whole(seat, pfn)
+                                       : quire_seat_push_run(seat, pfn, order)))
         return QUIRE_OK;
     return free_slowly(m, pfn, order);
+}
+
+int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
+{
+    const struct quire_seat *seat;
+
+    if (__builtin_expect(order != 0, 0))
+        return free_otherwise(m, pfn, order);
+    seat = machine_seat(m);
+    return seat && seat_push(seat, pfn) ? QUIRE_OK : free_otherwise(m, pfn, 0);
 }
 
 static int ask_contig(const struct machine_reader *r, const struct machine_entry *e,

@@ -73,7 +73,7 @@ static uint64_t drain_cpu(struct quire_cache *c, uint32_t cpu, bool calm, const 
             struct quire_rack *r = rack_of(c, cpu, i);
 
             frames += quire_flush_rack(c, slot_of_cpu(c, cpu), i, r, out_only[i]);
-            quire_rack_put(r);
+            rack_put(r);
         }
     return frames;
 }

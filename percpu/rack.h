@@ -154,6 +154,12 @@ static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
     return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
 }
 
+/* Put back what was taken. From any CPU. */
+static inline void rack_put(struct quire_rack *r)
+{
+    qa_store(&r->present, 1, release); /* P1 release: pairs P2 */
+}
+
 /* A statistic of a rack. Only who has it in his hands counts, so a load and a store will do. */
 static inline void count_up(qa64 *counter)
 {
@@ -163,11 +169,13 @@ static inline void count_up(qa64 *counter)
 }
 
 /* hit.c, for the layer above */
-bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
 int quire_cache_alloc_missed(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
-bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
 
-/* build.c, for the layer above */
+/* seat.c; all but the first for the layer above */
+void quire_seats_build(struct quire_cache *c);
+void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks);
+void quire_seat_tag(struct quire_cache *c, uint32_t cpu, uint32_t tag);
+bool quire_seats_fit(const struct quire_cache *c, const struct quire_zone *zone);
 void quire_cache_rebind(struct quire_cache *c);
 
 /* close.c, for the layer above */
@@ -178,7 +186,6 @@ void quire_cache_open(struct quire_cache *c);
 uint32_t quire_rack_cpu(const struct quire_cache *c);
 bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu);
 bool quire_rack_steal(struct quire_rack *r);
-void quire_rack_put(struct quire_rack *r);
 bool quire_racks_detach(const struct quire_cache *c, uint32_t cpu);
 void quire_racks_attach(const struct quire_cache *c, uint32_t cpu);
 

@@ -12,7 +12,7 @@
  * Push and pop find their rack by the CPU number that they read inside the section, so it is the
  * number of the CPU that they run on. All check `present` and `detached` as one eight-byte word
  * that must read 1; on aarch64 by a load-acquire, as the rack may have been put back from another
- * CPU (on x86 every load is one: pairs P1 in quire_rack_put). A section that lets go leaves the
+ * CPU (on x86 every load is one: pairs P1 in rack_put). A section that lets go leaves the
  * thread's area pointing at it, which means nothing to the kernel once the thread is elsewhere.
  */
 #ifndef QUIRE_PERCPU_RSEQ_H

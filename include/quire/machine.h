@@ -175,7 +175,8 @@ int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned or
 int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 
-/* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. */
+/* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. That a
+ * frame is in a cache already may be told later, to the zone's `report`. */
 int quire_machine_free_batch(struct quire_machine *machine, const quire_pfn pfns[], size_t n,
                              size_t *freed);
 
