@@ -5,7 +5,7 @@
  * execution that failed, step by step.
  */
 #include "stress/relacy/explore.hpp"
-#include "stress/relacy/word.hpp"
+#include "stress/relacy/library.hpp"
 
 #include <cinttypes>
 #include <cstdio>
@@ -40,7 +40,7 @@ Scenario *current;
 template <int threads> struct Suite : rl::test_suite<Suite<threads>, threads> {
     void before()
     {
-        word_forget_all();
+        fence_begin();
         current->before();
     }
 
@@ -52,6 +52,7 @@ template <int threads> struct Suite : rl::test_suite<Suite<threads>, threads> {
     void after()
     {
         current->after();
+        words_end();
     }
 };
 
@@ -89,6 +90,20 @@ bool run(const Case &c)
     return good;
 }
 
+/* With few preemptions most mistakes show: in a short execution, and long before the search proper
+ * would come to it. So all cases go through this first. */
+bool run_shallow(const Case &c)
+{
+    enum { FEW = 2 };
+    Case shallow = c;
+
+    if (c.search == Search::RANDOM || (c.search == Search::BOUND && c.depth <= FEW))
+        return true;
+    shallow.search = Search::BOUND;
+    shallow.depth = FEW;
+    return run(shallow);
+}
+
 bool wanted(const Case &c, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++)
@@ -103,12 +118,13 @@ int explore(int argc, char **argv, std::initializer_list<Case> cases)
 {
     bool any = false;
 
-    for (const Case &c : cases)
-        if (wanted(c, argc, argv)) {
-            any = true;
-            if (!run(c))
-                return 1;
-        }
+    for (bool (*search)(const Case &) : {run_shallow, run})
+        for (const Case &c : cases)
+            if (wanted(c, argc, argv)) {
+                any = true;
+                if (!search(c))
+                    return 1;
+            }
     if (!any)
         printf("no case has the name given\n");
     return any ? 0 : 1;

@@ -3,11 +3,19 @@
  * world.cpp - see world.hpp. White-box.
  */
 #include "stress/relacy/world.hpp"
+#include "stress/relacy/library.hpp"
 
 World *world;
 
 /* Relacy gives its test object only the alignment of malloc, so the world lives here. */
 alignas(World) static unsigned char room[sizeof(World)];
+
+/* What the holders of frames write, of the world of the execution. */
+struct Payload {
+    rl::var<unsigned> of[World::BLOCKS * LINE_WORDS * World::PAYLOADS];
+};
+alignas(Payload) static unsigned char payload_room[sizeof(Payload)];
+static Payload *payload;
 
 void InWorld::before()
 {
@@ -35,7 +43,8 @@ World::World(uint32_t blocks) : blocks_(blocks)
             qa_store(&w, WORD_FULL, relaxed);
     for (qa32 &d : descs_)
         qa_store(&d, D_RESERVED | D_HOLE, relaxed);
-    for (rl::var<unsigned> &p : payload_)
+    payload = ::new (payload_room) Payload;
+    for (rl::var<unsigned> &p : payload->of)
         p($).store(0);
     z.head = &head;
     z.maps = bytes(maps_);
@@ -51,6 +60,11 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.extent_count = 1;
     z.extents[0].count = SECTIONS;
     z.end_block = blocks;
+}
+
+World::~World()
+{
+    payload->~Payload();
 }
 
 /* ---- Before the threads start --------------------------------------------------------------- */
@@ -160,7 +174,7 @@ void World::touch(uint64_t frame, uint64_t n)
 {
     for (uint64_t f = frame; f < frame + n; f++)
         if (f < frame + PAYLOADS || f % WORD_BITS < PAYLOADS)
-            payload_[f / WORD_BITS * PAYLOADS + f % PAYLOADS]($).store(rl::thread_index());
+            payload->of[f / WORD_BITS * PAYLOADS + f % PAYLOADS]($).store(rl::thread_index());
 }
 
 void World::count(int64_t n)
@@ -276,10 +290,10 @@ uint64_t World::free_frames() const
 {
     uint64_t n = 0;
 
-    for (uint32_t b = 0; b < WIDE; b++)
-        if (!section_bit(b))
-            n += BLOCK_FRAMES;
-        else if (b < blocks_ && desc_divided(desc(b)))
+    for (uint32_t i = 0; i < WIDE / WORD_BITS; i++)
+        n += word_count(~qa_load(block_word(&z, i), relaxed)) * (uint64_t)BLOCK_FRAMES;
+    for (uint32_t b = 0; b < blocks_; b++)
+        if (section_bit(b) && desc_divided(desc(b)))
             n += quire_line_free(frame_map(&z, b));
     return n;
 }

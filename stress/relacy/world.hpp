@@ -36,6 +36,7 @@ class World
     enum { BLOCKS = 3, SECTIONS = 2, SLOTS = 4, PAYLOADS = 4, WIDE = SECTIONS * SECTION_BLOCKS };
 
     explicit World(uint32_t blocks);
+    ~World();
 
     /* ---- Before the threads start ---- */
     void make_split(uint32_t b, uint32_t owner = 0); /* all frames free; by default nobody's */
@@ -94,7 +95,6 @@ class World
     unsigned shared_ = 0;
     uint64_t held_[BLOCKS][LINE_WORDS] = {};   /* the shadow of the frame maps */
     uint64_t inside_[BLOCKS][LINE_WORDS] = {}; /* the shadow of the run maps */
-    rl::var<unsigned> payload_[BLOCKS * LINE_WORDS * PAYLOADS];
 };
 
 /* The world of the current execution. */
