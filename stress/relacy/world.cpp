@@ -54,6 +54,8 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.sparse = bytes(sparse_);
     z.wholes = bytes(wholes_);
     z.slot_states = slots_;
+    z.pins = pins_;
+    z.pin_mask = PINNED - 1;
     z.map_stride = 2 * sizeof(struct quire_line);
     z.sections = SECTIONS;
     z.slots = SLOTS;
@@ -80,6 +82,16 @@ void World::make_free(uint32_t b, bool fresh)
     (void)qa_and(block_word(&z, b / WORD_BITS), ~(1ull << b % WORD_BITS), relaxed);
     for (unsigned i = 0; i < LINE_WORDS && b < blocks_; i++)
         qa_store(&frame_map(&z, b)->w[i], fresh ? 0 : WORD_FULL, relaxed);
+}
+
+void World::make_reserved(uint32_t b, bool fresh)
+{
+    qa_store(desc_of(&z, b), D_RESERVED, relaxed);
+    (void)qa_add(&head.reserved, BLOCK_FRAMES, relaxed);
+    for (unsigned i = 0; i < LINE_WORDS; i++) {
+        qa_store(&frame_map(&z, b)->w[i], fresh ? 0 : WORD_FULL, relaxed);
+        held_[b][i] = WORD_FULL;
+    }
 }
 
 void World::make_section_free()
@@ -153,7 +165,15 @@ void World::start(unsigned shared)
         head.isolations[i].share();
     if (shared & LIST)
         head.isolating.share();
+    for (struct quire_pin &pin : pins_) {
+        for (unsigned i = 0; i < LINE_WORDS && shared & PINS; i++)
+            pin.pinned.w[i].share();
+        if (shared & PINS)
+            pin.key.share();
+    }
     qa_store(&head.total, free_frames(), relaxed);
+    qa_store(&head.managed, blocks_ * (uint64_t)BLOCK_FRAMES - qa_load(&head.reserved, relaxed),
+             relaxed);
     if (shared & COUNTS)
         head.total.share();
     for (struct quire_slot_state &s : slots_) {
