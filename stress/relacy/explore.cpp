@@ -36,6 +36,7 @@ class Report : public std::streambuf
 
 Report report;
 Scenario *current;
+bool stoppable[3]; /* by thread */
 
 template <int threads> struct Suite : rl::test_suite<Suite<threads>, threads> {
     void before()
@@ -76,6 +77,7 @@ bool run(const Case &c)
                          : c.search == Search::BOUND ? rl::sched_bound
                                                      : rl::sched_random;
     params.context_bound = c.depth;
+    params.execution_depth_limit = 4000; /* steps; more are a loop that waits for somebody */
     params.iteration_count = c.depth;
     current = &c.scenario;
     good = c.threads == 2 ? rl::simulate<Suite<2>>(params) : rl::simulate<Suite<3>>(params);
@@ -134,6 +136,17 @@ void require(bool good, const char *what)
 {
     if (!good)
         rl::ctx().fail_test(what, rl::test_result_user_assert_failed, $);
+}
+
+void may_stop(bool may)
+{
+    stoppable[rl::thread_index()] = may;
+}
+
+void step()
+{
+    if (stoppable[rl::thread_index()] && rl::rand(2))
+        throw Stopped();
 }
 
 OneStep::OneStep(bool on) : on_(on)

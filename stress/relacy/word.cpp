@@ -95,42 +95,50 @@ template <typename T> void Word<T>::share()
 
 template <typename T> T Word<T>::load_shared(Order order, Place place) const
 {
+    step();
     return shared_->load(order_of(order), info_of(place));
 }
 
 template <typename T> void Word<T>::store_shared(T value, Order order, Place place)
 {
+    step();
     shared_->store(value, order_of(order), info_of(place));
 }
 
 template <typename T> bool Word<T>::cas_shared(T &expected, T desired, Order order, Place place)
 {
+    step();
     return shared_->compare_exchange_strong(expected, desired, order_of(order), info_of(place),
                                             rl::mo_relaxed, info_of(place));
 }
 
 template <typename T> T Word<T>::exchange_shared(T value, Order order, Place place)
 {
+    step();
     return shared_->exchange(value, order_of(order), info_of(place));
 }
 
 template <typename T> T Word<T>::and_shared(T value, Order order, Place place)
 {
+    step();
     return shared_->fetch_and(value, order_of(order), info_of(place));
 }
 
 template <typename T> T Word<T>::or_shared(T value, Order order, Place place)
 {
+    step();
     return shared_->fetch_or(value, order_of(order), info_of(place));
 }
 
 template <typename T> T Word<T>::add_shared(T value, Order order, Place place)
 {
+    step();
     return shared_->fetch_add(value, order_of(order), info_of(place));
 }
 
 template <typename T> T Word<T>::sub_shared(T value, Order order, Place place)
 {
+    step();
     return shared_->fetch_sub(value, order_of(order), info_of(place));
 }
 
