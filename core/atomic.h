@@ -61,16 +61,16 @@ typedef Word<uint64_t> qa64;
 typedef Word<uint32_t> qa32;
 typedef Word<uint8_t> qa8;
 
-#define qa_load(p, order)      ((p)->load(rl::mo_##order, $))
-#define qa_store(p, x, order)  ((p)->store((x), rl::mo_##order, $))
-#define qa_cas(p, e, d, order) ((p)->cas(*(e), (d), rl::mo_##order, $))
-#define qa_and(p, x, order)    ((p)->fetch_and((x), rl::mo_##order, $))
-#define qa_or(p, x, order)     ((p)->fetch_or((x), rl::mo_##order, $))
-#define qa_add(p, x, order)    ((p)->fetch_add((x), rl::mo_##order, $))
-#define qa_sub(p, x, order)    ((p)->fetch_sub((x), rl::mo_##order, $))
-#define qa_xchg(p, x, order)   ((p)->exchange((x), rl::mo_##order, $))
-#define qa_fence_seq_cst()     word_fence($)
-#define qa_fence_after_rmw()   word_fence($)
+#define qa_load(p, order)      ((p)->load(Order::order, WORD_PLACE))
+#define qa_store(p, x, order)  ((p)->store((x), Order::order, WORD_PLACE))
+#define qa_cas(p, e, d, order) ((p)->cas(*(e), (d), Order::order, WORD_PLACE))
+#define qa_and(p, x, order)    ((p)->fetch_and((x), Order::order, WORD_PLACE))
+#define qa_or(p, x, order)     ((p)->fetch_or((x), Order::order, WORD_PLACE))
+#define qa_add(p, x, order)    ((p)->fetch_add((x), Order::order, WORD_PLACE))
+#define qa_sub(p, x, order)    ((p)->fetch_sub((x), Order::order, WORD_PLACE))
+#define qa_xchg(p, x, order)   ((p)->exchange((x), Order::order, WORD_PLACE))
+#define qa_fence_seq_cst()     word_fence(WORD_PLACE)
+#define qa_fence_after_rmw()   word_fence(WORD_PLACE)
 
 #else
 

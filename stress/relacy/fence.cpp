@@ -15,7 +15,7 @@
  * cannot read an older one, nor can who comes to know of the fence (coherence).
  */
 #include "stress/relacy/explore.hpp"
-#include "stress/relacy/word.hpp"
+#include "stress/relacy/library.hpp"
 
 namespace
 {
@@ -49,20 +49,20 @@ template <int threads> void see(rl::atomic_data *data, const rl::thread_info_bas
 
 } /* namespace */
 
-void word_forget_all()
+void fence_begin()
 {
     word_count = 0;
     for (rl::timestamp_t &t : known)
         t = 0;
 }
 
-void word_shared(rl::atomic_data *data)
+void fence_about(rl::atomic_data *data)
 {
     require(word_count < WORDS, "too many words are shared");
     words[word_count++] = data;
 }
 
-void word_fence(rl::debug_info_param info)
+void fence(rl::debug_info_param info)
 {
     rl::context &c = rl::ctx();
     rl::thread_info_base &me = *c.threadx_;
