@@ -219,6 +219,9 @@ int run_port_zero(void *ctx, quire_pfn pfn, uint64_t frames);
 void run_port_event(void *ctx, struct quire_zone *zone, enum quire_event event);
 void run_port_report(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
                      int error);
+/* Visit each zone. On a terminal it says how far it is: where there are many TiB
+ * it takes seconds. */
+void run_each_zone(struct run *run, const char *what, void (*visit)(struct run *run, size_t z));
 /* A frame of the zone's index space, evenly drawn from 64 random bits. */
 uint64_t run_random_pfn(const struct run_zone *zone, uint64_t bits);
 

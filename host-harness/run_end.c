@@ -22,14 +22,12 @@ struct redraw {
     uint64_t frames;
 };
 
-static void note_loaded(struct run *run)
+static void note_loaded(struct run *run, size_t z)
 {
-    for (size_t z = 0; z < run->machine.zone_count; z++) {
-        struct run_zone *zone = &run->zones[z];
+    struct run_zone *zone = &run->zones[z];
 
-        quire_zone_stats(zone->zone, &zone->loaded);
-        zone->loaded_pressure = quire_zone_pressure(zone->zone);
-    }
+    quire_zone_stats(zone->zone, &zone->loaded);
+    zone->loaded_pressure = quire_zone_pressure(zone->zone);
 }
 
 static void free_bags(struct run *run)
@@ -229,6 +227,8 @@ static void judge_zone(struct run *run, size_t z)
 {
     struct quire_zone_stats stats;
 
+    if (run_violated(run))
+        return;
     quire_zone_stats(run->zones[z].zone, &stats);
     check_none_lost(run, z, &stats);
     check_zone_consistent(run, z);
@@ -240,6 +240,16 @@ static void judge_zone(struct run *run, size_t z)
     quire_zone_stats(run->zones[z].zone, &stats);
     check_none_lost(run, z, &stats);
     check_zone_consistent(run, z);
+}
+
+static void free_ballast(struct run *run, size_t z)
+{
+    struct run_zone *zone = &run->zones[z];
+
+    if (run_violated(run))
+        return;
+    free_runs(run, zone->zone, zone->ballast, zone->ballast_count);
+    retire_slots(run, zone->zone);
 }
 
 void run_end_give_back(struct run *run)
@@ -256,17 +266,11 @@ void run_end(struct run *run)
     /* What is freed from here on is not part of the load. relaxed: the reclaimer's thread still
      * runs, and may time a call more. */
     qa_store(&run->timing, 0, relaxed);
-    note_loaded(run);
+    run_each_zone(run, "looking at", note_loaded);
     if (!run_violated(run))
         run->way->give_back(run);
-    for (size_t z = 0; z < run->machine.zone_count && !run_violated(run); z++) {
-        struct run_zone *zone = &run->zones[z];
-
-        free_runs(run, zone->zone, zone->ballast, zone->ballast_count);
-        retire_slots(run, zone->zone);
-    }
+    run_each_zone(run, "giving back", free_ballast);
     if (!run_violated(run) && !shadow_is_empty(&run->shadow, &finding))
         run_violation(run, "frame %" PRIu64 " %s", finding.pfn, finding.what);
-    for (size_t z = 0; z < run->machine.zone_count && !run_violated(run); z++)
-        judge_zone(run, z);
+    run_each_zone(run, "checking", judge_zone);
 }

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PROBE_FRAMES = 64, PROBES = 1 << 14 };
 
@@ -112,9 +113,28 @@ static uint64_t find_frame(const struct run_zone *zone, enum quire_frame_state w
     return UINT64_MAX;
 }
 
-static void look_at_zone(struct run_zone *zone, struct machine_zone *from)
+void run_each_zone(struct run *run, const char *what, void (*visit)(struct run *run, size_t z))
 {
-    zone->zone = &from->zone;
+    bool terminal = isatty(STDERR_FILENO);
+
+    for (size_t z = 0; z < run->machine.zone_count; z++) {
+        if (terminal) {
+            (void)fprintf(stderr, "\r\033[K%s zone %zu of %zu ", what, z + 1,
+                          run->machine.zone_count);
+            (void)fflush(stderr);
+        }
+        visit(run, z);
+    }
+    if (terminal)
+        (void)fprintf(stderr, "\r\033[K");
+}
+
+static void look_at_zone(struct run *run, size_t z)
+{
+    struct run_zone *zone = &run->zones[z];
+    const struct machine_zone *from = &run->machine.zones[z];
+
+    zone->zone = &run->machine.zones[z].zone;
     while (zone->extent_count < QUIRE_ZONE_EXTENTS &&
            !quire_zone_extent(zone->zone, zone->extent_count, &zone->extents[zone->extent_count]))
         zone->extent_frames += zone->extents[zone->extent_count++].frames;
@@ -174,8 +194,7 @@ int run_world_look(struct run *run)
                  strerror(errno));
         return CLI_FAILED;
     }
-    for (size_t z = 0; z < run->machine.zone_count; z++)
-        look_at_zone(&run->zones[z], &run->machine.zones[z]);
+    run_each_zone(run, "looking at", look_at_zone);
     share_operations(run);
     return CLI_OK;
 }
