@@ -123,14 +123,21 @@ static void set_range(const struct machine_snapshot *s, uint32_t entry)
 {
     struct quire_run longest = {.frames = 0};
     struct machine_zone *z = s->entries[entry].zone;
+    uint64_t frame;
 
     if (z->blocks) /* in service already */
         return;
     for (size_t i = 0; i < s->span_count; i++)
         if (s->spans[i].zone == entry && s->spans[i].run.frames > longest.frames)
             longest = s->spans[i].run;
+    frame = quire_frames_of(&z->zone, longest.pfn, longest.frames);
+    if (frame == NO_FRAME) /* not all of it is the zone's */
+        return;
     z->first_block = longest.pfn.n >> BLOCK_ORDER;
     z->blocks = longest.frames >> BLOCK_ORDER;
+    z->descs = desc_of(&z->zone, block_of(frame));
+    z->fulls = full_of(&z->zone, block_of(frame));
+    z->maps = (const unsigned char *)frame_map(&z->zone, block_of(frame));
 }
 
 static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
@@ -169,6 +176,8 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
         return error;
     }
     h->of = z;
+    /* H1 release: pairs H2: the home is made. */
+    qa_store(&z->border, (uintptr_t)&h->cache.state->sparse_over, release);
     quire_seats_limit(&h->cache, z->first_block, z->blocks);
     for (uint32_t cpu = first; cpu < end; cpu++)
         quire_seat_tag(&h->cache, cpu, node_of_cpu(s, cpu).n);
@@ -291,8 +300,6 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
 /* Put a snapshot in force, the CPUs' seats first. */
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 {
-    bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
-
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (!s->entries[i].closing) /* it may come back */
             s->entries[i].zone->home = s->entries[i].home;
@@ -300,7 +307,7 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
         quire_node node = node_of_cpu(s, cpu);
         uint32_t first = first_entry(s, node);
         const struct machine_entry *e = first == NO_ENTRY ? NULL : &s->entries[first];
-        bool served = local && e && cpu < s->topology.cpu_count &&
+        bool served = m->local && e && cpu < s->topology.cpu_count &&
                       (!m->policy.strict || e->zone->node.n == node.n);
 
         if (!machine_line(m, cpu))
@@ -357,6 +364,12 @@ struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
     return e->home && cpu < s->topology.cpu_count && home_of_node(s, node_of_cpu(s, cpu), e);
+}
+
+/* Do NORMAL requests of the entry's node ask it first? */
+bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e)
+{
+    return first_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
 }
 
 /* The zone's slot that a CPU uses: CPUs at home have slots of their own where there are enough. */
