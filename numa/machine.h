@@ -17,6 +17,11 @@
  *   M4  A zone's longest span holds frames of that zone only. The seats of its homes are for frames
  *       of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
+ *   M6  A CPU's `away` is a zone of another node, in service, where the CPU is not at home, or
+ *       quire_nowhere. `serving` is the like, and requests that name that node ask the zone first,
+ *       if the machine's policy begins nearby. Readers set them by the snapshot that they read, the
+ *       writer takes them back when nobody reads the old one any more. So they are older than a
+ *       change only while that is under way, or in the hands of one who stopped.
  */
 #ifndef QUIRE_NUMA_MACHINE_H
 #define QUIRE_NUMA_MACHINE_H
@@ -42,14 +47,16 @@ enum {
 
 /* One CPU's own. Parts that different callers write lie on different lines. */
 struct machine_cpu {
+    /* The remote magazine, see machine_remote.c. */
+    qa32 present, seen;
+    qa64 count;
+    qa64 away, serving; /* const struct machine_zone *; M6 */
+    qa64 rounds[REMOTE_ROUNDS];
+    qa64 pops[QUIRE_NODES]; /* rounds that were handed out, by the node that they are of */
     /* Readers inside, by phase, see machine_guard.c. */
-    qa64 enters[2];
+    qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
     qa64 turn; /* of the interleaving policies */
-    /* The remote magazine, see machine_remote.c. */
-    qa32 present __attribute__((aligned(64)));
-    qa32 count, seen;
-    qa64 rounds[REMOTE_ROUNDS];
     qa64 counts[QUIRE_NODES][QUIRE_NODE_COUNTS] __attribute__((aligned(64)));
 };
 
@@ -63,6 +70,10 @@ struct machine_zone {
     enum quire_zone_type type;
     uint64_t managed;             /* frames, when it came into service */
     uint64_t first_block, blocks; /* its longest span, M4 */
+    const void *descs, *fulls;    /* of these blocks, and their first map */
+    const unsigned char *maps;
+    qa64 border; /* const qa32 *: blocks with a larger fullness byte are sparse */
+    qa32 no_border;
     /* Writer only: the newest home; all that were made, of which the others are closed; what comes
      * next in quire_machine.gone. */
     struct machine_home *home, *homes;
@@ -118,6 +129,7 @@ struct quire_machine {
     qa32 mode;              /* of the caches: enum quire_cache_mode, not AUTO */
     struct quire_machine_port port;
     struct quire_policy policy;
+    bool local; /* the policy: nearest first, whatever the node */
     uint32_t rounds, huge_rounds;
     enum quire_cache_mode wanted_mode;
     qa32 phase __attribute__((aligned(64))); /* of the readers, see machine_guard.c */
@@ -204,14 +216,19 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 #endif
 }
 
-/* The seat of the CPU that the caller runs on, or NULL. */
-static inline const struct quire_seat *machine_seat(const struct quire_machine *m)
+/* The seat of a CPU, or NULL. */
+static inline const struct quire_seat *machine_seat_of(const struct quire_machine *m, uint32_t cpu)
 {
-    uint32_t cpu = machine_cpu_now(m);
     /* H2 acquire: pairs H1: the home is made. */
     uintptr_t seat = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->seats[cpu], acquire) : 0);
 
     return (const struct quire_seat *)seat;
+}
+
+/* The seat of the CPU that the caller runs on, or NULL. */
+static inline const struct quire_seat *machine_seat(const struct quire_machine *m)
+{
+    return machine_seat_of(m, machine_cpu_now(m));
 }
 
 /* The flags that a request may have for a magazine to serve it. */
@@ -286,6 +303,7 @@ struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
 bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
                         const struct machine_entry *e);
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
+bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e);
 quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
 uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
                            const struct quire_request *request);
@@ -329,11 +347,26 @@ int quire_machine_wrong(int error, struct quire_refusal *why);
 /* machine_offline.c */
 void quire_away_forget(struct quire_machine *m, const struct machine_zone *z);
 
+/* machine_alloc.c */
+int quire_request_slowly(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why);
+int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
+                            quire_pfn *pfn, struct quire_refusal *why);
+int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned order);
+
 /* machine_drain.c */
 void quire_entry_drain(const struct machine_entry *e, bool calm);
 
 /* machine_remote.c */
 int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
+extern const struct machine_zone quire_nowhere;
+bool quire_remote_pop(const struct quire_machine *m, const struct quire_request *request,
+                      quire_pfn *pfn);
+int quire_remote_request(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why);
+int quire_remote_give(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
+void quire_remote_turn(const struct machine_reader *r, const struct machine_entry *e);
+void quire_remote_forget(struct quire_machine *m);
 uint64_t quire_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
 uint64_t quire_remote_drain_all(const struct machine_reader *r, bool idle_only);
 

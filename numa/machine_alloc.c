@@ -38,13 +38,15 @@ static int ask(const struct machine_reader *r, const struct machine_entry *e,
 
     if (!(flags & QUIRE_FALLBACK) && quire_at_home(r->snapshot, r->cpu, e))
         return quire_cache_alloc_missed(&e->home->cache, a->request->order, flags, a->pfns);
+    if (a->request->order == 0)
+        quire_remote_turn(r, e);
     return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order, flags,
                             a->pfns);
 }
 
-static __attribute__((noinline)) int alloc_slowly(struct quire_machine *m,
-                                                  const struct quire_request *request,
-                                                  quire_pfn *pfn, struct quire_refusal *why)
+/* What no magazine serves. */
+int quire_request_slowly(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why)
 {
     struct machine_attempt a = {.ask = ask, .request = request, .pfns = pfn};
 
@@ -62,7 +64,7 @@ static __attribute__((noinline)) int alloc_missed(struct quire_machine *m, unsig
 {
     struct quire_request request = quire_request_of(order, flags);
 
-    return alloc_slowly(m, &request, pfn, NULL);
+    return quire_request_slowly(m, &request, pfn, NULL);
 }
 
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
@@ -70,20 +72,36 @@ int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags,
     return hit(machine_seat(m), order, flags, pfn) ? QUIRE_OK : alloc_missed(m, order, flags, pfn);
 }
 
-int quire_machine_request(struct quire_machine *m, const struct quire_request *request,
-                          quire_pfn *pfn, struct quire_refusal *why)
+/* A request that names a node or has a policy, and is not for what the remote magazine serves of
+ * late: it may be for the CPU's home all the same. */
+int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
+                            quire_pfn *pfn, struct quire_refusal *why)
 {
     const struct quire_seat *seat = machine_seat(m);
 
+    if (machine_at_seat(seat, request) ? hit(seat, request->order, request->flags, pfn)
+                                       : quire_remote_pop(m, request, pfn))
+        return QUIRE_OK;
+    return quire_request_slowly(m, request, pfn, why);
+}
+
+int quire_machine_request(struct quire_machine *m, const struct quire_request *request,
+                          quire_pfn *pfn, struct quire_refusal *why)
+{
+    const struct quire_seat *seat;
+
+    if (request->node.n != QUIRE_NO_NODE)
+        return quire_remote_request(m, request, pfn, why);
+    seat = machine_seat(m);
     if (machine_at_seat(seat, request) && hit(seat, request->order, request->flags, pfn))
         return QUIRE_OK;
-    return alloc_slowly(m, request, pfn, why);
+    return quire_request_otherwise(m, request, pfn, why);
 }
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) int free_slowly(struct quire_machine *m, quire_pfn pfn,
-                                                 unsigned order)
+/* What no magazine takes. */
+int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
     const struct machine_entry *e;
     struct machine_reader r;
@@ -105,27 +123,39 @@ static __attribute__((noinline)) int free_slowly(struct quire_machine *m, quire_
     return error;
 }
 
-/* Runs, frames of blocks with pins, and whatever does not hit. */
-static __attribute__((noinline)) int free_otherwise(struct quire_machine *m, quire_pfn pfn,
-                                                    unsigned order)
+/* The free of a run. */
+static __attribute__((noinline)) int free_run(struct quire_machine *m, quire_pfn pfn,
+                                              unsigned order)
 {
     const struct quire_seat *seat = machine_seat(m);
 
-    if (seat && (order == 0            ? quire_seat_push_beside(seat, pfn)
-                 : order == HUGE_ORDER ? seat_push_whole(seat, pfn)
-                                       : quire_seat_push_run(seat, pfn, order)))
+    if (seat &&
+        (order == HUGE_ORDER ? seat_push_whole(seat, pfn) : quire_seat_push_run(seat, pfn, order)))
         return QUIRE_OK;
-    return free_slowly(m, pfn, order);
+    return quire_machine_free_slowly(m, pfn, order);
+}
+
+/* A frame of the seat's blocks that did not hit: its block may have pins. */
+static __attribute__((noinline)) int free_beside(struct quire_machine *m, quire_pfn pfn,
+                                                 const struct quire_seat *seat)
+{
+    return quire_seat_push_beside(seat, pfn) ? QUIRE_OK : quire_machine_free_slowly(m, pfn, 0);
 }
 
 int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
     const struct quire_seat *seat;
+    uint32_t cpu;
 
     if (__builtin_expect(order != 0, 0))
-        return free_otherwise(m, pfn, order);
-    seat = machine_seat(m);
-    return seat && seat_push(seat, pfn) ? QUIRE_OK : free_otherwise(m, pfn, 0);
+        return free_run(m, pfn, order);
+    cpu = machine_cpu_now(m);
+    if (cpu >= QUIRE_CPUS)
+        return quire_machine_free_slowly(m, pfn, 0);
+    seat = machine_seat_of(m, cpu);
+    if (!seat || (pfn.n >> BLOCK_ORDER) - seat->first_block >= seat->blocks)
+        return quire_remote_give(m, pfn, cpu);
+    return seat_push(seat, pfn) ? QUIRE_OK : free_beside(m, pfn, seat);
 }
 
 static int ask_contig(const struct machine_reader *r, const struct machine_entry *e,

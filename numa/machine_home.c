@@ -32,6 +32,8 @@
  */
 #include "numa/machine.h"
 
+#include "core/block.h"
+
 enum { HOMES = 4 };
 
 /* ---- Making --------------------------------------------------------------------------------- */
@@ -50,16 +52,29 @@ struct quire_run quire_longest_span(const struct quire_pfnmap_span spans[], size
     return longest;
 }
 
+/* Where the zone has what it knows of its longest span, whose first frame it counts as `frame`. */
+static void bind_range(struct machine_zone *z, uint64_t frame)
+{
+    z->descs = desc_of(&z->zone, block_of(frame));
+    z->fulls = full_of(&z->zone, block_of(frame));
+    z->maps = (const unsigned char *)frame_map(&z->zone, block_of(frame));
+}
+
 /* Find out a new zone's longest span (M4). */
 static void set_range(const struct machine_snapshot *s, uint32_t entry)
 {
     struct quire_run longest = quire_longest_span(s->spans, s->span_count, entry);
     struct machine_zone *z = s->entries[entry].zone;
+    uint64_t frame;
 
     if (z->blocks) /* in service already, or back */
         return;
+    frame = quire_frames_of(&z->zone, longest.pfn, longest.frames);
+    if (frame == NO_FRAME) /* not all of it is the zone's */
+        return;
     z->first_block = longest.pfn.n >> BLOCK_ORDER;
     z->blocks = longest.frames >> BLOCK_ORDER;
+    bind_range(z, frame);
 }
 
 static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
@@ -116,8 +131,11 @@ bool quire_home_kept(const struct machine_home *h)
     return other;
 }
 
+/* A home serves from the snapshot on that is being published. */
 void quire_home_keep(struct machine_home *h)
 {
+    /* H1 release: pairs H2: the home is made. */
+    qa_store(&h->of->border, (uintptr_t)&h->cache.state->sparse_over, release);
     if (quire_home_kept(h))
         return;
     h->next = h->of->homes;
@@ -247,7 +265,9 @@ static bool is_same(const struct machine_zone *z, const struct quire_machine_zon
            z->managed == quire_zone_managed(given->zone) &&
            z->zone.end_block == given->zone->end_block &&
            z->first_block == longest.pfn.n >> BLOCK_ORDER &&
-           z->blocks == longest.frames >> BLOCK_ORDER && fits_all(z->homes, given->zone);
+           z->blocks == longest.frames >> BLOCK_ORDER &&
+           quire_frames_of(given->zone, longest.pfn, longest.frames) != NO_FRAME &&
+           fits_all(z->homes, given->zone);
 }
 
 /* What is left of the same zone, now for the caller's new one, or NULL. */
@@ -264,6 +284,7 @@ struct machine_zone *quire_zone_come_back(struct quire_machine *m,
         return NULL;
     *link = z->next;
     quire_machine_zone_set(m, z, given);
+    bind_range(z, quire_frames_of(&z->zone, longest.pfn, longest.frames));
     for (struct machine_home *h = z->homes; h; h = h->next)
         quire_cache_rebind(&h->cache);
     return z;

@@ -189,8 +189,6 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
 /* Put a snapshot in force, the CPUs' seats first. */
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 {
-    bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
-
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (!s->entries[i].closing) { /* it may come back */
             s->entries[i].zone->home = s->entries[i].home;
@@ -201,7 +199,7 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
         quire_node node = node_of_cpu(s, cpu);
         uint32_t first = first_entry(s, node);
         const struct machine_entry *e = first == NO_ENTRY ? NULL : &s->entries[first];
-        bool served = local && e && cpu < s->topology.cpu_count &&
+        bool served = m->local && e && cpu < s->topology.cpu_count &&
                       (!m->policy.strict || e->zone->node.n == node.n);
 
         if (!machine_line(m, cpu))
@@ -258,6 +256,12 @@ struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
     return e->home && cpu < s->topology.cpu_count && quire_home_of_node(s, node_of_cpu(s, cpu), e);
+}
+
+/* Do NORMAL requests of the entry's node ask it first? */
+bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e)
+{
+    return first_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
 }
 
 /* The zone's slot that a CPU uses: CPUs at home have slots of their own where there are enough. */
