@@ -40,8 +40,8 @@ boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
      "seconds=1 memmap=5000@0x2000123:reserved,64M@0x3000000:reserved,48M@0x4000000:reserved\
 ,1M@0x40fff:usable,16M@0x8000000:device,12345678@0xc000001:reserved,1@0xd000fff:reserved")
 
-# Figures, of instructions, which do not depend on how busy this machine is.
-boot(figures --icount --suite bench --json ${CMAKE_CURRENT_BINARY_DIR}/figures.json)
+# Figures, of instructions, which do not depend on how busy this machine is; with their limits.
+boot(figures --icount --suite count,bench --json ${CMAKE_CURRENT_BINARY_DIR}/figures.json)
 
 # Refusals: each a panic that says why.
 boot(panic-no-memory --layout 1:64M --append "memmap=61M@0x390000:reserved"

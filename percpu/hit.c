@@ -159,14 +159,17 @@ static inline bool is_beside_pins(const struct quire_cache *c, uint64_t frame, u
     return !(pinned >> frame % WORD_BITS & 1);
 }
 
-/* Is this one allocated run of its order, as far as the zone's maps know? Nor is it one of a range
- * that is being emptied. */
-static bool is_run(const struct quire_cache *c, quire_pfn pfn, unsigned order, uint32_t desc)
+/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that
+ * is being emptied: it may be freed, but not be handed out again. */
+static inline bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame,
+                          uint32_t desc)
 {
+    if (frame % (1ull << order))
+        return false;
     if (order == HUGE_ORDER)
-        return is_whole(c, pfn, desc);
-    return pfn.n % (1ull << order) == 0 && desc_state(desc) == D_SPLIT &&
-           quire_run_check(c->zone, frame_of_pfn(c->zone, pfn), 1ull << order) == QUIRE_OK;
+        return desc == desc_whole(HUGE_ORDER) && !quire_block_listed(c->zone, block_of(frame));
+    return desc_state(desc) == D_SPLIT &&
+           quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
 }
 
 /* Is a round of this order from block b one that should go home? */
@@ -183,13 +186,14 @@ static int free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, uint64
     unsigned rack = rack_class(order, desc_class(d) % 2);
     bool sparse = goes_home(c, order, b, d);
 
-    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, pfn, order, d))
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, order, frame, d))
         return free_around(c, pfn, order);
     if (!cached_set(c, pfn))
         return quire_refuse(c, pfn, QUIRE_ERR_DOUBLE_FREE);
-    if (QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ && !sparse &&
-        quire_push_restartable(c, rack, pfn, false))
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && !sparse && rseq_push(c, rack, pfn.n))
         return QUIRE_OK;
+#endif
     return push_otherwise(c, rack, pfn, sparse);
 }
 
@@ -251,7 +255,7 @@ static inline bool push_whole(const struct quire_cache *c, quire_pfn pfn, uint64
     const void *descs = c->descs;
 
     /* relaxed: a look; the zone decides */
-    if (!is_whole(c, pfn, qa_load((const qa32 *)descs + b, relaxed)) || !cached_set(c, pfn))
+    if (!is_plain_block(c, pfn, qa_load((const qa32 *)descs + b, relaxed)) || !cached_set(c, pfn))
         return false;
     if (rseq_push(c, RACK_HUGE, pfn.n))
         return true;
@@ -307,7 +311,8 @@ bool quire_seat_push_run(const struct quire_seat *s, quire_pfn pfn, unsigned ord
     if (b >= s->blocks || order > RUN_ORDER)
         return false;
     d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
-    if (!is_run(c, pfn, order, d) || !cached_set(c, pfn))
+    if (!is_run(c, order, s->first_frame + (pfn.n - (s->first_block << BLOCK_ORDER)), d) ||
+        !cached_set(c, pfn))
         return false;
     if (seat_put(s, rack_class(order, desc_class(d) % 2), pfn,
                  !(d & D_PINS) && is_sparse(c, (const qa8 *)s->fulls + b)))

@@ -48,13 +48,10 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
-/* Is this one allocated block? Not one of a range that is being emptied: it may be freed, but not
- * be handed out again. */
-static inline bool is_whole(const struct quire_cache *c, quire_pfn pfn, uint32_t desc)
+/* Is this one allocated block, while no range is being emptied? */
+static inline bool is_plain_block(const struct quire_cache *c, quire_pfn pfn, uint32_t desc)
 {
-    return pfn.n % BLOCK_FRAMES == 0 && desc == desc_whole(HUGE_ORDER) &&
-           (!quire_isolating(c->zone) ||
-            !quire_block_listed(c->zone, block_of(frame_of_pfn(c->zone, pfn))));
+    return pfn.n % BLOCK_FRAMES == 0 && desc == desc_whole(HUGE_ORDER) && !quire_isolating(c->zone);
 }
 
 /* Pop a round of a rack in exchange mode. */
@@ -144,7 +141,8 @@ static inline bool seat_push_whole(const struct quire_seat *s, quire_pfn pfn)
     uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
 
     /* relaxed: a look; the zone decides */
-    if (b >= s->blocks || !is_whole(s->cache, pfn, qa_load((const qa32 *)s->descs + b, relaxed)) ||
+    if (b >= s->blocks ||
+        !is_plain_block(s->cache, pfn, qa_load((const qa32 *)s->descs + b, relaxed)) ||
         !cached_set(s->cache, pfn))
         return false;
     if (seat_put(s, RACK_HUGE, pfn, false))
