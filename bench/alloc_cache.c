@@ -4,7 +4,8 @@
  * that the library chooses (`quire`: restartable sequences where they work) and in exchange mode
  * (`quire-exchange`), so that the difference is what ownership by exchange costs. Sizes are the
  * library's own. Compiled once more with QUIRE_HARDENED, together with the whole library, into a
- * shared object of its own (`quire-hardened`): the difference is what the hardened build costs.
+ * shared object of its own (`quire-hardened`): the difference is what the hardened build costs. And
+ * once more with QUIRE_UNCOUNTED (`quire-uncounted`): what the caches' statistics cost.
  *
  * The cache has no batch call: batches are single calls. Contiguous runs go to the zone. The
  * functions only pass on. State: struct cached, which nobody changes after open.
@@ -72,7 +73,7 @@ static void *cached_open(uint64_t frames, unsigned threads)
     return open_mode(frames, threads, QUIRE_CACHE_AUTO);
 }
 
-#ifndef QUIRE_HARDENED
+#if !defined(QUIRE_HARDENED) && !defined(QUIRE_UNCOUNTED)
 static void *cached_open_exchange(uint64_t frames, unsigned threads)
 {
     return open_mode(frames, threads, QUIRE_CACHE_EXCHANGE);
@@ -149,6 +150,15 @@ static uint64_t cached_metadata_bytes(void *arena)
 const struct allocator allocator_quire_hardened = {
     .name = "quire-hardened",
     .what = "as quire, built to notice at once what is freed twice",
+    .open = cached_open,
+    CACHED_FUNCTIONS,
+};
+
+#elif defined(QUIRE_UNCOUNTED)
+
+const struct allocator allocator_quire_uncounted = {
+    .name = "quire-uncounted",
+    .what = "as quire, built without the caches' statistics",
     .open = cached_open,
     CACHED_FUNCTIONS,
 };

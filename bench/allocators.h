@@ -13,6 +13,7 @@ extern const struct allocator allocator_quire_zone;
 extern const struct allocator allocator_quire_norunmap;
 extern const struct allocator allocator_quire_exchange;
 extern const struct allocator allocator_quire_hardened;
+extern const struct allocator allocator_quire_uncounted;
 extern const struct allocator allocator_spinlock_buddy;
 extern const struct allocator allocator_batched_buddy;
 extern const struct allocator allocator_cached_buddy;

@@ -31,6 +31,7 @@ struct goal {
 #define NOMAP "quire-norunmap"
 #define CHG   "quire-exchange"
 #define HARD  "quire-hardened"
+#define BARE  "quire-uncounted"
 #define BUDDY "spinlock-buddy"
 #define BATCH "batched-buddy"
 #define BOUND "bound"
@@ -108,6 +109,10 @@ static const struct goal goals[] = {
     {RATIO, "bulk-alloc-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
     {RATIO, "random-free-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
     {RATIO, "half-full", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
+    {RATIO, "pair", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+    {RATIO, "bulk-alloc-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+    {RATIO, "random-free-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+    {RATIO, "half-full", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
 
     /* A hit must cost the same however large the machine is. */
     {RATIO, "machine", 1, 0, LARGE, SMALL, .target = 1.1},

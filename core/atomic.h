@@ -28,6 +28,7 @@
  *   G1/G2  the fences of a snapshot's reader and of its writer, see numa/machine_guard.c; and
  *   G3/G4  a reader who left: what he did comes before the snapshot's end.
  *   V1/V2  a remote magazine: its rounds, as P1/P2 in a rack.
+ *   Z1/Z2  a CPU's zone away from home: its handle.
  *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
  *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
  *   F4     the fences between the list of isolated ranges and the claim or descriptor of a block.
@@ -61,16 +62,16 @@ typedef Word<uint64_t> qa64;
 typedef Word<uint32_t> qa32;
 typedef Word<uint8_t> qa8;
 
-#define qa_load(p, order)      ((p)->load(rl::mo_##order, $))
-#define qa_store(p, x, order)  ((p)->store((x), rl::mo_##order, $))
-#define qa_cas(p, e, d, order) ((p)->cas(*(e), (d), rl::mo_##order, $))
-#define qa_and(p, x, order)    ((p)->fetch_and((x), rl::mo_##order, $))
-#define qa_or(p, x, order)     ((p)->fetch_or((x), rl::mo_##order, $))
-#define qa_add(p, x, order)    ((p)->fetch_add((x), rl::mo_##order, $))
-#define qa_sub(p, x, order)    ((p)->fetch_sub((x), rl::mo_##order, $))
-#define qa_xchg(p, x, order)   ((p)->exchange((x), rl::mo_##order, $))
-#define qa_fence_seq_cst()     word_fence($)
-#define qa_fence_after_rmw()   word_fence($)
+#define qa_load(p, order)      ((p)->load(Order::order, WORD_PLACE))
+#define qa_store(p, x, order)  ((p)->store((x), Order::order, WORD_PLACE))
+#define qa_cas(p, e, d, order) ((p)->cas(*(e), (d), Order::order, WORD_PLACE))
+#define qa_and(p, x, order)    ((p)->fetch_and((x), Order::order, WORD_PLACE))
+#define qa_or(p, x, order)     ((p)->fetch_or((x), Order::order, WORD_PLACE))
+#define qa_add(p, x, order)    ((p)->fetch_add((x), Order::order, WORD_PLACE))
+#define qa_sub(p, x, order)    ((p)->fetch_sub((x), Order::order, WORD_PLACE))
+#define qa_xchg(p, x, order)   ((p)->exchange((x), Order::order, WORD_PLACE))
+#define qa_fence_seq_cst()     word_fence(WORD_PLACE)
+#define qa_fence_after_rmw()   word_fence(WORD_PLACE)
 
 #else
 

@@ -62,21 +62,12 @@ static inline bool quire_block_take_one(const struct quire_zone *z, uint32_t b, 
     return false;
 }
 
-/* May the frames `mask` of one word be freed one by one, as far as descriptor, pins and run map
- * know? Whether they are allocated is left to the clearing itself. */
-static inline int quire_frame_check(const struct quire_zone *z, uint32_t b, unsigned word,
-                                    uint64_t mask)
+/* The half of the check below that reads the run map: is none of the frames part of a run? */
+static inline int quire_singles_check(const struct quire_zone *z, uint32_t b, unsigned word,
+                                      uint64_t mask)
 {
-    /* relaxed: a caller who owns the frames knows of SPLIT by having been given them */
-    uint32_t d = qa_load(desc_of(z, b), relaxed);
     uint64_t c;
 
-    if ((d & (D_STATE | D_PINS)) != D_SPLIT) {
-        int error = quire_frame_refuse(z, b, word, mask, d);
-
-        if (error)
-            return error;
-    }
     if (!has_run_map(z))
         return QUIRE_OK;
     c = qa_load(&run_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
@@ -85,6 +76,23 @@ static inline int quire_frame_check(const struct quire_zone *z, uint32_t b, unsi
     if (mask >> (WORD_BITS - 1) && quire_next_continues(z, b, word))
         return QUIRE_ERR_ORDER;
     return QUIRE_OK;
+}
+
+/* May the frames `mask` of one word be freed one by one, as far as descriptor, pins and run map
+ * know? Whether they are allocated is left to the clearing itself. */
+static inline int quire_frame_check(const struct quire_zone *z, uint32_t b, unsigned word,
+                                    uint64_t mask)
+{
+    /* relaxed: a caller who owns the frames knows of SPLIT by having been given them */
+    uint32_t d = qa_load(desc_of(z, b), relaxed);
+
+    if ((d & (D_STATE | D_PINS)) != D_SPLIT) {
+        int error = quire_frame_refuse(z, b, word, mask, d);
+
+        if (error)
+            return error;
+    }
+    return quire_singles_check(z, b, word, mask);
 }
 
 /* Frees of these bits refresh the block's fullness byte: one in sixteen, often enough for a hint

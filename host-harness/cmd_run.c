@@ -70,7 +70,7 @@ static void measure_timer(struct run *run)
     qsort(readings, TIMER_READINGS, sizeof(readings[0]), by_value);
     run->timer_ns = readings[TIMER_READINGS / 2];
     sample = (2 * run->timer_ns + TIMER_SHARE_NS - 1) / TIMER_SHARE_NS;
-    run->timing = true;
+    qa_store(&run->timing, 1, relaxed); /* relaxed: no thread has been started */
     run->sample = sample < 1 ? 1 : sample > MAX_SAMPLE ? MAX_SAMPLE : (uint32_t)sample;
 }
 

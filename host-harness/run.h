@@ -190,7 +190,7 @@ struct run {
     char text[RUN_TEXT]; /* the first violation */
     uint64_t timer_ns;   /* what timing adds to a measured call */
     uint32_t sample;     /* one call in so many is timed, */
-    bool timing;         /* and until when; constant while threads run */
+    qa32 timing;         /* while this is 1; a thread in the background may see it late */
     double seconds;      /* how long the threads ran */
     uint64_t calls;      /* that they made */
     bool interrupted;

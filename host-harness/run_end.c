@@ -263,7 +263,9 @@ void run_end(struct run *run)
 {
     struct shadow_finding finding;
 
-    run->timing = false; /* what is freed from here on is not part of the load */
+    /* What is freed from here on is not part of the load. relaxed: the reclaimer's thread still
+     * runs, and may time a call more. */
+    qa_store(&run->timing, 0, relaxed);
     run_each_zone(run, "looking at", note_loaded);
     if (!run_violated(run))
         run->way->give_back(run);

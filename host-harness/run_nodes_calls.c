@@ -13,12 +13,14 @@
 
 enum { FAULT_CALLS = 1000 }; /* calls before a fault is injected */
 
+/* The double is on the same node, or it would be found for being on a wrong one. */
 static void inject_double(struct worker *w, struct record *record)
 {
     const struct bag *bag = &w->bags[0];
 
     if (w->run->options.fault != FAULT_DOUBLE_HAND_OUT || w->number != 0 || w->fault_done ||
-        w->calls < FAULT_CALLS || bag->count == 0 || record->frames != 1)
+        w->calls < FAULT_CALLS || bag->count == 0 || record->frames != 1 ||
+        node_of(w, bag->records[0].pfn).n != node_of(w, record->pfn).n)
         return;
     quire_machine_free(w->run->nodes->machine, quire_pfn_of(record->pfn), 0);
     record->pfn = bag->records[0].pfn;

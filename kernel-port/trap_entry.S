@@ -16,7 +16,7 @@ trap_stubs:
         .rept 256
         .balign 16
         /* 8, 10 to 14, 17, 21, 29 and 30 come with an error code. */
-        .if vector < 32 && (0x60227d00 >> vector) & 1
+        .if vector < 32 && (0x60227d00 >> (vector & 31)) & 1
         .else
         pushq $0
         .endif

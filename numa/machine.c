@@ -56,6 +56,15 @@ void quire_machine_give_back(struct quire_machine *m, void *memory)
 
 /* ---- CPU lines ------------------------------------------------------------------------------ */
 
+static void make_line(struct machine_cpu *line, uint32_t cpu)
+{
+    /* relaxed: L1 publishes the line */
+    qa_store(&line->turn, cpu, relaxed);                          /* relaxed: see above */
+    qa_store(&line->away, (uintptr_t)&quire_nowhere, relaxed);    /* relaxed: see above */
+    qa_store(&line->serving, (uintptr_t)&quire_nowhere, relaxed); /* relaxed: see above */
+    qa_store(&line->present, 1, relaxed);                         /* relaxed: see above */
+}
+
 /* Make the missing lines of a node's CPUs, in one piece. */
 static int make_lines(struct quire_machine *m, const struct quire_topology *t, quire_node node)
 {
@@ -73,8 +82,7 @@ static int make_lines(struct quire_machine *m, const struct quire_topology *t, q
     line = (struct machine_cpu *)p;
     for (uint32_t cpu = 0; cpu < t->cpu_count; cpu++)
         if (t->cpu_node[cpu] == node.n && !machine_line(m, cpu)) {
-            qa_store(&line->turn, cpu, relaxed);  /* relaxed: L1 publishes the line */
-            qa_store(&line->present, 1, relaxed); /* relaxed: L1 publishes the line */
+            make_line(line, cpu);
             if (cpu >= machine_cpu_end(m))
                 qa_store(&m->cpu_end, cpu + 1, relaxed);       /* relaxed: L1 publishes the line */
             qa_store(&m->cpus[cpu], (uintptr_t)line, release); /* L1 release: pairs L2 */
@@ -96,7 +104,7 @@ int quire_machine_lines(struct quire_machine *m, const struct quire_topology *t)
 
         if (!p)
             return QUIRE_ERR_NO_MEMORY;
-        qa_store(&line->present, 1, relaxed);            /* relaxed: L1 publishes the line */
+        make_line(line, 0);
         qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: L1 publishes the line */
         qa_store(&m->cpus[0], (uintptr_t)line, release); /* L1 release: pairs L2 */
     }
@@ -170,6 +178,8 @@ int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_z
         return QUIRE_ERR_NO_MEMORY;
     *zone = (struct machine_zone *)p;
     quire_machine_zone_set(m, *zone, given);
+    qa_store(&(*zone)->no_border, UINT8_MAX, relaxed);                     /* relaxed: being made */
+    qa_store(&(*zone)->border, (uintptr_t) & (*zone)->no_border, relaxed); /* relaxed: being made */
     return QUIRE_OK;
 }
 
@@ -247,6 +257,13 @@ static int build(struct quire_machine *m, const struct quire_machine_config *con
     return error;
 }
 
+/* Of a port that does not tell. */
+static uint32_t one_cpu(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
 static void give_all_back(struct quire_machine *m)
 {
     while (m->blocks) {
@@ -272,7 +289,10 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
         return QUIRE_ERR_SIZE;
     __builtin_memset(m, 0, sizeof *m);
     m->port = config->port;
+    if (!m->port.cpu)
+        m->port.cpu = one_cpu;
     m->policy = config->policy;
+    m->local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
     m->rounds = config->rounds;
     m->huge_rounds = config->huge_rounds;
     m->wanted_mode = config->mode;

@@ -3,28 +3,40 @@
  * machine.h - what a machine is made of. Private to numa; the interface is <quire/machine.h>.
  *
  * Two kinds of things. What lives as long as the machine: a line per CPU, the zones' handles, the
- * homes (caches). A hit in a magazine touches nothing else. And what comes and goes: the snapshot,
- * reached by one pointer, read between quire_machine_enter and quire_machine_leave.
+ * homes (caches) with the CPUs' seats there. A hit in a magazine touches nothing else. And what
+ * comes and goes: the snapshot, reached by one pointer, read between quire_machine_enter and
+ * quire_machine_leave.
  *
  *   M1  A snapshot never changes between its publication and its end, which comes after everybody
  *       who could have found it has left.
  *   M2  A zone of the snapshot in force has metadata. One that left it may be used by those who are
  *       still inside, and by those who own frames of it; while there are any of either, its
  *       metadata stays.
- *   M3  A CPU's `home` is the cache of the zone that its NORMAL requests ask first by the default
- *       policy, or none. It may be old by any amount: percpu's quire_cache_pop and _push do not
- *       mind.
- *   M4  A home's range holds frames of its zone only.
+ *   M3  A CPU's `seat` is its seat at the cache of the zone that its NORMAL requests ask first by
+ *       the default policy, or none. It may be old by any amount: percpu's hits do not mind.
+ *   M4  A zone's longest span holds frames of that zone only. The seats of its homes are for frames
+ *       of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
+ *   M6  A CPU's `away` is a zone of another node, in service, where the CPU is not at home, or
+ *       quire_nowhere. `serving` is the like, and requests that name that node ask the zone first,
+ *       if the machine's policy begins nearby. Readers set them by the snapshot that they read, the
+ *       writer takes them back when nobody reads the old one any more. So they are older than a
+ *       change only while that is under way, or in the hands of one who stopped.
  */
 #ifndef QUIRE_NUMA_MACHINE_H
 #define QUIRE_NUMA_MACHINE_H
 
 #include "core/layout.h"
-#include "percpu/rack.h"
-#include "percpu/rseq.h"
+#include "percpu/seat.h"
 
 #include <quire/machine.h>
+
+/* A kernel whose code can tell the CPU's number in an instruction or two may say so at build time:
+ * a header with a `static inline uint32_t quire_this_cpu(void)`, which answers as the port's `cpu`
+ * does. */
+#ifdef QUIRE_CPU_HEADER
+#include QUIRE_CPU_HEADER
+#endif
 
 enum {
     MACHINE_ZONES = 4096, /* zones of a machine */
@@ -35,15 +47,16 @@ enum {
 
 /* One CPU's own. Parts that different callers write lie on different lines. */
 struct machine_cpu {
-    qa64 home; /* struct machine_home *, M3 */
+    /* The remote magazine, see machine_remote.c. */
+    qa32 present, seen;
+    qa64 count;
+    qa64 away, serving; /* const struct machine_zone *; M6 */
+    qa64 rounds[REMOTE_ROUNDS];
+    qa64 pops[QUIRE_NODES]; /* rounds that were handed out, by the node that they are of */
     /* Readers inside, by phase, see machine_guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
     qa64 turn; /* of the interleaving policies */
-    /* The remote magazine, see machine_remote.c. */
-    qa32 present __attribute__((aligned(64)));
-    qa32 count, seen;
-    qa64 rounds[REMOTE_ROUNDS];
     qa64 counts[QUIRE_NODES][QUIRE_NODE_COUNTS] __attribute__((aligned(64)));
 };
 
@@ -55,7 +68,12 @@ struct machine_zone {
     struct quire_machine *machine;
     quire_node node;
     enum quire_zone_type type;
-    uint64_t managed; /* frames, when it came into service */
+    uint64_t managed;             /* frames, when it came into service */
+    uint64_t first_block, blocks; /* its longest span, M4 */
+    const void *descs, *fulls;    /* of these blocks, and their first map */
+    const unsigned char *maps;
+    qa64 border; /* const qa32 *: blocks with a larger fullness byte are sparse */
+    qa32 no_border;
     /* Writer only: the newest home; all that were made, of which the others are closed; what comes
      * next in quire_machine.gone. */
     struct machine_home *home, *homes;
@@ -64,8 +82,7 @@ struct machine_zone {
 
 /* A cache of a zone for the CPUs that are at home there. */
 struct machine_home {
-    struct quire_cache cache;     /* counts hits, by CPU, for as long as it serves */
-    uint64_t first_block, blocks; /* the zone's longest span: M4 */
+    struct quire_cache cache; /* counts hits, by CPU, for as long as it serves */
     struct machine_zone *of;
     struct machine_home *next; /* in of->homes */
 } __attribute__((aligned(64)));
@@ -104,12 +121,15 @@ struct machine_block {
 } __attribute__((aligned(64)));
 
 struct quire_machine {
-    qa64 snapshot;         /* struct machine_snapshot * */
-    qa32 cpu_end;          /* no CPU from here on has a line */
-    qa64 cpus[QUIRE_CPUS]; /* struct machine_cpu *, or 0 */
-    qa32 mode;             /* of the caches: enum quire_cache_mode, not AUTO */
+    qa64 seats[QUIRE_CPUS]; /* const struct quire_seat *, or 0: M3; a hit begins here. Its tag is
+                             * the node that the CPU is on */
+    qa64 cpus[QUIRE_CPUS];  /* struct machine_cpu *, or 0 */
+    qa64 snapshot;          /* struct machine_snapshot * */
+    qa32 cpu_end;           /* no CPU from here on has a line */
+    qa32 mode;              /* of the caches: enum quire_cache_mode, not AUTO */
     struct quire_machine_port port;
     struct quire_policy policy;
+    bool local; /* the policy: nearest first, whatever the node */
     uint32_t rounds, huge_rounds;
     enum quire_cache_mode wanted_mode;
     qa32 phase __attribute__((aligned(64))); /* of the readers, see machine_guard.c */
@@ -184,11 +204,44 @@ static inline uint32_t machine_cpu_end(const struct quire_machine *m)
 /* The number of the CPU that the caller runs on. */
 static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 {
+#ifdef QUIRE_CPU_HEADER
+    (void)m;
+    return quire_this_cpu();
+#else
 #if QUIRE_RSEQ
     if (qa_load(&m->mode, relaxed) == QUIRE_CACHE_RSEQ) /* relaxed: a hint; rseq decides */
         return rseq_cpu(rseq_area());
 #endif
-    return m->port.cpu ? m->port.cpu(m->port.ctx) : 0;
+    return m->port.cpu(m->port.ctx);
+#endif
+}
+
+/* The seat of a CPU, or NULL. */
+static inline const struct quire_seat *machine_seat_of(const struct quire_machine *m, uint32_t cpu)
+{
+    /* H2 acquire: pairs H1: the home is made. */
+    uintptr_t seat = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->seats[cpu], acquire) : 0);
+
+    return (const struct quire_seat *)seat;
+}
+
+/* The seat of the CPU that the caller runs on, or NULL. */
+static inline const struct quire_seat *machine_seat(const struct quire_machine *m)
+{
+    return machine_seat_of(m, machine_cpu_now(m));
+}
+
+/* The flags that a request may have for a magazine to serve it. */
+#define MACHINE_HIT_FLAGS \
+    ((uint32_t)(QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK))
+
+/* May a magazine of the CPU serve the request, but for its order and flags? */
+static inline bool machine_at_seat(const struct quire_seat *seat,
+                                   const struct quire_request *request)
+{
+    return seat && !request->policy && request->zone == QUIRE_ZONE_NORMAL &&
+           (request->node.n == QUIRE_NO_NODE ||
+            request->node.n == qa_load(&seat->tag, relaxed)); /* relaxed: a hint */
 }
 
 /* The same, or CPU 0 if the machine does not know it. */
@@ -243,11 +296,14 @@ void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s);
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
 void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+size_t quire_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
+                          const quire_pfn pfns[], size_t n);
 struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
                                          const struct machine_zone *zone);
 bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
                         const struct machine_entry *e);
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
+bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e);
 quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
 uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
                            const struct quire_request *request);
@@ -291,11 +347,26 @@ int quire_machine_wrong(int error, struct quire_refusal *why);
 /* machine_offline.c */
 void quire_away_forget(struct quire_machine *m, const struct machine_zone *z);
 
+/* machine_alloc.c */
+int quire_request_slowly(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why);
+int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
+                            quire_pfn *pfn, struct quire_refusal *why);
+int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned order);
+
 /* machine_drain.c */
 void quire_entry_drain(const struct machine_entry *e, bool calm);
 
 /* machine_remote.c */
 int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
+extern const struct machine_zone quire_nowhere;
+bool quire_remote_pop(const struct quire_machine *m, const struct quire_request *request,
+                      quire_pfn *pfn);
+int quire_remote_request(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why);
+int quire_remote_give(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
+void quire_remote_turn(const struct machine_reader *r, const struct machine_entry *e);
+void quire_remote_forget(struct quire_machine *m);
 uint64_t quire_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
 uint64_t quire_remote_drain_all(const struct machine_reader *r, bool idle_only);
 

@@ -2,10 +2,10 @@
  *
  * machine_alloc.c - allocation and free of one run: the hit, and the way to what is behind it.
  *
- * A hit touches the CPU's line, the home's handle and the rack, all of which live as long as the
- * machine; it reads no snapshot and counts no reader (M3 of machine.h). What it may find:
+ * A hit touches the CPU's seat and a rack, both of which live as long as the machine; it
+ * reads no snapshot and counts no reader (M3 of machine.h). What it may find:
  *
- *   - The home is no longer the CPU's (a CPU moved, nearer memory came), or its zone is on its way
+ *   - The seat is no longer the CPU's (a CPU moved, nearer memory came), or its zone is on its way
  *     out. A pop gives a frame that was cached: it is the caller's now, and whoever takes the zone
  *     out finds it allocated, if he had not drained that rack before. A push gives a frame of this
  *     zone, owned until the commit, to a rack: the drain that follows takes it out; once the zone
@@ -16,28 +16,19 @@
  */
 #include "numa/machine.h"
 
-static const uint32_t hit_flags = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK;
 static const uint32_t known_flags =
     QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
 
-static inline struct machine_home *home_of(const struct machine_cpu *line)
-{
-    /* H2 acquire: pairs H1: the home is made. */
-    uintptr_t home = line ? (uintptr_t)qa_load(&line->home, acquire) : 0;
-
-    return (struct machine_home *)home;
-}
-
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-static inline bool hit(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
+static inline bool hit(const struct quire_seat *seat, unsigned order, uint32_t flags,
+                       quire_pfn *pfn)
 {
-    uint32_t cpu = machine_cpu_now(m);
-    struct machine_home *h = home_of(machine_line(m, cpu));
     unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
 
-    return h && rack < QUIRE_CACHE_CLASSES && !(flags & ~hit_flags) &&
-           quire_cache_pop(&h->cache, cpu, rack, pfn);
+    if (__builtin_expect(!seat || flags & ~MACHINE_HIT_FLAGS || rack >= QUIRE_CACHE_CLASSES, 0))
+        return false;
+    return seat_pop(seat, rack, pfn);
 }
 
 static int ask(const struct machine_reader *r, const struct machine_entry *e,
@@ -47,13 +38,15 @@ static int ask(const struct machine_reader *r, const struct machine_entry *e,
 
     if (!(flags & QUIRE_FALLBACK) && quire_at_home(r->snapshot, r->cpu, e))
         return quire_cache_alloc_missed(&e->home->cache, a->request->order, flags, a->pfns);
+    if (a->request->order == 0)
+        quire_remote_turn(r, e);
     return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order, flags,
                             a->pfns);
 }
 
-static __attribute__((noinline)) int alloc_slowly(struct quire_machine *m,
-                                                  const struct quire_request *request,
-                                                  quire_pfn *pfn, struct quire_refusal *why)
+/* What no magazine serves. */
+int quire_request_slowly(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why)
 {
     struct machine_attempt a = {.ask = ask, .request = request, .pfns = pfn};
 
@@ -66,29 +59,49 @@ static __attribute__((noinline)) int alloc_slowly(struct quire_machine *m,
     return quire_machine_serve(m, &a, why);
 }
 
+static __attribute__((noinline)) int alloc_missed(struct quire_machine *m, unsigned order,
+                                                  uint32_t flags, quire_pfn *pfn)
+{
+    struct quire_request request = quire_request_of(order, flags);
+
+    return quire_request_slowly(m, &request, pfn, NULL);
+}
+
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    struct quire_request request;
+    return hit(machine_seat(m), order, flags, pfn) ? QUIRE_OK : alloc_missed(m, order, flags, pfn);
+}
 
-    if (hit(m, order, flags, pfn))
+/* A request that names a node or has a policy, and is not for what the remote magazine serves of
+ * late: it may be for the CPU's home all the same. */
+int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
+                            quire_pfn *pfn, struct quire_refusal *why)
+{
+    const struct quire_seat *seat = machine_seat(m);
+
+    if (machine_at_seat(seat, request) ? hit(seat, request->order, request->flags, pfn)
+                                       : quire_remote_pop(m, request, pfn))
         return QUIRE_OK;
-    request = quire_request_of(order, flags);
-    return alloc_slowly(m, &request, pfn, NULL);
+    return quire_request_slowly(m, request, pfn, why);
 }
 
 int quire_machine_request(struct quire_machine *m, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why)
 {
-    if (!request->policy && request->zone == QUIRE_ZONE_NORMAL &&
-        request->node.n == QUIRE_NO_NODE && hit(m, request->order, request->flags, pfn))
+    const struct quire_seat *seat;
+
+    if (request->node.n != QUIRE_NO_NODE)
+        return quire_remote_request(m, request, pfn, why);
+    seat = machine_seat(m);
+    if (machine_at_seat(seat, request) && hit(seat, request->order, request->flags, pfn))
         return QUIRE_OK;
-    return alloc_slowly(m, request, pfn, why);
+    return quire_request_otherwise(m, request, pfn, why);
 }
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) int free_slowly(struct quire_machine *m, quire_pfn pfn,
-                                                 unsigned order)
+/* What no magazine takes. */
+int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
     const struct machine_entry *e;
     struct machine_reader r;
@@ -110,15 +123,39 @@ static __attribute__((noinline)) int free_slowly(struct quire_machine *m, quire_
     return error;
 }
 
+/* The free of a run. */
+static __attribute__((noinline)) int free_run(struct quire_machine *m, quire_pfn pfn,
+                                              unsigned order)
+{
+    const struct quire_seat *seat = machine_seat(m);
+
+    if (seat &&
+        (order == HUGE_ORDER ? seat_push_whole(seat, pfn) : quire_seat_push_run(seat, pfn, order)))
+        return QUIRE_OK;
+    return quire_machine_free_slowly(m, pfn, order);
+}
+
+/* A frame of the seat's blocks that did not hit: its block may have pins. */
+static __attribute__((noinline)) int free_beside(struct quire_machine *m, quire_pfn pfn,
+                                                 const struct quire_seat *seat)
+{
+    return quire_seat_push_beside(seat, pfn) ? QUIRE_OK : quire_machine_free_slowly(m, pfn, 0);
+}
+
 int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
-    uint32_t cpu = machine_cpu_now(m);
-    struct machine_home *h = home_of(machine_line(m, cpu));
+    const struct quire_seat *seat;
+    uint32_t cpu;
 
-    if (h && (pfn.n >> BLOCK_ORDER) - h->first_block < h->blocks &&
-        quire_cache_push(&h->cache, cpu, pfn, order))
-        return QUIRE_OK;
-    return free_slowly(m, pfn, order);
+    if (__builtin_expect(order != 0, 0))
+        return free_run(m, pfn, order);
+    cpu = machine_cpu_now(m);
+    if (cpu >= QUIRE_CPUS)
+        return quire_machine_free_slowly(m, pfn, 0);
+    seat = machine_seat_of(m, cpu);
+    if (!seat || (pfn.n >> BLOCK_ORDER) - seat->first_block >= seat->blocks)
+        return quire_remote_give(m, pfn, cpu);
+    return seat_push(seat, pfn) ? QUIRE_OK : free_beside(m, pfn, seat);
 }
 
 static int ask_contig(const struct machine_reader *r, const struct machine_entry *e,

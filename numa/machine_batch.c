@@ -2,7 +2,8 @@
  *
  * machine_batch.c - many single frames at once, and claims: frames promised ahead of need.
  *
- * Batches go to the zones, past the magazines. An interleaving policy gives each node as many
+ * A batch that a magazine of the CPU can take or serve as a whole stays there (percpu/many.c). The
+ * others go to the zones, past the magazines. An interleaving policy gives each node as many
  * frames as single requests would have given it; a strict one with QUIRE_PARTIAL does without the
  * frames of a node that has none. Frees are gathered by zone, at most GATHER frames
  * at a time.
@@ -56,9 +57,7 @@ static void count(struct quire_machine *m, const struct machine_attempt *a)
     for (size_t i = 0, k; i < a->got; i += k) {
         const struct machine_entry *e = quire_snapshot_find(r.snapshot, a->pfns[i]);
 
-        k = 1;
-        while (i + k < a->got && quire_snapshot_find(r.snapshot, a->pfns[i + k]) == e)
-            k++;
+        k = e ? quire_snapshot_row(r.snapshot, e, a->pfns + i, a->got - i) : 1;
         if (e)
             quire_machine_count(&r, a, e->zone->node, k);
     }
@@ -141,6 +140,16 @@ static int serve_in_turn(struct quire_machine *m, struct machine_attempt *whole,
     return QUIRE_OK;
 }
 
+static bool hit_many(const struct quire_machine *m, const struct quire_request *request, size_t n,
+                     quire_pfn pfns[])
+{
+    const struct quire_seat *seat = machine_seat(m);
+
+    return machine_at_seat(seat, request) &&
+           !(request->flags & ~(MACHINE_HIT_FLAGS | (uint32_t)QUIRE_PARTIAL)) &&
+           quire_seat_pop_many(seat, request->flags & QUIRE_MOVABLE, pfns, n);
+}
+
 int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why)
 {
@@ -151,6 +160,10 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
         return quire_machine_wrong(QUIRE_ERR_SIZE, why);
     if (request->flags & ~known_flags)
         return quire_machine_wrong(QUIRE_ERR_UNSUPPORTED, why);
+    if (hit_many(m, request, n, pfns)) {
+        *got = n;
+        return QUIRE_OK;
+    }
     if (quire_policy_interleaves(m, request)) {
         error = serve_in_turn(m, &a, why);
     } else {
@@ -233,8 +246,9 @@ static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], si
     return QUIRE_OK;
 }
 
-int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n,
-                             size_t *freed)
+/* Free row by row, zone by zone. */
+static __attribute__((noinline)) int free_in_rows(struct quire_machine *m, const quire_pfn pfns[],
+                                                  size_t n, size_t *freed)
 {
     struct machine_reader r;
     int error = QUIRE_OK;
@@ -244,14 +258,13 @@ int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], si
     while (*freed < n && !error) {
         const quire_pfn *at = pfns + *freed;
         const struct machine_entry *e = quire_snapshot_find(r.snapshot, *at);
-        size_t before = *freed, row = 1;
+        size_t before = *freed, row;
 
         if (!e) {
             error = QUIRE_ERR_FRAME;
             break;
         }
-        while (row < n - before && quire_snapshot_find(r.snapshot, at[row]) == e)
-            row++;
+        row = quire_snapshot_row(r.snapshot, e, at, n - before);
         if (row < n - before && row < WORTH_WHILE)
             error = free_mixed(&r, at, n - before, freed);
         if (*freed == before && !error) /* a row, or the first one of the mixture is bad */
@@ -259,6 +272,18 @@ int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], si
     }
     quire_machine_leave(&r);
     return error;
+}
+
+int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n,
+                             size_t *freed)
+{
+    const struct quire_seat *seat = machine_seat(m);
+
+    if (seat && n > 0 && quire_seat_push_many(seat, pfns, n)) {
+        *freed = n;
+        return QUIRE_OK;
+    }
+    return free_in_rows(m, pfns, n, freed);
 }
 
 /* ---- Claims --------------------------------------------------------------------------------- */

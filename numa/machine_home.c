@@ -32,6 +32,8 @@
  */
 #include "numa/machine.h"
 
+#include "core/block.h"
+
 enum { HOMES = 4 };
 
 /* ---- Making --------------------------------------------------------------------------------- */
@@ -50,10 +52,34 @@ struct quire_run quire_longest_span(const struct quire_pfnmap_span spans[], size
     return longest;
 }
 
+/* Where the zone has what it knows of its longest span, whose first frame it counts as `frame`. */
+static void bind_range(struct machine_zone *z, uint64_t frame)
+{
+    z->descs = desc_of(&z->zone, block_of(frame));
+    z->fulls = full_of(&z->zone, block_of(frame));
+    z->maps = (const unsigned char *)frame_map(&z->zone, block_of(frame));
+}
+
+/* Find out a new zone's longest span (M4). */
+static void set_range(const struct machine_snapshot *s, uint32_t entry)
+{
+    struct quire_run longest = quire_longest_span(s->spans, s->span_count, entry);
+    struct machine_zone *z = s->entries[entry].zone;
+    uint64_t frame;
+
+    if (z->blocks) /* in service already, or back */
+        return;
+    frame = quire_frames_of(&z->zone, longest.pfn, longest.frames);
+    if (frame == NO_FRAME) /* not all of it is the zone's */
+        return;
+    z->first_block = longest.pfn.n >> BLOCK_ORDER;
+    z->blocks = longest.frames >> BLOCK_ORDER;
+    bind_range(z, frame);
+}
+
 static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
                      uint32_t first, uint32_t end)
 {
-    struct quire_run longest = quire_longest_span(s->spans, s->span_count, entry);
     struct machine_zone *z = s->entries[entry].zone;
     struct quire_cache_config config = {
         .zone = &z->zone,
@@ -87,8 +113,7 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
         return error;
     }
     h->of = z;
-    h->first_block = longest.pfn.n >> BLOCK_ORDER;
-    h->blocks = longest.frames >> BLOCK_ORDER;
+    quire_seats_limit(&h->cache, z->first_block, z->blocks);
     qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
     s->entries[entry].home = h;
     return QUIRE_OK;
@@ -106,8 +131,11 @@ bool quire_home_kept(const struct machine_home *h)
     return other;
 }
 
+/* A home serves from the snapshot on that is being published. */
 void quire_home_keep(struct machine_home *h)
 {
+    /* H1 release: pairs H2: the home is made. */
+    qa_store(&h->of->border, (uintptr_t)&h->cache.state->sparse_over, release);
     if (quire_home_kept(h))
         return;
     h->next = h->of->homes;
@@ -171,6 +199,17 @@ static void widen(const struct machine_zone *z, uint32_t *first, uint32_t *end)
     *end = b;
 }
 
+/* Tell the seats the nodes of their CPUs. (A CPU beyond the topology has one, and no use for it.)
+ */
+static void tag_seats(struct machine_home *h, const struct machine_snapshot *s)
+{
+    for (uint32_t i = 0; i < h->cache.cpus; i++) {
+        uint32_t cpu = h->cache.first_cpu + i;
+
+        quire_seat_tag(&h->cache, cpu, node_of_cpu(s, cpu).n);
+    }
+}
+
 /* Give an entry of a snapshot that is being made a cache that covers all CPUs at home in its zone,
  * if there are any. */
 int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry)
@@ -179,6 +218,7 @@ int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_
     uint32_t first = UINT32_MAX, end = 0;
     int error = QUIRE_OK;
 
+    set_range(s, entry);
     for (uint32_t cpu = 0; cpu < s->topology.cpu_count; cpu++)
         if (quire_home_of_node(s, node_of_cpu(s, cpu), e)) {
             first = first < cpu ? first : cpu;
@@ -190,6 +230,8 @@ int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_
         widen(e->zone, &first, &end);
         error = make_home(m, s, entry, first, end);
     }
+    if (!error && e->home)
+        tag_seats(e->home, s);
     return error;
 }
 
@@ -208,6 +250,13 @@ void quire_zone_gone(struct quire_machine *m, struct machine_zone *z)
     m->gone = z;
 }
 
+static bool fits_all(const struct machine_home *h, const struct quire_zone *zone)
+{
+    while (h && quire_seats_fit(&h->cache, zone))
+        h = h->next;
+    return !h;
+}
+
 /* Is this zone, about to come into service, what that one was (Y3)? */
 static bool is_same(const struct machine_zone *z, const struct quire_machine_zone *given,
                     struct quire_run longest)
@@ -215,8 +264,10 @@ static bool is_same(const struct machine_zone *z, const struct quire_machine_zon
     return z->node.n == given->node.n && z->type == given->zone->head->type &&
            z->managed == quire_zone_managed(given->zone) &&
            z->zone.end_block == given->zone->end_block &&
-           z->homes->first_block == longest.pfn.n >> BLOCK_ORDER &&
-           z->homes->blocks == longest.frames >> BLOCK_ORDER;
+           z->first_block == longest.pfn.n >> BLOCK_ORDER &&
+           z->blocks == longest.frames >> BLOCK_ORDER &&
+           quire_frames_of(given->zone, longest.pfn, longest.frames) != NO_FRAME &&
+           fits_all(z->homes, given->zone);
 }
 
 /* What is left of the same zone, now for the caller's new one, or NULL. */
@@ -233,6 +284,7 @@ struct machine_zone *quire_zone_come_back(struct quire_machine *m,
         return NULL;
     *link = z->next;
     quire_machine_zone_set(m, z, given);
+    bind_range(z, quire_frames_of(&z->zone, longest.pfn, longest.frames));
     for (struct machine_home *h = z->homes; h; h = h->next)
         quire_cache_rebind(&h->cache);
     return z;

@@ -70,6 +70,7 @@ static void swap(struct quire_machine *m, struct machine_snapshot *s)
     quire_snapshot_publish(m, s);
     open_homes(old, s);
     quire_machine_wait(m);
+    quire_remote_forget(m);
     for (uint32_t i = 0; i < old->entry_count; i++) {
         const struct machine_entry *e = &old->entries[i];
 

@@ -186,11 +186,9 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
     return error;
 }
 
-/* Put a snapshot in force, the CPUs' homes first. */
+/* Put a snapshot in force, the CPUs' seats first. */
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 {
-    bool local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
-
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (!s->entries[i].closing) { /* it may come back */
             s->entries[i].zone->home = s->entries[i].home;
@@ -198,17 +196,16 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
                 quire_home_keep(s->entries[i].home);
         }
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
-        struct machine_cpu *line = machine_line(m, cpu);
         quire_node node = node_of_cpu(s, cpu);
         uint32_t first = first_entry(s, node);
         const struct machine_entry *e = first == NO_ENTRY ? NULL : &s->entries[first];
-        bool served = local && e && cpu < s->topology.cpu_count &&
+        bool served = m->local && e && cpu < s->topology.cpu_count &&
                       (!m->policy.strict || e->zone->node.n == node.n);
 
-        if (!line)
+        if (!machine_line(m, cpu))
             continue;
         /* H1 release: pairs H2: the home is made. */
-        qa_store(&line->home, served ? (uintptr_t)e->home : 0, release);
+        qa_store(&m->seats[cpu], served ? (uintptr_t)seat_of(&e->home->cache, cpu) : 0, release);
     }
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
     qa_store(&m->snapshot, (uintptr_t)s, release); /* N1 release: pairs N2 */
@@ -232,6 +229,19 @@ const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s
     return i == QUIRE_PFNMAP_NONE ? NULL : &s->entries[i];
 }
 
+/* How many frames in a row, from the second one on, are of entry e as the first one is. One compare
+ * each while they are of the zone's longest span. */
+size_t quire_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
+                          const quire_pfn pfns[], size_t n)
+{
+    uint64_t first = e->zone->first_block << BLOCK_ORDER, frames = e->zone->blocks << BLOCK_ORDER;
+    size_t row = 1;
+
+    while (row < n && (pfns[row].n - first < frames || quire_snapshot_find(s, pfns[row]) == e))
+        row++;
+    return row;
+}
+
 /* The home that a zone has in a snapshot, or NULL. */
 struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
                                          const struct machine_zone *zone)
@@ -246,6 +256,12 @@ struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
 bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
     return e->home && cpu < s->topology.cpu_count && quire_home_of_node(s, node_of_cpu(s, cpu), e);
+}
+
+/* Do NORMAL requests of the entry's node ask it first? */
+bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e)
+{
+    return first_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
 }
 
 /* The zone's slot that a CPU uses: CPUs at home have slots of their own where there are enough. */

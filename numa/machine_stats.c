@@ -84,10 +84,9 @@ static void add_hits(const struct machine_snapshot *s, const struct machine_home
 static uint64_t remote_in(const struct machine_snapshot *s, const struct machine_cpu *line,
                           uint32_t node)
 {
-    uint32_t count = qa_load(&line->count, relaxed); /* relaxed: a figure */
-    uint64_t sum = 0;
+    uint64_t count = qa_load(&line->count, relaxed), sum = 0; /* relaxed: a figure */
 
-    for (uint32_t i = 0; i < count && i < REMOTE_ROUNDS; i++) {
+    for (uint64_t i = 0; i < count && i < REMOTE_ROUNDS; i++) {
         quire_pfn pfn = {qa_load(&line->rounds[i], relaxed)}; /* relaxed: a figure */
         const struct machine_entry *e = quire_snapshot_find(s, pfn);
 
@@ -101,7 +100,9 @@ static void add_cpu(const struct machine_snapshot *s, const struct machine_cpu *
 {
     stats->remote += remote_in(s, line, node);
     for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)
-        stats->counts[i] += qa_load(&line->counts[node][i], relaxed); /* relaxed: a figure */
+        stats->counts[i] += qa_load(&line->counts[node][i], relaxed);       /* relaxed: a figure */
+    stats->counts[QUIRE_NODE_HIT] += qa_load(&line->pops[node], relaxed);   /* relaxed: a figure */
+    stats->counts[QUIRE_NODE_OTHER] += qa_load(&line->pops[node], relaxed); /* relaxed: a figure */
 }
 
 int quire_machine_node_stats(struct quire_machine *m, quire_node node,

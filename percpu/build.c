@@ -3,7 +3,7 @@
  * build.c - building a cache, its bounds, and its figures.
  *
  * The memory holds, in this order: what all CPUs share, the depot, (hardened build) a bit per
- * frame, and the racks, each on cache lines of its own. Sizes asked for with
+ * frame, the CPUs' seats, and the racks, each on cache lines of its own. Sizes asked for with
  * QUIRE_CACHE_SIZE_AUTO are halved, first those of blocks, then those of runs, then those of
  * frames, until all that the caches can hold (quire_cache_bound) is at most an eighth of the zone;
  * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay, or are
@@ -12,8 +12,7 @@
  * Nobody uses the cache while it is built; the handle is constant afterwards. Wait-free.
  */
 #include "percpu/depot.h"
-#include "percpu/hardened.h"
-#include "percpu/rseq.h"
+#include "percpu/seat.h"
 
 #if QUIRE_RSEQ
 #include <linux/membarrier.h>
@@ -141,7 +140,7 @@ static size_t total_bytes(const struct quire_cache_config *config, const struct 
 {
     return rounded(sizeof(struct quire_cache_state)) +
            rounded(quire_depot_bytes(s->depot, s->rounds / 2)) + cached_bytes(config->zone) +
-           config->cpus * cpu_bytes(s);
+           config->cpus * (sizeof(struct quire_seat) + cpu_bytes(s));
 }
 
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
@@ -154,21 +153,6 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
     return error;
 }
 
-/* The zone's longest stretch, for the short way of rseq mode. */
-static void find_stretch(struct quire_cache *c)
-{
-    const struct quire_zone *z = c->zone;
-    const struct quire_extent *longest = &z->extents[0];
-
-    for (uint32_t i = 1; i < z->extent_count; i++)
-        if (z->extents[i].count > longest->count)
-            longest = &z->extents[i];
-    c->first_block = longest->section * SECTION_BLOCKS;
-    c->blocks = (uint64_t)longest->count * SECTION_BLOCKS;
-    c->descs = z->descs + (size_t)longest->index * SECTION_BLOCKS * sizeof(qa32);
-    c->fulls = z->fulls + (size_t)longest->index * SECTION_BLOCKS;
-}
-
 /* The short way of rseq mode: requests without flags but mobility, frees into the longest of the
  * zone's stretches. */
 static void build_short_way(struct quire_cache *c)
@@ -178,19 +162,9 @@ static void build_short_way(struct quire_cache *c)
         return;
     c->rseq_offset = __rseq_offset;
     c->flags = QUIRE_MOVABLE + 1;
-    find_stretch(c);
 #else
     (void)c;
 #endif
-}
-
-/* The zone was taken apart while the cache was closed, and its handle is now that of a zone of the
- * same frames. Nobody uses the cache but for late hits (quire_cache_pop, and _push of frames that
- * are not the zone's), which do not read what is written here. */
-void quire_cache_rebind(struct quire_cache *c)
-{
-    if (c->mode == QUIRE_CACHE_RSEQ)
-        find_stretch(c);
 }
 
 static void build_racks(struct quire_cache *c)
@@ -201,7 +175,7 @@ static void build_racks(struct quire_cache *c)
 
             r->half = c->capacity[i] / 2;
             qa_store(&r->limit, c->capacity[i], relaxed); /* relaxed: being built */
-            quire_rack_put(r);
+            rack_put(r);
         }
 }
 
@@ -231,6 +205,8 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     at += rounded(quire_depot_bytes(s.depot, s.rounds / 2));
     c->state->cached = at;
     at += cached_bytes(config->zone);
+    c->seats = at;
+    at += config->cpus * sizeof(struct quire_seat);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
         c->capacity[i] = capacity(&s, i);
         c->racks[i] = at;
@@ -245,6 +221,7 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     c->zone = config->zone;
     build_short_way(c);
     build_racks(c);
+    quire_seats_build(c);
     return QUIRE_OK;
 }
 

@@ -27,7 +27,7 @@ static bool empty_racks(struct quire_cache *c, uint32_t cpu)
             continue;
         }
         (void)quire_flush_rack(c, slot_of_cpu(c, cpu), i, r, false);
-        quire_rack_put(r);
+        rack_put(r);
     }
     if (c->mode == QUIRE_CACHE_RSEQ)
         quire_racks_attach(c, cpu);

@@ -19,14 +19,18 @@
 
 enum { DENSITY_LOOKS = 64 }; /* of a maintenance: some 5 microseconds */
 
-/* Did nobody use the rack since the last time this was asked? (Or by hits that cancel out: then it
- * is drained though it is in use, and pays a refill.) */
+/* Did nobody use the rack since the last time this was asked? What every use changes, in 32 bits:
+ * if they agree by chance a rack in use is drained and pays a refill. */
 static bool is_idle(struct quire_rack *r)
 {
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
     /* relaxed: hints, all of them */
-    uint32_t mark = (uint32_t)(qa_load(&r->underflows, relaxed) + qa_load(&r->overflows, relaxed));
-    uint32_t now = mark << 16 ^ rack_count(r) << 4 ^ qa_load(&r->out, relaxed);
+    uint64_t slow = qa_load(&r->underflows, relaxed) + qa_load(&r->overflows, relaxed);
+    uint64_t used = qa_load(&r->count, relaxed); /* relaxed: a hint; the pops too, see K6 */
+    uint32_t now;
 
+    used = (used * odd + slow) * odd + qa_load(&r->out, relaxed); /* relaxed: a hint */
+    now = (uint32_t)(used * odd >> 32);
     return qa_xchg(&r->seen, now, relaxed) == now; /* relaxed: a hint */
 }
 
@@ -69,7 +73,7 @@ static uint64_t drain_cpu(struct quire_cache *c, uint32_t cpu, bool calm, const 
             struct quire_rack *r = rack_of(c, cpu, i);
 
             frames += quire_flush_rack(c, slot_of_cpu(c, cpu), i, r, out_only[i]);
-            quire_rack_put(r);
+            rack_put(r);
         }
     return frames;
 }

@@ -6,14 +6,17 @@
  * sparse block goes into the outgoing magazine and from there home: density.c says why, and what
  * is sparse.
  *
- * A frame is cached only if its block is SPLIT without pins, by a look; all other frees, and every
- * order without a rack, go to the zone, which knows the errors.
+ * A single frame is cached only if its block is SPLIT and it is none of the block's pins, by a
+ * look; a run only if the maps show just that run. All other frees, and every order without a rack,
+ * go to the zone, which knows the errors. A block with pins never becomes whole, so it counts as
+ * dense.
+ *
+ * The layer above tries seat.h's hits first; what they leave comes here.
  *
  * Lock-free, any context. In rseq mode without a locked instruction, in exchange mode one.
  */
 #include "core/block.h"
-#include "percpu/hardened.h"
-#include "percpu/rseq.h"
+#include "percpu/seat.h"
 
 _Static_assert(RACK_UNMOVABLE == 0 && (unsigned)RACK_MOVABLE == QUIRE_MOVABLE,
                "mobility flags name the rack");
@@ -23,41 +26,34 @@ _Static_assert(CLASS_UNMOVABLE % 2 == RACK_UNMOVABLE && CLASS_MOVABLE % 2 == RAC
 
 /* ---- Ways into and out of a rack ------------------------------------------------------------ */
 
-/* Pop a round of a rack in exchange mode. */
-static bool pop_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn)
+/* The same in rseq mode, of the CPU's rack of a class: for the layer above and what is less common,
+ * as each copy of a section is one more to be tested. */
+bool quire_pop_restartable(const struct quire_cache *c, unsigned rack, quire_pfn *pfn)
 {
-    struct quire_rack *r = rack_of(c, cpu, rack);
-    uint32_t count;
-
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
+#if QUIRE_RSEQ
+    if (!rseq_pop(c, rack, &pfn->n))
         return false;
-    count = rack_count(r);
-    if (count > 0) {
-        *pfn = r->rounds[count - 1];
-        /* relaxed: K1; P1 publishes it */
-        qa_store(&r->count, qa_load(&r->count, relaxed) + RACK_POP, relaxed);
-    }
-    quire_rack_put(r);
-    return count > 0;
+    cached_clear(c, pfn, 1);
+    return true;
+#else
+    (void)c;
+    (void)rack;
+    (void)pfn;
+    return false;
+#endif
 }
 
-/* Push a round to a rack in exchange mode, if there is room. */
-static bool push_exchanged(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn pfn)
+bool quire_push_restartable(const struct quire_cache *c, unsigned rack, quire_pfn pfn, bool sparse)
 {
-    struct quire_rack *r = rack_of(c, cpu, rack);
-    uint32_t count;
-    bool room;
-
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
-        return false;
-    count = rack_count(r);
-    room = count < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
-    if (room) {
-        r->rounds[count] = pfn;
-        rack_set_count(r, count + 1);
-    }
-    quire_rack_put(r);
-    return room;
+#if QUIRE_RSEQ
+    return sparse ? rseq_push_out(c, rack, pfn.n) : rseq_push(c, rack, pfn.n);
+#else
+    (void)c;
+    (void)rack;
+    (void)pfn;
+    (void)sparse;
+    return false;
+#endif
 }
 
 static __attribute__((noinline)) int pop_otherwise(struct quire_cache *c, unsigned rack,
@@ -65,7 +61,8 @@ static __attribute__((noinline)) int pop_otherwise(struct quire_cache *c, unsign
 {
     uint32_t cpu = quire_rack_cpu(c);
 
-    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus && pop_exchanged(c, cpu, rack, pfn)) {
+    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus &&
+        rack_pop_exchanged(rack_of(c, cpu, rack), pfn)) {
         cached_clear(c, pfn, 1);
         return QUIRE_OK;
     }
@@ -78,16 +75,16 @@ static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsig
     uint32_t cpu = quire_rack_cpu(c);
 
     if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus && !sparse &&
-        push_exchanged(c, cpu, rack, pfn))
+        rack_push_exchanged(rack_of(c, cpu, rack), pfn))
         return QUIRE_OK;
     return quire_free_slowly(c, cpu, rack, pfn, sparse);
 }
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-/* Requests with more flags than mobility, other orders, exchange mode. One that falls back goes to
- * the zone, as what lies in a rack was taken without leaving the zone its reserve. `hits`: try the
- * ways that count as hits (K6). */
+/* Requests with more flags than mobility, runs that missed, exchange mode. One that falls back goes
+ * to the zone, as what lies in a rack was taken without leaving the zone its reserve. `hits`: try
+ * the ways that count as hits (K6). */
 static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsigned order,
                                                      uint32_t flags, bool hits, quire_pfn *pfn)
 {
@@ -100,12 +97,6 @@ static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsi
         return quire_alloc_around(c, order, flags, pfn);
     if (flags & QUIRE_ZEROED && !c->zone->port.zero)
         return QUIRE_ERR_UNSUPPORTED;
-#if QUIRE_RSEQ
-    if (hits && order != 0 && flags < c->flags && rseq_pop(c, rack, &pfn->n)) {
-        cached_clear(c, pfn, 1);
-        return QUIRE_OK;
-    }
-#endif
     if (hits)
         error = pop_otherwise(c, rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
     else
@@ -128,6 +119,9 @@ int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, qui
         cached_clear(c, pfn, 1);
         return QUIRE_OK;
     }
+    if (flags < c->flags && rack_class(order, flags) < QUIRE_CACHE_CLASSES &&
+        quire_pop_restartable(c, rack_class(order, flags), pfn))
+        return QUIRE_OK;
 #endif
     return alloc_otherwise(c, order, flags, true, pfn);
 }
@@ -154,21 +148,31 @@ static inline bool is_sparse(const struct quire_cache *c, const void *full)
     return qa_load((const qa8 *)full, relaxed) > qa_load(&c->state->sparse_over, relaxed);
 }
 
-/* Is the block with this descriptor SPLIT, without pins? */
-static inline bool is_cacheable(uint32_t desc)
+/* May this frame of a block that is SPLIT, but has pins, be cached: is it none of them? */
+static inline bool is_beside_pins(const struct quire_cache *c, uint64_t frame, uint32_t desc)
 {
-    return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
+    uint64_t pinned;
+
+    if (desc_state(desc) != D_SPLIT)
+        return false;
+    pinned = quire_pinned(c->zone, block_of(frame), place_of(frame) / WORD_BITS);
+    return !(pinned >> frame % WORD_BITS & 1);
 }
 
-/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that
- * is being emptied: it may be freed, but not be handed out again. */
-static bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame, uint32_t desc)
+/* Is this one allocated run of its order, as far as the zone's maps know? Nor is it one of a range
+ * that is being emptied. */
+static bool is_run(const struct quire_cache *c, quire_pfn pfn, unsigned order, uint32_t desc)
 {
-    if (frame % (1ull << order))
-        return false;
     if (order == HUGE_ORDER)
-        return desc == desc_whole(HUGE_ORDER) && !quire_block_listed(c->zone, block_of(frame));
-    return is_cacheable(desc) && quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
+        return is_whole(c, pfn, desc);
+    return pfn.n % (1ull << order) == 0 && desc_state(desc) == D_SPLIT &&
+           quire_run_check(c->zone, frame_of_pfn(c->zone, pfn), 1ull << order) == QUIRE_OK;
+}
+
+/* Is a round of this order from block b one that should go home? */
+static inline bool goes_home(const struct quire_cache *c, unsigned order, uint32_t b, uint32_t desc)
+{
+    return order != HUGE_ORDER && !(desc & D_PINS) && is_sparse(c, full_of(c->zone, b));
 }
 
 /* A run, or block. Whether it may be freed is read from the maps at once, as for a free without a
@@ -177,20 +181,19 @@ static int free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, uint64
 {
     uint32_t b = block_of(frame), d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look */
     unsigned rack = rack_class(order, desc_class(d) % 2);
-    bool sparse = order != HUGE_ORDER && is_sparse(c, full_of(c->zone, b));
+    bool sparse = goes_home(c, order, b, d);
 
-    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, order, frame, d))
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, pfn, order, d))
         return free_around(c, pfn, order);
     if (!cached_set(c, pfn))
         return quire_refuse(c, pfn, QUIRE_ERR_DOUBLE_FREE);
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ && !sparse && rseq_push(c, rack, pfn.n))
+    if (QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ && !sparse &&
+        quire_push_restartable(c, rack, pfn, false))
         return QUIRE_OK;
-#endif
     return push_otherwise(c, rack, pfn, sparse);
 }
 
-/* Other orders than 0, other stretches than the longest, exchange mode. */
+/* Other orders than 0, other stretches than the longest, blocks with pins, exchange mode. */
 static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
                                                     unsigned order)
 {
@@ -203,12 +206,15 @@ static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire
     if (order != 0)
         return free_run(c, pfn, order, frame);
     d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    if (!is_cacheable(d))
+    if (!is_cacheable(d) && !is_beside_pins(c, frame, d))
         return free_around(c, pfn, 0);
     error = cached_enter(c, pfn);
     if (error)
         return quire_refuse(c, pfn, error);
-    return push_otherwise(c, desc_class(d) % 2, pfn, is_sparse(c, full_of(c->zone, b)));
+    if (QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ && d & D_PINS &&
+        quire_push_restartable(c, desc_class(d) % 2, pfn, false))
+        return QUIRE_OK;
+    return push_otherwise(c, desc_class(d) % 2, pfn, goes_home(c, 0, b, d));
 }
 
 #if QUIRE_RSEQ
@@ -228,7 +234,7 @@ static inline int free_near(struct quire_cache *c, quire_pfn pfn, uint64_t b)
     int error;
 
     if (!is_cacheable(d))
-        return free_around(c, pfn, 0);
+        return free_otherwise(c, pfn, 0);
     error = cached_enter(c, pfn);
     if (error)
         return quire_refuse(c, pfn, error);
@@ -238,72 +244,74 @@ static inline int free_near(struct quire_cache *c, quire_pfn pfn, uint64_t b)
 }
 #endif
 
+#if QUIRE_RSEQ
+/* Push block b of the longest stretch, if it is one allocated block. */
+static inline bool push_whole(const struct quire_cache *c, quire_pfn pfn, uint64_t b)
+{
+    const void *descs = c->descs;
+
+    /* relaxed: a look; the zone decides */
+    if (!is_whole(c, pfn, qa_load((const qa32 *)descs + b, relaxed)) || !cached_set(c, pfn))
+        return false;
+    if (rseq_push(c, RACK_HUGE, pfn.n))
+        return true;
+    cached_clear(c, &pfn, 1);
+    return false;
+}
+#endif
+
 int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
 {
 #if QUIRE_RSEQ
     uint64_t b = (pfn.n >> BLOCK_ORDER) - c->first_block;
 
-    if (order == 0 && b < c->blocks)
-        return free_near(c, pfn, b);
+    if (b < c->blocks) {
+        if (order == 0)
+            return free_near(c, pfn, b);
+        if (order == HUGE_ORDER && push_whole(c, pfn, b))
+            return QUIRE_OK;
+    }
 #endif
     return free_otherwise(c, pfn, order);
 }
 
-/* ---- A hit or nothing ----------------------------------------------------------------------- */
+/* ---- A hit or nothing (seat.h) --------------------------------------------------------------- */
 
-/* For callers that may find the zone of the cache taken out of service meanwhile: the cache's own
- * memory and the zone's handle live on, the zone's metadata does not. It is read only for a frame
- * that the caller still owns, and while somebody owns a frame no zone goes. `cpu` is as the
- * machine counts; in rseq mode the kernel's word decides. */
-
-/* Pop a round of the calling CPU's rack of a class. False: there is none. */
-bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn)
+/* A single frame of a block that has pins. */
+bool quire_seat_push_beside(const struct quire_seat *s, quire_pfn pfn)
 {
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ) {
-        if (!rseq_pop(c, rack, &pfn->n))
-            return false;
-        cached_clear(c, pfn, 1);
-        return true;
-    }
-#endif
-    cpu -= c->first_cpu;
-    if (cpu >= c->cpus || !pop_exchanged(c, cpu, rack, pfn))
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
+    const struct quire_cache *c = s->cache;
+    uint32_t d;
+
+    if (b >= s->blocks)
         return false;
-    cached_clear(c, pfn, 1);
-    return true;
+    d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
+    if (!(d & D_PINS) ||
+        !is_beside_pins(c, s->first_frame + (pfn.n - (s->first_block << BLOCK_ORDER)), d) ||
+        cached_enter(c, pfn) != QUIRE_OK)
+        return false;
+    if (seat_put(s, desc_class(d) % 2, pfn, false))
+        return true;
+    cached_clear(c, &pfn, 1);
+    return false;
 }
 
-/* Push a run, which is of the zone, to the calling CPU's rack. False: whatever is the matter,
- * quire_cache_free will say; nothing has changed. */
-bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
+/* A run of order 1 to 3. */
+bool quire_seat_push_run(const struct quire_seat *s, quire_pfn pfn, unsigned order)
 {
-    uint64_t frame = frame_of_pfn(c->zone, pfn);
-    uint32_t b = block_of(frame), d;
-    bool sparse, done;
-    unsigned rack;
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
+    const struct quire_cache *c = s->cache;
+    uint32_t d;
 
-    if (frame == NO_FRAME)
+    if (b >= s->blocks || order > RUN_ORDER)
         return false;
-    d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
-    rack = rack_class(order, desc_class(d) % 2);
-    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0)
+    d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
+    if (!is_run(c, pfn, order, d) || !cached_set(c, pfn))
         return false;
-    sparse = order != HUGE_ORDER && is_sparse(c, full_of(c->zone, b));
-    if (order == 0 ? !is_cacheable(d) || cached_enter(c, pfn) != QUIRE_OK
-                   : !is_run(c, order, frame, d) || !cached_set(c, pfn))
-        return false;
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ) {
-        done = sparse ? rseq_push_out(c, rack, pfn.n) : rseq_push(c, rack, pfn.n);
-        if (!done)
-            cached_clear(c, &pfn, 1);
-        return done;
-    }
-#endif
-    cpu -= c->first_cpu;
-    done = cpu < c->cpus && !sparse && push_exchanged(c, cpu, rack, pfn);
-    if (!done)
-        cached_clear(c, &pfn, 1);
-    return done;
+    if (seat_put(s, rack_class(order, desc_class(d) % 2), pfn,
+                 !(d & D_PINS) && is_sparse(c, (const qa8 *)s->fulls + b)))
+        return true;
+    cached_clear(c, &pfn, 1);
+    return false;
 }

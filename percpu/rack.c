@@ -63,12 +63,6 @@ bool quire_rack_steal(struct quire_rack *r)
     return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
 }
 
-/* Put back what was taken. From any CPU. */
-void quire_rack_put(struct quire_rack *r)
-{
-    qa_store(&r->present, 1, release); /* P1 release: pairs P2 */
-}
-
 /* Keep the owner of CPU `cpu` away from its racks, until quire_racks_attach. True: no section of it
  * is under way, so they may be stolen. False: one may be (the kernel may be out of memory), and the
  * owner is not kept away. */

@@ -49,13 +49,20 @@ struct quire_rack {
     qa32 out;   /* rounds in the outgoing one */
     qa32 limit;
     uint32_t half; /* half of the capacity: refills, flushes, the outgoing magazine's size */
-    qa32 seen;     /* count at the last maintenance, and whether there was a slow call since */
+    qa32 seen;     /* what every use changes, as the last maintenance saw it, see is_idle */
     qa64 underflows, overflows, refills, flushes;
     quire_pfn rounds[]; /* capacity of the loaded one, then half of the outgoing one */
 };
 
-/* One pop: a round less, a pop more. The sections say it as a number. */
-enum { RACK_COUNT = 0xffff, RACK_POP = RACK_COUNT };
+/* One pop: a round less, a pop more. The sections say it as a number. QUIRE_UNCOUNTED is how the
+ * benchmark measures what the statistics cost: nothing is counted then, all else is the same. */
+#ifdef QUIRE_UNCOUNTED
+#define RACK_POP_NUMBER -1
+#else
+#define RACK_POP_NUMBER 0xffff
+#endif
+#define RACK_POP (uint64_t)(RACK_POP_NUMBER)
+enum { RACK_COUNT = 0xffff };
 
 /* Rounds in the loaded magazine. */
 static inline uint32_t rack_count(const struct quire_rack *r)
@@ -147,18 +154,28 @@ static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
     return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
 }
 
+/* Put back what was taken. From any CPU. */
+static inline void rack_put(struct quire_rack *r)
+{
+    qa_store(&r->present, 1, release); /* P1 release: pairs P2 */
+}
+
 /* A statistic of a rack. Only who has it in his hands counts, so a load and a store will do. */
 static inline void count_up(qa64 *counter)
 {
+    if (RACK_POP != RACK_COUNT)
+        return;                                                /* QUIRE_UNCOUNTED */
     qa_store(counter, qa_load(counter, relaxed) + 1, relaxed); /* relaxed: K1; a statistic */
 }
 
 /* hit.c, for the layer above */
-bool quire_cache_pop(const struct quire_cache *c, uint32_t cpu, unsigned rack, quire_pfn *pfn);
 int quire_cache_alloc_missed(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
-bool quire_cache_push(const struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
 
-/* build.c, for the layer above */
+/* seat.c; all but the first for the layer above */
+void quire_seats_build(struct quire_cache *c);
+void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks);
+void quire_seat_tag(struct quire_cache *c, uint32_t cpu, uint32_t tag);
+bool quire_seats_fit(const struct quire_cache *c, const struct quire_zone *zone);
 void quire_cache_rebind(struct quire_cache *c);
 
 /* close.c, for the layer above */
@@ -169,7 +186,6 @@ void quire_cache_open(struct quire_cache *c);
 uint32_t quire_rack_cpu(const struct quire_cache *c);
 bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu);
 bool quire_rack_steal(struct quire_rack *r);
-void quire_rack_put(struct quire_rack *r);
 bool quire_racks_detach(const struct quire_cache *c, uint32_t cpu);
 void quire_racks_attach(const struct quire_cache *c, uint32_t cpu);
 

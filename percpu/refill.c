@@ -75,7 +75,7 @@ int quire_alloc_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, uint3
         cached_clear(c, pfn, 1);
     }
     rack_set_count(r, count);
-    quire_rack_put(r);
+    rack_put(r);
     return got ? QUIRE_OK : quire_alloc_around(c, order, flags, pfn);
 }
 
@@ -137,7 +137,7 @@ int quire_free_slowly(struct quire_cache *c, uint32_t cpu, unsigned rack, quire_
         return quire_zone_free(c->zone, slot, pfn, order);
     }
     met_zone = sparse ? put_out(c, slot, rack, r, pfn) : put_in(c, slot, rack, r, pfn);
-    quire_rack_put(r);
+    rack_put(r);
     if (met_zone)
         quire_cache_ease(c, 0);
     return QUIRE_OK;

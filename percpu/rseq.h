@@ -12,7 +12,7 @@
  * Push and pop find their rack by the CPU number that they read inside the section, so it is the
  * number of the CPU that they run on. All check `present` and `detached` as one eight-byte word
  * that must read 1; on aarch64 by a load-acquire, as the rack may have been put back from another
- * CPU (on x86 every load is one: pairs P1 in quire_rack_put). A section that lets go leaves the
+ * CPU (on x86 every load is one: pairs P1 in rack_put). A section that lets go leaves the
  * thread's area pointing at it, which means nothing to the kernel once the thread is elsewhere.
  */
 #ifndef QUIRE_PERCPU_RSEQ_H
@@ -54,9 +54,12 @@ static inline uint32_t rseq_cpu(const char *area)
     return *(const volatile uint32_t *)cpu; /* the kernel changes it under the thread */
 }
 
+#define SECTION_TEXT(number)  #number
+#define SECTION_NUMBER(macro) SECTION_TEXT(macro)
+#define SECTION_POP           SECTION_NUMBER(RACK_POP_NUMBER)
+
 /* The sections say these as numbers. */
 _Static_assert(offsetof(struct quire_rack, count) == 8, "used by the sections");
-_Static_assert(RACK_POP == 0xffff, "used by the sections");
 _Static_assert(offsetof(struct quire_rack, out) == 16, "used by the sections");
 _Static_assert(offsetof(struct quire_rack, limit) == 20, "used by the sections");
 _Static_assert(offsetof(struct quire_rack, half) == 24, "used by the sections");
@@ -108,7 +111,7 @@ static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t
                  "subl $1, %%ecx\n\t"
                  "jb %l[slow]\n\t"
                  "movq 64(%%rax,%%rcx,8), %[v]\n\t"
-                 "addq $0xffff, 8(%%rax)\n\t"
+                 "addq $" SECTION_POP ", 8(%%rax)\n\t"
                  SECTION_END
                  : [v] "=&r"(v)
                  : SECTION_INPUTS
@@ -234,7 +237,7 @@ static inline bool rseq_pop(const struct quire_cache *c, unsigned rack, uint64_t
                  "sub w11, w11, #1\n\t"
                  "add x12, x9, #64\n\t"
                  "ldr %[v], [x12, w11, uxtw #3]\n\t"
-                 "mov w11, #0xffff\n\t"
+                 "mov x11, #" SECTION_POP "\n\t"
                  "add x10, x10, x11\n\t"
                  "str x10, [x9, #8]\n\t"
                  SECTION_END

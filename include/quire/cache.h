@@ -83,7 +83,8 @@ struct quire_cache {
     struct quire_zone *zone;
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
-    uint64_t bound; /* frames */
+    uint64_t bound;       /* frames */
+    unsigned char *seats; /* what hits of the layer above read, by CPU */
 };
 
 /* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's

@@ -5,7 +5,8 @@
  * This is the interface that a kernel or a program calls. A machine knows which CPU is on which
  * node, which zones a node has and in which order to try them (a zonelist per node and purpose,
  * nearest first). The common allocation and free stay in the magazines of the calling CPU; what a
- * CPU frees of another node's memory goes home in batches.
+ * CPU frees of another node's memory serves its next request for that node, or goes home in
+ * batches.
  *
  * Snapshots. Nodes, zones and zonelists are one immutable snapshot. Hot-plug builds a new one,
  * publishes it, waits until nobody reads the old one, and gives that back. Reading takes no lock
@@ -175,7 +176,8 @@ int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned or
 int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 
-/* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. */
+/* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. That a
+ * frame is in a cache already may be told later, to the zone's `report`. */
 int quire_machine_free_batch(struct quire_machine *machine, const quire_pfn pfns[], size_t n,
                              size_t *freed);
 
@@ -288,7 +290,7 @@ enum { QUIRE_NODE_COUNTS = 6 };
 
 struct quire_node_stats {
     uint64_t managed, free, cached; /* frames; cached ones are not among the free */
-    uint64_t remote;                /* frames of this node on their way home */
+    uint64_t remote;                /* frames of this node in other nodes' CPUs' remote magazines */
     uint64_t counts[QUIRE_NODE_COUNTS];
     unsigned pressure; /* the worst of its zones, 0 .. 100 */
     uint32_t zones;

@@ -2,6 +2,7 @@
  *
  * test_create.c - a host is made and unmade: what it consists of, and what is refused, how.
  */
+#include "../sanitized.h"
 #include "support.h"
 
 #include <errno.h>
@@ -92,7 +93,10 @@ static void again_and_again(void **state)
         if (i == 20)
             before = address_space();
     }
-    assert_true(address_space() <= before + 64);
+    if (SANITIZED)
+        print_message("a sanitizer's address space grows by itself: not compared\n");
+    else
+        assert_true(address_space() <= before + 64);
     quire_host_destroy(NULL);
 }
 
@@ -153,29 +157,29 @@ static void thread_or_not(void **state)
 /* The system refuses: its reason is in errno, and nothing stays behind. */
 static void no_address_space(void **state)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    (void)state;
-    print_message("a sanitizer's address space cannot be limited\n");
-#else
     const struct quire_host_options options = {.bytes = 16 * MIB};
     unsigned long before = address_space();
     struct quire_host *host = NULL;
     struct rlimit old, limit;
+    int error, reason;
 
     (void)state;
+    if (SANITIZED) {
+        print_message("a sanitizer's address space cannot be limited\n");
+        skip();
+    }
     assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
     limit = old;
     limit.rlim_cur = (rlim_t)before * 4096 + 512 * MIB; /* an arena needs 1 GiB to align itself */
     assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
     errno = 0;
-    int error = quire_host_create(&options, &host);
-    int reason = errno;
+    error = quire_host_create(&options, &host);
+    reason = errno;
     assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
     assert_int_equal(error, QUIRE_ERR_NO_MEMORY);
     assert_int_equal(reason, ENOMEM);
     assert_null(host);
     assert_true(address_space() <= before + 64);
-#endif
 }
 
 /* Huge pages of this machine's pools that are free; -1 if the kernel has none at all. */

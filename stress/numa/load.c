@@ -95,8 +95,10 @@ static void take_one(struct holder *h)
     if (request.order == 9 && draw(h, 4))
         request.order = 0;
     if (draw(h, 4) == 0) {
-        policy.nodes.bits = 7;
+        policy.nodes.bits = draw(h, 2) ? 7 : 1ull << draw(h, NODES);
         request.policy = &policy;
+    } else if (draw(h, 3) == 0) {
+        request.node = quire_node_of((uint32_t)draw(h, NODES));
     }
     if (draw(h, 8) == 0) {
         request.order = 0;

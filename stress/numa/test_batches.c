@@ -53,90 +53,42 @@ static void batches(void **unused)
     rig_close(r);
 }
 
-/* An interleaved batch gives each node what single requests would have given it. */
-static void in_turn(void **unused)
+/* A batch that was freed serves the next one of its CPU, whoever's node it names as its own; with
+ * the same figures as from the zone, and with what is wrong in it told. */
+static void stays(void **unused)
 {
-    struct quire_policy policy = {.mode = QUIRE_POLICY_WEIGHTED, .nodes = {0xd}};
     struct quire_request request = quire_request_of(0, 0);
-    uint64_t singles[4] = {0}, batch[4] = {0};
+    enum { N = 8 };
     struct rig *r = &rig;
-    size_t got;
-
-    (void)unused;
-    policy.weight[0] = 3;
-    policy.weight[2] = 1;
-    policy.weight[3] = 2;
-    request.policy = &policy;
-    for (size_t n = 1; n < 30; n++) {
-        memset(singles, 0, sizeof singles);
-        memset(batch, 0, sizeof batch);
-        open_row(r);
-        for (size_t i = 0; i < n; i++) {
-            pfns[i].n = ask(r, &request);
-            singles[node_of(r, pfns[i].n)]++;
-        }
-        assert_ok(quire_machine_free_batch(r->machine, pfns, n, &got));
-        for (size_t k = 0; k < 6 - n % 6; k++) /* once round */
-            give(r, ask(r, &request), 0);
-        assert_ok(quire_machine_alloc_batch(r->machine, &request, n, pfns, &got, NULL));
-        assert_int_equal(got, n);
-        for (size_t i = 0; i < n; i++)
-            batch[node_of(r, pfns[i].n)]++;
-        assert_memory_equal(singles, batch, sizeof batch);
-        for (uint32_t node = 0; node < 4; node++) {
-            struct quire_node_stats s = rig_stats(r, node);
-
-            assert_int_equal(s.counts[QUIRE_NODE_HIT], s.counts[QUIRE_NODE_INTERLEAVE]);
-        }
-        assert_ok(quire_machine_free_batch(r->machine, pfns, n, &got));
-        rig_close(r);
-    }
-}
-
-/* Of a strict one a depleted node's frames are left out, wherever it is in the row; of another one
- * they come from elsewhere. Nothing at all is a refusal that names the first. */
-static void in_turn_without_one(void **unused)
-{
-    const struct quire_policy full = {.mode = QUIRE_POLICY_BIND, .strict = true, .nodes = {2}};
-    struct quire_policy policy = {
-        .mode = QUIRE_POLICY_WEIGHTED, .nodes = {7}, .weight = {1, 2, 1}, .strict = true};
-    struct quire_request request = quire_request_of(0, QUIRE_EMERGENCY);
-    static quire_pfn taken[16 * BLOCK];
-    uint32_t from[3] = {0};
-    struct quire_refusal why;
-    struct rig *r = &rig;
-    size_t got, all;
+    quire_pfn first[N];
+    size_t got, freed;
 
     (void)unused;
     open_row(r);
-    request.policy = &full;
-    assert_ok(quire_machine_alloc_batch(r->machine, &request, 16 * BLOCK, taken, &all, NULL));
-    request.policy = &policy;
-    assert_error(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, &why),
-                 QUIRE_ERR_ZONE);
-    assert_int_equal(why.node.n, 1);
-    rig_check(r, all);
-    request.flags |= QUIRE_PARTIAL;
-    assert_ok(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, &why));
-    assert_int_equal(got, 200);
-    for (size_t i = 0; i < got; i++)
-        from[node_of(r, pfns[i].n)]++;
-    assert_int_equal(from[0], 100);
-    assert_int_equal(from[2], 100);
-    assert_int_equal(rig_stats(r, 0).counts[QUIRE_NODE_INTERLEAVE], 100);
-    assert_int_equal(rig_stats(r, 2).counts[QUIRE_NODE_INTERLEAVE], 100);
-    assert_ok(quire_machine_free_batch(r->machine, pfns, got, &got));
-    policy.strict = false;
-    assert_ok(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, NULL));
-    assert_int_equal(got, 400);
-    assert_ok(quire_machine_free_batch(r->machine, pfns, got, &got));
-    policy.strict = true;
-    policy.nodes.bits = 2;
-    assert_error(quire_machine_alloc_batch(r->machine, &request, 400, pfns, &got, &why),
-                 QUIRE_ERR_ZONE);
-    assert_int_equal(why.error, QUIRE_ERR_ZONE);
-    assert_int_equal(why.node.n, 1);
-    assert_ok(quire_machine_free_batch(r->machine, taken, all, &got));
+    rig_cpu = 2;
+    assert_ok(quire_machine_alloc_batch(r->machine, &request, N, first, &got, NULL));
+    for (unsigned turn = 1; turn <= 3; turn++) {
+        assert_ok(quire_machine_free_batch(r->machine, first, N, &freed));
+        assert_int_equal(freed, N);
+        assert_int_equal(rig_stats(r, 1).cached, N);
+        request.node = quire_node_of(turn == 1 ? QUIRE_NO_NODE : turn == 2 ? 1 : 2);
+        assert_ok(quire_machine_alloc_batch(r->machine, &request, N, pfns, &got, NULL));
+        assert_int_equal(got, N);
+        assert_int_equal(rig_stats(r, 1).cached, turn < 3 ? 0 : N);
+        assert_int_equal(rig_stats(r, 1).counts[QUIRE_NODE_HIT], turn < 3 ? (turn + 1) * N : 3 * N);
+        assert_int_equal(rig_stats(r, 1).counts[QUIRE_NODE_LOCAL],
+                         turn < 3 ? (turn + 1) * N : 3 * N);
+        assert_int_equal(rig_stats(r, 2).counts[QUIRE_NODE_OTHER], turn < 3 ? 0 : N);
+        if (turn < 3)
+            assert_memory_equal(first, pfns, sizeof first);
+        rig_check(r, N);
+    }
+    first[0] = pfns[N - 1];
+    pfns[N - 1] = pfns[0];
+    assert_error(quire_machine_free_batch(r->machine, pfns, N, &freed), QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(freed, N - 1);
+    rig_check(r, 1);
+    give(r, first[0].n, 0);
     rig_close(r);
 }
 
@@ -376,15 +328,10 @@ static void twice(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batches),
-        cmocka_unit_test(in_turn),
-        cmocka_unit_test(in_turn_without_one),
-        cmocka_unit_test(bad_frees),
-        cmocka_unit_test(constraints),
-        cmocka_unit_test(short_and_full),
-        cmocka_unit_test(claims),
-        cmocka_unit_test(one_way),
-        cmocka_unit_test(last_frame),
+        cmocka_unit_test(batches),        cmocka_unit_test(stays),
+        cmocka_unit_test(bad_frees),      cmocka_unit_test(constraints),
+        cmocka_unit_test(short_and_full), cmocka_unit_test(claims),
+        cmocka_unit_test(one_way),        cmocka_unit_test(last_frame),
         cmocka_unit_test(twice),
     };
 

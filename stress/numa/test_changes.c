@@ -116,7 +116,7 @@ static void topology_without_memory(void **unused)
 static void stuck(void **unused)
 {
     struct quire_machine_stats before, after;
-    const struct machine_home *home;
+    const struct quire_seat *seat;
     struct rig *r = &rig;
     uint32_t n = 0;
     uint64_t pfn;
@@ -128,8 +128,8 @@ static void stuck(void **unused)
     open_counted(r);
     rig_cpu = 2;
     pfn = take(r, 0, 0);
-    home = (struct machine_home *)(uintptr_t)qa_load(&machine_line(r->machine, 2)->home, relaxed);
-    assert_non_null(home);
+    seat = (const struct quire_seat *)(uintptr_t)qa_load(&r->machine->seats[2], relaxed);
+    assert_non_null(seat);
     assert_ok(quire_machine_stats(r->machine, &before));
     do { /* until the zone's end is begun, and then no memory is left to take that back */
         assert_true(n < 20);
@@ -138,10 +138,10 @@ static void stuck(void **unused)
         assert_ok(quire_machine_stats(r->machine, &after));
     } while (after.snapshots == before.snapshots);
     assert_int_equal(after.snapshots, before.snapshots + 1);
-    assert_false(quire_cache_push(&home->cache, 2, quire_pfn_of(pfn), 0));
+    assert_false(seat_push(seat, quire_pfn_of(pfn)));
     pieces_left = UINT32_MAX;
     assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_BUSY);
-    assert_true(quire_cache_push(&home->cache, 2, quire_pfn_of(pfn), 0)); /* it is back */
+    assert_true(seat_push(seat, quire_pfn_of(pfn))); /* it is back */
     rig_close(r);
 }
 

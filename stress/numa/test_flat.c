@@ -42,7 +42,10 @@ static void use(struct rig *r, uint32_t cpu)
 
 static struct machine_home *home_of(struct rig *r, uint32_t cpu)
 {
-    return (struct machine_home *)(uintptr_t)qa_load(&machine_line(r->machine, cpu)->home, relaxed);
+    const struct quire_seat *seat =
+        (const struct quire_seat *)(uintptr_t)qa_load(&r->machine->seats[cpu], relaxed);
+
+    return (struct machine_home *)(uintptr_t)seat->cache; /* its first member */
 }
 
 /* Two topologies in turns: after both were there once, nothing is added. */
@@ -189,7 +192,7 @@ static void *come_late(void *ctx, size_t bytes, quire_node node)
 {
     if (late) {
         pushes++;
-        refused += !quire_cache_push(&late->cache, 0, quire_pfn_of(late_pfn), 0);
+        refused += !seat_push(seat_of(&late->cache, 0), quire_pfn_of(late_pfn));
     }
     return rig_memory(ctx, bytes, node);
 }
@@ -223,7 +226,7 @@ static void opened_late(void **unused)
     assert_true(pushes > 3);
     assert_int_equal(refused, pushes);
     rig_cpu = 0;
-    assert_true(quire_cache_push(&first->cache, 0, quire_pfn_of(late_pfn), 0)); /* open now */
+    assert_true(seat_push(seat_of(&first->cache, 0), quire_pfn_of(late_pfn))); /* open now */
     assert_int_equal(take(r, 0, 0), late_pfn);
     give(r, late_pfn, 0);
     rig_close(r);

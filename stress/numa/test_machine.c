@@ -166,9 +166,10 @@ static void assert_list(struct rig *r, uint32_t node, enum quire_zone_type type,
 
     assert_ok(quire_machine_zonelist(r->machine, quire_node_of(node), type, entries, 32, &count));
     for (size_t i = 0; i < count; i++) {
-        char word[8] = {(char)('0' + entries[i].node.n), "D3NHV"[entries[i].type], ' ', 0};
-
-        strcat(text, word);
+        assert_true(i < (sizeof(text) - 1) / 3);
+        text[3 * i] = (char)('0' + entries[i].node.n);
+        text[3 * i + 1] = "D3NHV"[entries[i].type];
+        text[3 * i + 2] = ' ';
     }
     assert_string_equal(text, expected);
 }

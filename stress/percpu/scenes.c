@@ -6,7 +6,7 @@
 
 #include "load.h"
 
-#include "percpu/rack.h"
+#include "percpu/seat.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -18,6 +18,7 @@
 
 enum {
     ROUNDS = 8,
+    BATCH = 3,
     FRAMES = 16 * BLOCK,
     LOW = 500, /* the zone's watermark, free frames */
     HIGH = 600,
@@ -54,7 +55,8 @@ static void take(struct load *l, unsigned order, uint32_t flags)
 
     pause_if(call);
     error = QUIRE_OK;
-    if (!call || !hit || !quire_cache_pop(&rig.cache, rig.cpu, RACK_UNMOVABLE, &pfn))
+    if (!call || !hit ||
+        !seat_pop(seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu), RACK_UNMOVABLE, &pfn))
         error = quire_cache_alloc(&rig.cache, order, flags, &pfn);
     pause_if(call);
     if (error != QUIRE_OK)
@@ -73,7 +75,8 @@ static void give(struct load *l)
 
     shadow_give(&shadow, l->who, pfn, UINT64_C(1) << order);
     pause_if(call);
-    if (!call || !hit || !quire_cache_push(&rig.cache, rig.cpu, quire_pfn_of(pfn), order))
+    if (!call || !hit ||
+        !seat_push(seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu), quire_pfn_of(pfn)))
         error = quire_cache_free(&rig.cache, quire_pfn_of(pfn), order);
     pause_if(call);
     if (error != QUIRE_OK)
@@ -115,6 +118,45 @@ static void push_one(void)
 {
     hit = true;
     give_one();
+}
+
+/* Three at once; one by one if that is not to be. */
+static void pop_many(void)
+{
+    quire_pfn pfns[BATCH];
+    bool done;
+
+    pause_if(true);
+    done =
+        quire_seat_pop_many(seat_of(&rig.cache, rig.cache.first_cpu), RACK_UNMOVABLE, pfns, BATCH);
+    pause_if(true);
+    watched = false;
+    for (unsigned i = 0; i < BATCH; i++)
+        if (done) {
+            shadow_take(&shadow, OUTSIDE, pfns[i].n, 1);
+            outside.orders[outside.count] = 0;
+            outside.pfns[outside.count++] = pfns[i].n;
+        } else {
+            take(&outside, 0, 0);
+        }
+}
+
+static void push_many(void)
+{
+    quire_pfn pfns[BATCH];
+    bool done;
+
+    for (unsigned i = 0; i < BATCH; i++) {
+        pfns[i].n = outside.pfns[--outside.count];
+        shadow_give(&shadow, OUTSIDE, pfns[i].n, 1);
+    }
+    pause_if(true);
+    done = quire_seat_push_many(seat_of(&rig.cache, rig.cache.first_cpu), pfns, BATCH);
+    pause_if(true);
+    watched = false;
+    for (unsigned i = 0; i < BATCH && !done; i++)
+        if (quire_cache_free(&rig.cache, pfns[i], 0) != QUIRE_OK)
+            shadow_fail("a free");
 }
 
 /* ---- What they start from ------------------------------------------------------------------- */
@@ -217,6 +259,8 @@ const struct scene scenes[] = {
     {"pop", half_full, pop_frame, NULL},
     {"push", half_full, push_one, NULL},
     {"push sparse", sparse, push_one, NULL},
+    {"pop many", half_full, pop_many, NULL},
+    {"push many", half_full, push_many, NULL},
     {"alloc zeroed", half_full_movable, take_zeroed, NULL},
     {"alloc run", some_runs, take_run, NULL},
     {"free run", some_runs, give_one, NULL},

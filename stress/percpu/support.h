@@ -16,22 +16,12 @@
 #ifndef QUIRE_STRESS_PERCPU_SUPPORT_H
 #define QUIRE_STRESS_PERCPU_SUPPORT_H
 
+#include "../sanitized.h"
+
 #include <quire/cache.h>
 
 #include <stdarg.h>
 #include <stdatomic.h>
-
-/* Is this build slow, and full of code that the compiler put in? */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 enum {
     SKIPPED = 77, /* exit status: not applicable here, and said so */

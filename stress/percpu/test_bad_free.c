@@ -6,6 +6,8 @@
  */
 #include "unit.h"
 
+#include "percpu/seat.h"
+
 #ifdef QUIRE_HARDENED
 static const bool at_once = true;
 #else
@@ -155,6 +157,58 @@ static void run_twice(void **unused)
     }
 }
 
+/* A block with reserved frames: those are never had, by whatever call, and the others are cached
+ * like any. */
+static void reserved(void **unused)
+{
+    enum { FIRST = 300, FRAMES = 70 };
+    uint64_t pfn, run, block, hits;
+    const struct quire_seat *seat;
+    struct rig r;
+
+    (void)unused;
+    open_sized(&r, 64);
+    pfn = take(&r, 0, 0);
+    run = take(&r, 1, 0);
+    block = pfn / BLOCK * BLOCK;
+    seat = seat_of(&r.cache, r.cache.first_cpu);
+    assert_int_equal(run / BLOCK * BLOCK, block);
+    assert_ok(quire_zone_reserve(&r.zone, quire_slot_of(0), quire_pfn_of(block + FIRST), FRAMES));
+    for (unsigned i = 0; i < FRAMES; i++)
+        for (unsigned order = 0; order <= 3; order++) {
+            quire_pfn bad = {block + FIRST + i};
+            int error = bad.n % (1u << order) ? QUIRE_ERR_ALIGN : QUIRE_ERR_FRAME;
+
+            assert_int_equal(quire_cache_free(&r.cache, bad, order), error);
+            assert_false(seat_push(seat, bad));
+            assert_false(quire_seat_push_beside(seat, bad));
+            assert_false(order && quire_seat_push_run(seat, bad, order));
+        }
+    assert_int_equal(r.reports, 4 * FRAMES);
+    r.reports = 0;
+    hits = stats_of(&r).hits;
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t free = quire_zone_free_frames(&r.zone);
+
+        give(&r, pfn, 0);
+        give(&r, run, 1);
+        assert_int_equal(quire_zone_free_frames(&r.zone), free);
+        assert_int_equal(take(&r, 0, 0), pfn);
+        assert_int_equal(take(&r, 1, 0), run);
+        assert_true(quire_seat_push_beside(seat, quire_pfn_of(pfn)));
+        assert_true(quire_seat_push_run(seat, quire_pfn_of(run), 1));
+        assert_int_equal(take(&r, 0, 0), pfn);
+        assert_int_equal(take(&r, 1, 0), run);
+    }
+    assert_int_equal(stats_of(&r).hits, hits + 400);
+    give_badly(&r, block + FIRST - 1, 0, QUIRE_ERR_DOUBLE_FREE); /* free, beside them */
+    assert_noticed(&r, block + FIRST - 1, QUIRE_ERR_DOUBLE_FREE);
+    give(&r, pfn, 0);
+    give(&r, run, 1);
+    assert_ok(quire_zone_unreserve(&r.zone, quire_slot_of(0), quire_pfn_of(block + FIRST), FRAMES));
+    rig_close(&r, 0);
+}
+
 /* Good calls of every kind are never taken for bad ones. */
 static void no_false_alarm(void **unused)
 {
@@ -182,9 +236,10 @@ static void no_false_alarm(void **unused)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(freed_twice),   cmocka_unit_test(freed_long_ago),
-        cmocka_unit_test(part_of_a_run), cmocka_unit_test(several),
-        cmocka_unit_test(run_twice),     cmocka_unit_test(no_false_alarm),
+        cmocka_unit_test(freed_twice),    cmocka_unit_test(freed_long_ago),
+        cmocka_unit_test(part_of_a_run),  cmocka_unit_test(several),
+        cmocka_unit_test(run_twice),      cmocka_unit_test(reserved),
+        cmocka_unit_test(no_false_alarm),
     };
 
     return run_unit(argc, argv, tests);

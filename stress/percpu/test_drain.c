@@ -165,6 +165,26 @@ static void no_decay_in_use(void **unused)
     rig_close(&r, 100);
 }
 
+/* Nor does one lose them whose hits cancel out. */
+static void no_decay_in_balance(void **unused)
+{
+    uint64_t pfns[10];
+    struct rig r;
+
+    (void)unused;
+    open_default(&r, 64 * BLOCK);
+    run_on(&r, HERE);
+    take_many(&r, 0, 10, pfns);
+    (void)quire_cache_maintain(&r.cache);
+    for (int i = 0; i < 100; i++) {
+        give(&r, take(&r, 0, 0), 0);
+        assert_int_equal(quire_cache_maintain(&r.cache), 0);
+    }
+    assert_int_equal(stats_of(&r).drains, 0);
+    assert_true(cached_frames(&r) > 0);
+    rig_close(&r, 10);
+}
+
 /* Of the frames that nobody holds all but one are cached on another CPU: that one is had, and then
  * the others. */
 static void last_frame(void **unused)
@@ -253,6 +273,7 @@ int main(int argc, char *argv[])
         cmocka_unit_test(retire),
         cmocka_unit_test(decay),
         cmocka_unit_test(no_decay_in_use),
+        cmocka_unit_test(no_decay_in_balance),
         cmocka_unit_test(last_frame),
         cmocka_unit_test(large_request),
         cmocka_unit_test(blocks_and_frames),

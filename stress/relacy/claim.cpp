@@ -214,12 +214,12 @@ int main(int argc, char **argv)
     return explore(
         argc, argv,
         {
-            {"range_of_whole", range_of_whole, 2, FULL_IF_SMALL, 2},
             {"range_of_fresh", range_of_fresh, 2, FULL_IF_SMALL, 2},
             {"range_and_last_free", range_and_last_free, 2, Search::BOUND, SMALL ? 5 : 2},
             {"range_of_two", range_of_two, 2, Search::BOUND, SMALL ? 4 : 2},
-            {"range_and_whole", range_and_whole, 2, FULL_IF_SMALL, 2},
-            {"long_run_twice", long_run_twice, 2, Search::BOUND, SMALL ? 5 : 3},
             {"other_place", other_place, 2, Search::BOUND, SMALL ? 4 : 2},
+            {"long_run_twice", long_run_twice, 2, Search::BOUND, SMALL ? 5 : 3},
+            {"range_of_whole", range_of_whole, 2, FULL_IF_SMALL, 2},
+            {"range_and_whole", range_and_whole, 2, FULL_IF_SMALL, 2},
         });
 }

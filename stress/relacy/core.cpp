@@ -24,6 +24,8 @@
 #include "core/line.c"
 #include "core/pick.c"
 #include "core/pin.c"
+#include "core/place.c"
+#include "core/reserve.c"
 #include "core/run.c"
 #include "core/section.c"
 #include "core/settle.c"

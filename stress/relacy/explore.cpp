@@ -5,7 +5,7 @@
  * execution that failed, step by step.
  */
 #include "stress/relacy/explore.hpp"
-#include "stress/relacy/word.hpp"
+#include "stress/relacy/library.hpp"
 
 #include <cinttypes>
 #include <cstdio>
@@ -36,10 +36,12 @@ class Report : public std::streambuf
 
 Report report;
 Scenario *current;
+bool stoppable[3]; /* by thread */
 
 template <int threads> struct Suite : rl::test_suite<Suite<threads>, threads> {
     void before()
     {
+        fence_begin();
         current->before();
     }
 
@@ -51,6 +53,7 @@ template <int threads> struct Suite : rl::test_suite<Suite<threads>, threads> {
     void after()
     {
         current->after();
+        words_end();
     }
 };
 
@@ -74,6 +77,7 @@ bool run(const Case &c)
                          : c.search == Search::BOUND ? rl::sched_bound
                                                      : rl::sched_random;
     params.context_bound = c.depth;
+    params.execution_depth_limit = 4000; /* steps; more are a loop that waits for somebody */
     params.iteration_count = c.depth;
     current = &c.scenario;
     good = c.threads == 2 ? rl::simulate<Suite<2>>(params) : rl::simulate<Suite<3>>(params);
@@ -86,6 +90,20 @@ bool run(const Case &c)
         report.print();
     fflush(stdout);
     return good;
+}
+
+/* With few preemptions most mistakes show: in a short execution, and long before the search proper
+ * would come to it. So all cases go through this first. */
+bool run_shallow(const Case &c)
+{
+    enum { FEW = 2 };
+    Case shallow = c;
+
+    if (c.search == Search::RANDOM || (c.search == Search::BOUND && c.depth <= FEW))
+        return true;
+    shallow.search = Search::BOUND;
+    shallow.depth = FEW;
+    return run(shallow);
 }
 
 bool wanted(const Case &c, int argc, char **argv)
@@ -102,12 +120,13 @@ int explore(int argc, char **argv, std::initializer_list<Case> cases)
 {
     bool any = false;
 
-    for (const Case &c : cases)
-        if (wanted(c, argc, argv)) {
-            any = true;
-            if (!run(c))
-                return 1;
-        }
+    for (bool (*search)(const Case &) : {run_shallow, run})
+        for (const Case &c : cases)
+            if (wanted(c, argc, argv)) {
+                any = true;
+                if (!search(c))
+                    return 1;
+            }
     if (!any)
         printf("no case has the name given\n");
     return any ? 0 : 1;
@@ -117,6 +136,17 @@ void require(bool good, const char *what)
 {
     if (!good)
         rl::ctx().fail_test(what, rl::test_result_user_assert_failed, $);
+}
+
+void may_stop(bool may)
+{
+    stoppable[rl::thread_index()] = may;
+}
+
+void step()
+{
+    if (stoppable[rl::thread_index()] && rl::rand(2))
+        throw Stopped();
 }
 
 OneStep::OneStep(bool on) : on_(on)

@@ -55,4 +55,28 @@ class OneStep
     bool on_;
 };
 
+/* Call `work`, and stop for ever before any of its steps on shared words: the search tries them
+ * all. True: it did not stop. */
+template <typename Work> bool up_to_a_stop(Work work);
+
+/* What the above is made of: the running thread may stop, or not; a step comes. */
+struct Stopped {
+};
+void may_stop(bool may);
+void step();
+
+template <typename Work> bool up_to_a_stop(Work work)
+{
+    bool done = true;
+
+    may_stop(true);
+    try {
+        work();
+    } catch (const Stopped &) {
+        done = false;
+    }
+    may_stop(false);
+    return done;
+}
+
 #endif /* QUIRE_STRESS_RELACY_EXPLORE_HPP */

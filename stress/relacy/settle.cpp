@@ -220,7 +220,6 @@ int main(int argc, char **argv)
 {
     return explore(argc, argv,
                    {
-                       {"two_last_frees", two_last_frees, 2, FULL_IF_SMALL, 2},
                        {"taking", taking, 2, FULL_IF_SMALL, 2},
                        {"putting", putting, 2, Search::BOUND, SMALL ? 6 : 2},
                        {"taker", taker, 2, Search::BOUND, SMALL ? 6 : 2},
@@ -234,5 +233,6 @@ int main(int argc, char **argv)
                        {"idle_home", idle_home, 2, FULL_IF_SMALL, 2},
                        {"double_free", double_free, 2, FULL_IF_SMALL, 2},
                        {"more_last_frees", last_frees, threads, Search::BOUND, 2},
+                       {"two_last_frees", two_last_frees, 2, FULL_IF_SMALL, 2},
                    });
 }

@@ -14,62 +14,51 @@
 #ifndef QUIRE_STRESS_RELACY_WORD_HPP
 #define QUIRE_STRESS_RELACY_WORD_HPP
 
-#include <new>
-#include <relacy/relacy.hpp>
+#include <stdint.h>
 
-/* Relacy counts allocations with these; nothing here allocates while it explores. */
-#undef new
-#undef delete
-#undef malloc
-#undef calloc
-#undef realloc
-#undef free
+namespace rl
+{
+template <typename T> class atomic;
+}
+
+enum class Order { relaxed, acquire, release, acq_rel };
+
+/* Where in the source an operation stands. */
+struct Place {
+    const char *function, *file;
+    unsigned line;
+};
+
+#define WORD_PLACE \
+    (Place{static_cast<const char *>(__func__), static_cast<const char *>(__FILE__), __LINE__})
 
 template <typename T> class Word
 {
   public:
-    Word() : plain_(0), shared_(false)
-    {
-    }
-
-    ~Word()
-    {
-        if (shared_)
-            atomic_.~atomic();
-    }
-
+    Word() = default;
     Word(const Word &) = delete;
     Word &operator=(const Word &) = delete;
 
-    /* From now on accesses are steps. Only while the test is set up. */
-    void share()
-    {
-        T value = plain_;
+    /* From now on accesses are steps. Only while the test is set up; until the execution ends. */
+    void share();
 
-        if (shared_)
-            return;
-        ::new (&atomic_) rl::atomic<T>(value);
-        shared_ = true;
+    T load(Order order, Place place) const
+    {
+        return shared_ ? load_shared(order, place) : plain_;
     }
 
-    T load(rl::memory_order order, rl::debug_info_param info) const
-    {
-        return shared_ ? atomic_.load(order, info) : plain_;
-    }
-
-    void store(T value, rl::memory_order order, rl::debug_info_param info)
+    void store(T value, Order order, Place place)
     {
         if (shared_)
-            atomic_.store(value, order, info);
+            store_shared(value, order, place);
         else
             plain_ = value;
     }
 
-    bool cas(T &expected, T desired, rl::memory_order order, rl::debug_info_param info)
+    bool cas(T &expected, T desired, Order order, Place place)
     {
         if (shared_)
-            return atomic_.compare_exchange_strong(expected, desired, order, info, rl::mo_relaxed,
-                                                   info);
+            return cas_shared(expected, desired, order, place);
         if (plain_ != expected) {
             expected = plain_;
             return false;
@@ -78,29 +67,29 @@ template <typename T> class Word
         return true;
     }
 
-    T exchange(T value, rl::memory_order order, rl::debug_info_param info)
+    T exchange(T value, Order order, Place place)
     {
-        return shared_ ? atomic_.exchange(value, order, info) : put(value);
+        return shared_ ? exchange_shared(value, order, place) : put(value);
     }
 
-    T fetch_and(T value, rl::memory_order order, rl::debug_info_param info)
+    T fetch_and(T value, Order order, Place place)
     {
-        return shared_ ? atomic_.fetch_and(value, order, info) : put(plain_ & value);
+        return shared_ ? and_shared(value, order, place) : put(plain_ & value);
     }
 
-    T fetch_or(T value, rl::memory_order order, rl::debug_info_param info)
+    T fetch_or(T value, Order order, Place place)
     {
-        return shared_ ? atomic_.fetch_or(value, order, info) : put(plain_ | value);
+        return shared_ ? or_shared(value, order, place) : put(plain_ | value);
     }
 
-    T fetch_add(T value, rl::memory_order order, rl::debug_info_param info)
+    T fetch_add(T value, Order order, Place place)
     {
-        return shared_ ? atomic_.fetch_add(value, order, info) : put(plain_ + value);
+        return shared_ ? add_shared(value, order, place) : put(plain_ + value);
     }
 
-    T fetch_sub(T value, rl::memory_order order, rl::debug_info_param info)
+    T fetch_sub(T value, Order order, Place place)
     {
-        return shared_ ? atomic_.fetch_sub(value, order, info) : put(plain_ - value);
+        return shared_ ? sub_shared(value, order, place) : put(plain_ - value);
     }
 
   private:
@@ -112,20 +101,20 @@ template <typename T> class Word
         return old;
     }
 
-    union {
-        T plain_;
-        rl::atomic<T> atomic_;
-    };
-    bool shared_;
+    T load_shared(Order order, Place place) const;
+    void store_shared(T value, Order order, Place place);
+    bool cas_shared(T &expected, T desired, Order order, Place place);
+    T exchange_shared(T value, Order order, Place place);
+    T and_shared(T value, Order order, Place place);
+    T or_shared(T value, Order order, Place place);
+    T add_shared(T value, Order order, Place place);
+    T sub_shared(T value, Order order, Place place);
+
+    rl::atomic<T> *shared_ = nullptr;
+    T plain_ = 0;
 };
 
-/* A fence is one step with the access before it. That loses nothing: what another thread could do
- * between the two, it can do after them too, because a load may give the older value. */
-static inline void word_fence(rl::debug_info_param info)
-{
-    rl::ctx().disable_preemption();
-    rl::atomic_thread_fence(rl::mo_seq_cst, info);
-    rl::ctx().enable_preemption();
-}
+/* A full fence. It is one step with the access before it. */
+void word_fence(Place place);
 
 #endif /* QUIRE_STRESS_RELACY_WORD_HPP */

@@ -3,11 +3,19 @@
  * world.cpp - see world.hpp. White-box.
  */
 #include "stress/relacy/world.hpp"
+#include "stress/relacy/library.hpp"
 
 World *world;
 
 /* Relacy gives its test object only the alignment of malloc, so the world lives here. */
 alignas(World) static unsigned char room[sizeof(World)];
+
+/* What the holders of frames write, of the world of the execution. */
+struct Payload {
+    rl::var<unsigned> of[World::BLOCKS * LINE_WORDS * World::PAYLOADS];
+};
+alignas(Payload) static unsigned char payload_room[sizeof(Payload)];
+static Payload *payload;
 
 void InWorld::before()
 {
@@ -35,7 +43,8 @@ World::World(uint32_t blocks) : blocks_(blocks)
             qa_store(&w, WORD_FULL, relaxed);
     for (qa32 &d : descs_)
         qa_store(&d, D_RESERVED | D_HOLE, relaxed);
-    for (rl::var<unsigned> &p : payload_)
+    payload = ::new (payload_room) Payload;
+    for (rl::var<unsigned> &p : payload->of)
         p($).store(0);
     z.head = &head;
     z.maps = bytes(maps_);
@@ -45,12 +54,19 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.sparse = bytes(sparse_);
     z.wholes = bytes(wholes_);
     z.slot_states = slots_;
+    z.pins = pins_;
+    z.pin_mask = PINNED - 1;
     z.map_stride = 2 * sizeof(struct quire_line);
     z.sections = SECTIONS;
     z.slots = SLOTS;
     z.extent_count = 1;
     z.extents[0].count = SECTIONS;
     z.end_block = blocks;
+}
+
+World::~World()
+{
+    payload->~Payload();
 }
 
 /* ---- Before the threads start --------------------------------------------------------------- */
@@ -66,6 +82,16 @@ void World::make_free(uint32_t b, bool fresh)
     (void)qa_and(block_word(&z, b / WORD_BITS), ~(1ull << b % WORD_BITS), relaxed);
     for (unsigned i = 0; i < LINE_WORDS && b < blocks_; i++)
         qa_store(&frame_map(&z, b)->w[i], fresh ? 0 : WORD_FULL, relaxed);
+}
+
+void World::make_reserved(uint32_t b, bool fresh)
+{
+    qa_store(desc_of(&z, b), D_RESERVED, relaxed);
+    (void)qa_add(&head.reserved, BLOCK_FRAMES, relaxed);
+    for (unsigned i = 0; i < LINE_WORDS; i++) {
+        qa_store(&frame_map(&z, b)->w[i], fresh ? 0 : WORD_FULL, relaxed);
+        held_[b][i] = WORD_FULL;
+    }
 }
 
 void World::make_section_free()
@@ -139,7 +165,15 @@ void World::start(unsigned shared)
         head.isolations[i].share();
     if (shared & LIST)
         head.isolating.share();
+    for (struct quire_pin &pin : pins_) {
+        for (unsigned i = 0; i < LINE_WORDS && shared & PINS; i++)
+            pin.pinned.w[i].share();
+        if (shared & PINS)
+            pin.key.share();
+    }
     qa_store(&head.total, free_frames(), relaxed);
+    qa_store(&head.managed, blocks_ * (uint64_t)BLOCK_FRAMES - qa_load(&head.reserved, relaxed),
+             relaxed);
     if (shared & COUNTS)
         head.total.share();
     for (struct quire_slot_state &s : slots_) {
@@ -160,7 +194,7 @@ void World::touch(uint64_t frame, uint64_t n)
 {
     for (uint64_t f = frame; f < frame + n; f++)
         if (f < frame + PAYLOADS || f % WORD_BITS < PAYLOADS)
-            payload_[f / WORD_BITS * PAYLOADS + f % PAYLOADS]($).store(rl::thread_index());
+            payload->of[f / WORD_BITS * PAYLOADS + f % PAYLOADS]($).store(rl::thread_index());
 }
 
 void World::count(int64_t n)
@@ -276,10 +310,10 @@ uint64_t World::free_frames() const
 {
     uint64_t n = 0;
 
-    for (uint32_t b = 0; b < WIDE; b++)
-        if (!section_bit(b))
-            n += BLOCK_FRAMES;
-        else if (b < blocks_ && desc_divided(desc(b)))
+    for (uint32_t i = 0; i < WIDE / WORD_BITS; i++)
+        n += word_count(~qa_load(block_word(&z, i), relaxed)) * (uint64_t)BLOCK_FRAMES;
+    for (uint32_t b = 0; b < blocks_; b++)
+        if (section_bit(b) && desc_divided(desc(b)))
             n += quire_line_free(frame_map(&z, b));
     return n;
 }

@@ -28,18 +28,28 @@ enum Share : unsigned {
     HOMES = 8,
     SECTION_BITS = 16,
     LIST = 32, /* of isolated ranges */
+    PINS = 64,
 };
 
 class World
 {
   public:
-    enum { BLOCKS = 3, SECTIONS = 2, SLOTS = 4, PAYLOADS = 4, WIDE = SECTIONS * SECTION_BLOCKS };
+    enum {
+        BLOCKS = 3,
+        SECTIONS = 2,
+        SLOTS = 4,
+        PAYLOADS = 4,
+        PINNED = 4,
+        WIDE = SECTIONS * SECTION_BLOCKS
+    };
 
     explicit World(uint32_t blocks);
+    ~World();
 
     /* ---- Before the threads start ---- */
     void make_split(uint32_t b, uint32_t owner = 0); /* all frames free; by default nobody's */
     void make_free(uint32_t b, bool fresh = false);  /* in its section; fresh: never split */
+    void make_reserved(uint32_t b, bool fresh);      /* all of it, and held in the shadow */
     void make_section_free();                        /* with the blocks that have no maps */
     void give(uint64_t frame, uint64_t n, bool run); /* n frames, or one run of n, are held */
     void give_but(uint32_t b, uint64_t frame, uint64_t n); /* all of b but n frames are held */
@@ -90,11 +100,11 @@ class World
     qa32 descs_[WIDE];
     qa8 fulls_[WIDE], sparse_[SECTIONS], wholes_[SECTIONS];
     struct quire_slot_state slots_[SLOTS];
+    struct quire_pin pins_[PINNED];
     uint32_t blocks_;
     unsigned shared_ = 0;
     uint64_t held_[BLOCKS][LINE_WORDS] = {};   /* the shadow of the frame maps */
     uint64_t inside_[BLOCKS][LINE_WORDS] = {}; /* the shadow of the run maps */
-    rl::var<unsigned> payload_[BLOCKS * LINE_WORDS * PAYLOADS];
 };
 
 /* The world of the current execution. */

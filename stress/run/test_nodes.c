@@ -6,6 +6,7 @@
  */
 #include "report.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,20 +70,27 @@ static void figures_agree(void **state)
     report_free(&report);
 }
 
-/* Small nodes: the page cache fills them, and both ways of reclaim are taken. */
+/* Small nodes: the page cache fills them, and both ways of reclaim are taken. A run is short, and
+ * on a busy machine its reclaimer's thread may get a processor only when all is over: so several
+ * runs may be needed until one saw it work. */
 static void memory_gets_short(void **state)
 {
+    bool in_background = false;
+
     (void)state;
-    REPORT_RUN(&report, "--topology", "node:2(memory=32MB) pu:2", "--threads", "4", "--operations",
-               "80000", "--seed", "3"); /* enough for the reclaim thread to have its turn */
-    assert_clean(&report);
-    assert_true(report_number(&report, "watermark_crossings.low") > 0);
-    assert_true(report_number(&report, "reclaim.wakeups") > 0);
-    assert_true(report_number(&report, "reclaim.frames") > 0);
-    assert_true(report_number(&report, "reclaim.last_resorts") > 0);
-    assert_true(report_number(&report, "reclaim.last_resort_frames") > 0);
-    assert_true(report_number(&report, "moved") > 0);
-    report_free(&report);
+    for (unsigned tries = 0; tries < 50 && !in_background; tries++) {
+        REPORT_RUN(&report, "--topology", "node:2(memory=32MB) pu:2", "--threads", "4",
+                   "--operations", "20000", "--seed", "3");
+        assert_clean(&report);
+        assert_true(report_number(&report, "watermark_crossings.low") > 0);
+        assert_true(report_number(&report, "reclaim.last_resorts") > 0);
+        assert_true(report_number(&report, "reclaim.last_resort_frames") > 0);
+        assert_true(report_number(&report, "moved") > 0);
+        in_background = report_number(&report, "reclaim.wakeups") > 0 &&
+                        report_number(&report, "reclaim.frames") > 0;
+        report_free(&report);
+    }
+    assert_true(in_background);
 }
 
 static void seed_repeats(void **state)

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_remote.c - the remote magazine as a stock: whom it serves, whom not, and what hot-plug does
+ * to it.
+ */
+#include "numa/machine.h"
+
+#include "unit.h"
+
+enum { N = 8 };
+
+static struct rig rig;
+
+static uint64_t ask_node(struct rig *r, uint32_t node, uint32_t flags)
+{
+    struct quire_request request = quire_request_of(0, flags);
+
+    request.node = quire_node_of(node);
+    return ask(r, &request);
+}
+
+static uint64_t remote(struct rig *r, uint32_t node)
+{
+    return rig_stats(r, node).remote;
+}
+
+static bool knows_none(struct rig *r, uint32_t cpu)
+{
+    const struct machine_cpu *line = machine_line(r->machine, cpu);
+
+    return qa_load(&line->away, relaxed) == (uintptr_t)&quire_nowhere &&
+           qa_load(&line->serving, relaxed) == (uintptr_t)&quire_nowhere;
+}
+
+/* What was freed of another node serves the next request for that node, with exact figures. */
+static void serves(void **unused)
+{
+    struct quire_policy one = {.mode = QUIRE_POLICY_BIND, .nodes = {2}};
+    struct quire_request request = quire_request_of(0, 0);
+    uint64_t pfns[N], given = 0;
+    struct rig *r = &rig;
+
+    (void)unused;
+    open_row(r);
+    for (unsigned turn = 0; turn < 6; turn++) {
+        for (unsigned i = 0; i < N; i++)
+            pfns[i] = ask_node(r, 1, 0);
+        given += N;
+        assert_int_equal(remote(r, 1), 0);
+        rig_check(r, N);
+        for (unsigned i = 0; i < N; i++)
+            give(r, pfns[i], 0);
+        assert_int_equal(remote(r, 1), N);
+        one.mode = turn % 2 ? QUIRE_POLICY_BIND : QUIRE_POLICY_PREFERRED;
+        one.strict = turn > 2;
+        request.policy = &one;
+        request.node = quire_node_of(turn % 3 ? QUIRE_NO_NODE : 1);
+        for (unsigned i = 0; i < N; i++)
+            assert_int_equal(ask(r, &request), pfns[N - 1 - i]);
+        given += N;
+        assert_int_equal(remote(r, 1), 0);
+        for (unsigned i = 0; i < N; i++)
+            give(r, pfns[i], 0);
+        assert_int_equal(rig_stats(r, 1).counts[QUIRE_NODE_HIT], given);
+        assert_int_equal(rig_stats(r, 1).counts[QUIRE_NODE_OTHER], given);
+        rig_check(r, 0);
+    }
+    rig_close(r);
+}
+
+/* Requests for other memory, and of other CPUs, get theirs elsewhere. */
+static void others(void **unused)
+{
+    struct quire_policy several = {.mode = QUIRE_POLICY_BIND, .nodes = {6}};
+    struct quire_request request = quire_request_of(0, 0);
+    uint64_t pfns[N], movable;
+    struct rig *r = &rig;
+
+    (void)unused;
+    open_row(r);
+    for (unsigned i = 0; i < N; i++)
+        pfns[i] = ask_node(r, 1, 0);
+    for (unsigned i = 0; i < N; i++)
+        give(r, pfns[i], 0);
+    assert_int_equal(remote(r, 1), N);
+    assert_int_equal(node_of(r, take(r, 0, 0)), 0);
+    movable = ask_node(r, 1, QUIRE_MOVABLE);
+    assert_int_equal(remote(r, 1), N);
+    assert_int_equal(node_of(r, ask_node(r, 2, 0)), 2);
+    request.policy = &several;
+    (void)ask(r, &request);
+    several.nodes.bits = 0;
+    assert_error(quire_machine_request(r->machine, &request, &(quire_pfn){0}, NULL),
+                 QUIRE_ERR_NODE);
+    assert_int_equal(remote(r, 1), N);
+    rig_cpu = 1;
+    (void)ask_node(r, 1, 0);
+    assert_int_equal(remote(r, 1), N);
+    rig_cpu = 0;
+    (void)ask_node(r, 1, QUIRE_MOVABLE);
+    give(r, movable, 0); /* it lies above the others now, and is no unmovable one */
+    assert_int_not_equal(ask_node(r, 1, 0), movable);
+    assert_int_equal(remote(r, 1), N + 1);
+    assert_int_equal(ask_node(r, 1, QUIRE_MOVABLE), movable);
+    rig_check(r, 7);
+    quire_machine_fini(r->machine);
+    rig_free_zones(r);
+}
+
+/* Nothing is handed out past the floors, and nothing of a block that is sparse, has pins, or is
+ * being emptied. */
+static void keeps(void **unused)
+{
+    static struct quire_held held[1];
+    struct quire_isolation isolation = {0};
+    struct rig *r = &rig;
+    struct quire_zone *z;
+    uint64_t pfn, first;
+    int64_t limit;
+    uint32_t b;
+
+    (void)unused;
+    open_row(r);
+    z = &r->zones[1].zone;
+    pfn = ask_node(r, 1, 0);
+    first = pfn / BLOCK * BLOCK;
+    b = block_of(frame_of_pfn(z, quire_pfn_of(pfn)));
+    give(r, pfn, 0);
+    qa_store(full_of(z, b), 200, relaxed);
+    assert_int_not_equal(ask_node(r, 1, 0), pfn);
+    qa_store(full_of(z, b), 0, relaxed);
+    limit = quire_snapshot_find(quire_machine_snapshot(r->machine), quire_pfn_of(pfn))
+                ->zone->zone.shard_limit;
+    qa_sub(&z->head->total, 16 * BLOCK, relaxed);
+    assert_true((int64_t)qa_load(&z->head->total, relaxed) <= limit);
+    assert_int_not_equal(ask_node(r, 1, QUIRE_EMERGENCY), pfn);
+    qa_add(&z->head->total, 16 * BLOCK, relaxed);
+    assert_int_equal(remote(r, 1), 1);
+    assert_ok(quire_zone_isolate(z, quire_slot_of(0), (struct quire_run){{first}, BLOCK}, held,
+                                 &isolation));
+    assert_int_not_equal(ask_node(r, 1, 0) / BLOCK * BLOCK, first);
+    assert_ok(quire_zone_isolate_undo(z, quire_slot_of(0), &isolation));
+    assert_int_equal(remote(r, 1), 1);
+    qa_store(full_of(z, b), 0, relaxed);
+    assert_int_equal(ask_node(r, 1, 0), pfn);
+    assert_int_equal(remote(r, 1), 0);
+    give(r, pfn, 0);
+    assert_int_equal(remote(r, 1), 1);
+    assert_ok(quire_zone_reserve(z, quire_slot_of(0), quire_pfn_of(first + 500), 2));
+    assert_int_not_equal(ask_node(r, 1, 0), pfn);
+    assert_int_equal(remote(r, 1), 1);
+    quire_machine_fini(r->machine);
+    rig_free_zones(r);
+}
+
+/* Bad frees are told as before, and a free of what is no single frame of the zone goes its way. */
+static void bad_ones(void **unused)
+{
+    struct rig *r = &rig;
+    uint64_t pfn, run;
+
+    (void)unused;
+    open_row(r);
+    pfn = ask_node(r, 1, 0);
+    give(r, pfn, 0);
+    run = pfn;
+    pfn = ask_node(r, 1, 0);
+    assert_int_equal(pfn, run);
+    give(r, pfn, 0);
+    assert_ok(quire_machine_drain(r->machine));
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(pfn), 0), QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(r->reports, 1);
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(rig_base(1) + 15 * BLOCK), 0),
+                 QUIRE_ERR_DOUBLE_FREE);
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(rig_base(1) + 16 * BLOCK), 0),
+                 QUIRE_ERR_FRAME);
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(pfn), 1),
+                 pfn % 2 ? QUIRE_ERR_ALIGN : QUIRE_ERR_DOUBLE_FREE);
+    rig_close(r);
+}
+
+/* A zone goes whose frames lie in the magazine, and another one comes in its place: what the CPU
+ * knew of the first one is forgotten, and so it is by every other change. */
+static void forgets(void **unused)
+{
+    struct rig *r = &rig;
+    uint64_t pfn;
+
+    (void)unused;
+    open_row(r);
+    assert_true(knows_none(r, 0));
+    pfn = ask_node(r, 1, 0);
+    assert_false(knows_none(r, 0));
+    give(r, pfn, 0);
+    assert_int_equal(remote(r, 1), 1);
+    assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
+    assert_true(knows_none(r, 0));
+    rig_rebuild_zone(r, 1);
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(pfn), 0), QUIRE_ERR_FRAME);
+    assert_ok(quire_machine_add_zone(r->machine, &r->given[1], &r->spans[1], 1));
+    assert_true(knows_none(r, 0));
+    pfn = ask_node(r, 1, 0);
+    assert_int_equal(node_of(r, pfn), 1);
+    give(r, pfn, 0);
+    assert_false(knows_none(r, 0));
+    assert_int_equal(ask_node(r, 1, 0), pfn);
+    assert_ok(quire_machine_set_topology(r->machine, &r->topology));
+    assert_true(knows_none(r, 0));
+    give(r, pfn, 0);
+    assert_false(knows_none(r, 0));
+    rig_close(r);
+}
+
+/* With a default policy that does not begin nearby only requests with a policy are served. */
+static void other_policies(void **unused)
+{
+    struct quire_policy one = {.mode = QUIRE_POLICY_BIND, .nodes = {2}};
+    struct quire_request request = quire_request_of(0, 0);
+    struct rig *r = &rig;
+    uint64_t pfn;
+
+    (void)unused;
+    rig_begin(r, 4, 2);
+    in_a_row(r);
+    for (uint32_t n = 0; n < 4; n++)
+        (void)rig_zone(r, n, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    r->config.policy = (struct quire_policy){.mode = QUIRE_POLICY_INTERLEAVE, .nodes = {0xf}};
+    rig_open(r);
+    request.policy = &one;
+    pfn = ask(r, &request);
+    give(r, pfn, 0);
+    assert_int_equal(remote(r, 1), 1);
+    assert_int_equal(qa_load(&machine_line(r->machine, 0)->serving, relaxed),
+                     (uintptr_t)&quire_nowhere);
+    pfn = ask_node(r, 1, 0);
+    give(r, pfn, 0);
+    rig_close(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(serves),   cmocka_unit_test(others),  cmocka_unit_test(keeps),
+        cmocka_unit_test(bad_ones), cmocka_unit_test(forgets), cmocka_unit_test(other_policies),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
