@@ -5,28 +5,57 @@
 #include "stress/relacy/world.hpp"
 #include "stress/relacy/library.hpp"
 
+#include <cstring>
+
 World *world;
 
 /* Relacy gives its test object only the alignment of malloc, so the world lives here. */
 alignas(World) static unsigned char room[sizeof(World)];
 
-/* What the holders of frames write, of the world of the execution. */
-struct Payload {
-    rl::var<unsigned> of[World::BLOCKS * LINE_WORDS * World::PAYLOADS];
+/* What the holders of frames write: the payloads of the frames of the world's blocks. */
+union Payload {
+    Payload()
+    {
+    }
+    ~Payload()
+    {
+    }
+    rl::var<unsigned> var;
 };
-alignas(Payload) static unsigned char payload_room[sizeof(Payload)];
-static Payload *payload;
+static Payload payload[World::BLOCKS * LINE_WORDS * World::PAYLOADS];
 
+static unsigned payloads_of(uint32_t blocks)
+{
+    return blocks * LINE_WORDS * World::PAYLOADS;
+}
+
+/* A world takes long to build, and one of some number of blocks is as the next one. So there is one
+ * of each number, from which the others are copied, byte by byte. */
 void InWorld::before()
 {
-    world = ::new (room) World(blocks_);
+    alignas(World) static unsigned char first[World::BLOCKS + 1][sizeof(World)];
+    static bool built[World::BLOCKS + 1];
+    void *bytes = room;
+
+    if (built[blocks_]) {
+        world = static_cast<World *>(memcpy(bytes, first[blocks_], sizeof room));
+    } else {
+        world = ::new (bytes) World(blocks_);
+        memcpy(first[blocks_], bytes, sizeof room);
+        built[blocks_] = true;
+    }
+    for (unsigned i = 0; i < payloads_of(blocks_); i++) {
+        ::new (&payload[i].var) rl::var<unsigned>;
+        payload[i].var($).store(0);
+    }
     setup();
 }
 
 void InWorld::after()
 {
     check();
-    world->~World();
+    for (unsigned i = 0; i < payloads_of(blocks_); i++)
+        payload[i].var.~var();
 }
 
 template <typename T> static unsigned char *bytes(T *array)
@@ -43,9 +72,6 @@ World::World(uint32_t blocks) : blocks_(blocks)
             qa_store(&w, WORD_FULL, relaxed);
     for (qa32 &d : descs_)
         qa_store(&d, D_RESERVED | D_HOLE, relaxed);
-    payload = ::new (payload_room) Payload;
-    for (rl::var<unsigned> &p : payload->of)
-        p($).store(0);
     z.head = &head;
     z.maps = bytes(maps_);
     z.descs = bytes(descs_);
@@ -62,11 +88,6 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.extent_count = 1;
     z.extents[0].count = SECTIONS;
     z.end_block = blocks;
-}
-
-World::~World()
-{
-    payload->~Payload();
 }
 
 /* ---- Before the threads start --------------------------------------------------------------- */
@@ -194,7 +215,7 @@ void World::touch(uint64_t frame, uint64_t n)
 {
     for (uint64_t f = frame; f < frame + n; f++)
         if (f < frame + PAYLOADS || f % WORD_BITS < PAYLOADS)
-            payload->of[f / WORD_BITS * PAYLOADS + f % PAYLOADS]($).store(rl::thread_index());
+            payload[f / WORD_BITS * PAYLOADS + f % PAYLOADS].var($).store(rl::thread_index());
 }
 
 void World::count(int64_t n)

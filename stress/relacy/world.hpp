@@ -44,7 +44,6 @@ class World
     };
 
     explicit World(uint32_t blocks);
-    ~World();
 
     /* ---- Before the threads start ---- */
     void make_split(uint32_t b, uint32_t owner = 0); /* all frames free; by default nobody's */
