@@ -72,6 +72,22 @@ int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags,
     return hit(machine_seat(m), order, flags, pfn) ? QUIRE_OK : alloc_missed(m, order, flags, pfn);
 }
 
+/* Does a request with a policy of its own ask the zone of the CPU's seat first? */
+static bool by_policy(const struct quire_seat *seat, const struct quire_request *request)
+{
+    const void *cache = seat->cache; /* the home's first member */
+    quire_node node = ((const struct machine_home *)cache)->of->node;
+    const struct quire_policy *p = request->policy;
+
+    if (request->zone != QUIRE_ZONE_NORMAL ||
+        (request->node.n != QUIRE_NO_NODE && request->node.n != seat->tag))
+        return false;
+    if (p->mode == QUIRE_POLICY_PREFERRED || p->mode == QUIRE_POLICY_BIND)
+        return p->nodes.bits == quire_nodemask_of(node).bits;
+    return p->mode == QUIRE_POLICY_NEAREST ||
+           (p->mode == QUIRE_POLICY_LOCAL && (!p->strict || node.n == seat->tag));
+}
+
 /* A request that names a node or has a policy, and is not for what the remote magazine serves of
  * late: it may be for the CPU's home all the same. */
 int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
@@ -79,8 +95,9 @@ int quire_request_otherwise(struct quire_machine *m, const struct quire_request 
 {
     const struct quire_seat *seat = machine_seat(m);
 
-    if (machine_at_seat(seat, request) ? hit(seat, request->order, request->flags, pfn)
-                                       : quire_remote_pop(m, request, pfn))
+    if (machine_at_seat(seat, request) || (seat && request->policy && by_policy(seat, request))
+            ? hit(seat, request->order, request->flags, pfn)
+            : quire_remote_pop(m, request, pfn))
         return QUIRE_OK;
     return quire_request_slowly(m, request, pfn, why);
 }
@@ -135,7 +152,7 @@ static __attribute__((noinline)) int free_run(struct quire_machine *m, quire_pfn
     return quire_machine_free_slowly(m, pfn, order);
 }
 
-/* A frame of the seat's blocks that did not hit: its block may have pins. */
+/* A frame of the seat's blocks that did not hit: its block may be sparse, or have pins. */
 static __attribute__((noinline)) int free_beside(struct quire_machine *m, quire_pfn pfn,
                                                  const struct quire_seat *seat)
 {

@@ -74,8 +74,9 @@ static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsig
 {
     uint32_t cpu = quire_rack_cpu(c);
 
-    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus && !sparse &&
-        rack_push_exchanged(rack_of(c, cpu, rack), pfn))
+    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus &&
+        (sparse ? rack_push_out_exchanged(rack_of(c, cpu, rack), pfn)
+                : rack_push_exchanged(rack_of(c, cpu, rack), pfn)))
         return QUIRE_OK;
     return quire_free_slowly(c, cpu, rack, pfn, sparse);
 }
@@ -281,21 +282,24 @@ int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
 
 /* ---- A hit or nothing (seat.h) --------------------------------------------------------------- */
 
-/* A single frame of a block that has pins. */
+/* A single frame of a block that is sparse, or has pins. */
 bool quire_seat_push_beside(const struct quire_seat *s, quire_pfn pfn)
 {
     uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
     const struct quire_cache *c = s->cache;
+    bool sparse = false;
     uint32_t d;
 
     if (b >= s->blocks)
         return false;
     d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
-    if (!(d & D_PINS) ||
-        !is_beside_pins(c, s->first_frame + (pfn.n - (s->first_block << BLOCK_ORDER)), d) ||
-        cached_enter(c, pfn) != QUIRE_OK)
+    if (is_cacheable(d))
+        sparse = is_sparse(c, (const qa8 *)s->fulls + b);
+    else if (!is_beside_pins(c, s->first_frame + (pfn.n - (s->first_block << BLOCK_ORDER)), d))
         return false;
-    if (seat_put(s, desc_class(d) % 2, pfn, false))
+    if ((is_cacheable(d) && !sparse) || cached_enter(c, pfn) != QUIRE_OK)
+        return false;
+    if (seat_put(s, desc_class(d) % 2, pfn, sparse))
         return true;
     cached_clear(c, &pfn, 1);
     return false;

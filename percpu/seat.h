@@ -90,6 +90,24 @@ static inline bool rack_push_exchanged(struct quire_rack *r, quire_pfn pfn)
     return room;
 }
 
+/* The same to the outgoing magazine: of half the size. */
+static inline bool rack_push_out_exchanged(struct quire_rack *r, quire_pfn pfn)
+{
+    uint32_t out;
+    bool room;
+
+    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
+        return false;
+    out = qa_load(&r->out, relaxed);              /* relaxed: K1 */
+    room = 2 * out < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
+    if (room) {
+        outgoing(r)[out] = pfn;
+        qa_store(&r->out, out + 1, relaxed); /* relaxed: K1; P1 publishes it */
+    }
+    rack_put(r);
+    return room;
+}
+
 /* hit.c; the first two in rseq mode */
 bool quire_pop_restartable(const struct quire_cache *c, unsigned rack, quire_pfn *pfn);
 bool quire_push_restartable(const struct quire_cache *c, unsigned rack, quire_pfn pfn, bool sparse);
@@ -107,15 +125,16 @@ static inline bool seat_pop(const struct quire_seat *s, unsigned rack, quire_pfn
     return true;
 }
 
-/* Push what may be cached, of a dense block or (rseq mode) of a sparse one. */
+/* Push what may be cached, of a dense or a sparse block. */
 static inline bool seat_put(const struct quire_seat *s, unsigned rack, quire_pfn pfn, bool sparse)
 {
     if (QUIRE_RSEQ && s->cache->mode == QUIRE_CACHE_RSEQ)
         return quire_push_restartable(s->cache, rack, pfn, sparse);
-    return !sparse && rack_push_exchanged(s->racks[rack], pfn);
+    return sparse ? rack_push_out_exchanged(s->racks[rack], pfn)
+                  : rack_push_exchanged(s->racks[rack], pfn);
 }
 
-/* Push a single frame of a block without pins. False: nothing has changed. */
+/* Push a single frame of a dense block without pins. False: nothing has changed. */
 static inline bool seat_push(const struct quire_seat *s, quire_pfn pfn)
 {
     uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
@@ -127,9 +146,9 @@ static inline bool seat_push(const struct quire_seat *s, quire_pfn pfn)
     d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
     /* relaxed: hints, both */
     sparse = qa_load((const qa8 *)s->fulls + b, relaxed) > qa_load(s->sparse_over, relaxed);
-    if (!is_cacheable(d) || cached_enter(s->cache, pfn) != QUIRE_OK)
+    if (!is_cacheable(d) || sparse || cached_enter(s->cache, pfn) != QUIRE_OK)
         return false;
-    if (seat_put(s, desc_class(d) % 2, pfn, sparse))
+    if (seat_put(s, desc_class(d) % 2, pfn, false))
         return true;
     cached_clear(s->cache, &pfn, 1);
     return false;

@@ -237,11 +237,53 @@ static void other_policies(void **unused)
     rig_close(r);
 }
 
+/* A policy that names the caller's own node alone is served at home; but not from another node's
+ * zone, though that is the home of a node without memory. */
+static void at_home(void **unused)
+{
+    static const enum quire_policy_mode modes[] = {QUIRE_POLICY_LOCAL, QUIRE_POLICY_PREFERRED,
+                                                   QUIRE_POLICY_BIND, QUIRE_POLICY_NEAREST};
+    struct quire_request request = quire_request_of(0, 0);
+    struct quire_policy policy = {.nodes = {1}};
+    struct rig *r = &rig;
+    quire_pfn none;
+    uint64_t pfn;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_open(r);
+    request.policy = &policy;
+    for (rig_cpu = 0; rig_cpu < 4; rig_cpu += 2)
+        for (unsigned i = 0; i < 8; i++) {
+            policy.mode = modes[i / 2];
+            policy.strict = i % 2;
+            if (rig_cpu == 2 && i == 1) {
+                assert_error(quire_machine_request(r->machine, &request, &none, NULL),
+                             QUIRE_ERR_NODE);
+                continue;
+            }
+            pfn = take(r, 0, 0);
+            give(r, pfn, 0);
+            assert_int_equal(ask(r, &request), pfn);
+            give(r, pfn, 0);
+        }
+    rig_cpu = 2;
+    policy.mode = QUIRE_POLICY_BIND;
+    policy.nodes.bits = 2;
+    assert_error(quire_machine_request(r->machine, &request, &none, NULL), QUIRE_ERR_NODE);
+    request.node = quire_node_of(2);
+    policy.nodes.bits = 1;
+    assert_error(quire_machine_request(r->machine, &request, &none, NULL), QUIRE_ERR_NODE);
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(serves),   cmocka_unit_test(others),  cmocka_unit_test(keeps),
         cmocka_unit_test(bad_ones), cmocka_unit_test(forgets), cmocka_unit_test(other_policies),
+        cmocka_unit_test(at_home),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

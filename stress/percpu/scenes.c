@@ -66,6 +66,14 @@ static void take(struct load *l, unsigned order, uint32_t flags)
     l->orders[l->count++] = (uint8_t)order;
 }
 
+/* As the machine tries it. */
+static bool push_hit(quire_pfn pfn)
+{
+    const struct quire_seat *seat = seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu);
+
+    return seat_push(seat, pfn) || quire_seat_push_beside(seat, pfn);
+}
+
 static void give(struct load *l)
 {
     uint64_t pfn = l->pfns[--l->count];
@@ -75,8 +83,7 @@ static void give(struct load *l)
 
     shadow_give(&shadow, l->who, pfn, UINT64_C(1) << order);
     pause_if(call);
-    if (!call || !hit ||
-        !seat_push(seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu), quire_pfn_of(pfn)))
+    if (!call || !hit || !push_hit(quire_pfn_of(pfn)))
         error = quire_cache_free(&rig.cache, quire_pfn_of(pfn), order);
     pause_if(call);
     if (error != QUIRE_OK)
