@@ -126,7 +126,9 @@ static bool build_machine(struct whole_machine *w)
     };
 
     for (unsigned n = 0; n < w->nodes; n++) {
+        /* cppcheck-suppress [unreadVariable]; read through config */
         given[n] = (struct quire_machine_zone){&w->zones[n], quire_node_of(n)};
+        /* cppcheck-suppress [unreadVariable] */
         spans[n] = (struct quire_pfnmap_span){
             {quire_pfn_of((uint64_t)(n + 1) << SHIFT), UINT64_C(1) << SHIFT}, n};
     }

@@ -78,14 +78,15 @@ static bool by_policy(const struct quire_seat *seat, const struct quire_request 
     const void *cache = seat->cache; /* the home's first member */
     quire_node node = ((const struct machine_home *)cache)->of->node;
     const struct quire_policy *p = request->policy;
+    uint32_t own = qa_load(&seat->tag, relaxed); /* relaxed: a hint */
 
     if (request->zone != QUIRE_ZONE_NORMAL ||
-        (request->node.n != QUIRE_NO_NODE && request->node.n != seat->tag))
+        (request->node.n != QUIRE_NO_NODE && request->node.n != own))
         return false;
     if (p->mode == QUIRE_POLICY_PREFERRED || p->mode == QUIRE_POLICY_BIND)
         return p->nodes.bits == quire_nodemask_of(node).bits;
     return p->mode == QUIRE_POLICY_NEAREST ||
-           (p->mode == QUIRE_POLICY_LOCAL && (!p->strict || node.n == seat->tag));
+           (p->mode == QUIRE_POLICY_LOCAL && (!p->strict || node.n == own));
 }
 
 /* A request that names a node or has a policy, and is not for what the remote magazine serves of

@@ -57,7 +57,7 @@ struct quire_rack {
 /* One pop: a round less, a pop more. The sections say it as a number. QUIRE_UNCOUNTED is how the
  * benchmark measures what the statistics cost: nothing is counted then, all else is the same. */
 #ifdef QUIRE_UNCOUNTED
-#define RACK_POP_NUMBER -1
+#define RACK_POP_NUMBER 0xffffffffffffffff
 #else
 #define RACK_POP_NUMBER 0xffff
 #endif

@@ -273,7 +273,7 @@ static void at_home(void **unused)
     policy.nodes.bits = 2;
     assert_error(quire_machine_request(r->machine, &request, &none, NULL), QUIRE_ERR_NODE);
     request.node = quire_node_of(2);
-    policy.nodes.bits = 1;
+    policy.nodes.bits >>= 1;
     assert_error(quire_machine_request(r->machine, &request, &none, NULL), QUIRE_ERR_NODE);
     rig_close(r);
 }

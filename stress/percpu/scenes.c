@@ -212,7 +212,7 @@ static void full_of_blocks(void)
 }
 
 /* Frames of a block that is nobody's home and nearly empty. */
-static void sparse(void)
+static void from_sparse(void)
 {
     quire_slot slot = quire_slot_of(rig.zone_config.slots - 1);
 
@@ -230,7 +230,7 @@ static void sparse(void)
 
 static void sparse_and_full(void)
 {
-    sparse();
+    from_sparse();
     while (outside.count > ROUNDS / 2)
         give(&outside);
 }
@@ -265,7 +265,7 @@ const struct scene scenes[] = {
     {"alloc", half_full, take_frame, NULL},
     {"pop", half_full, pop_frame, NULL},
     {"push", half_full, push_one, NULL},
-    {"push sparse", sparse, push_one, NULL},
+    {"push sparse", from_sparse, push_one, NULL},
     {"pop many", half_full, pop_many, NULL},
     {"push many", half_full, push_many, NULL},
     {"alloc zeroed", half_full_movable, take_zeroed, NULL},
@@ -273,7 +273,7 @@ const struct scene scenes[] = {
     {"free run", some_runs, give_one, NULL},
     {"alloc block", one_block, take_block, NULL},
     {"free", half_full, give_one, NULL},
-    {"free sparse", sparse, give_one, NULL},
+    {"free sparse", from_sparse, give_one, NULL},
     {"free block", one_block, give_one, NULL},
     {"alloc, refill", empty, take_frame, NULL},
     {"free, overflow", full, give_one, NULL},
