@@ -166,7 +166,7 @@ static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zo
                     const struct quire_pfnmap_span spans[], size_t count)
 {
     int error = check_new_zone(m, zone, spans, count);
-    struct machine_zone *z;
+    struct machine_zone *z, *old;
     struct draft d;
 
     if (!error)
@@ -175,7 +175,8 @@ static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zo
         return error;
     for (size_t i = 0; i < count; i++)
         insert_span(&d, spans[i].run, d.count);
-    z = quire_zone_come_back(m, zone, quire_longest_span(d.spans, d.span_count, d.count));
+    old = quire_zone_come_back(m, zone, quire_longest_span(d.spans, d.span_count, d.count));
+    z = old;
     if (!z)
         error = quire_machine_zone_add(m, zone, &z);
     if (error) {
@@ -184,8 +185,10 @@ static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zo
     }
     d.entries[d.count++] = (struct machine_entry){.zone = z};
     error = finish(m, &d, &quire_machine_snapshot(m)->topology);
-    if (error)
+    if (error && old)
         quire_zone_gone(m, z);
+    else if (error) /* nobody ever heard of it */
+        quire_machine_give_back(m, z);
     return error;
 }
 

@@ -211,6 +211,37 @@ static void forgets(void **unused)
     rig_close(r);
 }
 
+/* A zone that is nobody's home goes while somebody is on a short way: he has its name still, and
+ * looks at the range. So that stays, and memory does not grow when the zone comes back. */
+static void name_stays(void **unused)
+{
+    struct quire_run run = {quire_pfn_of(rig_base(1)), 16 * BLOCK};
+    const struct machine_zone *z;
+    struct rig *r = &rig;
+    uint64_t bytes = 0;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    r->topology.cpu_node[2] = r->topology.cpu_node[3] = 0; /* node 1 has memory alone */
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_DMA, 0, run.frames);
+    rig_open(r);
+    z = quire_snapshot_find(quire_machine_snapshot(r->machine), run.pfn)->zone;
+    assert_null(z->homes);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
+        assert_int_equal(rig_node_of_memory(r, z), 1); /* or it fails there */
+        assert_int_equal(z->first_block, run.pfn.n / BLOCK);
+        assert_int_equal(z->node.n, 1);
+        rig_rebuild_zone(r, 1);
+        assert_ok(quire_machine_add_zone(r->machine, &r->given[1], &r->spans[1], 1));
+        assert_ptr_equal(quire_snapshot_find(quire_machine_snapshot(r->machine), run.pfn)->zone, z);
+        bytes = i == 0 ? r->memory_bytes : bytes;
+        assert_int_equal(r->memory_bytes, bytes);
+    }
+    rig_close(r);
+}
+
 /* With a default policy that does not begin nearby only requests with a policy are served. */
 static void other_policies(void **unused)
 {
@@ -240,8 +271,9 @@ static void other_policies(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(serves),   cmocka_unit_test(others),  cmocka_unit_test(keeps),
-        cmocka_unit_test(bad_ones), cmocka_unit_test(forgets), cmocka_unit_test(other_policies),
+        cmocka_unit_test(serves),     cmocka_unit_test(others),  cmocka_unit_test(keeps),
+        cmocka_unit_test(bad_ones),   cmocka_unit_test(forgets), cmocka_unit_test(other_policies),
+        cmocka_unit_test(name_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
