@@ -21,9 +21,9 @@
  *         handle and descriptors are written anew, before the snapshot that has them is published.
  *         Nobody owns a frame of the zone meanwhile, and who gets one later saw that publication.
  *         Those who are late with frames of other zones read the range alone.
- *   Y4  A home is opened after the snapshot that has it was published. Sooner, a late hit could
- *       bring it a frame that the drains of the snapshot in force do not see, and a request would
- *       be refused for it.
+ *   Y4  A home is opened after the snapshot that has it was published, a new one too: the CPUs'
+ *       seats name it before. Sooner, a hit could bring it a frame that the drains of the snapshot
+ *       in force do not see, and a request would be refused for it.
  *   Y5  A zone has HOMES homes made to measure at most. Each later one takes in the CPUs of all
  *       before it and has at least twice as many racks as the largest, or one for every CPU: so
  *       there are at most HOMES + log2(QUIRE_CPUS) homes.
@@ -117,6 +117,7 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
     }
     h->of = z;
     quire_seats_limit(&h->cache, z->first_block, z->blocks);
+    quire_cache_shut(&h->cache);
     qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
     s->entries[entry].home = h;
     return QUIRE_OK;

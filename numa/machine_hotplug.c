@@ -51,24 +51,12 @@ static void close_home(const struct quire_machine *m, struct machine_home *h)
         machine_relax(m);
 }
 
-/* Open the homes that did not serve until now (Y4). */
-static void open_homes(const struct machine_snapshot *old, const struct machine_snapshot *s)
-{
-    for (uint32_t i = 0; i < s->entry_count; i++) {
-        const struct machine_entry *e = &s->entries[i];
-
-        if (e->home && e->home != quire_snapshot_home(old, e->zone))
-            quire_cache_open(&e->home->cache);
-    }
-}
-
 /* Put a snapshot in force in place of the current one, and wait until that is gone. */
 static void swap(struct quire_machine *m, struct machine_snapshot *s)
 {
     struct machine_snapshot *old = quire_machine_snapshot(m);
 
     quire_snapshot_publish(m, s);
-    open_homes(old, s);
     quire_machine_wait(m);
     quire_remote_forget(m);
     for (uint32_t i = 0; i < old->entry_count; i++) {
