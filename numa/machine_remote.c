@@ -7,7 +7,7 @@
  *
  *   V1  Whoever turned `present` from 1 to 0 owns the magazine until he stores 1, as a rack in
  *       exchange mode. Who finds it taken frees into the zone, or asks it.
- *   V2  count <= REMOTE_ROUNDS. Every frame in it looked allocated when it came.
+ *   V2  count <= REMOTE_ROUNDS. Every frame in it looked allocated, in a SPLIT block, when it came.
  *   V3  Who delivers may read a snapshot that is older than some of the frames: their zone was put
  *       into service after it, and it does not know it. Those frames stay for the next one. (A zone
  *       that left has no frame here: they count as allocated.)
@@ -278,17 +278,28 @@ static uint32_t deliver(const struct machine_reader *r, struct machine_cpu *line
     return stay;
 }
 
+/* May a frame of the zone wait in a magazine? Not one of a block that is being emptied, nor the
+ * first one of a block that was allocated as a whole. */
+static bool may_wait(const struct quire_zone *z, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(z, pfn);
+    enum quire_frame_state state;
+
+    /* relaxed: a look, as in a cache */
+    return frame != NO_FRAME &&
+           desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) == D_SPLIT &&
+           quire_zone_frame_state(z, pfn, &state) == QUIRE_OK && state == QUIRE_FRAME_USED;
+}
+
 /* Free a single frame of a zone where the caller is not at home. */
 int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn)
 {
     struct machine_cpu *line = r->line;
-    enum quire_frame_state state;
     uint64_t freed = 0;
     uint32_t count;
 
     quire_remote_turn(r, e);
-    if (quire_zone_frame_state(&e->zone->zone, pfn, &state) != QUIRE_OK ||
-        state != QUIRE_FRAME_USED || !take(line))
+    if (!may_wait(&e->zone->zone, pfn) || !take(line))
         return quire_zone_free(&e->zone->zone, quire_entry_slot(e, r->cpu), pfn, 0);
     count = (uint32_t)qa_load(&line->count, relaxed); /* relaxed: V1 */
     if (count == REMOTE_ROUNDS)

@@ -153,6 +153,39 @@ static void keeps(void **unused)
     rig_free_zones(r);
 }
 
+/* What is freed into a block that is being emptied goes home at once, and so the free is told of
+ * that names a block's first frame. */
+static void singles_only(void **unused)
+{
+    static struct quire_held held[1];
+    struct quire_request block = quire_request_of(9, 0);
+    struct quire_isolation isolation = {0};
+    struct rig *r = &rig;
+    uint64_t pfn, size, used, free;
+    struct quire_zone *z;
+
+    (void)unused;
+    open_row(r);
+    z = &r->zones[1].zone;
+    pfn = ask_node(r, 1, 0);
+    assert_ok(quire_zone_isolate(
+        z, quire_slot_of(0), (struct quire_run){{pfn / BLOCK * BLOCK}, BLOCK}, held, &isolation));
+    give(r, pfn, 0);
+    assert_int_equal(remote(r, 1), 0);
+    assert_ok(quire_zone_isolated(z, quire_slot_of(0), &isolation, NULL, 0, &size, &used));
+    assert_int_equal(used, 0);
+    assert_ok(quire_zone_isolate_undo(z, quire_slot_of(0), &isolation));
+    block.node = quire_node_of(1);
+    pfn = ask(r, &block);
+    free = rig_stats(r, 1).free;
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(pfn), 0), QUIRE_ERR_ORDER);
+    assert_int_equal(r->reports, 1);
+    assert_int_equal(remote(r, 1), 0);
+    assert_int_equal(rig_stats(r, 1).free, free);
+    give(r, pfn, 9);
+    rig_close(r);
+}
+
 /* Bad frees are told as before, and a free of what is no single frame of the zone goes its way. */
 static void bad_ones(void **unused)
 {
@@ -271,9 +304,10 @@ static void other_policies(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(serves),     cmocka_unit_test(others),  cmocka_unit_test(keeps),
-        cmocka_unit_test(bad_ones),   cmocka_unit_test(forgets), cmocka_unit_test(other_policies),
-        cmocka_unit_test(name_stays),
+        cmocka_unit_test(serves),       cmocka_unit_test(others),
+        cmocka_unit_test(keeps),        cmocka_unit_test(bad_ones),
+        cmocka_unit_test(forgets),      cmocka_unit_test(other_policies),
+        cmocka_unit_test(singles_only), cmocka_unit_test(name_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
