@@ -148,17 +148,13 @@ static uint32_t forward_cpu(void *ctx)
     return machine_cpu_known(zone_of(ctx)->machine);
 }
 
-/* Let a zone, which is not in service, stand for this one of the caller's. */
-void quire_machine_zone_set(struct quire_machine *m, struct machine_zone *z,
-                            const struct quire_machine_zone *given)
+/* Let a zone, which is not in service, stand for this one of the caller's, of its node, type and
+ * size: these are not written again (Y6). */
+void quire_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
 {
     z->zone = *given->zone;
     z->given = given->zone;
     z->port = given->zone->port;
-    z->machine = m;
-    z->node = given->node;
-    z->type = (enum quire_zone_type)given->zone->head->type;
-    z->managed = quire_zone_managed(given->zone);
     z->zone.port = (struct quire_port){.ctx = z, .cpu = forward_cpu};
     if (z->port.zero)
         z->zone.port.zero = forward_zero;
@@ -177,7 +173,11 @@ int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_z
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
     *zone = (struct machine_zone *)p;
-    quire_machine_zone_set(m, *zone, given);
+    (*zone)->machine = m;
+    (*zone)->node = given->node;
+    (*zone)->type = (enum quire_zone_type)given->zone->head->type;
+    (*zone)->managed = quire_zone_managed(given->zone);
+    quire_machine_zone_set(*zone, given);
     qa_store(&(*zone)->no_border, UINT8_MAX, relaxed);                     /* relaxed: being made */
     qa_store(&(*zone)->border, (uintptr_t) & (*zone)->no_border, relaxed); /* relaxed: being made */
     return QUIRE_OK;

@@ -136,7 +136,7 @@ struct quire_machine {
     qa32 writer;                             /* 1: somebody changes the machine */
     qa64 snapshots, reclaims;
     struct machine_block *blocks; /* M5 */
-    struct machine_zone *gone;    /* M5: zones out of service that have homes, Y3 */
+    struct machine_zone *gone;    /* M5: zones out of service, Y3, Y6 */
     struct machine_away *away;    /* M5: what is offline */
     qa64 block_bytes;
 };
@@ -272,8 +272,7 @@ static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t 
 void *quire_machine_memory(struct quire_machine *m, size_t bytes, quire_node node);
 void quire_machine_give_back(struct quire_machine *m, void *memory);
 int quire_machine_lines(struct quire_machine *m, const struct quire_topology *topology);
-void quire_machine_zone_set(struct quire_machine *m, struct machine_zone *zone,
-                            const struct quire_machine_zone *given);
+void quire_machine_zone_set(struct machine_zone *zone, const struct quire_machine_zone *given);
 int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
                            struct machine_zone **zone);
 

@@ -21,12 +21,15 @@
  *         handle and descriptors are written anew, before the snapshot that has them is published.
  *         Nobody owns a frame of the zone meanwhile, and who gets one later saw that publication.
  *         Those who are late with frames of other zones read the range alone.
- *   Y4  A home is opened after the snapshot that has it was published. Sooner, a late hit could
- *       bring it a frame that the drains of the snapshot in force do not see, and a request would
- *       be refused for it.
+ *   Y4  A home is opened after the snapshot that has it was published, a new one too: the CPUs'
+ *       seats name it before. Sooner, a hit could bring it a frame that the drains of the snapshot
+ *       in force do not see, and a request would be refused for it.
  *   Y5  A zone has HOMES homes made to measure at most. Each later one takes in the CPUs of all
  *       before it and has at least twice as many racks as the largest, or one for every CPU: so
  *       there are at most HOMES + log2(QUIRE_CPUS) homes.
+ *   Y6  So it is with what we have of a zone, whether it has homes or not: an `away` or `serving`
+ *       that was read may be looked up late by any amount, for node and range, which stay as they
+ *       are. The rest is read only for a frame in the range that somebody owns.
  *
  * Writer only. Bounded by CPUs, zones, and a zone's homes.
  */
@@ -114,6 +117,7 @@ static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32
     }
     h->of = z;
     quire_seats_limit(&h->cache, z->first_block, z->blocks);
+    quire_cache_shut(&h->cache);
     qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
     s->entries[entry].home = h;
     return QUIRE_OK;
@@ -237,14 +241,11 @@ int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_
 
 /* ---- Zones that left ------------------------------------------------------------------------ */
 
-/* A zone has left, and nobody reads a snapshot that has it. */
+/* A zone has left, and nobody reads a snapshot that has it. Somebody on a short way of
+ * machine_remote.c may look at it all the same, by the name that he read: it is kept (Y6). */
 void quire_zone_gone(struct quire_machine *m, struct machine_zone *z)
 {
     quire_away_forget(m, z);
-    if (!z->homes) {
-        quire_machine_give_back(m, z);
-        return;
-    }
     z->home = NULL;
     z->next = m->gone;
     m->gone = z;
@@ -283,7 +284,7 @@ struct machine_zone *quire_zone_come_back(struct quire_machine *m,
     if (!z)
         return NULL;
     *link = z->next;
-    quire_machine_zone_set(m, z, given);
+    quire_machine_zone_set(z, given);
     bind_range(z, quire_frames_of(&z->zone, longest.pfn, longest.frames));
     for (struct machine_home *h = z->homes; h; h = h->next)
         quire_cache_rebind(&h->cache);

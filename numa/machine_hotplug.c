@@ -51,24 +51,12 @@ static void close_home(const struct quire_machine *m, struct machine_home *h)
         machine_relax(m);
 }
 
-/* Open the homes that did not serve until now (Y4). */
-static void open_homes(const struct machine_snapshot *old, const struct machine_snapshot *s)
-{
-    for (uint32_t i = 0; i < s->entry_count; i++) {
-        const struct machine_entry *e = &s->entries[i];
-
-        if (e->home && e->home != quire_snapshot_home(old, e->zone))
-            quire_cache_open(&e->home->cache);
-    }
-}
-
 /* Put a snapshot in force in place of the current one, and wait until that is gone. */
 static void swap(struct quire_machine *m, struct machine_snapshot *s)
 {
     struct machine_snapshot *old = quire_machine_snapshot(m);
 
     quire_snapshot_publish(m, s);
-    open_homes(old, s);
     quire_machine_wait(m);
     quire_remote_forget(m);
     for (uint32_t i = 0; i < old->entry_count; i++) {
@@ -166,7 +154,7 @@ static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zo
                     const struct quire_pfnmap_span spans[], size_t count)
 {
     int error = check_new_zone(m, zone, spans, count);
-    struct machine_zone *z;
+    struct machine_zone *z, *old;
     struct draft d;
 
     if (!error)
@@ -175,7 +163,8 @@ static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zo
         return error;
     for (size_t i = 0; i < count; i++)
         insert_span(&d, spans[i].run, d.count);
-    z = quire_zone_come_back(m, zone, quire_longest_span(d.spans, d.span_count, d.count));
+    old = quire_zone_come_back(m, zone, quire_longest_span(d.spans, d.span_count, d.count));
+    z = old;
     if (!z)
         error = quire_machine_zone_add(m, zone, &z);
     if (error) {
@@ -184,8 +173,10 @@ static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zo
     }
     d.entries[d.count++] = (struct machine_entry){.zone = z};
     error = finish(m, &d, &quire_machine_snapshot(m)->topology);
-    if (error)
+    if (error && old)
         quire_zone_gone(m, z);
+    else if (error) /* nobody ever heard of it */
+        quire_machine_give_back(m, z);
     return error;
 }
 

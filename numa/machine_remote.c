@@ -7,7 +7,7 @@
  *
  *   V1  Whoever turned `present` from 1 to 0 owns the magazine until he stores 1, as a rack in
  *       exchange mode. Who finds it taken frees into the zone, or asks it.
- *   V2  count <= REMOTE_ROUNDS. Every frame in it looked allocated when it came.
+ *   V2  count <= REMOTE_ROUNDS. Every frame in it looked allocated, in a SPLIT block, when it came.
  *   V3  Who delivers may read a snapshot that is older than some of the frames: their zone was put
  *       into service after it, and it does not know it. Those frames stay for the next one. (A zone
  *       that left has no frame here: they count as allocated.)
@@ -23,6 +23,9 @@
  * A pop hands out what the caches would: of a dense block of the right mobility that is SPLIT
  * without pins, while the zone has so many frames that no floor is near.
  *
+ * In the hardened build nothing is popped: no bit says that a frame lies here, so one that was
+ * freed twice would be handed out twice, unnoticed. It goes home first, and is told there.
+ *
  * Frames in a remote magazine count as allocated in their zone. They go home when the magazine is
  * full, before a request is refused, when it was not touched between two maintenances, and by the
  * drains. A frame that was freed twice is told to its zone's port then.
@@ -32,6 +35,12 @@
 #include "numa/machine.h"
 
 #include "core/hot.h"
+
+#ifdef QUIRE_HARDENED
+enum { SERVES = 0 }; /* see above */
+#else
+enum { SERVES = 1 };
+#endif
 
 static bool take(struct machine_cpu *line)
 {
@@ -102,7 +111,7 @@ static inline __attribute__((always_inline)) bool pop(struct machine_cpu *line,
     qa64 *pops;
 
     /* relaxed: V2, see above; V1 */
-    if (count == 0 || qa_load(&line->serving, relaxed) != (uintptr_t)z ||
+    if (!SERVES || count == 0 || qa_load(&line->serving, relaxed) != (uintptr_t)z ||
         !serves(z, quire_pfn_of(qa_load(&line->rounds[count - 1], relaxed)), request))
         return false;
     /* Read again: a register that is kept until here costs more. */
@@ -278,17 +287,28 @@ static uint32_t deliver(const struct machine_reader *r, struct machine_cpu *line
     return stay;
 }
 
+/* May a frame of the zone wait in a magazine? Not one of a block that is being emptied, nor the
+ * first one of a block that was allocated as a whole. */
+static bool may_wait(const struct quire_zone *z, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(z, pfn);
+    enum quire_frame_state state;
+
+    /* relaxed: a look, as in a cache */
+    return frame != NO_FRAME &&
+           desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) == D_SPLIT &&
+           quire_zone_frame_state(z, pfn, &state) == QUIRE_OK && state == QUIRE_FRAME_USED;
+}
+
 /* Free a single frame of a zone where the caller is not at home. */
 int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn)
 {
     struct machine_cpu *line = r->line;
-    enum quire_frame_state state;
     uint64_t freed = 0;
     uint32_t count;
 
     quire_remote_turn(r, e);
-    if (quire_zone_frame_state(&e->zone->zone, pfn, &state) != QUIRE_OK ||
-        state != QUIRE_FRAME_USED || !take(line))
+    if (!may_wait(&e->zone->zone, pfn) || !take(line))
         return quire_zone_free(&e->zone->zone, quire_entry_slot(e, r->cpu), pfn, 0);
     count = (uint32_t)qa_load(&line->count, relaxed); /* relaxed: V1 */
     if (count == REMOTE_ROUNDS)

@@ -186,9 +186,22 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
     return error;
 }
 
+/* Open the homes of a snapshot that did not serve in the one before, if there was one (Y4). */
+static void open_homes(const struct machine_snapshot *old, const struct machine_snapshot *s)
+{
+    for (uint32_t i = 0; i < s->entry_count; i++) {
+        const struct machine_entry *e = &s->entries[i];
+
+        if (e->home && (!old || e->home != quire_snapshot_home(old, e->zone)))
+            quire_cache_open(&e->home->cache);
+    }
+}
+
 /* Put a snapshot in force, the CPUs' seats first. */
 void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 {
+    const struct machine_snapshot *old = quire_machine_snapshot(m);
+
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (!s->entries[i].closing) { /* it may come back */
             s->entries[i].zone->home = s->entries[i].home;
@@ -209,6 +222,7 @@ void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
     }
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
     qa_store(&m->snapshot, (uintptr_t)s, release); /* N1 release: pairs N2 */
+    open_homes(old, s);
 }
 
 /* Give a snapshot's memory back. */

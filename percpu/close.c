@@ -34,14 +34,20 @@ static bool empty_racks(struct quire_cache *c, uint32_t cpu)
     return all;
 }
 
+/* Let nobody push. A new cache is shut before anybody knows of it, until it is opened. */
+void quire_cache_shut(struct quire_cache *c)
+{
+    qa_store(&c->state->tight, 1, relaxed); /* relaxed: nobody else turns it, see above */
+    (void)quire_cache_limits(c);
+}
+
 /* Take a cache out of service. False: a rack was in somebody's hands, or the kernel did not restart
  * the sections of a CPU; ask again. */
 bool quire_cache_close(struct quire_cache *c)
 {
     bool all = true;
 
-    qa_store(&c->state->tight, 1, relaxed); /* relaxed: nobody else turns it, see above */
-    (void)quire_cache_limits(c);
+    quire_cache_shut(c);
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         all &= empty_racks(c, cpu);
     for (unsigned i = 0; i < DEPOT_CLASSES; i++)

@@ -179,6 +179,7 @@ bool quire_seats_fit(const struct quire_cache *c, const struct quire_zone *zone)
 void quire_cache_rebind(struct quire_cache *c);
 
 /* close.c, for the layer above */
+void quire_cache_shut(struct quire_cache *c);
 bool quire_cache_close(struct quire_cache *c);
 void quire_cache_open(struct quire_cache *c);
 

@@ -235,11 +235,11 @@ uint64_t quire_machine_maintain(struct quire_machine *machine);
 int quire_machine_add_zone(struct quire_machine *machine, const struct quire_machine_zone *zone,
                            const struct quire_pfnmap_span spans[], size_t count);
 
-/* Take a zone out of service, so that its metadata can be given back. The memory of its cache stays
- * the machine's until the end, as late hits may look at it, and serves again if a zone of the same
- * node, type, size and longest span is added. QUIRE_ERR_BUSY: a frame of it is still allocated.
- * QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port gave none; the zone may then
- * take frees alone, until it is removed after all. */
+/* Take a zone out of service, so that its metadata can be given back. The memory of its caches, and
+ * a page for its name, stay the machine's until the end, as late hits may look at them, and serve
+ * again if a zone of the same node, type, size and longest span is added. QUIRE_ERR_BUSY: a frame
+ * of it is still allocated. QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port
+ * gave none; the zone may then take frees alone, until it is removed after all. */
 int quire_machine_remove_zone(struct quire_machine *machine, struct quire_zone *zone);
 
 /* Another topology: nodes may be added, CPUs may move, distances change; nodes that have zones must

@@ -232,12 +232,37 @@ static void opened_late(void **unused)
     rig_close(r);
 }
 
+/* Nor does a new one take anything so early: the CPUs' seats name it before the snapshot does, and
+ * the one who publishes may stop in between. */
+static void made_closed(void **unused)
+{
+    const struct machine_snapshot *now;
+    struct machine_snapshot *made;
+    struct rig *r = &rig;
+    uint64_t pfn;
+
+    (void)unused;
+    open_two(r, 2);
+    rig_cpu = 0;
+    pfn = take(r, 0, 0);
+    now = quire_machine_snapshot(r->machine);
+    t.cpu_node[2] = 0;
+    assert_ok(quire_snapshot_make(r->machine, &t, now->entries, now->entry_count, now->spans,
+                                  now->span_count, &made));
+    assert_ptr_not_equal(made->entries[0].home, home_of(r, 0));
+    assert_false(seat_push(seat_of(&made->entries[0].home->cache, 0), quire_pfn_of(pfn)));
+    quire_snapshot_unmake(r->machine, made);
+    assert_ok(quire_machine_set_topology(r->machine, &t));
+    assert_true(seat_push(machine_seat(r->machine), quire_pfn_of(pfn)));
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alternation),        cmocka_unit_test(any_topologies),
         cmocka_unit_test(leaves_and_returns), cmocka_unit_test(returns_otherwise),
-        cmocka_unit_test(opened_late),
+        cmocka_unit_test(opened_late),        cmocka_unit_test(made_closed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,6 +153,39 @@ static void keeps(void **unused)
     rig_free_zones(r);
 }
 
+/* What is freed into a block that is being emptied goes home at once, and so the free is told of
+ * that names a block's first frame. */
+static void singles_only(void **unused)
+{
+    static struct quire_held held[1];
+    struct quire_request block = quire_request_of(9, 0);
+    struct quire_isolation isolation = {0};
+    struct rig *r = &rig;
+    uint64_t pfn, size, used, free;
+    struct quire_zone *z;
+
+    (void)unused;
+    open_row(r);
+    z = &r->zones[1].zone;
+    pfn = ask_node(r, 1, 0);
+    assert_ok(quire_zone_isolate(
+        z, quire_slot_of(0), (struct quire_run){{pfn / BLOCK * BLOCK}, BLOCK}, held, &isolation));
+    give(r, pfn, 0);
+    assert_int_equal(remote(r, 1), 0);
+    assert_ok(quire_zone_isolated(z, quire_slot_of(0), &isolation, NULL, 0, &size, &used));
+    assert_int_equal(used, 0);
+    assert_ok(quire_zone_isolate_undo(z, quire_slot_of(0), &isolation));
+    block.node = quire_node_of(1);
+    pfn = ask(r, &block);
+    free = rig_stats(r, 1).free;
+    assert_error(quire_machine_free(r->machine, quire_pfn_of(pfn), 0), QUIRE_ERR_ORDER);
+    assert_int_equal(r->reports, 1);
+    assert_int_equal(remote(r, 1), 0);
+    assert_int_equal(rig_stats(r, 1).free, free);
+    give(r, pfn, 9);
+    rig_close(r);
+}
+
 /* Bad frees are told as before, and a free of what is no single frame of the zone goes its way. */
 static void bad_ones(void **unused)
 {
@@ -208,6 +241,37 @@ static void forgets(void **unused)
     assert_true(knows_none(r, 0));
     give(r, pfn, 0);
     assert_false(knows_none(r, 0));
+    rig_close(r);
+}
+
+/* A zone that is nobody's home goes while somebody is on a short way: he has its name still, and
+ * looks at the range. So that stays, and memory does not grow when the zone comes back. */
+static void name_stays(void **unused)
+{
+    struct quire_run run = {quire_pfn_of(rig_base(1)), 16 * BLOCK};
+    const struct machine_zone *z;
+    struct rig *r = &rig;
+    uint64_t bytes = 0;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    r->topology.cpu_node[2] = r->topology.cpu_node[3] = 0; /* node 1 has memory alone */
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_DMA, 0, run.frames);
+    rig_open(r);
+    z = quire_snapshot_find(quire_machine_snapshot(r->machine), run.pfn)->zone;
+    assert_null(z->homes);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
+        assert_int_equal(rig_node_of_memory(r, z), 1); /* or it fails there */
+        assert_int_equal(z->first_block, run.pfn.n / BLOCK);
+        assert_int_equal(z->node.n, 1);
+        rig_rebuild_zone(r, 1);
+        assert_ok(quire_machine_add_zone(r->machine, &r->given[1], &r->spans[1], 1));
+        assert_ptr_equal(quire_snapshot_find(quire_machine_snapshot(r->machine), run.pfn)->zone, z);
+        bytes = i == 0 ? r->memory_bytes : bytes;
+        assert_int_equal(r->memory_bytes, bytes);
+    }
     rig_close(r);
 }
 
@@ -281,8 +345,10 @@ static void at_home(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(serves),   cmocka_unit_test(others),  cmocka_unit_test(keeps),
-        cmocka_unit_test(bad_ones), cmocka_unit_test(forgets), cmocka_unit_test(other_policies),
+        cmocka_unit_test(serves),       cmocka_unit_test(others),
+        cmocka_unit_test(keeps),        cmocka_unit_test(bad_ones),
+        cmocka_unit_test(forgets),      cmocka_unit_test(other_policies),
+        cmocka_unit_test(singles_only), cmocka_unit_test(name_stays),
         cmocka_unit_test(at_home),
     };
 
