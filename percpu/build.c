@@ -216,7 +216,7 @@ void quire_seat_tag(struct quire_cache *c, uint32_t cpu, uint32_t tag)
     seats_of(c)[cpu - c->first_cpu].tag = tag;
 }
 
-/* Before the cache is in service: seats are for these blocks alone, of the zone (E2 of seat.h). */
+/* Before the cache is in service: seats are for these blocks alone, of the zone (T2 of seat.h). */
 void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks)
 {
     struct quire_seat *s = seats_of(c);
