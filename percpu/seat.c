@@ -105,7 +105,7 @@ void quire_seats_build(struct quire_cache *c)
         bind_short_way(c);
 }
 
-/* Before the cache is in service: seats are for these blocks alone, of the zone (E2 of seat.h). */
+/* Before the cache is in service: seats are for these blocks alone, of the zone (T2 of seat.h). */
 void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks)
 {
     struct stretch stretch = stretch_in(c->zone, first_block, blocks);

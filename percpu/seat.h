@@ -7,11 +7,11 @@
  * the zone's handle live as long as the cache's memory, the zone's metadata does not. It is read
  * only for a frame that the caller still owns, and while somebody owns a frame no zone goes.
  *
- *   E1  A seat does not change once its cache is in service, but for its tag. While the cache is
+ *   T1  A seat does not change once its cache is in service, but for its tag. While the cache is
  *       closed, and nobody owns a frame of its range, it may be bound to a zone that takes the
  *       place of the old one (seat.c): racks, range and cache stay.
- *   E2  Its blocks are the zone's: of the longest stretch of sections, or of a part of it.
- *   E3  In exchange mode whoever has a seat may use it, on whatever CPU he is by now (K1 of
+ *   T2  Its blocks are the zone's: of the longest stretch of sections, or of a part of it.
+ *   T3  In exchange mode whoever has a seat may use it, on whatever CPU he is by now (K1 of
  * rack.h). In rseq mode the kernel's word says whose racks are used, and the seat is any CPU's.
  *
  * A hit does the common thing or nothing: what it answers with false, quire_cache_alloc_missed and
@@ -26,7 +26,7 @@
 
 struct quire_seat {
     struct quire_rack *racks[QUIRE_CACHE_CLASSES];
-    uint64_t first_block, blocks; /* E2; pfn >> 9, and how many */
+    uint64_t first_block, blocks; /* T2; pfn >> 9, and how many */
     const void *descs, *fulls;    /* their descriptors and fullness bytes */
     const qa32 *sparse_over;      /* a block with a larger fullness byte is sparse */
     const struct quire_cache *cache;
@@ -138,15 +138,14 @@ static inline bool seat_put(const struct quire_seat *s, unsigned rack, quire_pfn
 static inline bool seat_push(const struct quire_seat *s, quire_pfn pfn)
 {
     uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
-    bool sparse;
-    uint32_t d;
+    uint32_t d, fullness;
 
     if (b >= s->blocks)
         return false;
-    d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
-    /* relaxed: hints, both */
-    sparse = qa_load((const qa8 *)s->fulls + b, relaxed) > qa_load(s->sparse_over, relaxed);
-    if (!is_cacheable(d) || sparse || cached_enter(s->cache, pfn) != QUIRE_OK)
+    d = qa_load((const qa32 *)s->descs + b, relaxed);       /* relaxed: a look; the zone decides */
+    fullness = qa_load((const qa8 *)s->fulls + b, relaxed); /* relaxed: a hint */
+    if (!is_cacheable(d) || fullness > qa_load(s->sparse_over, relaxed) || /* relaxed: a hint */
+        cached_enter(s->cache, pfn) != QUIRE_OK)
         return false;
     if (seat_put(s, desc_class(d) % 2, pfn, false))
         return true;

@@ -96,7 +96,7 @@ static void there_and_back(void **unused)
 }
 
 /* No more than there is room for, and nothing while the zone is short of memory. */
-static void enough_room(void **unused)
+static void full(void **unused)
 {
     struct rig *r = &rig;
     const struct quire_seat *seat = open_many(r);
@@ -216,7 +216,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_and_back),
-        cmocka_unit_test(enough_room),
+        cmocka_unit_test(full),
         cmocka_unit_test(wrong_ones),
         cmocka_unit_test(wrong_blocks),
     };
