@@ -23,6 +23,9 @@
  * A pop hands out what the caches would: of a dense block of the right mobility that is SPLIT
  * without pins, while the zone has so many frames that no floor is near.
  *
+ * In the hardened build nothing is popped: no bit says that a frame lies here, so one that was
+ * freed twice would be handed out twice, unnoticed. It goes home first, and is told there.
+ *
  * Frames in a remote magazine count as allocated in their zone. They go home when the magazine is
  * full, before a request is refused, when it was not touched between two maintenances, and by the
  * drains. A frame that was freed twice is told to its zone's port then.
@@ -32,6 +35,12 @@
 #include "numa/machine.h"
 
 #include "core/hot.h"
+
+#ifdef QUIRE_HARDENED
+enum { SERVES = 0 }; /* see above */
+#else
+enum { SERVES = 1 };
+#endif
 
 static bool take(struct machine_cpu *line)
 {
@@ -122,7 +131,7 @@ static inline __attribute__((always_inline)) bool pop_for(struct machine_cpu *li
 {
     bool done;
 
-    if (request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
+    if (!SERVES || request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
         request->flags & ~MACHINE_HIT_FLAGS || !take(line))
         return false;
     done = pop(line, z, request, pfn);
