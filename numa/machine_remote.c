@@ -131,7 +131,7 @@ static inline __attribute__((always_inline)) bool pop_for(struct machine_cpu *li
 {
     bool done;
 
-    if (request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
+    if (!SERVES || request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
         request->flags & ~MACHINE_HIT_FLAGS || !take(line))
         return false;
     done = pop(line, z, request, pfn);
