@@ -181,9 +181,15 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-/* Free frames of one zone in a row, up to the first bad one. */
-static int free_row(const struct machine_reader *r, const struct machine_entry *e,
-                    const quire_pfn pfns[], size_t n, size_t *freed)
+/* Does the frame lie in a magazine of its zone? Known in the hardened build alone. */
+static inline bool is_cached(const struct machine_entry *e, quire_pfn pfn)
+{
+    return e->home && cached_has(&e->home->cache, pfn);
+}
+
+/* Free frames of one zone that are in no magazine, up to the first bad one. */
+static int free_uncached(const struct machine_reader *r, const struct machine_entry *e,
+                         const quire_pfn pfns[], size_t n, size_t *freed)
 {
     quire_slot slot = quire_entry_slot(e, r->cpu);
     size_t bad = 0;
@@ -201,6 +207,22 @@ static int free_row(const struct machine_reader *r, const struct machine_entry *
     return error;
 }
 
+/* Free frames of one zone in a row, up to the first bad one. */
+static int free_row(const struct machine_reader *r, const struct machine_entry *e,
+                    const quire_pfn pfns[], size_t n, size_t *freed)
+{
+    size_t good = 0;
+    int error = QUIRE_OK;
+
+    while (good < n && !is_cached(e, pfns[good]))
+        good++;
+    if (good > 0)
+        error = free_uncached(r, e, pfns, good, freed);
+    if (error || good == n)
+        return error;
+    return quire_refuse(&e->home->cache, pfns[good], QUIRE_ERR_DOUBLE_FREE);
+}
+
 /* May this frame be freed as a single one, by a look? */
 static bool looks_good(const struct machine_entry *e, quire_pfn pfn)
 {
@@ -208,7 +230,8 @@ static bool looks_good(const struct machine_entry *e, quire_pfn pfn)
     uint64_t length = 1;
     int error;
 
-    if (!e || quire_zone_frame_state(&e->zone->zone, pfn, &state) || state != QUIRE_FRAME_USED)
+    if (!e || is_cached(e, pfn) || quire_zone_frame_state(&e->zone->zone, pfn, &state) ||
+        state != QUIRE_FRAME_USED)
         return false;
     error = quire_zone_run_length(&e->zone->zone, pfn, &length);
     return (error == QUIRE_OK || error == QUIRE_ERR_UNSUPPORTED) && length == 1;

@@ -36,6 +36,16 @@ static inline bool cached_set(const struct quire_cache *c, quire_pfn pfn)
            !(qa_or(cached_word(c, frame), bit, relaxed) & bit); /* relaxed: only the bit counts */
 }
 
+/* Is the frame in the cache? */
+static inline bool cached_has(const struct quire_cache *c, quire_pfn pfn)
+{
+    uint64_t frame = frame_of_pfn(c->zone, pfn);
+
+    /* relaxed: only the bit counts */
+    return frame != NO_FRAME && qa_load(cached_word(c, frame), relaxed) >> frame % WORD_BITS &
+                                    1; /* relaxed: see above */
+}
+
 /* The single frame `pfn` of a SPLIT block is about to enter a cache: may it, as far as the zone and
  * the caches know? If so, it is marked. */
 static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn)
@@ -70,6 +80,13 @@ static inline bool cached_set(const struct quire_cache *c, quire_pfn pfn)
     (void)c;
     (void)pfn;
     return true;
+}
+
+static inline bool cached_has(const struct quire_cache *c, quire_pfn pfn)
+{
+    (void)c;
+    (void)pfn;
+    return false;
 }
 
 static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn)

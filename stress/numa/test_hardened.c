@@ -43,11 +43,38 @@ static void twice_away(void **unused)
     rig_close(r);
 }
 
+/* In a batch that no magazine takes as a whole, in a row and among frames of another zone. */
+static void twice_in_a_batch(void **unused)
+{
+    enum { N = 200, BAD = 37 };
+    struct quire_request request = quire_request_of(0, 0);
+    static quire_pfn pfns[N];
+    struct rig *r = &rig;
+    size_t got, freed;
+
+    (void)unused;
+    for (unsigned mixed = 0; mixed < 2; mixed++) {
+        open_row(r);
+        for (size_t i = 0; i < N; i++) {
+            request.node = quire_node_of(mixed && i % 2 == 0);
+            assert_ok(quire_machine_alloc_batch(r->machine, &request, 1, pfns + i, &got, NULL));
+        }
+        give(r, pfns[BAD].n, 0);
+        assert_error(quire_machine_free_batch(r->machine, pfns, N, &freed), QUIRE_ERR_DOUBLE_FREE);
+        assert_int_equal(freed, BAD);
+        assert_int_equal(r->reports, 1);
+        rig_check(r, N - 1 - BAD);
+        assert_ok(quire_machine_free_batch(r->machine, pfns + BAD + 1, N - 1 - BAD, &freed));
+        rig_close(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(twice_at_home),
         cmocka_unit_test(twice_away),
+        cmocka_unit_test(twice_in_a_batch),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
