@@ -111,7 +111,7 @@ static inline __attribute__((always_inline)) bool pop(struct machine_cpu *line,
     qa64 *pops;
 
     /* relaxed: V2, see above; V1 */
-    if (!SERVES || count == 0 || qa_load(&line->serving, relaxed) != (uintptr_t)z ||
+    if (count == 0 || qa_load(&line->serving, relaxed) != (uintptr_t)z ||
         !serves(z, quire_pfn_of(qa_load(&line->rounds[count - 1], relaxed)), request))
         return false;
     /* Read again: a register that is kept until here costs more. */
