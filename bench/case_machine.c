@@ -24,27 +24,6 @@ static void setup(struct run *run, struct lane *lane)
     lane_fill(run, lane, HELD);
 }
 
-static void pairs(struct run *run, struct lane *lane, uint64_t n)
-{
-    const struct allocator *a = run->allocator;
-
-    for (uint64_t i = 0; i < n; i++) {
-        quire_pfn frame;
-
-        check(run, "alloc", a->alloc(run->arena, lane->index, 0, &frame));
-        check(run, "free", a->free(run->arena, lane->index, frame, 0));
-    }
-}
-
-static void sample(struct run *run, struct lane *lane)
-{
-    pairs(run, lane, run->ops / 8);
-    lanes_meet(run);
-    stopwatch_start(&lane->watch);
-    pairs(run, lane, run->ops);
-    stopwatch_stop(&lane->watch, run->ops);
-}
-
 static const struct variant variant = {.batch = 1, .target_ns = NS_SMALL};
 
 const struct bench_case case_machine = {
@@ -56,7 +35,7 @@ const struct bench_case case_machine = {
     .applies = applies_always,
     .plan = plan,
     .setup = setup,
-    .sample = sample,
+    .sample = pair_sample,
     .teardown = lane_empty,
 };
 

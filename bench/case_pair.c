@@ -26,7 +26,7 @@ static void pairs(struct run *run, struct lane *lane, uint64_t n)
     }
 }
 
-static void sample(struct run *run, struct lane *lane)
+void pair_sample(struct run *run, struct lane *lane)
 {
     pairs(run, lane, run->ops / 8);
     lanes_meet(run);
@@ -49,5 +49,5 @@ const struct bench_case case_pair = {
     .variant_count = sizeof(variants) / sizeof(variants[0]),
     .applies = applies_always,
     .plan = plan,
-    .sample = sample,
+    .sample = pair_sample,
 };

@@ -27,6 +27,9 @@ extern const struct bench_case case_init;
 extern const struct bench_case case_machine;
 extern const struct bench_case case_machine_init;
 
+/* In case_pair.c: the sample of `pair`, in the order of the variant. */
+void pair_sample(struct run *run, struct lane *lane);
+
 enum {
     NS_SMALL = 500,  /* single frames and small runs: the targets the project began with */
     NS_LARGE = 1000, /* order 9 and above, contiguous runs */

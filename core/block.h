@@ -121,6 +121,8 @@ void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t f
 
 /* alloc.c */
 uint64_t quire_frames_of(const struct quire_zone *z, quire_pfn pfn, uint64_t n);
+int quire_blocks_check(const struct quire_zone *z, quire_slot slot, struct quire_run run,
+                       uint64_t *frame);
 int quire_find_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                      uint64_t *frame);
 int quire_fail(const struct quire_zone *z, quire_slot slot, int error);

@@ -165,13 +165,9 @@ int quire_zone_isolate(struct quire_zone *z, quire_slot slot, struct quire_run r
 
     if (iso->held)
         return quire_fail(z, slot, QUIRE_ERR_INITIALISED);
-    if (slot.n >= z->slots || run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
-        return quire_fail(z, slot, QUIRE_ERR_SIZE);
-    if ((run.pfn.n | run.frames) % BLOCK_FRAMES)
-        return quire_fail(z, slot, QUIRE_ERR_ALIGN);
-    frame = quire_frames_of(z, run.pfn, run.frames);
-    if (frame == NO_FRAME)
-        return quire_fail(z, slot, QUIRE_ERR_FRAME);
+    error = quire_blocks_check(z, slot, run, &frame);
+    if (error)
+        return quire_fail(z, slot, error);
     error =
         quire_isolation_enter(z, block_of(frame), (uint32_t)(run.frames / BLOCK_FRAMES), &entry);
     if (error)

@@ -205,6 +205,18 @@ int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, u
     return released(z, slot, frames, freed);
 }
 
+/* Is this a run of whole blocks, all of them the zone's? *frame is the first one's number then. */
+int quire_blocks_check(const struct quire_zone *z, quire_slot slot, struct quire_run run,
+                       uint64_t *frame)
+{
+    if (slot.n >= z->slots || run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
+        return QUIRE_ERR_SIZE;
+    if ((run.pfn.n | run.frames) % BLOCK_FRAMES)
+        return QUIRE_ERR_ALIGN;
+    *frame = quire_frames_of(z, run.pfn, run.frames);
+    return *frame == NO_FRAME ? QUIRE_ERR_FRAME : QUIRE_OK;
+}
+
 /* The next stretch of held frames of a block, from place *at on: its length, and in *at where it
  * begins. 0: there is none. */
 static unsigned next_held(const struct quire_held *held, unsigned *at)
@@ -223,18 +235,13 @@ int quire_zone_unreserve_held(struct quire_zone *z, quire_slot slot, struct quir
                               const struct quire_held held[])
 {
     uint64_t frame, blocks = run.frames / BLOCK_FRAMES, wanted = 0, freed = 0;
+    int error = quire_blocks_check(z, slot, run, &frame);
 
-    if (slot.n >= z->slots || run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
-        return quire_fail(z, slot, QUIRE_ERR_SIZE);
-    if ((run.pfn.n | run.frames) % BLOCK_FRAMES)
-        return quire_fail(z, slot, QUIRE_ERR_ALIGN);
-    frame = quire_frames_of(z, run.pfn, run.frames);
-    if (frame == NO_FRAME)
-        return quire_fail(z, slot, QUIRE_ERR_FRAME);
+    if (error)
+        return quire_fail(z, slot, error);
     for (uint64_t i = 0; i < blocks; i++)
         for (unsigned at = 0, n; (n = next_held(&held[i], &at)) > 0; at += n, wanted += n) {
-            int error = check_reserved(z, frame + i * BLOCK_FRAMES + at, n);
-
+            error = check_reserved(z, frame + i * BLOCK_FRAMES + at, n);
             if (error)
                 return quire_fail(z, slot, error);
         }

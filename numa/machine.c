@@ -169,17 +169,18 @@ int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_z
                            struct machine_zone **zone)
 {
     void *p = quire_machine_memory(m, sizeof(struct machine_zone), given->node);
+    struct machine_zone *z = (struct machine_zone *)p;
 
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
-    *zone = (struct machine_zone *)p;
-    (*zone)->machine = m;
-    (*zone)->node = given->node;
-    (*zone)->type = (enum quire_zone_type)given->zone->head->type;
-    (*zone)->managed = quire_zone_managed(given->zone);
-    quire_machine_zone_set(*zone, given);
-    qa_store(&(*zone)->no_border, UINT8_MAX, relaxed);                     /* relaxed: being made */
-    qa_store(&(*zone)->border, (uintptr_t) & (*zone)->no_border, relaxed); /* relaxed: being made */
+    z->machine = m;
+    z->node = given->node;
+    z->type = (enum quire_zone_type)given->zone->head->type;
+    z->managed = quire_zone_managed(given->zone);
+    quire_machine_zone_set(z, given);
+    qa_store(&z->no_border, UINT8_MAX, relaxed);             /* relaxed: being made */
+    qa_store(&z->border, (uintptr_t)&z->no_border, relaxed); /* relaxed: being made */
+    *zone = z;
     return QUIRE_OK;
 }
 

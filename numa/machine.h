@@ -244,7 +244,7 @@ static inline bool machine_at_seat(const struct quire_seat *seat,
             request->node.n == qa_load(&seat->tag, relaxed)); /* relaxed: a hint */
 }
 
-/* The same, or CPU 0 if the machine does not know it. */
+/* The number of the CPU that the caller runs on, or 0 if the machine does not know it. */
 static inline uint32_t machine_cpu_known(const struct quire_machine *m)
 {
     uint32_t cpu = machine_cpu_now(m);

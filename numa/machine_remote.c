@@ -52,8 +52,16 @@ static void put(struct machine_cpu *line)
     qa_store(&line->present, 1, release); /* V1 release: pairs V2: the rounds */
 }
 
-/* ---- The short ways ---------------------------------------------------------------------------
+/* Put a frame behind the last of `count` rounds of a magazine in our hands, and the magazine back.
  */
+static inline void put_with(struct machine_cpu *line, uint64_t count, quire_pfn pfn)
+{
+    qa_store(&line->rounds[count], pfn.n, relaxed); /* relaxed: put publishes it */
+    qa_store(&line->count, count + 1, relaxed);     /* relaxed: put publishes it */
+    put(line);
+}
+
+/* ---- The short ways ------------------------------------------------------------------------- */
 
 /* No zone: for an `away` and a `serving`. No frame is of it, no request names its node. */
 const struct machine_zone quire_nowhere = {.node = {QUIRE_NO_NODE}};
@@ -208,9 +216,7 @@ int quire_remote_give(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
         put(line);
         return quire_machine_free_slowly(m, pfn, 0);
     }
-    qa_store(&line->rounds[count], pfn.n, relaxed); /* relaxed: put publishes it */
-    qa_store(&line->count, count + 1, relaxed);     /* relaxed: put publishes it */
-    put(line);
+    put_with(line, count, pfn);
     return QUIRE_OK;
 }
 
@@ -245,8 +251,7 @@ void quire_remote_forget(struct quire_machine *m)
     }
 }
 
-/* ---- Delivery ---------------------------------------------------------------------------------
- */
+/* ---- Delivery ------------------------------------------------------------------------------- */
 
 /* Free all frames of pfns[0]'s zone among n; the others move together. Returns how many these are.
  */
@@ -317,9 +322,7 @@ int quire_remote_free(const struct machine_reader *r, const struct machine_entry
         put(line);
         return quire_zone_free(&e->zone->zone, quire_entry_slot(e, r->cpu), pfn, 0);
     }
-    qa_store(&line->rounds[count], pfn.n, relaxed); /* relaxed: put publishes it */
-    qa_store(&line->count, count + 1, relaxed);     /* relaxed: put publishes it */
-    put(line);
+    put_with(line, count, pfn);
     return QUIRE_OK;
 }
 

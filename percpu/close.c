@@ -4,9 +4,9 @@
  * and go.
  *
  * While it closes, the caller sees to it that nobody refills, eases or maintains the cache; drains,
- * and hits of those who found it before (quire_cache_pop and _push), may be under way. Hits may
- * pop. With a limit of 0 they cannot push once their rack was in our hands: who takes it after us
- * sees the limit, as putting it back published it. It opens while others may use it already.
+ * and hits of those who found it before (seat.h), may be under way. Hits may pop. With a limit of 0
+ * they cannot push once their rack was in our hands: who takes it after us sees the limit, as
+ * putting it back published it. It opens while others may use it already.
  *
  * Bounded: each rack once, each depot node once. In rseq mode a system call for each CPU.
  */
