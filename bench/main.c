@@ -6,13 +6,13 @@
  * Exit status: 0 if everything ran, 1 if an operation failed, an allocator lost a frame or a file
  * could not be written, 2 for a bad command line. Never because a figure is bad.
  */
-#include "allocators.h"
-#include "counts.h"
-#include "figures.h"
-#include "measure.h"
-#include "pool.h"
-#include "report.h"
-#include "stopwatch.h"
+#include "bench/allocators/allocators.h"
+#include "bench/measure/counts.h"
+#include "bench/measure/measure.h"
+#include "bench/measure/pool.h"
+#include "bench/measure/stopwatch.h"
+#include "bench/report/figures.h"
+#include "bench/report/report.h"
 
 #include <errno.h>
 #include <stdlib.h>

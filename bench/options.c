@@ -4,7 +4,7 @@
  */
 #include "options.h"
 
-#include "stopwatch.h"
+#include "bench/measure/stopwatch.h"
 
 #include <errno.h>
 #include <getopt.h>

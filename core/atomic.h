@@ -25,7 +25,7 @@
  *   L1/L2  a machine's line of a CPU: made.
  *   H1/H2  a CPU's home: the cache is made.
  *   N1/N2  a machine's snapshot: all of it.
- *   G1/G2  the fences of a snapshot's reader and of its writer, see numa/machine_guard.c; and
+ *   G1/G2  the fences of a snapshot's reader and of its writer, see numa/machine/guard.c; and
  *   G3/G4  a reader who left: what he did comes before the snapshot's end.
  *   V1/V2  a remote magazine: its rounds, as P1/P2 in a rack.
  *   Z1/Z2  a CPU's zone away from home: its handle.
@@ -56,7 +56,7 @@
 
 #ifdef QUIRE_RELACY
 
-#include "stress/relacy/word.hpp"
+#include "stress/common/relacy/word.hpp"
 
 typedef Word<uint64_t> qa64;
 typedef Word<uint32_t> qa32;

@@ -17,7 +17,7 @@
  *       unfinished operations. Debit comes before the claim, credit after the clear.
  *   I5  A block has at most one owner; a slot's home word may name a block that it no longer owns.
  *   I6  A block is ISOLATED only while its range stands in the list of the head, and SPLIT only
- *       while it does not; unfinished operations make the two agree (isolated.c).
+ *       while it does not; unfinished operations make the two agree (isolation_list.c).
  *
  * Everything else is a hint. It may lag, it steers searches, it never decides a refusal:
  *   H1  fulls[b] is 0 (home, full, or not split) or about half of the number of free frames.
@@ -26,7 +26,7 @@
  *   H3  wholes[s] - 1 is at least the order, in blocks, of the longest free run of whole blocks
  *       in the section, once setters are done. 0: no whole block is free.
  *
- * Nothing in the metadata is a pointer. Other headers of core: atomic.h word.h search.h block.h.
+ * Nothing in the metadata is a pointer. Other headers of core: atomic.h word.h search.h internal.h.
  */
 #ifndef QUIRE_CORE_LAYOUT_H
 #define QUIRE_CORE_LAYOUT_H

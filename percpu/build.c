@@ -12,7 +12,7 @@
  * Nobody uses the cache while it is built; the handle is constant afterwards. Wait-free.
  */
 #include "percpu/depot.h"
-#include "percpu/seat.h"
+#include "percpu/fastpath.h"
 
 #if QUIRE_RSEQ
 #include <linux/membarrier.h>

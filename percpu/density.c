@@ -32,7 +32,7 @@
  * stale by any amount.
  */
 #include "core/layout.h"
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 enum {
     PIECE = 64,       /* blocks a look: one line of bytes, four of descriptors */

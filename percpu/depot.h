@@ -16,7 +16,7 @@
 #ifndef QUIRE_PERCPU_DEPOT_H
 #define QUIRE_PERCPU_DEPOT_H
 
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 struct quire_half;
 

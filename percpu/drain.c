@@ -81,7 +81,7 @@ static uint64_t drain_cpu(struct quire_cache *c, uint32_t cpu, bool calm, const 
 static const bool everything[QUIRE_CACHE_CLASSES];
 
 /* Drain all racks and the depot; `calm`: without a system call, and ask for the rest of it to be
- * done by somebody who may wait (E2 of ease.c). */
+ * done by somebody who may wait (E2 of pressure.c). */
 void quire_caches_drain(struct quire_cache *c, bool calm)
 {
     quire_slot slot = slot_of_cpu(c, quire_rack_cpu(c));

@@ -5,7 +5,7 @@
  * A bad frame (freed twice, or part of a run) is dropped, which is all that can be done for it
  * here, and told to the port by the zone; the others go home. No state. Lock-free, any context.
  */
-#include "core/block.h"
+#include "core/internal.h"
 #include "percpu/depot.h"
 #include "percpu/hardened.h"
 

@@ -15,8 +15,8 @@
 #ifndef QUIRE_PERCPU_HARDENED_H
 #define QUIRE_PERCPU_HARDENED_H
 
-#include "core/hot.h"
-#include "percpu/rack.h"
+#include "core/fastpath.h"
+#include "percpu/cpu_cache.h"
 
 #ifdef QUIRE_HARDENED
 

@@ -3,8 +3,7 @@
 # core, percpu and numa without a C library: every source compiled as a kernel would, then linked
 # into one relocatable object that may ask for nothing but memcpy and memset.
 
-file(GLOB sources CONFIGURE_DEPENDS core/*.c percpu/*.c numa/*.c)
-add_library(quire_core OBJECT ${sources})
+add_library(quire_core OBJECT ${QUIRE_LAYER_SOURCES})
 target_include_directories(quire_core PUBLIC include PRIVATE ${PROJECT_SOURCE_DIR})
 target_link_libraries(quire_core PRIVATE quire_warnings)
 

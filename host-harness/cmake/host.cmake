@@ -7,7 +7,7 @@
 
 pkg_check_modules(urcu REQUIRED liburcu-memb)
 
-file(GLOB host_sources CONFIGURE_DEPENDS host.c host_*.c)
+file(GLOB host_sources CONFIGURE_DEPENDS lib/*.c)
 add_library(quire_host STATIC ${host_sources})
 add_library(quire_host_shared SHARED ${host_sources})
 set_target_properties(quire_host PROPERTIES EXPORT_NAME host-static)
@@ -18,6 +18,7 @@ target_link_libraries(quire_host_shared PUBLIC quire_shared)
 foreach(library quire_host quire_host_shared)
     set_target_properties(${library} PROPERTIES OUTPUT_NAME quire-host)
     target_compile_definitions(${library} PRIVATE _GNU_SOURCE)
+    target_include_directories(${library} PRIVATE ${PROJECT_SOURCE_DIR})
     target_link_libraries(${library} PRIVATE numa urcu-memb $<BUILD_INTERFACE:quire_warnings>)
 endforeach()
 

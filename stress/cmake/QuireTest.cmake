@@ -5,7 +5,8 @@
 #   quire_test(NAME name SOURCES a.c b.c [LIBS cmocka cjson Threads::Threads target ...]
 #              [LABELS unit ...] [ARGS ...] [TIMEOUT seconds] [PROCESSORS n] [WHITEBOX])
 #       A program `name` of these sources, linked with the static library, and a test that runs it.
-#       WHITEBOX puts the root of the tree on the include path: #include "core/atomic.h" works.
+#       The root of the tree is on the include path, for headers of stress/common. WHITEBOX says
+#       that the test includes headers of the layers; the lint lets no other test do so.
 #
 #   quire_ctest(NAME name COMMAND program-or-target args... [LABELS ...] [TIMEOUT seconds]
 #               [PROCESSORS n])
@@ -83,9 +84,7 @@ function(quire_test)
     list(TRANSFORM t_LIBS REPLACE "^(cmocka|cjson)$" "PkgConfig::\\1")
     add_executable(${t_NAME} ${t_SOURCES})
     target_link_libraries(${t_NAME} PRIVATE quire_core quire_warnings ${t_LIBS})
-    if(t_WHITEBOX)
-        target_include_directories(${t_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
-    endif()
+    target_include_directories(${t_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
     quire_skipped(skipped ${t_LABELS})
     set_target_properties(${t_NAME} PROPERTIES EXCLUDE_FROM_ALL ${skipped})
     quire_ctest(NAME ${t_NAME} COMMAND ${t_NAME} ${t_ARGS} LABELS ${t_LABELS}

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * load.h - somebody who allocates and frees through a cache, at random, and keeps the books in a
- * shadow (stress/concurrent/shadow.h). A thread has one, its signal handler another one. Used by
- * one of them at a time; safe in a signal handler.
+ * shadow (stress/core/concurrent/shadow.h). A thread has one, its signal handler another one. Used
+ * by one of them at a time; safe in a signal handler.
  */
 #ifndef QUIRE_STRESS_PERCPU_LOAD_H
 #define QUIRE_STRESS_PERCPU_LOAD_H
 
-#include "shadow.h"
+#include "stress/core/concurrent/shadow.h"
 #include "support.h"
 
 enum { LOAD_MOST = 1024 };

@@ -11,7 +11,7 @@
  */
 #include "tracee.h"
 
-#include "percpu/rseq.h"
+#include "percpu/arch/rseq.h"
 
 #include <inttypes.h>
 #include <stdio.h>

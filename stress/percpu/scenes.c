@@ -6,7 +6,7 @@
 
 #include "load.h"
 
-#include "percpu/seat.h"
+#include "percpu/fastpath.h"
 
 #include <inttypes.h>
 #include <sched.h>

@@ -17,7 +17,7 @@
  */
 #include "tracee.h"
 
-#include "percpu/rseq.h"
+#include "percpu/arch/rseq.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -5,7 +5,7 @@
 #include "support.h"
 
 #include "core/layout.h"
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 #include <inttypes.h>
 #include <sched.h>

@@ -16,7 +16,7 @@
 #ifndef QUIRE_STRESS_PERCPU_SUPPORT_H
 #define QUIRE_STRESS_PERCPU_SUPPORT_H
 
-#include "../sanitized.h"
+#include "stress/common/sanitized.h"
 
 #include <quire/cache.h>
 

@@ -6,8 +6,8 @@
  */
 #include "unit.h"
 
-#include "core/block.h"
-#include "percpu/rack.h"
+#include "core/internal.h"
+#include "percpu/cpu_cache.h"
 
 #include <pthread.h>
 #include <sched.h>

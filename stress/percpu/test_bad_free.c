@@ -6,7 +6,7 @@
  */
 #include "unit.h"
 
-#include "percpu/seat.h"
+#include "percpu/fastpath.h"
 
 #ifdef QUIRE_HARDENED
 static const bool at_once = true;

@@ -4,7 +4,7 @@
  */
 #include "unit.h"
 
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
 #include "unit.h"
 
 #include "core/layout.h"
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 static void open_default(struct rig *r, uint64_t frames)
 {

@@ -9,7 +9,7 @@
  */
 #include "unit.h"
 
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 enum { HERE = 0, FRAMES = 5 * BLOCK };
 

@@ -7,7 +7,7 @@
  */
 #include "unit.h"
 
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 enum { HERE = 0 };
 

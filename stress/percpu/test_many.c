@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "percpu/seat.h"
+#include "percpu/fastpath.h"
 
 #include <stdlib.h>
 

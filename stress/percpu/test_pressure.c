@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 enum { FRAMES = 32 * BLOCK, MIN = 100, LOW = 1000, HIGH = 3000 };
 

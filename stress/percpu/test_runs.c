@@ -5,7 +5,7 @@
  */
 #include "unit.h"
 
-#include "percpu/rack.h"
+#include "percpu/cpu_cache.h"
 
 enum { ROUNDS = 16 };
 

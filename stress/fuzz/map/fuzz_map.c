@@ -3,7 +3,7 @@
  * fuzz_map.c - any bytes as a memory map: the readers must not crash, and must either refuse with
  * one printable line or give a map that keeps the invariants I1 to I4 of map.h.
  */
-#include "map.h"
+#include "host-harness/machines/map/map.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
  * changes few arguments. A wrong answer prints the sequence as text for `property --replay` and
  * aborts.
  */
-#include "runner.h"
+#include "stress/core/property/runner.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * hwloc's XML. The readers must not crash; a refusal must leave everything as it was and say so in
  * one printable line; what is accepted must be a topology from which all that follows makes sense.
  */
-#include "topo.h"
+#include "host-harness/machines/topo/topo.h"
 
 #include <quire/acpi.h>
 

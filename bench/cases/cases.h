@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cases.h - what the cases share: taking and giving back many frames outside the timed sections.
+ * Called by workers on their own lane. Any operation that fails ends the program.
+ */
+#ifndef QUIRE_BENCH_CASES_CASES_H
+#define QUIRE_BENCH_CASES_CASES_H
+
+#include "bench/bench.h"
+#include "bench/measure/random.h"
+#include "bench/measure/stopwatch.h"
+#include "bench/measure/sync.h"
+
+extern const struct bench_case case_pair;
+extern const struct bench_case case_bulk_alloc;
+extern const struct bench_case case_bulk_free;
+extern const struct bench_case case_random_free;
+extern const struct bench_case case_bulk_alloc_single;
+extern const struct bench_case case_bulk_free_single;
+extern const struct bench_case case_random_free_single;
+extern const struct bench_case case_half_full;
+extern const struct bench_case case_spsc;
+extern const struct bench_case case_latency;
+extern const struct bench_case case_churn;
+extern const struct bench_case case_contig;
+extern const struct bench_case case_init;
+extern const struct bench_case case_machine;
+extern const struct bench_case case_machine_init;
+
+/* In pair.c: the sample of `pair`, in the order of the variant. */
+void pair_sample(struct run *run, struct lane *lane);
+
+enum {
+    NS_SMALL = 500,  /* single frames and small runs: the targets the project began with */
+    NS_LARGE = 1000, /* order 9 and above, contiguous runs */
+};
+
+static inline void check(const struct run *run, const char *operation, int error)
+{
+    if (__builtin_expect(error != 0, 0)) {
+        bench_fail(run, operation, error);
+    }
+}
+
+/* One batch, by the allocator's own batch call or, where it has none, by n calls. */
+static inline void batch_alloc(const struct run *run, unsigned thread, quire_pfn *frames, size_t n)
+{
+    const struct allocator *a = run->allocator;
+
+    if (a->alloc_batch) {
+        check(run, "batch alloc", a->alloc_batch(run->arena, thread, frames, n));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        check(run, "alloc", a->alloc(run->arena, thread, 0, &frames[i]));
+    }
+}
+
+static inline void batch_free(const struct run *run, unsigned thread, const quire_pfn *frames,
+                              size_t n)
+{
+    const struct allocator *a = run->allocator;
+
+    if (a->free_batch) {
+        check(run, "batch free", a->free_batch(run->arena, thread, frames, n));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        check(run, "free", a->free(run->arena, thread, frames[i], 0));
+    }
+}
+
+/* The allocator can do this: for bench_case.applies. */
+bool applies_always(const struct allocator *allocator);
+bool applies_unless_bound(const struct allocator *allocator);
+
+/* All threads of the run are here. */
+void lanes_meet(struct run *run);
+
+/* Take single frames until the lane holds `count`. */
+void lane_fill(struct run *run, struct lane *lane, size_t count);
+
+/* Free a random choice of the lane's single frames until it holds `keep`. */
+void lane_thin(struct run *run, struct lane *lane, size_t keep);
+
+/* Free all single frames of the lane, in the order in which it holds them: a teardown(). */
+void lane_empty(struct run *run, struct lane *lane);
+
+#endif /* QUIRE_BENCH_CASES_CASES_H */

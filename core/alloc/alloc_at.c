@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * alloc_at.c - a power-of-two run at a given place.
+ *
+ * The run is debited, then claimed where it is: from order 9 on by the bits of its section, below
+ * by its block's map (claim.c). Nothing is searched, so there is nothing to retry: a rival that
+ * holds a frame of it at that moment makes it busy.
+ *
+ * No state. Lock-free, any context, bounded by the length.
+ */
+#include "core/internal.h"
+
+/* Split blocks that lie wholly in the range and are wholly free may be somebody's idle homes. */
+void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+{
+    uint32_t b = block_of(frame + BLOCK_FRAMES - 1), end = block_of(frame + n);
+
+    for (; b < end; b++)
+        quire_block_recover(z, slot, b);
+}
+
+/* Hold the run of 2^order frames and make it the caller's. */
+static int take_at(struct quire_zone *z, quire_slot slot, uint64_t frame, unsigned order)
+{
+    uint64_t n = 1ull << order;
+    int error;
+
+    if (order < BLOCK_ORDER) {
+        error = quire_range_claim(z, slot, frame, n);
+        if (!error)
+            quire_range_publish(z, frame, n, true);
+        return error;
+    }
+    quire_range_recover(z, slot, frame, n);
+    if (quire_blocks_claim(z, block_of(frame), order - BLOCK_ORDER)) {
+        quire_whole_publish(z, block_of(frame), order);
+        return QUIRE_OK;
+    }
+    return quire_range_error(z, frame, n);
+}
+
+/* Were all n frames seen free? */
+static bool is_free(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    return quire_next_free(z, frame, frame + 1) == frame &&
+           quire_next_used(z, frame, frame + n) == frame + n;
+}
+
+int quire_zone_alloc_at(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order,
+                        uint32_t flags)
+{
+    int error = quire_precheck(z, slot, flags, 0);
+    uint64_t frame;
+
+    if (!error && order > QUIRE_MAX_ORDER)
+        error = QUIRE_ERR_SIZE;
+    if (!error && pfn.n & ((1ull << order) - 1))
+        error = QUIRE_ERR_ALIGN;
+    if (error)
+        return quire_fail(z, slot, error);
+    frame = quire_frames_of(z, pfn, 1ull << order);
+    if (frame == NO_FRAME)
+        return quire_fail(z, slot, QUIRE_ERR_FRAME);
+    error = quire_count_debit(z, slot, 1ull << order, flags);
+    if (error && !is_free(z, frame, 1ull << order))
+        error = quire_range_error(z, frame, 1ull << order);
+    if (!error) {
+        error = take_at(z, slot, frame, order);
+        if (error)
+            quire_count_credit(z, slot, 1ull << order, flags);
+    }
+    return error ? quire_fail(z, slot, error)
+                 : quire_finish(z, slot, frame, 1ull << order, flags, &pfn);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * alloc_contig.c - the search for a contiguous run under a device's constraints, lowest address
+ * first.
+ *
+ * Read-only: the search walks free stretches of frames in ascending order (walk.c) and looks for
+ * the first place in a stretch that satisfies alignment, boundary and limits. What it finds is
+ * debited and claimed (claim.c); if a rival was faster, the search goes on behind the place that
+ * was lost, however often: only a pass that came to the end may refuse. When it lost a race, a
+ * further pass starts at the beginning, a bounded number of times.
+ *
+ * No state. Lock-free, any context; one pass is bounded by the frames between the limits, and goes
+ * back over words only after a rival's step.
+ */
+#include "core/internal.h"
+
+enum { CONTIG_PASSES = 4 };
+
+/* The request in frames: first <= place, place + frames <= end, all as pfns. */
+struct wanted {
+    uint64_t frames, align, boundary, first, end;
+};
+
+static int translate(const struct quire_contig *want, struct wanted *w)
+{
+    uint64_t high = want->high ? want->high : UINT64_MAX;
+    uint64_t mask = QUIRE_FRAME_SIZE - 1;
+
+    if (want->align & (want->align - 1) || want->boundary & (want->boundary - 1) ||
+        (want->boundary && want->boundary < QUIRE_FRAME_SIZE))
+        return QUIRE_ERR_ALIGN;
+    w->frames = want->frames;
+    w->align = want->align > QUIRE_FRAME_SIZE ? want->align >> QUIRE_FRAME_SHIFT : 1;
+    w->boundary = want->boundary >> QUIRE_FRAME_SHIFT;
+    w->first = (want->low >> QUIRE_FRAME_SHIFT) + ((want->low & mask) != 0);
+    w->end = (high >> QUIRE_FRAME_SHIFT) + ((high & mask) == mask);
+    if (want->frames == 0 || want->frames >> QUIRE_PFN_BITS || want->low > high ||
+        (w->boundary && w->frames > w->boundary))
+        return QUIRE_ERR_SIZE;
+    return QUIRE_OK;
+}
+
+/* The first place in the free stretch [from, to), pfns, that fits; `to` if none does. At most two
+ * moves: an aligned place behind a boundary is behind none other, unless the length exceeds it. */
+static uint64_t place_in(const struct wanted *w, uint64_t from, uint64_t to)
+{
+    uint64_t at = (from + w->align - 1) & ~(w->align - 1);
+
+    if (w->boundary && (at & ~(w->boundary - 1)) != ((at + w->frames - 1) & ~(w->boundary - 1))) {
+        at = (at + w->boundary - 1) & ~(w->boundary - 1);
+        at = (at + w->align - 1) & ~(w->align - 1);
+    }
+    return at >= from && at < to && to - at >= w->frames ? at : to;
+}
+
+/* The extent's part that lies within the request's limits, as frames. */
+static bool clip(const struct quire_zone *z, const struct wanted *w, uint32_t extent,
+                 uint64_t *first, uint64_t *end, uint64_t *shift)
+{
+    quire_extent_frames(z, extent, first, end);
+    *shift = pfn_of_frame(z, *first).n - *first;
+    if (w->first > *shift + *first)
+        *first = w->first - *shift;
+    if (w->end <= *shift)
+        return false;
+    if (w->end - *shift < *end)
+        *end = w->end - *shift;
+    return *first < *end;
+}
+
+/* The first place at or behind frame `from` that fits; NO_FRAME if none was seen. */
+static uint64_t find(const struct quire_zone *z, const struct wanted *w, uint64_t from)
+{
+    for (uint32_t i = 0; i < z->extent_count; i++) {
+        uint64_t at, end, stop, shift;
+
+        if (!clip(z, w, i, &at, &end, &shift))
+            continue;
+        if (at < from)
+            at = from;
+        while ((at = quire_next_stretch(z, at, end, w->frames, &stop)) < end) {
+            uint64_t place = place_in(w, at + shift, stop + shift);
+
+            if (place != stop + shift)
+                return place - shift;
+            at = stop;
+        }
+    }
+    return NO_FRAME;
+}
+
+/* One pass from the lowest address: find, debit, claim, and on a lost race go on behind the place.
+ * *lost: a race was lost; so each place was seen taken or lost to a rival when the pass ends. */
+static int pass(struct quire_zone *z, quire_slot slot, const struct wanted *w, uint32_t flags,
+                uint64_t *frame, bool *lost)
+{
+    for (uint64_t from = 0; (*frame = find(z, w, from)) != NO_FRAME; from = *frame + 1) {
+        int error = quire_count_debit(z, slot, w->frames, flags);
+
+        if (error)
+            return error;
+        if (!quire_range_claim(z, slot, *frame, w->frames)) {
+            quire_range_publish(z, *frame, w->frames, true);
+            return QUIRE_OK;
+        }
+        quire_count_credit(z, slot, w->frames, flags);
+        quire_counted(z, slot, QUIRE_COUNT_RETRY);
+        *lost = true;
+    }
+    return QUIRE_ERR_NO_MEMORY;
+}
+
+/* Passes, until one finds no place at all. The first one that ends makes a refusal true; the others
+ * are for what rivals gave back behind it. */
+static int take(struct quire_zone *z, quire_slot slot, const struct wanted *w, uint32_t flags,
+                uint64_t *frame)
+{
+    int error = QUIRE_ERR_NO_MEMORY;
+    bool lost = true;
+
+    for (unsigned i = 0; i < CONTIG_PASSES && error && lost; i++) {
+        lost = false;
+        error = pass(z, slot, w, flags, frame, &lost);
+    }
+    return error;
+}
+
+/* The allocation without its statistics. */
+int quire_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
+                      uint32_t flags, uint64_t *frame)
+{
+    struct wanted w;
+    int error = translate(want, &w);
+
+    if (!error && w.frames > (z->end_block - z->first_block) * BLOCK_FRAMES)
+        error = QUIRE_ERR_SIZE;
+    return error ? error : take(z, slot, &w, flags, frame);
+}
+
+int quire_zone_alloc_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
+                            uint32_t flags, quire_pfn *pfn)
+{
+    int error = quire_precheck(z, slot, flags, 0);
+    uint64_t frame;
+
+    if (!error)
+        error = quire_contig_take(z, slot, want, flags, &frame);
+    if (error)
+        return quire_fail(z, slot, error);
+    return quire_finish(z, slot, frame, want->frames, flags, pfn);
+}

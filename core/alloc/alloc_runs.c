@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * alloc_runs.c - a number of frames in as few runs as there can be, for scatter-gather lists and
+ * the like.
+ *
+ * If one contiguous run has them all, it is taken. Otherwise one walk over the zone's free
+ * stretches keeps the longest ones, as many as the caller has room for, in a heap that lies in the
+ * caller's own array; taking the longest first gives the fewest. They are debited at once and
+ * claimed one after the other; if a rival was faster with one, all are given back and the walk is
+ * made again, a bounded number of times.
+ *
+ * No state. Lock-free, any context; O(words of the zone's maps) steps a walk.
+ */
+#include "core/internal.h"
+
+enum { RUNS_TRIES = 8 }; /* and one per slot: see alloc_contig.c */
+
+/* A heap with the shortest run on top. */
+static void sift_down(struct quire_run *heap, size_t count, size_t at)
+{
+    for (;;) {
+        size_t child = 2 * at + 1;
+        struct quire_run run = heap[at];
+
+        if (child >= count)
+            return;
+        if (child + 1 < count && heap[child + 1].frames < heap[child].frames)
+            child++;
+        if (heap[child].frames >= run.frames)
+            return;
+        heap[at] = heap[child];
+        heap[child] = run;
+        at = child;
+    }
+}
+
+static void sift_up(struct quire_run *heap, size_t at)
+{
+    while (at > 0 && heap[at].frames < heap[(at - 1) / 2].frames) {
+        struct quire_run run = heap[at];
+
+        heap[at] = heap[(at - 1) / 2];
+        heap[(at - 1) / 2] = run;
+        at = (at - 1) / 2;
+    }
+}
+
+/* The longest free stretches, at most `capacity`, the longest first. Returns how many. */
+static size_t longest(const struct quire_zone *z, struct quire_run runs[], size_t capacity)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < z->extent_count; i++) {
+        uint64_t at, end, stop;
+
+        quire_extent_frames(z, i, &at, &end);
+        for (; (at = quire_next_free(z, at, end)) < end; at = stop) {
+            struct quire_run run = {pfn_of_frame(z, at), 0};
+
+            stop = quire_next_used(z, at, end);
+            run.frames = stop - at;
+            if (count < capacity) {
+                runs[count] = run;
+                sift_up(runs, count++);
+            } else if (run.frames > runs[0].frames) {
+                runs[0] = run;
+                sift_down(runs, count, 0);
+            }
+        }
+    }
+    for (size_t left = count; left > 1;) { /* the shortest to the end, again and again */
+        struct quire_run run = runs[0];
+
+        runs[0] = runs[--left];
+        runs[left] = run;
+        sift_down(runs, left, 0);
+    }
+    return count;
+}
+
+/* Of the runs found, the first ones that make up `frames`, the last one cut. 0: too few. */
+static size_t cut(struct quire_run runs[], size_t found, uint64_t frames)
+{
+    for (size_t i = 0; i < found; i++) {
+        if (runs[i].frames >= frames) {
+            runs[i].frames = frames;
+            return i + 1;
+        }
+        frames -= runs[i].frames;
+    }
+    return 0;
+}
+
+/* Claim all runs or none. */
+static bool claim_all(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
+                      size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t frame = frame_of_pfn(z, runs[i].pfn);
+
+        if (quire_range_claim(z, slot, frame, runs[i].frames)) {
+            while (i-- > 0)
+                quire_range_undo(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        quire_range_publish(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames, true);
+    return true;
+}
+
+static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint64_t frames,
+                     struct quire_run runs[], size_t capacity, size_t *count)
+{
+    struct quire_contig all = {frames, 0, 0, 0, 0};
+    uint64_t frame;
+
+    if (quire_contig_take(z, slot, &all, flags, &frame) == QUIRE_OK) {
+        runs[0].pfn = pfn_of_frame(z, frame);
+        runs[0].frames = frames;
+        *count = 1;
+        return QUIRE_OK;
+    }
+    for (unsigned i = 0; i < RUNS_TRIES + z->slots; i++) {
+        int error;
+
+        *count = cut(runs, longest(z, runs, capacity), frames);
+        if (*count == 0)
+            return QUIRE_ERR_NO_MEMORY;
+        error = quire_count_debit(z, slot, frames, flags);
+        if (error)
+            return error;
+        if (claim_all(z, slot, runs, *count))
+            return QUIRE_OK;
+        quire_count_credit(z, slot, frames, flags);
+        quire_counted(z, slot, QUIRE_COUNT_RETRY);
+    }
+    return QUIRE_ERR_NO_MEMORY;
+}
+
+static int zero_runs(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
+                     size_t count)
+{
+    int error = QUIRE_OK;
+
+    for (size_t i = 0; i < count && !error; i++)
+        error = z->port.zero(z->port.ctx, runs[i].pfn, runs[i].frames);
+    for (size_t i = 0; i < count && error; i++)
+        (void)quire_zone_free_contig(z, slot, runs[i].pfn, runs[i].frames);
+    return error;
+}
+
+int quire_zone_alloc_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint64_t frames,
+                          struct quire_run runs[], size_t capacity, size_t *count)
+{
+    int error = quire_precheck(z, slot, flags, 0);
+
+    *count = 0;
+    if (!error && (frames == 0 || frames >> QUIRE_PFN_BITS || capacity == 0))
+        error = QUIRE_ERR_SIZE;
+    if (!error)
+        error = take_runs(z, slot, flags, frames, runs, capacity, count);
+    if (!error && flags & QUIRE_ZEROED)
+        error = zero_runs(z, slot, runs, *count);
+    if (error) {
+        *count = 0;
+        return quire_fail(z, slot, error);
+    }
+    quire_count_settle(z, slot, flags);
+    return QUIRE_OK;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * claim.c - protocol 5: a given range of frames, of any length, across blocks.
+ *
+ * The range is claimed block by block in ascending order: a FREE block by its section's bit, even
+ * if only a part of it is wanted; the wanted frames of a SPLIT block by compare-and-swaps of their
+ * words. When anything is taken, all that was claimed is undone. A FREE block that is held stays
+ * FREE, and a SPLIT one of which frames are held stays SPLIT, so the descriptor tells the undo
+ * what was held.
+ *
+ * Only when everything is held, it is published. A FREE block becomes SPLIT, never WHOLE, so that
+ * the run's length can be read back from the run map: continuation bits first; if the block was
+ * never split, also the run's frame bits; then SPLIT without owner (release); then each word that
+ * was all ones is replaced by the run's bits of that word in one store: clearing it first and
+ * setting bits after would let a stale taker have them.
+ *
+ * The caller has debited n frames. Lock-free, any context; bounded by n.
+ */
+#include "core/internal.h"
+
+/* Take the frames `mask` of one word, all or none. */
+static bool take_exactly(qa64 *w, uint64_t mask)
+{
+    uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
+
+    do {
+        if (v & mask)
+            return false;
+        /* A1 acquire: pairs R1. Retries only when other frames of the word changed hands. */
+    } while (!qa_cas(w, &v, v | mask, acquire));
+    return true;
+}
+
+/* Take n frames of split block b, all or none. */
+static bool claim_in_split(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    uint64_t at = frame, left = n, mask;
+
+    while (left > 0) {
+        unsigned some = word_part(at, left, &mask);
+
+        if (!take_exactly(&frame_map(z, block_of(at))->w[place_of(at) / WORD_BITS], mask)) {
+            if (at > frame)
+                (void)quire_frames_clear(z, frame, at - frame);
+            return false;
+        }
+        at += some;
+        left -= some;
+    }
+    return true;
+}
+
+/* Claim what of the range lies in one block. */
+static bool claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame, unsigned n)
+{
+    uint32_t b = block_of(frame);
+    unsigned state = desc_state(qa_load(desc_of(z, b), acquire)); /* A2 acquire: pairs R2 */
+    bool fresh;
+
+    if (state == D_SPLIT)
+        return claim_in_split(z, frame, n);
+    return state == D_FREE && quire_blocks_claim(z, b, 0) && quire_block_sound(z, slot, b, &fresh);
+}
+
+/* Why n frames from `frame` cannot be had: FRAME if one of them is reserved or a hole, else BUSY.
+ */
+int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    for (unsigned some; n > 0; frame += some, n -= some) {
+        uint32_t b = block_of(frame);
+        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        uint64_t mask;
+
+        some = word_part(frame, n, &mask);
+        if (desc_state(d) == D_RESERVED || desc_state(d) == D_WITHDRAWN ||
+            (d & D_PINS && quire_pinned(z, b, place_of(frame) / WORD_BITS) & mask))
+            return QUIRE_ERR_FRAME;
+    }
+    return QUIRE_ERR_BUSY;
+}
+
+/* Let go of n frames from `frame` that quire_range_claim holds, nothing of them published. */
+void quire_range_undo(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    while (n > 0) {
+        unsigned some = block_part(frame, n);
+        uint32_t b = block_of(frame);
+
+        /* relaxed: a block that is held keeps its state */
+        if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
+            quire_blocks_release(z, b, 1);
+        else
+            (void)quire_frames_clear(z, frame, some);
+        frame += some;
+        n -= some;
+    }
+}
+
+/* Hold n frames from `frame`. BUSY: one is in use. FRAME: one is reserved. */
+int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+{
+    uint64_t at = frame, left = n;
+
+    while (left > 0) {
+        unsigned some = block_part(at, left);
+
+        if (!claim_in_block(z, slot, at, some)) {
+            quire_range_undo(z, frame, at - frame);
+            if (at > frame)
+                quire_counted(z, slot, QUIRE_COUNT_ROLLBACK);
+            return quire_range_error(z, frame, n);
+        }
+        at += some;
+        left -= some;
+    }
+    return QUIRE_OK;
+}
+
+/* The bits of word `word` of block b that lie in the n frames from `frame`. */
+static uint64_t bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t n)
+{
+    uint64_t first = frame_at(b, word * WORD_BITS);
+    uint64_t low = frame > first ? frame - first : 0;
+    uint64_t high = frame + n > first ? frame + n - first : 0;
+
+    if (high > WORD_BITS)
+        high = WORD_BITS;
+    return low < high ? word_mask((unsigned)low, (unsigned)(high - low)) : 0;
+}
+
+/* A FREE block that is held becomes SPLIT with the frames of the range allocated. */
+static void publish_free(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
+{
+    struct quire_line *map = frame_map(z, b);
+    bool fresh = quire_line_is(map, 0);
+
+    for (unsigned i = 0; i < LINE_WORDS && fresh; i++) {
+        uint64_t bits = bits_in_word(b, i, frame, n);
+
+        if (bits)
+            qa_store(&map->w[i], bits, relaxed); /* relaxed: R2 publishes it */
+    }
+    qa_store(desc_of(z, b), D_SPLIT, release); /* R2 release: pairs A2 */
+    for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
+        qa_store(&map->w[i], bits_in_word(b, i, frame, n), release); /* R1 release: pairs A1 */
+    quire_block_agree(z, b);
+    qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
+    quire_hint_free(z, b);
+}
+
+/* Make the held range allocated: as one run, or (`run` false) as single frames. */
+void quire_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run)
+{
+    uint64_t at = frame, left = n;
+
+    while (left > 0) {
+        unsigned some = block_part(at, left);
+        uint32_t b = block_of(at);
+
+        if (run && has_run_map(z) && n > 1)
+            quire_runs_mark(z, b, place_of(at), some, at == frame);
+        /* relaxed: a block that is held keeps its state */
+        if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
+            publish_free(z, b, frame, n);
+        at += some;
+        left -= some;
+    }
+}

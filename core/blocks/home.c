@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * home.c - protocol 6: home blocks.
+ *
+ * A slot takes small requests from a block that others leave alone, one per class of requests:
+ * unmovable frames, movable frames, and runs of order 3 to 8. So slots do not meet in one cache
+ * line, and what lives long is not mixed with what moves.
+ *
+ * Home is a preference, not a lock. The owner's id stands in the descriptor; the slot's home word
+ * says where it is. Anybody may still take frames from the block when there is nothing better, and
+ * a home that is wholly free may be revoked for a larger request. The slot's word may therefore
+ * name a block that is no longer its own; taking from it is sound all the same (take.c). Ownership
+ * ends only by a compare-and-swap that carries the owner's id: a blind clear could take the block
+ * from the next owner.
+ *
+ * Hysteresis: a home whose frames all came back stays split, so that a pair of calls at the edge
+ * of a block does not split and merge for ever. The price is at most one wholly free block per
+ * slot and class, which block_whole.c's recovery takes back as soon as it is wanted.
+ *
+ * A slot may be re-entered at any instruction, so its words are atomics and a block replaced in
+ * the home word is given up by whoever replaced it. Lock-free, any context.
+ */
+#include "core/internal.h"
+
+/* Make the split block b, which is nobody's, the slot's. The home word is not touched yet. */
+bool quire_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
+{
+    qa32 *desc = desc_of(z, b);
+    uint32_t d = qa_load(desc, relaxed); /* relaxed: the exchange decides */
+
+    if (desc_state(d) != D_SPLIT || d & D_OWNER)
+        return false;
+    /* A2 acq_rel: pairs R2. R2 acq_rel: pairs A2. */
+    if (!qa_cas(desc, &d, (d & ~(uint32_t)D_CLASS) | desc_home(slot, home_class), acq_rel))
+        return false;
+    qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint: searches pass homes by */
+    qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the look at the descriptor */
+    if ((qa_load(desc, relaxed) & D_OWNER) != desc_owner(slot)) /* relaxed: ordered by F2 */
+        quire_hint_free(z, b); /* revoked already, and its hint overwritten just now */
+    quire_counted(z, slot, QUIRE_COUNT_HOME);
+    return true;
+}
+
+/* End the ownership of `owner` (a descriptor's owner field) of block b. False: it was not his. */
+bool quire_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
+{
+    qa32 *desc = desc_of(z, b);
+    uint32_t d = qa_load(desc, relaxed); /* relaxed: the exchange decides */
+
+    do {
+        if (desc_state(d) != D_SPLIT || (d & D_OWNER) != owner)
+            return false;
+        /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. Retries only when pins or class changed. */
+    } while (!qa_cas(desc, &d, d & ~D_OWNER, acq_rel));
+    quire_block_settle(z, b);
+    quire_hint_free(z, b);
+    return true;
+}
+
+/* Block b, taken by quire_home_take or published as the slot's, becomes its home; the one before
+ * is given up. */
+void quire_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                        uint32_t b)
+{
+    struct quire_slot_state *s = slot_of(z, slot);
+    /* R9 acq_rel: pairs A9. A9 acq_rel: pairs R9: without it the owner field of the old home could
+     * be read older than its installation, and the home would stay without a slot that knows it. */
+    uint32_t old = qa_xchg(&s->home[home_class], b + 1, acq_rel);
+
+    qa_store(&s->near[home_class], b, relaxed); /* relaxed: where the next search starts */
+    if (old && old != b + 1)
+        (void)quire_home_leave(z, desc_owner(slot), old - 1);
+}

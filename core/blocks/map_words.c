@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * map_words.c - claims of several whole words of a map, the same for frames and for blocks.
+ *
+ * No state of its own. A claim turns words from 0 to all ones in ascending order; when it meets a
+ * word that is not 0 it undoes what it claimed, in the same call. An undo is a free to whoever
+ * looked meanwhile and saw the words taken: the caller of a failed claim must set the hints and
+ * look whether the block became whole (protocol 3), or frames and blocks are lost to everybody.
+ *
+ * Callers: take.c, block_whole.c (frames of a block), section.c (blocks). Lock-free, any context.
+ * What the readers here see may be stale; a claim decides.
+ */
+#include "core/internal.h"
+
+/* Claim words first .. first + n - 1. False: nothing is held, but the words may have been held for
+ * a moment. Wait-free, n steps. */
+bool quire_words_claim(struct quire_line *lines, uint64_t first, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t v = 0;
+
+        /* A1 acquire: pairs R1. A3 acquire: pairs R3. Whoever cleared the word is done with it. */
+        if (!qa_cas(word_of(lines, first + i), &v, WORD_FULL, acquire)) {
+            quire_words_release(lines, first, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Give back words that are held as a whole. The last access is a read-modify-write, so a caller
+ * may go on with qa_fence_after_rmw. Wait-free. */
+void quire_words_release(struct quire_line *lines, uint64_t first, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        /* R1 release: pairs A1. R3 release: pairs A3. */
+        (void)qa_xchg(word_of(lines, first + i), 0, release);
+}
+
+/* Did every word read `value` when it was looked at? Wait-free. */
+bool quire_line_is(const struct quire_line *line, uint64_t value)
+{
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        if (qa_load(&line->w[i], relaxed) != value) /* relaxed: a look; a claim decides */
+            return false;
+    return true;
+}
+
+/* About how many bits are 0. Wait-free. */
+unsigned quire_line_free(const struct quire_line *line)
+{
+    unsigned taken = 0;
+
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        taken += word_count(qa_load(&line->w[i], relaxed)); /* relaxed: an estimate */
+    return LINE_BITS - taken;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * run_map.c - protocol 2, the half with the run map: runs of several frames in SPLIT blocks.
+ *
+ * A run's first frame has its run map bit clear, each further one has it set. So the length can be
+ * read back, and a free that names another length, or a frame inside, is an error instead of
+ * damage. A run may cross words and, if it came from a contiguous allocation, blocks.
+ *
+ * Order of a free: check (read-only); decide; clear the continuation bits; clear the frames'
+ * bits, release. The compare-and-swap of the word that holds the run's *first* continuation bit
+ * decides who of several racing frees frees the run: it needs every bit of the run in that word.
+ * Continuation bits go first, because from the moment in which a frame's bit is clear the next
+ * owner may set his own. Without a run map, or for a single frame, the frame map decides.
+ *
+ * Callers: free, free_contig, split. Lock-free, any context. The checks may see stale words only
+ * of frames that the caller does not own.
+ */
+#include "core/internal.h"
+
+/* One word of quire_run_check. `head`: the run starts in it. */
+static int check_part(const struct quire_zone *z, uint64_t frame, uint64_t mask, bool head)
+{
+    uint32_t b = block_of(frame);
+    unsigned word = place_of(frame) / WORD_BITS;
+    uint64_t first = head ? mask & -mask : 0;
+    uint32_t d = has_map(z, b) ? qa_load(desc_of(z, b), relaxed) /* relaxed: the caller's block */
+                               : (uint32_t)D_RESERVED;
+    uint64_t v, c;
+
+    if (!desc_divided(d))
+        return quire_state_error(d);
+    if (desc_swept(d, word))
+        return QUIRE_ERR_DOUBLE_FREE;
+    if (d & D_PINS && quire_pinned(z, b, word) & mask)
+        return QUIRE_ERR_FRAME;
+    v = qa_load(&frame_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
+    if (head && !(v & first))
+        return QUIRE_ERR_DOUBLE_FREE;
+    if ((v & mask) != mask)
+        return QUIRE_ERR_ORDER;
+    if (!has_run_map(z))
+        return QUIRE_OK;
+    c = qa_load(&run_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
+    return (c & mask) == (mask & ~first) ? QUIRE_OK : QUIRE_ERR_ORDER;
+}
+
+/* Does the frame continue a run? */
+static bool continues(const struct quire_zone *z, uint64_t frame)
+{
+    uint32_t b = block_of(frame);
+
+    if (!has_map(z, b) ||
+        (frame % (1ull << SECTION_ORDER) == 0 && !section_follows(z, b / SECTION_BLOCKS)))
+        return false;
+    /* relaxed: a look at a neighbour of the caller's run */
+    return qa_load(&run_map(z, b)->w[place_of(frame) / WORD_BITS], relaxed) >> frame % WORD_BITS &
+           1;
+}
+
+/* Is this exactly one allocated run (without a run map: are these allocated frames)? */
+int quire_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    uint64_t at = frame, left = n, mask;
+
+    while (left > 0) {
+        unsigned some = word_part(at, left, &mask);
+        int error = check_part(z, at, mask, at == frame);
+
+        if (error == QUIRE_ERR_DOUBLE_FREE && at != frame)
+            error = QUIRE_ERR_ORDER; /* a shorter run ends before it */
+        if (error)
+            return error;
+        at += some;
+        left -= some;
+    }
+    return has_run_map(z) && continues(z, at) ? QUIRE_ERR_ORDER : QUIRE_OK;
+}
+
+/* Take the run out of the run map; of several callers for the same run one gets true. */
+bool quire_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    uint64_t mask, c;
+    unsigned some;
+    qa64 *w;
+
+    if (!has_run_map(z) || n == 1)
+        return true;
+    frame++;
+    n--;
+    some = word_part(frame, n, &mask);
+    w = &run_map(z, block_of(frame))->w[place_of(frame) / WORD_BITS];
+    c = qa_load(w, relaxed); /* relaxed: the exchange below decides */
+    do {
+        if ((c & mask) != mask)
+            return false;
+        /* relaxed: only the bits decide; R1 publishes. Retries only when a neighbour's run in
+         * the same word came or went. */
+    } while (!qa_cas(w, &c, c & ~mask, relaxed));
+    for (frame += some, n -= some; n > 0; frame += some, n -= some) {
+        some = word_part(frame, n, &mask);
+        w = &run_map(z, block_of(frame))->w[place_of(frame) / WORD_BITS];
+        (void)qa_and(w, ~mask, relaxed); /* relaxed: R1 publishes it with the frames */
+    }
+    return true;
+}
+
+/* The length of the allocated run that starts at `frame`, in a SPLIT block. */
+int quire_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n)
+{
+    unsigned word = place_of(frame) / WORD_BITS;
+    uint64_t bit = 1ull << frame % WORD_BITS;
+    uint64_t end = frame;
+    /* relaxed: the run is the caller's, or this is a look */
+    uint64_t v = qa_load(&frame_map(z, block_of(frame))->w[word], relaxed);
+
+    if (!(v & bit))
+        return QUIRE_ERR_DOUBLE_FREE;
+    if (continues(z, frame))
+        return QUIRE_ERR_ORDER;
+    do {
+        uint64_t c, left;
+
+        end++;
+        if (!continues(z, end))
+            break;
+        /* relaxed: as above; skip the rest of the word at once */
+        c = qa_load(&run_map(z, block_of(end))->w[place_of(end) / WORD_BITS], relaxed);
+        left = ~(c >> end % WORD_BITS);
+        end += left ? (unsigned)__builtin_ctzll(left) - 1 : WORD_BITS - 1;
+    } while (true);
+    *n = end - frame;
+    return QUIRE_OK;
+}

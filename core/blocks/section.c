@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * section.c - protocol 4: whole blocks, orders 9 to 20.
+ *
+ * The map of a section's blocks is the same 512 bits as the map of a block's frames: orders 9 to
+ * 15 lie in one word, 16 to 18 are whole words, 19 and 20 the words of neighbouring sections. Bits
+ * are claimed in ascending order; a claim that meets a rival undoes what it holds.
+ *
+ * A run of whole blocks has its order in its first block's descriptor (WHOLE), the others say
+ * TAIL. The maps of its blocks stay as they are (I2). To free it, the compare-and-swap of the
+ * first descriptor from WHOLE(order) to FREE decides between racing frees; then all the other
+ * descriptors become FREE; only then the section's bits are cleared, because from then on the
+ * blocks belong to whoever claims them.
+ *
+ * Lock-free: a claim is repeated only after another thread changed the word. Any context.
+ */
+#include "core/internal.h"
+
+/* Set the bits of 2^blocks_order blocks from b, aligned. */
+static bool claim_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+{
+    uint32_t first = b / WORD_BITS, n = 1u << (blocks_order > 6 ? blocks_order - WORD_ORDER : 0);
+    uint64_t mask, v;
+    qa64 *w;
+
+    if (blocks_order > WORD_ORDER) {
+        if (quire_words_claim(section_lines(z), first, n))
+            return true;
+        for (uint32_t s = first / LINE_WORDS; s <= (first + n - 1) / LINE_WORDS; s++)
+            quire_hint_whole(z, s); /* the undo was a free */
+        quire_counted_at(z, b, QUIRE_COUNT_ROLLBACK);
+        return false;
+    }
+    w = block_word(z, first);
+    mask = word_mask(b % WORD_BITS, 1u << blocks_order);
+    v = qa_load(w, relaxed); /* relaxed: the exchange decides */
+    do {
+        if (v & mask)
+            return false;
+        /* A3 acquire: pairs R3: the blocks' maps and descriptors are as the last owner left them.
+         * Retries only when another block of the word changed hands. */
+    } while (!qa_cas(w, &v, v | mask, acquire));
+    return true;
+}
+
+/* Claim 2^blocks_order blocks from b, aligned. False: one is taken, or a rival was in the way, or
+ * one lies in an isolated range: then it is not free any more. */
+bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+{
+    if (!claim_bits(z, b, blocks_order))
+        return false;
+    qa_fence_after_rmw(); /* F4 fence: pairs F4: the claim before the look at the list */
+    return !quire_isolating(z) || !quire_blocks_divert(z, b, 1u << blocks_order);
+}
+
+/* Give back n blocks from b, all FREE by their descriptors. */
+void quire_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
+{
+    while (n > 0) {
+        unsigned bit = b % WORD_BITS;
+        unsigned some = n < WORD_BITS - bit ? (unsigned)n : WORD_BITS - bit;
+
+        /* R3 release: pairs A3 */
+        (void)qa_and(block_word(z, b / WORD_BITS), ~word_mask(bit, some), release);
+        quire_hint_whole(z, b / SECTION_BLOCKS);
+        b += some;
+        n -= some;
+    }
+}
+
+/* A free aligned run of 2^blocks_order blocks in section s, blocks_order up to a whole section;
+ * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. A look only. */
+uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
+                            uint32_t from)
+{
+    unsigned step = blocks_order > WORD_ORDER ? 1u << (blocks_order - WORD_ORDER) : 1;
+    unsigned start = from % SECTION_BLOCKS / WORD_BITS / step * step;
+
+    for (unsigned i = 0; i < LINE_WORDS; i += step) {
+        unsigned word = (start + i) % LINE_WORDS, bit;
+        uint64_t v = 0;
+
+        for (unsigned j = 0; j < step; j++)
+            /* relaxed: a look; a claim decides */
+            v |= qa_load(block_word(z, (uint64_t)s * LINE_WORDS + word + j), relaxed);
+        bit = word_find_run(v, blocks_order > WORD_ORDER ? WORD_ORDER : blocks_order);
+        if (bit < WORD_BITS)
+            return s * SECTION_BLOCKS + word * WORD_BITS + bit;
+    }
+    return NO_BLOCK;
+}
+
+/* Do 2^blocks_order blocks from b, more than a word's, make a run, and were they seen free? */
+static bool is_free_run(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+{
+    uint32_t n = 1u << blocks_order;
+
+    if (pfn_of_frame(z, frame_at(b, 0)).n & (((uint64_t)n << BLOCK_ORDER) - 1))
+        return false;
+    for (uint32_t i = 0; i < n; i += WORD_BITS) {
+        if (i > 0 && (b + i) % SECTION_BLOCKS == 0 && !section_follows(z, (b + i) / SECTION_BLOCKS))
+            return false;
+        /* relaxed: a look; a claim decides */
+        if (qa_load(block_word(z, (b + i) / WORD_BITS), relaxed) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Claim 2^blocks_order blocks, more than a word's, at the first place where it succeeds; every
+ * place is tried once. NO_BLOCK: each was seen taken, or a rival was in the way. */
+uint32_t quire_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order)
+{
+    uint64_t n = 1u << blocks_order, end = (uint64_t)z->sections * SECTION_BLOCKS;
+
+    for (uint64_t b = 0; b + n <= end; b += n < SECTION_BLOCKS ? n : SECTION_BLOCKS)
+        if (is_free_run(z, (uint32_t)b, blocks_order) &&
+            quire_blocks_claim(z, (uint32_t)b, blocks_order))
+            return (uint32_t)b;
+    return NO_BLOCK;
+}
+
+/* Make the claimed blocks from b a run of `order`, 9 or more. */
+void quire_whole_publish(const struct quire_zone *z, uint32_t b, unsigned order)
+{
+    uint32_t n = 1u << (order - BLOCK_ORDER);
+
+    for (uint32_t i = 1; i < n; i++)
+        qa_store(desc_of(z, b + i), D_TAIL, relaxed); /* relaxed: the owner's; R3 carries it on */
+    qa_store(desc_of(z, b), desc_whole(order), release); /* R6 release: pairs A6 */
+}
+
+/* Free a run of `order`, 9 or more, that starts at block b. */
+int quire_whole_put(const struct quire_zone *z, uint32_t b, unsigned order)
+{
+    uint32_t d = desc_whole(order), n = 1u << (order - BLOCK_ORDER);
+
+    /* A6 acquire: pairs R6: the run's descriptors are all written. Decides between racing frees. */
+    if (!qa_cas(desc_of(z, b), &d, D_FREE, acquire))
+        return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : quire_state_error(d);
+    for (uint32_t i = 1; i < n; i++)
+        qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: R3 publishes it */
+    quire_blocks_release(z, b, n);
+    return QUIRE_OK;
+}

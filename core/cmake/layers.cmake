@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+#
+# layers.cmake - the sources of core, percpu and numa: the one list that every build reads (the
+# library, the freestanding build, the benchmark's variants, tests that compile a layer anew) and
+# that is installed as sources.txt for whoever compiles them with a build system of his own.
+#
+# Paths are from the root of the tree, which is on the include path of these files alone.
+
+set(QUIRE_CORE_SOURCES
+    core/alloc/alloc_at.c
+    core/alloc/alloc_contig.c
+    core/alloc/alloc_runs.c
+    core/alloc/batch.c
+    core/alloc/count.c
+    core/alloc/find_block.c
+    core/alloc/reserve.c
+    core/alloc/split_join.c
+    core/alloc/walk.c
+    core/alloc/zone_alloc.c
+    core/alloc/zone_free.c
+    core/blocks/block_whole.c
+    core/blocks/claim.c
+    core/blocks/hint.c
+    core/blocks/home.c
+    core/blocks/map_words.c
+    core/blocks/pin.c
+    core/blocks/run_map.c
+    core/blocks/section.c
+    core/blocks/take.c
+    core/boot/boot.c
+    core/boot/boot_build.c
+    core/boot/boot_plan.c
+    core/boot/boot_zones.c
+    core/isolate/blockers.c
+    core/isolate/isolate.c
+    core/isolate/isolation_list.c
+    core/search/arch/search_avx2.c
+    core/search/arch/search_avx512.c
+    core/search/arch/search_neon.c
+    core/search/arch/search_word.c
+    core/search/search.c
+    core/zone/check.c
+    core/zone/error.c
+    core/zone/metadata.c
+    core/zone/pfnmap.c
+    core/zone/stats.c
+    core/zone/zone.c)
+
+set(QUIRE_PERCPU_SOURCES
+    percpu/batch.c
+    percpu/build.c
+    percpu/density.c
+    percpu/depot.c
+    percpu/drain.c
+    percpu/fastpath.c
+    percpu/flush.c
+    percpu/lifecycle.c
+    percpu/ownership.c
+    percpu/pressure.c
+    percpu/slowpath.c
+    percpu/view.c)
+
+set(QUIRE_NUMA_SOURCES
+    numa/acpi/acpi.c
+    numa/acpi/acpi_cpus.c
+    numa/acpi/acpi_find.c
+    numa/acpi/acpi_speed.c
+    numa/machine/batch.c
+    numa/machine/drain.c
+    numa/machine/fastpath.c
+    numa/machine/guard.c
+    numa/machine/hotplug.c
+    numa/machine/machine.c
+    numa/machine/offline.c
+    numa/machine/policy.c
+    numa/machine/remote.c
+    numa/machine/slowpath.c
+    numa/machine/snapshot.c
+    numa/machine/stats.c
+    numa/machine/zone_caches.c
+    numa/topology/topology.c
+    numa/topology/topology_check.c
+    numa/topology/topology_order.c
+    numa/topology/topology_tier.c)
+
+set(QUIRE_LAYER_SOURCES ${QUIRE_CORE_SOURCES} ${QUIRE_PERCPU_SOURCES} ${QUIRE_NUMA_SOURCES})
+
+# A file that is there and not in the list would be missed by everybody at once.
+file(GLOB_RECURSE found RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
+     ${PROJECT_SOURCE_DIR}/core/*.c ${PROJECT_SOURCE_DIR}/percpu/*.c ${PROJECT_SOURCE_DIR}/numa/*.c)
+foreach(source ${found})
+    if(NOT source IN_LIST QUIRE_LAYER_SOURCES)
+        message(FATAL_ERROR "${source} is not in core/cmake/layers.cmake")
+    endif()
+endforeach()
+
+list(JOIN QUIRE_LAYER_SOURCES "\n" lines)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources.txt CONTENT "${lines}\n")
+foreach(layer CORE PERCPU NUMA LAYER)
+    list(TRANSFORM QUIRE_${layer}_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
+endforeach()

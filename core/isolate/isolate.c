@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * isolate.c - protocol 8: a range of blocks is emptied, then reserved or given back.
+ *
+ * The range stands in the zone's list (isolation_list.c), and its blocks become ISOLATED: a FREE
+ * one when its section's bit is claimed, by whomever; a SPLIT one by a compare-and-swap of its
+ * descriptor; a run of whole blocks when it is freed and claimed anew, or split by its owner.
+ * RESERVED blocks are left. To the holders of frames an ISOLATED block is a SPLIT one: frees, run
+ * map and pins work as before. Nobody takes from it. The isolation *sweeps*: it debits the free
+ * frames that it sees, claims them in the frame map like an allocation, and notes them in the side
+ * map that its caller brought (struct quire_held). Invariants:
+ *   S1  A frame of the side map is allocated in the frame map, by the isolation's own exchange. So
+ *       nobody else holds it, and when side map and pins cover a block, nobody has any of it.
+ *   S2  Frames leave the count when they are swept, and come back when they are given back. What
+ *       was freed and not swept is counted and cannot be found: it is held by the isolation, an
+ *       unfinished operation (I4). The debit asks for no floor, and what was not got is refunded.
+ *   S3  D_SWEPT bits name words of which the isolation holds all; a free there is refused at once.
+ *       They are set after the frames are held, and taken back before the first is given back: a
+ *       taker who saw an older SPLIT and has such a frame must be able to free it. A bad free of
+ *       another held frame is found when its bit is seen clear.
+ *
+ * One sweep is not enough, as others may still be at steps that they began before:
+ *   A free          clears its bit whenever it likes, the last one as well. It looks at the
+ *                   descriptor behind its fence (F1) and leaves the block alone unless it is SPLIT;
+ *                   if the isolation ends meanwhile, quire_block_agree makes that look instead.
+ *   A taker         that saw SPLIT (a slot with the block as its home is one) gets frames that are
+ *                   not swept yet. They are used, and in the way like any other.
+ *   Protocol 3      may hold the words of an empty block. Its compare-and-swap SPLIT -> FREE and
+ *                   ours exclude each other: either the block is FREE, and we claim it, or it
+ *                   undoes, and its words turn 0 after our sweep has passed them. The same holds
+ *                   for the rollbacks of orders 7 and 8 and of contiguous claims.
+ *   A claim         of blocks sees the list, or was there before it: then we see the section's bit
+ *                   set, the block counts as used, and what comes of it (a run, a SPLIT block,
+ *                   pins, a FREE block again) meets the list when it is published (L2) or
+ *                   claimed anew (L3).
+ *   Reserving       pins frames that it claimed before; unreserving frees pinned ones. Both look at
+ *                   the bits, which mean the same here. The word is swept once they are done.
+ *   Joining         takes the descriptor from SPLIT by compare-and-swap: it or we fail.
+ * So the caller repeats the look, and what he sees as left is never less than what is left. Only
+ * the isolation adds to the side map, so a block that it covers is finished.
+ *
+ * Undo: off the list first, or a late claim would leave a block ISOLATED behind our back; then, for
+ * each block, bits from the side map, and SPLIT; the look of protocol 3 makes empty ones FREE.
+ * Commit: while the range is in the list, blocks without pins become RESERVED, in the others what
+ * is held becomes pins; off the list these are SPLIT again, with nothing free.
+ *
+ * Lock-free, any context; O(frames of the range). An isolation is one caller's at a time.
+ */
+#include "core/fastpath.h"
+
+/* How many blocks the isolation has. */
+static uint32_t blocks_of(const struct quire_isolation *iso)
+{
+    return (uint32_t)(iso->run.frames / BLOCK_FRAMES);
+}
+
+/* ---- Sweep ---------------------------------------------------------------------------------- */
+
+/* Claim of the frames `seen` those that are free still. Returns them. */
+static uint64_t sweep_word(qa64 *w, uint64_t seen)
+{
+    uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
+
+    while (seen & ~v)
+        /* A1 acquire: pairs R1: the last holders are done with the frames. Retries only when
+         * another thread changed the word. */
+        if (qa_cas(w, &v, v | seen, acquire))
+            return seen & ~v;
+    return 0;
+}
+
+/* Frames that the isolation held were freed all the same. */
+static void report_freed(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask)
+{
+    for (; mask; mask &= mask - 1)
+        (void)quire_bad_free(z, slot, pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)),
+                             QUIRE_ERR_DOUBLE_FREE);
+}
+
+/* The descriptor says of which words the isolation holds all frames; `words` with a bit for each.
+ */
+static void mark_swept(const struct quire_zone *z, uint32_t b, uint32_t words)
+{
+    uint32_t d = qa_load(desc_of(z, b), relaxed), next; /* relaxed: the exchange decides */
+
+    do {
+        next = (d & ~D_OWNER) | words << D_SWEPT_SHIFT;
+        if (desc_state(d) != D_ISOLATED || d == next)
+            return;
+        /* relaxed: only frees that have no business here ask for it. Retries when pins came. */
+    } while (!qa_cas(desc_of(z, b), &d, next, relaxed));
+}
+
+/* Take the free frames of block b. */
+static void sweep_block(struct quire_zone *z, quire_slot slot, uint32_t b, struct quire_held *held)
+{
+    struct quire_line *map = frame_map(z, b);
+    uint64_t seen[LINE_WORDS], n = 0, got = 0;
+    uint32_t words = 0;
+
+    /* A2 acquire: pairs R2. A free block is claimed, and left ISOLATED as its range is listed. */
+    if (desc_state(qa_load(desc_of(z, b), acquire)) == D_FREE)
+        (void)quire_blocks_claim(z, b, 0);
+    quire_block_agree(z, b);
+    if (desc_state(qa_load(desc_of(z, b), acquire)) != D_ISOLATED) /* A2 acquire: pairs R2 */
+        return;
+    for (unsigned i = 0; i < LINE_WORDS; i++) {
+        seen[i] = ~qa_load(&map->w[i], relaxed); /* relaxed: a look; a claim decides */
+        n += word_count(seen[i]);
+    }
+    if (n)
+        quire_count_take(z, n);
+    for (unsigned i = 0; i < LINE_WORDS; i++) {
+        uint64_t some = seen[i] ? sweep_word(&map->w[i], seen[i]) : 0;
+
+        report_freed(z, slot, frame_at(b, i * WORD_BITS), some & held->frames[i]);
+        held->frames[i] |= some;
+        got += word_count(some);
+        words |= (uint32_t)(held->frames[i] == WORD_FULL) << i;
+    }
+    if (got < n)
+        quire_count_credit(z, slot, n - got, 0);
+    mark_swept(z, b, words);
+}
+
+/* How many frames of block b are neither held nor reserved. */
+static uint64_t left_in(const struct quire_zone *z, uint32_t b, const struct quire_held *held)
+{
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    uint64_t n = 0;
+
+    if (desc_state(d) == D_RESERVED || desc_state(d) == D_WITHDRAWN)
+        return 0;
+    if (desc_state(d) != D_ISOLATED)
+        return BLOCK_FRAMES;
+    for (unsigned i = 0; i < LINE_WORDS; i++) {
+        uint64_t pinned = d & D_PINS ? quire_pinned(z, b, i) : 0;
+
+        n += word_count(~(held->frames[i] | pinned));
+    }
+    return n;
+}
+
+/* Sweep the range; returns how many frames are in the way. */
+static uint64_t sweep(struct quire_zone *z, quire_slot slot, const struct quire_isolation *iso)
+{
+    uint64_t left = 0;
+
+    for (uint32_t i = 0; i < blocks_of(iso); i++) {
+        sweep_block(z, slot, iso->block + i, &iso->held[i]);
+        left += left_in(z, iso->block + i, &iso->held[i]);
+    }
+    quire_count_settle(z, slot, 0);
+    return left;
+}
+
+/* ---- The public calls ----------------------------------------------------------------------- */
+
+int quire_zone_isolate(struct quire_zone *z, quire_slot slot, struct quire_run run,
+                       struct quire_held held[], struct quire_isolation *iso)
+{
+    uint64_t frame;
+    uint32_t entry;
+    int error;
+
+    if (iso->held)
+        return quire_fail(z, slot, QUIRE_ERR_INITIALISED);
+    error = quire_blocks_check(z, slot, run, &frame);
+    if (error)
+        return quire_fail(z, slot, error);
+    error =
+        quire_isolation_enter(z, block_of(frame), (uint32_t)(run.frames / BLOCK_FRAMES), &entry);
+    if (error)
+        return quire_fail(z, slot, error);
+    iso->run = run;
+    iso->held = held;
+    iso->block = block_of(frame);
+    iso->entry = entry;
+    for (uint32_t i = 0; i < blocks_of(iso); i++)
+        for (unsigned w = 0; w < LINE_WORDS; w++)
+            held[i].frames[w] = 0;
+    (void)sweep(z, slot, iso);
+    return QUIRE_OK;
+}
+
+int quire_zone_isolated(struct quire_zone *z, quire_slot slot, const struct quire_isolation *iso,
+                        struct quire_run used[], size_t capacity, size_t *count, uint64_t *frames)
+{
+    if (slot.n >= z->slots)
+        return QUIRE_ERR_SIZE;
+    if (!iso->held)
+        return quire_fail(z, slot, QUIRE_ERR_UNSUPPORTED);
+    *frames = sweep(z, slot, iso);
+    *count = quire_blockers(z, iso, used, capacity);
+    return QUIRE_OK;
+}
+
+/* All frames of block b are held or reserved: reserve the held ones. Returns how many. */
+static uint64_t reserve_held(const struct quire_zone *z, uint32_t b, const struct quire_held *held)
+{
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: the isolation holds the frames */
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < LINE_WORDS; i++)
+        n += word_count(held->frames[i]);
+    if (d & D_PINS) {
+        struct quire_pin *pin = quire_pin_find(z, b);
+
+        for (unsigned i = 0; i < LINE_WORDS; i++)
+            (void)qa_or(&pin->pinned.w[i], held->frames[i], release); /* R7 release: pairs A7 */
+        return n; /* SPLIT when the list is left */
+    }
+    while (n == BLOCK_FRAMES && desc_divided(d)) {
+        /* R2 release: pairs A2. Retries when a thread that saw the list of before came between. */
+        if (desc_state(d) == D_ISOLATED && qa_cas(desc_of(z, b), &d, D_RESERVED, release))
+            return n;
+        quire_block_agree(z, b);
+        d = qa_load(desc_of(z, b), relaxed); /* relaxed: as above */
+    }
+    return 0;
+}
+
+int quire_zone_isolate_commit(struct quire_zone *z, quire_slot slot, struct quire_isolation *iso)
+{
+    uint64_t n = 0;
+
+    if (slot.n >= z->slots)
+        return QUIRE_ERR_SIZE;
+    if (!iso->held)
+        return quire_fail(z, slot, QUIRE_ERR_UNSUPPORTED);
+    if (sweep(z, slot, iso))
+        return quire_fail(z, slot, QUIRE_ERR_BUSY);
+    for (uint32_t i = 0; i < blocks_of(iso); i++)
+        n += reserve_held(z, iso->block + i, &iso->held[i]);
+    quire_isolation_leave(z, iso->entry);
+    for (uint32_t i = 0; i < blocks_of(iso); i++)
+        quire_block_agree(z, iso->block + i);
+    (void)qa_sub(&z->head->managed, n, relaxed);  /* relaxed: a figure */
+    (void)qa_add(&z->head->reserved, n, relaxed); /* relaxed: a figure */
+    iso->held = NULL;
+    return QUIRE_OK;
+}
+
+int quire_zone_isolate_undo(struct quire_zone *z, quire_slot slot, struct quire_isolation *iso)
+{
+    if (slot.n >= z->slots)
+        return QUIRE_ERR_SIZE;
+    if (!iso->held)
+        return quire_fail(z, slot, QUIRE_ERR_UNSUPPORTED);
+    quire_isolation_leave(z, iso->entry);
+    for (uint32_t i = 0; i < blocks_of(iso); i++) {
+        uint32_t b = iso->block + i;
+        uint64_t freed = 0;
+
+        mark_swept(z, b, 0);
+        for (unsigned w = 0; w < LINE_WORDS; w++) {
+            uint64_t held = iso->held[i].frames[w];
+            uint64_t done = held ? quire_frame_put(z, b, w, held) : 0;
+
+            report_freed(z, slot, frame_at(b, w * WORD_BITS), held & ~done);
+            freed += word_count(done);
+        }
+        quire_block_agree(z, b);
+        if (freed)
+            quire_count_credit(z, slot, freed, 0);
+    }
+    iso->held = NULL;
+    return QUIRE_OK;
+}

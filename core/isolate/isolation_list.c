@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * isolation_list.c - protocol 8, the half that the other protocols see: which ranges of blocks are
+ * isolated, and blocks that enter and leave such a range. The essay is in isolate.c.
+ *
+ * State: head->isolations[], a range of blocks in each word, and head->isolating, how many there
+ * are. An entry is written by compare-and-swap from 0 and belongs to the isolation until it stores
+ * 0. Invariants:
+ *   L1  Entries in use do not overlap, but for a moment in which both are being entered.
+ *   L2  Who publishes a block as SPLIT, or as ISOLATED, or changes the list for it, calls
+ *       quire_block_agree afterwards. So of a publisher and an isolation that begins or ends, one
+ *       at least sees what the other did (F4), and the descriptor follows the list.
+ *   L3  A claim of blocks that was not seen by the isolation (it saw the section's bit 0) sees the
+ *       list, and leaves the block ISOLATED instead of taking it.
+ *
+ * A reader may see an entry that is gone, or not see one that is new; L2 and L3 allow for it.
+ * Lock-free, any context.
+ */
+#include "core/internal.h"
+
+static uint64_t range_of(uint32_t first, uint32_t count)
+{
+    return (uint64_t)first << 32 | count;
+}
+
+static uint64_t entry_of(const struct quire_zone *z, uint32_t entry)
+{
+    return qa_load(&z->head->isolations[entry], relaxed); /* relaxed: ordered by F4 */
+}
+
+/* Does block b lie in an isolated range? */
+bool quire_block_listed(const struct quire_zone *z, uint32_t b)
+{
+    if (!quire_isolating(z)) /* ordered as the entries are, by the callers' F4 */
+        return false;
+    for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++) {
+        uint64_t range = entry_of(z, i);
+
+        if (b - (uint32_t)(range >> 32) < (uint32_t)range)
+            return true;
+    }
+    return false;
+}
+
+/* Does an entry other than `mine` share a block with the range? */
+static bool is_shared(const struct quire_zone *z, uint32_t first, uint32_t count, uint32_t mine)
+{
+    for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++) {
+        uint64_t range = entry_of(z, i);
+        uint32_t other = (uint32_t)(range >> 32), others = (uint32_t)range;
+
+        if (i != mine && others && (other - first < count || first - other < others))
+            return true;
+    }
+    return false;
+}
+
+/* Put a range into the list. BUSY: a block of it is in the list. SIZE: the list is full. */
+int quire_isolation_enter(const struct quire_zone *z, uint32_t first, uint32_t count,
+                          uint32_t *entry)
+{
+    struct quire_zone_head *h = z->head;
+    uint64_t empty;
+
+    if (is_shared(z, first, count, QUIRE_ISOLATIONS))
+        return QUIRE_ERR_BUSY;
+    for (*entry = 0; *entry < QUIRE_ISOLATIONS; ++*entry) {
+        empty = 0;
+        /* relaxed: ordered by F4 */
+        if (qa_cas(&h->isolations[*entry], &empty, range_of(first, count), relaxed))
+            break;
+    }
+    if (*entry == QUIRE_ISOLATIONS)
+        return QUIRE_ERR_SIZE;
+    (void)qa_add(&h->isolating, 1, relaxed); /* relaxed: ordered by F4 */
+    qa_fence_seq_cst(); /* F4 fence: pairs F4: the list before the other entries and the blocks */
+    if (!is_shared(z, first, count, *entry))
+        return QUIRE_OK;
+    quire_isolation_leave(z, *entry); /* two at once: both may have to go */
+    for (uint32_t b = first; b < first + count; b++)
+        quire_block_agree(z, b);
+    return QUIRE_ERR_BUSY;
+}
+
+/* Take the entry out of the list. The caller makes the range's blocks agree. */
+void quire_isolation_leave(const struct quire_zone *z, uint32_t entry)
+{
+    /* relaxed: ordered by the fence of quire_block_agree, both */
+    qa_store(&z->head->isolations[entry], 0, relaxed);
+    (void)qa_sub(&z->head->isolating, 1, relaxed); /* relaxed: as above */
+}
+
+/* Block b was published, or the list was changed for it: make its descriptor follow the list.
+ * Whoever loses a compare-and-swap here lost it to another's step, and each turn follows a change
+ * of the descriptor or of the list. A block that was its owner's home loses its owner, who finds
+ * out when he takes from it. */
+void quire_block_agree(const struct quire_zone *z, uint32_t b)
+{
+    qa32 *desc = desc_of(z, b);
+
+    for (;;) {
+        bool listed;
+        uint32_t d;
+
+        qa_fence_seq_cst(); /* F4 fence: pairs F4: block and list before the look at the other */
+        listed = quire_block_listed(z, b);
+        d = qa_load(desc, relaxed); /* relaxed: ordered by F4 */
+        if (desc_state(d) != (listed ? D_SPLIT : D_ISOLATED))
+            return;
+        if (listed) {
+            /* A2 acq_rel: pairs R2. R2 acq_rel: pairs A2. */
+            if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, acq_rel))
+                quire_hint_full(z, b); /* searches pass it by */
+            continue;
+        }
+        /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. */
+        if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, acq_rel)) {
+            quire_block_settle(z, b); /* who freed into it saw ISOLATED and left the look to us */
+            quire_hint_free(z, b);
+        }
+    }
+}
+
+/* Block b, FREE and held by its section's bit, becomes ISOLATED with all frames free. */
+static void open_isolated(const struct quire_zone *z, uint32_t b)
+{
+    struct quire_line *map = frame_map(z, b);
+    bool fresh;
+
+    if (!quire_block_sound(z, quire_slot_of(0), b, &fresh))
+        return;
+    qa_store(desc_of(z, b), D_ISOLATED, release); /* R2 release: pairs A2 */
+    for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
+        qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
+    quire_block_agree(z, b);
+    /* The isolation may have ended, and found the map not clear yet. Agreeing was the fence. */
+    quire_block_settle(z, b);
+    quire_hint_free(z, b);
+}
+
+/* The caller claimed n blocks from b while ranges are isolated. True: some of them lie in one; they
+ * are ISOLATED now and the others given back. */
+bool quire_blocks_divert(const struct quire_zone *z, uint32_t b, uint32_t n)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < n && !any; i++)
+        any = quire_block_listed(z, b + i);
+    for (uint32_t i = 0; i < n && any; i++)
+        if (quire_block_listed(z, b + i))
+            open_isolated(z, b + i);
+        else
+            quire_blocks_release(z, b + i, 1);
+    return any;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * metadata.c - how large a zone's metadata is, and what lies where.
+ *
+ * Sections without memory have no metadata: the zone's runs are covered by at most
+ * QUIRE_ZONE_EXTENTS stretches of sections, which are numbered one after the other. If the memory
+ * is scattered more than that, the smallest gaps are bridged, and their sections are holes with
+ * metadata. Block maps, the largest part, exist only from the first to the last block with memory.
+ *
+ * Pure functions of the configuration: wait-free, any context.
+ */
+#include "core/zone/metadata.h"
+
+enum { DEFAULT_SPARE_PINS = 64 };
+
+static size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+static int check_runs(const struct quire_run *runs, size_t count)
+{
+    uint64_t end = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t limit = 1ull << QUIRE_PFN_BITS;
+
+        if (runs[i].frames == 0 || runs[i].pfn.n >= limit || runs[i].frames > limit - runs[i].pfn.n)
+            return QUIRE_ERR_SIZE;
+        if (runs[i].pfn.n < end)
+            return QUIRE_ERR_ALIGN;
+        end = runs[i].pfn.n + runs[i].frames;
+    }
+    return QUIRE_OK;
+}
+
+/* Two extents become one, the gap between them bridged: the two with the smallest gap. */
+static void bridge(struct quire_extent *e, uint32_t *count)
+{
+    uint32_t best = 0;
+    uint64_t least = UINT64_MAX;
+
+    for (uint32_t i = 0; i + 1 < *count; i++) {
+        uint64_t gap = e[i + 1].section - (e[i].section + e[i].count);
+
+        if (gap < least) {
+            least = gap;
+            best = i;
+        }
+    }
+    e[best].count = (uint32_t)(e[best + 1].section + e[best + 1].count - e[best].section);
+    for (uint32_t i = best + 1; i + 1 < *count; i++)
+        e[i] = e[i + 1];
+    --*count;
+}
+
+/* Cover the run by extents; runs come in ascending order. One extent more than the limit fits. */
+static void cover(const struct quire_run *run, struct quire_extent *e, uint32_t *count)
+{
+    uint64_t first = run->pfn.n >> SECTION_ORDER;
+    uint64_t end = (run->pfn.n + run->frames - 1) / (1ull << SECTION_ORDER) + 1;
+    struct quire_extent *last = *count ? &e[*count - 1] : NULL;
+
+    if (last && first <= last->section + last->count) {
+        if (end > last->section + last->count)
+            last->count = (uint32_t)(end - last->section);
+        return;
+    }
+    e[*count].section = first;
+    e[*count].count = (uint32_t)(end - first);
+    ++*count;
+    if (*count > QUIRE_ZONE_EXTENTS)
+        bridge(e, count);
+}
+
+/* Extents, sections and the range of blocks. The two lists are walked as one sorted list. */
+static int find_extents(const struct quire_zone_config *c, struct quire_shape *shape)
+{
+    struct quire_extent e[QUIRE_ZONE_EXTENTS + 1];
+    uint64_t first = UINT64_MAX, last = 0, sections = 0;
+    uint32_t count = 0;
+
+    for (size_t u = 0, r = 0; u < c->usable_count || r < c->reserved_count;) {
+        bool usable = r == c->reserved_count ||
+                      (u < c->usable_count && c->usable[u].pfn.n < c->reserved[r].pfn.n);
+        const struct quire_run *run = usable ? &c->usable[u++] : &c->reserved[r++];
+
+        cover(run, e, &count);
+        if (run->pfn.n < first)
+            first = run->pfn.n;
+        if (run->pfn.n + run->frames - 1 > last)
+            last = run->pfn.n + run->frames - 1;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        shape->extents[i] = e[i];
+        shape->extents[i].index = (uint32_t)sections;
+        sections += e[i].count;
+    }
+    if (sections > UINT32_MAX / SECTION_BLOCKS)
+        return QUIRE_ERR_SIZE;
+    shape->extent_count = count;
+    shape->sections = (uint32_t)sections;
+    shape->first_block = first / BLOCK_FRAMES - e[0].section * SECTION_BLOCKS;
+    shape->end_block = last / BLOCK_FRAMES + 1 -
+                       (e[count - 1].section - shape->extents[count - 1].index) * SECTION_BLOCKS;
+    return QUIRE_OK;
+}
+
+/* Give each part its place. */
+void quire_shape_place(struct quire_shape *shape, uint32_t slots)
+{
+    size_t sections = shape->sections, at = round_up(sizeof(struct quire_zone_head), 64);
+
+    shape->slot_states = at;
+    at += (size_t)slots * sizeof(struct quire_slot_state);
+    shape->pin_table = at;
+    at += (size_t)shape->pins * sizeof(struct quire_pin);
+    shape->sparse = at;
+    at = round_up(at + sections, 64);
+    shape->wholes = at;
+    at = round_up(at + sections, 64);
+    shape->lines = at;
+    at += sections * sizeof(struct quire_line);
+    shape->fulls = at;
+    at += sections * SECTION_BLOCKS;
+    shape->descs = at;
+    at += sections * SECTION_BLOCKS * sizeof(qa32);
+    shape->maps = at;
+    at += (size_t)(shape->end_block - shape->first_block) * shape->map_stride;
+    shape->bytes = round_up(at, QUIRE_METADATA_ALIGN);
+}
+
+static int check_limits(const struct quire_zone_config *c)
+{
+    bool given = c->min != QUIRE_WATERMARK_AUTO;
+
+    if (c->usable_count == 0 || c->slots == 0 || c->slots > QUIRE_ZONE_MAX_SLOTS)
+        return QUIRE_ERR_SIZE;
+    if (given != (c->low != QUIRE_WATERMARK_AUTO) || given != (c->high != QUIRE_WATERMARK_AUTO))
+        return QUIRE_ERR_SIZE;
+    if (given && (c->min > c->low || c->low > c->high || c->high >> QUIRE_PFN_BITS))
+        return QUIRE_ERR_SIZE;
+    if (c->lowmem_reserve >> QUIRE_PFN_BITS)
+        return QUIRE_ERR_SIZE;
+    return (unsigned)c->type < QUIRE_ZONE_TYPES ? QUIRE_OK : QUIRE_ERR_SIZE;
+}
+
+/* Do the two lists share a frame? */
+static bool lists_meet(const struct quire_zone_config *c)
+{
+    for (size_t u = 0, r = 0; u < c->usable_count && r < c->reserved_count;) {
+        const struct quire_run *a = &c->usable[u], *b = &c->reserved[r];
+
+        if (a->pfn.n + a->frames <= b->pfn.n)
+            u++;
+        else if (b->pfn.n + b->frames <= a->pfn.n)
+            r++;
+        else
+            return true;
+    }
+    return false;
+}
+
+int quire_shape_of(const struct quire_zone_config *c, struct quire_shape *shape)
+{
+    uint64_t pins = c->spare_pins ? c->spare_pins : DEFAULT_SPARE_PINS;
+    int error = check_limits(c);
+
+    if (!error)
+        error = check_runs(c->usable, c->usable_count);
+    if (!error)
+        error = check_runs(c->reserved, c->reserved_count);
+    if (!error && lists_meet(c))
+        error = QUIRE_ERR_ALIGN;
+    if (!error)
+        error = find_extents(c, shape);
+    if (error)
+        return error;
+    /* Both ends of each run may lie in a block that has pins; a quarter stays empty. */
+    pins += 2 * ((uint64_t)c->usable_count + c->reserved_count);
+    if (pins >> 28)
+        return QUIRE_ERR_SIZE;
+    shape->pins = 4;
+    while (shape->pins - shape->pins / 4 < pins + 1)
+        shape->pins *= 2;
+    shape->map_stride = (c->no_run_map ? 1 : 2) * (uint32_t)sizeof(struct quire_line);
+    quire_shape_place(shape, c->slots);
+    return QUIRE_OK;
+}
+
+int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes)
+{
+    struct quire_shape shape;
+    int error = quire_shape_of(config, &shape);
+
+    if (!error)
+        *bytes = shape.bytes;
+    return error;
+}

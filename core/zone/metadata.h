@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * metadata.h - where everything lies in a zone's metadata, computed from its configuration. Private
+ * to metadata.c and zone.c.
+ */
+#ifndef QUIRE_CORE_ZONE_METADATA_H
+#define QUIRE_CORE_ZONE_METADATA_H
+
+#include "core/layout.h"
+
+/* Offsets are in bytes from the start of the metadata. */
+struct quire_shape {
+    uint32_t sections;
+    uint32_t extent_count;
+    uint32_t pins; /* entries, a power of two */
+    uint32_t map_stride;
+    uint64_t first_block, end_block; /* blocks of the index space that have maps */
+    struct quire_extent extents[QUIRE_ZONE_EXTENTS];
+    size_t slot_states, pin_table, sparse, wholes, lines, fulls, descs, maps, bytes;
+};
+
+int quire_shape_of(const struct quire_zone_config *config, struct quire_shape *shape);
+void quire_shape_place(struct quire_shape *shape, uint32_t slots);
+
+#endif /* QUIRE_CORE_ZONE_METADATA_H */

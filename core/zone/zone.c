@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zone.c - building and opening a zone.
+ *
+ * Zeroed metadata means "all free", so only the exceptions are written: holes and reserved frames,
+ * and one hint byte a section. Building a zone on zeroed pages therefore costs O(sections + runs),
+ * plus the blocks of holes inside sections that have memory.
+ *
+ * Nobody else uses the metadata while it is built, so the stores here are relaxed; the magic
+ * number comes last, with release, for those who attach. The handle is written once and constant
+ * from then on.
+ */
+#include "core/internal.h"
+#include "core/zone/metadata.h"
+
+enum {
+    CHUNK_MAX = 4096, /* frames a slot borrows at once: so many frees to one visit of the total */
+    CHUNK_MIN = 64,   /* below, the counter is cheaper without sharing */
+    CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
+    SLOTS_A_SECTION = LINE_WORDS, /* slots start to look in words of their own */
+};
+
+static void clear(void *memory, size_t bytes)
+{
+    __builtin_memset(memory, 0, bytes);
+}
+
+/* Point the handle at the parts of the metadata. */
+static void bind(struct quire_zone *z, struct quire_zone_head *h, const struct quire_shape *shape,
+                 const struct quire_port *port)
+{
+    unsigned char *base = (unsigned char *)h;
+    void *slots = base + shape->slot_states, *pins = base + shape->pin_table;
+
+    z->slot_states = (struct quire_slot_state *)slots;
+    z->pins = (struct quire_pin *)pins;
+    z->sparse = base + shape->sparse;
+    z->wholes = base + shape->wholes;
+    z->lines = base + shape->lines;
+    z->fulls = base + shape->fulls;
+    z->descs = base + shape->descs;
+    z->maps = base + shape->maps;
+    z->map_stride = h->map_stride;
+    z->sections = h->sections;
+    z->slots = h->slots;
+    z->pin_mask = h->pin_mask;
+    z->extent_count = h->extent_count;
+    z->chunk = h->chunk;
+    z->shard_limit = h->shard_limit;
+    z->first_block = h->first_block;
+    z->end_block = h->end_block;
+    for (uint32_t i = 0; i < h->extent_count; i++)
+        z->extents[i] = h->extents[i];
+    z->port = *port;
+    z->head = h;
+}
+
+/* Does the list hold all, some or none of the n frames from `pfn`? In *mask the frames of a word
+ * that it holds, if n <= 64. */
+static uint64_t overlap(const struct quire_run *runs, size_t count, uint64_t pfn, uint64_t n,
+                        uint64_t *mask)
+{
+    size_t low = 0, high = count;
+    uint64_t total = 0;
+
+    while (low < high) { /* the first run that ends behind pfn */
+        size_t mid = (low + high) / 2;
+
+        if (runs[mid].pfn.n + runs[mid].frames <= pfn)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    *mask = 0;
+    for (; low < count && runs[low].pfn.n < pfn + n; low++) {
+        uint64_t from = runs[low].pfn.n > pfn ? runs[low].pfn.n : pfn;
+        uint64_t end = runs[low].pfn.n + runs[low].frames;
+
+        if (end > pfn + n)
+            end = pfn + n;
+        total += end - from;
+        if (n <= WORD_BITS)
+            *mask |= word_mask((unsigned)(from - pfn), (unsigned)(end - from));
+    }
+    return total;
+}
+
+/* A block with frames of several kinds: SPLIT, with pins. */
+static void build_mixed(struct quire_zone *z, const struct quire_zone_config *c, uint32_t b,
+                        uint64_t pfn)
+{
+    struct quire_pin *pin = quire_pin_make(z, b);
+
+    for (unsigned i = 0; i < LINE_WORDS; i++, pfn += WORD_BITS) {
+        uint64_t usable, reserved;
+
+        (void)overlap(c->usable, c->usable_count, pfn, WORD_BITS, &usable);
+        (void)overlap(c->reserved, c->reserved_count, pfn, WORD_BITS, &reserved);
+        /* relaxed: being built, all four */
+        qa_store(&frame_map(z, b)->w[i], ~usable, relaxed);
+        qa_store(&pin->pinned.w[i], ~usable, relaxed);
+        qa_store(&pin->hole.w[i], ~(usable | reserved), relaxed);
+    }
+    qa_store(desc_of(z, b), D_SPLIT | D_PINS, relaxed); /* relaxed: being built */
+    qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
+    quire_hint_free(z, b);
+}
+
+/* One block that is not usable as a whole. */
+static void build_block(struct quire_zone *z, const struct quire_zone_config *c, uint32_t b)
+{
+    uint64_t pfn = pfn_of_frame(z, frame_at(b, 0)).n, mask;
+    uint64_t usable = overlap(c->usable, c->usable_count, pfn, BLOCK_FRAMES, &mask);
+    uint64_t reserved = overlap(c->reserved, c->reserved_count, pfn, BLOCK_FRAMES, &mask);
+
+    if (usable == BLOCK_FRAMES)
+        return;
+    /* relaxed: being built */
+    (void)qa_or(block_word(z, b / WORD_BITS), 1ull << b % WORD_BITS, relaxed);
+    if (reserved == BLOCK_FRAMES)
+        qa_store(desc_of(z, b), D_RESERVED, relaxed); /* relaxed: being built */
+    else if (usable == 0 && reserved == 0)
+        qa_store(desc_of(z, b), D_RESERVED | D_HOLE, relaxed); /* relaxed: being built */
+    else
+        build_mixed(z, c, b, pfn);
+}
+
+/* Mark everything that is not usable, and show every section's whole blocks. */
+static void build_maps(struct quire_zone *z, const struct quire_zone_config *c)
+{
+    for (uint32_t s = 0; s < z->sections; s++) {
+        uint64_t pfn = pfn_of_frame(z, frame_at(s * SECTION_BLOCKS, 0)).n, mask;
+
+        qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: being built */
+        if (overlap(c->usable, c->usable_count, pfn, 1ull << SECTION_ORDER, &mask) ==
+            1ull << SECTION_ORDER)
+            continue;
+        for (uint32_t i = 0; i < SECTION_BLOCKS; i++)
+            build_block(z, c, s * SECTION_BLOCKS + i);
+    }
+}
+
+static uint64_t frames_in(const struct quire_run *runs, size_t count)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < count; i++)
+        n += runs[i].frames;
+    return n;
+}
+
+static uint64_t root(uint64_t n)
+{
+    uint64_t r = 0;
+
+    for (uint64_t bit = 1ull << 31; bit; bit >>= 1)
+        if ((r + bit) * (r + bit) <= n)
+            r += bit;
+    return r;
+}
+
+/* Watermarks and credit. `min` grows with the square root of the memory, as small machines need a
+ * larger share for those who free memory: 8 sqrt(frames), at most a 32nd; low and high lie a
+ * quarter and a half of it above. */
+static void build_limits(struct quire_zone_head *h, const struct quire_zone_config *c,
+                         uint64_t managed)
+{
+    uint64_t chunk = CHUNK_MAX, highest;
+
+    h->min = c->min;
+    h->low = c->low;
+    h->high = c->high;
+    if (c->min == QUIRE_WATERMARK_AUTO) {
+        h->min = root(managed) * 8 < managed / 32 ? root(managed) * 8 : managed / 32;
+        h->low = h->min + h->min / 4;
+        h->high = h->min + h->min / 2;
+    }
+    while (chunk >= CHUNK_MIN && chunk * CHUNK_SHARE * c->slots > managed)
+        chunk /= 2;
+    h->chunk = chunk >= CHUNK_MIN ? (uint32_t)chunk : 0;
+    /* Above the highest floor, and above `high`, where the events end (C2). */
+    h->lowmem_reserve = c->lowmem_reserve;
+    highest = h->min + h->lowmem_reserve > h->high ? h->min + h->lowmem_reserve : h->high;
+    h->shard_limit = (int64_t)(highest + 2 * (uint64_t)h->chunk * c->slots);
+}
+
+/* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so
+ * that their homes share no line of maps, descriptors or hints, and few sections are opened. */
+static void build_slots(struct quire_zone *z)
+{
+    for (uint32_t i = 0; i < z->slots; i++)
+        for (unsigned c = 0; c <= CLASSES; c++) {
+            uint32_t b = i / SLOTS_A_SECTION % z->sections * SECTION_BLOCKS +
+                         i % SLOTS_A_SECTION * WORD_BITS;
+
+            qa_store(&z->slot_states[i].near[c], b, relaxed); /* relaxed: being built */
+        }
+}
+
+int quire_zone_init(struct quire_zone *z, const struct quire_zone_config *c, void *metadata,
+                    size_t bytes)
+{
+    struct quire_zone_head *h = (struct quire_zone_head *)metadata;
+    struct quire_shape shape;
+    uint64_t managed;
+    int error;
+
+    if (z->head)
+        return QUIRE_ERR_INITIALISED;
+    error = quire_shape_of(c, &shape);
+    if (error)
+        return error;
+    if ((uintptr_t)metadata % QUIRE_METADATA_ALIGN)
+        return QUIRE_ERR_ALIGN;
+    if (bytes < shape.bytes)
+        return QUIRE_ERR_SIZE;
+    clear(metadata, c->metadata_zeroed ? sizeof *h : shape.bytes);
+    managed = frames_in(c->usable, c->usable_count);
+    h->version = ZONE_VERSION;
+    h->id = c->id;
+    h->type = (uint32_t)c->type;
+    h->slots = c->slots;
+    h->sections = shape.sections;
+    h->map_stride = shape.map_stride;
+    h->pin_mask = shape.pins - 1;
+    h->extent_count = shape.extent_count;
+    h->first_block = shape.first_block;
+    h->end_block = shape.end_block;
+    h->bytes = shape.bytes;
+    for (uint32_t i = 0; i < shape.extent_count; i++)
+        h->extents[i] = shape.extents[i];
+    build_limits(h, c, managed);
+    bind(z, h, &shape, &c->port);
+    build_maps(z, c);
+    build_slots(z);
+    /* relaxed: being built, all three */
+    qa_store(&h->total, managed, relaxed);
+    qa_store(&h->managed, managed, relaxed);
+    qa_store(&h->reserved, frames_in(c->reserved, c->reserved_count), relaxed);
+    qa_store(&h->magic, ZONE_MAGIC, release); /* R8 release: pairs A8 */
+    return QUIRE_OK;
+}
+
+int quire_zone_attach(struct quire_zone *z, void *metadata, size_t bytes,
+                      const struct quire_port *port)
+{
+    struct quire_zone_head *h = (struct quire_zone_head *)metadata;
+    struct quire_shape shape;
+
+    if (z->head)
+        return QUIRE_ERR_INITIALISED;
+    if ((uintptr_t)metadata % QUIRE_METADATA_ALIGN)
+        return QUIRE_ERR_ALIGN;
+    if (bytes < sizeof *h)
+        return QUIRE_ERR_SIZE;
+    if (qa_load(&h->magic, acquire) != ZONE_MAGIC ||
+        h->version != ZONE_VERSION) /* A8 acquire: pairs R8 */
+        return QUIRE_ERR_UNSUPPORTED;
+    if (bytes < h->bytes)
+        return QUIRE_ERR_SIZE;
+    shape.sections = h->sections;
+    shape.pins = h->pin_mask + 1;
+    shape.map_stride = h->map_stride;
+    shape.first_block = h->first_block;
+    shape.end_block = h->end_block;
+    quire_shape_place(&shape, h->slots);
+    bind(z, h, &shape, port);
+    return QUIRE_OK;
+}

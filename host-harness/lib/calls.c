@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * calls.c - memory of a host: the machine's calls with pointers in place of frames; figures.
+ *
+ * No state of its own; see parts.h.
+ */
+#include "parts.h"
+
+#include <numaif.h>
+
+static const uint64_t in_page = QUIRE_FRAME_SIZE - 1;
+
+int quire_host_alloc(struct quire_host *host, unsigned order, uint32_t flags, void **memory)
+{
+    quire_pfn pfn;
+    int result = quire_machine_alloc(host->machine, order, flags, &pfn);
+
+    if (!result)
+        *memory = (void *)(uintptr_t)quire_phys(pfn);
+    return result;
+}
+
+int quire_host_request(struct quire_host *host, const struct quire_request *request, void **memory,
+                       struct quire_refusal *why)
+{
+    quire_pfn pfn;
+    int result = quire_machine_request(host->machine, request, &pfn, why);
+
+    if (!result)
+        *memory = (void *)(uintptr_t)quire_phys(pfn);
+    return result;
+}
+
+int quire_host_free(struct quire_host *host, void *memory, unsigned order)
+{
+    if ((uintptr_t)memory & in_page)
+        return QUIRE_ERR_ALIGN;
+    return quire_machine_free(host->machine, quire_pfn_of_phys((uintptr_t)memory), order);
+}
+
+/* The arena that holds the frame, or NULL. */
+static const struct host_arena *arena_of(const struct quire_host *host, quire_pfn pfn)
+{
+    for (uint32_t i = 0; i < host->arena_count; i++) {
+        const struct host_arena *arena = &host->arenas[i];
+        uint64_t first = quire_pfn_of_phys((uintptr_t)arena->memory).n;
+
+        if (pfn.n >= first && pfn.n - first < arena->bytes >> QUIRE_FRAME_SHIFT)
+            return arena;
+    }
+    return NULL;
+}
+
+void *quire_host_pointer(struct quire_host *host, quire_pfn pfn)
+{
+    return arena_of(host, pfn) ? (void *)(uintptr_t)quire_phys(pfn) : NULL;
+}
+
+int quire_host_pfn(struct quire_host *host, const void *memory, quire_pfn *pfn)
+{
+    quire_pfn frame = quire_pfn_of_phys((uintptr_t)memory);
+
+    if (!arena_of(host, frame))
+        return QUIRE_ERR_FRAME;
+    *pfn = frame;
+    return QUIRE_OK;
+}
+
+struct quire_machine *quire_host_machine(struct quire_host *host)
+{
+    return host->machine;
+}
+
+void quire_host_thread_enter(void)
+{
+    quire_guard_thread_enter();
+}
+
+int quire_host_thread_leave(void)
+{
+    return quire_guard_thread_leave() ? QUIRE_OK : QUIRE_ERR_INITIALISED;
+}
+
+int quire_host_arena(struct quire_host *host, uint32_t index, struct quire_host_arena *arena)
+{
+    struct host_arena *own;
+
+    if (index >= host->arena_count)
+        return QUIRE_ERR_SIZE;
+    own = &host->arenas[index];
+    *arena = (struct quire_host_arena){
+        .node = own->node,
+        .os_node = host->topology.node_id[own->node.n],
+        .memory = own->memory,
+        .bytes = own->bytes,
+        .zone = &own->zone,
+    };
+    return QUIRE_OK;
+}
+
+static quire_node node_of(const struct quire_host *host, int os_node)
+{
+    for (uint32_t n = 0; n < host->topology.node_count; n++) {
+        if (os_node >= 0 && host->topology.node_id[n] == (uint32_t)os_node)
+            return quire_node_of(n);
+    }
+    return quire_node_of(QUIRE_NO_NODE);
+}
+
+int quire_host_where(struct quire_host *host, const void *memory, size_t pages, quire_node nodes[])
+{
+    enum { AT_ONCE = 256 };
+    uintptr_t first = (uintptr_t)memory & ~in_page;
+    const struct host_arena *arena = arena_of(host, quire_pfn_of_phys(first));
+
+    if (pages == 0)
+        return QUIRE_ERR_SIZE;
+    if (!arena || pages > (arena->bytes - (first - (uintptr_t)arena->memory)) >> QUIRE_FRAME_SHIFT)
+        return QUIRE_ERR_FRAME;
+    for (size_t done = 0; done < pages; done += AT_ONCE) {
+        size_t count = pages - done < AT_ONCE ? pages - done : AT_ONCE;
+        void *places[AT_ONCE];
+        int found[AT_ONCE];
+
+        for (size_t i = 0; i < count; i++)
+            places[i] = (void *)(first + ((done + i) << QUIRE_FRAME_SHIFT));
+        /* Without nodes to move to it only tells where they are. */
+        if (move_pages(0, count, places, NULL, found, 0))
+            return QUIRE_ERR_UNSUPPORTED;
+        for (size_t i = 0; i < count; i++)
+            nodes[done + i] = node_of(host, found[i]);
+    }
+    return QUIRE_OK;
+}
+
+int quire_host_stats(struct quire_host *host, struct quire_host_stats *stats)
+{
+    *stats = (struct quire_host_stats){
+        .wakeups = qa_load(&host->reclaimer.wakeups, relaxed),  /* relaxed: a figure */
+        .reclaims = qa_load(&host->reclaimer.calls, relaxed),   /* relaxed: a figure */
+        .reclaimed = qa_load(&host->reclaimer.frames, relaxed), /* relaxed: a figure */
+        .last_resorts = qa_load(&host->last_resorts, relaxed),
+        .last_resort_frames = qa_load(&host->last_resort_frames, relaxed),
+        .entered = quire_guard_threads(),
+        .metadata_bytes = /* relaxed: a figure */
+        qa_load(&host->port_bytes, relaxed) + host->machine_bytes,
+    };
+    for (uint32_t i = 0; i < host->arena_count; i++)
+        stats->metadata_bytes += host->arenas[i].metadata_bytes;
+    return QUIRE_OK;
+}

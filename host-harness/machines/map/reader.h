@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reader.h - what the readers of the four formats share: lines, spans of a line, numbers, and
+ * errors that name file and line. Private to map*.c and topo*.c.
+ *
+ * A span is a piece of the file's text, not ended by a NUL: nothing here reads outside of it. The
+ * functions that take a span by pointer move its start past what they read, and leave it alone
+ * when they fail. No state besides the caller's.
+ */
+#ifndef HOST_HARNESS_MACHINES_MAP_READER_H
+#define HOST_HARNESS_MACHINES_MAP_READER_H
+
+#include "map.h"
+
+#include <stdarg.h>
+
+struct map_span {
+    const char *at, *end;
+};
+
+/* A file being read: its name and rest, the current line, where errors go. */
+struct map_input {
+    const char *name;
+    struct map_span rest;
+    uint32_t line; /* 0 before the first */
+    struct map_error *error;
+};
+
+/* Step to the next line; *line is without its end and without white space at its end. False at the
+ * end of the file. */
+bool map_next_line(struct map_input *input, struct map_span *line);
+
+/* Fill the error with "NAME:LINE: ..." ("NAME: ..." before the first line) and return -1. */
+__attribute__((format(printf, 2, 3))) int map_fail(struct map_input *input, const char *format,
+                                                   ...);
+
+/* What a span may look like in an error: at most 40 characters, printable. `text` has room for
+ * MAP_SHOWN bytes; returns it. */
+enum { MAP_SHOWN = 48 };
+const char *map_show(struct map_span span, char *text);
+
+bool map_span_is(struct map_span span, const char *literal);
+bool map_skip(struct map_span *span, const char *literal);
+void map_skip_blanks(struct map_span *span);
+/* Move past the first `literal` in the span; false if there is none. */
+bool map_find(struct map_span *span, const char *literal);
+/* Cut the next word, up to a blank or the end, off the span; an empty word at the end. */
+struct map_span map_word(struct map_span *span);
+
+enum map_number { MAP_NUMBER_OK, MAP_NUMBER_NONE, MAP_NUMBER_TOO_BIG };
+/* Read digits of base 10 or 16. */
+enum map_number map_digits(struct map_span *span, unsigned base, uint64_t *value);
+/* A whole span as a size, see map_parse_size. */
+enum map_number map_size(struct map_span span, uint64_t *bytes);
+
+/* Read the whole file `name` into *text, which is to be freed even after an error; at most one byte
+ * more than a map may have. 0, or -1 after map_fail. */
+int map_read_file(struct map_input *input, char **text, size_t *bytes);
+
+/* Append a region, checking what I2 and I4 of map.h ask. 0, or -1 after map_fail. */
+int map_add(struct map *map, struct map_input *input, const struct map_region *region);
+
+/* The readers: append the file's regions to an empty map. 0, or -1 after map_fail. */
+int map_read_bootlog(struct map *map, struct map_input *input);
+int map_read_iomem(struct map *map, struct map_input *input);
+int map_read_list(struct map *map, struct map_input *input);
+int map_read_dtb(struct map *map, struct map_input *input);
+bool map_is_dtb(struct map_span text);
+
+#endif /* HOST_HARNESS_MACHINES_MAP_READER_H */

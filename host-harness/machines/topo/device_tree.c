@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * device_tree.c - the topology in a device tree: /cpus, memory nodes, distance-map.
+ *
+ * Nodes are numbered by ascending numa-node-id. A tree without any has one node, 0, and so has
+ * whatever does not tell its node. A CPU's number is its `reg`; of two cells, as arm64's MPIDR has
+ * them, it is affinity 3 above the lower 24 bits.
+ */
+#include "host-harness/machines/dtb.h"
+#include "reader.h"
+
+#include <inttypes.h>
+#include <libfdt.h>
+#include <string.h>
+
+struct reader {
+    struct dtb dtb;
+    struct topo *topo;
+    uint64_t seen[MAP_NODES / 64]; /* numa-node-ids */
+};
+
+bool topo_is_dtb(const void *bytes, size_t size)
+{
+    static const uint8_t magic[] = {0xd0, 0x0d, 0xfe, 0xed};
+
+    return size >= sizeof(magic) && memcmp(bytes, magic, sizeof(magic)) == 0;
+}
+
+static void see(struct reader *reader, uint32_t id)
+{
+    if (id == MAP_NODE_ANY)
+        id = 0;
+    reader->seen[id / 64] |= (uint64_t)1 << id % 64;
+}
+
+static int see_memory(void *ctx, int node, uint64_t start, uint64_t bytes, uint32_t id)
+{
+    (void)node;
+    (void)start;
+    (void)bytes;
+    see(ctx, id);
+    return 0;
+}
+
+static int add_memory(void *ctx, int node, uint64_t start, uint64_t bytes, uint32_t id)
+{
+    struct reader *reader = ctx;
+    quire_node where;
+
+    (void)node;
+    if (topo_node(reader->topo, reader->dtb.name, id == MAP_NODE_ANY ? 0 : id, &where,
+                  reader->dtb.error))
+        return -1;
+    return topo_memory(reader->topo, reader->dtb.name, start, bytes, where, reader->dtb.error);
+}
+
+static int cpu_number(const struct reader *reader, int node, unsigned width, uint32_t *id)
+{
+    struct dtb_cells cells;
+    uint64_t reg;
+
+    *id = 0;
+    if (dtb_property(&reader->dtb, node, "reg", width, &cells))
+        return -1;
+    if (cells.left == 0)
+        return dtb_fail(&reader->dtb, node, "a CPU without reg: expected its number");
+    if (!dtb_number(&cells, width, &reg) || reg >> 40 || (reg >> 32 && reg >> 24 & 0xff))
+        return dtb_fail(&reader->dtb, node,
+                        "reg is no CPU's number: expected at most 32 bits or an MPIDR");
+    *id = reg >> 32 ? (uint32_t)(reg >> 32 << 24 | (reg & 0xffffff)) : (uint32_t)reg;
+    return 0;
+}
+
+/* First pass, `add` not set: which nodes are named? Second: the CPUs. */
+static int read_cpus(struct reader *reader, bool add)
+{
+    const struct dtb *dtb = &reader->dtb;
+    int cpus = fdt_path_offset(dtb->tree, "/cpus"), node;
+    unsigned width, size;
+
+    if (cpus < 0)
+        return dtb_fail(dtb, -1, "no /cpus: expected the tree of a machine");
+    if (dtb_widths(dtb, cpus, &width, &size))
+        return -1;
+    fdt_for_each_subnode(node, dtb->tree, cpus)
+    {
+        quire_node where = {QUIRE_NO_NODE};
+        uint32_t id, cpu;
+
+        if (!dtb_is(dtb, node, "cpu") || !dtb_enabled(dtb, node))
+            continue;
+        if (dtb_numa_node(dtb, node, 0, &id) || cpu_number(reader, node, width, &cpu))
+            return -1;
+        if (!add) {
+            see(reader, id);
+            continue;
+        }
+        if (topo_node(reader->topo, dtb->name, id, &where, dtb->error) ||
+            topo_cpu(reader->topo, dtb->name, cpu, where, dtb->error))
+            return -1;
+    }
+    return 0;
+}
+
+static int add_nodes(struct reader *reader)
+{
+    quire_node node;
+
+    for (uint32_t id = 0; id < MAP_NODES; id++)
+        if (reader->seen[id / 64] >> id % 64 & 1 &&
+            topo_node(reader->topo, reader->dtb.name, id, &node, reader->dtb.error))
+            return -1;
+    return 0;
+}
+
+static bool find_node(const struct topo *topo, uint64_t id, quire_node *node)
+{
+    for (uint32_t n = 0; n < topo->topology.node_count; n++)
+        if (topo->topology.node_id[n] == id) {
+            *node = quire_node_of(n);
+            return true;
+        }
+    return false;
+}
+
+static int read_distances(struct reader *reader)
+{
+    const struct dtb *dtb = &reader->dtb;
+    int map = fdt_node_offset_by_compatible(dtb->tree, -1, "numa-distance-map-v1");
+    struct dtb_cells cells;
+
+    if (map < 0)
+        return 0;
+    if (dtb_property(dtb, map, "distance-matrix", 3, &cells))
+        return -1;
+    while (cells.left > 0) {
+        uint64_t from_id, to_id, distance;
+        quire_node from, to;
+
+        dtb_number(&cells, 1, &from_id);
+        dtb_number(&cells, 1, &to_id);
+        dtb_number(&cells, 1, &distance);
+        if (find_node(reader->topo, from_id, &from) && find_node(reader->topo, to_id, &to) &&
+            topo_distance(reader->topo, dtb->name, from, to, distance, dtb->error))
+            return -1;
+    }
+    return 0;
+}
+
+int topo_read_dtb(struct topo *topo, const char *name, const void *tree, size_t size,
+                  struct map_error *error)
+{
+    struct reader reader = {.topo = topo};
+
+    topo->format = "device tree";
+    if (dtb_open(&reader.dtb, name, tree, size, error) || read_cpus(&reader, false) ||
+        dtb_memory(&reader.dtb, see_memory, &reader) || add_nodes(&reader) ||
+        read_cpus(&reader, true) || dtb_memory(&reader.dtb, add_memory, &reader) ||
+        read_distances(&reader))
+        return -1;
+    return 0;
+}

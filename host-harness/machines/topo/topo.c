@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * topo.c - a topology in memory: what its readers add, and the check at the end (see topo.h).
+ */
+#include "host-harness/machines/map/reader.h"
+#include "reader.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define GIB ((uint64_t)1 << 30)
+
+int topo_fail(struct map_error *error, const char *name, const char *format, ...)
+{
+    char *text = error->text;
+    va_list arguments;
+    int used = snprintf(text, sizeof(error->text), "%.200s: ", name);
+
+    va_start(arguments, format);
+    vsnprintf(text + used, sizeof(error->text) - (size_t)used, format, arguments);
+    va_end(arguments);
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+    return -1;
+}
+
+int topo_node(struct topo *topo, const char *name, uint32_t id, quire_node *node,
+              struct map_error *error)
+{
+    if (quire_topology_add_node(&topo->topology, id, node) == QUIRE_OK)
+        return 0;
+    return topo_fail(error, name, "more than %d nodes: expected at most %d", QUIRE_NODES,
+                     QUIRE_NODES);
+}
+
+int topo_cpu(struct topo *topo, const char *name, uint32_t id, quire_node node,
+             struct map_error *error)
+{
+    switch (quire_topology_add_cpu(&topo->topology, id, node)) {
+    case QUIRE_OK:
+        return 0;
+    case QUIRE_ERR_BUSY:
+        return topo_fail(error, name, "CPU %" PRIu32 " is on two nodes: expected one", id);
+    default:
+        return topo_fail(error, name, "more than %d CPUs: expected at most %d", QUIRE_CPUS,
+                         QUIRE_CPUS);
+    }
+}
+
+int topo_memory(struct topo *topo, const char *name, uint64_t phys, uint64_t bytes, quire_node node,
+                struct map_error *error)
+{
+    if (quire_topology_add_memory(&topo->topology, phys, bytes, node, QUIRE_MEMORY_ORDINARY) ==
+        QUIRE_OK)
+        return 0;
+    if (topo->topology.range_count == QUIRE_TOPOLOGY_RANGES)
+        return topo_fail(error, name, "more than %d stretches of memory: expected at most %d",
+                         QUIRE_TOPOLOGY_RANGES, QUIRE_TOPOLOGY_RANGES);
+    return topo_fail(error, name,
+                     "%" PRIu64 " bytes of memory at 0x%" PRIx64
+                     ": expected some, and all below 2^52",
+                     bytes, phys);
+}
+
+int topo_lay_out(struct topo *topo, const char *name, uint64_t bytes, quire_node node,
+                 struct map_error *error)
+{
+    const struct quire_topology *topology = &topo->topology;
+    uint64_t phys = 4 * GIB;
+
+    topo->laid_out = true;
+    bytes -= bytes % QUIRE_FRAME_SIZE;
+    if (bytes == 0)
+        return 0;
+    if (topology->range_count > 0) {
+        const struct quire_topology_memory *last = &topology->ranges[topology->range_count - 1];
+        phys = (last->phys + last->bytes + GIB - 1) & ~(GIB - 1);
+    }
+    return topo_memory(topo, name, phys, bytes, node, error);
+}
+
+int topo_distance(struct topo *topo, const char *name, quire_node from, quire_node to,
+                  uint64_t distance, struct map_error *error)
+{
+    const uint32_t *id = topo->topology.node_id;
+
+    if (distance <= QUIRE_DISTANCE_UNREACHABLE &&
+        quire_topology_set_distance(&topo->topology, from, to, (unsigned)distance) == QUIRE_OK)
+        return 0;
+    return topo_fail(error, name,
+                     "the distance from node %" PRIu32 " to node %" PRIu32 " is %" PRIu64
+                     ": expected %s",
+                     id[from.n], id[to.n], distance,
+                     from.n == to.n ? "10, as a node's own memory has" : "11 to 255");
+}
+
+/* Say what quire_topology_check found. */
+static int refuse(const struct topo *topo, int code, const struct quire_topology_fault *fault,
+                  struct map_error *error)
+{
+    const char *name = topo->source;
+
+    if (code == QUIRE_ERR_NODE)
+        return topo_fail(error, name, "%s: expected at least one node", fault->what);
+    if (code == QUIRE_ERR_NO_MEMORY)
+        return topo_fail(error, name, "%s: expected memory on at least one node", fault->what);
+    if (code == QUIRE_ERR_BUSY)
+        return topo_fail(error, name,
+                         "%s: number %" PRIu64 " and number %" PRIu64 ", at 0x%" PRIx64
+                         ": expected each to have its own",
+                         fault->what, fault->other, fault->where, fault->found);
+    if (fault->other != fault->where)
+        return topo_fail(error, name,
+                         "%s: from node %" PRIu64 " to node %" PRIu64 " it is %" PRIu64
+                         ": expected %" PRIu64 ", or the option --asymmetric",
+                         fault->what, fault->where, fault->other, fault->found, fault->expected);
+    return topo_fail(error, name, "%s: number %" PRIu64 ", %" PRIu64 ": expected %" PRIu64,
+                     fault->what, fault->where, fault->found, fault->expected);
+}
+
+static void begin(struct topo *topo, const char *name, unsigned flags)
+{
+    memset(topo, 0, sizeof(*topo));
+    quire_topology_init(&topo->topology);
+    topo->topology.asymmetric = flags & TOPO_ASYMMETRIC;
+    snprintf(topo->source, sizeof(topo->source), "%.400s", name);
+}
+
+static int end(struct topo *topo, struct map_error *error)
+{
+    struct quire_topology_fault fault;
+    int code = quire_topology_check(&topo->topology, &fault);
+
+    return code ? refuse(topo, code, &fault, error) : 0;
+}
+
+#define EXPECTED \
+    "expected an ACPI table (APIC, SRAT, SLIT, HMAT), a flattened device tree or hwloc's XML"
+
+static int read_any(struct topo *topo, const char *name, const void *bytes, size_t size,
+                    struct map_error *error)
+{
+    if (size > MAP_MAX_BYTES)
+        return topo_fail(error, name, "longer than %d MiB: " EXPECTED, MAP_MAX_BYTES >> 20);
+    if (topo_is_dtb(bytes, size))
+        return topo_read_dtb(topo, name, bytes, size, error);
+    if (topo_is_xml(bytes, size))
+        return topo_read_xml(topo, bytes, size, error);
+    if (topo_is_acpi(bytes, size))
+        return topo_read_acpi(topo, name, bytes, size, error);
+    return topo_fail(error, name, "%s: " EXPECTED, size ? "not a topology" : "empty");
+}
+
+int topo_parse(struct topo *topo, const char *name, const void *bytes, size_t size, unsigned flags,
+               struct map_error *error)
+{
+    begin(topo, name, flags);
+    return read_any(topo, name, bytes, size, error) || end(topo, error) ? -1 : 0;
+}
+
+static int load_file(struct topo *topo, const char *path, struct map_error *error)
+{
+    struct map_input input = {.name = path, .error = error};
+    size_t size = 0;
+    char *bytes;
+    int result = map_read_file(&input, &bytes, &size);
+
+    if (!result)
+        result = read_any(topo, path, bytes, size, error);
+    free(bytes);
+    return result;
+}
+
+/* FILE,FILE...: cut a copy of the argument at its commas. */
+static int load_list(struct topo *topo, const char *argument, struct map_error *error)
+{
+    const char *names[TOPO_FILES + 1];
+    char *copy = strdup(argument), *rest = copy;
+    size_t count = 0;
+    int result;
+
+    if (!copy)
+        return topo_fail(error, argument, "no memory for its name");
+    for (char *name; count <= TOPO_FILES && (name = strsep(&rest, ",")); count++)
+        names[count] = name;
+    if (count > TOPO_FILES)
+        result =
+            topo_fail(error, argument, "more than %d files: expected one of each kind", TOPO_FILES);
+    else
+        result = topo_read_acpi_files(topo, names, count, false, error);
+    free(copy);
+    return result;
+}
+
+/* Which of the ways to name a topology it is: what exists comes before what could be meant. */
+static int load_any(struct topo *topo, const char *argument, struct map_error *error)
+{
+    struct stat status;
+
+    if (strcmp(argument, "host") == 0)
+        return topo_read_host(topo, error);
+    if (stat(argument, &status) == 0)
+        return S_ISDIR(status.st_mode) ? topo_read_acpi_folder(topo, argument, error)
+                                       : load_file(topo, argument, error);
+    if (strchr(argument, ':') || strchr(argument, '['))
+        return topo_read_synthetic(topo, argument, error);
+    if (strchr(argument, ','))
+        return load_list(topo, argument, error);
+    return topo_fail(error, argument,
+                     "no such file: expected host, a file, a folder or a list of ACPI tables, or "
+                     "a synthetic topology like node:4 core:8 pu:2");
+}
+
+int topo_load(struct topo *topo, const char *argument, unsigned flags, struct map_error *error)
+{
+    begin(topo, argument, flags);
+    return load_any(topo, argument, error) || end(topo, error) ? -1 : 0;
+}
+
+int topo_map(const struct topo *topo, struct map *map, struct map_error *error)
+{
+    static const enum map_kind kinds[] = {
+        [QUIRE_MEMORY_ORDINARY] = MAP_USABLE,
+        [QUIRE_MEMORY_HOTPLUG] = MAP_NODE_ONLY,
+        [QUIRE_MEMORY_DEVICE] = MAP_DEVICE,
+    };
+    const struct quire_topology *topology = &topo->topology;
+    bool usable = false;
+
+    memset(map, 0, sizeof(*map));
+    map->regions = calloc(topology->range_count, sizeof(*map->regions));
+    if (!map->regions)
+        return topo_fail(error, topo->source, "no memory for its map");
+    map->count = topology->range_count;
+    map->format = topo->format;
+    memcpy(map->source, topo->source, sizeof(map->source));
+    memcpy(map->note, topo->note, sizeof(map->note));
+    for (uint32_t i = 0; i < topology->range_count; i++) {
+        const struct quire_topology_memory *range = &topology->ranges[i];
+
+        map->regions[i] = (struct map_region){range->phys, range->phys + range->bytes,
+                                              kinds[range->kind], range->node.n, i + 1};
+        usable |= range->kind == QUIRE_MEMORY_ORDINARY;
+    }
+    if (usable)
+        return 0;
+    map_free(map);
+    return topo_fail(error, topo->source, "no node has ordinary memory: expected some");
+}

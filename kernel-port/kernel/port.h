@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * port.h - what Quire asks of this kernel: the whole port, in one file.
+ */
+#ifndef KERNEL_PORT_KERNEL_PORT_H
+#define KERNEL_PORT_KERNEL_PORT_H
+
+#include <quire/machine.h>
+#include <quire/port.h>
+
+/* For each zone. */
+extern const struct quire_port zone_port;
+
+/* For the machine above them. */
+extern const struct quire_machine_port machine_port;
+
+#endif /* KERNEL_PORT_KERNEL_PORT_H */

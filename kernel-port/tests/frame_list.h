@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * frame_list.h - any number of single frames, kept in a list that runs through the frames
+ * themselves.
+ *
+ * For whoever takes all of memory and has nowhere to write down what he got. The second word of
+ * each frame names the next one; the first is the shadow's pattern. One owner at a time.
+ */
+#ifndef KERNEL_PORT_TESTS_FRAME_LIST_H
+#define KERNEL_PORT_TESTS_FRAME_LIST_H
+
+#include <quire/zone.h>
+
+struct chain {
+    quire_pfn first; /* 0: none, frame 0 is never handed out */
+    uint64_t count, tag;
+};
+
+/* Take single frames of the zone until it refuses, or until the chain has `most`. */
+void chain_take(struct chain *chain, struct quire_zone *zone, uint32_t flags, uint64_t most);
+
+/* Free them all, in the order last in, first out. They may be of several zones. */
+void chain_free(struct chain *chain);
+
+#endif /* KERNEL_PORT_TESTS_FRAME_LIST_H */

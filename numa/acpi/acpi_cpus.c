@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * acpi_cpus.c - MADT, which CPUs there are, and SRAT, where they and the memory are.
+ *
+ * SRAT lists whatever may ever be plugged in, so where a MADT was read before, it places the CPUs
+ * found there and adds none. Disabled entries are skipped in both, and so are CPUs that are not
+ * there yet ("online capable"), ids that mean nobody, generic initiators, and unknown entries.
+ *
+ * No state; called by quire_acpi_read, which takes back what was added before an error.
+ */
+#include "numa/acpi/acpi_table.h"
+
+enum { ENABLED = 1, HOTPLUG = 2, NONVOLATILE = 4 };                      /* flags */
+enum { MADT_APIC = 0, MADT_X2APIC = 9, MADT_GICC = 11 };                 /* entries of MADT */
+enum { SRAT_APIC = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2, SRAT_GICC = 3 }; /* entries of SRAT */
+enum { APIC_NOBODY = 0xff };
+#define X2APIC_NOBODY UINT32_MAX
+
+/* What topology.h says of an addition, as a fault at the entry. */
+static int added(const struct acpi_walk *walk, int error, uint64_t id)
+{
+    const char *what = "the entry does not fit the topology";
+
+    if (!error)
+        return QUIRE_OK;
+    if (error == QUIRE_ERR_BUSY)
+        what = "a CPU is in two domains";
+    return quire_faulty(walk->fault, error, what, walk->at, id, 0);
+}
+
+static int too_many(const struct acpi_walk *walk, const char *what, uint64_t most)
+{
+    return quire_faulty(walk->fault, QUIRE_ERR_SIZE, what, walk->at, most + 1, most);
+}
+
+static int add_cpu(struct quire_topology *topology, const struct acpi_walk *walk, uint32_t id,
+                   quire_node node)
+{
+    int error = quire_topology_add_cpu(topology, id, node);
+
+    return error == QUIRE_ERR_SIZE ? too_many(walk, "there are too many CPUs", QUIRE_CPUS)
+                                   : added(walk, error, id);
+}
+
+static int madt_entry(struct quire_topology *topology, const struct acpi_walk *walk)
+{
+    const uint8_t *p = walk->entry;
+    uint32_t id, nobody = X2APIC_NOBODY, flags;
+    int error;
+
+    switch (walk->type) {
+    case MADT_APIC:
+        if ((error = quire_acpi_short(walk, 8)))
+            return error;
+        id = p[3];
+        nobody = APIC_NOBODY;
+        flags = acpi_u32(p + 4);
+        break;
+    case MADT_X2APIC:
+        if ((error = quire_acpi_short(walk, 16)))
+            return error;
+        id = acpi_u32(p + 4);
+        flags = acpi_u32(p + 8);
+        break;
+    case MADT_GICC:
+        if ((error = quire_acpi_short(walk, 40)))
+            return error;
+        id = acpi_u32(p + 8);
+        flags = acpi_u32(p + 12);
+        break;
+    default:
+        return QUIRE_OK;
+    }
+    if (!(flags & ENABLED) || id == nobody)
+        return QUIRE_OK;
+    return add_cpu(topology, walk, id, quire_node_of(QUIRE_NO_NODE));
+}
+
+int quire_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk)
+{
+    int more;
+
+    while ((more = quire_acpi_next(walk)) > 0) {
+        int error = madt_entry(topology, walk);
+
+        if (error)
+            return error;
+    }
+    return more;
+}
+
+/* State of one walk over SRAT. */
+struct srat {
+    struct quire_topology *topology;
+    struct acpi_walk *walk;
+    struct acpi_placed *placed;
+    uint32_t known; /* CPUs that were there before; 0: SRAT says which there are */
+};
+
+static int domain(const struct srat *srat, uint32_t id, quire_node *node)
+{
+    if (quire_topology_add_node(srat->topology, id, node) == QUIRE_OK)
+        return QUIRE_OK;
+    return too_many(srat->walk, "there are too many proximity domains", QUIRE_NODES);
+}
+
+static int place_cpu(const struct srat *srat, uint32_t id, uint32_t domain_id)
+{
+    struct quire_topology *topology = srat->topology;
+    quire_node node;
+    uint32_t cpu = 0;
+    int error;
+
+    while (cpu < srat->known && topology->cpu_id[cpu] != id)
+        cpu++;
+    if (srat->known && cpu == srat->known)
+        return QUIRE_OK;
+    if ((error = domain(srat, domain_id, &node)))
+        return error;
+    if (cpu < srat->known && topology->cpu_node[cpu] == QUIRE_NO_NODE)
+        srat->placed->bits[cpu / 64] |= (uint64_t)1 << cpu % 64;
+    return add_cpu(topology, srat->walk, id, node);
+}
+
+static int srat_memory(const struct srat *srat)
+{
+    const uint8_t *p = srat->walk->entry;
+    uint64_t phys = acpi_u64(p + 8), bytes = acpi_u64(p + 16);
+    uint32_t flags = acpi_u32(p + 28), id = acpi_u32(p + 2);
+    enum quire_memory_kind kind = QUIRE_MEMORY_ORDINARY;
+    quire_node node;
+    int error;
+
+    if (!(flags & ENABLED))
+        return QUIRE_OK;
+    if (srat->walk->table[ACPI_REVISION] < 2)
+        id &= 0xff; /* the other bytes were reserved */
+    if ((error = domain(srat, id, &node)))
+        return error;
+    if (bytes == 0)
+        return QUIRE_OK;
+    if (flags & NONVOLATILE)
+        kind = QUIRE_MEMORY_DEVICE;
+    else if (flags & HOTPLUG)
+        kind = QUIRE_MEMORY_HOTPLUG;
+    if (srat->topology->range_count == QUIRE_TOPOLOGY_RANGES)
+        return too_many(srat->walk, "there are too many stretches of memory",
+                        QUIRE_TOPOLOGY_RANGES);
+    if (quire_topology_add_memory(srat->topology, phys, bytes, node, kind) != QUIRE_OK)
+        return quire_faulty(srat->walk->fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52",
+                            srat->walk->at, phys, (uint64_t)1 << 52);
+    return QUIRE_OK;
+}
+
+static int srat_entry(const struct srat *srat)
+{
+    const struct acpi_walk *walk = srat->walk;
+    const uint8_t *p = walk->entry;
+    uint32_t id;
+    int error;
+
+    switch (walk->type) {
+    case SRAT_APIC:
+        if ((error = quire_acpi_short(walk, 16)))
+            return error;
+        id = p[2];
+        if (walk->table[ACPI_REVISION] >= 2)
+            id |= acpi_u16(p + 9) << 8 | (uint32_t)p[11] << 24;
+        return acpi_u32(p + 4) & ENABLED && p[3] != APIC_NOBODY ? place_cpu(srat, p[3], id) : 0;
+    case SRAT_MEMORY:
+        error = quire_acpi_short(walk, 40);
+        return error ? error : srat_memory(srat);
+    case SRAT_X2APIC:
+        if ((error = quire_acpi_short(walk, 24)))
+            return error;
+        id = acpi_u32(p + 8);
+        return acpi_u32(p + 12) & ENABLED && id != X2APIC_NOBODY
+                   ? place_cpu(srat, id, acpi_u32(p + 4))
+                   : QUIRE_OK;
+    case SRAT_GICC:
+        if ((error = quire_acpi_short(walk, 18)))
+            return error;
+        return acpi_u32(p + 10) & ENABLED ? place_cpu(srat, acpi_u32(p + 6), acpi_u32(p + 2)) : 0;
+    default:
+        return QUIRE_OK;
+    }
+}
+
+int quire_acpi_srat(struct quire_topology *topology, struct acpi_walk *walk,
+                    struct acpi_placed *placed)
+{
+    const struct srat srat = {topology, walk, placed, topology->cpu_count};
+    int more;
+
+    while ((more = quire_acpi_next(walk)) > 0) {
+        int error = srat_entry(&srat);
+
+        if (error)
+            return error;
+    }
+    return more;
+}

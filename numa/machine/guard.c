@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * guard.c - readers of the snapshot, and how a writer waits for them.
+ *
+ * The port may bring a mechanism of its own. Else readers are counted, in the manner of sleepable
+ * read-copy-update: each CPU's line has, for each of two phases, how many readers entered and how
+ * many left. A reader may leave on another CPU than it entered, be interrupted by another reader at
+ * any instruction, and stop for as long as it likes; it makes one locked addition at either end,
+ * waits for nobody, and needs no registration.
+ *
+ *   G1  A reader counts itself in, fence, then reads the pointer to the snapshot. A writer
+ *       publishes the pointer, fence, then reads the counts. So a reader whose entry the writer
+ *       does not see reads the new pointer.
+ *   G2  A writer sums the leaves of a phase first and the entries after (fence between). An entry
+ *       comes before its leave, so each leave that was summed has its entry in the other sum, and
+ *       equal sums say: everybody whose entry was seen has left. By G1 these are all who can have
+ *       the old pointer, as far as they entered in this phase.
+ *   G3  A reader may have read the phase long ago and count itself in only now, in the phase that
+ *       is not in use: with the pointer of today, but it is there for the next writer. So each
+ *       writer waits for both: first for the phase not in use, where nobody but such late ones
+ *       comes in, then turns the phase, and waits for the one that was in use. New readers never
+ *       make it wait.
+ *   G4  What a reader did comes before its leave (release), which comes before what the writer
+ *       does after the wait (acquire).
+ *
+ * Callers: everything that does not hit a magazine. quire_machine_wait: writers, one at a time.
+ */
+#include "numa/machine/machine.h"
+
+/* Begin to read. Wait-free, any context. */
+void quire_machine_enter(struct quire_machine *m, struct machine_reader *r)
+{
+    uintptr_t snapshot;
+
+    r->machine = m;
+    r->cpu = machine_cpu_known(m);
+    r->line = machine_line(m, r->cpu);
+    if (m->port.enter) {
+        r->entered = m->port.enter(m->port.ctx);
+    } else {
+        r->entered = qa_load(&m->phase, relaxed) & 1;           /* relaxed: either will do (G3) */
+        (void)qa_add(&r->line->enters[r->entered], 1, relaxed); /* relaxed: ordered by G1 */
+        qa_fence_after_rmw(); /* G1 fence: pairs G2: the entry before the look */
+    }
+    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* N2 acquire: pairs N1: all of it */
+    r->snapshot = (const struct machine_snapshot *)snapshot;
+}
+
+/* End. Wait-free, any context, any CPU. */
+void quire_machine_leave(struct machine_reader *r)
+{
+    if (r->machine->port.leave)
+        r->machine->port.leave(r->machine->port.ctx, r->entered);
+    else
+        (void)qa_add(&r->line->leaves[r->entered], 1, release); /* G3 release: pairs G4 */
+}
+
+static uint64_t sum_leaves(const struct quire_machine *m, uint32_t phase)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
+        const struct machine_cpu *line = machine_line(m, cpu);
+
+        if (line)
+            sum += qa_load(&line->leaves[phase], acquire); /* G4 acquire: pairs G3 */
+    }
+    return sum;
+}
+
+static uint64_t sum_entries(const struct quire_machine *m, uint32_t phase)
+{
+    uint64_t sum = 0;
+
+    for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
+        const struct machine_cpu *line = machine_line(m, cpu);
+
+        if (line)
+            sum += qa_load(&line->enters[phase], relaxed); /* relaxed: ordered by G2 */
+    }
+    return sum;
+}
+
+static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
+{
+    for (;;) {
+        uint64_t left = sum_leaves(m, phase);
+
+        qa_fence_seq_cst(); /* G2 fence: pairs G1: the leaves before the entries */
+        if (sum_entries(m, phase) == left)
+            return;
+        machine_relax(m);
+    }
+}
+
+/* Wait until all who may have found what is no longer published have left. Blocking, thread only,
+ * one at a time. The caller must not be a reader. */
+void quire_machine_wait(struct quire_machine *m)
+{
+    uint32_t phase;
+
+    if (m->port.wait_for_readers) {
+        m->port.wait_for_readers(m->port.ctx);
+        return;
+    }
+    phase = qa_load(&m->phase, relaxed) & 1; /* relaxed: written by us alone */
+    qa_fence_seq_cst(); /* G2 fence: pairs G1: the publication before the counts */
+    wait_for_phase(m, phase ^ 1);
+    qa_store(&m->phase, phase ^ 1, relaxed); /* relaxed: a hint to readers (G3) */
+    wait_for_phase(m, phase);
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine.c - building a machine and taking it down; its memory, CPU lines and zone handles.
+ *
+ * The caller gives memory for struct quire_machine; all else comes from the port, a piece for each
+ * purpose on the node that uses it, and hangs in one list. Nothing but snapshots is given back
+ * before the end, because a hit may be under way anywhere (M3 of machine.h).
+ *
+ * Nobody uses the machine while it is built or taken down. Thread only.
+ */
+#include "numa/machine/machine.h"
+
+enum { MACHINE_ALIGN = 64 };
+
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* Zeroed memory for `bytes` bytes on a node, or NULL. Writer only. */
+void *quire_machine_memory(struct quire_machine *m, size_t bytes, quire_node node)
+{
+    size_t total =
+        (sizeof(struct machine_block) + bytes + MACHINE_PAGE - 1) / MACHINE_PAGE * MACHINE_PAGE;
+    void *p = m->port.memory(m->port.ctx, total, node);
+    struct machine_block *block = (struct machine_block *)p;
+
+    if (!block)
+        return NULL;
+    block->bytes = total;
+    block->node = node;
+    block->next = m->blocks;
+    m->blocks = block;
+    (void)qa_add(&m->block_bytes, total, relaxed); /* relaxed: a figure */
+    return block + 1;
+}
+
+static void release(struct quire_machine *m, struct machine_block *block)
+{
+    (void)qa_sub(&m->block_bytes, block->bytes, relaxed); /* relaxed: a figure */
+    if (m->port.give_back)
+        m->port.give_back(m->port.ctx, block, block->bytes, block->node);
+}
+
+/* Give back what quire_machine_memory gave, or NULL. Writer only. */
+void quire_machine_give_back(struct quire_machine *m, void *memory)
+{
+    struct machine_block **link = &m->blocks;
+
+    for (; memory && *link; link = &(*link)->next)
+        if ((void *)(*link + 1) == memory) {
+            struct machine_block *block = *link;
+
+            *link = block->next;
+            release(m, block);
+            return;
+        }
+}
+
+/* ---- CPU lines ------------------------------------------------------------------------------ */
+
+static void make_line(struct machine_cpu *line, uint32_t cpu)
+{
+    /* relaxed: L1 publishes the line */
+    qa_store(&line->turn, cpu, relaxed);                          /* relaxed: see above */
+    qa_store(&line->away, (uintptr_t)&quire_nowhere, relaxed);    /* relaxed: see above */
+    qa_store(&line->serving, (uintptr_t)&quire_nowhere, relaxed); /* relaxed: see above */
+    qa_store(&line->present, 1, relaxed);                         /* relaxed: see above */
+}
+
+/* Make the missing lines of a node's CPUs, in one piece. */
+static int make_lines(struct quire_machine *m, const struct quire_topology *t, quire_node node)
+{
+    struct machine_cpu *line;
+    uint32_t missing = 0;
+    void *p;
+
+    for (uint32_t cpu = 0; cpu < t->cpu_count; cpu++)
+        missing += t->cpu_node[cpu] == node.n && !machine_line(m, cpu);
+    if (missing == 0)
+        return QUIRE_OK;
+    p = quire_machine_memory(m, missing * sizeof *line, node);
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    line = (struct machine_cpu *)p;
+    for (uint32_t cpu = 0; cpu < t->cpu_count; cpu++)
+        if (t->cpu_node[cpu] == node.n && !machine_line(m, cpu)) {
+            make_line(line, cpu);
+            if (cpu >= machine_cpu_end(m))
+                qa_store(&m->cpu_end, cpu + 1, relaxed);       /* relaxed: L1 publishes the line */
+            qa_store(&m->cpus[cpu], (uintptr_t)line, release); /* L1 release: pairs L2 */
+            line++;
+        }
+    return QUIRE_OK;
+}
+
+/* Make lines for all CPUs of a topology that have none. CPU 0 has one in any case. */
+int quire_machine_lines(struct quire_machine *m, const struct quire_topology *t)
+{
+    int error = QUIRE_OK;
+
+    for (uint32_t n = 0; n < t->node_count && !error; n++)
+        error = make_lines(m, t, quire_node_of(n));
+    if (!error && !machine_line(m, 0)) {
+        void *p = quire_machine_memory(m, sizeof(struct machine_cpu), quire_node_of(0));
+        struct machine_cpu *line = (struct machine_cpu *)p;
+
+        if (!p)
+            return QUIRE_ERR_NO_MEMORY;
+        make_line(line, 0);
+        qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: L1 publishes the line */
+        qa_store(&m->cpus[0], (uintptr_t)line, release); /* L1 release: pairs L2 */
+    }
+    return error;
+}
+
+/* ---- Zones ---------------------------------------------------------------------------------- */
+
+/* The port that our copy of a handle has. To the caller's port it speaks of the caller's handle. */
+static struct machine_zone *zone_of(void *ctx)
+{
+    return (struct machine_zone *)ctx;
+}
+
+static int forward_zero(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    struct machine_zone *z = zone_of(ctx);
+
+    return z->port.zero(z->port.ctx, pfn, frames);
+}
+
+static void forward_event(void *ctx, struct quire_zone *zone, enum quire_event event)
+{
+    struct machine_zone *z = zone_of(ctx);
+
+    (void)zone;
+    z->port.event(z->port.ctx, z->given, event);
+}
+
+static void forward_report(void *ctx, struct quire_zone *zone, enum quire_report what,
+                           quire_pfn pfn, int error)
+{
+    struct machine_zone *z = zone_of(ctx);
+
+    (void)zone;
+    z->port.report(z->port.ctx, z->given, what, pfn, error);
+}
+
+static uint32_t forward_cpu(void *ctx)
+{
+    return machine_cpu_known(zone_of(ctx)->machine);
+}
+
+/* Let a zone, which is not in service, stand for this one of the caller's, of its node, type and
+ * size: these are not written again (Y6). */
+void quire_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
+{
+    z->zone = *given->zone;
+    z->given = given->zone;
+    z->port = given->zone->port;
+    z->zone.port = (struct quire_port){.ctx = z, .cpu = forward_cpu};
+    if (z->port.zero)
+        z->zone.port.zero = forward_zero;
+    if (z->port.event)
+        z->zone.port.event = forward_event;
+    if (z->port.report)
+        z->zone.port.report = forward_report;
+}
+
+/* Make a zone ready for service. Its home comes with the snapshot. */
+int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
+                           struct machine_zone **zone)
+{
+    void *p = quire_machine_memory(m, sizeof(struct machine_zone), given->node);
+    struct machine_zone *z = (struct machine_zone *)p;
+
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    z->machine = m;
+    z->node = given->node;
+    z->type = (enum quire_zone_type)given->zone->head->type;
+    z->managed = quire_zone_managed(given->zone);
+    quire_machine_zone_set(z, given);
+    qa_store(&z->no_border, UINT8_MAX, relaxed);             /* relaxed: being made */
+    qa_store(&z->border, (uintptr_t)&z->no_border, relaxed); /* relaxed: being made */
+    *zone = z;
+    return QUIRE_OK;
+}
+
+/* ---- Building ------------------------------------------------------------------------------- */
+
+static bool has_span(const struct quire_machine_config *config, size_t zone)
+{
+    size_t i = 0;
+
+    while (i < config->span_count && config->spans[i].zone != zone)
+        i++;
+    return i < config->span_count;
+}
+
+static int check_zones(const struct quire_machine_config *config)
+{
+    const struct quire_machine_zone *z = config->zones;
+
+    if (config->zone_count == 0 || config->zone_count > MACHINE_ZONES)
+        return QUIRE_ERR_SIZE;
+    for (size_t i = 0; i < config->zone_count; i++)
+        if (z[i].node.n >= config->topology->node_count || z[i].node.n >= QUIRE_NODES)
+            return QUIRE_ERR_NODE;
+    for (size_t i = 0; i < config->span_count; i++)
+        if (config->spans[i].zone >= config->zone_count)
+            return QUIRE_ERR_SIZE;
+    for (size_t i = 0; i < config->zone_count; i++)
+        if (!has_span(config, i))
+            return QUIRE_ERR_SIZE;
+    return QUIRE_OK;
+}
+
+/* May a magazine have so many rounds? (Whether a zone has room for them is seen zone by zone.) */
+static bool sound(uint32_t rounds)
+{
+    return rounds == QUIRE_CACHE_SIZE_AUTO || (rounds <= QUIRE_CACHE_MAX_ROUNDS && rounds % 2 == 0);
+}
+
+int quire_machine_size(const struct quire_machine_config *config, size_t *bytes)
+{
+    const struct quire_machine_port *port = &config->port;
+    int error = check_zones(config);
+
+    if (error)
+        return error;
+    if ((unsigned)config->mode > QUIRE_CACHE_RSEQ || !quire_policy_valid(&config->policy) ||
+        !port->memory || !port->enter != !port->leave || !port->enter != !port->wait_for_readers)
+        return QUIRE_ERR_UNSUPPORTED;
+    if (!sound(config->rounds) || !sound(config->huge_rounds))
+        return QUIRE_ERR_SIZE;
+    *bytes = sizeof(struct quire_machine);
+    return QUIRE_OK;
+}
+
+static int build(struct quire_machine *m, const struct quire_machine_config *config)
+{
+    size_t bytes = config->zone_count * sizeof(struct machine_entry);
+    void *p = quire_machine_memory(m, bytes, config->zones[0].node);
+    struct machine_entry *entries = (struct machine_entry *)p;
+    struct machine_snapshot *s;
+    int error = QUIRE_OK;
+
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    for (size_t i = 0; i < config->zone_count && !error; i++)
+        error = quire_machine_zone_add(m, &config->zones[i], &entries[i].zone);
+    if (!error)
+        error = quire_snapshot_make(m, config->topology, entries, (uint32_t)config->zone_count,
+                                    config->spans, config->span_count, &s);
+    quire_machine_give_back(m, entries);
+    if (!error)
+        error = quire_machine_lines(m, &s->topology);
+    if (!error)
+        quire_snapshot_publish(m, s);
+    return error;
+}
+
+/* Of a port that does not tell. */
+static uint32_t one_cpu(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void give_all_back(struct quire_machine *m)
+{
+    while (m->blocks) {
+        struct machine_block *block = m->blocks;
+
+        m->blocks = block->next;
+        release(m, block);
+    }
+}
+
+int quire_machine_init(const struct quire_machine_config *config, void *memory, size_t bytes,
+                       struct quire_machine **machine)
+{
+    struct quire_machine *m = (struct quire_machine *)memory;
+    size_t need;
+    int error = quire_machine_size(config, &need);
+
+    if (error)
+        return error;
+    if ((uintptr_t)memory % MACHINE_ALIGN)
+        return QUIRE_ERR_ALIGN;
+    if (bytes < need)
+        return QUIRE_ERR_SIZE;
+    __builtin_memset(m, 0, sizeof *m);
+    m->port = config->port;
+    if (!m->port.cpu)
+        m->port.cpu = one_cpu;
+    m->policy = config->policy;
+    m->local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
+    m->rounds = config->rounds;
+    m->huge_rounds = config->huge_rounds;
+    m->wanted_mode = config->mode;
+    qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
+    error = build(m, config);
+    if (error)
+        give_all_back(m);
+    else
+        *machine = m;
+    return error;
+}
+
+void quire_machine_fini(struct quire_machine *m)
+{
+    (void)quire_machine_drain(m);
+    give_all_back(m);
+    __builtin_memset(m, 0, sizeof *m);
+}

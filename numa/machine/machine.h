@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine.h - what a machine is made of. Private to numa; the interface is <quire/machine.h>.
+ *
+ * Two kinds of things. What lives as long as the machine: a line per CPU, the zones' handles, the
+ * homes (caches) with the CPUs' seats there. A hit in a magazine touches nothing else. And what
+ * comes and goes: the snapshot, reached by one pointer, read between quire_machine_enter and
+ * quire_machine_leave.
+ *
+ *   M1  A snapshot never changes between its publication and its end, which comes after everybody
+ *       who could have found it has left.
+ *   M2  A zone of the snapshot in force has metadata. One that left it may be used by those who are
+ *       still inside, and by those who own frames of it; while there are any of either, its
+ *       metadata stays.
+ *   M3  A CPU's `seat` is its seat at the cache of the zone that its NORMAL requests ask first by
+ *       the default policy, or none. It may be old by any amount: percpu's hits do not mind.
+ *   M4  A zone's longest span holds frames of that zone only. The seats of its homes are for frames
+ *       of this span.
+ *   M5  Only the holder of `writer` builds, publishes or ends anything.
+ *   M6  A CPU's `away` is a zone of another node, in service, where the CPU is not at home, or
+ *       quire_nowhere. `serving` is the like, and requests that name that node ask the zone first,
+ *       if the machine's policy begins nearby. Readers set them by the snapshot that they read, the
+ *       writer takes them back when nobody reads the old one any more. So they are older than a
+ *       change only while that is under way, or in the hands of one who stopped.
+ */
+#ifndef QUIRE_NUMA_MACHINE_MACHINE_H
+#define QUIRE_NUMA_MACHINE_MACHINE_H
+
+#include "core/layout.h"
+#include "percpu/fastpath.h"
+
+#include <quire/machine.h>
+
+/* A kernel whose code can tell the CPU's number in an instruction or two may say so at build time:
+ * a header with a `static inline uint32_t quire_this_cpu(void)`, which answers as the port's `cpu`
+ * does. */
+#ifdef QUIRE_CPU_HEADER
+#include QUIRE_CPU_HEADER
+#endif
+
+enum {
+    MACHINE_ZONES = 4096, /* zones of a machine */
+    REMOTE_ROUNDS = 64,   /* frames in a remote magazine */
+    MACHINE_PAGE = 4096,  /* what the port's memory is aligned to */
+    NO_ENTRY = UINT16_MAX,
+};
+
+/* One CPU's own. Parts that different callers write lie on different lines. */
+struct machine_cpu {
+    /* The remote magazine, see remote.c. */
+    qa32 present, seen;
+    qa64 count;
+    qa64 away, serving; /* const struct machine_zone *; M6 */
+    qa64 rounds[REMOTE_ROUNDS];
+    qa64 pops[QUIRE_NODES]; /* rounds that were handed out, by the node that they are of */
+    /* Readers inside, by phase, see guard.c. */
+    qa64 enters[2] __attribute__((aligned(64)));
+    qa64 leaves[2];
+    qa64 turn; /* of the interleaving policies */
+    qa64 counts[QUIRE_NODES][QUIRE_NODE_COUNTS] __attribute__((aligned(64)));
+};
+
+/* A zone in service. */
+struct machine_zone {
+    struct quire_zone zone;   /* a copy of the caller's handle, but for the port */
+    struct quire_zone *given; /* the caller's */
+    struct quire_port port;   /* the zone's own, which ours forwards to */
+    struct quire_machine *machine;
+    quire_node node;
+    enum quire_zone_type type;
+    uint64_t managed;             /* frames, when it came into service */
+    uint64_t first_block, blocks; /* its longest span, M4 */
+    const void *descs, *fulls;    /* of these blocks, and their first map */
+    const unsigned char *maps;
+    qa64 border; /* const qa32 *: blocks with a larger fullness byte are sparse */
+    qa32 no_border;
+    /* Writer only: the newest home; all that were made, of which the others are closed; what comes
+     * next in quire_machine.gone. */
+    struct machine_home *home, *homes;
+    struct machine_zone *next;
+};
+
+/* A cache of a zone for the CPUs that are at home there. */
+struct machine_home {
+    struct quire_cache cache; /* counts hits, by CPU, for as long as it serves */
+    struct machine_zone *of;
+    struct machine_home *next; /* in of->homes */
+} __attribute__((aligned(64)));
+
+/* A zone as a snapshot has it. */
+struct machine_entry {
+    struct machine_zone *zone;
+    struct machine_home *home;   /* or NULL */
+    struct machine_home *before; /* that this one takes the place of, or NULL, see Y1 */
+    bool closing;                /* on its way out: takes frees, and those at once */
+};
+
+/* A node's zonelists, in memory of that node. */
+struct machine_lists {
+    uint32_t first[QUIRE_ZONE_TYPES], count[QUIRE_ZONE_TYPES];
+    size_t bytes;
+    uint16_t entries[];
+};
+
+struct machine_snapshot {
+    struct quire_topology topology;
+    struct quire_pfnmap map; /* frame to place in entries[] */
+    struct machine_lists *lists[QUIRE_NODES];
+    struct quire_pfnmap_span *spans;
+    size_t span_count;
+    uint32_t entry_count;
+    size_t bytes;
+    struct machine_entry entries[];
+};
+
+/* A piece of the port's memory: this much in front of what its user sees. */
+struct machine_block {
+    struct machine_block *next;
+    size_t bytes;
+    quire_node node;
+} __attribute__((aligned(64)));
+
+struct quire_machine {
+    qa64 seats[QUIRE_CPUS]; /* const struct quire_seat *, or 0: M3; a hit begins here. Its tag is
+                             * the node that the CPU is on */
+    qa64 cpus[QUIRE_CPUS];  /* struct machine_cpu *, or 0 */
+    qa64 snapshot;          /* struct machine_snapshot * */
+    qa32 cpu_end;           /* no CPU from here on has a line */
+    qa32 mode;              /* of the caches: enum quire_cache_mode, not AUTO */
+    struct quire_machine_port port;
+    struct quire_policy policy;
+    bool local; /* the policy: nearest first, whatever the node */
+    uint32_t rounds, huge_rounds;
+    enum quire_cache_mode wanted_mode;
+    qa32 phase __attribute__((aligned(64))); /* of the readers, see guard.c */
+    qa32 writer;                             /* 1: somebody changes the machine */
+    qa64 snapshots, reclaims;
+    struct machine_block *blocks; /* M5 */
+    struct machine_zone *gone;    /* M5: zones out of service, Y3, Y6 */
+    struct machine_away *away;    /* M5: what is offline */
+    qa64 block_bytes;
+};
+
+/* Blocks that are offline, or were and are back. */
+struct machine_away {
+    struct machine_away *next;
+    const struct machine_zone *zone;
+    struct quire_run run;
+    uint64_t left;            /* blocks that are offline still */
+    struct quire_held held[]; /* a block each: the frames that offlining took;
+                               * followed by a byte each: 1 while it is offline */
+};
+
+/* Somebody who reads the snapshot. */
+struct machine_reader {
+    struct quire_machine *machine;
+    const struct machine_snapshot *snapshot;
+    struct machine_cpu *line;
+    uint32_t cpu;
+    uint32_t entered;
+};
+
+/* The zones that a request may use, in order, as policy.c made them out. */
+struct machine_walk {
+    const uint16_t *list;
+    uint32_t count;
+    uint64_t first; /* nodes that are asked first */
+    bool others;    /* then the others */
+    bool no_huge;   /* not zones of type HUGE */
+    bool interleaved;
+    quire_node wanted;
+    uint32_t at, pass; /* where the walk is */
+};
+
+/* One way of asking a zone: what slowpath.c tries along a walk. */
+struct machine_attempt {
+    /* QUIRE_OK: the request is served. QUIRE_ERR_NO_MEMORY: ask the next zone. Others end it. */
+    int (*ask)(const struct machine_reader *r, const struct machine_entry *e,
+               struct machine_attempt *a);
+    const struct quire_request *request;
+    uint64_t frames; /* how many it is about, for reclaim */
+    uint64_t turn;   /* of an interleaving policy */
+    quire_pfn *pfns;
+    const struct quire_contig *contig; /* or NULL */
+    uint32_t too_long;                 /* contig: zones of the last round that are shorter */
+    size_t n, got;                     /* batches: frames wanted and had; else 0 */
+    quire_node wanted;                 /* out */
+    bool interleaved;                  /* out */
+};
+
+static inline struct machine_cpu *machine_line(const struct quire_machine *m, uint32_t cpu)
+{
+    /* L2 acquire: pairs L1: the line is made. */
+    uintptr_t p = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpus[cpu], acquire) : 0);
+
+    return (struct machine_cpu *)p;
+}
+
+static inline uint32_t machine_cpu_end(const struct quire_machine *m)
+{
+    return qa_load(&m->cpu_end, relaxed); /* relaxed: a line is looked for by L2 */
+}
+
+/* The number of the CPU that the caller runs on. */
+static inline uint32_t machine_cpu_now(const struct quire_machine *m)
+{
+#ifdef QUIRE_CPU_HEADER
+    (void)m;
+    return quire_this_cpu();
+#else
+#if QUIRE_RSEQ
+    if (qa_load(&m->mode, relaxed) == QUIRE_CACHE_RSEQ) /* relaxed: a hint; rseq decides */
+        return rseq_cpu(rseq_area());
+#endif
+    return m->port.cpu(m->port.ctx);
+#endif
+}
+
+/* The seat of a CPU, or NULL. */
+static inline const struct quire_seat *machine_seat_of(const struct quire_machine *m, uint32_t cpu)
+{
+    /* H2 acquire: pairs H1: the home is made. */
+    uintptr_t seat = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->seats[cpu], acquire) : 0);
+
+    return (const struct quire_seat *)seat;
+}
+
+/* The seat of the CPU that the caller runs on, or NULL. */
+static inline const struct quire_seat *machine_seat(const struct quire_machine *m)
+{
+    return machine_seat_of(m, machine_cpu_now(m));
+}
+
+/* The flags that a request may have for a magazine to serve it. */
+#define MACHINE_HIT_FLAGS \
+    ((uint32_t)(QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK))
+
+/* May a magazine of the CPU serve the request, but for its order and flags? */
+static inline bool machine_at_seat(const struct quire_seat *seat,
+                                   const struct quire_request *request)
+{
+    return seat && !request->policy && request->zone == QUIRE_ZONE_NORMAL &&
+           (request->node.n == QUIRE_NO_NODE ||
+            request->node.n == qa_load(&seat->tag, relaxed)); /* relaxed: a hint */
+}
+
+/* The number of the CPU that the caller runs on, or 0 if the machine does not know it. */
+static inline uint32_t machine_cpu_known(const struct quire_machine *m)
+{
+    uint32_t cpu = machine_cpu_now(m);
+
+    return machine_line(m, cpu) ? cpu : 0;
+}
+
+/* Between two looks at what somebody else is to do. */
+static inline void machine_relax(const struct quire_machine *m)
+{
+    if (m->port.relax)
+        m->port.relax(m->port.ctx);
+#if defined(__x86_64__)
+    else
+        __builtin_ia32_pause();
+#endif
+}
+
+static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t cpu)
+{
+    return quire_node_of(cpu < s->topology.cpu_count ? s->topology.cpu_node[cpu] : 0);
+}
+
+/* machine.c */
+void *quire_machine_memory(struct quire_machine *m, size_t bytes, quire_node node);
+void quire_machine_give_back(struct quire_machine *m, void *memory);
+int quire_machine_lines(struct quire_machine *m, const struct quire_topology *topology);
+void quire_machine_zone_set(struct machine_zone *zone, const struct quire_machine_zone *given);
+int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
+                           struct machine_zone **zone);
+
+/* hotplug.c */
+bool quire_machine_lock(struct quire_machine *m);
+void quire_machine_unlock(struct quire_machine *m);
+struct machine_snapshot *quire_machine_snapshot(const struct quire_machine *m);
+
+/* guard.c */
+void quire_machine_enter(struct quire_machine *m, struct machine_reader *r);
+void quire_machine_leave(struct machine_reader *r);
+void quire_machine_wait(struct quire_machine *m);
+
+/* snapshot.c */
+int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
+                        const struct machine_entry entries[], uint32_t count,
+                        const struct quire_pfnmap_span spans[], size_t span_count,
+                        struct machine_snapshot **made);
+void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s);
+void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
+void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
+const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+size_t quire_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
+                          const quire_pfn pfns[], size_t n);
+struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
+                                         const struct machine_zone *zone);
+bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
+                        const struct machine_entry *e);
+bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
+bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e);
+quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
+uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
+                           const struct quire_request *request);
+
+/* zone_caches.c */
+struct quire_run quire_longest_span(const struct quire_pfnmap_span spans[], size_t count,
+                                    uint32_t entry);
+int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry);
+void quire_home_keep(struct machine_home *h);
+bool quire_home_kept(const struct machine_home *h);
+struct machine_zone *quire_zone_come_back(struct quire_machine *m,
+                                          const struct quire_machine_zone *given,
+                                          struct quire_run longest);
+void quire_zone_gone(struct quire_machine *m, struct machine_zone *z);
+
+/* policy.c */
+bool quire_policy_valid(const struct quire_policy *policy);
+int quire_policy_walk(const struct machine_reader *r, const struct quire_request *request,
+                      uint64_t turn, struct machine_walk *walk);
+uint64_t quire_policy_turn(struct quire_machine *m, const struct quire_request *request,
+                           uint64_t n);
+bool quire_policy_strict(const struct quire_machine *m, const struct quire_request *request);
+bool quire_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
+uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_request *request,
+                            uint64_t turn, uint64_t n, quire_node node, uint64_t *first);
+const struct machine_entry *quire_walk_next(const struct machine_snapshot *s,
+                                            struct machine_walk *walk);
+
+/* stats.c */
+uint64_t quire_home_hits(const struct machine_home *h, uint32_t cpu);
+void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot *s,
+                          const struct machine_home *h);
+
+/* slowpath.c */
+int quire_machine_serve(struct quire_machine *m, struct machine_attempt *a,
+                        struct quire_refusal *why);
+void quire_machine_count(const struct machine_reader *r, const struct machine_attempt *a,
+                         quire_node given, uint64_t n);
+int quire_machine_wrong(int error, struct quire_refusal *why);
+
+/* offline.c */
+void quire_away_forget(struct quire_machine *m, const struct machine_zone *z);
+
+/* fastpath.c */
+int quire_request_slowly(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why);
+int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
+                            quire_pfn *pfn, struct quire_refusal *why);
+int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned order);
+
+/* drain.c */
+void quire_entry_drain(const struct machine_entry *e, bool calm);
+
+/* remote.c */
+int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
+extern const struct machine_zone quire_nowhere;
+bool quire_remote_pop(const struct quire_machine *m, const struct quire_request *request,
+                      quire_pfn *pfn);
+int quire_remote_request(struct quire_machine *m, const struct quire_request *request,
+                         quire_pfn *pfn, struct quire_refusal *why);
+int quire_remote_give(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
+void quire_remote_turn(const struct machine_reader *r, const struct machine_entry *e);
+void quire_remote_forget(struct quire_machine *m);
+uint64_t quire_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
+uint64_t quire_remote_drain_all(const struct machine_reader *r, bool idle_only);
+
+#endif /* QUIRE_NUMA_MACHINE_MACHINE_H */

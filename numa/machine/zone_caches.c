@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zone_caches.c - homes: which cache of a zone serves the CPUs that are at home there, and what
+ * becomes of those that no longer do.
+ *
+ * A zone has a cache if somebody is at home in it, with racks from the first of these CPUs to the
+ * last. One that serves already and covers them is kept, unless one of its CPUs moved: its hits are
+ * counted as local or other by where its CPUs are.
+ *
+ * The memory of a home is never given back before the end, as a hit that found it may come late by
+ * any amount (M3). So that it does not pile up while topologies change and zones come and go:
+ *
+ *   Y3  Whoever is late reads of a home what never changes after it was made (the places and sizes
+ *       of its racks, its range), its racks, in the order that percpu gives, and, for a frame that
+ *       he owns and that is in the range, the handle and the metadata of the zone. So a closed
+ *       home may serve again:
+ *       - The zone never left: nothing is written to the home but by opening it. It was closed
+ *         after the wait of the change that took it out of service, so no reader has it from then
+ *         on, and it is empty.
+ *       - The zone left and comes back, with the same longest span, node, type and size: then
+ *         handle and descriptors are written anew, before the snapshot that has them is published.
+ *         Nobody owns a frame of the zone meanwhile, and who gets one later saw that publication.
+ *         Those who are late with frames of other zones read the range alone.
+ *   Y4  A home is opened after the snapshot that has it was published, a new one too: the CPUs'
+ *       seats name it before. Sooner, a hit could bring it a frame that the drains of the snapshot
+ *       in force do not see, and a request would be refused for it.
+ *   Y5  A zone has HOMES homes made to measure at most. Each later one takes in the CPUs of all
+ *       before it and has at least twice as many racks as the largest, or one for every CPU: so
+ *       there are at most HOMES + log2(QUIRE_CPUS) homes.
+ *   Y6  So it is with what we have of a zone, whether it has homes or not: an `away` or `serving`
+ *       that was read may be looked up late by any amount, for node and range, which stay as they
+ *       are. The rest is read only for a frame in the range that somebody owns.
+ *
+ * Writer only. Bounded by CPUs, zones, and a zone's homes.
+ */
+#include "numa/machine/machine.h"
+
+#include "core/internal.h"
+
+enum { HOMES = 4 };
+
+/* ---- Making --------------------------------------------------------------------------------- */
+
+/* The longest of an entry's spans, the lowest of these. */
+struct quire_run quire_longest_span(const struct quire_pfnmap_span spans[], size_t count,
+                                    uint32_t entry)
+{
+    struct quire_run longest = {{0}, 0};
+
+    for (size_t i = 0; i < count; i++)
+        if (spans[i].zone == entry &&
+            (spans[i].run.frames > longest.frames ||
+             (spans[i].run.frames == longest.frames && spans[i].run.pfn.n < longest.pfn.n)))
+            longest = spans[i].run;
+    return longest;
+}
+
+/* Where the zone has what it knows of its longest span, whose first frame it counts as `frame`. */
+static void bind_range(struct machine_zone *z, uint64_t frame)
+{
+    z->descs = desc_of(&z->zone, block_of(frame));
+    z->fulls = full_of(&z->zone, block_of(frame));
+    z->maps = (const unsigned char *)frame_map(&z->zone, block_of(frame));
+}
+
+/* Find out a new zone's longest span (M4). */
+static void set_range(const struct machine_snapshot *s, uint32_t entry)
+{
+    struct quire_run longest = quire_longest_span(s->spans, s->span_count, entry);
+    struct machine_zone *z = s->entries[entry].zone;
+    uint64_t frame;
+
+    if (z->blocks) /* in service already, or back */
+        return;
+    frame = quire_frames_of(&z->zone, longest.pfn, longest.frames);
+    if (frame == NO_FRAME) /* not all of it is the zone's */
+        return;
+    z->first_block = longest.pfn.n >> BLOCK_ORDER;
+    z->blocks = longest.frames >> BLOCK_ORDER;
+    bind_range(z, frame);
+}
+
+static int make_home(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry,
+                     uint32_t first, uint32_t end)
+{
+    struct machine_zone *z = s->entries[entry].zone;
+    struct quire_cache_config config = {
+        .zone = &z->zone,
+        .mode = m->wanted_mode,
+        .first_cpu = first,
+        .cpus = end - first,
+        .rounds = z->type == QUIRE_ZONE_HUGE ? 0 : m->rounds,
+        .run_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
+        .huge_rounds = m->huge_rounds,
+        .depot = QUIRE_CACHE_SIZE_AUTO,
+    };
+    struct machine_home *h;
+    size_t bytes;
+    void *p;
+    int error = quire_cache_size(&config, &bytes);
+
+    if (error == QUIRE_ERR_SIZE) { /* too much for this zone, or for so many CPUs */
+        config.rounds = config.rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
+        config.huge_rounds = config.huge_rounds ? QUIRE_CACHE_SIZE_AUTO : 0;
+        error = quire_cache_size(&config, &bytes);
+    }
+    if (error)
+        return error;
+    p = quire_machine_memory(m, sizeof *h + bytes, z->node);
+    if (!p)
+        return QUIRE_ERR_NO_MEMORY;
+    h = (struct machine_home *)p;
+    error = quire_cache_init(&h->cache, &config, h + 1, bytes);
+    if (error) {
+        quire_machine_give_back(m, h);
+        return error;
+    }
+    h->of = z;
+    quire_seats_limit(&h->cache, z->first_block, z->blocks);
+    quire_cache_shut(&h->cache);
+    qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
+    s->entries[entry].home = h;
+    return QUIRE_OK;
+}
+
+/* ---- Choosing ------------------------------------------------------------------------------- */
+
+/* Is a home among those that its zone has? (Those of a snapshot that is being made are not yet.) */
+bool quire_home_kept(const struct machine_home *h)
+{
+    const struct machine_home *other = h->of->homes;
+
+    while (other && other != h)
+        other = other->next;
+    return other;
+}
+
+/* A home serves from the snapshot on that is being published. */
+void quire_home_keep(struct machine_home *h)
+{
+    /* H1 release: pairs H2: the home is made. */
+    qa_store(&h->of->border, (uintptr_t)&h->cache.state->sparse_over, release);
+    if (quire_home_kept(h))
+        return;
+    h->next = h->of->homes;
+    h->of->homes = h;
+}
+
+static bool covers(const struct quire_cache *c, uint32_t first, uint32_t end)
+{
+    return c->first_cpu <= first && end <= c->first_cpu + c->cpus;
+}
+
+/* Is each CPU of a cache on the node on which it was until now? */
+static bool stays(const struct machine_snapshot *old, const struct machine_snapshot *s,
+                  const struct quire_cache *c)
+{
+    uint32_t cpu = c->first_cpu, end = c->first_cpu + c->cpus;
+
+    while (cpu < end && node_of_cpu(old, cpu).n == node_of_cpu(s, cpu).n)
+        cpu++;
+    return cpu == end;
+}
+
+/* A home that the zone has for these CPUs: the one that serves until now, or else the smallest
+ * closed one, or NULL. */
+static struct machine_home *pick(const struct quire_machine *m, const struct machine_snapshot *s,
+                                 const struct machine_zone *z, uint32_t first, uint32_t end)
+{
+    const struct machine_snapshot *old = quire_machine_snapshot(m);
+    struct machine_home *now = old ? quire_snapshot_home(old, z) : NULL, *best = NULL;
+
+    if (now && covers(&now->cache, first, end) && stays(old, s, &now->cache))
+        return now;
+    for (struct machine_home *h = z->homes; h; h = h->next)
+        if (h != now && covers(&h->cache, first, end) &&
+            (!best || h->cache.cpus < best->cache.cpus))
+            best = h;
+    return best;
+}
+
+/* Widen the range of CPUs of a new home (Y5). */
+static void widen(const struct machine_zone *z, uint32_t *first, uint32_t *end)
+{
+    uint32_t a = *first, b = *end, homes = 0, most = 0;
+
+    for (const struct machine_home *h = z->homes; h; h = h->next, homes++) {
+        uint32_t last = h->cache.first_cpu + h->cache.cpus;
+
+        a = h->cache.first_cpu < a ? h->cache.first_cpu : a;
+        b = last > b ? last : b;
+        most = h->cache.cpus > most ? h->cache.cpus : most;
+    }
+    if (homes < HOMES)
+        return;
+    if (b - a < 2 * most)
+        b = a + 2 * most;
+    if (b > QUIRE_CPUS) {
+        a = b - a < QUIRE_CPUS ? QUIRE_CPUS - (b - a) : 0;
+        b = QUIRE_CPUS;
+    }
+    *first = a;
+    *end = b;
+}
+
+/* Tell the seats the nodes of their CPUs. (A CPU beyond the topology has one, and no use for it.)
+ */
+static void tag_seats(struct machine_home *h, const struct machine_snapshot *s)
+{
+    for (uint32_t i = 0; i < h->cache.cpus; i++) {
+        uint32_t cpu = h->cache.first_cpu + i;
+
+        quire_seat_tag(&h->cache, cpu, node_of_cpu(s, cpu).n);
+    }
+}
+
+/* Give an entry of a snapshot that is being made a cache that covers all CPUs at home in its zone,
+ * if there are any. */
+int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry)
+{
+    struct machine_entry *e = &s->entries[entry];
+    uint32_t first = UINT32_MAX, end = 0;
+    int error = QUIRE_OK;
+
+    set_range(s, entry);
+    for (uint32_t cpu = 0; cpu < s->topology.cpu_count; cpu++)
+        if (quire_home_of_node(s, node_of_cpu(s, cpu), e)) {
+            first = first < cpu ? first : cpu;
+            end = cpu + 1;
+        }
+    e->home = end ? pick(m, s, e->zone, first, end) : NULL;
+    e->before = e->closing || e->zone->home == e->home ? NULL : e->zone->home;
+    if (end && !e->home) {
+        widen(e->zone, &first, &end);
+        error = make_home(m, s, entry, first, end);
+    }
+    if (!error && e->home)
+        tag_seats(e->home, s);
+    return error;
+}
+
+/* ---- Zones that left ------------------------------------------------------------------------ */
+
+/* A zone has left, and nobody reads a snapshot that has it. Somebody on a short way of
+ * remote.c may look at it all the same, by the name that he read: it is kept (Y6). */
+void quire_zone_gone(struct quire_machine *m, struct machine_zone *z)
+{
+    quire_away_forget(m, z);
+    z->home = NULL;
+    z->next = m->gone;
+    m->gone = z;
+}
+
+static bool fits_all(const struct machine_home *h, const struct quire_zone *zone)
+{
+    while (h && quire_seats_fit(&h->cache, zone))
+        h = h->next;
+    return !h;
+}
+
+/* Is this zone, about to come into service, what that one was (Y3)? */
+static bool is_same(const struct machine_zone *z, const struct quire_machine_zone *given,
+                    struct quire_run longest)
+{
+    return z->node.n == given->node.n && z->type == given->zone->head->type &&
+           z->managed == quire_zone_managed(given->zone) &&
+           z->zone.end_block == given->zone->end_block &&
+           z->first_block == longest.pfn.n >> BLOCK_ORDER &&
+           z->blocks == longest.frames >> BLOCK_ORDER &&
+           quire_frames_of(given->zone, longest.pfn, longest.frames) != NO_FRAME &&
+           fits_all(z->homes, given->zone);
+}
+
+/* What is left of the same zone, now for the caller's new one, or NULL. */
+struct machine_zone *quire_zone_come_back(struct quire_machine *m,
+                                          const struct quire_machine_zone *given,
+                                          struct quire_run longest)
+{
+    struct machine_zone **link = &m->gone, *z;
+
+    while (*link && !is_same(*link, given, longest))
+        link = &(*link)->next;
+    z = *link;
+    if (!z)
+        return NULL;
+    *link = z->next;
+    quire_machine_zone_set(z, given);
+    bind_range(z, quire_frames_of(&z->zone, longest.pfn, longest.frames));
+    for (struct machine_home *h = z->homes; h; h = h->next)
+        quire_cache_rebind(&h->cache);
+    return z;
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fastpath.c - the allocation and the free that a magazine serves.
+ *
+ * A freed frame of a dense block goes into the loaded magazine and is used again at once; one of a
+ * sparse block goes into the outgoing magazine and from there home: density.c says why, and what
+ * is sparse.
+ *
+ * A single frame is cached only if its block is SPLIT and it is none of the block's pins, by a
+ * look; a run only if the maps show just that run. All other frees, and every order without a rack,
+ * go to the zone, which knows the errors. A block with pins never becomes whole, so it counts as
+ * dense.
+ *
+ * The layer above tries fastpath.h's hits first; what they leave comes here.
+ *
+ * Lock-free, any context. In rseq mode without a locked instruction, in exchange mode one.
+ */
+#include "percpu/fastpath.h"
+#include "core/internal.h"
+
+_Static_assert(RACK_UNMOVABLE == 0 && (unsigned)RACK_MOVABLE == QUIRE_MOVABLE,
+               "mobility flags name the rack");
+_Static_assert(CLASS_UNMOVABLE % 2 == RACK_UNMOVABLE && CLASS_MOVABLE % 2 == RACK_MOVABLE &&
+                   CLASS_LARGE % 2 == RACK_UNMOVABLE,
+               "a block's class names the rack by its lowest bit");
+
+/* ---- Ways into and out of a rack ------------------------------------------------------------ */
+
+/* The same in rseq mode, of the CPU's rack of a class: for the layer above and what is less common,
+ * as each copy of a section is one more to be tested. */
+bool quire_pop_restartable(const struct quire_cache *c, unsigned rack, quire_pfn *pfn)
+{
+#if QUIRE_RSEQ
+    if (!rseq_pop(c, rack, &pfn->n))
+        return false;
+    cached_clear(c, pfn, 1);
+    return true;
+#else
+    (void)c;
+    (void)rack;
+    (void)pfn;
+    return false;
+#endif
+}
+
+bool quire_push_restartable(const struct quire_cache *c, unsigned rack, quire_pfn pfn, bool sparse)
+{
+#if QUIRE_RSEQ
+    return sparse ? rseq_push_out(c, rack, pfn.n) : rseq_push(c, rack, pfn.n);
+#else
+    (void)c;
+    (void)rack;
+    (void)pfn;
+    (void)sparse;
+    return false;
+#endif
+}
+
+static __attribute__((noinline)) int pop_otherwise(struct quire_cache *c, unsigned rack,
+                                                   uint32_t flags, quire_pfn *pfn)
+{
+    uint32_t cpu = quire_rack_cpu(c);
+
+    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus &&
+        rack_pop_exchanged(rack_of(c, cpu, rack), pfn)) {
+        cached_clear(c, pfn, 1);
+        return QUIRE_OK;
+    }
+    return quire_alloc_slowly(c, cpu, rack, flags, pfn);
+}
+
+static __attribute__((noinline)) int push_otherwise(struct quire_cache *c, unsigned rack,
+                                                    quire_pfn pfn, bool sparse)
+{
+    uint32_t cpu = quire_rack_cpu(c);
+
+    if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus &&
+        (sparse ? rack_push_out_exchanged(rack_of(c, cpu, rack), pfn)
+                : rack_push_exchanged(rack_of(c, cpu, rack), pfn)))
+        return QUIRE_OK;
+    return quire_free_slowly(c, cpu, rack, pfn, sparse);
+}
+
+/* ---- Allocation ----------------------------------------------------------------------------- */
+
+/* Requests with more flags than mobility, runs that missed, exchange mode. One that falls back goes
+ * to the zone, as what lies in a rack was taken without leaving the zone its reserve. `hits`: try
+ * the ways that count as hits (K6). */
+static __attribute__((noinline)) int alloc_otherwise(struct quire_cache *c, unsigned order,
+                                                     uint32_t flags, bool hits, quire_pfn *pfn)
+{
+    uint32_t known =
+        QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
+    unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
+    int error;
+
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || flags & ~known)
+        return quire_alloc_around(c, order, flags, pfn);
+    if (flags & QUIRE_ZEROED && !c->zone->port.zero)
+        return QUIRE_ERR_UNSUPPORTED;
+    if (hits)
+        error = pop_otherwise(c, rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
+    else
+        error =
+            quire_alloc_slowly(c, quire_rack_cpu(c), rack, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
+    if (!error && flags & QUIRE_ZEROED) {
+        error = c->zone->port.zero(c->zone->port.ctx, *pfn, 1ull << order);
+        if (error)
+            (void)quire_cache_free(c, *pfn, order);
+    }
+    return error;
+}
+
+int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+#if QUIRE_RSEQ
+    if (order == 0 && flags < c->flags) {
+        if (!rseq_pop(c, flags, &pfn->n))
+            return pop_otherwise(c, flags, flags, pfn);
+        cached_clear(c, pfn, 1);
+        return QUIRE_OK;
+    }
+    if (flags < c->flags && rack_class(order, flags) < QUIRE_CACHE_CLASSES &&
+        quire_pop_restartable(c, rack_class(order, flags), pfn))
+        return QUIRE_OK;
+#endif
+    return alloc_otherwise(c, order, flags, true, pfn);
+}
+
+/* The same for who missed and counts by himself: what this gives is no hit. */
+int quire_cache_alloc_missed(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    return alloc_otherwise(c, order, flags, false, pfn);
+}
+
+/* ---- Free ----------------------------------------------------------------------------------- */
+
+/* A free that no rack takes. */
+static __attribute__((noinline)) int free_around(struct quire_cache *c, quire_pfn pfn,
+                                                 unsigned order)
+{
+    return quire_zone_free(c->zone, slot_of_cpu(c, quire_rack_cpu(c)), pfn, order);
+}
+
+/* Is a block with this fullness byte sparse? */
+static inline bool is_sparse(const struct quire_cache *c, const void *full)
+{
+    /* relaxed: hints, both */
+    return qa_load((const qa8 *)full, relaxed) > qa_load(&c->state->sparse_over, relaxed);
+}
+
+/* May this frame of a block that is SPLIT, but has pins, be cached: is it none of them? */
+static inline bool is_beside_pins(const struct quire_cache *c, uint64_t frame, uint32_t desc)
+{
+    uint64_t pinned;
+
+    if (desc_state(desc) != D_SPLIT)
+        return false;
+    pinned = quire_pinned(c->zone, block_of(frame), place_of(frame) / WORD_BITS);
+    return !(pinned >> frame % WORD_BITS & 1);
+}
+
+/* Is this one allocated run of its order, as far as the zone's maps know? Not one of a range that
+ * is being emptied: it may be freed, but not be handed out again. */
+static inline bool is_run(const struct quire_cache *c, unsigned order, uint64_t frame,
+                          uint32_t desc)
+{
+    if (frame % (1ull << order))
+        return false;
+    if (order == HUGE_ORDER)
+        return desc == desc_whole(HUGE_ORDER) && !quire_block_listed(c->zone, block_of(frame));
+    return desc_state(desc) == D_SPLIT &&
+           quire_run_check(c->zone, frame, 1ull << order) == QUIRE_OK;
+}
+
+/* Is a round of this order from block b one that should go home? */
+static inline bool goes_home(const struct quire_cache *c, unsigned order, uint32_t b, uint32_t desc)
+{
+    return order != HUGE_ORDER && !(desc & D_PINS) && is_sparse(c, full_of(c->zone, b));
+}
+
+/* A run, or block. Whether it may be freed is read from the maps at once, as for a free without a
+ * cache; that it is in a cache already is noticed later, or in the hardened build. */
+static int free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, uint64_t frame)
+{
+    uint32_t b = block_of(frame), d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look */
+    unsigned rack = rack_class(order, desc_class(d) % 2);
+    bool sparse = goes_home(c, order, b, d);
+
+    if (rack >= QUIRE_CACHE_CLASSES || c->capacity[rack] == 0 || !is_run(c, order, frame, d))
+        return free_around(c, pfn, order);
+    if (!cached_set(c, pfn))
+        return quire_refuse(c, pfn, QUIRE_ERR_DOUBLE_FREE);
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ && !sparse && rseq_push(c, rack, pfn.n))
+        return QUIRE_OK;
+#endif
+    return push_otherwise(c, rack, pfn, sparse);
+}
+
+/* Other orders than 0, other stretches than the longest, blocks with pins, exchange mode. */
+static __attribute__((noinline)) int free_otherwise(struct quire_cache *c, quire_pfn pfn,
+                                                    unsigned order)
+{
+    uint64_t frame = frame_of_pfn(c->zone, pfn);
+    uint32_t b = block_of(frame), d;
+    int error;
+
+    if (frame == NO_FRAME)
+        return free_around(c, pfn, order);
+    if (order != 0)
+        return free_run(c, pfn, order, frame);
+    d = qa_load(desc_of(c->zone, b), relaxed); /* relaxed: a look; the zone decides */
+    if (!is_cacheable(d) && !is_beside_pins(c, frame, d))
+        return free_around(c, pfn, 0);
+    error = cached_enter(c, pfn);
+    if (error)
+        return quire_refuse(c, pfn, error);
+    if (QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ && d & D_PINS &&
+        quire_push_restartable(c, desc_class(d) % 2, pfn, false))
+        return QUIRE_OK;
+    return push_otherwise(c, desc_class(d) % 2, pfn, goes_home(c, 0, b, d));
+}
+
+#if QUIRE_RSEQ
+/* A frame of a sparse block. */
+static __attribute__((noinline)) int free_sparse(struct quire_cache *c, quire_pfn pfn,
+                                                 unsigned rack)
+{
+    return rseq_push_out(c, rack, pfn.n) ? QUIRE_OK : push_otherwise(c, rack, pfn, true);
+}
+
+/* A single frame of block b of the longest stretch. */
+static inline int free_near(struct quire_cache *c, quire_pfn pfn, uint64_t b)
+{
+    const void *descs = c->descs;
+    uint32_t d = qa_load((const qa32 *)descs + b, relaxed); /* relaxed: a look; the zone decides */
+    unsigned rack = desc_class(d) % 2;
+    int error;
+
+    if (!is_cacheable(d))
+        return free_otherwise(c, pfn, 0);
+    error = cached_enter(c, pfn);
+    if (error)
+        return quire_refuse(c, pfn, error);
+    if (is_sparse(c, c->fulls + b))
+        return free_sparse(c, pfn, rack);
+    return rseq_push(c, rack, pfn.n) ? QUIRE_OK : push_otherwise(c, rack, pfn, false);
+}
+#endif
+
+#if QUIRE_RSEQ
+/* Push block b of the longest stretch, if it is one allocated block. */
+static inline bool push_whole(const struct quire_cache *c, quire_pfn pfn, uint64_t b)
+{
+    const void *descs = c->descs;
+
+    /* relaxed: a look; the zone decides */
+    if (!is_plain_block(c, pfn, qa_load((const qa32 *)descs + b, relaxed)) || !cached_set(c, pfn))
+        return false;
+    if (rseq_push(c, RACK_HUGE, pfn.n))
+        return true;
+    cached_clear(c, &pfn, 1);
+    return false;
+}
+#endif
+
+int quire_cache_free(struct quire_cache *c, quire_pfn pfn, unsigned order)
+{
+#if QUIRE_RSEQ
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - c->first_block;
+
+    if (b < c->blocks) {
+        if (order == 0)
+            return free_near(c, pfn, b);
+        if (order == HUGE_ORDER && push_whole(c, pfn, b))
+            return QUIRE_OK;
+    }
+#endif
+    return free_otherwise(c, pfn, order);
+}
+
+/* ---- A hit or nothing (fastpath.h)
+ * --------------------------------------------------------------- */
+
+/* A single frame of a block that is sparse, or has pins. */
+bool quire_seat_push_beside(const struct quire_seat *s, quire_pfn pfn)
+{
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
+    const struct quire_cache *c = s->cache;
+    bool sparse = false;
+    uint32_t d;
+
+    if (b >= s->blocks)
+        return false;
+    d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
+    if (is_cacheable(d))
+        sparse = is_sparse(c, (const qa8 *)s->fulls + b);
+    else if (!is_beside_pins(c, s->first_frame + (pfn.n - (s->first_block << BLOCK_ORDER)), d))
+        return false;
+    if ((is_cacheable(d) && !sparse) || cached_enter(c, pfn) != QUIRE_OK)
+        return false;
+    if (seat_put(s, desc_class(d) % 2, pfn, sparse))
+        return true;
+    cached_clear(c, &pfn, 1);
+    return false;
+}
+
+/* A run of order 1 to 3. */
+bool quire_seat_push_run(const struct quire_seat *s, quire_pfn pfn, unsigned order)
+{
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
+    const struct quire_cache *c = s->cache;
+    uint32_t d;
+
+    if (b >= s->blocks || order > RUN_ORDER)
+        return false;
+    d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
+    if (!is_run(c, order, s->first_frame + (pfn.n - (s->first_block << BLOCK_ORDER)), d) ||
+        !cached_set(c, pfn))
+        return false;
+    if (seat_put(s, rack_class(order, desc_class(d) % 2), pfn,
+                 !(d & D_PINS) && is_sparse(c, (const qa8 *)s->fulls + b)))
+        return true;
+    cached_clear(c, &pfn, 1);
+    return false;
+}

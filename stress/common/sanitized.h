@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sanitized.h - SANITIZED: is this build under ThreadSanitizer or AddressSanitizer? 1 or 0. It is
+ * slow then, full of code that the compiler put in, and its address space is mostly shadow. Tests
+ * that cannot work so ask this, and say what they leave out.
+ */
+#ifndef QUIRE_STRESS_COMMON_SANITIZED_H
+#define QUIRE_STRESS_COMMON_SANITIZED_H
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) /* gcc */
+#define SANITIZED 1
+#elif defined(__has_feature) /* clang */
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#endif /* QUIRE_STRESS_COMMON_SANITIZED_H */

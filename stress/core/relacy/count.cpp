@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * count.cpp - the count: reserve, then pick. White-box.
+ */
+#include "world.hpp"
+
+namespace
+{
+
+struct Limits {
+    uint32_t chunk;
+    int64_t shard_limit;
+    uint64_t min, low, high;
+};
+
+/* A world whose block 0 has `free` free frames, the last ones of word 0. */
+void setup_frames(unsigned free, const Limits &limits)
+{
+    world->make_split(0);
+    world->give_but(0, at(0, 0, WORD_BITS - free), free);
+    world->z.chunk = limits.chunk;
+    world->z.shard_limit = limits.shard_limit;
+    world->head.min = limits.min;
+    world->head.low = limits.low;
+    world->head.high = limits.high;
+    world->start(COUNTS);
+}
+
+/* A frame is freed and credited. Who gets all that is counted through then finds it all: the credit
+ * promises the cleared bit, by whatever way it comes. A third thread turns in the slot's credit. */
+class CreditPromises : public InWorld
+{
+  public:
+    CreditPromises(unsigned free, const Limits &limits) : free_(free), limits_(limits)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        setup_frames(free_, limits_);
+    }
+
+    void thread(unsigned index) override
+    {
+        quire_pfn pfns[WORD_BITS];
+        unsigned got;
+
+        if (index == 0) {
+            world->free(0, at(0, 1, 1), 1);
+            return;
+        }
+        if (index == 2) {
+            quire_count_retire(&world->z, slot(0));
+            return;
+        }
+        if (quire_count_debit(&world->z, slot(1), free_ + 1, QUIRE_EMERGENCY) != QUIRE_OK)
+            return;
+        got = quire_block_take_many(&world->z, 0, free_ + 1, pfns);
+        require(got == free_ + 1, "counted, debited, and not to be found");
+        for (unsigned i = 0; i < got; i++)
+            world->hold(pfns[i].n, 1, false);
+    }
+
+    unsigned free_;
+    Limits limits_;
+};
+
+/* Two threads want what two idle slots hold in credit together. One gets it: if gatherers kept what
+ * they collect in their hands, both could fail. */
+class TwoGatherers : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(2, {1, 100, 0, 0, 0});
+        qa_store(&world->head.total, 0, relaxed);
+        for (unsigned i = 2; i < 4; i++)
+            qa_store(&slot_of(&world->z, slot(i))->credit, 1, relaxed);
+        passed_ = 0;
+    }
+
+    void thread(unsigned index) override
+    {
+        passed_ += quire_count_debit(&world->z, slot(index), 2, QUIRE_EMERGENCY) == QUIRE_OK;
+    }
+
+    void check() override
+    {
+        require(passed_ == 1, "not exactly one debit passed");
+        require(quire_zone_free_frames(&world->z) == 0, "the count is wrong");
+    }
+
+    unsigned passed_;
+};
+
+/* Three frames are free, one of them below the floor; one is in a slot's credit. Of two normal
+ * requests for two frames one passes; and nobody gets the frame below the floor. */
+class Floor : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(3, {1, 100, 1, 1, 1});
+        qa_store(&world->head.total, 2, relaxed);
+        qa_store(&slot_of(&world->z, slot(2))->credit, 1, relaxed);
+        passed_ = 0;
+    }
+
+    void thread(unsigned index) override
+    {
+        passed_ += quire_count_debit(&world->z, slot(index), 2, 0) == QUIRE_OK;
+    }
+
+    void check() override
+    {
+        require(passed_ <= 1, "a debit left less than the floor");
+        require(quire_zone_free_frames(&world->z) == 3 - 2 * passed_, "the count is wrong");
+    }
+
+    unsigned passed_;
+};
+
+/* Slots borrow and repay while somebody turns in their credit. Nothing is lost, nothing is made. */
+class BorrowAndRepay : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(8, {1, 4, 0, 0, 0});
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+
+        if (index == 1) {
+            quire_count_retire(z, slot(0));
+            return;
+        }
+        for (unsigned i = 0; i < 2; i++)
+            require(quire_count_debit(z, slot(0), 1, 0) == QUIRE_OK, "a false refusal");
+        quire_count_credit(z, slot(0), 1, 0);
+        quire_count_credit(z, slot(0), 1, 0);
+    }
+};
+
+/* A slot that two threads use at once, because one of them was moved away in the middle. */
+class SharedSlot : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(8, {1, 4, 0, 0, 0});
+    }
+
+    void thread(unsigned) override
+    {
+        require(quire_count_debit(&world->z, slot(0), 1, 0) == QUIRE_OK, "a false refusal");
+        quire_count_credit(&world->z, slot(0), 1, 0);
+    }
+};
+
+/* Two debits cross a watermark: it is told once. */
+class Crossing : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(4, {0, 100, 1, 3, 4});
+        world->head.level.share();
+    }
+
+    void thread(unsigned index) override
+    {
+        require(quire_count_debit(&world->z, slot(index), 1, 0) == QUIRE_OK, "a false refusal");
+        quire_count_settle(&world->z, slot(index), 0);
+    }
+
+    void check() override
+    {
+        require(qa_load(&world->head.events[QUIRE_EVENT_LOW], relaxed) == 1,
+                "a crossing was not told once");
+    }
+};
+
+CreditPromises to_total(0, {0, 0, 0, 0, 0}), to_credit(6, {1, 5, 0, 0, 0});
+TwoGatherers two_gatherers;
+Floor floor_stays;
+BorrowAndRepay borrow_and_repay;
+SharedSlot shared_slot;
+Crossing crossing;
+
+} /* namespace */
+
+int main(int argc, char **argv)
+{
+    return explore(argc, argv,
+                   {
+                       {"to_total", to_total, 2, Search::FULL, 0},
+                       {"to_credit", to_credit, 2, Search::FULL, 0},
+                       {"turned_in", to_credit, 3, Search::BOUND, 3},
+                       {"two_gatherers", two_gatherers, 2, Search::BOUND, 5},
+                       {"floor", floor_stays, 2, Search::BOUND, 4},
+                       {"floor_of_three", floor_stays, 3, Search::BOUND, 2},
+                       {"borrow_and_repay", borrow_and_repay, 2, Search::BOUND, 6},
+                       {"shared_slot", shared_slot, 2, Search::FULL, 0},
+                       {"crossing", crossing, 2, Search::BOUND, 4},
+                   });
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hint.cpp - protocol 7: no hint hides a free frame for good. White-box.
+ *
+ * In all of them one thread makes something free and sets a hint, while the other finds nothing
+ * and clears it. verify() looks at H1 to H3 of layout.h afterwards.
+ */
+#include "world.hpp"
+
+namespace
+{
+
+/* A full block whose fullness byte and section still promise frames. */
+void full_block_with_stale_hints()
+{
+    world->make_split(0);
+    world->give(0, BLOCK_FRAMES, false);
+    qa_store(full_of(&world->z, 0), 1, relaxed);
+    qa_store(sparse_of(&world->z, 0), 1, relaxed);
+    world->start(HINTS);
+}
+
+/* H1: a frame of a full block is freed while another thread finds the block full. */
+class FreeAndFull : public InWorld
+{
+    void setup() override
+    {
+        full_block_with_stale_hints();
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->put(at(0, 0, 1));
+        else if (world->take(0, 0) == NO_FRAME)
+            quire_hint_full(&world->z, 0);
+    }
+};
+
+/* H1 and H2: the same with the search for stray frames, which clears the section's byte too. */
+class FreeAndSearch : public InWorld
+{
+    void setup() override
+    {
+        full_block_with_stale_hints();
+        frame_ = NO_FRAME;
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->put(at(0, 0, 1));
+        else
+            (void)quire_pick_stray(&world->z, slot(1), 0, &frame_);
+    }
+
+    void check() override
+    {
+        if (frame_ != NO_FRAME) {
+            world->hold(frame_, 1, false);
+            qa_store(&world->head.total, 0, relaxed);
+        }
+        world->verify();
+    }
+
+    uint64_t frame_;
+};
+
+/* H2: the block's byte says already that it is full, the section's does not. */
+class FreeAndSection : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give(0, BLOCK_FRAMES, false);
+        qa_store(sparse_of(&world->z, 0), 1, relaxed);
+        world->start(HINTS);
+    }
+
+    void thread(unsigned index) override
+    {
+        uint64_t frame;
+
+        if (index == 0)
+            world->put(at(0, 0, 1));
+        else if (quire_pick_stray(&world->z, slot(1), 0, &frame))
+            world->hold(frame, 1, false);
+    }
+
+    void check() override
+    {
+        qa_store(&world->head.total, quire_line_free(frame_map(&world->z, 0)), relaxed);
+        world->verify();
+    }
+};
+
+/* H3: a block is freed while a search for one finds none. */
+class WholeAndSearch : public InWorld
+{
+    void setup() override
+    {
+        world->give_whole(0, BLOCK_ORDER);
+        qa_store(wholes_of(&world->z, 0), WHOLES_TOP, relaxed);
+        world->start(HINTS | SECTION_BITS);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0) {
+            world->drop(0, BLOCK_FRAMES);
+            require(world->put_whole(0, BLOCK_ORDER) == QUIRE_OK, "a good free was refused");
+        } else {
+            (void)quire_pick_whole(&world->z, slot(1), NEAR_WHOLE, 0);
+        }
+    }
+};
+
+/* H1 after an undo: a claim of two words holds the last free ones for a moment. */
+class UndoAndFull : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give_but(0, at(0, 0, 0), 2 * WORD_BITS);
+        world->start(HINTS);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0) {
+            (void)world->take(0, WORD_ORDER + 1);
+            return;
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            OneStep step;
+
+            if (world->take(0, WORD_ORDER) == NO_FRAME)
+                break;
+        }
+        if (world->take(0, WORD_ORDER) == NO_FRAME)
+            quire_hint_full(&world->z, 0);
+    }
+};
+
+FreeAndFull free_and_full;
+FreeAndSearch free_and_search;
+FreeAndSection free_and_section;
+WholeAndSearch whole_and_search;
+UndoAndFull undo_and_full;
+
+} /* namespace */
+
+int main(int argc, char **argv)
+{
+    if (SMALL)
+        return explore(argc, argv,
+                       {
+                           {"free_and_full", free_and_full, 2, Search::FULL, 0},
+                           {"free_and_search", free_and_search, 2, Search::BOUND, 6},
+                           {"free_and_section", free_and_section, 2, Search::FULL, 0},
+                           {"whole_and_search", whole_and_search, 2, Search::FULL, 0},
+                       });
+    return explore(argc, argv,
+                   {
+                       {"free_and_full", free_and_full, 2, Search::BOUND, 3},
+                       {"free_and_search", free_and_search, 2, Search::BOUND, 3},
+                       {"free_and_section", free_and_section, 2, Search::BOUND, 3},
+                       {"whole_and_search", whole_and_search, 2, Search::BOUND, 3},
+                       {"undo_and_full", undo_and_full, 2, Search::BOUND, 3},
+                   });
+}

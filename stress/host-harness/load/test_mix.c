@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_mix.c - the operation sequence: tables against their derivation, draws against the tables,
+ * and what a sequence depends on.
+ */
+#include "parts.h"
+
+#include "host-harness/load/mix.h"
+
+#include <math.h>
+
+enum { DRAWS = 400000 };
+
+/* mix.h's formula, from the counts of the traces. */
+void orders_follow_their_derivation(void **state)
+{
+    static const double trace[RUN_ORDERS] = {1789130, 2320, 487, 15243, 637, 8, 1, 1, 1, 232, 0};
+    double traced = 0;
+    double weights = 0;
+    uint32_t sum = 0;
+    uint32_t kinds = 0;
+
+    (void)state;
+    for (unsigned k = 0; k < RUN_ORDERS; k++) {
+        traced += trace[k];
+        weights += 1.0 / (1u << k);
+        sum += mix_orders[k];
+    }
+    for (unsigned k = 0; k < RUN_ORDERS; k++) {
+        double share = 7.0 / 8 * trace[k] / traced + 1.0 / 8 / (1u << k) / weights;
+
+        assert_true(fabs(share * MIX_ORDER_SUM - mix_orders[k]) <= 0.5);
+        assert_true(mix_orders[k] > 0);
+    }
+    assert_int_equal(sum, MIX_ORDER_SUM);
+    for (unsigned i = 0; i < MIX_KINDS; i++)
+        kinds += mix_kinds[i].weight;
+    assert_int_equal(kinds, MIX_KIND_SUM);
+}
+
+/* As many as expected, within five standard deviations. */
+static void assert_share(uint32_t count, double share)
+{
+    double expected = share * DRAWS;
+
+    assert_true(fabs(count - expected) <= 5 * sqrt(expected * (1 - share)) + 1);
+}
+
+void operations_are_drawn_as_published(void **state)
+{
+    struct run_zone zones[2] = {{.weight_end = 1 << 18}, {.weight_end = 1 << 20}};
+    struct run run = {.zones = zones, .weight_total = 1 << 20};
+    struct worker w = {.run = &run, .number = 3, .random = mix_seed(1, 3)};
+    uint32_t kinds[MIX_KINDS] = {0}, orders[RUN_ORDERS] = {0}, zone[2] = {0}, movable = 0;
+    unsigned floods = 0;
+
+    (void)state;
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        struct operation op = mix_draw(&w, i);
+
+        kinds[op.kind]++;
+        orders[op.order]++;
+        zone[op.zone]++;
+        movable += op.flags & QUIRE_MOVABLE;
+        floods += op.flood;
+    }
+    for (unsigned i = 0; i < MIX_KINDS; i++)
+        assert_share(kinds[i], (double)mix_kinds[i].weight / MIX_KIND_SUM);
+    for (unsigned i = 0; i < RUN_ORDERS; i++)
+        assert_share(orders[i], (double)mix_orders[i] / MIX_ORDER_SUM);
+    assert_share(zone[0], 0.25);
+    assert_share(movable, 0.75);
+    assert_int_equal(floods, (DRAWS + MIX_FLOOD_PERIOD - 4 * MIX_FLOOD_FIRST) / MIX_FLOOD_PERIOD);
+}
+
+static uint64_t digest(uint64_t seed, uint32_t thread, uint64_t calls)
+{
+    struct run_zone zone = {.weight_end = 1};
+    struct run run = {.zones = &zone, .weight_total = 1};
+    struct worker w = {.run = &run, .number = thread, .random = mix_seed(seed, thread)};
+
+    for (uint64_t i = 0; i < 1000; i++) {
+        w.calls = calls; /* whatever came of the operations before */
+        mix_draw(&w, i);
+    }
+    return w.sequence;
+}
+
+void sequence_depends_on_seed_and_thread(void **state)
+{
+    (void)state;
+    assert_true(digest(7, 0, 0) == digest(7, 0, 99));
+    assert_true(digest(7, 0, 0) != digest(8, 0, 0));
+    assert_true(digest(7, 0, 0) != digest(7, 1, 0));
+    assert_true(digest(0, 1, 0) != digest(1, 0, 0));
+}
