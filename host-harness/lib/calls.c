@@ -135,6 +135,8 @@ int quire_host_where(struct quire_host *host, const void *memory, size_t pages, 
 
 int quire_host_stats(struct quire_host *host, struct quire_host_stats *stats)
 {
+    uint64_t port_bytes = qa_load(&host->port_bytes, relaxed); /* relaxed: a figure */
+
     *stats = (struct quire_host_stats){
         .wakeups = qa_load(&host->reclaimer.wakeups, relaxed),  /* relaxed: a figure */
         .reclaims = qa_load(&host->reclaimer.calls, relaxed),   /* relaxed: a figure */
@@ -142,8 +144,7 @@ int quire_host_stats(struct quire_host *host, struct quire_host_stats *stats)
         .last_resorts = qa_load(&host->last_resorts, relaxed),
         .last_resort_frames = qa_load(&host->last_resort_frames, relaxed),
         .entered = quire_guard_threads(),
-        .metadata_bytes = /* relaxed: a figure */
-        qa_load(&host->port_bytes, relaxed) + host->machine_bytes,
+        .metadata_bytes = port_bytes + host->machine_bytes,
     };
     for (uint32_t i = 0; i < host->arena_count; i++)
         stats->metadata_bytes += host->arenas[i].metadata_bytes;
