@@ -30,7 +30,7 @@ static const char help[] =
 
 struct options {
     const char *map, *json;
-    struct machine_options machine;
+    struct simulated_options machine;
     bool help;
 };
 
@@ -142,7 +142,8 @@ void cmd_map_figures(const struct quire_boot_zone *zone, struct zone_figures *fi
     figures->holes = figures->end - figures->first - figures->usable - figures->reserved;
 }
 
-void cmd_map_remarks(const struct machine *machine, struct remark remarks[CMD_MAP_REMARKS])
+void cmd_map_remarks(const struct simulated_machine *machine,
+                     struct remark remarks[CMD_MAP_REMARKS])
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     struct quire_boot_report report;
@@ -191,7 +192,7 @@ const char *cmd_map_word(const struct quire_boot_region *region)
     return region->kind == QUIRE_BOOT_DEVICE ? "device" : "usable";
 }
 
-static void print_regions(const struct machine *machine)
+static void print_regions(const struct simulated_machine *machine)
 {
     struct quire_boot_region region;
     char size[16], node[16], zone[16];
@@ -210,7 +211,7 @@ static void print_regions(const struct machine *machine)
     }
 }
 
-static void print_zones(const struct machine *machine)
+static void print_zones(const struct simulated_machine *machine)
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     struct zone_figures figures;
@@ -222,16 +223,15 @@ static void print_zones(const struct machine *machine)
         cmd_map_figures(zone, &figures);
         printf("%4zu %4u %-6s 0x%016" PRIx64 " 0x%016" PRIx64 " %12" PRIu64 " %9" PRIu64
                " %12" PRIu64 " %10zu 0x%016" PRIx64 " %7u\n",
-               i, zone->node, machine_zone_type_name(zone->config.type),
-               figures.first << QUIRE_FRAME_SHIFT, (figures.end << QUIRE_FRAME_SHIFT) - 1,
-               figures.usable, figures.reserved, figures.holes, zone->metadata_bytes,
-               zone->metadata_phys, zone->metadata_node);
+               i, zone->node, zone_type_name(zone->config.type), figures.first << QUIRE_FRAME_SHIFT,
+               (figures.end << QUIRE_FRAME_SHIFT) - 1, figures.usable, figures.reserved,
+               figures.holes, zone->metadata_bytes, zone->metadata_phys, zone->metadata_node);
     }
     printf("frame-to-zone table: %zu bytes at 0x%" PRIx64 " on node %u\n", plan->pfnmap_bytes,
            plan->pfnmap_phys, plan->pfnmap_node);
 }
 
-static void print_totals(const struct machine *machine)
+static void print_totals(const struct simulated_machine *machine)
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     struct remark remarks[CMD_MAP_REMARKS];
@@ -250,7 +250,8 @@ static void print_totals(const struct machine *machine)
     }
 }
 
-static int show(const struct options *options, const struct map *map, const struct machine *machine)
+static int show(const struct options *options, const struct map *map,
+                const struct simulated_machine *machine)
 {
     if (options->json && strcmp(options->json, "-") == 0)
         return cmd_map_json(options->json, map, machine);
@@ -271,7 +272,7 @@ int cmd_map(int argc, char **argv)
 {
     struct options options = {.machine.slots = 8};
     struct map_error error;
-    struct machine machine;
+    struct simulated_machine machine;
     struct map map;
 
     int result = read_options(&options, argc, argv);
@@ -288,11 +289,11 @@ int cmd_map(int argc, char **argv)
         map_free(&map);
         return result;
     }
-    if (machine_build(&machine, &map, &options.machine, &error))
+    if (simulated_build(&machine, &map, &options.machine, &error))
         result = cli_fail("map", "%s", error.text);
     else
         result = show(&options, &map, &machine);
-    machine_teardown(&machine);
+    simulated_teardown(&machine);
     map_free(&map);
     return result;
 }

@@ -4,7 +4,7 @@
  * this memory map, looked at, and taken down.
  */
 #include "cmd_topo.h"
-#include "host-harness/machines/machine.h"
+#include "host-harness/machines/simulated.h"
 
 #include <stdlib.h>
 
@@ -24,17 +24,17 @@ static void find_range(const struct quire_boot_plan *plan, size_t zone, struct t
     }
 }
 
-static void look(const struct machine *machine, struct topo_zones *zones)
+static void look(const struct simulated_machine *machine, struct topo_zones *zones)
 {
     zones->zones = calloc(machine->zone_count, sizeof(*zones->zones));
     if (!zones->zones)
         return;
     zones->count = machine->zone_count;
     for (size_t i = 0; i < zones->count; i++) {
-        const struct machine_zone *zone = &machine->zones[i];
+        const struct simulated_zone *zone = &machine->zones[i];
 
         zones->zones[i].node = zone->node;
-        zones->zones[i].type = machine_zone_type_name(zone->type);
+        zones->zones[i].type = zone_type_name(zone->type);
         zones->zones[i].bytes = quire_zone_managed(&zone->zone) * QUIRE_FRAME_SIZE;
         find_range(&machine->plan->plan, i, &zones->zones[i]);
     }
@@ -42,17 +42,17 @@ static void look(const struct machine *machine, struct topo_zones *zones)
 
 void cmd_topo_zones(const struct topo *topo, struct topo_zones *zones)
 {
-    const struct machine_options options = {.slots = topo->topology.cpu_count};
+    const struct simulated_options options = {.slots = topo->topology.cpu_count};
     struct map_error error;
-    struct machine machine;
+    struct simulated_machine machine;
     struct map map;
 
     *zones = (struct topo_zones){NULL, 0};
     if (topo_map(topo, &map, &error))
         return;
-    if (machine_build(&machine, &map, &options, &error) == 0) {
+    if (simulated_build(&machine, &map, &options, &error) == 0) {
         look(&machine, zones);
-        machine_teardown(&machine);
+        simulated_teardown(&machine);
     }
     map_free(&map);
 }

@@ -16,11 +16,11 @@ uint32_t check_tag(struct worker *w)
 
 void check_accuse(struct worker *w, uint32_t z, uint64_t pfn, const char *what)
 {
-    const struct machine_zone *zone = &w->run->machine.zones[z];
+    const struct simulated_zone *zone = &w->run->machine.zones[z];
 
     run_violation(w->run,
                   "frame %llu of zone %u (%s, node %u) %s; seen by thread %u in its call %llu",
-                  (unsigned long long)pfn, z, machine_zone_type_name(zone->type), zone->node, what,
+                  (unsigned long long)pfn, z, zone_type_name(zone->type), zone->node, what,
                   w->number, (unsigned long long)w->calls);
 }
 

@@ -56,7 +56,7 @@ static void free_board(struct run *run)
 
         if (got.frames > 0)
             call_free(&run->workers[0],
-                      (uint32_t)(machine_zone_of(&run->machine, quire_pfn_of(got.pfn)) -
+                      (uint32_t)(simulated_zone_of(&run->machine, quire_pfn_of(got.pfn)) -
                                  run->machine.zones),
                       &record, i);
     }

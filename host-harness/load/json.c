@@ -107,7 +107,7 @@ static void add_fragmentation(cJSON *to, const struct run_zone *zone)
 
 static void add_zone(cJSON *zones, const struct run *run, size_t z)
 {
-    const struct machine_zone *from = &run->machine.zones[z];
+    const struct simulated_zone *from = &run->machine.zones[z];
     const struct run_zone *zone = &run->zones[z];
     const struct quire_zone_stats *stats = &zone->loaded;
     cJSON *object = cJSON_CreateObject();
@@ -116,7 +116,7 @@ static void add_zone(cJSON *zones, const struct run *run, size_t z)
     cJSON_AddItemToArray(zones, object);
     run_json_number(object, "zone", z);
     run_json_number(object, "node", from->node);
-    cJSON_AddStringToObject(object, "type", machine_zone_type_name(from->type));
+    cJSON_AddStringToObject(object, "type", zone_type_name(from->type));
     run_json_number(object, "managed", zone->before.managed);
     run_json_number(object, "reserved", zone->before.reserved);
     run_json_number(object, "ballast", zone->ballast_frames);

@@ -115,7 +115,7 @@ static int init_machine(struct run *run, const struct quire_machine_config *conf
 static int build_machine(struct run *run)
 {
     struct nodes *nodes = run->nodes;
-    const struct machine_plan *own = run->machine.plan;
+    const struct simulated_plan *own = run->machine.plan;
     struct quire_machine_zone *zones = calloc(run->machine.zone_count, sizeof(*zones));
     const struct quire_machine_config config = {
         .topology = &nodes->topology,
@@ -146,7 +146,7 @@ static int build_machine(struct run *run)
 
 static int build_simulated(struct run *run)
 {
-    const struct machine_options options = {
+    const struct simulated_options options = {
         .slots = run->slots,
         .port = {.ctx = run,
                  .zero = run_port_zero,
@@ -157,7 +157,7 @@ static int build_simulated(struct run *run)
     struct map_error error;
     int status, result;
 
-    if (machine_build(&run->machine, &run->map, &options, &error))
+    if (simulated_build(&run->machine, &run->map, &options, &error))
         return cli_fail("run", "%s", error.text);
     status = run_world_look(run);
     if (status != CLI_OK)
@@ -185,7 +185,7 @@ static int look_at_arenas(struct run *run)
     run->machine.zone_count = count;
     for (size_t z = 0; z < count; z++) {
         (void)quire_host_arena(nodes->host, (uint32_t)z, &arena);
-        run->machine.zones[z] = (struct machine_zone){
+        run->machine.zones[z] = (struct simulated_zone){
             .zone = *arena.zone, /* a handle may be copied */
             .type = QUIRE_ZONE_NORMAL,
             .node = arena.node.n,

@@ -102,13 +102,13 @@ static void print_zones(FILE *out, const struct run *run)
     run_say(out,
             "\nzone node type        frames    ballast      min      low     high  metadata\n");
     for (size_t z = 0; z < run->machine.zone_count; z++) {
-        const struct machine_zone *from = &run->machine.zones[z];
+        const struct simulated_zone *from = &run->machine.zones[z];
         const struct run_zone *zone = &run->zones[z];
 
         run_say(out,
                 "%4zu %4u %-6s %11" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
                 " %9s\n",
-                z, from->node, machine_zone_type_name(from->type), zone->before.managed,
+                z, from->node, zone_type_name(from->type), zone->before.managed,
                 zone->ballast_frames, zone->before.min, zone->before.low, zone->before.high,
                 cli_bytes(text, sizeof(text), from->metadata_bytes));
     }

@@ -32,7 +32,7 @@
 #include "handover.h"
 #include "hist.h"
 #include "host-harness/cli/cli.h"
-#include "host-harness/machines/machine.h"
+#include "host-harness/machines/simulated.h"
 #include "shadow.h"
 
 #include <pthread.h>
@@ -172,7 +172,7 @@ struct run {
     struct run_options options;
     const struct run_way *way;
     struct map map;
-    struct machine machine;
+    struct simulated_machine machine;
     struct nodes *nodes;    /* on nodes */
     size_t bag_count;       /* of each worker: one per zone, or one */
     uint32_t slots;         /* of each zone */

@@ -132,7 +132,7 @@ void run_each_zone(struct run *run, const char *what, void (*visit)(struct run *
 static void look_at_zone(struct run *run, size_t z)
 {
     struct run_zone *zone = &run->zones[z];
-    const struct machine_zone *from = &run->machine.zones[z];
+    const struct simulated_zone *from = &run->machine.zones[z];
 
     zone->zone = &run->machine.zones[z].zone;
     while (zone->extent_count < QUIRE_ZONE_EXTENTS &&
@@ -166,7 +166,7 @@ static void share_operations(struct run *run)
 
 int run_world_build(struct run *run)
 {
-    struct machine_options options = {
+    struct simulated_options options = {
         .slots = run->options.threads,
         .port = {.ctx = run,
                  .zero = run_port_zero,
@@ -179,7 +179,7 @@ int run_world_build(struct run *run)
     run->window = RUN_WINDOW;
     if (map_load(&run->map, run->options.map, &error))
         return cli_fail("run", "%s", error.text);
-    if (machine_build(&run->machine, &run->map, &options, &error))
+    if (simulated_build(&run->machine, &run->map, &options, &error))
         return cli_fail("run", "%s", error.text);
     run->bag_count = run->machine.zone_count;
     return run_world_look(run);
@@ -206,7 +206,7 @@ void run_world_teardown(struct run *run)
     free(run->zones);
     shadow_teardown(&run->shadow);
     board_teardown(&run->board);
-    machine_teardown(&run->machine);
+    simulated_teardown(&run->machine);
     map_free(&run->map);
 }
 

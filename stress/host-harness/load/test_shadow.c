@@ -13,7 +13,7 @@ enum { FIRST = 4096, TAG = 0x100001, OTHER = 0x200001 }; /* frames 4096 .. 16383
 
 struct world {
     struct map map;
-    struct machine machine;
+    struct simulated_machine machine;
     struct shadow shadow;
     struct shadow_finding finding;
 };
@@ -21,19 +21,19 @@ struct world {
 static void build(struct world *world)
 {
     static const char text[] = "16M 64M usable 0\n8G +16M usable 1\n";
-    const struct machine_options options = {.slots = 1};
+    const struct simulated_options options = {.slots = 1};
     struct map_error error;
 
     memset(world, 0, sizeof(*world));
     assert_int_equal(map_parse(&world->map, "test", text, sizeof(text) - 1, &error), 0);
-    assert_int_equal(machine_build(&world->machine, &world->map, &options, &error), 0);
+    assert_int_equal(simulated_build(&world->machine, &world->map, &options, &error), 0);
     assert_int_equal(shadow_build(&world->shadow, &world->machine), 0);
 }
 
 static void teardown(struct world *world)
 {
     shadow_teardown(&world->shadow);
-    machine_teardown(&world->machine);
+    simulated_teardown(&world->machine);
     map_free(&world->map);
 }
 

@@ -10,31 +10,32 @@
 
 #include <cmocka.h>
 
-#include "host-harness/machines/machine.h"
+#include "host-harness/machines/simulated.h"
 
 #include <string.h>
 
-static void build(struct machine *machine, const char *text, const struct machine_options *options)
+static void build(struct simulated_machine *machine, const char *text,
+                  const struct simulated_options *options)
 {
     struct map_error error = {""};
     struct map map;
 
     if (map_parse(&map, "text", text, strlen(text), &error))
         fail_msg("map: %s", error.text);
-    if (machine_build(machine, &map, options, &error))
+    if (simulated_build(machine, &map, options, &error))
         fail_msg("machine: %s", error.text);
     map_free(&map);
 }
 
-static const struct machine_zone *zone_at(const struct machine *machine, uint64_t phys)
+static const struct simulated_zone *zone_at(const struct simulated_machine *machine, uint64_t phys)
 {
-    return machine_zone_of(machine, quire_pfn_of_phys(phys));
+    return simulated_zone_of(machine, quire_pfn_of_phys(phys));
 }
 
 static void every_frame_finds_its_zone(void **state)
 {
-    const struct machine_options options = {.slots = 2, .huge_bytes = 1 << 30};
-    struct machine m;
+    const struct simulated_options options = {.slots = 2, .huge_bytes = 1 << 30};
+    struct simulated_machine m;
 
     (void)state;
     build(&m,
@@ -54,20 +55,20 @@ static void every_frame_finds_its_zone(void **state)
     assert_null(zone_at(&m, 63ULL << 40));
     assert_null(zone_at(&m, UINT64_MAX));
     for (size_t i = 0; i < m.zone_count; i++) {
-        const struct machine_zone *zone = &m.zones[i];
+        const struct simulated_zone *zone = &m.zones[i];
         struct quire_run extent;
         assert_int_equal(quire_zone_extent(&zone->zone, 0, &extent), 0);
         assert_ptr_equal(zone->metadata, zone->zone.head);
         assert_int_equal(zone->metadata_bytes, quire_zone_metadata_bytes(&zone->zone));
     }
-    machine_teardown(&m);
+    simulated_teardown(&m);
     assert_null(m.zones);
     assert_null(m.plan);
-    machine_teardown(&m);
+    simulated_teardown(&m);
 }
 
 /* Is the frame one of those that the plan gave to metadata or that nobody described as memory? */
-static bool is_out_of_use(const struct machine *m, quire_pfn pfn)
+static bool is_out_of_use(const struct simulated_machine *m, quire_pfn pfn)
 {
     struct quire_boot_region region;
 
@@ -82,11 +83,11 @@ static bool is_out_of_use(const struct machine *m, quire_pfn pfn)
 /* Take all frames of a small machine and give them back. */
 static void zones_hand_out_what_the_map_has(void **state)
 {
-    const struct machine_options options = {.slots = 1};
+    const struct simulated_options options = {.slots = 1};
     static quire_pfn frames[16384];
     const quire_slot slot = quire_slot_of(0);
     struct quire_violation violation;
-    struct machine m;
+    struct simulated_machine m;
 
     (void)state;
     build(&m, "0 48M usable\n20M 21M reserved\n40M 41M acpi\n", &options);
@@ -103,21 +104,21 @@ static void zones_hand_out_what_the_map_has(void **state)
             count++;
         assert_int_equal(count, planned);
         for (size_t f = 0; f < count; f++) {
-            assert_ptr_equal(machine_zone_of(&m, frames[f]), &m.zones[i]);
+            assert_ptr_equal(simulated_zone_of(&m, frames[f]), &m.zones[i]);
             assert_false(is_out_of_use(&m, frames[f]));
             assert_int_equal(quire_zone_free(zone, slot, frames[f], 0), 0);
         }
         assert_int_equal(quire_zone_free_frames(zone), planned);
         assert_int_equal(quire_zone_check(zone, &violation), 0);
     }
-    machine_teardown(&m);
+    simulated_teardown(&m);
 }
 
 /* More memory than this host has, by far. */
 static void huge_maps_fit_a_small_host(void **state)
 {
-    const struct machine_options options = {.slots = 64};
-    struct machine m;
+    const struct simulated_options options = {.slots = 64};
+    struct simulated_machine m;
     quire_pfn pfn;
 
     (void)state;
@@ -127,17 +128,17 @@ static void huge_maps_fit_a_small_host(void **state)
         struct quire_zone *zone = &m.zones[i].zone;
         assert_true(quire_zone_free_frames(zone) > 15ULL << 28);
         assert_int_equal(quire_zone_alloc(zone, quire_slot_of(63), 18, 0, &pfn), 0);
-        assert_ptr_equal(machine_zone_of(&m, pfn), &m.zones[i]);
+        assert_ptr_equal(simulated_zone_of(&m, pfn), &m.zones[i]);
         assert_int_equal(quire_zone_free(zone, quire_slot_of(63), pfn, 18), 0);
     }
-    machine_teardown(&m);
+    simulated_teardown(&m);
 }
 
 static void refusals_leave_nothing(void **state)
 {
     static const struct {
         const char *text;
-        struct machine_options options;
+        struct simulated_options options;
         const char *wrong;
     } cases[] = {
         {"0 2M usable\n", {.slots = 1}, "no zone fits"},
@@ -148,11 +149,11 @@ static void refusals_leave_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct map_error error = {""};
-        struct machine m;
+        struct simulated_machine m;
         struct map map;
         const char *text = cases[i].text;
         assert_int_equal(map_parse(&map, "text", text, strlen(text), &error), 0);
-        assert_int_equal(machine_build(&m, &map, &cases[i].options, &error), -1);
+        assert_int_equal(simulated_build(&m, &map, &cases[i].options, &error), -1);
         assert_non_null(strstr(error.text, cases[i].wrong));
         assert_non_null(strstr(error.text, "expected"));
         assert_null(m.zones);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * machine.c - a simulated machine from a memory map (see machine.h).
+ * simulated.c - a simulated machine from a memory map (see simulated.h).
  */
-#include "machine.h"
+#include "simulated.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -22,14 +22,14 @@ __attribute__((format(printf, 2, 3))) static int fail(struct map_error *error, c
     return -1;
 }
 
-const char *machine_zone_type_name(enum quire_zone_type type)
+const char *zone_type_name(enum quire_zone_type type)
 {
     static const char *const names[QUIRE_ZONE_TYPES] = {"DMA", "DMA32", "Normal", "Huge", "Device"};
 
     return names[type];
 }
 
-struct machine_zone *machine_zone_of(const struct machine *machine, quire_pfn pfn)
+struct simulated_zone *simulated_zone_of(const struct simulated_machine *machine, quire_pfn pfn)
 {
     uint32_t number;
 
@@ -77,7 +77,7 @@ static uint32_t highest_node(const struct map *map)
 
 /* Room for the boot map and the plan. Each region and each zone border or piece of metadata can
  * divide two entries; blocks of the Huge zone can divide more, so the room is generous. */
-static int make_room(struct machine_plan *own, const struct map *map, uint32_t nodes)
+static int make_room(struct simulated_plan *own, const struct map *map, uint32_t nodes)
 {
     size_t room = 16 * (map->count + 64) + 64 * (size_t)nodes;
     struct quire_boot_entry *entries = calloc(room, sizeof(*entries));
@@ -95,8 +95,8 @@ static int make_room(struct machine_plan *own, const struct map *map, uint32_t n
     return quire_boot_init(&own->boot, entries, room, QUIRE_BOOT_LOW);
 }
 
-static int plan_zones(struct machine_plan *own, uint32_t nodes,
-                      const struct machine_options *options)
+static int plan_zones(struct simulated_plan *own, uint32_t nodes,
+                      const struct simulated_options *options)
 {
     struct quire_boot_layout layout = {
         .no_dma = options->no_dma,
@@ -121,8 +121,8 @@ static int plan_zones(struct machine_plan *own, uint32_t nodes,
     return result;
 }
 
-static int plan_machine(struct machine_plan *own, const struct map *map,
-                        const struct machine_options *options, struct map_error *error)
+static int plan_machine(struct simulated_plan *own, const struct map *map,
+                        const struct simulated_options *options, struct map_error *error)
 {
     uint32_t nodes = highest_node(map) + 1;
 
@@ -154,7 +154,7 @@ static int plan_machine(struct machine_plan *own, const struct map *map,
  * the metadata of memory never used costs nothing. */
 static void *map_metadata(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
 {
-    struct machine_plan *own = ctx;
+    struct simulated_plan *own = ctx;
 
     (void)phys;
     (void)node;
@@ -162,13 +162,13 @@ static void *map_metadata(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (address == MAP_FAILED)
         return NULL;
-    own->mappings[own->mapping_count++] = (struct machine_mapping){address, bytes};
+    own->mappings[own->mapping_count++] = (struct simulated_mapping){address, bytes};
     return address;
 }
 
-static int build_zones(struct machine *machine, struct map_error *error)
+static int build_zones(struct simulated_machine *machine, struct map_error *error)
 {
-    struct machine_plan *own = machine->plan;
+    struct simulated_plan *own = machine->plan;
     size_t count = own->plan.zone_count;
 
     if (count == 0)
@@ -180,7 +180,7 @@ static int build_zones(struct machine *machine, struct map_error *error)
         result = quire_boot_build(&own->plan, map_metadata, own, handles, &own->pfnmap);
     for (size_t i = 0; i < count && !result; i++) {
         const struct quire_boot_zone *planned = &own->plan.zones[i];
-        machine->zones[i] = (struct machine_zone){
+        machine->zones[i] = (struct simulated_zone){
             .zone = handles[i], /* a handle may be copied */
             .type = planned->config.type,
             .node = planned->node,
@@ -197,23 +197,23 @@ static int build_zones(struct machine *machine, struct map_error *error)
     return 0;
 }
 
-int machine_build(struct machine *machine, const struct map *map,
-                  const struct machine_options *options, struct map_error *error)
+int simulated_build(struct simulated_machine *machine, const struct map *map,
+                    const struct simulated_options *options, struct map_error *error)
 {
     memset(machine, 0, sizeof(*machine));
     machine->plan = calloc(1, sizeof(*machine->plan));
     if (!machine->plan)
         return fail(error, "no memory to plan a machine");
     if (plan_machine(machine->plan, map, options, error) || build_zones(machine, error)) {
-        machine_teardown(machine);
+        simulated_teardown(machine);
         return -1;
     }
     return 0;
 }
 
-void machine_teardown(struct machine *machine)
+void simulated_teardown(struct simulated_machine *machine)
 {
-    struct machine_plan *own = machine->plan;
+    struct simulated_plan *own = machine->plan;
 
     if (own) {
         for (size_t i = 0; i < own->mapping_count; i++)
