@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * handover.c - the board of handover.h. A packed run is, from the highest bit down: contig, pfn,
+ * handover.c - the table of handover.h. A packed run is, from the highest bit down: contig, pfn,
  * number of frames. Never 0, as a run has a frame.
  */
 #include "handover.h"
@@ -9,32 +9,32 @@
 #include <string.h>
 
 static const uint64_t contig_bit = 1ULL << 63;
-static const uint64_t frame_mask = (1ULL << BOARD_FRAME_BITS) - 1;
+static const uint64_t frame_mask = (1ULL << HANDOVER_FRAME_BITS) - 1;
 
-int board_build(struct board *board, uint32_t threads)
+int handover_build(struct handover *handover, uint32_t threads)
 {
-    board->count = (size_t)threads * BOARD_CELLS_PER_THREAD;
-    board->cells =
-        aligned_alloc(sizeof(struct board_cell), board->count * sizeof(struct board_cell));
-    if (!board->cells)
+    handover->count = (size_t)threads * HANDOVER_CELLS_PER_THREAD;
+    handover->cells =
+        aligned_alloc(sizeof(struct handover_cell), handover->count * sizeof(struct handover_cell));
+    if (!handover->cells)
         return -1;
-    memset(board->cells, 0, board->count * sizeof(struct board_cell));
+    memset(handover->cells, 0, handover->count * sizeof(struct handover_cell));
     return 0;
 }
 
-void board_teardown(struct board *board)
+void handover_teardown(struct handover *handover)
 {
-    free(board->cells);
-    *board = (struct board){0};
+    free(handover->cells);
+    *handover = (struct handover){0};
 }
 
-struct board_run board_exchange(struct board *board, size_t at, struct board_run run)
+struct handover_run handover_exchange(struct handover *handover, size_t at, struct handover_run run)
 {
-    uint64_t given = run.pfn << BOARD_FRAME_BITS | run.frames | (run.contig ? contig_bit : 0);
+    uint64_t given = run.pfn << HANDOVER_FRAME_BITS | run.frames | (run.contig ? contig_bit : 0);
     /* B1 acq_rel: pairs B1: the giver's writes to the frames. */
-    uint64_t got = qa_xchg(&board->cells[at].run, run.frames ? given : 0, acq_rel);
-    struct board_run taken = {
-        .pfn = (got & ~contig_bit) >> BOARD_FRAME_BITS,
+    uint64_t got = qa_xchg(&handover->cells[at].run, run.frames ? given : 0, acq_rel);
+    struct handover_run taken = {
+        .pfn = (got & ~contig_bit) >> HANDOVER_FRAME_BITS,
         .frames = (uint32_t)(got & frame_mask),
         .contig = (got & contig_bit) != 0,
     };

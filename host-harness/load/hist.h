@@ -26,7 +26,7 @@ struct hist {
 /* Record `ns` nanoseconds. Wait-free, the owner only. */
 void hist_add(struct hist *hist, uint64_t ns);
 
-/* Add what `from` holds to `into`. Wait-free, nobody may write either meanwhile. */
+/* Add what `from` holds to `into`. Wait-free, no thread may write either meanwhile. */
 void hist_merge(struct hist *into, const struct hist *from);
 
 /* The smallest duration, in ns and rounded up to its bucket's end, that at least `part` (0 .. 1)

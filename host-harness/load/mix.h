@@ -4,7 +4,8 @@
  * distribution of orders.
  *
  * Every operation is made of four random numbers of its thread, whatever it is and whatever came
- * of the operations before, so a seed repeats the sequence exactly.
+ * of the operations before, so a seed repeats the sequence exactly. Its kind is drawn from the mix
+ * of the target, which also completes the request (target.h).
  *
  * Orders. The base are two traces of Linux 6 (tracepoints of the page allocator): a kernel build
  * on a desktop with 2 CPUs (1,241,072 allocations) and the same on a machine of 8 CPUs and 4
@@ -20,54 +21,21 @@
  *
  * mix_orders is that, per 100,000 allocations. An allocation has 1.67 frames in the mean.
  *
- * No state but the tables; pure functions, wait-free.
+ * No state but the table and the worker's random number and digest; wait-free.
  */
 #ifndef HOST_HARNESS_LOAD_MIX_H
 #define HOST_HARNESS_LOAD_MIX_H
 
-#include "run.h"
-
-enum mix_kind {
-    MIX_ALLOC,       /* one run of an order drawn from mix_orders */
-    MIX_FREE,        /* one run that the thread holds */
-    MIX_ALLOC_BATCH, /* 64 single frames */
-    MIX_FREE_BATCH,
-    MIX_ALLOC_RUNS,   /* up to 1024 frames in few runs */
-    MIX_ALLOC_CONTIG, /* up to 2048 frames, with alignment, boundary and limits */
-    MIX_PASS,         /* leave a run to another thread, free one of another thread */
-    MIX_ALLOC_AT,     /* a given place */
-    MIX_SHAPE,        /* split a run, join single frames */
-    MIX_RESERVE,      /* take free frames out of use for a moment */
-    MIX_BURST,        /* fill, then empty */
-    MIX_REFUSE,       /* something wrong, which must be refused */
-};
-enum { MIX_KINDS = 12 };
+#include "target.h"
 
 enum {
-    MIX_KIND_SUM = 1000,
+    MIX_KIND_SUM = 1000, /* what the weights of a target's mix add up to */
     MIX_ORDER_SUM = 100000,
-    MIX_FLOOD_PERIOD = 1 << 17, /* operations from one flood of a thread to its next */
+    MIX_FLOOD_PERIOD = 1 << 17, /* on zones: operations from one flood of a thread to its next */
     MIX_FLOOD_FIRST = 1 << 10,  /* operations before its first, and more for higher threads */
 };
 
-struct mix_kind_row {
-    const char *name;
-    uint32_t weight; /* of MIX_KIND_SUM */
-};
-extern const struct mix_kind_row mix_kinds[MIX_KINDS];
-extern const uint32_t mix_orders[RUN_ORDERS]; /* of MIX_ORDER_SUM */
-
-struct operation {
-    enum mix_kind kind;
-    uint32_t zone;
-    unsigned order;
-    uint32_t flags; /* of enum quire_flags */
-    bool flood;     /* a burst without a limit but the watermark's */
-    uint64_t a, b;  /* for whatever else has to be chosen */
-};
-
-/* An order by mix_orders, from 32 random bits. */
-unsigned mix_draw_order(uint32_t bits);
+extern const uint32_t mix_orders[LOAD_ORDERS]; /* of MIX_ORDER_SUM */
 
 /* The state before a thread's first operation. */
 uint64_t mix_seed(uint64_t seed, uint32_t thread);

@@ -59,27 +59,34 @@ static const char options_help[] =
     "Exit status: 0 if the verdict is clean, 1 if it is not or the system refused something,\n"
     "2 for bad input.\n";
 
+static void print_mix(const char *where, const struct target *target)
+{
+    (void)printf("Operations%s, of %d:\n", where, MIX_KIND_SUM);
+    for (unsigned i = 0; i < target->mix_rows; i++)
+        (void)printf("  %4u  %s\n", target->mix[i].weight, target->mix[i].name);
+}
+
 static void print_help(void)
 {
     (void)puts(options_help);
-    (void)printf("Operations, of %d:\n", MIX_KIND_SUM);
-    for (unsigned i = 0; i < MIX_KINDS; i++)
-        (void)printf("  %4u  %s\n", mix_kinds[i].weight, mix_kinds[i].name);
+    print_mix("", &load_on_zones);
     (void)printf(
         "\nEvery %d operations a thread also fills a zone down to a watermark and empties it.\n"
         "\nOrders, of %d: seven eighths as in two traces of Linux 6 building a kernel (1,808,060\n"
         "allocations), one eighth such that all orders take the same amount of memory:\n",
         MIX_FLOOD_PERIOD, MIX_ORDER_SUM);
     (void)printf("  order");
-    for (unsigned i = 0; i < RUN_ORDERS; i++)
+    for (unsigned i = 0; i < LOAD_ORDERS; i++)
         (void)printf(" %6u", i);
     (void)printf("\n  times");
-    for (unsigned i = 0; i < RUN_ORDERS; i++)
+    for (unsigned i = 0; i < LOAD_ORDERS; i++)
         (void)printf(" %6u", mix_orders[i]);
     (void)printf(
         "\n\nA thread keeps at most %d frames of a zone. Of zones beyond %d GiB the rest is "
         "held as\nballast, so that their watermarks are reached.\n",
-        RUN_HOLD, RUN_WINDOW >> 18);
+        LOAD_HELD_FRAMES, LOAD_WINDOW >> 18);
+    (void)putchar('\n');
+    print_mix(" with --topology", &load_on_machine);
 }
 
 /* A whole number, decimal or 0x hexadecimal, without sign. */
@@ -121,19 +128,19 @@ static bool parse_milliseconds(const char *text, uint64_t *milliseconds)
     return value > 0 && value <= MAX_SECONDS * 1000ull;
 }
 
-static bool parse_fault(const char *text, enum run_fault *fault)
+static bool parse_fault(const char *text, enum load_fault *fault)
 {
     for (unsigned i = FAULT_DOUBLE_HAND_OUT; i <= FAULT_WRONG_NODE; i++) {
         if (strcmp(text, fault_names[i]) == 0) {
-            *fault = (enum run_fault)i;
+            *fault = (enum load_fault)i;
             return true;
         }
     }
     return false;
 }
 
-/* The options of a run on nodes. */
-static int parse_nodes(struct run_options *options, int option, const char *value)
+/* The options of a load on a machine. */
+static int parse_machine(struct load_options *options, int option, const char *value)
 {
     switch (option) {
     case 'n':
@@ -153,7 +160,7 @@ static int parse_nodes(struct run_options *options, int option, const char *valu
     }
 }
 
-static int parse_one(struct run_options *options, int option, const char *value)
+static int parse_one(struct load_options *options, int option, const char *value)
 {
     uint64_t number;
 
@@ -193,7 +200,7 @@ static int parse_one(struct run_options *options, int option, const char *value)
                             value);
         return CLI_OK;
     default:
-        return parse_nodes(options, option, value);
+        return parse_machine(options, option, value);
     }
 }
 
@@ -206,7 +213,7 @@ static uint64_t clock_seed(void)
 }
 
 /* Options that need or exclude each other. */
-static int check_together(struct run_options *options)
+static int check_together(struct load_options *options)
 {
     if (options->topology && options->map)
         return cli_fail("run", "--map and --topology: expected one of them");
@@ -223,7 +230,7 @@ static int check_together(struct run_options *options)
     return CLI_OK;
 }
 
-int run_options_parse(struct run_options *options, int argc, char **argv, bool *help)
+int load_options_parse(struct load_options *options, int argc, char **argv, bool *help)
 {
     static const struct option known[] = {
         {"threads", required_argument, NULL, 't'},
@@ -242,7 +249,7 @@ int run_options_parse(struct run_options *options, int argc, char **argv, bool *
     };
     int option;
 
-    *options = (struct run_options){.threads = DEFAULT_THREADS, .seed = clock_seed()};
+    *options = (struct load_options){.threads = DEFAULT_THREADS, .seed = clock_seed()};
     *help = false;
     optind = 0; /* start afresh: the program's own options may have been read before */
     opterr = 0;

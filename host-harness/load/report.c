@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * report.c - the table that `quire run` prints.
- *
- * No state. Main thread, after all threads have ended.
+ * report.c - the table that `quire run` prints, and what is summed up for it: see report.h.
  */
-#include "run.h"
+#include "report.h"
 
 #include "random.h"
 
@@ -13,8 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Whether it was written shows at the end, by ferror. */
-void run_say(FILE *out, const char *format, ...)
+void report_say(FILE *out, const char *format, ...)
 {
     va_list arguments;
 
@@ -23,7 +20,7 @@ void run_say(FILE *out, const char *format, ...)
     va_end(arguments);
 }
 
-static const char *const call_names[RUN_CALLS] = {
+static const char *const call_names[CALL_KINDS] = {
     [CALL_ALLOC] = "alloc",
     [CALL_FREE] = "free",
     [CALL_ALLOC_ORDER] = "alloc order 1+",
@@ -41,29 +38,29 @@ static const char *const call_names[RUN_CALLS] = {
     [CALL_REFUSED] = "bad call",
 };
 
-const char *run_call_name(enum run_call call)
+const char *report_call_name(enum call_kind call)
 {
     return call_names[call];
 }
 
-const char *run_event_name(enum quire_event event)
+const char *report_event_name(enum quire_event event)
 {
     static const char *const names[QUIRE_EVENTS] = {"low", "min", "recovered"};
 
     return names[event];
 }
 
-const char *run_verdict(struct run *run)
+const char *report_verdict(struct load *load)
 {
-    return run_violated(run) ? run->text : "clean";
+    return load_violated(load) ? load->text : "clean";
 }
 
-double run_rate(const struct run *run, uint64_t count)
+double report_rate(const struct load *load, uint64_t count)
 {
-    return run->seconds > 0 ? (double)count / run->seconds : 0;
+    return load->seconds > 0 ? (double)count / load->seconds : 0;
 }
 
-static void sum_checks(struct run_checks *sum, const struct run_checks *one)
+static void sum_checks(struct load_checks *sum, const struct load_checks *one)
 {
     sum->taken += one->taken;
     sum->given += one->given;
@@ -72,154 +69,105 @@ static void sum_checks(struct run_checks *sum, const struct run_checks *one)
     sum->answers += one->answers;
 }
 
-void run_report_sum(const struct run *run, struct run_sums *sums)
+void report_sum(const struct load *load, struct load_sums *sums)
 {
     memset(sums, 0, sizeof(*sums));
-    for (uint32_t t = 0; t < run->options.threads; t++) {
-        struct worker *w = &run->workers[t];
+    for (uint32_t t = 0; t < load->options.threads; t++) {
+        struct worker *w = &load->workers[t];
 
-        sums->operations += qa_load(&w->operations, relaxed); /* relaxed: nobody else runs */
+        sums->operations += qa_load(&w->operations, relaxed); /* relaxed: no other thread runs */
         sums->sequence ^= random_mix(w->sequence + t);
         sums->outcome ^= random_mix(w->outcome + t);
         for (unsigned i = 1; i < QUIRE_ERRORS; i++) {
             sums->failures[i] += w->failures[i];
             sums->failed += w->failures[i];
         }
-        for (unsigned i = 0; i < RUN_CALLS; i++)
+        for (unsigned i = 0; i < CALL_KINDS; i++)
             hist_merge(&sums->latency[i], &w->latency[i]);
         sum_checks(&sums->checks, &w->checks);
     }
-    for (size_t z = 0; z < run->machine.zone_count; z++) {
+    for (size_t z = 0; z < load->machine.zone_count; z++) {
         for (unsigned e = 0; e < QUIRE_EVENTS; e++)
-            sums->events[e] += run->zones[z].loaded.events[e];
+            sums->events[e] += load->zones[z].loaded.events[e];
     }
 }
 
-static void print_zones(FILE *out, const struct run *run)
-{
-    char text[32];
-
-    run_say(out,
-            "\nzone node type        frames    ballast      min      low     high  metadata\n");
-    for (size_t z = 0; z < run->machine.zone_count; z++) {
-        const struct simulated_zone *from = &run->machine.zones[z];
-        const struct run_zone *zone = &run->zones[z];
-
-        run_say(out,
-                "%4zu %4u %-6s %11" PRIu64 " %10" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
-                " %9s\n",
-                z, from->node, zone_type_name(from->type), zone->before.managed,
-                zone->ballast_frames, zone->before.min, zone->before.low, zone->before.high,
-                cli_bytes(text, sizeof(text), from->metadata_bytes));
-    }
-}
-
-static void print_latency(FILE *out, const struct run *run, const struct run_sums *sums)
+static void print_latency(FILE *out, const struct load *load, const struct load_sums *sums)
 {
     static const double parts[] = {0.5, 0.9, 0.99, 0.999, 0.9999};
 
-    run_say(out,
-            "\nlatency of calls in ns: one in %u is timed; reading the clock adds %" PRIu64 "\n",
-            run->sample, run->timer_ns);
-    run_say(out, "%-15s %10s %8s %8s %8s %8s %9s %10s\n", "call", "timed", "p50", "p90", "p99",
-            "p99.9", "p99.99", "max");
-    for (unsigned i = 0; i < RUN_CALLS; i++) {
+    report_say(out,
+               "\nlatency of calls in ns: one in %u is timed; reading the clock adds %" PRIu64 "\n",
+               load->sample, load->timer_ns);
+    report_say(out, "%-15s %10s %8s %8s %8s %8s %9s %10s\n", "call", "timed", "p50", "p90", "p99",
+               "p99.9", "p99.99", "max");
+    for (unsigned i = 0; i < CALL_KINDS; i++) {
         const struct hist *hist = &sums->latency[i];
 
         if (hist->count == 0)
             continue;
-        run_say(out, "%-15s %10" PRIu64, call_names[i], hist->count);
+        report_say(out, "%-15s %10" PRIu64, call_names[i], hist->count);
         for (unsigned p = 0; p < sizeof(parts) / sizeof(parts[0]); p++)
-            run_say(out, " %*" PRIu64, p < 4 ? 8 : 9, hist_percentile(hist, parts[p]));
-        run_say(out, " %10" PRIu64 "\n", hist->max);
+            report_say(out, " %*" PRIu64, p < 4 ? 8 : 9, hist_percentile(hist, parts[p]));
+        report_say(out, " %10" PRIu64 "\n", hist->max);
     }
 }
 
-static void print_failures(FILE *out, const struct run_sums *sums)
+static void print_failures(FILE *out, const struct load_sums *sums)
 {
-    run_say(out, "\nfailures: %" PRIu64, sums->failed);
+    report_say(out, "\nfailures: %" PRIu64, sums->failed);
     for (unsigned i = 1; i < QUIRE_ERRORS; i++) {
         if (sums->failures[i])
-            run_say(out, ", %s %" PRIu64, quire_strerror(-(int)i), sums->failures[i]);
+            report_say(out, ", %s %" PRIu64, quire_strerror(-(int)i), sums->failures[i]);
     }
-    run_say(out, "\nwatermark crossings:");
+    report_say(out, "\nwatermark crossings:");
     for (unsigned e = 0; e < QUIRE_EVENTS; e++)
-        run_say(out, "%s %s %" PRIu64, e ? "," : "", run_event_name((enum quire_event)e),
-                sums->events[e]);
-    run_say(out, "\n");
+        report_say(out, "%s %s %" PRIu64, e ? "," : "", report_event_name((enum quire_event)e),
+                   sums->events[e]);
+    report_say(out, "\n");
 }
 
-static void print_fragmentation(FILE *out, const struct run *run)
+void report_print_checks(FILE *out, struct load *load, const struct load_sums *sums)
 {
-    static const unsigned orders[] = {1, 3, 6, 9, 10};
-
-    run_say(out, "\nfragmentation when the threads ended, all still held; unusable: the share of "
-                 "free frames\nthat lies in runs below the order\n");
-    run_say(out, "zone       free  whole blocks  split blocks  largest run  pressure");
-    for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
-        run_say(out, " %*s%u", i < 4 ? 4 : 3, "o", orders[i]);
-    run_say(out, "\n");
-    for (size_t z = 0; z < run->machine.zone_count; z++) {
-        const struct quire_zone_stats *stats = &run->zones[z].loaded;
-
-        run_say(out, "%4zu %10" PRIu64 " %13" PRIu64 " %13" PRIu64 " %12" PRIu64 " %9u", z,
-                stats->free, stats->whole_free_blocks, stats->split_blocks, stats->largest_run,
-                run->zones[z].loaded_pressure);
-        for (unsigned i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
-            run_say(out, " %4.1f%%", stats->unusable[orders[i]] / 10.0);
-        run_say(out, "\n");
-    }
-}
-
-void run_print_checks(FILE *out, struct run *run, const struct run_sums *sums)
-{
-    const struct run_checks *checks = &sums->checks;
+    const struct load_checks *checks = &sums->checks;
     char text[32];
 
-    run_say(out, "\npeak metadata: %s (%zu bytes, all there is from the start)\n",
-            cli_bytes(text, sizeof(text), run->machine.metadata_bytes),
-            run->machine.metadata_bytes);
-    run_say(out,
-            "verified: %" PRIu64 " frames handed out, %" PRIu64 " freed, %" PRIu64
-            " handed out once more at the end,\n%" PRIu64 " bad calls refused, %" PRIu64
-            " answers compared with the exact free count (one thread),\n%" PRIu64
-            " other answers; the shadow model took %s\n",
-            checks->taken, checks->given, run->redrawn, checks->refused, checks->floors,
-            checks->answers, cli_bytes(text, sizeof(text), shadow_touched_bytes(&run->shadow)));
+    report_say(out, "\npeak metadata: %s (%zu bytes, all there is from the start)\n",
+               cli_bytes(text, sizeof(text), load->machine.metadata_bytes),
+               load->machine.metadata_bytes);
+    report_say(out,
+               "verified: %" PRIu64 " frames handed out, %" PRIu64 " freed, %" PRIu64
+               " handed out once more at the end,\n%" PRIu64 " bad calls refused, %" PRIu64
+               " answers compared with the exact free count (one thread),\n%" PRIu64
+               " other answers; the shadow model took %s\n",
+               checks->taken, checks->given, load->redrawn, checks->refused, checks->floors,
+               checks->answers, cli_bytes(text, sizeof(text), shadow_touched_bytes(&load->shadow)));
 }
 
-void run_print_load(FILE *out, const struct run *run, const struct run_sums *sums)
+void report_print_load(FILE *out, const struct load *load, const struct load_sums *sums)
 {
-    run_say(
-        out, "\noperations: %" PRIu64 ", %.0f per second; calls: %" PRIu64 ", %.0f per second\n",
-        sums->operations, run_rate(run, sums->operations), run->calls, run_rate(run, run->calls));
-    if (run->options.operations)
-        run_say(out, "sequence %016" PRIx64 ", outcome %016" PRIx64 "\n", sums->sequence,
-                sums->outcome);
-    print_latency(out, run, sums);
+    report_say(out,
+               "\noperations: %" PRIu64 ", %.0f per second; calls: %" PRIu64 ", %.0f per second\n",
+               sums->operations, report_rate(load, sums->operations), load->calls,
+               report_rate(load, load->calls));
+    if (load->options.operations)
+        report_say(out, "sequence %016" PRIx64 ", outcome %016" PRIx64 "\n", sums->sequence,
+                   sums->outcome);
+    print_latency(out, load, sums);
     print_failures(out, sums);
 }
 
-void run_print_zones(FILE *out, struct run *run, const struct run_sums *sums)
+int report_print(struct load *load, const struct load_sums *sums)
 {
-    print_zones(out, run);
-    run_print_load(out, run, sums);
-    print_fragmentation(out, run);
-    run_print_checks(out, run, sums);
-}
-
-int run_report_print(struct run *run, const struct run_sums *sums)
-{
-    const struct run_options *options = &run->options;
+    const struct load_options *options = &load->options;
     FILE *out = options->json && strcmp(options->json, "-") == 0 ? stderr : stdout;
 
-    run_say(out, "%s: %s (%s)\n", options->topology ? "topology" : "map", run->map.source,
-            run->map.format);
-    if (*run->map.note)
-        run_say(out, "note: %s\n", run->map.note);
-    run_say(out, "%u threads, %.2f seconds%s, seed %" PRIu64 "\n", options->threads, run->seconds,
-            run->interrupted ? " (interrupted)" : "", options->seed);
-    run->way->print(out, run, sums);
-    run_say(out, "verdict: %s\n", run_verdict(run));
+    report_say(out, "%s: %s (%s)\n", load->target->source_name, load->map.source, load->map.format);
+    if (*load->map.note)
+        report_say(out, "note: %s\n", load->map.note);
+    report_say(out, "%u threads, %.2f seconds%s, seed %" PRIu64 "\n", options->threads,
+               load->seconds, load->interrupted ? " (interrupted)" : "", options->seed);
+    load->target->print(out, load, sums);
+    report_say(out, "verdict: %s\n", report_verdict(load));
     return fflush(out) == 0 && !ferror(out) ? 0 : -1;
 }

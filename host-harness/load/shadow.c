@@ -206,7 +206,7 @@ static uint64_t block_end(const struct shadow *shadow, uint64_t first)
 bool shadow_is_empty(const struct shadow *shadow, struct shadow_finding *finding)
 {
     for (uint64_t first = 0; first < shadow->frames; first += BLOCK_CELLS) {
-        /* relaxed: nobody else runs */
+        /* relaxed: no other thread runs */
         if (!qa_load(&shadow->touched[first >> BLOCK_SHIFT], relaxed))
             continue;
         for (uint64_t i = first; i < block_end(shadow, first); i++) {
@@ -234,7 +234,7 @@ bool shadow_find_lost(const struct shadow *shadow, const struct simulated_machin
                       uint64_t *pfn)
 {
     for (uint64_t first = 0; first < shadow->frames; first += BLOCK_CELLS) {
-        /* relaxed: nobody else runs */
+        /* relaxed: no other thread runs */
         if (!qa_load(&shadow->touched[first >> BLOCK_SHIFT], relaxed))
             continue;
         for (uint64_t i = first; i < block_end(shadow, first); i++) {
@@ -252,6 +252,6 @@ uint64_t shadow_touched_bytes(const struct shadow *shadow)
     uint64_t blocks = 0;
 
     for (uint64_t i = 0; i < (shadow->frames + BLOCK_CELLS - 1) >> BLOCK_SHIFT; i++)
-        blocks += qa_load(&shadow->touched[i], relaxed); /* relaxed: nobody else runs */
+        blocks += qa_load(&shadow->touched[i], relaxed); /* relaxed: no other thread runs */
     return blocks * BLOCK_CELLS * sizeof(struct shadow_cell);
 }

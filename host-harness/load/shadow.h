@@ -4,12 +4,13 @@
  *
  * Each frame of the machine has a cell with two words:
  *   owner    atomic; 0 while the frame is free, otherwise the tag of the allocation that holds it.
- *            Whoever was given the frame exchanges his tag in and must see 0; whoever is about to
- *            free it exchanges 0 in and must see his tag. One exchange each, no lock.
- *   payload  plain; the holder writes a value made of tag and frame, and checks it before he frees.
+ *            A thread that was given the frame exchanges its tag in and must see 0; one that is
+ *            about to free it exchanges 0 in and must see its tag. One exchange each, no lock.
+ *   payload  plain; the holder writes a value made of tag and frame, and checks it before it
+ *            frees the frame.
  *
  * Why the exchange is relaxed. The payload stands for what a program keeps in the frame. Only the
- * allocator may order the last write of one holder before the first of the next: his free must
+ * allocator may order the last write of one holder before the first of the next: its free must
  * release and the next allocation acquire. An acquire or release here would order them too, and so
  * hide from ThreadSanitizer (and on weakly ordered hardware, from the payload check) just the edge
  * that may be missing in the allocator. Relaxed loses nothing: all exchanges of one owner word have
@@ -79,11 +80,11 @@ bool shadow_give(struct shadow *shadow, uint64_t pfn, uint64_t frames, uint32_t 
 /* What the port's `zero` does here: let the payloads of the frames read 0. */
 void shadow_zero(struct shadow *shadow, uint64_t pfn, uint64_t frames);
 
-/* Is every frame free? Looks at the touched blocks only. Nobody else may use the model. */
+/* Is every frame free? Looks at the touched blocks only. No other thread may use the model. */
 bool shadow_is_empty(const struct shadow *shadow, struct shadow_finding *finding);
 
 /* The first frame of a touched block that the model calls free and the allocator does not.
- * False if there is none. Nobody else may use model or machine. */
+ * False if there is none. No other thread may use model or machine. */
 bool shadow_find_lost(const struct shadow *shadow, const struct simulated_machine *machine,
                       uint64_t *pfn);
 

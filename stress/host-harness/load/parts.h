@@ -12,16 +12,17 @@
 
 #include <cmocka.h>
 
-/* test_parts.c: histogram and board */
+/* test_parts.c: histogram and hand-over table */
 void hist_is_exact_for_small_values(void **state);
 void hist_percentiles_agree_with_sorting(void **state);
 void hist_merges(void **state);
 void hist_takes_any_value(void **state);
-void board_gives_back_what_it_got(void **state);
-void board_loses_nothing_between_threads(void **state);
+void handover_gives_back_what_it_got(void **state);
+void handover_loses_nothing_between_threads(void **state);
 
 /* test_mix.c: the operation sequence */
 void orders_follow_their_derivation(void **state);
+void mixes_are_whole(void **state);
 void operations_are_drawn_as_published(void **state);
 void sequence_depends_on_seed_and_thread(void **state);
 

@@ -9,33 +9,49 @@
 
 #include <math.h>
 
-enum { DRAWS = 400000 };
+enum { DRAWS = 400000, MAX_KINDS = 32 };
 
 /* mix.h's formula, from the counts of the traces. */
 void orders_follow_their_derivation(void **state)
 {
-    static const double trace[RUN_ORDERS] = {1789130, 2320, 487, 15243, 637, 8, 1, 1, 1, 232, 0};
+    static const double trace[LOAD_ORDERS] = {1789130, 2320, 487, 15243, 637, 8, 1, 1, 1, 232, 0};
     double traced = 0;
     double weights = 0;
     uint32_t sum = 0;
-    uint32_t kinds = 0;
 
     (void)state;
-    for (unsigned k = 0; k < RUN_ORDERS; k++) {
+    for (unsigned k = 0; k < LOAD_ORDERS; k++) {
         traced += trace[k];
         weights += 1.0 / (1u << k);
         sum += mix_orders[k];
     }
-    for (unsigned k = 0; k < RUN_ORDERS; k++) {
+    for (unsigned k = 0; k < LOAD_ORDERS; k++) {
         double share = 7.0 / 8 * trace[k] / traced + 1.0 / 8 / (1u << k) / weights;
 
         assert_true(fabs(share * MIX_ORDER_SUM - mix_orders[k]) <= 0.5);
         assert_true(mix_orders[k] > 0);
     }
     assert_int_equal(sum, MIX_ORDER_SUM);
-    for (unsigned i = 0; i < MIX_KINDS; i++)
-        kinds += mix_kinds[i].weight;
-    assert_int_equal(kinds, MIX_KIND_SUM);
+}
+
+/* Every row can be drawn, carried out, and named in the help. */
+void mixes_are_whole(void **state)
+{
+    static const struct target *const targets[] = {&load_on_zones, &load_on_machine, &load_on_host};
+
+    (void)state;
+    for (unsigned t = 0; t < sizeof(targets) / sizeof(targets[0]); t++) {
+        uint32_t sum = 0;
+
+        assert_in_range(targets[t]->mix_rows, 1, MAX_KINDS);
+        for (unsigned i = 0; i < targets[t]->mix_rows; i++) {
+            assert_true(targets[t]->mix[i].weight > 0);
+            assert_non_null(targets[t]->mix[i].carry_out);
+            assert_non_null(targets[t]->mix[i].name);
+            sum += targets[t]->mix[i].weight;
+        }
+        assert_int_equal(sum, MIX_KIND_SUM);
+    }
 }
 
 /* As many as expected, within five standard deviations. */
@@ -48,10 +64,10 @@ static void assert_share(uint32_t count, double share)
 
 void operations_are_drawn_as_published(void **state)
 {
-    struct run_zone zones[2] = {{.weight_end = 1 << 18}, {.weight_end = 1 << 20}};
-    struct run run = {.zones = zones, .weight_total = 1 << 20};
-    struct worker w = {.run = &run, .number = 3, .random = mix_seed(1, 3)};
-    uint32_t kinds[MIX_KINDS] = {0}, orders[RUN_ORDERS] = {0}, zone[2] = {0}, movable = 0;
+    struct load_zone zones[2] = {{.weight_end = 1 << 18}, {.weight_end = 1 << 20}};
+    struct load load = {.target = &load_on_zones, .zones = zones, .weight_total = 1 << 20};
+    struct worker w = {.load = &load, .number = 3, .random = mix_seed(1, 3)};
+    uint32_t kinds[MAX_KINDS] = {0}, orders[LOAD_ORDERS] = {0}, zone[2] = {0}, movable = 0;
     unsigned floods = 0;
 
     (void)state;
@@ -59,14 +75,14 @@ void operations_are_drawn_as_published(void **state)
         struct operation op = mix_draw(&w, i);
 
         kinds[op.kind]++;
-        orders[op.order]++;
-        zone[op.zone]++;
-        movable += op.flags & QUIRE_MOVABLE;
+        orders[op.request.call.order]++;
+        zone[op.request.list]++;
+        movable += op.request.call.flags & QUIRE_MOVABLE;
         floods += op.flood;
     }
-    for (unsigned i = 0; i < MIX_KINDS; i++)
-        assert_share(kinds[i], (double)mix_kinds[i].weight / MIX_KIND_SUM);
-    for (unsigned i = 0; i < RUN_ORDERS; i++)
+    for (unsigned i = 0; i < load_on_zones.mix_rows; i++)
+        assert_share(kinds[i], (double)load_on_zones.mix[i].weight / MIX_KIND_SUM);
+    for (unsigned i = 0; i < LOAD_ORDERS; i++)
         assert_share(orders[i], (double)mix_orders[i] / MIX_ORDER_SUM);
     assert_share(zone[0], 0.25);
     assert_share(movable, 0.75);
@@ -75,9 +91,9 @@ void operations_are_drawn_as_published(void **state)
 
 static uint64_t digest(uint64_t seed, uint32_t thread, uint64_t calls)
 {
-    struct run_zone zone = {.weight_end = 1};
-    struct run run = {.zones = &zone, .weight_total = 1};
-    struct worker w = {.run = &run, .number = thread, .random = mix_seed(seed, thread)};
+    struct load_zone zone = {.weight_end = 1};
+    struct load load = {.target = &load_on_zones, .zones = &zone, .weight_total = 1};
+    struct worker w = {.load = &load, .number = thread, .random = mix_seed(seed, thread)};
 
     for (uint64_t i = 0; i < 1000; i++) {
         w.calls = calls; /* whatever came of the operations before */

@@ -124,17 +124,19 @@ static void real_memory(void **state)
 static void faults_are_found(void **state)
 {
     static const struct {
-        const char *topology, *fault, *finding;
+        const char *topology, *fault, *finding, *real;
     } cases[] = {
-        {"node:2 pu:2", "double-hand-out", "was handed out while it was held"},
-        {"node:2 pu:2", "lost-frame", "was freed and is not free"},
-        {"node:2 pu:2", "wrong-node", "does not allow"},
+        {"node:2 pu:2", "double-hand-out", "was handed out while it was held", NULL},
+        {"node:2 pu:2", "lost-frame", "was freed and is not free", NULL},
+        {"node:2 pu:2", "wrong-node", "does not allow", NULL},
+        {"host", "double-hand-out", "was handed out while it was held", "--real"},
+        {"host", "lost-frame", "was freed and is not free", "--real"},
     };
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         REPORT_RUN(&report, "--topology", cases[i].topology, "--inject", cases[i].fault,
-                   "--threads", "2", "--operations", "3000");
+                   "--threads", "2", "--operations", "3000", cases[i].real);
         if (report.program.status != 1 ||
             !strstr(report_text(&report, "verdict"), cases[i].finding))
             fail_msg("%s: status %d, \"%s\"", cases[i].fault, report.program.status,

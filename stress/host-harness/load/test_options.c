@@ -110,6 +110,8 @@ static void help_publishes_the_mix(void **state)
     assert_non_null(strstr(program.out, "Orders, of 100000"));
     assert_non_null(strstr(program.out, "92837"));
     assert_non_null(strstr(program.out, "  --inject FAULT"));
+    assert_non_null(strstr(program.out, "\nOperations, of 1000"));
+    assert_non_null(strstr(program.out, "\nOperations with --topology, of 1000"));
 }
 
 static void full_disk(void **state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_parts.c - the histogram against sorted values, and the board with one and several threads.
+ * test_parts.c - the histogram against sorted values, and the hand-over table with one and several
+ * threads.
  */
 #include "parts.h"
 
@@ -87,32 +88,32 @@ void hist_takes_any_value(void **state)
     assert_true(hist_percentile(&hist, 1) >= 1ull << HIST_TOP_BIT);
 }
 
-void board_gives_back_what_it_got(void **state)
+void handover_gives_back_what_it_got(void **state)
 {
-    const struct board_run nothing = {0};
-    const struct board_run small = {0, 1, false};
-    const struct board_run large = {(1ull << 40) - 1, (1u << BOARD_FRAME_BITS) - 1, true};
-    struct board board;
-    struct board_run got;
+    const struct handover_run nothing = {0};
+    const struct handover_run small = {0, 1, false};
+    const struct handover_run large = {(1ull << 40) - 1, (1u << HANDOVER_FRAME_BITS) - 1, true};
+    struct handover table;
+    struct handover_run got;
 
     (void)state;
-    assert_int_equal(board_build(&board, 1), 0);
-    for (size_t i = 0; i < board.count; i++)
-        assert_int_equal(board_exchange(&board, i, i % 2 ? small : large).frames, 0);
-    for (size_t i = 0; i < board.count; i++) {
-        const struct board_run *want = i % 2 ? &small : &large;
+    assert_int_equal(handover_build(&table, 1), 0);
+    for (size_t i = 0; i < table.count; i++)
+        assert_int_equal(handover_exchange(&table, i, i % 2 ? small : large).frames, 0);
+    for (size_t i = 0; i < table.count; i++) {
+        const struct handover_run *want = i % 2 ? &small : &large;
 
-        got = board_exchange(&board, i, nothing);
+        got = handover_exchange(&table, i, nothing);
         assert_int_equal(got.pfn, want->pfn);
         assert_int_equal(got.frames, want->frames);
         assert_int_equal(got.contig, want->contig);
-        assert_int_equal(board_exchange(&board, i, nothing).frames, 0);
+        assert_int_equal(handover_exchange(&table, i, nothing).frames, 0);
     }
-    board_teardown(&board);
+    handover_teardown(&table);
 }
 
 struct passer {
-    struct board *board;
+    struct handover *table;
     pthread_t thread;
     uint64_t first; /* passes runs first .. first + PASSES - 1 */
     unsigned char *seen;
@@ -124,9 +125,9 @@ static void *pass(void *argument)
     uint64_t random = me->first;
 
     for (uint64_t i = 0; i < PASSES; i++) {
-        struct board_run run = {me->first + i, 1, false};
-        struct board_run got =
-            board_exchange(me->board, random_next(&random) % me->board->count, run);
+        struct handover_run run = {me->first + i, 1, false};
+        struct handover_run got =
+            handover_exchange(me->table, random_next(&random) % me->table->count, run);
 
         if (got.frames)
             me->seen[got.pfn]++; /* plain: a run reaches one thread only */
@@ -134,28 +135,28 @@ static void *pass(void *argument)
     return NULL;
 }
 
-void board_loses_nothing_between_threads(void **state)
+void handover_loses_nothing_between_threads(void **state)
 {
     static unsigned char seen[THREADS * PASSES];
     struct passer passers[THREADS];
-    struct board board;
+    struct handover table;
 
     (void)state;
     memset(seen, 0, sizeof(seen));
-    assert_int_equal(board_build(&board, THREADS), 0);
+    assert_int_equal(handover_build(&table, THREADS), 0);
     for (unsigned t = 0; t < THREADS; t++) {
-        passers[t] = (struct passer){.board = &board, .first = t * PASSES, .seen = seen};
+        passers[t] = (struct passer){.table = &table, .first = t * PASSES, .seen = seen};
         assert_int_equal(pthread_create(&passers[t].thread, NULL, pass, &passers[t]), 0);
     }
     for (unsigned t = 0; t < THREADS; t++)
         pthread_join(passers[t].thread, NULL);
-    for (size_t i = 0; i < board.count; i++) {
-        struct board_run got = board_exchange(&board, i, (struct board_run){0});
+    for (size_t i = 0; i < table.count; i++) {
+        struct handover_run got = handover_exchange(&table, i, (struct handover_run){0});
 
         if (got.frames)
             seen[got.pfn]++;
     }
     for (unsigned i = 0; i < THREADS * PASSES; i++)
         assert_int_equal(seen[i], 1);
-    board_teardown(&board);
+    handover_teardown(&table);
 }
