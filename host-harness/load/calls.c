@@ -68,7 +68,7 @@ void call_refused(struct worker *w, uint32_t list, const char *what, int got, in
     char place[WHERE_TEXT];
 
     if (got == wanted) {
-        w->checks.refused++;
+        w->checks[CHECK_REFUSED]++;
         return;
     }
     load_violation(w->load, "%s%s: answered \"%s\" (%d), not \"%s\"; thread %u, its call %llu",
@@ -103,13 +103,10 @@ static void accuse_finding(struct worker *w, uint32_t z, const struct shadow_fin
 
 /* ---- The model ------------------------------------------------------------------------------- */
 
-uint32_t call_zone(struct worker *w, uint32_t list, uint64_t pfn)
+uint32_t call_find_zone(struct worker *w, uint64_t pfn)
 {
-    const struct simulated_zone *zone;
+    const struct simulated_zone *zone = simulated_zone_of(&w->load->machine, quire_pfn_of(pfn));
 
-    if (w->load->target->list_per_zone)
-        return list;
-    zone = simulated_zone_of(&w->load->machine, quire_pfn_of(pfn));
     if (zone)
         return (uint32_t)(zone - w->load->machine.zones);
     load_violation(w->load, "frame %llu was handed out and is in no zone; thread %u, its call %llu",
@@ -136,7 +133,7 @@ bool call_take(struct worker *w, uint32_t list, const struct held_run *run, uint
         accuse_finding(w, z, &finding);
         return false;
     }
-    w->checks.taken += run->frames;
+    w->checks[CHECK_TAKEN] += run->frames;
     return !target->taken || target->taken(w, z, run, zeroed);
 }
 
@@ -152,7 +149,7 @@ bool call_give(struct worker *w, uint32_t list, const struct held_run *run)
         accuse_finding(w, z, &finding);
         return false;
     }
-    w->checks.given += run->frames;
+    w->checks[CHECK_GIVEN] += run->frames;
     return true;
 }
 
@@ -184,7 +181,7 @@ void call_floor(struct worker *w, uint32_t list, uint64_t before, uint64_t frame
     if (!is_exact(w) || (error && error != QUIRE_ERR_NO_MEMORY))
         return;
     floor = floor_of(&w->load->zones[list], flags);
-    w->checks.floors++;
+    w->checks[CHECK_FLOORS]++;
     if ((error == QUIRE_OK) != (before >= frames + floor)) {
         load_violation(
             w->load, "zone %u %s %llu frames, with %llu free and a floor of %llu; its call %llu",
@@ -244,7 +241,7 @@ static void check_length(struct worker *w, uint32_t list, const struct held_run 
     uint64_t frames = 0;
     int error = w->load->target->run_length(w, list, quire_pfn_of(run->pfn), &frames);
 
-    w->checks.answers++;
+    w->checks[CHECK_ANSWERS]++;
     if (error || frames != run->frames)
         call_accuse(w, call_zone(w, list, run->pfn), run->pfn,
                     "starts a run whose length was forgotten");
@@ -314,7 +311,7 @@ uint32_t call_alloc_batch(struct worker *w, const struct request *r,
 
 void call_free_batch(struct worker *w, uint32_t list, const struct held_run runs[], uint32_t n)
 {
-    quire_pfn pfns[LOAD_BATCH] = {{0}};
+    quire_pfn pfns[LOAD_BATCH];
     uint64_t begun;
     int error;
 
@@ -326,7 +323,7 @@ void call_free_batch(struct worker *w, uint32_t list, const struct held_run runs
     begun = call_begin(w);
     error = w->load->target->free_batch(w, list, pfns, n);
     call_end(w, CALL_FREE_BATCH, begun);
-    call_answer(w, list, "free_batch of held frames", error, 0, pfns[0].n);
+    call_answer(w, list, "free_batch of held frames", error, 0, runs[0].pfn);
 }
 
 /* Does the run keep the promises of a contiguous allocation? */
@@ -354,7 +351,7 @@ bool call_alloc_contig(struct worker *w, const struct request *r, const struct q
     if (!granted(w, r, "alloc_contig", error, want, pfn.n))
         return false;
     call_floor(w, r->list, before, want->frames, r->call.flags, error);
-    w->checks.answers++;
+    w->checks[CHECK_ANSWERS]++;
     if (!fits(want, pfn.n)) {
         call_accuse(w, call_zone(w, r->list, pfn.n), pfn.n,
                     "starts a contiguous run that breaks its constraints");

@@ -65,7 +65,11 @@ void call_accuse(struct worker *w, uint32_t z, uint64_t pfn, const char *what);
 
 /* The zone of a frame that was in the list or is about to be. UINT32_MAX: none, after a violation.
  */
-uint32_t call_zone(struct worker *w, uint32_t list, uint64_t pfn);
+uint32_t call_find_zone(struct worker *w, uint64_t pfn);
+static inline uint32_t call_zone(struct worker *w, uint32_t list, uint64_t pfn)
+{
+    return w->load->target->list_per_zone ? list : call_find_zone(w, pfn);
+}
 
 /* Note a run as handed out, or as about to be freed. False after a violation. */
 bool call_take(struct worker *w, uint32_t list, const struct held_run *run, uint32_t flags);

@@ -122,14 +122,15 @@ struct load_zone {
     uint64_t hole_pfn;     /* or UINT64_MAX if none was found */
 };
 
-/* Things that were verified, by kind. */
-struct load_checks {
-    uint64_t taken;   /* frames found free in the model when they were handed out */
-    uint64_t given;   /* frames found untouched when they were freed */
-    uint64_t refused; /* bad calls that got the right error */
-    uint64_t floors;  /* answers compared with the exact free count: one thread only */
-    uint64_t answers; /* other answers compared with what is known for sure */
+/* Things that were verified. */
+enum load_check {
+    CHECK_TAKEN,   /* frames found free in the model when they were handed out */
+    CHECK_GIVEN,   /* frames found untouched when they were freed */
+    CHECK_REFUSED, /* bad calls that got the right error */
+    CHECK_FLOORS,  /* answers compared with the exact free count: one thread only */
+    CHECK_ANSWERS, /* other answers compared with what is known for sure */
 };
+enum { LOAD_CHECKS = 5 };
 
 struct worker {
     _Alignas(64) qa64 operations; /* done; written by the thread, read by the progress line */
@@ -143,7 +144,7 @@ struct worker {
     uint64_t calls;
     bool fault_done;
     uint64_t failures[QUIRE_ERRORS];
-    struct load_checks checks;
+    uint64_t checks[LOAD_CHECKS];
     struct held_list *held; /* load->list_count of them */
     struct held_run *burst;
     struct hist *latency; /* per enum call_kind */

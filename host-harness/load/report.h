@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * report.h - the report of `quire run`: a table, and the same figures as JSON. What all targets
- * have is report.c's and json.c's; a target's own part is in its folder.
+ * report.h - the report of `quire run`: a table, and the same figures as JSON. First
+ * what all targets have, then the zones of a map or the nodes of a machine.
  *
  * No state: everything is read from a load whose threads have ended. Main thread. Whether the table
  * could be written shows at the end, by ferror. JSON members are left out when there is no memory
@@ -10,7 +10,7 @@
 #ifndef HOST_HARNESS_LOAD_REPORT_H
 #define HOST_HARNESS_LOAD_REPORT_H
 
-#include "target.h"
+#include "machine/machine.h"
 
 #include <stdio.h>
 
@@ -20,7 +20,7 @@ struct load_sums {
     uint64_t sequence, outcome;
     uint64_t failures[QUIRE_ERRORS], failed;
     uint64_t events[QUIRE_EVENTS];
-    struct load_checks checks;
+    uint64_t checks[LOAD_CHECKS];
     struct hist latency[CALL_KINDS];
 };
 
@@ -35,7 +35,7 @@ struct cJSON *report_json(struct load *load, const struct load_sums *sums);
 /* "clean", or the first violation. */
 const char *report_verdict(struct load *load);
 
-/* ---- For parts of the report ----------------------------------------------------------------- */
+/* ---- What both are made of ------------------------------------------------------------------- */
 
 /* How many per second of the load; 0 if it did not come to that. */
 double report_rate(const struct load *load, uint64_t count);
@@ -44,16 +44,9 @@ double report_rate(const struct load *load, uint64_t count);
 const char *report_call_name(enum call_kind call);
 const char *report_event_name(enum quire_event event);
 
-__attribute__((format(printf, 2, 3))) void report_say(FILE *out, const char *format, ...);
-
-/* Parts of the table: operations, latency and failures; what was verified. */
-void report_print_load(FILE *out, const struct load *load, const struct load_sums *sums);
-void report_print_checks(FILE *out, struct load *load, const struct load_sums *sums);
-
-/* Parts of JSON. Whole numbers are written as they are. False without memory. */
-bool report_number(struct cJSON *to, const char *name, uint64_t number);
-void report_numbers(struct cJSON *to, const char *name, const uint64_t numbers[], unsigned count);
-void report_errors(struct cJSON *to, const char *name, const uint64_t errors[QUIRE_ERRORS]);
-void report_events(struct cJSON *to, const uint64_t events[QUIRE_EVENTS]);
+/* On a machine: what the threads counted, the reclaimer's with them; and, added to `hist`, the
+ * latency of single frames that CPUs of node `from` got of node `to`. */
+uint64_t report_count(const struct load *load, enum machine_count count);
+void report_add_pair(const struct load *load, uint32_t from, uint32_t to, struct hist *hist);
 
 #endif /* HOST_HARNESS_LOAD_REPORT_H */

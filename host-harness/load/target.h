@@ -19,11 +19,6 @@
 
 #include "load.h"
 
-#include <stdio.h>
-
-struct cJSON;
-struct load_sums;
-
 /* A request, and what is known of it. */
 struct request {
     struct quire_request call; /* order and flags; on a machine node and policy, too */
@@ -95,10 +90,6 @@ struct target {
      * its zone. False after a violation. Optional. */
     bool (*taken)(struct worker *w, uint32_t z, const struct held_run *run, bool zeroed);
     bool (*giving)(struct worker *w, uint32_t z, const struct held_run *run);
-
-    /* Its part of the report. False without memory. */
-    void (*print)(FILE *out, struct load *load, const struct load_sums *sums);
-    bool (*json)(struct cJSON *root, struct load *load);
 };
 
 extern const struct target load_on_zones, load_on_machine, load_on_host;

@@ -10,7 +10,6 @@
  *   page_cache.c  pages that can be dropped, and who drops them
  *   host.c        this machine's memory: arenas, what is written into pages, speed, where pages lie
  *   ended.c       the checks after the threads have ended
- *   report.c      the tables, and the same as JSON
  *
  * Each thread is one CPU of the topology, spread over the nodes that have CPUs; on real memory it
  * is bound to that CPU. It keeps all its runs in one list.
@@ -38,6 +37,18 @@
 
 enum { MACHINE_POLICIES = 12 }; /* that a thread draws from */
 
+/* What threads count; frames, but for the first. */
+enum machine_count {
+    COUNT_KEPT,    /* policies that were found kept */
+    COUNT_REMOTE,  /* freed by a CPU of another node */
+    COUNT_CACHED,  /* put into the page cache, */
+    COUNT_DROPPED, /* and dropped from it */
+    COUNT_OFFLINED,
+    COUNT_MOVED, /* dropped because they blocked a block that goes offline */
+    COUNT_CLAIMED,
+};
+enum { MACHINE_COUNTS = 7 };
+
 extern _Thread_local struct worker *machine_self;
 
 /* The page cache of a node. */
@@ -53,10 +64,8 @@ struct machine_thread {
     quire_node node;
     struct quire_policy policies[MACHINE_POLICIES];
     uint64_t local[QUIRE_NODES], other[QUIRE_NODES]; /* runs that were had of a node */
-    uint64_t promises;                               /* policies that were found kept */
-    uint64_t remote_frees;
-    uint64_t cached, dropped, offlined, moved, claimed; /* frames */
-    struct hist *alloc;                                 /* order 0, by the node that gave */
+    uint64_t counts[MACHINE_COUNTS];
+    struct hist *alloc; /* order 0, by the node that gave */
 };
 
 struct machine_target {
@@ -151,12 +160,10 @@ bool host_check_pages(struct worker *w, uint32_t z, const struct held_run *run);
 /* Measure how long an access takes from each node to each, and look where pages lie. */
 void host_measure(struct load *load);
 
-/* ---- ended.c, report.c: main thread, after the threads have ended ------------------------------
+/* ---- ended.c: main thread, after the threads have ended ------------------------------
  */
 
 void machine_ended(struct load *load);
 void machine_emptied(struct load *load);
-void machine_print(FILE *out, struct load *load, const struct load_sums *sums);
-bool machine_json(struct cJSON *root, struct load *load);
 
 #endif /* HOST_HARNESS_LOAD_MACHINE_MACHINE_H */

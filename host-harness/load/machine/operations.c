@@ -59,7 +59,7 @@ static bool claim_and_use(struct worker *w, const struct request *r, uint32_t n,
         if (!machine_check_place(w, r, &runs[i]) || !call_take(w, r->list, &runs[i], call.flags))
             return false;
     }
-    machine_thread(w)->claimed += n;
+    machine_thread(w)->counts[COUNT_CLAIMED] += n;
     return call_answer(w, r->list, "unclaim", quire_machine_unclaim(machine, &claim), 0, n);
 }
 
@@ -86,7 +86,7 @@ static int migrate(void *ctx, quire_pfn pfn, uint64_t frames)
 
     if (frames != 1 || !page_cache_drop_one(w, pfn.n))
         return QUIRE_ERR_BUSY;
-    machine_thread(w)->moved++;
+    machine_thread(w)->counts[COUNT_MOVED]++;
     return QUIRE_OK;
 }
 
@@ -136,7 +136,7 @@ static void take_offline_and_back(struct worker *w, struct quire_run block)
     run.tag = call_tag(w);
     if (!call_take(w, 0, &run, 0) || !call_give(w, 0, &run))
         return;
-    machine_thread(w)->offlined += block.frames;
+    machine_thread(w)->counts[COUNT_OFFLINED] += block.frames;
     do {
         error = quire_machine_online(machine, block);
     } while (error == QUIRE_ERR_BUSY && !load_violated(w->load));

@@ -58,7 +58,7 @@ static void drop(struct worker *w, uint64_t pfn)
     const struct held_run page = {pfn, 1, 0, false};
 
     call_free(w, 0, &page, 0);
-    machine_thread(w)->dropped++;
+    machine_thread(w)->counts[COUNT_DROPPED]++;
 }
 
 void page_cache_put(struct worker *w, uint64_t pfn)
@@ -68,7 +68,7 @@ void page_cache_put(struct worker *w, uint64_t pfn)
 
     if (!cell)
         return;
-    machine_thread(w)->cached++;
+    machine_thread(w)->counts[COUNT_CACHED]++;
     /* S1 acq_rel: pairs S1: what was written into the page, by whichever thread put it there. */
     old = qa_xchg(cell, pfn + 1, acq_rel);
     if (old)
@@ -111,7 +111,7 @@ uint64_t page_cache_drop(struct worker *w, quire_node node, uint64_t frames)
     }
     if (n > 0)
         call_free_batch(w, 0, pages, n);
-    machine_thread(w)->dropped += dropped + n;
+    machine_thread(w)->counts[COUNT_DROPPED] += dropped + n;
     return dropped + n;
 }
 

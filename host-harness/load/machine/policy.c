@@ -182,7 +182,7 @@ bool machine_check_place(struct worker *w, const struct request *r, const struct
     if (fault_wrong_node(w))
         got = quire_node_of((got.n + 1) % on->topology.node_count);
     if (is_kept(on, r, got)) {
-        machine_thread(w)->promises++;
+        machine_thread(w)->counts[COUNT_KEPT]++;
         return true;
     }
     load_violation(w->load,
@@ -236,7 +236,7 @@ int machine_check_reason(struct worker *w, int error, const struct quire_refusal
 {
     if (!error)
         return error;
-    w->checks.answers++;
+    w->checks[CHECK_ANSWERS]++;
     if (why->error != error)
         load_violation(w->load,
                        "a call answered \"%s\" and its reason \"%s\"; thread %u, call %llu",

@@ -159,7 +159,7 @@ static bool giving(struct worker *w, uint32_t z, const struct held_run *run)
     struct machine_thread *thread = machine_thread(w);
 
     if (w->load->machine.zones[z].node != thread->node.n)
-        thread->remote_frees += run->frames;
+        thread->counts[COUNT_REMOTE] += run->frames;
     return true;
 }
 
@@ -440,8 +440,7 @@ static void teardown(struct load *load)
     .build = build, .prepare = prepare, .enter = enter, .leave = leave, .ended = machine_ended, \
     .emptied = machine_emptied, .teardown = teardown, .draw = draw, .draw_contig = draw_contig, \
     .alloc = alloc, .free = free_run, .alloc_batch = alloc_batch, .free_batch = free_batch,     \
-    .alloc_contig = alloc_contig, .refusals = machine_refusals, .placed = machine_placed,       \
-    .print = machine_print, .json = machine_json
+    .alloc_contig = alloc_contig, .refusals = machine_refusals, .placed = machine_placed
 
 const struct target load_on_machine = {MACHINE_TARGET, .hears_events = true, .giving = giving};
 

@@ -264,6 +264,4 @@ const struct target load_on_zones = {
     .alloc_contig = alloc_contig,
     .run_length = run_length,
     .refusals = refusals,
-    .print = zone_print,
-    .json = zone_json,
 };

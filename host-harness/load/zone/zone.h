@@ -6,7 +6,6 @@
  *   operations.c  operations that zones alone have: few runs, given places, shapes, reservations,
  *                 bursts
  *   bad_calls.c   calls that must be refused
- *   report.c      the table of zones, and the same as JSON
  *
  * State: the zones of struct load. The number of a list is the number of its zone. Functions with a
  * worker are called by its thread.
@@ -37,9 +36,5 @@ void zone_split(struct worker *w, uint32_t z, const struct held_run *run);
 
 /* bad_calls.c: do something wrong, and see it refused. */
 void zone_bad_call(struct worker *w, const struct operation *op);
-
-/* report.c */
-void zone_print(FILE *out, struct load *load, const struct load_sums *sums);
-bool zone_json(struct cJSON *root, struct load *load);
 
 #endif /* HOST_HARNESS_LOAD_ZONE_ZONE_H */
