@@ -9,7 +9,7 @@
  */
 #include "target.h"
 
-#include "mix.h"
+#include "sequence.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -90,7 +90,7 @@ static bool build_worker(struct load *load, uint32_t number)
     *w = (struct worker){
         .load = load,
         .number = number,
-        .random = mix_seed(load->options.seed, number),
+        .random = sequence_seed(load->options.seed, number),
         .held = calloc(load->list_count, sizeof(*w->held)),
         .burst = calloc(LOAD_BURST_RUNS, sizeof(*w->burst)),
         .latency = calloc(CALL_KINDS, sizeof(*w->latency)),
@@ -149,9 +149,9 @@ static void *worker_main(void *argument)
     pthread_mutex_unlock(&load->gate);
     /* relaxed: a thread that sees the stop late ends one operation later */
     while (done < limit && !qa_load(&load->stop, relaxed)) {
-        struct operation op = mix_draw(w, done++);
+        struct operation op = sequence_draw(w, done++);
 
-        target->mix[op.kind].carry_out(w, &op);
+        target->kinds[op.kind].carry_out(w, &op);
         /* relaxed: for the progress line only */
         qa_store(&w->operations, done, relaxed);
         qa_store(&w->published_calls, w->calls, relaxed); /* relaxed: as above */

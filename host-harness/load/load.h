@@ -22,12 +22,12 @@
 #ifndef HOST_HARNESS_LOAD_LOAD_H
 #define HOST_HARNESS_LOAD_LOAD_H
 
+#include "check/shadow.h"
 #include "core/atomic.h"
 #include "handover.h"
 #include "hist.h"
 #include "host-harness/cli/cli.h"
 #include "host-harness/machines/simulated.h"
-#include "shadow.h"
 
 #include <pthread.h>
 

@@ -8,7 +8,7 @@
  */
 #include "target.h"
 
-#include "calls.h"
+#include "check/calls.h"
 #include "random.h"
 
 enum { HANDOVER_FRAMES = 1024 }; /* larger runs stay with their thread */
@@ -30,7 +30,7 @@ void held_make_room(struct worker *w, uint32_t list, uint64_t frames, uint32_t r
            (held->count + runs > LOAD_HELD_RUNS || held->frames + frames > held->budget)) {
         struct held_run run;
 
-        bits = random_mix(bits + 1);
+        bits = random_scramble(bits + 1);
         run = take_out(held, (uint32_t)random_below((uint32_t)bits, held->count));
         call_free(w, list, &run, bits >> 32);
     }

@@ -4,7 +4,7 @@
  *
  * No state. Main thread.
  */
-#include "mix.h"
+#include "sequence.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -59,34 +59,34 @@ static const char options_help[] =
     "Exit status: 0 if the verdict is clean, 1 if it is not or the system refused something,\n"
     "2 for bad input.\n";
 
-static void print_mix(const char *where, const struct target *target)
+static void print_kinds(const char *where, const struct target *target)
 {
-    (void)printf("Operations%s, of %d:\n", where, MIX_KIND_SUM);
-    for (unsigned i = 0; i < target->mix_rows; i++)
-        (void)printf("  %4u  %s\n", target->mix[i].weight, target->mix[i].name);
+    (void)printf("Operations%s, of %d:\n", where, SEQUENCE_KIND_SUM);
+    for (unsigned i = 0; i < target->kind_count; i++)
+        (void)printf("  %4u  %s\n", target->kinds[i].weight, target->kinds[i].name);
 }
 
 static void print_help(void)
 {
     (void)puts(options_help);
-    print_mix("", &load_on_zones);
+    print_kinds("", &load_on_zones);
     (void)printf(
         "\nEvery %d operations a thread also fills a zone down to a watermark and empties it.\n"
         "\nOrders, of %d: seven eighths as in two traces of Linux 6 building a kernel (1,808,060\n"
         "allocations), one eighth such that all orders take the same amount of memory:\n",
-        MIX_FLOOD_PERIOD, MIX_ORDER_SUM);
+        SEQUENCE_FLOOD_PERIOD, SEQUENCE_ORDER_SUM);
     (void)printf("  order");
     for (unsigned i = 0; i < LOAD_ORDERS; i++)
         (void)printf(" %6u", i);
     (void)printf("\n  times");
     for (unsigned i = 0; i < LOAD_ORDERS; i++)
-        (void)printf(" %6u", mix_orders[i]);
+        (void)printf(" %6u", sequence_orders[i]);
     (void)printf(
         "\n\nA thread keeps at most %d frames of a zone. Of zones beyond %d GiB the rest is "
         "held as\nballast, so that their watermarks are reached.\n",
         LOAD_HELD_FRAMES, LOAD_WINDOW >> 18);
     (void)putchar('\n');
-    print_mix(" with --topology", &load_on_machine);
+    print_kinds(" with --topology", &load_on_machine);
 }
 
 /* A whole number, decimal or 0x hexadecimal, without sign. */

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Scramble: neighbouring inputs give unrelated outputs, different inputs different ones. */
-static inline uint64_t random_mix(uint64_t x)
+static inline uint64_t random_scramble(uint64_t x)
 {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
@@ -22,7 +22,7 @@ static inline uint64_t random_mix(uint64_t x)
 static inline uint64_t random_next(uint64_t *state)
 {
     *state += 0x9e3779b97f4a7c15u;
-    return random_mix(*state);
+    return random_scramble(*state);
 }
 
 /* A number below `limit` (1 .. 2^32) from 32 random bits. */

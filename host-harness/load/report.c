@@ -69,8 +69,8 @@ void report_sum(const struct load *load, struct load_sums *sums)
         struct worker *w = &load->workers[t];
 
         sums->operations += qa_load(&w->operations, relaxed); /* relaxed: no other thread runs */
-        sums->sequence ^= random_mix(w->sequence + t);
-        sums->outcome ^= random_mix(w->outcome + t);
+        sums->sequence ^= random_scramble(w->sequence + t);
+        sums->outcome ^= random_scramble(w->outcome + t);
         for (unsigned i = 1; i < QUIRE_ERRORS; i++) {
             sums->failures[i] += w->failures[i];
             sums->failed += w->failures[i];

@@ -6,9 +6,9 @@
  *   load_on_machine   machine/        a machine of nodes and CPUs, simulated from a topology
  *   load_on_host      machine/host.c  the same on this machine's memory, by libquire-host
  *
- * A target has a mix: its kinds of operations, with their weights and the functions that carry them
- * out. Those that all targets have are operations.c's. An operation that is not possible (nothing
- * to free, no memory) is skipped; the sequence continues.
+ * A target has a table of its kinds of operations, with their weights and the functions that carry
+ * them out. Those that all targets have are operations.c's. An operation that is not possible
+ * (nothing to free, no memory) is skipped; the sequence continues.
  *
  * State: none here; a target's own state is in struct load. Constant tables.
  * Callers: functions with a worker are called by the thread that it belongs to, or by the main
@@ -27,22 +27,22 @@ struct request {
 };
 
 struct operation {
-    unsigned kind; /* its row of the mix */
+    unsigned kind; /* its row of the target's table */
     struct request request;
     bool flood;    /* a burst without a limit but the watermark's */
     uint64_t a, b; /* random, for whatever else has to be chosen */
 };
 
-struct mix_row {
+struct operation_kind {
     const char *name;
-    uint32_t weight; /* of MIX_KIND_SUM */
+    uint32_t weight; /* of SEQUENCE_KIND_SUM */
     void (*carry_out)(struct worker *w, const struct operation *op);
 };
 
 struct target {
     const char *source_name; /* of load->map in the report */
-    const struct mix_row *mix;
-    unsigned mix_rows;
+    const struct operation_kind *kinds;
+    unsigned kind_count;
 
     /* What is so on this target. */
     bool list_per_zone; /* threads keep a list per zone, list i of zone i; otherwise one list */

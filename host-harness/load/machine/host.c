@@ -7,7 +7,7 @@
  * Pages. The holder of a page writes its tag and the frame's number into the first and the last
  * word, and finds them there before it frees the page.
  *
- * An access is timed by following a chain through a run of pages in an order that no prefetcher
+ * An access is timed by following a cycle through a run of pages in an order that no prefetcher
  * guesses: each line names the next. Runs are 16 MiB where the node has them in one piece, so they
  * do not fit a core's own caches, but may fit a shared one: the figure is what a program of such a
  * working set would see.
@@ -25,7 +25,7 @@
 #include <string.h>
 
 enum {
-    CHAIN_ORDER = 12,
+    CYCLE_ORDER = 12,
     SMALLEST_ORDER = 6,
     LINE = 64, /* bytes */
     STEPS = 1 << 17,
@@ -155,7 +155,7 @@ bool host_check_pages(struct worker *w, uint32_t z, const struct held_run *run)
 /* ---- Speed, and where pages lie -------------------------------------------------------------- */
 
 /* Make each line of the memory name the next one of a single cycle over all of them. */
-static void make_chain(void **memory, size_t lines, uint64_t seed)
+static void make_cycle(void **memory, size_t lines, uint64_t seed)
 {
     const size_t step = LINE / sizeof(void *);
 
@@ -185,7 +185,7 @@ static uint32_t access_time(struct machine_target *on, quire_node node)
 {
     const struct quire_policy policy = {
         .mode = QUIRE_POLICY_BIND, .strict = true, .nodes = quire_nodemask_of(node)};
-    struct quire_request request = {.order = CHAIN_ORDER,
+    struct quire_request request = {.order = CYCLE_ORDER,
                                     .flags = QUIRE_MOVABLE,
                                     .zone = QUIRE_ZONE_NORMAL,
                                     .node = quire_node_of(QUIRE_NO_NODE),
@@ -197,7 +197,7 @@ static uint32_t access_time(struct machine_target *on, quire_node node)
         if (request.order-- <= SMALLEST_ORDER)
             return 0;
     }
-    make_chain(memory, (size_t)QUIRE_FRAME_SIZE / LINE << request.order, node.n);
+    make_cycle(memory, (size_t)QUIRE_FRAME_SIZE / LINE << request.order, node.n);
     (void)follow(memory); /* so that translations and shared caches are warm */
     ns = follow(memory);
     (void)quire_host_free(on->host, memory, request.order);

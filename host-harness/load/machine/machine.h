@@ -31,7 +31,7 @@
 #define HOST_HARNESS_LOAD_MACHINE_MACHINE_H
 
 #include "host-harness/lib/reclaim.h"
-#include "host-harness/load/calls.h"
+#include "host-harness/load/check/calls.h"
 
 #include <quire/host.h>
 

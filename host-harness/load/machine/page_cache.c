@@ -50,7 +50,7 @@ static qa64 *cell_of(struct worker *w, uint64_t pfn)
     if (node.n == QUIRE_NO_NODE)
         return NULL;
     cache = &w->load->on_machine->page_caches[node.n];
-    return &cache->cells[random_mix(pfn) % cache->count];
+    return &cache->cells[random_scramble(pfn) % cache->count];
 }
 
 static void drop(struct worker *w, uint64_t pfn)

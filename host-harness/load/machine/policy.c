@@ -8,8 +8,8 @@
  */
 #include "machine.h"
 
-#include "host-harness/load/mix.h"
 #include "host-harness/load/random.h"
+#include "host-harness/load/sequence.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -99,7 +99,7 @@ bool machine_build_threads(struct load *load)
         on->threads[t].alloc = calloc(QUIRE_NODES, sizeof(struct hist));
         if (!on->threads[t].alloc)
             return false;
-        draw_policies(on, &on->threads[t], mix_seed(load->options.seed, t));
+        draw_policies(on, &on->threads[t], sequence_seed(load->options.seed, t));
     }
     on->helper = (struct worker){.load = load,
                                  .number = load->options.threads,

@@ -8,7 +8,7 @@
  */
 #include "machine.h"
 
-#include "host-harness/load/mix.h"
+#include "host-harness/load/sequence.h"
 #include "host-harness/machines/topo/topo.h"
 
 #include <errno.h>
@@ -25,9 +25,9 @@ enum {
 
 _Thread_local struct worker *machine_self;
 
-/* ---- The mix --------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
-static const struct mix_row mix[] = {
+static const struct operation_kind kinds[] = {
     {"allocate a run", 330, operation_alloc},
     {"free a run", 270, operation_free},
     {"allocate a batch of 64", 50, operation_alloc_batch},
@@ -436,7 +436,7 @@ static void teardown(struct load *load)
 
 /* What a simulated and a real machine have in common. */
 #define MACHINE_TARGET                                                                          \
-    .source_name = "topology", .mix = mix, .mix_rows = sizeof(mix) / sizeof(mix[0]),            \
+    .source_name = "topology", .kinds = kinds, .kind_count = sizeof(kinds) / sizeof(kinds[0]),  \
     .build = build, .prepare = prepare, .enter = enter, .leave = leave, .ended = machine_ended, \
     .emptied = machine_emptied, .teardown = teardown, .draw = draw, .draw_contig = draw_contig, \
     .alloc = alloc, .free = free_run, .alloc_batch = alloc_batch, .free_batch = free_batch,     \

@@ -5,8 +5,8 @@
  *
  * Bursts. A thread takes frames, the larger runs first, until a limit or one of the zone's
  * watermarks is reached, and then frees all of them, in the same, the opposite or a random order.
- * Most bursts are small. Floods, which only the watermark limits, come once in MIX_FLOOD_PERIOD
- * operations of a thread; they make the watermarks ring.
+ * Most bursts are small. Floods, which only the watermark limits, come once in
+ * SEQUENCE_FLOOD_PERIOD operations of a thread; they make the watermarks ring.
  *
  * State: the worker's lists; its `burst`, which is empty between operations.
  */
@@ -107,7 +107,7 @@ void zone_alloc_at(struct worker *w, const struct operation *op)
 void zone_reserve(struct worker *w, const struct operation *op)
 {
     uint32_t z = op->request.list;
-    uint64_t block = random_mix(op->a % RESERVE_BLOCKS + 1);
+    uint64_t block = random_scramble(op->a % RESERVE_BLOCKS + 1);
     uint64_t start = load_random_pfn(&w->load->zones[z], block) & ~511ull;
     quire_pfn pfn = quire_pfn_of(start + (op->a >> 8 & 511));
     uint64_t frames = 1 + op->b % RESERVE_FRAMES;
@@ -265,7 +265,7 @@ static void empty(struct worker *w, uint32_t z, uint32_t count, uint64_t bits)
 
         while (n < LOAD_BATCH && n < count && w->burst[count - 1 - n].frames == 1)
             n++;
-        bits = random_mix(bits + 1);
+        bits = random_scramble(bits + 1);
         if (n > 1) {
             call_free_batch(w, z, &w->burst[count - n], n);
         } else {

@@ -8,16 +8,16 @@
  */
 #include "zone.h"
 
-#include "host-harness/load/mix.h"
 #include "host-harness/load/random.h"
+#include "host-harness/load/sequence.h"
 
 enum { PROBE_FRAMES = 64, PROBES = 1 << 14, CONTIG_EXP = 11 /* runs are up to 2^11 frames */ };
 
-/* ---- The mix --------------------------------------------------------------------------------- */
+/* ---- Operations ------------------------------------------------------------------------------ */
 
 enum { KIND_BURST = 10 };
 
-static const struct mix_row mix[] = {
+static const struct operation_kind kinds[] = {
     {"allocate a run", 370, operation_alloc},
     {"free a run", 350, operation_free},
     {"allocate a batch of 64", 30, operation_alloc_batch},
@@ -62,9 +62,9 @@ static uint32_t draw_zone(const struct load *load, uint32_t bits)
 /* Is it this thread's turn to fill a zone? Threads take turns. */
 static bool is_flood(uint32_t thread, uint64_t index)
 {
-    uint64_t turn = (uint64_t)(thread % 32 + 1) * MIX_FLOOD_FIRST;
+    uint64_t turn = (uint64_t)(thread % 32 + 1) * SEQUENCE_FLOOD_FIRST;
 
-    return index % MIX_FLOOD_PERIOD == turn % MIX_FLOOD_PERIOD;
+    return index % SEQUENCE_FLOOD_PERIOD == turn % SEQUENCE_FLOOD_PERIOD;
 }
 
 static uint64_t draw(const struct worker *w, uint64_t index, uint64_t bits, struct operation *op)
@@ -90,7 +90,7 @@ static struct quire_contig draw_contig(const struct worker *w, const struct oper
     unsigned shape = (unsigned)(op->b >> 8) & 3;
     unsigned limits = (unsigned)(op->b >> 10 & 255) % 3;
     uint64_t one = load_random_pfn(zone, op->b >> 18) << QUIRE_FRAME_SHIFT;
-    uint64_t other = load_random_pfn(zone, random_mix(op->b)) << QUIRE_FRAME_SHIFT;
+    uint64_t other = load_random_pfn(zone, random_scramble(op->b)) << QUIRE_FRAME_SHIFT;
     unsigned width = 64u - (unsigned)__builtin_clzll(want.frames); /* 2^width > frames */
 
     if (shape & 1)
@@ -247,8 +247,8 @@ static bool prepare(struct load *load)
 
 const struct target load_on_zones = {
     .source_name = "map",
-    .mix = mix,
-    .mix_rows = sizeof(mix) / sizeof(mix[0]),
+    .kinds = kinds,
+    .kind_count = sizeof(kinds) / sizeof(kinds[0]),
     .list_per_zone = true,
     .exact_count = true,
     .hears_events = true,

@@ -13,7 +13,7 @@
 #ifndef HOST_HARNESS_LOAD_ZONE_ZONE_H
 #define HOST_HARNESS_LOAD_ZONE_ZONE_H
 
-#include "host-harness/load/calls.h"
+#include "host-harness/load/check/calls.h"
 
 static inline struct quire_zone *zone_of(const struct worker *w, uint32_t z)
 {

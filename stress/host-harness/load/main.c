@@ -14,7 +14,7 @@ int main(void)
         cmocka_unit_test(handover_gives_back_what_it_got),
         cmocka_unit_test(handover_loses_nothing_between_threads),
         cmocka_unit_test(orders_follow_their_derivation),
-        cmocka_unit_test(mixes_are_whole),
+        cmocka_unit_test(kinds_are_whole),
         cmocka_unit_test(operations_are_drawn_as_published),
         cmocka_unit_test(sequence_depends_on_seed_and_thread),
         cmocka_unit_test(shadow_is_silent_for_good_use),

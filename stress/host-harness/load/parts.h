@@ -20,9 +20,9 @@ void hist_takes_any_value(void **state);
 void handover_gives_back_what_it_got(void **state);
 void handover_loses_nothing_between_threads(void **state);
 
-/* test_mix.c: the operation sequence */
+/* test_sequence.c: the operation sequence */
 void orders_follow_their_derivation(void **state);
-void mixes_are_whole(void **state);
+void kinds_are_whole(void **state);
 void operations_are_drawn_as_published(void **state);
 void sequence_depends_on_seed_and_thread(void **state);
 

@@ -5,7 +5,7 @@
  */
 #include "parts.h"
 
-#include "host-harness/load/shadow.h"
+#include "host-harness/load/check/shadow.h"
 
 #include <string.h>
 

@@ -29,8 +29,8 @@
  * by the frame's holder alone, or between the allocator's claim and its return, by the port.
  * Wait-free where it is not said otherwise.
  */
-#ifndef HOST_HARNESS_LOAD_SHADOW_H
-#define HOST_HARNESS_LOAD_SHADOW_H
+#ifndef HOST_HARNESS_LOAD_CHECK_SHADOW_H
+#define HOST_HARNESS_LOAD_CHECK_SHADOW_H
 
 #include "core/atomic.h"
 #include "host-harness/machines/simulated.h"
@@ -91,4 +91,4 @@ bool shadow_find_lost(const struct shadow *shadow, const struct simulated_machin
 /* Bytes of the blocks that were touched. */
 uint64_t shadow_touched_bytes(const struct shadow *shadow);
 
-#endif /* HOST_HARNESS_LOAD_SHADOW_H */
+#endif /* HOST_HARNESS_LOAD_CHECK_SHADOW_H */

@@ -13,10 +13,10 @@
  * thread may call for any worker whose thread has ended. Progress and context are those of the
  * call that is made; what makes no call is wait-free.
  */
-#ifndef HOST_HARNESS_LOAD_CALLS_H
-#define HOST_HARNESS_LOAD_CALLS_H
+#ifndef HOST_HARNESS_LOAD_CHECK_CALLS_H
+#define HOST_HARNESS_LOAD_CHECK_CALLS_H
 
-#include "target.h"
+#include "host-harness/load/target.h"
 
 bool call_alloc(struct worker *w, const struct request *r, struct held_run *run);
 
@@ -91,4 +91,4 @@ bool fault_lost_frame(struct worker *w);
 /* Is this a frame that seems to lie on another node? */
 bool fault_wrong_node(const struct worker *w);
 
-#endif /* HOST_HARNESS_LOAD_CALLS_H */
+#endif /* HOST_HARNESS_LOAD_CHECK_CALLS_H */

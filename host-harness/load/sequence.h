@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * mix.h - the operation sequence of `quire run`: what is done how often, and the published
+ * sequence.h - the operation sequence of `quire run`: what is done how often, and the published
  * distribution of orders.
  *
  * Every operation is made of four random numbers of its thread, whatever it is and whatever came
- * of the operations before, so a seed repeats the sequence exactly. Its kind is drawn from the mix
- * of the target, which also completes the request (target.h).
+ * of the operations before, so a seed repeats the sequence exactly. Its kind is drawn from
+ * those of the target, which also completes the request (target.h).
  *
  * Orders. The base are two traces of Linux 6 (tracepoints of the page allocator): a kernel build
  * on a desktop with 2 CPUs (1,241,072 allocations) and the same on a machine of 8 CPUs and 4
@@ -19,28 +19,29 @@
  *
  *     share(k) = 7/8 * trace(k) / sum(trace) + 1/8 * 2^-k / sum(2^-j, j = 0 .. 10)
  *
- * mix_orders is that, per 100,000 allocations. An allocation has 1.67 frames in the mean.
+ * sequence_orders is that, per 100,000 allocations. An allocation has 1.67 frames in the mean.
  *
  * No state but the table and the worker's random number and digest; wait-free.
  */
-#ifndef HOST_HARNESS_LOAD_MIX_H
-#define HOST_HARNESS_LOAD_MIX_H
+#ifndef HOST_HARNESS_LOAD_SEQUENCE_H
+#define HOST_HARNESS_LOAD_SEQUENCE_H
 
 #include "target.h"
 
 enum {
-    MIX_KIND_SUM = 1000, /* what the weights of a target's mix add up to */
-    MIX_ORDER_SUM = 100000,
-    MIX_FLOOD_PERIOD = 1 << 17, /* on zones: operations from one flood of a thread to its next */
-    MIX_FLOOD_FIRST = 1 << 10,  /* operations before its first, and more for higher threads */
+    SEQUENCE_KIND_SUM = 1000, /* what the weights of a target's kinds add up to */
+    SEQUENCE_ORDER_SUM = 100000,
+    SEQUENCE_FLOOD_PERIOD =
+        1 << 17, /* on zones: operations from one flood of a thread to its next */
+    SEQUENCE_FLOOD_FIRST = 1 << 10, /* operations before its first, and more for higher threads */
 };
 
-extern const uint32_t mix_orders[LOAD_ORDERS]; /* of MIX_ORDER_SUM */
+extern const uint32_t sequence_orders[LOAD_ORDERS]; /* of SEQUENCE_ORDER_SUM */
 
 /* The state before a thread's first operation. */
-uint64_t mix_seed(uint64_t seed, uint32_t thread);
+uint64_t sequence_seed(uint64_t seed, uint32_t thread);
 
 /* Draw operation number `index` of thread w, and add it to the digest of its sequence. */
-struct operation mix_draw(struct worker *w, uint64_t index);
+struct operation sequence_draw(struct worker *w, uint64_t index);
 
-#endif /* HOST_HARNESS_LOAD_MIX_H */
+#endif /* HOST_HARNESS_LOAD_SEQUENCE_H */

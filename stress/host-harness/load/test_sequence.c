@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_mix.c - the operation sequence: tables against their derivation, draws against the tables,
- * and what a sequence depends on.
+ * test_sequence.c - the operation sequence: tables against their derivation, draws against the
+ * tables, and what a sequence depends on.
  */
 #include "parts.h"
 
-#include "host-harness/load/mix.h"
+#include "host-harness/load/sequence.h"
 
 #include <math.h>
 
 enum { DRAWS = 400000, MAX_KINDS = 32 };
 
-/* mix.h's formula, from the counts of the traces. */
+/* sequence.h's formula, from the counts of the traces. */
 void orders_follow_their_derivation(void **state)
 {
     static const double trace[LOAD_ORDERS] = {1789130, 2320, 487, 15243, 637, 8, 1, 1, 1, 232, 0};
@@ -23,19 +23,19 @@ void orders_follow_their_derivation(void **state)
     for (unsigned k = 0; k < LOAD_ORDERS; k++) {
         traced += trace[k];
         weights += 1.0 / (1u << k);
-        sum += mix_orders[k];
+        sum += sequence_orders[k];
     }
     for (unsigned k = 0; k < LOAD_ORDERS; k++) {
         double share = 7.0 / 8 * trace[k] / traced + 1.0 / 8 / (1u << k) / weights;
 
-        assert_true(fabs(share * MIX_ORDER_SUM - mix_orders[k]) <= 0.5);
-        assert_true(mix_orders[k] > 0);
+        assert_true(fabs(share * SEQUENCE_ORDER_SUM - sequence_orders[k]) <= 0.5);
+        assert_true(sequence_orders[k] > 0);
     }
-    assert_int_equal(sum, MIX_ORDER_SUM);
+    assert_int_equal(sum, SEQUENCE_ORDER_SUM);
 }
 
 /* Every row can be drawn, carried out, and named in the help. */
-void mixes_are_whole(void **state)
+void kinds_are_whole(void **state)
 {
     static const struct target *const targets[] = {&load_on_zones, &load_on_machine, &load_on_host};
 
@@ -43,14 +43,14 @@ void mixes_are_whole(void **state)
     for (unsigned t = 0; t < sizeof(targets) / sizeof(targets[0]); t++) {
         uint32_t sum = 0;
 
-        assert_in_range(targets[t]->mix_rows, 1, MAX_KINDS);
-        for (unsigned i = 0; i < targets[t]->mix_rows; i++) {
-            assert_true(targets[t]->mix[i].weight > 0);
-            assert_non_null(targets[t]->mix[i].carry_out);
-            assert_non_null(targets[t]->mix[i].name);
-            sum += targets[t]->mix[i].weight;
+        assert_in_range(targets[t]->kind_count, 1, MAX_KINDS);
+        for (unsigned i = 0; i < targets[t]->kind_count; i++) {
+            assert_true(targets[t]->kinds[i].weight > 0);
+            assert_non_null(targets[t]->kinds[i].carry_out);
+            assert_non_null(targets[t]->kinds[i].name);
+            sum += targets[t]->kinds[i].weight;
         }
-        assert_int_equal(sum, MIX_KIND_SUM);
+        assert_int_equal(sum, SEQUENCE_KIND_SUM);
     }
 }
 
@@ -66,13 +66,13 @@ void operations_are_drawn_as_published(void **state)
 {
     struct load_zone zones[2] = {{.weight_end = 1 << 18}, {.weight_end = 1 << 20}};
     struct load load = {.target = &load_on_zones, .zones = zones, .weight_total = 1 << 20};
-    struct worker w = {.load = &load, .number = 3, .random = mix_seed(1, 3)};
+    struct worker w = {.load = &load, .number = 3, .random = sequence_seed(1, 3)};
     uint32_t kinds[MAX_KINDS] = {0}, orders[LOAD_ORDERS] = {0}, zone[2] = {0}, movable = 0;
     unsigned floods = 0;
 
     (void)state;
     for (uint64_t i = 0; i < DRAWS; i++) {
-        struct operation op = mix_draw(&w, i);
+        struct operation op = sequence_draw(&w, i);
 
         kinds[op.kind]++;
         orders[op.request.call.order]++;
@@ -80,24 +80,25 @@ void operations_are_drawn_as_published(void **state)
         movable += op.request.call.flags & QUIRE_MOVABLE;
         floods += op.flood;
     }
-    for (unsigned i = 0; i < load_on_zones.mix_rows; i++)
-        assert_share(kinds[i], (double)load_on_zones.mix[i].weight / MIX_KIND_SUM);
+    for (unsigned i = 0; i < load_on_zones.kind_count; i++)
+        assert_share(kinds[i], (double)load_on_zones.kinds[i].weight / SEQUENCE_KIND_SUM);
     for (unsigned i = 0; i < LOAD_ORDERS; i++)
-        assert_share(orders[i], (double)mix_orders[i] / MIX_ORDER_SUM);
+        assert_share(orders[i], (double)sequence_orders[i] / SEQUENCE_ORDER_SUM);
     assert_share(zone[0], 0.25);
     assert_share(movable, 0.75);
-    assert_int_equal(floods, (DRAWS + MIX_FLOOD_PERIOD - 4 * MIX_FLOOD_FIRST) / MIX_FLOOD_PERIOD);
+    assert_int_equal(floods, (DRAWS + SEQUENCE_FLOOD_PERIOD - 4 * SEQUENCE_FLOOD_FIRST) /
+                                 SEQUENCE_FLOOD_PERIOD);
 }
 
 static uint64_t digest(uint64_t seed, uint32_t thread, uint64_t calls)
 {
     struct load_zone zone = {.weight_end = 1};
     struct load load = {.target = &load_on_zones, .zones = &zone, .weight_total = 1};
-    struct worker w = {.load = &load, .number = thread, .random = mix_seed(seed, thread)};
+    struct worker w = {.load = &load, .number = thread, .random = sequence_seed(seed, thread)};
 
     for (uint64_t i = 0; i < 1000; i++) {
         w.calls = calls; /* whatever came of the operations before */
-        mix_draw(&w, i);
+        sequence_draw(&w, i);
     }
     return w.sequence;
 }

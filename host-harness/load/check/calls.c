@@ -4,7 +4,7 @@
  */
 #include "calls.h"
 
-#include "random.h"
+#include "host-harness/load/random.h"
 
 #include <stdio.h>
 
@@ -51,7 +51,7 @@ bool call_answer(struct worker *w, uint32_t list, const char *what, int error, u
     bool known = error < 0 && error > -QUIRE_ERRORS;
     char place[WHERE_TEXT];
 
-    w->outcome = random_mix(w->outcome ^ (error ? (uint64_t)-error << 56 : pfn));
+    w->outcome = random_scramble(w->outcome ^ (error ? (uint64_t)-error << 56 : pfn));
     if (!error)
         return true;
     if (known)

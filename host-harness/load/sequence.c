@@ -1,41 +1,41 @@
 /* SPDX-License-Identifier: MIT
  *
- * mix.c - the table of orders of mix.h, and drawing from it and from a target's mix.
+ * sequence.c - the table of orders of sequence.h, and drawing from it and from a target's kinds.
  */
-#include "mix.h"
+#include "sequence.h"
 
 #include "random.h"
 
-const uint32_t mix_orders[LOAD_ORDERS] = {
+const uint32_t sequence_orders[LOAD_ORDERS] = {
     92837, 3239, 1587, 1519, 422, 196, 98, 49, 24, 23, 6,
 };
 
-uint64_t mix_seed(uint64_t seed, uint32_t thread)
+uint64_t sequence_seed(uint64_t seed, uint32_t thread)
 {
-    return random_mix(seed ^ random_mix((uint64_t)thread + 1));
+    return random_scramble(seed ^ random_scramble((uint64_t)thread + 1));
 }
 
 static unsigned draw_kind(const struct target *target, uint32_t bits)
 {
-    uint64_t at = random_below(bits, MIX_KIND_SUM);
+    uint64_t at = random_below(bits, SEQUENCE_KIND_SUM);
     unsigned kind = 0;
 
-    while (at >= target->mix[kind].weight)
-        at -= target->mix[kind++].weight;
+    while (at >= target->kinds[kind].weight)
+        at -= target->kinds[kind++].weight;
     return kind;
 }
 
 static unsigned draw_order(uint32_t bits)
 {
-    uint64_t at = random_below(bits, MIX_ORDER_SUM);
+    uint64_t at = random_below(bits, SEQUENCE_ORDER_SUM);
     unsigned order = 0;
 
-    while (at >= mix_orders[order])
-        at -= mix_orders[order++];
+    while (at >= sequence_orders[order])
+        at -= sequence_orders[order++];
     return order;
 }
 
-struct operation mix_draw(struct worker *w, uint64_t index)
+struct operation sequence_draw(struct worker *w, uint64_t index)
 {
     const struct target *target = w->load->target;
     uint64_t first = random_next(&w->random);
@@ -50,6 +50,7 @@ struct operation mix_draw(struct worker *w, uint64_t index)
     };
     uint64_t drawn = target->draw(w, index, second, &op);
 
-    w->sequence = random_mix(w->sequence ^ random_mix(op.a ^ (uint64_t)op.kind << 56 ^ drawn));
+    w->sequence =
+        random_scramble(w->sequence ^ random_scramble(op.a ^ (uint64_t)op.kind << 56 ^ drawn));
     return op;
 }
