@@ -153,7 +153,7 @@ static bool take_all(struct load *load, struct load_zone *zone, unsigned order)
         zone->set_aside_frames += piece->frames;
     }
     if (!zone->set_aside || (error && error != QUIRE_ERR_NO_MEMORY))
-        load_violation(load, "taking ballast of order %u failed: %s", order,
+        load_violation(load, "setting runs of order %u aside failed: %s", order,
                        zone->set_aside ? quire_strerror(error) : "the host has no memory");
     return !load_violated(load);
 }
@@ -173,7 +173,7 @@ static bool set_aside(struct load *load, struct load_zone *zone, uint64_t seed)
         int error = quire_zone_free(zone->zone, quire_slot_of(0), piece.pfn, order);
 
         if (error) {
-            load_violation(load, "freeing ballast at frame %llu, order %u, failed: %s",
+            load_violation(load, "freeing what was set aside at frame %llu, order %u, failed: %s",
                            (unsigned long long)piece.pfn.n, order, quire_strerror(error));
             return false;
         }

@@ -143,8 +143,8 @@ static void take_offline_and_back(struct worker *w, struct quire_run block)
     call_answer(w, 0, "online", error, 0, block.pfn.n);
 }
 
-/* A block, of whatever zone. Of one that is offline already, taking it offline again would take
- * nothing away: therefore one thread at a time. */
+/* A block, of whatever zone. One thread at a time: taking a block offline that is offline already
+ * succeeds and changes nothing, and two threads would believe that they had it. */
 void machine_offline(struct worker *w, const struct operation *op)
 {
     const struct load_zone *zone = &w->load->zones[op->a % w->load->machine.zone_count];
