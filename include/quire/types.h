@@ -27,8 +27,9 @@ extern "C" {
 enum {
     QUIRE_FRAME_SHIFT = 12,
     QUIRE_FRAME_SIZE = 1 << QUIRE_FRAME_SHIFT,
-    QUIRE_MAX_ORDER = 20, /* 4 GiB, the largest power-of-two run */
-    QUIRE_PFN_BITS = 40,  /* physical addresses are below 2^52: what x86-64 and arm64 define */
+    QUIRE_MAX_ORDER = 20,  /* 4 GiB, the largest power-of-two run */
+    QUIRE_BLOCK_ORDER = 9, /* a block: what is isolated, taken offline and mapped as a huge page */
+    QUIRE_PFN_BITS = 40,   /* physical addresses are below 2^52: what x86-64 and arm64 define */
 };
 
 /* A page frame number. */

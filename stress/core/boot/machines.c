@@ -3,7 +3,7 @@
  * machines.c - memory maps of four real machines, from boot logs in public bug reports. The same
  * logs as text are in stress/data/memory-maps.
  */
-#include "support.h"
+#include "boot_fixture.h"
 
 #define U QUIRE_BOOT_USABLE
 #define R QUIRE_BOOT_RESERVED

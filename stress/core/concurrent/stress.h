@@ -8,7 +8,9 @@
 #define QUIRE_STRESS_CORE_CONCURRENT_STRESS_H
 
 #include "mode.h"
-#include "shadow.h"
+#include "stress/common/die.h"
+#include "stress/common/shadow.h"
+#include "stress/common/sizes.h"
 
 #include <quire/zone.h>
 

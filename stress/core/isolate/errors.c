@@ -2,7 +2,7 @@
  *
  * errors.c - every refusal of the isolation calls, and bad frees into an isolated range.
  */
-#include "support.h"
+#include "isolation_fixture.h"
 
 enum { BLOCKS = 8, ALL = BLOCKS * BLOCK };
 
@@ -98,19 +98,19 @@ static void bad_frees(bool run_map)
     assert_refused(&t.f, quire_zone_free(&t.f.zone, slot(0), at(64), 0), QUIRE_ERR_DOUBLE_FREE);
     assert_refused(&t.f, quire_zone_free(&t.f.zone, slot(0), at(64), 6), QUIRE_ERR_DOUBLE_FREE);
     assert_refused(&t.f, quire_zone_free(&t.f.zone, slot(0), at(0), 9), QUIRE_ERR_ORDER);
-    t.f.reports = 0;
+    t.f.heard.reports = 0;
     (void)quire_zone_free(&t.f.zone, slot(0), at(6), 0);
-    assert_int_equal(t.f.reports, 0);
+    assert_int_equal(t.f.heard.reports, 0);
     assert_int_equal(look(&t), 1);
-    assert_int_equal(t.f.reports, 1);
-    assert_int_equal(t.f.report, QUIRE_REPORT_BAD_FREE);
-    assert_int_equal(t.f.report_error, QUIRE_ERR_DOUBLE_FREE);
-    assert_int_equal(t.f.report_pfn.n, 6);
+    assert_int_equal(t.f.heard.reports, 1);
+    assert_int_equal(t.f.heard.report, QUIRE_REPORT_BAD_FREE);
+    assert_int_equal(t.f.heard.report_error, QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(t.f.heard.report_pfn, 6);
     assert_sound(&t.f, BLOCK);
     (void)quire_zone_free(&t.f.zone, slot(0), at(7), 0);
     assert_ok(undo(&t));
-    assert_int_equal(t.f.reports, 2);
-    assert_int_equal(t.f.report_pfn.n, 7);
+    assert_int_equal(t.f.heard.reports, 2);
+    assert_int_equal(t.f.heard.report_pfn, 7);
     assert_sound(&t.f, 2 * BLOCK - 1);
     fixture_close(&t.f);
 }
@@ -153,14 +153,14 @@ static void watermarks(void **state)
     t.f.config.high = 300;
     fixture_open(&t.f);
     assert_ok(isolate(&t, 0, ALL));
-    assert_int_equal(t.f.event_count, 2);
-    assert_int_equal(t.f.events[0], QUIRE_EVENT_LOW);
-    assert_int_equal(t.f.events[1], QUIRE_EVENT_MIN);
+    assert_int_equal(t.f.heard.event_count, 2);
+    assert_int_equal(t.f.heard.events[0], QUIRE_EVENT_LOW);
+    assert_int_equal(t.f.heard.events[1], QUIRE_EVENT_MIN);
     assert_sound(&t.f, 0);
     assert_int_equal(quire_zone_pressure(&t.f.zone), 100);
     assert_ok(undo(&t));
-    assert_int_equal(t.f.event_count, 3);
-    assert_int_equal(t.f.events[2], QUIRE_EVENT_RECOVERED);
+    assert_int_equal(t.f.heard.event_count, 3);
+    assert_int_equal(t.f.heard.events[2], QUIRE_EVENT_RECOVERED);
     fixture_close(&t.f);
 }
 

@@ -2,7 +2,7 @@
  *
  * claim.cpp - protocol 5: a given range of frames, across blocks. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

@@ -2,7 +2,7 @@
  *
  * count.cpp - the count: reserve, then pick. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

@@ -5,7 +5,7 @@
  * In all of them one thread makes something free and sets a hint, while the other finds nothing
  * and clears it. verify() looks at H1 to H3 of layout.h afterwards.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

@@ -2,7 +2,7 @@
  *
  * home.cpp - protocol 6: home blocks, taken, left and revoked. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

@@ -7,7 +7,7 @@
  * finds a block that does not follow the list (I6), a lost last free and a wrong count. Where the
  * isolation goes on, a last look without a rival must get everything that the rival does not hold.
  */
-#include "isolator.hpp"
+#include "world/isolator.hpp"
 
 namespace
 {

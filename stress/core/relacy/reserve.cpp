@@ -6,7 +6,7 @@
  * Reserved frames are held in the shadow by whoever reserved them. In the end everything that is
  * still reserved is put into use; then the block must be its section's, and no figure may be off.
  */
-#include "isolator.hpp"
+#include "world/isolator.hpp"
 
 namespace
 {

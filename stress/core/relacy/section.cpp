@@ -2,7 +2,7 @@
  *
  * section.cpp - protocol 4: whole blocks out of a section, and their way into pieces. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

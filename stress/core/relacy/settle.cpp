@@ -5,7 +5,7 @@
  * In all of them the last frames of block 0 are freed while something else goes on, and the block
  * must be its section's in the end: verify() calls anything else a lost free.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

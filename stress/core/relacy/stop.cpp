@@ -9,7 +9,7 @@
  * had: nothing that was not touched by the operation may be missing, and nothing is given out
  * twice. Who waits for thread 0 does not end, which the search finds as well.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

@@ -2,7 +2,7 @@
  *
  * take.cpp - protocol 1: frames out of one block. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

@@ -35,9 +35,6 @@ struct arena {
 struct arena arena_map(size_t bytes);
 void arena_unmap(struct arena arena);
 
-/* The next of a sequence of pseudo-random numbers; any state will do to start from. */
-uint64_t next_random(uint64_t *state);
-
 /* What the bytes of an array look like. */
 enum pattern {
     PATTERN_RANDOM,

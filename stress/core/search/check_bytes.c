@@ -6,6 +6,8 @@
  */
 #include "check.h"
 
+#include "stress/common/random.h"
+
 enum { LONGEST = 600, VALUES = UINT8_MAX + 1 };
 
 typedef bool array_check(const struct quire_search *search, const uint8_t *bytes, size_t n,
@@ -38,7 +40,7 @@ static bool for_arrays(const struct quire_search *search, array_check *check)
 static bool every_from(const struct quire_search *search, const uint8_t *bytes, size_t n,
                        uint64_t *state)
 {
-    const uint8_t bounds[] = {0, 1, 0x7f, 0x80, 0xff, (uint8_t)next_random(state)};
+    const uint8_t bounds[] = {0, 1, 0x7f, 0x80, 0xff, (uint8_t)random_next(state)};
 
     for (size_t i = 0; i < sizeof bounds; i++) {
         size_t expected = n;
@@ -59,7 +61,7 @@ static bool every_from(const struct quire_search *search, const uint8_t *bytes, 
 static bool every_least(const struct quire_search *search, const uint8_t *bytes, size_t n,
                         uint64_t *state)
 {
-    size_t from = next_random(state) % (n + 1);
+    size_t from = random_next(state) % (n + 1);
     size_t expected = from;
 
     for (unsigned least = 0; least < VALUES; least++) {
@@ -160,7 +162,7 @@ static bool every_value(const struct quire_search *search, const uint8_t *bytes,
 
     find_greater(bytes, n, greater);
     for (size_t value = 0; value < VALUES; value++) {
-        size_t index = next_random(state) % (n + 1);
+        size_t index = random_next(state) % (n + 1);
         if (!ask_least(search, bytes, n, greater, (uint8_t)value, n) ||
             !ask_least(search, bytes, n, greater, (uint8_t)value, index)) {
             return false;

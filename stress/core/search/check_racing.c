@@ -8,6 +8,8 @@
  */
 #include "check.h"
 
+#include "stress/common/random.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -46,7 +48,7 @@ static void *change(void *arg)
     uint64_t state = 4;
 
     while (!atomic_load_explicit(&field->stop, memory_order_relaxed)) {
-        uint64_t random = next_random(&state);
+        uint64_t random = random_next(&state);
         uint64_t one = random % 2 == 0 ? 0 : UINT64_C(1) << (random >> 1) % 64;
         size_t word = (random >> 8) % (WORDS - 1);
         size_t place = (random >> 20) % BYTES;

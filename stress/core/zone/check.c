@@ -3,7 +3,7 @@
  * check.c - quire_zone_check sees damage: each kind is done to a zone in use, by hand, and must be
  * named as what it is. White-box: it looks at the metadata through core/layout.h.
  */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 #include "core/internal.h"
 

@@ -3,7 +3,7 @@
  * giant.c - zones of terabytes: the metadata is reserved address space of which only what is used
  * is touched, and building costs a look at the sections, not at the frames.
  */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>

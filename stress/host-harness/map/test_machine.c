@@ -3,12 +3,7 @@
  * test_machine.c - maps become machines: their zones work, every frame finds its zone, metadata is
  * where no frame is handed out, and nothing is left after a refusal or a teardown.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "host-harness/machines/machine.h"
 
