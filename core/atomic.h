@@ -7,32 +7,33 @@
  *     v = qa_load(&line->w[i], relaxed);
  *     qa_cas(&line->w[i], &v, v | mask, acquire)      strong; a failure loads with relaxed
  *
- * and the comment beside it names the operation that it pairs with (A1 pairs R1; a script of the
- * test run checks that both ends of every label exist). The labels and what each pair carries:
+ * and the comment beside it names the operation that it pairs with (E-frame pairs E-frame; a script
+ * of the test run checks that both ends of every label exist). The labels and what each pair
+ * carries:
  *
- *   R1/A1  frames of a block: cleared bits (release) are taken (acquire). Carries the last
+ *   E-frame/E-frame  frames of a block: cleared bits (release) are taken (acquire). Carries the
+ *   last
  *          holder's writes to the frame, and its cleared continuation bits.
- *   R2/A2  a block's descriptor: published SPLIT (release), seen SPLIT (acquire). Carries the map.
- *   R3/A3  blocks of a section: as R1/A1, one level up. Carries map and descriptor of the block.
- *   R4/A4  the free count: credited (release) after the clear, debited (acquire) before the
+ *   E-desc/E-desc  a block's descriptor: published SPLIT (release), seen SPLIT (acquire). Carries
+ *   the map. E-blocks/E-blocks  blocks of a section: as E-frame/E-frame, one level up. Carries map
+ *   and descriptor of the block. E-count/E-count  the free count: credited (release) after the
+ *   clear, debited (acquire) before the
  *          search. Carries the fact that the frames can be found.
- *   R6/A6  the descriptor of a run of order >= 9: its other blocks are written.
- *   R5/A5  a pin's key: claimed once, never given back. Carries the pin's zeroed words.
- *   R7/A7  pins: set and cleared words of the pin table.
- *   R8/A8  a zone that is built: the whole head and metadata.
- *   R9/A9  a slot's home word. Carries the descriptor that names the slot as the block's owner.
- *   W1/W2  a machine's writers, one after the other.
- *   L1/L2  a machine's line of a CPU: made.
- *   H1/H2  a CPU's home: the cache is made.
- *   N1/N2  a machine's snapshot: all of it.
- *   G1/G2  the fences of a snapshot's reader and of its writer, see numa/machine/guard.c; and
- *   G3/G4  a reader who left: what he did comes before the snapshot's end.
- *   V1/V2  a remote magazine: its rounds, as P1/P2 in a rack.
- *   Z1/Z2  a CPU's zone away from home: its handle.
- *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
- *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
- *   F4     the fences between the list of isolated ranges and the claim or descriptor of a block.
- *   F3     the fences between a cache's turn to thrift and the limits of its racks.
+ *   E-run-head/E-run-head  the descriptor of a run of order >= 9: its other blocks are written.
+ *   E-pin-key/E-pin-key  a pin's key: claimed once, never given back. Carries the pin's zeroed
+ *   words. E-pins/E-pins  pins: set and cleared words of the pin table. E-built/E-built  a zone
+ *   that is built: the whole head and metadata. E-home/E-home  a slot's home word. Carries the
+ *   descriptor that names the slot as the block's owner. E-writer/E-writer  a machine's writers,
+ *   one after the other. E-machine-cpu/E-machine-cpu  a machine's line of a CPU: made.
+ *   E-zone-cache/E-zone-cache  a CPU's home: the cache is made. E-snapshot/E-snapshot  a machine's
+ *   snapshot: all of it. E-enter/E-enter  the fences of a snapshot's reader and of its writer, see
+ *   numa/machine/guard.c; and E-leave/E-leave  a reader who left: what he did comes before the
+ *   snapshot's end. E-remote/E-remote  a remote magazine: its rounds, as E-cpu-cache/E-cpu-cache in
+ *   a CPU cache. E-remote-zone/E-remote-zone  a CPU's zone away from home: its handle. E-look
+ *   the fences of "I changed the map or descriptor" and "I look at the rest of the block". E-hint
+ *   the fences between a map and its hints, on the setter's and on the clearer's side. E-isolate
+ *   the fences between the list of isolated ranges and the claim or descriptor of a block. E-limits
+ *   the fences between a cache's turn to thrift and the limits of its CPU caches.
  *
  * Three builds of the same source:
  *   plain    GNU builtins, C11 orders.

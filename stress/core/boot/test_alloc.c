@@ -25,7 +25,7 @@ static struct boot_fixture *two_nodes(void)
     struct boot_fixture *f = boot_fixture_new(QUIRE_BOOT_LOW);
 
     add(f, 0, 2 * GIB, QUIRE_BOOT_USABLE, 0);
-    add(f, GIB, FRAME_BYTES, QUIRE_BOOT_RESERVED, 0);
+    add(f, GIB, FRAME_BYTES, QUIRE_BOOT_FIRMWARE, 0);
     add(f, 4 * GIB, 2 * GIB, QUIRE_BOOT_USABLE, 1);
     add(f, 8 * GIB, GIB, QUIRE_BOOT_DEVICE, 1);
     return f;
@@ -136,7 +136,7 @@ static void taken_memory_is_not_reserved(void **state)
     before = fingerprint(&f->boot);
     assert_int_equal(quire_boot_reserve(&f->boot, phys - FRAME_BYTES, FRAME_BYTES + 1),
                      QUIRE_ERR_BUSY);
-    assert_int_equal(quire_boot_add(&f->boot, phys, 1, QUIRE_BOOT_RESERVED, 1), QUIRE_ERR_BUSY);
+    assert_int_equal(quire_boot_add(&f->boot, phys, 1, QUIRE_BOOT_FIRMWARE, 1), QUIRE_ERR_BUSY);
     assert_int_equal(quire_boot_add(&f->boot, phys, FRAME_BYTES, QUIRE_BOOT_DEVICE, 1),
                      QUIRE_ERR_BUSY);
     assert_int_equal(fingerprint(&f->boot), before);

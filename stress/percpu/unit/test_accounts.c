@@ -31,10 +31,13 @@ static void open_sized(struct rig *r, uint32_t huge)
 /* The classes that the zone tells apart: a block is of one of them while it is split. */
 enum { UNMOVABLE, MOVABLE, LARGE, WHOLE, ZONE_CLASSES };
 
-/* The zone's class of a rack's frames. */
+/* The zone's class of a CPU cache's frames. */
 static unsigned zone_class(unsigned rack)
 {
-    return rack == RACK_HUGE ? WHOLE : rack == RACK_LARGE ? LARGE : rack % 2 ? MOVABLE : UNMOVABLE;
+    return rack == CACHE_HUGE    ? WHOLE
+           : rack == CACHE_LARGE ? LARGE
+           : rack % 2            ? MOVABLE
+                                 : UNMOVABLE;
 }
 
 /* The allocated frames of each class, as the zone's descriptors and bitmaps tell them. */
@@ -55,7 +58,7 @@ static void count_allocated(const struct rig *r, uint64_t allocated[])
     }
 }
 
-/* used[]: frames that the test holds, by class of racks. */
+/* used[]: frames that the test holds, by class of CPU caches. */
 static void check_classes(const struct rig *r, const uint64_t used[])
 {
     struct quire_cache_stats stats = stats_of(r);
@@ -73,7 +76,7 @@ static void check_classes(const struct rig *r, const uint64_t used[])
     assert_int_equal(quire_zone_free_frames(&r->zone) + all, quire_zone_managed(&r->zone));
 }
 
-/* Frames and runs of all classes, taken and given in portions that fill racks and depot. */
+/* Frames and runs of all classes, taken and given in portions that fill CPU caches and depot. */
 static void by_class(void **unused)
 {
     enum { MOST = 400 };
@@ -87,28 +90,28 @@ static void by_class(void **unused)
     open_sized(&r, 2);
     run_on(&r, 0);
     for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++) {
-        unsigned order = rack_order(rack);
-        size_t most = rack == RACK_HUGE ? 5 : (size_t)MOST >> order;
+        unsigned order = class_order(rack);
+        size_t most = rack == CACHE_HUGE ? 5 : (size_t)MOST >> order;
         uint64_t left = most / 3;
 
         for (size_t i = 0; i < most; i++)
-            pfns[rack][i] = take(&r, order, rack < RACK_LARGE ? rack % 2 : 0);
-        used[rack] = most * round_frames(rack);
+            pfns[rack][i] = take(&r, order, rack < CACHE_LARGE ? rack % 2 : 0);
+        used[rack] = most * frames_per_round(rack);
         check_classes(&r, used);
         for (size_t i = left; i < most; i++)
             give(&r, pfns[rack][i], order);
-        used[rack] = left * round_frames(rack);
+        used[rack] = left * frames_per_round(rack);
         check_classes(&r, used);
         assert_true(stats_of(&r).cached[rack] > 0);
     }
     stats = stats_of(&r);
     for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++)
-        assert_true((stats.depot[rack] > 0) == (rack < RACK_RUNS));
+        assert_true((stats.depot[rack] > 0) == (rack < CACHE_RUNS));
     assert_ok(quire_cache_drain_all(&r.cache));
     check_classes(&r, used);
     for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++)
-        for (size_t i = 0; i < used[rack] / round_frames(rack); i++)
-            give(&r, pfns[rack][i], rack_order(rack));
+        for (size_t i = 0; i < used[rack] / frames_per_round(rack); i++)
+            give(&r, pfns[rack][i], class_order(rack));
     memset(used, 0, sizeof used);
     check_classes(&r, used);
     rig_close(&r, 0);
@@ -204,7 +207,7 @@ static void run_and_sample(uint32_t slots)
     rig_begin(&rig, FRAMES);
     rig.zone_config.slots = slots;
     open_sized(&rig, 0);
-    /* A call's own frame, a rack, and a slot's credit. */
+    /* A call's own frame, a CPU cache, and a slot's credit. */
     most = THREADS * (1 + ROUNDS + ROUNDS / 2 + 2 * rig.zone.chunk);
     rig.cpu_now = real_cpu;
     atomic_store(&started, 0);

@@ -48,15 +48,15 @@ static void waits(void **unused)
 
     (void)unused;
     open_row(r);
-    quire_machine_enter(r->machine, &early);
+    qi_machine_enter(r->machine, &early);
     writer = blocked_writer();
     assert_error(quire_machine_set_topology(r->machine, &r->topology), QUIRE_ERR_BUSY);
-    quire_machine_enter(r->machine, &late);
+    qi_machine_enter(r->machine, &late);
     assert_ptr_not_equal(late.snapshot, early.snapshot);
-    early.line = machine_line(r->machine, 7);
-    quire_machine_leave(&early);
+    early.line = machine_cpu_of(r->machine, 7);
+    qi_machine_leave(&early);
     join(writer);
-    quire_machine_leave(&late);
+    qi_machine_leave(&late);
     rig_close(r);
 }
 
@@ -71,7 +71,7 @@ static void late_entry(void **unused)
 
     (void)unused;
     open_row(r);
-    line = machine_line(r->machine, 3);
+    line = machine_cpu_of(r->machine, 3);
     for (int writers = 1; writers < 4; writers++) {
         phase = qa_load(&r->machine->phase, relaxed) & 1;
         for (int i = 0; i < writers; i++)
