@@ -27,12 +27,12 @@
  *   N1/N2  a machine's snapshot: all of it.
  *   G1/G2  the fences of a snapshot's reader and of its writer, see numa/machine/guard.c; and
  *   G3/G4  a reader who left: what he did comes before the snapshot's end.
- *   V1/V2  a remote magazine: its rounds, as P1/P2 in a rack.
+ *   V1/V2  a remote magazine: its rounds, as P1/P2 in a CPU cache.
  *   Z1/Z2  a CPU's zone away from home: its handle.
  *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
  *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
  *   F4     the fences between the list of isolated ranges and the claim or descriptor of a block.
- *   F3     the fences between a cache's turn to thrift and the limits of its racks.
+ *   F3     the fences between a cache's turn to thrift and the limits of its CPU caches.
  *
  * Three builds of the same source:
  *   plain    GNU builtins, C11 orders.

@@ -37,18 +37,18 @@
 #include <quire/zone.h>
 
 /* Words per line: 8 in the product. The interleaving tests build 2 and 4 to keep state small. */
-#ifndef QUIRE_LINE_WORDS
-#define QUIRE_LINE_WORDS 8
+#ifndef QUIRE_MAP_WORDS
+#define QUIRE_MAP_WORDS 8
 #endif
 
 enum {
-    LINE_WORDS = QUIRE_LINE_WORDS,
-    LINE_BITS = LINE_WORDS * WORD_BITS,
-    BLOCK_ORDER = WORD_ORDER + (LINE_WORDS == 8   ? 3
-                                : LINE_WORDS == 4 ? 2
-                                                  : 1),
-    BLOCK_FRAMES = LINE_BITS,
-    SECTION_BLOCKS = LINE_BITS,
+    MAP_WORDS = QUIRE_MAP_WORDS,
+    MAP_BITS = MAP_WORDS * WORD_BITS,
+    BLOCK_ORDER = WORD_ORDER + (MAP_WORDS == 8   ? 3
+                                : MAP_WORDS == 4 ? 2
+                                                 : 1),
+    BLOCK_FRAMES = MAP_BITS,
+    SECTION_BLOCKS = MAP_BITS,
     SECTION_ORDER = 2 * BLOCK_ORDER,
 };
 
@@ -59,8 +59,8 @@ enum {
 #define NO_FRAME   UINT64_MAX
 
 /* The 512-bit map that serves blocks and sections alike. One cache line. */
-struct quire_line {
-    qa64 w[LINE_WORDS];
+struct map512 {
+    qa64 w[MAP_WORDS];
 } __attribute__((aligned(64)));
 
 /* ---- Descriptor: what a block is, in 32 bits ---------------------------------------------- */
@@ -153,9 +153,9 @@ struct quire_slot_state {
 
 /* Frames of a partly usable block that are not to be had: an entry of an open-addressed table. */
 struct quire_pin {
-    struct quire_line pinned; /* reserved frames and holes */
-    struct quire_line hole;   /* of these, the holes; constant once the zone is built */
-    qa32 key;                 /* block + 1; 0 is an empty entry; never given back */
+    struct map512 pinned; /* reserved frames and holes */
+    struct map512 hole;   /* of these, the holes; constant once the zone is built */
+    qa32 key;             /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
 enum { ZONE_VERSION = 2 };
@@ -186,17 +186,17 @@ struct quire_zone_head {
 
 static inline bool has_run_map(const struct quire_zone *z)
 {
-    return z->map_stride > sizeof(struct quire_line);
+    return z->map_stride > sizeof(struct map512);
 }
 
-static inline struct quire_line *frame_map(const struct quire_zone *z, uint32_t b)
+static inline struct map512 *frame_map(const struct quire_zone *z, uint32_t b)
 {
     void *p = z->maps + (b - z->first_block) * z->map_stride;
 
-    return (struct quire_line *)p;
+    return (struct map512 *)p;
 }
 
-static inline struct quire_line *run_map(const struct quire_zone *z, uint32_t b)
+static inline struct map512 *run_map(const struct quire_zone *z, uint32_t b)
 {
     return frame_map(z, b) + 1;
 }
@@ -230,21 +230,21 @@ static inline qa8 *wholes_of(const struct quire_zone *z, uint32_t s)
 }
 
 /* Word `g` of all sections' lines in a row: it maps blocks 64 g .. 64 g + 63. */
-static inline struct quire_line *section_lines(const struct quire_zone *z)
+static inline struct map512 *section_maps_of(const struct quire_zone *z)
 {
-    void *p = z->lines;
+    void *p = z->section_maps;
 
-    return (struct quire_line *)p;
+    return (struct map512 *)p;
 }
 
-static inline qa64 *word_of(struct quire_line *lines, uint64_t g)
+static inline qa64 *word_of(struct map512 *maps, uint64_t g)
 {
-    return &lines[g / LINE_WORDS].w[g % LINE_WORDS];
+    return &maps[g / MAP_WORDS].w[g % MAP_WORDS];
 }
 
 static inline qa64 *block_word(const struct quire_zone *z, uint64_t g)
 {
-    return word_of(section_lines(z), g);
+    return word_of(section_maps_of(z), g);
 }
 
 static inline struct quire_slot_state *slot_of(const struct quire_zone *z, quire_slot slot)

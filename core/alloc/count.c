@@ -43,13 +43,13 @@ static int64_t floor_of(const struct quire_zone *z, uint32_t flags)
     return (int64_t)(flags & QUIRE_FALLBACK ? floor + h->lowmem_reserve : floor);
 }
 
-static int64_t total_of(const struct quire_zone *z)
+static int64_t total_frames(const struct quire_zone *z)
 {
     return (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: an exchange decides */
 }
 
 /* Turn in a slot's whole credit. True: there was some. */
-static bool turn_in(const struct quire_zone *z, uint32_t slot)
+static bool credit_turn_in(const struct quire_zone *z, uint32_t slot)
 {
     qa64 *credit = &z->slot_states[slot].credit;
     uint64_t n;
@@ -62,20 +62,20 @@ static bool turn_in(const struct quire_zone *z, uint32_t slot)
     return n > 0;
 }
 
-static bool gather(const struct quire_zone *z, quire_slot slot)
+static bool gather_credit(const struct quire_zone *z, quire_slot slot)
 {
     bool some = false;
 
     for (uint32_t i = 0; i < z->slots; i++)
-        some |= turn_in(z, i);
-    quire_counted(z, slot, QUIRE_COUNT_GATHER);
+        some |= credit_turn_in(z, i);
+    stat_count(z, slot, QUIRE_COUNT_GATHER);
     return some;
 }
 
 /* Where the level goes from `level` with so many free frames, and what is told on the way (-1:
  * nothing). The same level: nowhere. */
-static uint32_t next_level(const struct quire_zone_head *h, uint64_t free, uint32_t level,
-                           int *event)
+static uint32_t watermark_level_next(const struct quire_zone_head *h, uint64_t free, uint32_t level,
+                                     int *event)
 {
     *event = -1;
     if (free >= h->high && level > 0) {
@@ -95,15 +95,15 @@ static uint32_t next_level(const struct quire_zone_head *h, uint64_t free, uint3
 
 /* Move the level one step if the total asks for it. False: there was nothing to do. A failed
  * exchange is another thread's step; then the question is asked anew. */
-static bool step_level(struct quire_zone *z, int *event)
+static bool watermark_level_step(struct quire_zone *z, int *event)
 {
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: the exchange decides */
     uint32_t next;
 
     do {
-        int64_t total = total_of(z);
+        int64_t total = total_frames(z);
 
-        next = next_level(z->head, total < 0 ? 0 : (uint64_t)total, level, event);
+        next = watermark_level_next(z->head, total < 0 ? 0 : (uint64_t)total, level, event);
         if (next == level)
             return false;
     } while (!qa_cas(&z->head->level, &level, next, relaxed)); /* relaxed: only the word counts */
@@ -112,7 +112,7 @@ static bool step_level(struct quire_zone *z, int *event)
 
 /* The total is `total`, near the watermarks: tell what there is to tell. At most one step per
  * level, so that callbacks that allocate cannot keep it going. */
-static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t total)
+static void tell_watermarks(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t total)
 {
     const struct quire_zone_head *h = z->head;
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: an exchange decides */
@@ -122,8 +122,8 @@ static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t
         (level == 1 && total >= (int64_t)h->min && total < (int64_t)h->high) ||
         (level == 2 && total < (int64_t)h->low))
         return;
-    (void)gather(z, slot);
-    for (int i = 0; i < 3 && step_level(z, &event); i++) {
+    (void)gather_credit(z, slot);
+    for (int i = 0; i < 3 && watermark_level_step(z, &event); i++) {
         if (event < 0)
             continue;
         qa_add(&z->head->events[event], 1, relaxed); /* relaxed: a statistic */
@@ -133,9 +133,9 @@ static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t
 }
 
 /* Borrow a chunk for the slot and n frames with it. False: the total does not allow it. */
-static bool borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
+static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 {
-    int64_t total = total_of(z), take = (int64_t)(n + z->chunk);
+    int64_t total = total_frames(z), take = (int64_t)(n + z->chunk);
 
     while (total - take > z->shard_limit) {
         uint64_t t = (uint64_t)total;
@@ -166,17 +166,17 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
 
 /* Reserve n frames for the caller, who then searches for them. NO_MEMORY: fewer were free above
  * the class's floor. */
-int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
-    if (n <= z->chunk && quire_count_sharded(z) &&
-        (quire_credit_take(z, slot, n) || borrow(z, slot, n)))
+    if (n <= z->chunk && count_is_sharded(z) &&
+        (credit_take(z, slot, n) || credit_borrow(z, slot, n)))
         return QUIRE_OK;
-    if (!quire_count_sharded(z))
-        (void)turn_in(z, slot.n);
+    if (!count_is_sharded(z))
+        (void)credit_turn_in(z, slot.n);
     for (int i = 0; i < GATHER_TRIES; i++) {
         if (debit_total(z, n, flags))
             return QUIRE_OK;
-        if (!gather(z, slot))
+        if (!gather_credit(z, slot))
             break;
     }
     return debit_total(z, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
@@ -185,28 +185,28 @@ int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_
 /* Reserve n frames that an isolation is about to take, whatever the floors: it takes them from use,
  * and allocations find out by the floors that are left. The total may be below 0 for as long as
  * others hold debits for these frames, or credit. */
-void quire_count_take(struct quire_zone *z, uint64_t n)
+void qi_count_debit_below_floor(struct quire_zone *z, uint64_t n)
 {
     (void)qa_sub(&z->head->total, n, acquire); /* A4 acquire: pairs R4 */
 }
 
 /* An allocation succeeded: tell if it crossed a watermark. (Not the debit: what is refunded after
  * a vain search was not taken.) */
-void quire_count_settle(struct quire_zone *z, quire_slot slot, uint32_t flags)
+void qi_count_check_watermarks(struct quire_zone *z, quire_slot slot, uint32_t flags)
 {
-    if (!quire_count_sharded(z))
-        watch(z, slot, flags, total_of(z));
+    if (!count_is_sharded(z))
+        tell_watermarks(z, slot, flags, total_frames(z));
 }
 
 /* As many frames as there are above the floor, up to n; 0 if none. */
-uint64_t quire_count_debit_some(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+uint64_t qi_count_debit_up_to(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
     int64_t floor = floor_of(z, flags);
 
     for (int i = 0; i < GATHER_TRIES; i++) {
         int64_t have;
 
-        if (quire_count_debit(z, slot, n, flags) == QUIRE_OK)
+        if (qi_count_debit(z, slot, n, flags) == QUIRE_OK)
             return n;
         have = (int64_t)quire_zone_free_frames(z) - floor;
         if (have <= 0)
@@ -218,15 +218,15 @@ uint64_t quire_count_debit_some(struct quire_zone *z, quire_slot slot, uint64_t 
 }
 
 /* Give n frames to the count, after their bits were cleared. */
-void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c;
 
-    if (n > z->chunk || !quire_count_sharded(z)) {
+    if (n > z->chunk || !count_is_sharded(z)) {
         /* R4 release: pairs A4: the cleared bits come before the count that promises them. */
         c = qa_add(&z->head->total, n, release) + n;
-        watch(z, slot, flags, (int64_t)c);
+        tell_watermarks(z, slot, flags, (int64_t)c);
         return;
     }
     /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4: what is repaid below may be others' clears. */
@@ -236,15 +236,15 @@ void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint3
         if (qa_cas(credit, &c, z->chunk, acquire)) {
             c = qa_add(&z->head->total, c - z->chunk, release) + c -
                 z->chunk; /* R4 release: pairs A4 */
-            watch(z, slot, flags, (int64_t)c);
+            tell_watermarks(z, slot, flags, (int64_t)c);
             return;
         }
 }
 
 /* The slot is given up: its credit goes to the total. */
-void quire_count_retire(struct quire_zone *z, quire_slot slot)
+void qi_count_retire_slot(struct quire_zone *z, quire_slot slot)
 {
-    (void)turn_in(z, slot.n);
+    (void)credit_turn_in(z, slot.n);
 }
 
 uint64_t quire_zone_free_frames(const struct quire_zone *z)

@@ -18,7 +18,7 @@
 
 /* The error for freeing a run of whole blocks, of which one is in the state of `desc`; or a frame
  * of a block that is not divided. */
-int quire_state_error(uint32_t desc)
+int qi_desc_free_error(uint32_t desc)
 {
     switch (desc_state(desc)) {
     case D_FREE:
@@ -34,9 +34,9 @@ int quire_state_error(uint32_t desc)
 }
 
 /* Does the frame after the last one of word `word` of block b continue a run? */
-bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word)
+bool qi_run_crosses_word_end(const struct quire_zone *z, uint32_t b, unsigned word)
 {
-    if (++word == LINE_WORDS) {
+    if (++word == MAP_WORDS) {
         word = 0;
         if (!has_map(z, ++b) ||
             (b % SECTION_BLOCKS == 0 && !section_follows(z, b / SECTION_BLOCKS)))
@@ -47,36 +47,36 @@ bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word)
 
 /* Block b is not SPLIT without pins: may the frames be freed all the same? Those of an ISOLATED
  * block may, but not what its isolation holds. */
-int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
-                       uint32_t desc)
+int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                         uint32_t desc)
 {
     if (!desc_divided(desc))
-        return quire_state_error(desc);
+        return qi_desc_free_error(desc);
     if (desc_swept(desc, word))
         return QUIRE_ERR_DOUBLE_FREE;
-    return desc & D_PINS && quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
+    return desc & D_PINS && qi_pinned_frames(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
 /* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
  * before, `old`, asks for something. Not in a home: its owner looks and announces when he leaves.
  */
-void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
+void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
     qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor
                            */
     if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by F1 and F2 */
         return;
     if (!(old & ~mask))
-        quire_block_settle(z, b);
+        qi_block_make_whole(z, b);
     if (old == WORD_FULL)
-        quire_hint_free(z, b);
+        qi_hint_block_free(z, b);
     else
-        quire_hint_measure(z, b);
+        qi_hint_block_refresh(z, b);
 }
 
 /* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a
  * claim, or the end of a run. Returns how many were set: they are free now. */
-uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
+uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     uint64_t freed = 0;
 
@@ -85,7 +85,7 @@ uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t
         uint64_t mask, done;
         unsigned some = word_part(frame, n, &mask);
 
-        done = quire_frame_put(z, b, place_of(frame) / WORD_BITS, mask);
+        done = frames_put(z, b, place_of(frame) / WORD_BITS, mask);
         freed += done == mask ? some : word_count(done);
         frame += some;
         n -= some;

@@ -25,9 +25,9 @@
 
 /* Block b may have become wholly free; the caller's last access was a read-modify-write of its
  * map or descriptor. */
-void quire_block_settle(const struct quire_zone *z, uint32_t b)
+void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
 {
-    struct quire_line *map = frame_map(z, b);
+    struct map512 *map = frame_map(z, b);
     qa32 *desc = desc_of(z, b);
 
     for (;;) {
@@ -35,34 +35,34 @@ void quire_block_settle(const struct quire_zone *z, uint32_t b)
 
         qa_fence_after_rmw();       /* F1 fence: pairs F1: my change before my look */
         d = qa_load(desc, relaxed); /* relaxed: ordered by F1 */
-        if (desc_state(d) != D_SPLIT || d & D_OWNER || !quire_line_is(map, 0))
+        if (desc_state(d) != D_SPLIT || d & D_OWNER || !qi_map_words_equal(map, 0))
             return;
-        if (quire_words_claim(map, 0, LINE_WORDS)) {
+        if (qi_map_words_claim(map, 0, MAP_WORDS)) {
             /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. Fails if somebody made it his home. */
             if (qa_cas(desc, &d, D_FREE, acq_rel))
                 break;
-            quire_words_release(map, 0, LINE_WORDS);
+            qi_map_words_release(map, 0, MAP_WORDS);
         }
-        quire_hint_free(z, b); /* an undo is a free: announce it, and look again */
+        qi_hint_block_free(z, b); /* an undo is a free: announce it, and look again */
     }
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint; nobody announces a FREE block */
-    quire_blocks_release(z, b, 1);
-    quire_counted_at(z, b, QUIRE_COUNT_WHOLE);
+    qi_blocks_release(z, b, 1);
+    stat_count_at(z, b, QUIRE_COUNT_WHOLE);
 }
 
 /* A block whose map is neither untouched nor all ones was damaged by racing bad frees. Keep it
  * out of use: its section bit stays set, its frames leave the count, and so does the credit that
  * each bad free got for the bit that it cleared. */
-static void withdraw(const struct quire_zone *z, quire_slot slot, uint32_t b)
+static void withdraw_block(const struct quire_zone *z, quire_slot slot, uint32_t b)
 {
     struct quire_zone *zone = (struct quire_zone *)(uintptr_t)z;
-    uint64_t lost = BLOCK_FRAMES + quire_line_free(frame_map(z, b));
+    uint64_t lost = BLOCK_FRAMES + qi_map_count_free(frame_map(z, b));
 
     qa_store(desc_of(z, b), D_WITHDRAWN, release); /* R2 release: pairs A2 */
     /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. The frames cannot be found any more. */
     (void)qa_sub(&z->head->total, lost, acq_rel);
     (void)qa_sub(&z->head->managed, BLOCK_FRAMES, relaxed); /* relaxed: a statistic */
-    quire_counted(z, slot, QUIRE_COUNT_WITHDRAWN);
+    stat_count(z, slot, QUIRE_COUNT_WITHDRAWN);
     if (z->port.report)
         z->port.report(z->port.ctx, zone, QUIRE_REPORT_WITHDRAWN, pfn_of_frame(z, frame_at(b, 0)),
                        QUIRE_ERR_DOUBLE_FREE);
@@ -70,14 +70,14 @@ static void withdraw(const struct quire_zone *z, quire_slot slot, uint32_t b)
 
 /* Is the map of block b, which the caller holds by its section's bit, as I2 says? If not, the
  * block is withdrawn. */
-bool quire_block_sound(const struct quire_zone *z, quire_slot slot, uint32_t b, bool *fresh)
+bool qi_block_verify_map(const struct quire_zone *z, quire_slot slot, uint32_t b, bool *fresh)
 {
-    struct quire_line *map = frame_map(z, b);
+    struct map512 *map = frame_map(z, b);
 
-    *fresh = quire_line_is(map, 0);
-    if (*fresh || quire_line_is(map, WORD_FULL))
+    *fresh = qi_map_words_equal(map, 0);
+    if (*fresh || qi_map_words_equal(map, WORD_FULL))
         return true;
-    withdraw(z, slot, b);
+    withdraw_block(z, slot, b);
     return false;
 }
 
@@ -85,45 +85,45 @@ bool quire_block_sound(const struct quire_zone *z, quire_slot slot, uint32_t b, 
  * the map. A stale taker who saw an earlier SPLIT may take frames from the first cleared word on;
  * they are free. What was all zeros before is left alone: he may have taken from it already.
  * False: the block is damaged, and withdrawn. */
-bool quire_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc)
+bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc)
 {
-    struct quire_line *map = frame_map(z, b);
+    struct map512 *map = frame_map(z, b);
     bool fresh;
 
-    if (!quire_block_sound(z, slot, b, &fresh))
+    if (!qi_block_verify_map(z, slot, b, &fresh))
         return false;
     qa_store(desc_of(z, b), desc, release); /* R2 release: pairs A2 */
-    for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
+    for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
         qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
-    quire_block_agree(z, b);              /* with a fence, after the map */
+    qi_block_follow_isolations(z, b);     /* with a fence, after the map */
     /* relaxed: ordered by that fence. An isolation may have come, taken the home from its owner,
      * and gone before the map was clear: then nobody else makes the look that ends a home. */
     if (qa_load(desc_of(z, b), relaxed) != desc) {
-        quire_block_settle(z, b);
-        quire_hint_free(z, b);
+        qi_block_make_whole(z, b);
+        qi_hint_block_free(z, b);
     }
-    quire_counted(z, slot, QUIRE_COUNT_SPLIT);
+    stat_count(z, slot, QUIRE_COUNT_SPLIT);
     return true;
 }
 
 /* If block b is split and wholly free, make it whole: take it from whoever keeps it as his home,
  * or do the look that a freer has not come to yet. */
-void quire_block_recover(const struct quire_zone *z, quire_slot slot, uint32_t b)
+void qi_block_force_whole(const struct quire_zone *z, quire_slot slot, uint32_t b)
 {
     uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: a look */
 
-    if (desc_state(d) != D_SPLIT || !quire_line_is(frame_map(z, b), 0))
+    if (desc_state(d) != D_SPLIT || !qi_map_words_equal(frame_map(z, b), 0))
         return;
     if (!(d & D_OWNER)) {
         qa_fence_seq_cst(); /* F1 fence: pairs F1: settle wants one before its look */
-        quire_block_settle(z, b);
-    } else if (quire_home_leave(z, d & D_OWNER, b)) {
-        quire_counted(z, slot, QUIRE_COUNT_REVOKED);
+        qi_block_make_whole(z, b);
+    } else if (qi_home_leave(z, d & D_OWNER, b)) {
+        stat_count(z, slot, QUIRE_COUNT_REVOKED);
     }
 }
 
 /* The same for every block of the zone; the last resort of large requests. O(blocks in use). */
-void quire_blocks_recover(const struct quire_zone *z, quire_slot slot)
+void qi_zone_force_whole(const struct quire_zone *z, quire_slot slot)
 {
     for (uint64_t g = z->first_block / WORD_BITS; g * WORD_BITS < z->end_block; g++) {
         uint64_t v = qa_load(block_word(z, g), relaxed); /* relaxed: a look */
@@ -132,7 +132,7 @@ void quire_blocks_recover(const struct quire_zone *z, quire_slot slot)
             uint32_t b = (uint32_t)(g * WORD_BITS) + (unsigned)__builtin_ctzll(v);
 
             if (has_map(z, b))
-                quire_block_recover(z, slot, b);
+                qi_block_force_whole(z, slot, b);
         }
     }
 }

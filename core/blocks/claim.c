@@ -19,7 +19,7 @@
 #include "core/internal.h"
 
 /* Take the frames `mask` of one word, all or none. */
-static bool take_exactly(qa64 *w, uint64_t mask)
+static bool word_take_mask(qa64 *w, uint64_t mask)
 {
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
 
@@ -39,9 +39,9 @@ static bool claim_in_split(const struct quire_zone *z, uint64_t frame, uint64_t 
     while (left > 0) {
         unsigned some = word_part(at, left, &mask);
 
-        if (!take_exactly(&frame_map(z, block_of(at))->w[place_of(at) / WORD_BITS], mask)) {
+        if (!word_take_mask(&frame_map(z, block_of(at))->w[place_of(at) / WORD_BITS], mask)) {
             if (at > frame)
-                (void)quire_frames_clear(z, frame, at - frame);
+                (void)qi_frames_clear(z, frame, at - frame);
             return false;
         }
         at += some;
@@ -59,12 +59,12 @@ static bool claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame
 
     if (state == D_SPLIT)
         return claim_in_split(z, frame, n);
-    return state == D_FREE && quire_blocks_claim(z, b, 0) && quire_block_sound(z, slot, b, &fresh);
+    return state == D_FREE && qi_blocks_claim(z, b, 0) && qi_block_verify_map(z, slot, b, &fresh);
 }
 
 /* Why n frames from `frame` cannot be had: FRAME if one of them is reserved or a hole, else BUSY.
  */
-int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
+int qi_range_claim_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     for (unsigned some; n > 0; frame += some, n -= some) {
         uint32_t b = block_of(frame);
@@ -73,14 +73,14 @@ int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
 
         some = word_part(frame, n, &mask);
         if (desc_state(d) == D_RESERVED || desc_state(d) == D_WITHDRAWN ||
-            (d & D_PINS && quire_pinned(z, b, place_of(frame) / WORD_BITS) & mask))
+            (d & D_PINS && qi_pinned_frames(z, b, place_of(frame) / WORD_BITS) & mask))
             return QUIRE_ERR_FRAME;
     }
     return QUIRE_ERR_BUSY;
 }
 
-/* Let go of n frames from `frame` that quire_range_claim holds, nothing of them published. */
-void quire_range_undo(const struct quire_zone *z, uint64_t frame, uint64_t n)
+/* Let go of n frames from `frame` that qi_range_claim holds, nothing of them published. */
+void qi_range_undo_claim(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     while (n > 0) {
         unsigned some = block_part(frame, n);
@@ -88,16 +88,16 @@ void quire_range_undo(const struct quire_zone *z, uint64_t frame, uint64_t n)
 
         /* relaxed: a block that is held keeps its state */
         if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
-            quire_blocks_release(z, b, 1);
+            qi_blocks_release(z, b, 1);
         else
-            (void)quire_frames_clear(z, frame, some);
+            (void)qi_frames_clear(z, frame, some);
         frame += some;
         n -= some;
     }
 }
 
 /* Hold n frames from `frame`. BUSY: one is in use. FRAME: one is reserved. */
-int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
     uint64_t at = frame, left = n;
 
@@ -105,10 +105,10 @@ int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
         unsigned some = block_part(at, left);
 
         if (!claim_in_block(z, slot, at, some)) {
-            quire_range_undo(z, frame, at - frame);
+            qi_range_undo_claim(z, frame, at - frame);
             if (at > frame)
-                quire_counted(z, slot, QUIRE_COUNT_ROLLBACK);
-            return quire_range_error(z, frame, n);
+                stat_count(z, slot, QUIRE_COUNT_ROLLBACK);
+            return qi_range_claim_error(z, frame, n);
         }
         at += some;
         left -= some;
@@ -117,7 +117,7 @@ int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 }
 
 /* The bits of word `word` of block b that lie in the n frames from `frame`. */
-static uint64_t bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t n)
+static uint64_t range_bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t n)
 {
     uint64_t first = frame_at(b, word * WORD_BITS);
     uint64_t low = frame > first ? frame - first : 0;
@@ -129,27 +129,28 @@ static uint64_t bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t
 }
 
 /* A FREE block that is held becomes SPLIT with the frames of the range allocated. */
-static void publish_free(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
+static void publish_free_block(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
 {
-    struct quire_line *map = frame_map(z, b);
-    bool fresh = quire_line_is(map, 0);
+    struct map512 *map = frame_map(z, b);
+    bool fresh = qi_map_words_equal(map, 0);
 
-    for (unsigned i = 0; i < LINE_WORDS && fresh; i++) {
-        uint64_t bits = bits_in_word(b, i, frame, n);
+    for (unsigned i = 0; i < MAP_WORDS && fresh; i++) {
+        uint64_t bits = range_bits_in_word(b, i, frame, n);
 
         if (bits)
             qa_store(&map->w[i], bits, relaxed); /* relaxed: R2 publishes it */
     }
     qa_store(desc_of(z, b), D_SPLIT, release); /* R2 release: pairs A2 */
-    for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
-        qa_store(&map->w[i], bits_in_word(b, i, frame, n), release); /* R1 release: pairs A1 */
-    quire_block_agree(z, b);
+    for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
+        qa_store(&map->w[i], range_bits_in_word(b, i, frame, n),
+                 release); /* R1 release: pairs A1 */
+    qi_block_follow_isolations(z, b);
     qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
-    quire_hint_free(z, b);
+    qi_hint_block_free(z, b);
 }
 
 /* Make the held range allocated: as one run, or (`run` false) as single frames. */
-void quire_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run)
+void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run)
 {
     uint64_t at = frame, left = n;
 
@@ -158,10 +159,10 @@ void quire_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n,
         uint32_t b = block_of(at);
 
         if (run && has_run_map(z) && n > 1)
-            quire_runs_mark(z, b, place_of(at), some, at == frame);
+            qi_run_mark(z, b, place_of(at), some, at == frame);
         /* relaxed: a block that is held keeps its state */
         if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
-            publish_free(z, b, frame, n);
+            publish_free_block(z, b, frame, n);
         at += some;
         left -= some;
     }

@@ -32,7 +32,7 @@ static uint8_t fullness(unsigned n)
 
 /* Block b has free frames now; the caller's last access was a read-modify-write of its map or of
  * its descriptor. Homes stay hidden: their owner announces them when it leaves. */
-void quire_hint_free(const struct quire_zone *z, uint32_t b)
+void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
 {
     uint32_t s = b / SECTION_BLOCKS;
     uint32_t d;
@@ -43,10 +43,10 @@ void quire_hint_free(const struct quire_zone *z, uint32_t b)
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return;
     if (qa_load(full_of(z, b), relaxed) != 0) { /* relaxed: ordered by F2 */
-        quire_hint_measure(z, b);
+        qi_hint_block_refresh(z, b);
         return;
     }
-    n = quire_line_free(frame_map(z, b));
+    n = qi_map_count_free(frame_map(z, b));
     if (n == 0)
         return;
     qa_store(full_of(z, b), fullness(n), relaxed); /* relaxed: a hint */
@@ -56,33 +56,33 @@ void quire_hint_free(const struct quire_zone *z, uint32_t b)
 }
 
 /* The caller found no free frame in block b. */
-void quire_hint_full(const struct quire_zone *z, uint32_t b)
+void qi_hint_block_full(const struct quire_zone *z, uint32_t b)
 {
     if (qa_load(full_of(z, b), relaxed) == 0) /* relaxed: a hint */
         return;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint */
     qa_fence_seq_cst();                  /* F2 fence: pairs F2: the hint before the second look */
-    if (quire_line_free(frame_map(z, b)) > 0)
-        quire_hint_free(z, b);
+    if (qi_map_count_free(frame_map(z, b)) > 0)
+        qi_hint_block_free(z, b);
 }
 
 /* Refresh the byte of a block that had free frames before and after a free. By exchange, and only
  * from a value that shows it already: turning 0 into something is hint_free's, which also sees to
  * the section's byte. */
-void quire_hint_measure(const struct quire_zone *z, uint32_t b)
+void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b)
 {
     uint8_t old = qa_load(full_of(z, b), relaxed); /* relaxed: a hint */
     unsigned n;
 
     if (old == 0)
         return;
-    n = quire_line_free(frame_map(z, b));
+    n = qi_map_count_free(frame_map(z, b));
     if (n > 0 && fullness(n) != old)
         (void)qa_cas(full_of(z, b), &old, fullness(n), relaxed); /* relaxed: a hint */
 }
 
 /* A block of section s was freed; the caller's last access was the read-modify-write of its bit. */
-void quire_hint_whole(const struct quire_zone *z, uint32_t s)
+void qi_hint_section_whole(const struct quire_zone *z, uint32_t s)
 {
     qa_fence_after_rmw(); /* F2 fence: pairs F2: the map before the hint */
     if (qa_load(wholes_of(z, s), relaxed) != WHOLES_TOP) /* relaxed: ordered by F2 */

@@ -23,7 +23,7 @@
 #include "core/internal.h"
 
 /* Make the split block b, which is nobody's, the slot's. The home word is not touched yet. */
-bool quire_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
+bool qi_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
 {
     qa32 *desc = desc_of(z, b);
     uint32_t d = qa_load(desc, relaxed); /* relaxed: the exchange decides */
@@ -36,13 +36,13 @@ bool quire_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint: searches pass homes by */
     qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the look at the descriptor */
     if ((qa_load(desc, relaxed) & D_OWNER) != desc_owner(slot)) /* relaxed: ordered by F2 */
-        quire_hint_free(z, b); /* revoked already, and its hint overwritten just now */
-    quire_counted(z, slot, QUIRE_COUNT_HOME);
+        qi_hint_block_free(z, b); /* revoked already, and its hint overwritten just now */
+    stat_count(z, slot, QUIRE_COUNT_HOME);
     return true;
 }
 
 /* End the ownership of `owner` (a descriptor's owner field) of block b. False: it was not his. */
-bool quire_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
+bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
 {
     qa32 *desc = desc_of(z, b);
     uint32_t d = qa_load(desc, relaxed); /* relaxed: the exchange decides */
@@ -52,15 +52,14 @@ bool quire_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
             return false;
         /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. Retries only when pins or class changed. */
     } while (!qa_cas(desc, &d, d & ~D_OWNER, acq_rel));
-    quire_block_settle(z, b);
-    quire_hint_free(z, b);
+    qi_block_make_whole(z, b);
+    qi_hint_block_free(z, b);
     return true;
 }
 
-/* Block b, taken by quire_home_take or published as the slot's, becomes its home; the one before
+/* Block b, taken by qi_home_take or published as the slot's, becomes its home; the one before
  * is given up. */
-void quire_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                        uint32_t b)
+void qi_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
 {
     struct quire_slot_state *s = slot_of(z, slot);
     /* R9 acq_rel: pairs A9. A9 acq_rel: pairs R9: without it the owner field of the old home could
@@ -69,5 +68,5 @@ void quire_home_install(const struct quire_zone *z, quire_slot slot, unsigned ho
 
     qa_store(&s->near[home_class], b, relaxed); /* relaxed: where the next search starts */
     if (old && old != b + 1)
-        (void)quire_home_leave(z, desc_owner(slot), old - 1);
+        (void)qi_home_leave(z, desc_owner(slot), old - 1);
 }

@@ -14,14 +14,14 @@
 
 /* Claim words first .. first + n - 1. False: nothing is held, but the words may have been held for
  * a moment. Wait-free, n steps. */
-bool quire_words_claim(struct quire_line *lines, uint64_t first, unsigned n)
+bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
         uint64_t v = 0;
 
         /* A1 acquire: pairs R1. A3 acquire: pairs R3. Whoever cleared the word is done with it. */
-        if (!qa_cas(word_of(lines, first + i), &v, WORD_FULL, acquire)) {
-            quire_words_release(lines, first, i);
+        if (!qa_cas(word_of(maps, first + i), &v, WORD_FULL, acquire)) {
+            qi_map_words_release(maps, first, i);
             return false;
         }
     }
@@ -30,28 +30,28 @@ bool quire_words_claim(struct quire_line *lines, uint64_t first, unsigned n)
 
 /* Give back words that are held as a whole. The last access is a read-modify-write, so a caller
  * may go on with qa_fence_after_rmw. Wait-free. */
-void quire_words_release(struct quire_line *lines, uint64_t first, unsigned n)
+void qi_map_words_release(struct map512 *maps, uint64_t first, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
         /* R1 release: pairs A1. R3 release: pairs A3. */
-        (void)qa_xchg(word_of(lines, first + i), 0, release);
+        (void)qa_xchg(word_of(maps, first + i), 0, release);
 }
 
 /* Did every word read `value` when it was looked at? Wait-free. */
-bool quire_line_is(const struct quire_line *line, uint64_t value)
+bool qi_map_words_equal(const struct map512 *map, uint64_t value)
 {
-    for (unsigned i = 0; i < LINE_WORDS; i++)
-        if (qa_load(&line->w[i], relaxed) != value) /* relaxed: a look; a claim decides */
+    for (unsigned i = 0; i < MAP_WORDS; i++)
+        if (qa_load(&map->w[i], relaxed) != value) /* relaxed: a look; a claim decides */
             return false;
     return true;
 }
 
 /* About how many bits are 0. Wait-free. */
-unsigned quire_line_free(const struct quire_line *line)
+unsigned qi_map_count_free(const struct map512 *map)
 {
     unsigned taken = 0;
 
-    for (unsigned i = 0; i < LINE_WORDS; i++)
-        taken += word_count(qa_load(&line->w[i], relaxed)); /* relaxed: an estimate */
-    return LINE_BITS - taken;
+    for (unsigned i = 0; i < MAP_WORDS; i++)
+        taken += word_count(qa_load(&map->w[i], relaxed)); /* relaxed: an estimate */
+    return MAP_BITS - taken;
 }

@@ -17,8 +17,8 @@
  */
 #include "core/internal.h"
 
-/* One word of quire_run_check. `head`: the run starts in it. */
-static int check_part(const struct quire_zone *z, uint64_t frame, uint64_t mask, bool head)
+/* One word of qi_run_check. `head`: the run starts in it. */
+static int run_check_word(const struct quire_zone *z, uint64_t frame, uint64_t mask, bool head)
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS;
@@ -28,10 +28,10 @@ static int check_part(const struct quire_zone *z, uint64_t frame, uint64_t mask,
     uint64_t v, c;
 
     if (!desc_divided(d))
-        return quire_state_error(d);
+        return qi_desc_free_error(d);
     if (desc_swept(d, word))
         return QUIRE_ERR_DOUBLE_FREE;
-    if (d & D_PINS && quire_pinned(z, b, word) & mask)
+    if (d & D_PINS && qi_pinned_frames(z, b, word) & mask)
         return QUIRE_ERR_FRAME;
     v = qa_load(&frame_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
     if (head && !(v & first))
@@ -45,7 +45,7 @@ static int check_part(const struct quire_zone *z, uint64_t frame, uint64_t mask,
 }
 
 /* Does the frame continue a run? */
-static bool continues(const struct quire_zone *z, uint64_t frame)
+static bool continues_run(const struct quire_zone *z, uint64_t frame)
 {
     uint32_t b = block_of(frame);
 
@@ -58,13 +58,13 @@ static bool continues(const struct quire_zone *z, uint64_t frame)
 }
 
 /* Is this exactly one allocated run (without a run map: are these allocated frames)? */
-int quire_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
+int qi_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     uint64_t at = frame, left = n, mask;
 
     while (left > 0) {
         unsigned some = word_part(at, left, &mask);
-        int error = check_part(z, at, mask, at == frame);
+        int error = run_check_word(z, at, mask, at == frame);
 
         if (error == QUIRE_ERR_DOUBLE_FREE && at != frame)
             error = QUIRE_ERR_ORDER; /* a shorter run ends before it */
@@ -73,11 +73,11 @@ int quire_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
         at += some;
         left -= some;
     }
-    return has_run_map(z) && continues(z, at) ? QUIRE_ERR_ORDER : QUIRE_OK;
+    return has_run_map(z) && continues_run(z, at) ? QUIRE_ERR_ORDER : QUIRE_OK;
 }
 
 /* Take the run out of the run map; of several callers for the same run one gets true. */
-bool quire_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n)
+bool qi_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     uint64_t mask, c;
     unsigned some;
@@ -105,7 +105,7 @@ bool quire_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n)
 }
 
 /* The length of the allocated run that starts at `frame`, in a SPLIT block. */
-int quire_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n)
+int qi_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n)
 {
     unsigned word = place_of(frame) / WORD_BITS;
     uint64_t bit = 1ull << frame % WORD_BITS;
@@ -115,13 +115,13 @@ int quire_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n)
 
     if (!(v & bit))
         return QUIRE_ERR_DOUBLE_FREE;
-    if (continues(z, frame))
+    if (continues_run(z, frame))
         return QUIRE_ERR_ORDER;
     do {
         uint64_t c, left;
 
         end++;
-        if (!continues(z, end))
+        if (!continues_run(z, end))
             break;
         /* relaxed: as above; skip the rest of the word at once */
         c = qa_load(&run_map(z, block_of(end))->w[place_of(end) / WORD_BITS], relaxed);

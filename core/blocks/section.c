@@ -17,18 +17,18 @@
 #include "core/internal.h"
 
 /* Set the bits of 2^blocks_order blocks from b, aligned. */
-static bool claim_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
 {
     uint32_t first = b / WORD_BITS, n = 1u << (blocks_order > 6 ? blocks_order - WORD_ORDER : 0);
     uint64_t mask, v;
     qa64 *w;
 
     if (blocks_order > WORD_ORDER) {
-        if (quire_words_claim(section_lines(z), first, n))
+        if (qi_map_words_claim(section_maps_of(z), first, n))
             return true;
-        for (uint32_t s = first / LINE_WORDS; s <= (first + n - 1) / LINE_WORDS; s++)
-            quire_hint_whole(z, s); /* the undo was a free */
-        quire_counted_at(z, b, QUIRE_COUNT_ROLLBACK);
+        for (uint32_t s = first / MAP_WORDS; s <= (first + n - 1) / MAP_WORDS; s++)
+            qi_hint_section_whole(z, s); /* the undo was a free */
+        stat_count_at(z, b, QUIRE_COUNT_ROLLBACK);
         return false;
     }
     w = block_word(z, first);
@@ -45,16 +45,16 @@ static bool claim_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_o
 
 /* Claim 2^blocks_order blocks from b, aligned. False: one is taken, or a rival was in the way, or
  * one lies in an isolated range: then it is not free any more. */
-bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+bool qi_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
 {
-    if (!claim_bits(z, b, blocks_order))
+    if (!claim_block_bits(z, b, blocks_order))
         return false;
     qa_fence_after_rmw(); /* F4 fence: pairs F4: the claim before the look at the list */
-    return !quire_isolating(z) || !quire_blocks_divert(z, b, 1u << blocks_order);
+    return !has_isolations(z) || !qi_blocks_isolate_claimed(z, b, 1u << blocks_order);
 }
 
 /* Give back n blocks from b, all FREE by their descriptors. */
-void quire_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
+void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
 {
     while (n > 0) {
         unsigned bit = b % WORD_BITS;
@@ -62,7 +62,7 @@ void quire_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
 
         /* R3 release: pairs A3 */
         (void)qa_and(block_word(z, b / WORD_BITS), ~word_mask(bit, some), release);
-        quire_hint_whole(z, b / SECTION_BLOCKS);
+        qi_hint_section_whole(z, b / SECTION_BLOCKS);
         b += some;
         n -= some;
     }
@@ -70,19 +70,19 @@ void quire_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
 
 /* A free aligned run of 2^blocks_order blocks in section s, blocks_order up to a whole section;
  * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. A look only. */
-uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
-                            uint32_t from)
+uint32_t qi_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
+                         uint32_t from)
 {
     unsigned step = blocks_order > WORD_ORDER ? 1u << (blocks_order - WORD_ORDER) : 1;
     unsigned start = from % SECTION_BLOCKS / WORD_BITS / step * step;
 
-    for (unsigned i = 0; i < LINE_WORDS; i += step) {
-        unsigned word = (start + i) % LINE_WORDS, bit;
+    for (unsigned i = 0; i < MAP_WORDS; i += step) {
+        unsigned word = (start + i) % MAP_WORDS, bit;
         uint64_t v = 0;
 
         for (unsigned j = 0; j < step; j++)
             /* relaxed: a look; a claim decides */
-            v |= qa_load(block_word(z, (uint64_t)s * LINE_WORDS + word + j), relaxed);
+            v |= qa_load(block_word(z, (uint64_t)s * MAP_WORDS + word + j), relaxed);
         bit = word_find_run(v, blocks_order > WORD_ORDER ? WORD_ORDER : blocks_order);
         if (bit < WORD_BITS)
             return s * SECTION_BLOCKS + word * WORD_BITS + bit;
@@ -91,7 +91,7 @@ uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blo
 }
 
 /* Do 2^blocks_order blocks from b, more than a word's, make a run, and were they seen free? */
-static bool is_free_run(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+static bool is_free_block_run(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
 {
     uint32_t n = 1u << blocks_order;
 
@@ -109,19 +109,19 @@ static bool is_free_run(const struct quire_zone *z, uint32_t b, unsigned blocks_
 
 /* Claim 2^blocks_order blocks, more than a word's, at the first place where it succeeds; every
  * place is tried once. NO_BLOCK: each was seen taken, or a rival was in the way. */
-uint32_t quire_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order)
+uint32_t qi_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order)
 {
     uint64_t n = 1u << blocks_order, end = (uint64_t)z->sections * SECTION_BLOCKS;
 
     for (uint64_t b = 0; b + n <= end; b += n < SECTION_BLOCKS ? n : SECTION_BLOCKS)
-        if (is_free_run(z, (uint32_t)b, blocks_order) &&
-            quire_blocks_claim(z, (uint32_t)b, blocks_order))
+        if (is_free_block_run(z, (uint32_t)b, blocks_order) &&
+            qi_blocks_claim(z, (uint32_t)b, blocks_order))
             return (uint32_t)b;
     return NO_BLOCK;
 }
 
 /* Make the claimed blocks from b a run of `order`, 9 or more. */
-void quire_whole_publish(const struct quire_zone *z, uint32_t b, unsigned order)
+void qi_block_run_publish(const struct quire_zone *z, uint32_t b, unsigned order)
 {
     uint32_t n = 1u << (order - BLOCK_ORDER);
 
@@ -131,15 +131,15 @@ void quire_whole_publish(const struct quire_zone *z, uint32_t b, unsigned order)
 }
 
 /* Free a run of `order`, 9 or more, that starts at block b. */
-int quire_whole_put(const struct quire_zone *z, uint32_t b, unsigned order)
+int qi_block_run_put(const struct quire_zone *z, uint32_t b, unsigned order)
 {
     uint32_t d = desc_whole(order), n = 1u << (order - BLOCK_ORDER);
 
     /* A6 acquire: pairs R6: the run's descriptors are all written. Decides between racing frees. */
     if (!qa_cas(desc_of(z, b), &d, D_FREE, acquire))
-        return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : quire_state_error(d);
+        return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
     for (uint32_t i = 1; i < n; i++)
         qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: R3 publishes it */
-    quire_blocks_release(z, b, n);
+    qi_blocks_release(z, b, n);
     return QUIRE_OK;
 }

@@ -19,7 +19,7 @@
 
 /* Set the run map's bits of the n frames from `first`, all in block b; but not the first one's if
  * the run starts here (`head`). Order: the owner's business until he hands the run on. */
-void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head)
+void qi_run_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head)
 {
     unsigned end = first + n;
 
@@ -36,7 +36,7 @@ void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, uns
 }
 
 /* An aligned run of 2^order frames, order <= 6, from word w of the map. 64 if there is none. */
-static unsigned take_in_word(qa64 *w, unsigned order)
+static unsigned word_take_run(qa64 *w, unsigned order)
 {
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange below decides */
     unsigned bit;
@@ -50,81 +50,81 @@ static unsigned take_in_word(qa64 *w, unsigned order)
 }
 
 /* A run of 2^order frames, order > 6: whole words. A rival makes the attempt at one place fail. */
-static bool take_words(const struct quire_zone *z, uint32_t b, unsigned order, unsigned *place)
+static bool block_take_words(const struct quire_zone *z, uint32_t b, unsigned order,
+                             unsigned *place)
 {
-    struct quire_line *map = frame_map(z, b);
+    struct map512 *map = frame_map(z, b);
     unsigned n = 1u << (order - WORD_ORDER);
 
-    for (unsigned first = 0; first + n <= LINE_WORDS; first += n) {
+    for (unsigned first = 0; first + n <= MAP_WORDS; first += n) {
         uint64_t taken = 0;
 
         for (unsigned i = first; i < first + n; i++)
             taken |= qa_load(&map->w[i], relaxed); /* relaxed: a look; the claim decides */
         if (taken)
             continue;
-        if (quire_words_claim(map, first, n)) {
+        if (qi_map_words_claim(map, first, n)) {
             *place = first * WORD_BITS;
             return true;
         }
-        quire_hint_free(z, b); /* the undo was a free */
-        quire_block_settle(z, b);
-        quire_counted_at(z, b, QUIRE_COUNT_ROLLBACK);
+        qi_hint_block_free(z, b); /* the undo was a free */
+        qi_block_make_whole(z, b);
+        stat_count_at(z, b, QUIRE_COUNT_ROLLBACK);
     }
     return false;
 }
 
 /* Take an aligned run of 2^order frames, order < 9, from block b. False: there is none, or the
  * block is not SPLIT, or a rival was in the way. */
-bool quire_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint64_t *frame)
+bool qi_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint64_t *frame)
 {
-    unsigned place = LINE_BITS;
+    unsigned place = MAP_BITS;
 
     if (order == 0)
-        return quire_block_take_one(z, b, frame);
+        return block_take_one(z, b, frame);
     /* A2 acquire: pairs R2: the map was cleared after SPLIT was published, not before. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return false;
     if (order > WORD_ORDER) {
-        if (!take_words(z, b, order, &place))
+        if (!block_take_words(z, b, order, &place))
             return false;
     } else {
-        for (unsigned i = 0; i < LINE_WORDS; i++) {
-            unsigned bit = take_in_word(&frame_map(z, b)->w[i], order);
+        for (unsigned i = 0; i < MAP_WORDS; i++) {
+            unsigned bit = word_take_run(&frame_map(z, b)->w[i], order);
 
             if (bit < WORD_BITS) {
                 place = i * WORD_BITS + bit;
                 break;
             }
         }
-        if (place == LINE_BITS)
+        if (place == MAP_BITS)
             return false;
     }
     if (has_run_map(z))
-        quire_runs_mark(z, b, place, 1u << order, true);
+        qi_run_mark(z, b, place, 1u << order, true);
     *frame = frame_at(b, place);
     return true;
 }
 
 /* Take up to `want` single frames from block b, as many from each word as it has, with one
  * compare-and-swap a word. Returns how many, their numbers in pfns[]. */
-unsigned quire_block_take_many(const struct quire_zone *z, uint32_t b, unsigned want,
-                               quire_pfn pfns[])
+unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned want, quire_pfn pfns[])
 {
     unsigned got = 0;
     uint64_t base;
 
-    /* A2 acquire: pairs R2, as in quire_block_take. */
+    /* A2 acquire: pairs R2, as in qi_block_take. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return 0;
     base = pfn_of_frame(z, frame_at(b, 0)).n;
-    for (unsigned i = 0; i < LINE_WORDS && got < want; i++) {
+    for (unsigned i = 0; i < MAP_WORDS && got < want; i++) {
         qa64 *w = &frame_map(z, b)->w[i];
         uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange below decides */
         uint64_t some;
 
         do {
             some = word_lowest(~v, want - got);
-            /* A1 acquire: pairs R1. Retries as in take_in_word. */
+            /* A1 acquire: pairs R1. Retries as in word_take_run. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
         for (; some; some &= some - 1)
             pfns[got++].n = base + (uint64_t)i * WORD_BITS + (unsigned)__builtin_ctzll(some);

@@ -14,18 +14,19 @@
  */
 #include "core/boot/boot_map.h"
 
-enum { ROUNDS = 16 };
+enum { PLAN_ROUNDS = 16 };
 
 /* ---- Runs and spans ------------------------------------------------------------------------ */
 
-enum standing { HOLE, USABLE, RESERVED };
+enum frame_role { ROLE_HOLE, ROLE_USABLE, ROLE_RESERVED };
 
 /* What an entry's frames are to the zone that has their block. */
-static enum standing standing(const struct quire_boot_entry *e, const struct quire_boot_zone *zone)
+static enum frame_role frame_role_of(const struct quire_boot_entry *e,
+                                     const struct quire_boot_zone *zone)
 {
     if (!boot_same_kind(e, zone) || e->use >= QUIRE_BOOT_TAKEN)
-        return HOLE;
-    return e->use == QUIRE_BOOT_HELD || boot_is_alien(e, zone) ? RESERVED : USABLE;
+        return ROLE_HOLE;
+    return e->use == QUIRE_BOOT_RESERVED || boot_is_foreign(e, zone) ? ROLE_RESERVED : ROLE_USABLE;
 }
 
 /* Append to the list that began at runs[start]. */
@@ -47,7 +48,7 @@ static int append_run(struct quire_boot_plan *plan, size_t start, uint64_t first
 
 /* The runs of one zone with one standing. */
 static int list_runs(const struct quire_boot *boot, struct quire_boot_plan *plan, size_t zone,
-                     enum standing wanted, const struct quire_run **list, size_t *count)
+                     enum frame_role wanted, const struct quire_run **list, size_t *count)
 {
     size_t start = plan->run_count;
 
@@ -55,7 +56,7 @@ static int list_runs(const struct quire_boot *boot, struct quire_boot_plan *plan
         const struct quire_boot_entry *e = &boot->entries[i];
         int err;
 
-        if (e->zone != zone + 1 || standing(e, &plan->zones[zone]) != wanted)
+        if (e->zone != zone + 1 || frame_role_of(e, &plan->zones[zone]) != wanted)
             continue;
         err = append_run(plan, start, e->first, boot_end(boot, i));
         if (err)
@@ -75,9 +76,9 @@ static int list_all_runs(const struct quire_boot *boot, struct quire_boot_plan *
         struct quire_zone_config *c = &plan->zones[i].config;
 
         c->id = (uint32_t)i;
-        err = list_runs(boot, plan, i, USABLE, &c->usable, &c->usable_count);
+        err = list_runs(boot, plan, i, ROLE_USABLE, &c->usable, &c->usable_count);
         if (!err)
-            err = list_runs(boot, plan, i, RESERVED, &c->reserved, &c->reserved_count);
+            err = list_runs(boot, plan, i, ROLE_RESERVED, &c->reserved, &c->reserved_count);
     }
     return err;
 }
@@ -113,24 +114,24 @@ static int list_spans(const struct quire_boot *boot, struct quire_boot_plan *pla
 /* ---- A place for metadata ------------------------------------------------------------------ */
 
 /* Place `bytes` in the memory of `node` (or QUIRE_NODE_ANY). */
-static int place_on(struct quire_boot *boot, const struct quire_boot_layout *layout, size_t bytes,
-                    uint32_t node, uint64_t *phys, uint32_t *got)
+static int place_metadata_on(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                             size_t bytes, uint32_t node, uint64_t *phys, uint32_t *got)
 {
     const struct quire_boot_request request = {
         .bytes = bytes, .high = layout->metadata_high, .node = node};
     const struct boot_change take = {.use = QUIRE_BOOT_METADATA};
     struct quire_run place;
-    int err = quire_boot_place(boot, &request, &place);
+    int err = qi_boot_find_place(boot, &request, &place);
 
     if (err)
         return err;
-    *got = boot_node(&boot->entries[quire_boot_find(boot, place.pfn.n)]);
+    *got = boot_node(&boot->entries[qi_boot_find(boot, place.pfn.n)]);
     *phys = quire_phys(place.pfn);
-    return quire_boot_change(boot, place.pfn.n, place.pfn.n + place.frames, &take);
+    return qi_boot_change(boot, place.pfn.n, place.pfn.n + place.frames, &take);
 }
 
 /* Nodes in order of distance: one number that tells distance first, then the node. */
-static uint64_t nearness(const struct quire_boot_layout *layout, uint32_t from, uint32_t to)
+static uint64_t node_distance(const struct quire_boot_layout *layout, uint32_t from, uint32_t to)
 {
     uint32_t distance = from > to ? from - to : to - from;
 
@@ -141,32 +142,32 @@ static uint64_t nearness(const struct quire_boot_layout *layout, uint32_t from, 
 
 /* Place `bytes` on `node`, else on the nearest of the others that has room, else in memory that no
  * zone could use. */
-static int place_near(struct quire_boot *boot, const struct quire_boot_layout *layout,
-                      const struct quire_boot_plan *plan, size_t bytes, uint32_t node,
-                      uint64_t *phys, uint32_t *got)
+static int place_metadata_near(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                               const struct quire_boot_plan *plan, size_t bytes, uint32_t node,
+                               uint64_t *phys, uint32_t *got)
 {
-    int err = place_on(boot, layout, bytes, node, phys, got);
+    int err = place_metadata_on(boot, layout, bytes, node, phys, got);
     uint64_t tried = 0; /* nearness + 1 of the last node tried */
 
     while (err) {
         uint64_t nearest = UINT64_MAX;
 
         for (size_t i = 0; i < plan->zone_count; i++) {
-            uint64_t n = nearness(layout, node, plan->zones[i].node);
+            uint64_t n = node_distance(layout, node, plan->zones[i].node);
 
             if (n >= tried && n < nearest)
                 nearest = n;
         }
         if (nearest == UINT64_MAX)
-            return place_on(boot, layout, bytes, QUIRE_NODE_ANY, phys, got);
-        err = place_on(boot, layout, bytes, (uint32_t)nearest, phys, got);
+            return place_metadata_on(boot, layout, bytes, QUIRE_NODE_ANY, phys, got);
+        err = place_metadata_on(boot, layout, bytes, (uint32_t)nearest, phys, got);
         tried = nearest + 1;
     }
     return err;
 }
 
 /* Grow each piece of metadata to what the runs need now. *grown: one was too small. */
-static int measure(struct quire_boot_plan *plan, bool *grown)
+static int measure_metadata(struct quire_boot_plan *plan, bool *grown)
 {
     size_t bytes = 0;
     int err = quire_pfnmap_size(plan->spans, plan->span_count, &plan->pfnmap_bytes);
@@ -184,41 +185,41 @@ static int measure(struct quire_boot_plan *plan, bool *grown)
     return err;
 }
 
-static int place_all(struct quire_boot *boot, const struct quire_boot_layout *layout,
-                     struct quire_boot_plan *plan)
+static int place_all_metadata(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                              struct quire_boot_plan *plan)
 {
     int err = QUIRE_OK;
 
     for (size_t i = 0; !err && i < plan->zone_count; i++) {
         struct quire_boot_zone *zone = &plan->zones[i];
 
-        err = place_near(boot, layout, plan, zone->metadata_bytes, zone->node, &zone->metadata_phys,
-                         &zone->metadata_node);
+        err = place_metadata_near(boot, layout, plan, zone->metadata_bytes, zone->node,
+                                  &zone->metadata_phys, &zone->metadata_node);
     }
     if (!err)
-        err = place_near(boot, layout, plan, plan->pfnmap_bytes, plan->zones[0].node,
-                         &plan->pfnmap_phys, &plan->pfnmap_node);
+        err = place_metadata_near(boot, layout, plan, plan->pfnmap_bytes, plan->zones[0].node,
+                                  &plan->pfnmap_phys, &plan->pfnmap_node);
     return err;
 }
 
 /* ---- Rounds -------------------------------------------------------------------------------- */
 
-static void undo(struct quire_boot *boot, bool zones_too)
+static void undo_plan(struct quire_boot *boot, bool zones_too)
 {
     const struct boot_change change = {.free_metadata = true, .leave_zones = zones_too};
 
-    (void)quire_boot_change(boot, 0, BOOT_LIMIT, &change); /* splits nothing, so it cannot fail */
+    (void)qi_boot_change(boot, 0, BOOT_LIMIT, &change); /* splits nothing, so it cannot fail */
 }
 
 /* Drop zones that have no free frame. Were there any? */
-static bool drop_empty(struct quire_boot *boot, struct quire_boot_plan *plan)
+static bool drop_empty_zones(struct quire_boot *boot, struct quire_boot_plan *plan)
 {
     bool dropped = false;
 
     for (size_t i = plan->zone_count; i-- > 0;) {
         if (plan->zones[i].config.usable_count)
             continue;
-        quire_boot_drop_zone(boot, i);
+        qi_boot_drop_zone(boot, i);
         plan->zone_count--;
         for (size_t j = i; j < plan->zone_count; j++)
             plan->zones[j] = plan->zones[j + 1];
@@ -228,11 +229,11 @@ static bool drop_empty(struct quire_boot *boot, struct quire_boot_plan *plan)
 }
 
 /* Runs and spans as the map is now; zones without free frames go. *dropped: there were such. */
-static int list_all(struct quire_boot *boot, struct quire_boot_plan *plan, bool *dropped)
+static int list_runs_and_spans(struct quire_boot *boot, struct quire_boot_plan *plan, bool *dropped)
 {
     int err = list_all_runs(boot, plan);
 
-    *dropped = !err && drop_empty(boot, plan);
+    *dropped = !err && drop_empty_zones(boot, plan);
     if (*dropped)
         err = list_all_runs(boot, plan);
     if (!err && plan->zone_count == 0)
@@ -240,25 +241,25 @@ static int list_all(struct quire_boot *boot, struct quire_boot_plan *plan, bool 
     return err ? err : list_spans(boot, plan);
 }
 
-static int settle(struct quire_boot *boot, const struct quire_boot_layout *layout,
-                  struct quire_boot_plan *plan)
+static int plan_until_stable(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                             struct quire_boot_plan *plan)
 {
     unsigned rounds = 0;
 
-    while (rounds < ROUNDS) {
+    while (rounds < PLAN_ROUNDS) {
         bool dropped, grown;
         int err;
 
-        undo(boot, false);
-        err = list_all(boot, plan, &dropped);
+        undo_plan(boot, false);
+        err = list_runs_and_spans(boot, plan, &dropped);
         if (!err)
-            err = measure(plan, &grown);
+            err = measure_metadata(plan, &grown);
         if (!err)
-            err = place_all(boot, layout, plan);
+            err = place_all_metadata(boot, layout, plan);
         if (!err)
-            err = list_all(boot, plan, &dropped);
+            err = list_runs_and_spans(boot, plan, &dropped);
         if (!err && !dropped)
-            err = measure(plan, &grown);
+            err = measure_metadata(plan, &grown);
         if (err || (!dropped && !grown))
             return err;
         rounds += !dropped;
@@ -268,38 +269,38 @@ static int settle(struct quire_boot *boot, const struct quire_boot_layout *layou
 
 /* ---- The outcome --------------------------------------------------------------------------- */
 
-static void account_entry(struct quire_boot_plan *plan, const struct quire_boot_entry *e,
-                          uint64_t end, uint64_t *next_block)
+static void plan_count_entry(struct quire_boot_plan *plan, const struct quire_boot_entry *e,
+                             uint64_t end, uint64_t *next_block)
 {
     const struct quire_boot_zone *zone = e->zone ? &plan->zones[e->zone - 1] : NULL;
     uint64_t frames = end - e->first;
     uint64_t first_block = e->first / BOOT_BLOCK, end_block = (end - 1) / BOOT_BLOCK + 1;
-    enum standing s = zone ? standing(e, zone) : HOLE;
+    enum frame_role s = zone ? frame_role_of(e, zone) : ROLE_HOLE;
 
     if (e->use == QUIRE_BOOT_METADATA)
         plan->metadata_frames += frames;
-    if (s == USABLE)
+    if (s == ROLE_USABLE)
         plan->usable_frames += frames;
-    if (s == RESERVED)
+    if (s == ROLE_RESERVED)
         plan->reserved_frames += frames;
-    if (zone && e->use == QUIRE_BOOT_FREE && boot_is_alien(e, zone)) {
+    if (zone && e->use == QUIRE_BOOT_FREE && boot_is_foreign(e, zone)) {
         plan->shared_frames += frames;
         if (first_block < *next_block) /* two strangers in one block */
             first_block = *next_block;
         plan->shared_blocks += end_block - first_block;
         *next_block = end_block;
-    } else if (s == HOLE && e->use <= QUIRE_BOOT_HELD) {
+    } else if (s == ROLE_HOLE && e->use <= QUIRE_BOOT_RESERVED) {
         plan->zoneless_frames += frames;
     }
 }
 
-static void account(const struct quire_boot *boot, struct quire_boot_plan *plan)
+static void plan_count_frames(const struct quire_boot *boot, struct quire_boot_plan *plan)
 {
     uint64_t next_block = 0;
 
     for (size_t i = 0; i < boot->count; i++)
         if (boot_is_memory(&boot->entries[i]))
-            account_entry(plan, &boot->entries[i], boot_end(boot, i), &next_block);
+            plan_count_entry(plan, &boot->entries[i], boot_end(boot, i), &next_block);
     for (size_t i = 0; i < plan->zone_count; i++)
         plan->remote_metadata += plan->zones[i].metadata_node != plan->zones[i].node;
 }
@@ -323,15 +324,15 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
         return QUIRE_ERR_NO_MEMORY;
     *plan = fresh;
     boot->zones = plan->zones;
-    err = quire_boot_give_blocks(boot, layout, plan);
+    err = qi_boot_assign_blocks(boot, layout, plan);
     if (!err)
-        err = settle(boot, layout, plan);
+        err = plan_until_stable(boot, layout, plan);
     if (err) {
-        undo(boot, true);
+        undo_plan(boot, true);
         boot->zones = NULL;
         *plan = fresh;
         return err;
     }
-    account(boot, plan);
+    plan_count_frames(boot, plan);
     return QUIRE_OK;
 }

@@ -30,8 +30,8 @@ static enum quire_zone_type type_at(const struct quire_boot_layout *layout, uint
     return QUIRE_ZONE_NORMAL;
 }
 
-static bool comes_before(const struct quire_boot_zone *zone, uint32_t node,
-                         enum quire_zone_type type)
+static bool zone_comes_before(const struct quire_boot_zone *zone, uint32_t node,
+                              enum quire_zone_type type)
 {
     return zone->node < node || (zone->node == node && zone->config.type < type);
 }
@@ -42,7 +42,7 @@ static size_t zone_place(const struct quire_boot_plan *plan, uint32_t node,
 {
     size_t i = 0;
 
-    while (i < plan->zone_count && comes_before(&plan->zones[i], node, type))
+    while (i < plan->zone_count && zone_comes_before(&plan->zones[i], node, type))
         i++;
     return i;
 }
@@ -119,11 +119,11 @@ static bool same_owner(const struct quire_boot_entry *a, const struct quire_boot
 }
 
 /* What the owner of entry `of` has in the block: free frames count most, then those in use. */
-static uint64_t weight(const struct quire_boot *boot, size_t of, uint64_t block)
+static uint64_t owner_weight(const struct quire_boot *boot, size_t of, uint64_t block)
 {
     uint64_t sum = 0;
 
-    for (size_t i = quire_boot_find(boot, block); i < boot->count; i++) {
+    for (size_t i = qi_boot_find(boot, block); i < boot->count; i++) {
         const struct quire_boot_entry *e = &boot->entries[i];
         uint64_t first = e->first < block ? block : e->first, end = boot_end(boot, i);
 
@@ -135,14 +135,14 @@ static uint64_t weight(const struct quire_boot *boot, size_t of, uint64_t block)
             continue;
         if (e->use == QUIRE_BOOT_FREE)
             sum += (end - first) * 2 * BOOT_BLOCK;
-        else if (e->use == QUIRE_BOOT_HELD)
+        else if (e->use == QUIRE_BOOT_RESERVED)
             sum += end - first;
     }
     return sum;
 }
 
 /* Does the owner of entry `a` come before that of `b`, where both weigh the same? */
-static bool breaks_tie(const struct quire_boot_entry *a, const struct quire_boot_entry *b)
+static bool owner_wins_tie(const struct quire_boot_entry *a, const struct quire_boot_entry *b)
 {
     if (boot_node(a) != boot_node(b))
         return boot_node(a) < boot_node(b);
@@ -150,10 +150,10 @@ static bool breaks_tie(const struct quire_boot_entry *a, const struct quire_boot
 }
 
 /* The entry whose owner gets the block that starts at `block`; `first` is one with memory in it. */
-static size_t heaviest(const struct quire_boot *boot, uint64_t block, size_t first)
+static size_t heaviest_owner(const struct quire_boot *boot, uint64_t block, size_t first)
 {
     size_t best = first;
-    uint64_t best_weight = weight(boot, first, block);
+    uint64_t best_weight = owner_weight(boot, first, block);
 
     for (size_t i = first + 1; i < boot->count; i++) {
         const struct quire_boot_entry *e = &boot->entries[i];
@@ -163,8 +163,8 @@ static size_t heaviest(const struct quire_boot *boot, uint64_t block, size_t fir
             break;
         if (!boot_is_memory(e))
             continue;
-        w = weight(boot, i, block);
-        if (w > best_weight || (w == best_weight && breaks_tie(e, &boot->entries[best]))) {
+        w = owner_weight(boot, i, block);
+        if (w > best_weight || (w == best_weight && owner_wins_tie(e, &boot->entries[best]))) {
             best = i;
             best_weight = w;
         }
@@ -172,28 +172,27 @@ static size_t heaviest(const struct quire_boot *boot, uint64_t block, size_t fir
     return best;
 }
 
-static int give(struct quire_boot *boot, const struct quire_boot_plan *plan, uint64_t first,
-                uint64_t end, uint32_t node, enum quire_zone_type type)
+static int assign_range(struct quire_boot *boot, const struct quire_boot_plan *plan, uint64_t first,
+                        uint64_t end, uint32_t node, enum quire_zone_type type)
 {
     size_t place = zone_place(plan, node, type);
     const struct boot_change change = {.zone = (uint16_t)(place + 1)};
 
     /* No such zone: the owner has no free frame there, so these frames stay without one. */
-    return zone_at(plan, place, node, type) ? quire_boot_change(boot, first, end, &change)
-                                            : QUIRE_OK;
+    return zone_at(plan, place, node, type) ? qi_boot_change(boot, first, end, &change) : QUIRE_OK;
 }
 
 /* Give out all blocks, whole stretches of one owner at once. Each turn goes past the end of an
  * entry, of a block with several entries, or of an address limit. Where a turn starts inside a
  * block, there is no memory before it in the block. */
-static int give_all(struct quire_boot *boot, const struct quire_boot_layout *layout,
-                    const struct quire_boot_plan *plan)
+static int assign_all_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                             const struct quire_boot_plan *plan)
 {
     uint64_t at = 0;
     int err = QUIRE_OK;
 
     while (!err && at < BOOT_LIMIT) {
-        size_t i = quire_boot_find(boot, at);
+        size_t i = qi_boot_find(boot, at);
         uint64_t end = boot_end(boot, i), first = at - at % BOOT_BLOCK, limit;
         enum quire_zone_type type = type_at(layout, at, &limit);
 
@@ -206,11 +205,11 @@ static int give_all(struct quire_boot *boot, const struct quire_boot_layout *lay
         end -= end % BOOT_BLOCK;
         if (end <= first) { /* the entry ends inside the block: are there others? */
             end = first + BOOT_BLOCK;
-            i = heaviest(boot, first, i);
+            i = heaviest_owner(boot, first, i);
         }
         if (boot->entries[i].kind == QUIRE_BOOT_DEVICE)
             type = QUIRE_ZONE_DEVICE;
-        err = give(boot, plan, first, end, boot_node(&boot->entries[i]), type);
+        err = assign_range(boot, plan, first, end, boot_node(&boot->entries[i]), type);
         at = end;
     }
     return err;
@@ -231,8 +230,8 @@ static bool may_become_huge(const struct quire_boot *boot, const struct quire_bo
 
 /* Move aligned free pieces of `unit` frames into the node's Huge zone, from the top, until fewer
  * than `unit` of *left frames are left. What happens at entry i leaves those below it alone. */
-static int set_aside(struct quire_boot *boot, const struct quire_boot_plan *plan, uint32_t node,
-                     uint64_t unit, uint64_t *left)
+static int set_blocks_aside(struct quire_boot *boot, const struct quire_boot_plan *plan,
+                            uint32_t node, uint64_t unit, uint64_t *left)
 {
     int err = QUIRE_OK;
 
@@ -245,7 +244,7 @@ static int set_aside(struct quire_boot *boot, const struct quire_boot_plan *plan
             continue;
         if (frames > end - first)
             frames = end - first;
-        err = give(boot, plan, end - frames, end, node, QUIRE_ZONE_HUGE);
+        err = assign_range(boot, plan, end - frames, end, node, QUIRE_ZONE_HUGE);
         *left -= frames;
     }
     return err;
@@ -256,10 +255,10 @@ static int set_huge_aside(struct quire_boot *boot, const struct quire_boot_layou
 {
     for (uint32_t node = 0; node < layout->huge_nodes; node++) {
         uint64_t left = layout->huge_bytes[node] >> QUIRE_FRAME_SHIFT;
-        int err = set_aside(boot, plan, node, BOOT_SECTION, &left);
+        int err = set_blocks_aside(boot, plan, node, BOOT_SECTION, &left);
 
         if (!err)
-            err = set_aside(boot, plan, node, BOOT_BLOCK, &left);
+            err = set_blocks_aside(boot, plan, node, BOOT_BLOCK, &left);
         if (err)
             return err;
         plan->huge_missing += left << QUIRE_FRAME_SHIFT;
@@ -282,14 +281,14 @@ static int check_huge(const struct quire_boot_layout *layout)
     return QUIRE_OK;
 }
 
-int quire_boot_give_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
-                           struct quire_boot_plan *plan)
+int qi_boot_assign_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                          struct quire_boot_plan *plan)
 {
     int err = check_huge(layout);
 
     if (!err)
         err = list_zones(boot, layout, plan);
     if (!err)
-        err = give_all(boot, layout, plan);
+        err = assign_all_blocks(boot, layout, plan);
     return err ? err : set_huge_aside(boot, layout, plan);
 }

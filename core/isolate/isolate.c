@@ -8,7 +8,7 @@
  * RESERVED blocks are left. To the holders of frames an ISOLATED block is a SPLIT one: frees, run
  * map and pins work as before. Nobody takes from it. The isolation *sweeps*: it debits the free
  * frames that it sees, claims them in the frame map like an allocation, and notes them in the side
- * map that its caller brought (struct quire_held). Invariants:
+ * map that its caller brought (struct quire_isolated_frames). Invariants:
  *   S1  A frame of the side map is allocated in the frame map, by the isolation's own exchange. So
  *       nobody else holds it, and when side map and pins cover a block, nobody has any of it.
  *   S2  Frames leave the count when they are swept, and come back when they are given back. What
@@ -22,7 +22,8 @@
  * One sweep is not enough, as others may still be at steps that they began before:
  *   A free          clears its bit whenever it likes, the last one as well. It looks at the
  *                   descriptor behind its fence (F1) and leaves the block alone unless it is SPLIT;
- *                   if the isolation ends meanwhile, quire_block_agree makes that look instead.
+ *                   if the isolation ends meanwhile, qi_block_follow_isolations makes that look
+ *                   instead.
  *   A taker         that saw SPLIT (a slot with the block as its home is one) gets frames that are
  *                   not swept yet. They are used, and in the way like any other.
  *   Protocol 3      may hold the words of an empty block. Its compare-and-swap SPLIT -> FREE and
@@ -49,7 +50,7 @@
 #include "core/fastpath.h"
 
 /* How many blocks the isolation has. */
-static uint32_t blocks_of(const struct quire_isolation *iso)
+static uint32_t isolation_blocks(const struct quire_isolation *iso)
 {
     return (uint32_t)(iso->run.frames / BLOCK_FRAMES);
 }
@@ -57,7 +58,7 @@ static uint32_t blocks_of(const struct quire_isolation *iso)
 /* ---- Sweep ---------------------------------------------------------------------------------- */
 
 /* Claim of the frames `seen` those that are free still. Returns them. */
-static uint64_t sweep_word(qa64 *w, uint64_t seen)
+static uint64_t isolation_sweep_word(qa64 *w, uint64_t seen)
 {
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
 
@@ -70,11 +71,13 @@ static uint64_t sweep_word(qa64 *w, uint64_t seen)
 }
 
 /* Frames that the isolation held were freed all the same. */
-static void report_freed(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask)
+static void report_freed_isolated(struct quire_zone *z, quire_slot slot, uint64_t frame,
+                                  uint64_t mask)
 {
     for (; mask; mask &= mask - 1)
-        (void)quire_bad_free(z, slot, pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)),
-                             QUIRE_ERR_DOUBLE_FREE);
+        (void)qi_zone_report_bad_free(z, slot,
+                                      pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)),
+                                      QUIRE_ERR_DOUBLE_FREE);
 }
 
 /* The descriptor says of which words the isolation holds all frames; `words` with a bit for each.
@@ -92,39 +95,41 @@ static void mark_swept(const struct quire_zone *z, uint32_t b, uint32_t words)
 }
 
 /* Take the free frames of block b. */
-static void sweep_block(struct quire_zone *z, quire_slot slot, uint32_t b, struct quire_held *held)
+static void isolation_sweep_block(struct quire_zone *z, quire_slot slot, uint32_t b,
+                                  struct quire_isolated_frames *held)
 {
-    struct quire_line *map = frame_map(z, b);
-    uint64_t seen[LINE_WORDS], n = 0, got = 0;
+    struct map512 *map = frame_map(z, b);
+    uint64_t seen[MAP_WORDS], n = 0, got = 0;
     uint32_t words = 0;
 
     /* A2 acquire: pairs R2. A free block is claimed, and left ISOLATED as its range is listed. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) == D_FREE)
-        (void)quire_blocks_claim(z, b, 0);
-    quire_block_agree(z, b);
+        (void)qi_blocks_claim(z, b, 0);
+    qi_block_follow_isolations(z, b);
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_ISOLATED) /* A2 acquire: pairs R2 */
         return;
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
         seen[i] = ~qa_load(&map->w[i], relaxed); /* relaxed: a look; a claim decides */
         n += word_count(seen[i]);
     }
     if (n)
-        quire_count_take(z, n);
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
-        uint64_t some = seen[i] ? sweep_word(&map->w[i], seen[i]) : 0;
+        qi_count_debit_below_floor(z, n);
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
+        uint64_t some = seen[i] ? isolation_sweep_word(&map->w[i], seen[i]) : 0;
 
-        report_freed(z, slot, frame_at(b, i * WORD_BITS), some & held->frames[i]);
+        report_freed_isolated(z, slot, frame_at(b, i * WORD_BITS), some & held->frames[i]);
         held->frames[i] |= some;
         got += word_count(some);
         words |= (uint32_t)(held->frames[i] == WORD_FULL) << i;
     }
     if (got < n)
-        quire_count_credit(z, slot, n - got, 0);
+        qi_count_credit(z, slot, n - got, 0);
     mark_swept(z, b, words);
 }
 
 /* How many frames of block b are neither held nor reserved. */
-static uint64_t left_in(const struct quire_zone *z, uint32_t b, const struct quire_held *held)
+static uint64_t frames_left_in(const struct quire_zone *z, uint32_t b,
+                               const struct quire_isolated_frames *held)
 {
     uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
     uint64_t n = 0;
@@ -133,8 +138,8 @@ static uint64_t left_in(const struct quire_zone *z, uint32_t b, const struct qui
         return 0;
     if (desc_state(d) != D_ISOLATED)
         return BLOCK_FRAMES;
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
-        uint64_t pinned = d & D_PINS ? quire_pinned(z, b, i) : 0;
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
+        uint64_t pinned = d & D_PINS ? qi_pinned_frames(z, b, i) : 0;
 
         n += word_count(~(held->frames[i] | pinned));
     }
@@ -142,44 +147,45 @@ static uint64_t left_in(const struct quire_zone *z, uint32_t b, const struct qui
 }
 
 /* Sweep the range; returns how many frames are in the way. */
-static uint64_t sweep(struct quire_zone *z, quire_slot slot, const struct quire_isolation *iso)
+static uint64_t isolation_sweep(struct quire_zone *z, quire_slot slot,
+                                const struct quire_isolation *iso)
 {
     uint64_t left = 0;
 
-    for (uint32_t i = 0; i < blocks_of(iso); i++) {
-        sweep_block(z, slot, iso->block + i, &iso->held[i]);
-        left += left_in(z, iso->block + i, &iso->held[i]);
+    for (uint32_t i = 0; i < isolation_blocks(iso); i++) {
+        isolation_sweep_block(z, slot, iso->block + i, &iso->held[i]);
+        left += frames_left_in(z, iso->block + i, &iso->held[i]);
     }
-    quire_count_settle(z, slot, 0);
+    qi_count_check_watermarks(z, slot, 0);
     return left;
 }
 
 /* ---- The public calls ----------------------------------------------------------------------- */
 
 int quire_zone_isolate(struct quire_zone *z, quire_slot slot, struct quire_run run,
-                       struct quire_held held[], struct quire_isolation *iso)
+                       struct quire_isolated_frames held[], struct quire_isolation *iso)
 {
     uint64_t frame;
     uint32_t entry;
     int error;
 
     if (iso->held)
-        return quire_fail(z, slot, QUIRE_ERR_INITIALISED);
-    error = quire_blocks_check(z, slot, run, &frame);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_INITIALISED);
+    error = qi_block_range_check(z, slot, run, &frame);
     if (error)
-        return quire_fail(z, slot, error);
+        return qi_zone_count_error(z, slot, error);
     error =
-        quire_isolation_enter(z, block_of(frame), (uint32_t)(run.frames / BLOCK_FRAMES), &entry);
+        qi_isolation_list_add(z, block_of(frame), (uint32_t)(run.frames / BLOCK_FRAMES), &entry);
     if (error)
-        return quire_fail(z, slot, error);
+        return qi_zone_count_error(z, slot, error);
     iso->run = run;
     iso->held = held;
     iso->block = block_of(frame);
     iso->entry = entry;
-    for (uint32_t i = 0; i < blocks_of(iso); i++)
-        for (unsigned w = 0; w < LINE_WORDS; w++)
+    for (uint32_t i = 0; i < isolation_blocks(iso); i++)
+        for (unsigned w = 0; w < MAP_WORDS; w++)
             held[i].frames[w] = 0;
-    (void)sweep(z, slot, iso);
+    (void)isolation_sweep(z, slot, iso);
     return QUIRE_OK;
 }
 
@@ -189,24 +195,25 @@ int quire_zone_isolated(struct quire_zone *z, quire_slot slot, const struct quir
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     if (!iso->held)
-        return quire_fail(z, slot, QUIRE_ERR_UNSUPPORTED);
-    *frames = sweep(z, slot, iso);
-    *count = quire_blockers(z, iso, used, capacity);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
+    *frames = isolation_sweep(z, slot, iso);
+    *count = qi_isolation_blockers(z, iso, used, capacity);
     return QUIRE_OK;
 }
 
 /* All frames of block b are held or reserved: reserve the held ones. Returns how many. */
-static uint64_t reserve_held(const struct quire_zone *z, uint32_t b, const struct quire_held *held)
+static uint64_t reserve_isolated(const struct quire_zone *z, uint32_t b,
+                                 const struct quire_isolated_frames *held)
 {
     uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: the isolation holds the frames */
     uint64_t n = 0;
 
-    for (unsigned i = 0; i < LINE_WORDS; i++)
+    for (unsigned i = 0; i < MAP_WORDS; i++)
         n += word_count(held->frames[i]);
     if (d & D_PINS) {
-        struct quire_pin *pin = quire_pin_find(z, b);
+        struct quire_pin *pin = qi_pin_find(z, b);
 
-        for (unsigned i = 0; i < LINE_WORDS; i++)
+        for (unsigned i = 0; i < MAP_WORDS; i++)
             (void)qa_or(&pin->pinned.w[i], held->frames[i], release); /* R7 release: pairs A7 */
         return n; /* SPLIT when the list is left */
     }
@@ -214,7 +221,7 @@ static uint64_t reserve_held(const struct quire_zone *z, uint32_t b, const struc
         /* R2 release: pairs A2. Retries when a thread that saw the list of before came between. */
         if (desc_state(d) == D_ISOLATED && qa_cas(desc_of(z, b), &d, D_RESERVED, release))
             return n;
-        quire_block_agree(z, b);
+        qi_block_follow_isolations(z, b);
         d = qa_load(desc_of(z, b), relaxed); /* relaxed: as above */
     }
     return 0;
@@ -227,14 +234,14 @@ int quire_zone_isolate_commit(struct quire_zone *z, quire_slot slot, struct quir
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     if (!iso->held)
-        return quire_fail(z, slot, QUIRE_ERR_UNSUPPORTED);
-    if (sweep(z, slot, iso))
-        return quire_fail(z, slot, QUIRE_ERR_BUSY);
-    for (uint32_t i = 0; i < blocks_of(iso); i++)
-        n += reserve_held(z, iso->block + i, &iso->held[i]);
-    quire_isolation_leave(z, iso->entry);
-    for (uint32_t i = 0; i < blocks_of(iso); i++)
-        quire_block_agree(z, iso->block + i);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
+    if (isolation_sweep(z, slot, iso))
+        return qi_zone_count_error(z, slot, QUIRE_ERR_BUSY);
+    for (uint32_t i = 0; i < isolation_blocks(iso); i++)
+        n += reserve_isolated(z, iso->block + i, &iso->held[i]);
+    qi_isolation_list_remove(z, iso->entry);
+    for (uint32_t i = 0; i < isolation_blocks(iso); i++)
+        qi_block_follow_isolations(z, iso->block + i);
     (void)qa_sub(&z->head->managed, n, relaxed);  /* relaxed: a figure */
     (void)qa_add(&z->head->reserved, n, relaxed); /* relaxed: a figure */
     iso->held = NULL;
@@ -246,23 +253,23 @@ int quire_zone_isolate_undo(struct quire_zone *z, quire_slot slot, struct quire_
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     if (!iso->held)
-        return quire_fail(z, slot, QUIRE_ERR_UNSUPPORTED);
-    quire_isolation_leave(z, iso->entry);
-    for (uint32_t i = 0; i < blocks_of(iso); i++) {
+        return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
+    qi_isolation_list_remove(z, iso->entry);
+    for (uint32_t i = 0; i < isolation_blocks(iso); i++) {
         uint32_t b = iso->block + i;
         uint64_t freed = 0;
 
         mark_swept(z, b, 0);
-        for (unsigned w = 0; w < LINE_WORDS; w++) {
+        for (unsigned w = 0; w < MAP_WORDS; w++) {
             uint64_t held = iso->held[i].frames[w];
-            uint64_t done = held ? quire_frame_put(z, b, w, held) : 0;
+            uint64_t done = held ? frames_put(z, b, w, held) : 0;
 
-            report_freed(z, slot, frame_at(b, w * WORD_BITS), held & ~done);
+            report_freed_isolated(z, slot, frame_at(b, w * WORD_BITS), held & ~done);
             freed += word_count(done);
         }
-        quire_block_agree(z, b);
+        qi_block_follow_isolations(z, b);
         if (freed)
-            quire_count_credit(z, slot, freed, 0);
+            qi_count_credit(z, slot, freed, 0);
     }
     iso->held = NULL;
     return QUIRE_OK;

@@ -8,8 +8,8 @@
  * 0. Invariants:
  *   L1  Entries in use do not overlap, but for a moment in which both are being entered.
  *   L2  Who publishes a block as SPLIT, or as ISOLATED, or changes the list for it, calls
- *       quire_block_agree afterwards. So of a publisher and an isolation that begins or ends, one
- *       at least sees what the other did (F4), and the descriptor follows the list.
+ *       qi_block_follow_isolations afterwards. So of a publisher and an isolation that begins or
+ *       ends, one at least sees what the other did (F4), and the descriptor follows the list.
  *   L3  A claim of blocks that was not seen by the isolation (it saw the section's bit 0) sees the
  *       list, and leaves the block ISOLATED instead of taking it.
  *
@@ -18,23 +18,23 @@
  */
 #include "core/internal.h"
 
-static uint64_t range_of(uint32_t first, uint32_t count)
+static uint64_t isolation_entry_make(uint32_t first, uint32_t count)
 {
     return (uint64_t)first << 32 | count;
 }
 
-static uint64_t entry_of(const struct quire_zone *z, uint32_t entry)
+static uint64_t isolation_entry(const struct quire_zone *z, uint32_t entry)
 {
     return qa_load(&z->head->isolations[entry], relaxed); /* relaxed: ordered by F4 */
 }
 
 /* Does block b lie in an isolated range? */
-bool quire_block_listed(const struct quire_zone *z, uint32_t b)
+bool qi_block_in_isolated_range(const struct quire_zone *z, uint32_t b)
 {
-    if (!quire_isolating(z)) /* ordered as the entries are, by the callers' F4 */
+    if (!has_isolations(z)) /* ordered as the entries are, by the callers' F4 */
         return false;
     for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++) {
-        uint64_t range = entry_of(z, i);
+        uint64_t range = isolation_entry(z, i);
 
         if (b - (uint32_t)(range >> 32) < (uint32_t)range)
             return true;
@@ -43,10 +43,11 @@ bool quire_block_listed(const struct quire_zone *z, uint32_t b)
 }
 
 /* Does an entry other than `mine` share a block with the range? */
-static bool is_shared(const struct quire_zone *z, uint32_t first, uint32_t count, uint32_t mine)
+static bool isolation_overlaps(const struct quire_zone *z, uint32_t first, uint32_t count,
+                               uint32_t mine)
 {
     for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++) {
-        uint64_t range = entry_of(z, i);
+        uint64_t range = isolation_entry(z, i);
         uint32_t other = (uint32_t)(range >> 32), others = (uint32_t)range;
 
         if (i != mine && others && (other - first < count || first - other < others))
@@ -56,36 +57,36 @@ static bool is_shared(const struct quire_zone *z, uint32_t first, uint32_t count
 }
 
 /* Put a range into the list. BUSY: a block of it is in the list. SIZE: the list is full. */
-int quire_isolation_enter(const struct quire_zone *z, uint32_t first, uint32_t count,
+int qi_isolation_list_add(const struct quire_zone *z, uint32_t first, uint32_t count,
                           uint32_t *entry)
 {
     struct quire_zone_head *h = z->head;
     uint64_t empty;
 
-    if (is_shared(z, first, count, QUIRE_ISOLATIONS))
+    if (isolation_overlaps(z, first, count, QUIRE_ISOLATIONS))
         return QUIRE_ERR_BUSY;
     for (*entry = 0; *entry < QUIRE_ISOLATIONS; ++*entry) {
         empty = 0;
         /* relaxed: ordered by F4 */
-        if (qa_cas(&h->isolations[*entry], &empty, range_of(first, count), relaxed))
+        if (qa_cas(&h->isolations[*entry], &empty, isolation_entry_make(first, count), relaxed))
             break;
     }
     if (*entry == QUIRE_ISOLATIONS)
         return QUIRE_ERR_SIZE;
     (void)qa_add(&h->isolating, 1, relaxed); /* relaxed: ordered by F4 */
     qa_fence_seq_cst(); /* F4 fence: pairs F4: the list before the other entries and the blocks */
-    if (!is_shared(z, first, count, *entry))
+    if (!isolation_overlaps(z, first, count, *entry))
         return QUIRE_OK;
-    quire_isolation_leave(z, *entry); /* two at once: both may have to go */
+    qi_isolation_list_remove(z, *entry); /* two at once: both may have to go */
     for (uint32_t b = first; b < first + count; b++)
-        quire_block_agree(z, b);
+        qi_block_follow_isolations(z, b);
     return QUIRE_ERR_BUSY;
 }
 
 /* Take the entry out of the list. The caller makes the range's blocks agree. */
-void quire_isolation_leave(const struct quire_zone *z, uint32_t entry)
+void qi_isolation_list_remove(const struct quire_zone *z, uint32_t entry)
 {
-    /* relaxed: ordered by the fence of quire_block_agree, both */
+    /* relaxed: ordered by the fence of qi_block_follow_isolations, both */
     qa_store(&z->head->isolations[entry], 0, relaxed);
     (void)qa_sub(&z->head->isolating, 1, relaxed); /* relaxed: as above */
 }
@@ -94,7 +95,7 @@ void quire_isolation_leave(const struct quire_zone *z, uint32_t entry)
  * Whoever loses a compare-and-swap here lost it to another's step, and each turn follows a change
  * of the descriptor or of the list. A block that was its owner's home loses its owner, who finds
  * out when he takes from it. */
-void quire_block_agree(const struct quire_zone *z, uint32_t b)
+void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
 {
     qa32 *desc = desc_of(z, b);
 
@@ -103,53 +104,53 @@ void quire_block_agree(const struct quire_zone *z, uint32_t b)
         uint32_t d;
 
         qa_fence_seq_cst(); /* F4 fence: pairs F4: block and list before the look at the other */
-        listed = quire_block_listed(z, b);
+        listed = qi_block_in_isolated_range(z, b);
         d = qa_load(desc, relaxed); /* relaxed: ordered by F4 */
         if (desc_state(d) != (listed ? D_SPLIT : D_ISOLATED))
             return;
         if (listed) {
             /* A2 acq_rel: pairs R2. R2 acq_rel: pairs A2. */
             if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, acq_rel))
-                quire_hint_full(z, b); /* searches pass it by */
+                qi_hint_block_full(z, b); /* searches pass it by */
             continue;
         }
         /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. */
         if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, acq_rel)) {
-            quire_block_settle(z, b); /* who freed into it saw ISOLATED and left the look to us */
-            quire_hint_free(z, b);
+            qi_block_make_whole(z, b); /* who freed into it saw ISOLATED and left the look to us */
+            qi_hint_block_free(z, b);
         }
     }
 }
 
 /* Block b, FREE and held by its section's bit, becomes ISOLATED with all frames free. */
-static void open_isolated(const struct quire_zone *z, uint32_t b)
+static void open_isolated_block(const struct quire_zone *z, uint32_t b)
 {
-    struct quire_line *map = frame_map(z, b);
+    struct map512 *map = frame_map(z, b);
     bool fresh;
 
-    if (!quire_block_sound(z, quire_slot_of(0), b, &fresh))
+    if (!qi_block_verify_map(z, quire_slot_of(0), b, &fresh))
         return;
     qa_store(desc_of(z, b), D_ISOLATED, release); /* R2 release: pairs A2 */
-    for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
+    for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
         qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
-    quire_block_agree(z, b);
+    qi_block_follow_isolations(z, b);
     /* The isolation may have ended, and found the map not clear yet. Agreeing was the fence. */
-    quire_block_settle(z, b);
-    quire_hint_free(z, b);
+    qi_block_make_whole(z, b);
+    qi_hint_block_free(z, b);
 }
 
 /* The caller claimed n blocks from b while ranges are isolated. True: some of them lie in one; they
  * are ISOLATED now and the others given back. */
-bool quire_blocks_divert(const struct quire_zone *z, uint32_t b, uint32_t n)
+bool qi_blocks_isolate_claimed(const struct quire_zone *z, uint32_t b, uint32_t n)
 {
     bool any = false;
 
     for (uint32_t i = 0; i < n && !any; i++)
-        any = quire_block_listed(z, b + i);
+        any = qi_block_in_isolated_range(z, b + i);
     for (uint32_t i = 0; i < n && any; i++)
-        if (quire_block_listed(z, b + i))
-            open_isolated(z, b + i);
+        if (qi_block_in_isolated_range(z, b + i))
+            open_isolated_block(z, b + i);
         else
-            quire_blocks_release(z, b + i, 1);
+            qi_blocks_release(z, b + i, 1);
     return any;
 }

@@ -31,9 +31,9 @@ static void count_runs(const struct quire_zone *z, struct quire_zone_stats *stat
     for (uint32_t i = 0; i < z->extent_count; i++) {
         uint64_t at, end;
 
-        quire_extent_frames(z, i, &at, &end);
-        while ((at = quire_next_free(z, at, end)) < end) {
-            uint64_t stop = quire_next_used(z, at, end);
+        qi_extent_frames(z, i, &at, &end);
+        while ((at = qi_next_free(z, at, end)) < end) {
+            uint64_t stop = qi_next_used(z, at, end);
             uint64_t pfn = pfn_of_frame(z, at).n;
 
             add_stretch(pfn, pfn + (stop - at), stats);
@@ -108,7 +108,7 @@ int quire_zone_extent(const struct quire_zone *z, uint32_t index, struct quire_r
 
     if (index >= z->extent_count)
         return QUIRE_ERR_SIZE;
-    quire_extent_frames(z, index, &first, &end);
+    qi_extent_frames(z, index, &first, &end);
     extent->pfn = pfn_of_frame(z, first);
     extent->frames = end - first;
     return QUIRE_OK;
@@ -124,7 +124,7 @@ static enum quire_frame_state split_state(const struct quire_zone *z, uint64_t f
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS, bit = frame % WORD_BITS;
-    const struct quire_pin *pin = d & D_PINS ? quire_pin_find(z, b) : NULL;
+    const struct quire_pin *pin = d & D_PINS ? qi_pin_find(z, b) : NULL;
 
     if (desc_swept(d, word))
         return QUIRE_FRAME_ISOLATED;

@@ -142,7 +142,8 @@ void cmd_map_figures(const struct quire_boot_zone *zone, struct zone_figures *fi
     figures->holes = figures->end - figures->first - figures->usable - figures->reserved;
 }
 
-void cmd_map_remarks(const struct machine *machine, struct remark remarks[CMD_MAP_REMARKS])
+void cmd_map_remarks(const struct simulated_machine *machine,
+                     struct remark remarks[CMD_MAP_REMARKS])
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     struct quire_boot_report report;
@@ -150,7 +151,7 @@ void cmd_map_remarks(const struct machine *machine, struct remark remarks[CMD_MA
     quire_boot_report(&machine->plan->boot, &report);
     const struct remark all[CMD_MAP_REMARKS] = {
         {"firmware_frames", report.firmware, "frames reserved by the firmware: never handed out"},
-        {"held_frames", report.held, "frames held back for now: the first 2 MiB"},
+        {"held_frames", report.reserved, "frames held back for now: the first 2 MiB"},
         {"metadata_frames", plan->metadata_frames, "frames hold the allocator's metadata"},
         {"trimmed_bytes", report.trimmed_bytes, "bytes of memory lost where borders cut a frame"},
         {"slivers", report.refused.slivers, "regions ignored: memory without one whole frame"},
@@ -177,12 +178,12 @@ void cmd_map_remarks(const struct machine *machine, struct remark remarks[CMD_MA
 const char *cmd_map_word(const struct quire_boot_region *region)
 {
     static const char *const uses[] = {
-        [QUIRE_BOOT_HELD] = "held",
+        [QUIRE_BOOT_RESERVED] = "held",
         [QUIRE_BOOT_TAKEN] = "taken",
         [QUIRE_BOOT_METADATA] = "metadata",
     };
 
-    if (region->kind == QUIRE_BOOT_RESERVED)
+    if (region->kind == QUIRE_BOOT_FIRMWARE)
         return "firmware";
     if (region->use != QUIRE_BOOT_FREE)
         return uses[region->use];
@@ -191,7 +192,7 @@ const char *cmd_map_word(const struct quire_boot_region *region)
     return region->kind == QUIRE_BOOT_DEVICE ? "device" : "usable";
 }
 
-static void print_regions(const struct machine *machine)
+static void print_regions(const struct simulated_machine *machine)
 {
     struct quire_boot_region region;
     char size[16], node[16], zone[16];
@@ -210,7 +211,7 @@ static void print_regions(const struct machine *machine)
     }
 }
 
-static void print_zones(const struct machine *machine)
+static void print_zones(const struct simulated_machine *machine)
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     struct zone_figures figures;
@@ -231,7 +232,7 @@ static void print_zones(const struct machine *machine)
            plan->pfnmap_phys, plan->pfnmap_node);
 }
 
-static void print_totals(const struct machine *machine)
+static void print_totals(const struct simulated_machine *machine)
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     struct remark remarks[CMD_MAP_REMARKS];
@@ -250,7 +251,8 @@ static void print_totals(const struct machine *machine)
     }
 }
 
-static int show(const struct options *options, const struct map *map, const struct machine *machine)
+static int show(const struct options *options, const struct map *map,
+                const struct simulated_machine *machine)
 {
     if (options->json && strcmp(options->json, "-") == 0)
         return cmd_map_json(options->json, map, machine);
@@ -271,7 +273,7 @@ int cmd_map(int argc, char **argv)
 {
     struct options options = {.machine.slots = 8};
     struct map_error error;
-    struct machine machine;
+    struct simulated_machine machine;
     struct map map;
 
     int result = read_options(&options, argc, argv);

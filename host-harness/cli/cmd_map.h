@@ -24,12 +24,13 @@ struct remark {
 };
 enum { CMD_MAP_REMARKS = 14 };
 /* All of them, in a fixed order; many with the amount 0. */
-void cmd_map_remarks(const struct machine *machine, struct remark remarks[CMD_MAP_REMARKS]);
+void cmd_map_remarks(const struct simulated_machine *machine,
+                     struct remark remarks[CMD_MAP_REMARKS]);
 
 /* One word for what a region is. */
 const char *cmd_map_word(const struct quire_boot_region *region);
 
 /* Write the JSON; results as cli_write_json. */
-int cmd_map_json(const char *path, const struct map *map, const struct machine *machine);
+int cmd_map_json(const char *path, const struct map *map, const struct simulated_machine *machine);
 
 #endif /* HOST_HARNESS_CLI_CMD_MAP_H */

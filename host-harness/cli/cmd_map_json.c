@@ -32,7 +32,7 @@ static void add_map(cJSON *root, const struct map *map)
     cJSON_AddStringToObject(object, "note", map->note);
 }
 
-static void add_regions(cJSON *root, const struct machine *machine)
+static void add_regions(cJSON *root, const struct simulated_machine *machine)
 {
     cJSON *list = cJSON_AddArrayToObject(root, "regions");
     struct quire_boot_region region;
@@ -51,7 +51,7 @@ static void add_regions(cJSON *root, const struct machine *machine)
     }
 }
 
-static void add_zones(cJSON *root, const struct machine *machine)
+static void add_zones(cJSON *root, const struct simulated_machine *machine)
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     cJSON *list = cJSON_AddArrayToObject(root, "zones");
@@ -76,7 +76,7 @@ static void add_zones(cJSON *root, const struct machine *machine)
     }
 }
 
-static void add_totals(cJSON *root, const struct machine *machine)
+static void add_totals(cJSON *root, const struct simulated_machine *machine)
 {
     const struct quire_boot_plan *plan = &machine->plan->plan;
     struct remark remarks[CMD_MAP_REMARKS];
@@ -94,7 +94,7 @@ static void add_totals(cJSON *root, const struct machine *machine)
         add_number(left_out, remarks[i].key, remarks[i].amount);
 }
 
-int cmd_map_json(const char *path, const struct map *map, const struct machine *machine)
+int cmd_map_json(const char *path, const struct map *map, const struct simulated_machine *machine)
 {
     cJSON *root = cJSON_CreateObject();
 

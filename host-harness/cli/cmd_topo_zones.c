@@ -24,14 +24,14 @@ static void find_range(const struct quire_boot_plan *plan, size_t zone, struct t
     }
 }
 
-static void look(const struct machine *machine, struct topo_zones *zones)
+static void look(const struct simulated_machine *machine, struct topo_zones *zones)
 {
     zones->zones = calloc(machine->zone_count, sizeof(*zones->zones));
     if (!zones->zones)
         return;
     zones->count = machine->zone_count;
     for (size_t i = 0; i < zones->count; i++) {
-        const struct machine_zone *zone = &machine->zones[i];
+        const struct simulated_zone *zone = &machine->zones[i];
 
         zones->zones[i].node = zone->node;
         zones->zones[i].type = machine_zone_type_name(zone->type);
@@ -44,7 +44,7 @@ void cmd_topo_zones(const struct topo *topo, struct topo_zones *zones)
 {
     const struct machine_options options = {.slots = topo->topology.cpu_count};
     struct map_error error;
-    struct machine machine;
+    struct simulated_machine machine;
     struct map map;
 
     *zones = (struct topo_zones){NULL, 0};

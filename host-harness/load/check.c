@@ -16,7 +16,7 @@ uint32_t check_tag(struct worker *w)
 
 void check_accuse(struct worker *w, uint32_t z, uint64_t pfn, const char *what)
 {
-    const struct machine_zone *zone = &w->run->machine.zones[z];
+    const struct simulated_zone *zone = &w->run->machine.zones[z];
 
     run_violation(w->run,
                   "frame %llu of zone %u (%s, node %u) %s; seen by thread %u in its call %llu",

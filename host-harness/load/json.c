@@ -107,7 +107,7 @@ static void add_fragmentation(cJSON *to, const struct run_zone *zone)
 
 static void add_zone(cJSON *zones, const struct run *run, size_t z)
 {
-    const struct machine_zone *from = &run->machine.zones[z];
+    const struct simulated_zone *from = &run->machine.zones[z];
     const struct run_zone *zone = &run->zones[z];
     const struct quire_zone_stats *stats = &zone->loaded;
     cJSON *object = cJSON_CreateObject();

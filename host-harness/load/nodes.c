@@ -185,7 +185,7 @@ static int look_at_arenas(struct run *run)
     run->machine.zone_count = count;
     for (size_t z = 0; z < count; z++) {
         (void)quire_host_arena(nodes->host, (uint32_t)z, &arena);
-        run->machine.zones[z] = (struct machine_zone){
+        run->machine.zones[z] = (struct simulated_zone){
             .zone = *arena.zone, /* a handle may be copied */
             .type = QUIRE_ZONE_NORMAL,
             .node = arena.node.n,

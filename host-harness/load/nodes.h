@@ -107,8 +107,8 @@ uint32_t node_alloc_batch(struct worker *w, const struct node_request *r, bool p
 bool node_alloc_contig(struct worker *w, const struct node_request *r,
                        const struct quire_contig *want, struct record *record);
 /* Claim n <= NODES_CLAIM frames, take `take` of them into records[], give the others back. */
-bool node_claim(struct worker *w, const struct node_request *r, uint32_t n, uint32_t take,
-                struct record records[]);
+bool node_mempool(struct worker *w, const struct node_request *r, uint32_t n, uint32_t take,
+                  struct record records[]);
 void node_free(struct worker *w, const struct record *record);
 void node_free_batch(struct worker *w, const struct record records[], uint32_t n);
 /* Take a range out of use and put it back. */

@@ -175,19 +175,19 @@ void node_free_batch(struct worker *w, const struct record records[], uint32_t n
         run_violation(w->run, "free_batch of %u frames freed %zu", n, freed);
 }
 
-bool node_claim(struct worker *w, const struct node_request *r, uint32_t n, uint32_t take_out,
-                struct record records[])
+bool node_mempool(struct worker *w, const struct node_request *r, uint32_t n, uint32_t take_out,
+                  struct record records[])
 {
     struct quire_machine *machine = w->run->nodes->machine;
     struct quire_request request = r->request;
     struct quire_refusal why = {0};
-    struct quire_claim claim;
+    struct quire_mempool mempool;
     quire_pfn pfns[NODES_CLAIM];
     int error;
 
     request.order = 0;
     w->calls++;
-    error = quire_machine_claim(machine, &request, n, pfns, &claim, &why);
+    error = quire_mempool_fill(machine, &request, n, pfns, &mempool, &why);
     if (!node_answer(w, "claim", error, node_refusals(w, r) | 1, n)) {
         node_check_refusal(w, error, &why);
         return false;
@@ -197,12 +197,12 @@ bool node_claim(struct worker *w, const struct node_request *r, uint32_t n, uint
     for (uint32_t i = 0; i < take_out; i++) {
         quire_pfn pfn = {0};
 
-        if (!node_answer(w, "taking of a claim", quire_claim_take(&claim, &pfn), 1, pfn.n))
+        if (!node_answer(w, "taking of a claim", quire_mempool_take(&mempool, &pfn), 1, pfn.n))
             return false;
         records[i] = (struct record){pfn.n, 1, check_tag(w), false};
         if (!node_check_place(w, r, &records[i]) || !node_take(w, &records[i], request.flags))
             return false;
     }
     nodes_thread(w)->claimed += n;
-    return node_answer(w, "unclaim", quire_machine_unclaim(machine, &claim), 1, n);
+    return node_answer(w, "unclaim", quire_mempool_release(machine, &mempool), 1, n);
 }

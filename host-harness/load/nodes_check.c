@@ -31,7 +31,7 @@ bool node_answer(struct worker *w, const char *what, int error, uint32_t allowed
 /* The place of the frame's zone; UINT32_MAX after a violation. */
 static uint32_t zone_of(struct worker *w, uint64_t pfn)
 {
-    const struct machine_zone *zone = machine_zone_of(&w->run->machine, quire_pfn_of(pfn));
+    const struct simulated_zone *zone = machine_zone_of(&w->run->machine, quire_pfn_of(pfn));
 
     if (zone)
         return (uint32_t)(zone - w->run->machine.zones);

@@ -105,7 +105,7 @@ static bool is_home(struct run *run, uint32_t n, bool last)
     return false;
 }
 
-/* A host's own thread may have a rack in its hands when the caches are drained. */
+/* A host's own thread may have a CPU cache in its hands when the caches are drained. */
 static void check_home(struct run *run)
 {
     const struct timespec pause = {0, PAUSE_MS * 1000000L};

@@ -40,7 +40,7 @@ static void check_blockers(struct worker *w, struct quire_run range,
 /* Is it all memory in use? Holes and what is reserved cannot be put back. */
 static bool is_whole(struct worker *w, struct quire_run range)
 {
-    const struct machine_zone *zone = machine_zone_of(&w->run->machine, range.pfn);
+    const struct simulated_zone *zone = machine_zone_of(&w->run->machine, range.pfn);
 
     for (uint64_t i = 0; i < range.frames; i++) {
         enum quire_frame_state state;

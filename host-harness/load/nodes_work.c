@@ -251,7 +251,7 @@ static void do_claim(struct worker *w, const struct op *op)
     uint32_t part = (uint32_t)(op->b % (n + 1));
 
     make_room(w, part, part, op->b);
-    if (!node_claim(w, &op->r, n, part, records))
+    if (!node_mempool(w, &op->r, n, part, records))
         return;
     for (uint32_t i = 0; i < part; i++)
         keep(w, &records[i]);

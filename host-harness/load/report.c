@@ -102,7 +102,7 @@ static void print_zones(FILE *out, const struct run *run)
     run_say(out,
             "\nzone node type        frames    ballast      min      low     high  metadata\n");
     for (size_t z = 0; z < run->machine.zone_count; z++) {
-        const struct machine_zone *from = &run->machine.zones[z];
+        const struct simulated_zone *from = &run->machine.zones[z];
         const struct run_zone *zone = &run->zones[z];
 
         run_say(out,

@@ -172,7 +172,7 @@ struct run {
     struct run_options options;
     const struct run_way *way;
     struct map map;
-    struct machine machine;
+    struct simulated_machine machine;
     struct nodes *nodes;    /* on nodes */
     size_t bag_count;       /* of each worker: one per zone, or one */
     uint32_t slots;         /* of each zone */

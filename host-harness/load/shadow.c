@@ -46,7 +46,7 @@ static void join_stretches(struct shadow *shadow)
     }
 }
 
-int shadow_build(struct shadow *shadow, const struct machine *machine)
+int shadow_build(struct shadow *shadow, const struct simulated_machine *machine)
 {
     *shadow = (struct shadow){0};
     shadow->stretches =
@@ -221,16 +221,17 @@ bool shadow_is_empty(const struct shadow *shadow, struct shadow_finding *finding
 }
 
 /* No zone at all knows the frame as free or reserved, or as a hole. */
-static bool is_lost(const struct machine *machine, uint64_t pfn)
+static bool is_lost(const struct simulated_machine *machine, uint64_t pfn)
 {
-    const struct machine_zone *zone = machine_zone_of(machine, quire_pfn_of(pfn));
+    const struct simulated_zone *zone = machine_zone_of(machine, quire_pfn_of(pfn));
     enum quire_frame_state state;
 
     return zone && !quire_zone_frame_state(&zone->zone, quire_pfn_of(pfn), &state) &&
            (state == QUIRE_FRAME_USED || state == QUIRE_FRAME_INSIDE);
 }
 
-bool shadow_find_lost(const struct shadow *shadow, const struct machine *machine, uint64_t *pfn)
+bool shadow_find_lost(const struct shadow *shadow, const struct simulated_machine *machine,
+                      uint64_t *pfn)
 {
     for (uint64_t first = 0; first < shadow->frames; first += BLOCK_CELLS) {
         /* relaxed: nobody else runs */

@@ -62,7 +62,7 @@ struct shadow_finding {
 
 /* Make a model of all frames of `machine`. 0, or -1 and errno if there is no memory or address
  * space for it. Blocking. */
-int shadow_build(struct shadow *shadow, const struct machine *machine);
+int shadow_build(struct shadow *shadow, const struct simulated_machine *machine);
 void shadow_teardown(struct shadow *shadow);
 
 /* Note that `frames` frames from `pfn` were given to the holder of `tag` (not 0). With `zeroed`,
@@ -84,7 +84,8 @@ bool shadow_is_empty(const struct shadow *shadow, struct shadow_finding *finding
 
 /* The first frame of a touched block that the model calls free and the allocator does not.
  * False if there is none. Nobody else may use model or machine. */
-bool shadow_find_lost(const struct shadow *shadow, const struct machine *machine, uint64_t *pfn);
+bool shadow_find_lost(const struct shadow *shadow, const struct simulated_machine *machine,
+                      uint64_t *pfn);
 
 /* Bytes of the blocks that were touched. */
 uint64_t shadow_touched_bytes(const struct shadow *shadow);

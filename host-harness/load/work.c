@@ -162,7 +162,7 @@ static void do_pass(struct worker *w, const struct operation *op)
     got = board_exchange(&w->run->board, (op->a >> 32) % w->run->board.count, given);
     if (got.frames > 0) {
         struct record record = {got.pfn, got.frames, 0, got.contig};
-        struct machine_zone *zone = machine_zone_of(&w->run->machine, quire_pfn_of(got.pfn));
+        struct simulated_zone *zone = machine_zone_of(&w->run->machine, quire_pfn_of(got.pfn));
 
         call_free(w, (uint32_t)(zone - w->run->machine.zones), &record, op->b);
     }

@@ -132,7 +132,7 @@ void run_each_zone(struct run *run, const char *what, void (*visit)(struct run *
 static void look_at_zone(struct run *run, size_t z)
 {
     struct run_zone *zone = &run->zones[z];
-    const struct machine_zone *from = &run->machine.zones[z];
+    const struct simulated_zone *from = &run->machine.zones[z];
 
     zone->zone = &run->machine.zones[z].zone;
     while (zone->extent_count < QUIRE_ZONE_EXTENTS &&

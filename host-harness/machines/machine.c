@@ -29,7 +29,7 @@ const char *machine_zone_type_name(enum quire_zone_type type)
     return names[type];
 }
 
-struct machine_zone *machine_zone_of(const struct machine *machine, quire_pfn pfn)
+struct simulated_zone *machine_zone_of(const struct simulated_machine *machine, quire_pfn pfn)
 {
     uint32_t number;
 
@@ -48,9 +48,9 @@ struct machine_zone *machine_zone_of(const struct machine *machine, quire_pfn pf
 static int describe(struct quire_boot *boot, const struct map_region *region)
 {
     static const enum quire_boot_kind kinds[MAP_KINDS] = {
-        [MAP_USABLE] = QUIRE_BOOT_USABLE,      [MAP_RESERVED] = QUIRE_BOOT_RESERVED,
-        [MAP_ACPI_DATA] = QUIRE_BOOT_RESERVED, [MAP_ACPI_NVS] = QUIRE_BOOT_RESERVED,
-        [MAP_UNUSABLE] = QUIRE_BOOT_RESERVED,  [MAP_PERSISTENT] = QUIRE_BOOT_RESERVED,
+        [MAP_USABLE] = QUIRE_BOOT_USABLE,      [MAP_RESERVED] = QUIRE_BOOT_FIRMWARE,
+        [MAP_ACPI_DATA] = QUIRE_BOOT_FIRMWARE, [MAP_ACPI_NVS] = QUIRE_BOOT_FIRMWARE,
+        [MAP_UNUSABLE] = QUIRE_BOOT_FIRMWARE,  [MAP_PERSISTENT] = QUIRE_BOOT_FIRMWARE,
         [MAP_DEVICE] = QUIRE_BOOT_DEVICE,
     };
     enum quire_boot_kind kind = kinds[region->kind];
@@ -59,7 +59,7 @@ static int describe(struct quire_boot *boot, const struct map_region *region)
 
     if (region->kind == MAP_NODE_ONLY)
         return quire_boot_assign(boot, region->start, bytes, node);
-    if (kind == QUIRE_BOOT_RESERVED)
+    if (kind == QUIRE_BOOT_FIRMWARE)
         node = QUIRE_NODE_ANY;
     return quire_boot_add(boot, region->start, bytes, kind, node);
 }
@@ -166,7 +166,7 @@ static void *map_metadata(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
     return address;
 }
 
-static int build_zones(struct machine *machine, struct map_error *error)
+static int build_zones(struct simulated_machine *machine, struct map_error *error)
 {
     struct machine_plan *own = machine->plan;
     size_t count = own->plan.zone_count;
@@ -180,7 +180,7 @@ static int build_zones(struct machine *machine, struct map_error *error)
         result = quire_boot_build(&own->plan, map_metadata, own, handles, &own->pfnmap);
     for (size_t i = 0; i < count && !result; i++) {
         const struct quire_boot_zone *planned = &own->plan.zones[i];
-        machine->zones[i] = (struct machine_zone){
+        machine->zones[i] = (struct simulated_zone){
             .zone = handles[i], /* a handle may be copied */
             .type = planned->config.type,
             .node = planned->node,
@@ -197,7 +197,7 @@ static int build_zones(struct machine *machine, struct map_error *error)
     return 0;
 }
 
-int machine_build(struct machine *machine, const struct map *map,
+int machine_build(struct simulated_machine *machine, const struct map *map,
                   const struct machine_options *options, struct map_error *error)
 {
     memset(machine, 0, sizeof(*machine));
@@ -211,7 +211,7 @@ int machine_build(struct machine *machine, const struct map *map,
     return 0;
 }
 
-void machine_teardown(struct machine *machine)
+void machine_teardown(struct simulated_machine *machine)
 {
     struct machine_plan *own = machine->plan;
 

@@ -27,7 +27,7 @@ struct machine_options {
     struct quire_port port; /* every zone gets a copy */
 };
 
-struct machine_zone {
+struct simulated_zone {
     struct quire_zone zone; /* the handle to call with */
     enum quire_zone_type type;
     uint32_t node;
@@ -49,23 +49,23 @@ struct machine_plan {
     size_t mapping_count;
 };
 
-struct machine {
-    struct machine_zone *zones; /* by node, then by type */
+struct simulated_machine {
+    struct simulated_zone *zones; /* by node, then by type */
     size_t zone_count;
     size_t metadata_bytes;     /* of all zones and of the frame-to-zone table */
     struct machine_plan *plan; /* what boot memory decided; NULL if the zones are another's */
 };
 
 /* Plan and build the zones of `map`. 0, or -1 with *error filled and nothing left behind. */
-int machine_build(struct machine *machine, const struct map *map,
+int machine_build(struct simulated_machine *machine, const struct map *map,
                   const struct machine_options *options, struct map_error *error);
 
 /* Give everything back; the machine is empty afterwards. Nobody may use its zones any more. A
  * zeroed machine is welcome. */
-void machine_teardown(struct machine *machine);
+void machine_teardown(struct simulated_machine *machine);
 
 /* The zone that holds the frame, or NULL. Wait-free, any thread. */
-struct machine_zone *machine_zone_of(const struct machine *machine, quire_pfn pfn);
+struct simulated_zone *machine_zone_of(const struct simulated_machine *machine, quire_pfn pfn);
 
 /* "DMA", "DMA32", "Normal", "Huge", "Device". */
 const char *machine_zone_type_name(enum quire_zone_type type);

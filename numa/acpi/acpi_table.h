@@ -45,21 +45,21 @@ struct acpi_walk {
 };
 
 /* Go to the next entry. 1: there is one; 0: the table ends here; else an error. */
-int quire_acpi_next(struct acpi_walk *walk);
+int qi_acpi_next(struct acpi_walk *walk);
 
 /* 0, or an error: the entry is shorter than its type asks. */
-int quire_acpi_short(const struct acpi_walk *walk, uint32_t size);
+int qi_acpi_check_size(const struct acpi_walk *walk, uint32_t size);
 
 /* One table each, behind quire_acpi_read. They add to the topology as they go, and leave it to
  * quire_acpi_read to take that back after an error; `placed` are the CPUs that got a node. */
 struct acpi_placed {
     uint64_t bits[(QUIRE_CPUS + 63) / 64];
 };
-int quire_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk);
-int quire_acpi_srat(struct quire_topology *topology, struct acpi_walk *walk,
-                    struct acpi_placed *placed);
-int quire_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk);
-int quire_acpi_hmat(struct quire_topology *topology, struct acpi_walk *walk);
+int qi_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk);
+int qi_acpi_srat(struct quire_topology *topology, struct acpi_walk *walk,
+                 struct acpi_placed *placed);
+int qi_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk);
+int qi_acpi_hmat(struct quire_topology *topology, struct acpi_walk *walk);
 
 /* The node of a proximity domain, or QUIRE_NO_NODE. */
 static inline uint32_t acpi_node_of(const struct quire_topology *topology, uint32_t domain)

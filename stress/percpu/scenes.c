@@ -56,7 +56,7 @@ static void take(struct load *l, unsigned order, uint32_t flags)
     pause_if(call);
     error = QUIRE_OK;
     if (!call || !hit ||
-        !seat_pop(seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu), RACK_UNMOVABLE, &pfn))
+        !view_pop(view_of(&rig.cache, rig.cache.first_cpu + rig.cpu), CACHE_UNMOVABLE, &pfn))
         error = quire_cache_alloc(&rig.cache, order, flags, &pfn);
     pause_if(call);
     if (error != QUIRE_OK)
@@ -69,9 +69,9 @@ static void take(struct load *l, unsigned order, uint32_t flags)
 /* As the machine tries it. */
 static bool push_hit(quire_pfn pfn)
 {
-    const struct quire_seat *seat = seat_of(&rig.cache, rig.cache.first_cpu + rig.cpu);
+    const struct cpu_view *view = view_of(&rig.cache, rig.cache.first_cpu + rig.cpu);
 
-    return seat_push(seat, pfn) || quire_seat_push_beside(seat, pfn);
+    return view_push_frame(view, pfn) || qi_view_push_sparse_or_pinned(view, pfn);
 }
 
 static void give(struct load *l)
@@ -135,7 +135,7 @@ static void pop_many(void)
 
     pause_if(true);
     done =
-        quire_seat_pop_many(seat_of(&rig.cache, rig.cache.first_cpu), RACK_UNMOVABLE, pfns, BATCH);
+        qi_view_pop_batch(view_of(&rig.cache, rig.cache.first_cpu), CACHE_UNMOVABLE, pfns, BATCH);
     pause_if(true);
     watched = false;
     for (unsigned i = 0; i < BATCH; i++)
@@ -158,7 +158,7 @@ static void push_many(void)
         shadow_give(&shadow, OUTSIDE, pfns[i].n, 1);
     }
     pause_if(true);
-    done = quire_seat_push_many(seat_of(&rig.cache, rig.cache.first_cpu), pfns, BATCH);
+    done = qi_view_push_batch(view_of(&rig.cache, rig.cache.first_cpu), pfns, BATCH);
     pause_if(true);
     watched = false;
     for (unsigned i = 0; i < BATCH && !done; i++)

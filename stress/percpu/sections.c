@@ -7,10 +7,10 @@
  * A single step restarts a section at once, so the parent uses breakpoints. For each call
  * (scenes.c) it finds the sections that are entered and their instructions: stopped at its start,
  * with the kernel told that there is no section (rseq_cs of the thread's area is 0), a section can
- * be stepped through. Then fresh children are stopped at each instruction of each section, and
- * go on with a signal (the handler uses the same rack; it must see the abort address as what was
- * interrupted) or without one. Stopped just behind its last instruction, the commit, a section
- * must not be restarted. And a child whose section is restarted each time must get by without it.
+ * be stepped through. Then fresh children are stopped at each instruction of each section, and go
+ * on with a signal (the handler uses the same CPU cache; it must see the abort address as what was
+ * interrupted) or without one. Stopped just behind its last instruction, the commit, a section must
+ * not be restarted. And a child whose section is restarted each time must get by without it.
  *
  * The linker's table of all sections says whether one was never entered: then the test is not
  * complete, and fails.

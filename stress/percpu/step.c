@@ -6,8 +6,8 @@
  *   percpu_step MODE
  *
  * exchange: for each instruction of a call, hit or not, a fresh child is interrupted there once;
- * and one child is interrupted at every instruction, over and over. The handler uses the rack that
- * the call has in its hands, or is about to take, or has just put back.
+ * and one child is interrupted at every instruction, over and over. The handler uses the CPU cache
+ * that the call has in its hands, or is about to take, or has just put back.
  *
  * rseq: under single steps every section is restarted each time. After a bounded number of
  * restarts the call uses the zone, and succeeds. (sections.c interrupts the sections.)
@@ -113,7 +113,7 @@ static void step_rseq(void)
     for (unsigned i = 0; i < scene_count; i++) {
         unsigned n = step_through(&scenes[i]);
 
-        /* Short of memory, the call does not even try the rack. */
+        /* Short of memory, the call does not even try the CPU cache. */
         if (shared->bypasses != (scenes[i].interrupt == NULL))
             die("%s: %" PRIu64 " bypasses instead of 1", scenes[i].name, shared->bypasses);
         printf("%s: %u instructions one by one, served by the zone: clean\n", scenes[i].name, n);

@@ -9,7 +9,7 @@
  *
  *   mix      1, 2, 8 and 64 threads
  *   lies     the same, and the port's `cpu` answers at random: every call may find its CPU changed
- *            and its racks in use (exchange mode)
+ *            and its CPU caches in use (exchange mode)
  *   thrift   the zone runs short of memory and recovers all the time, so that the caches are
  *            drained and shut, and opened again
  *   exhaust  threads hold all frames but those that are in somebody's hands: nobody is refused
@@ -188,10 +188,11 @@ static void fork_at_rest(void)
 static void open_all(const char *scenario, unsigned threads)
 {
     bool exhaust = strcmp(scenario, "exhaust") == 0;
-    /* In flight: what somebody who drains, refills or flushes has in his hands, a rack at most. */
-    uint32_t rounds = 64, hold = exhaust ? 40 : 200, rack = rounds + rounds / 2;
+    /* In flight: what somebody who drains, refills or flushes has in his hands, a CPU cache at
+     * most. */
+    uint32_t rounds = 64, hold = exhaust ? 40 : 200, cls = rounds + rounds / 2;
     uint64_t held = BALLAST * BLOCK;
-    uint64_t frames = exhaust ? threads * (hold + rack) + rack : 8ull * BLOCK + threads * 100;
+    uint64_t frames = exhaust ? threads * (hold + cls) + cls : 8ull * BLOCK + threads * 100;
     struct rig *r = &stress.rig;
 
     rig_begin(r, frames + held);

@@ -2,7 +2,7 @@
  *
  * support.h - what the tests of the per-CPU caches share: a zone with a cache in front of it (a
  * rig), a way to run on a CPU of choice, and checks of the whole. White-box: the checks look inside
- * the racks.
+ * the CPU caches.
  *
  * Every test body runs in a mode of ownership that the command line names:
  *   exchange  the CPU is what the rig says (rig.cpu), so any number of CPUs can be played.
@@ -74,12 +74,12 @@ void run_on(struct rig *r, uint32_t i);
 /* Nail the calling thread, and those that it starts later, to one real CPU, whatever the mode. */
 void stay_here(void);
 
-/* Frames in racks and depot. */
+/* Frames in CPU caches and depot. */
 uint64_t cached_frames(const struct rig *r);
 
-/* At a quiescent moment: K1 to K4 hold of every rack, no frame is in two places of the racks, the
- * figures are within the bound, free + cached + used = managed, and the zone is consistent.
- * Aborts if not. */
+/* At a quiescent moment: K1 to K4 hold of every CPU cache, no frame is in two places of the CPU
+ * caches, the figures are within the bound, free + cached + used = managed, and the zone is
+ * consistent. Aborts if not. */
 void check_rest(const struct rig *r, uint64_t used);
 
 #endif /* QUIRE_STRESS_PERCPU_SUPPORT_H */

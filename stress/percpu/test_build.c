@@ -111,9 +111,9 @@ static void automatic_bounds(void **unused)
         if (sizes[i] == 1 << 20) {
             assert_int_equal(r.cache.capacity[0], 128);
             assert_int_equal(r.cache.capacity[1], 128);
-            assert_int_equal(r.cache.capacity[RACK_RUNS], 64);
-            assert_int_equal(r.cache.capacity[RACK_LARGE], 16);
-            assert_int_equal(r.cache.capacity[RACK_HUGE], 4);
+            assert_int_equal(r.cache.capacity[CACHE_RUNS], 64);
+            assert_int_equal(r.cache.capacity[CACHE_LARGE], 16);
+            assert_int_equal(r.cache.capacity[CACHE_HUGE], 4);
         }
         run_on(&r, 0);
         pfn = take(&r, 0, 0);
@@ -151,8 +151,8 @@ static void largest_share(void **unused)
                 r.cache_config.depot = sizes[i][2];
                 rig_open(&r);
                 assert_int_equal(quire_cache_bound(&r.cache), most);
-                assert_int_equal(r.cache.capacity[RACK_MOVABLE], rounds);
-                assert_int_equal(r.cache.capacity[RACK_HUGE], huge);
+                assert_int_equal(r.cache.capacity[CACHE_MOVABLE], rounds);
+                assert_int_equal(r.cache.capacity[CACHE_HUGE], huge);
                 rig_close(&r, 0);
             }
         }
@@ -181,7 +181,7 @@ static void none(void **unused)
 }
 
 /* The bound is real: whatever is allocated and freed on every CPU, check_rest holds, and the bound
- * is reached within a rack, so it is not merely a large number. */
+ * is reached within a CPU cache, so it is not merely a large number. */
 static void bound_is_real(void **unused)
 {
     enum { FRAMES = 64 * BLOCK };
@@ -216,7 +216,8 @@ static void bound_is_real(void **unused)
     rig_close(&r, 0);
 }
 
-/* Without a port's `cpu` there is no rack to be found in exchange mode: all goes to the zone. */
+/* Without a port's `cpu` there is no CPU cache to be found in exchange mode: all goes to the zone.
+ */
 static void port_without_cpu(void **unused)
 {
     struct rig r;
@@ -236,7 +237,7 @@ static void port_without_cpu(void **unused)
     rig_close(&r, 0);
 }
 
-/* A CPU without racks, say one that appeared late: its calls go to the zone. */
+/* A CPU without CPU caches, say one that appeared late: its calls go to the zone. */
 static void cpu_without_racks(void **unused)
 {
     struct rig r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_calls.c - allocation and free through one CPU's racks: classes, flags, errors, what refills,
- * overflows and the depot move, and which frames go home.
+ * test_calls.c - allocation and free through one CPU's caches: classes, flags, errors, what
+ * refills, overflows and the depot move, and which frames go home.
  */
 #include "unit.h"
 
@@ -18,7 +18,7 @@ static void open_default(struct rig *r, uint64_t frames)
     run_on(r, 0);
 }
 
-/* A pair of calls stays within the rack: the frame just freed comes back. */
+/* A pair of calls stays within the CPU cache: the frame just freed comes back. */
 static void pair(void **unused)
 {
     struct quire_cache_stats before, after;
@@ -32,7 +32,7 @@ static void pair(void **unused)
     before = stats_of(&r);
     assert_int_equal(before.underflows, 1);
     assert_int_equal(before.refills, 1);
-    assert_int_equal(before.cached[RACK_UNMOVABLE], 32);
+    assert_int_equal(before.cached[CACHE_UNMOVABLE], 32);
     for (int i = 0; i < 100; i++) {
         assert_int_equal(take(&r, 0, 0), pfn);
         check_rest(&r, 1);
@@ -78,7 +78,8 @@ static void not_from_cpu_0(void **unused)
     rig_close(&r, 0);
 }
 
-/* Mobility decides which rack an allocation looks into, the block's class to which a free goes. */
+/* Mobility decides which CPU cache an allocation looks into, the block's class to which a free
+ * goes. */
 static void classes(void **unused)
 {
     struct quire_cache_stats s;
@@ -93,23 +94,23 @@ static void classes(void **unused)
     assert_int_not_equal(a / BLOCK, b / BLOCK);
     assert_int_equal(c % BLOCK, 0);
     s = stats_of(&r);
-    assert_int_equal(s.cached[RACK_UNMOVABLE], 31);
-    assert_int_equal(s.cached[RACK_MOVABLE], 31);
-    assert_int_equal(s.cached[RACK_HUGE], BLOCK);
+    assert_int_equal(s.cached[CACHE_UNMOVABLE], 31);
+    assert_int_equal(s.cached[CACHE_MOVABLE], 31);
+    assert_int_equal(s.cached[CACHE_HUGE], BLOCK);
     check_rest(&r, BLOCK + 2);
     give(&r, a, 0);
     give(&r, c, 9);
     s = stats_of(&r);
-    assert_int_equal(s.cached[RACK_UNMOVABLE], 32);
-    assert_int_equal(s.cached[RACK_MOVABLE], 31);
-    assert_int_equal(s.cached[RACK_HUGE], 2 * BLOCK);
+    assert_int_equal(s.cached[CACHE_UNMOVABLE], 32);
+    assert_int_equal(s.cached[CACHE_MOVABLE], 31);
+    assert_int_equal(s.cached[CACHE_HUGE], 2 * BLOCK);
     assert_int_equal(take(&r, 9, 0), c);
     give(&r, b, 0);
     assert_int_equal(take(&r, 0, QUIRE_MOVABLE), b);
     rig_close(&r, BLOCK + 1);
 }
 
-/* Every order is served, and aligned; those without a rack leave nothing behind. */
+/* Every order is served, and aligned; those without a CPU cache leave nothing behind. */
 static void other_orders(void **unused)
 {
     struct rig r;
@@ -145,7 +146,7 @@ static void wrong_requests(void **unused)
     rig_close(&r, 0);
 }
 
-/* Frees that no rack may take get the zone's errors at once. */
+/* Frees that no CPU cache may take get the zone's errors at once. */
 static void wrong_frees(void **unused)
 {
     struct rig r;
@@ -228,14 +229,14 @@ static void halves(void **unused)
     s = stats_of(&r);
     assert_int_equal(s.overflows, 1);
     assert_int_equal(s.depot[0], 32);
-    assert_int_equal(s.cached[RACK_UNMOVABLE], 33);
+    assert_int_equal(s.cached[CACHE_UNMOVABLE], 33);
     assert_int_equal(s.flushes, 0);
     give_many(&r, 255, pfns + 65); /* the depot holds four halves, the rest goes home */
     s = stats_of(&r);
     assert_int_equal(s.overflows, 8);
     assert_int_equal(s.depot[0], 4 * 32);
     assert_int_equal(s.flushes, 4);
-    assert_int_equal(s.cached[RACK_UNMOVABLE], 64);
+    assert_int_equal(s.cached[CACHE_UNMOVABLE], 64);
     check_rest(&r, 0);
     take_many(&r, 0, 64 + 4 * 32, pfns); /* all of it without a refill from the zone */
     s = stats_of(&r);
@@ -284,13 +285,13 @@ static void blocks(void **unused)
     open_default(&r, 64 * BLOCK);
     for (size_t i = 0; i < 12; i++)
         pfns[i] = take(&r, 9, 0);
-    assert_int_equal(stats_of(&r).cached[RACK_HUGE], 0);
+    assert_int_equal(stats_of(&r).cached[CACHE_HUGE], 0);
     for (size_t i = 0; i < 12; i++) {
         give(&r, pfns[i], 9);
-        assert_true(stats_of(&r).cached[RACK_HUGE] <= 4 * BLOCK);
+        assert_true(stats_of(&r).cached[CACHE_HUGE] <= 4 * BLOCK);
         check_rest(&r, (11 - i) * BLOCK);
     }
-    assert_int_equal(stats_of(&r).cached[RACK_HUGE], 4 * BLOCK);
+    assert_int_equal(stats_of(&r).cached[CACHE_HUGE], 4 * BLOCK);
     assert_true(stats_of(&r).overflows > 0);
     rig_close(&r, 0);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_calm.c - whom a drain disturbs, and what a request may wait for: a drain keeps one CPU at a
- * time from its racks, and no longer than it must; a request with QUIRE_NO_CALLBACK gets everything
- * that can be had without a system call, and leaves the rest to the next one; contiguous requests
- * drain the caches, too.
+ * time from its CPU caches, and no longer than it must; a request with QUIRE_NO_CALLBACK gets
+ * everything that can be had without a system call, and leaves the rest to the next one; contiguous
+ * requests drain the caches, too.
  *
  * "Elsewhere" is another CPU; with one CPU only it is the same one.
  */
@@ -52,12 +52,12 @@ static void look_around(void *ctx, struct quire_zone *zone, enum quire_report wh
     (void)pfn;
     (void)error;
     asked++;
-    assert_int_equal(qa_load(&rack_of(c, there, 0)->present, relaxed), 0);
+    assert_int_equal(qa_load(&cpu_cache_of(c, there, 0)->present, relaxed), 0);
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
-            assert_int_equal(qa_load(&rack_of(c, cpu, i)->detached, relaxed), 0);
+            assert_int_equal(qa_load(&cpu_cache_of(c, cpu, i)->detached, relaxed), 0);
             if (cpu != there)
-                assert_int_equal(qa_load(&rack_of(c, cpu, i)->present, relaxed), 1);
+                assert_int_equal(qa_load(&cpu_cache_of(c, cpu, i)->present, relaxed), 1);
         }
 }
 
@@ -88,7 +88,7 @@ static void one_at_a_time(void **unused)
 
 /* ---- What a request may wait for ------------------------------------------------------------ */
 
-/* All frames are used, but those in the depot and in the other CPU's rack. Returns how many are in
+/* All frames are used, but those in the depot and in the other CPU's cache. Returns how many are in
  * the depot. */
 static uint64_t fill_caches(struct rig *r, uint64_t *in_rack)
 {
@@ -129,7 +129,7 @@ static void calm_request(void **unused)
     rig_close(&r, FRAMES);
 }
 
-/* What is in the caller's own rack, of whatever class, is in its reach. */
+/* What is in the caller's own CPU cache, of whatever class, is in its reach. */
 static void calm_at_home(void **unused)
 {
     struct rig r;
@@ -147,7 +147,7 @@ static void calm_at_home(void **unused)
 }
 
 /* The drain that a request could not wait for is made by the next one that can. */
-static void owed(void **unused)
+static void drain_pending(void **unused)
 {
     struct rig r;
     size_t held = 0;
@@ -161,7 +161,7 @@ static void owed(void **unused)
     pfns[0] = take(&r, 0, 0);
     give(&r, pfns[0], 0);
     run_on(&r, HERE);
-    while (qa_load(&r.cache.state->tight, relaxed) == 0)
+    while (qa_load(&r.cache.state->short_of_memory, relaxed) == 0)
         pfns[held++] = take(&r, 0, QUIRE_NO_CALLBACK);
     if (out_of_reach())
         assert_true(stats_of(&r).cached[0] > 0);
@@ -213,7 +213,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_at_a_time), cmocka_unit_test(calm_request),
-        cmocka_unit_test(calm_at_home),  cmocka_unit_test(owed),
+        cmocka_unit_test(calm_at_home),  cmocka_unit_test(drain_pending),
         cmocka_unit_test(contiguous),
     };
 

@@ -26,7 +26,7 @@ static void open_default(struct rig *r, uint64_t frames)
     rig_open(r);
 }
 
-/* Leave frames of all classes in the racks of a CPU and in the depot. */
+/* Leave frames of all classes in the CPU caches of a CPU and in the depot. */
 static uint64_t leave_frames(struct rig *r, uint32_t cpu)
 {
     uint64_t pfns[200], block;
@@ -63,7 +63,7 @@ static void drain_one(void **unused)
     rig_close(&r, 0);
 }
 
-/* Draining one CPU leaves the others' racks alone. */
+/* Draining one CPU leaves the others' CPU caches alone. */
 static void drain_one_of_two(void **unused)
 {
     struct rig r;
@@ -145,7 +145,7 @@ static void decay(void **unused)
     rig_close(&r, 0);
 }
 
-/* A rack that is used between the calls keeps its frames. */
+/* A CPU cache that is used between the calls keeps its frames. */
 static void no_decay_in_use(void **unused)
 {
     uint64_t pfns[10];
@@ -239,7 +239,8 @@ static void large_request(void **unused)
     }
 }
 
-/* Blocks of order 9 in somebody's rack do not make requests for frames fail, nor the reverse. */
+/* Blocks of order 9 in somebody's CPU cache do not make requests for frames fail, nor the reverse.
+ */
 static void blocks_and_frames(void **unused)
 {
     static uint64_t pfns[64 * BLOCK];
@@ -251,7 +252,7 @@ static void blocks_and_frames(void **unused)
     run_on(&r, elsewhere());
     block = take(&r, 9, 0);
     give(&r, block, 9);
-    assert_true(stats_of(&r).cached[RACK_HUGE] >= 2 * BLOCK);
+    assert_true(stats_of(&r).cached[CACHE_HUGE] >= 2 * BLOCK);
     run_on(&r, HERE);
     take_many(&r, 0, 64 * BLOCK, pfns);
     check_rest(&r, 64 * BLOCK);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_membarrier.c - what happens in rseq mode when the kernel does not restart the others'
- * sections (it may be out of memory, or a sandbox may forbid the call): no rack is stolen from
+ * sections (it may be out of memory, or a sandbox may forbid the call): no CPU cache is stolen from
  * under its owner's feet. Frames of other CPUs stay where they are; everything else works, and what
  * the caller's own CPU has is drained without the kernel. White-box: counts what the drains left.
  *

@@ -20,12 +20,12 @@ static void open_runs(struct rig *r)
     run_on(r, 0);
 }
 
-/* A pair of calls stays within the rack. */
+/* A pair of calls stays within the CPU cache. */
 static void pair(void **unused)
 {
     (void)unused;
     for (unsigned order = 1; order <= 8; order++) {
-        unsigned rack = rack_class(order, 0);
+        unsigned cls = cache_class_of(order, 0);
         struct quire_cache_stats before, after;
         struct rig r;
         uint64_t pfn;
@@ -34,17 +34,17 @@ static void pair(void **unused)
         pfn = take(&r, order, 0);
         give(&r, pfn, order);
         before = stats_of(&r);
-        if (order <= RUN_ORDER)
-            assert_int_equal(before.cached[rack], ROUNDS); /* frames of half a magazine */
+        if (order <= MAX_RUN_ORDER)
+            assert_int_equal(before.cached[cls], ROUNDS); /* frames of half a magazine */
         else
             assert_int_equal(cached_frames(&r), 0);
-        for (int i = 0; i < 20 && order <= RUN_ORDER; i++) {
+        for (int i = 0; i < 20 && order <= MAX_RUN_ORDER; i++) {
             assert_int_equal(take(&r, order, 0), pfn);
             check_rest(&r, 1ull << order);
             give(&r, pfn, order);
         }
         after = stats_of(&r);
-        assert_int_equal(after.hits, before.hits + (order <= RUN_ORDER ? 20 : 0));
+        assert_int_equal(after.hits, before.hits + (order <= MAX_RUN_ORDER ? 20 : 0));
         after.hits = before.hits;
         assert_memory_equal(&before, &after, sizeof before);
         rig_close(&r, 0);
@@ -57,7 +57,7 @@ static void many(void **unused)
     enum { RUNS = 100 };
 
     (void)unused;
-    for (unsigned order = 1; order <= RUN_ORDER; order++) {
+    for (unsigned order = 1; order <= MAX_RUN_ORDER; order++) {
         uint64_t pfns[2][RUNS];
         struct rig r;
 
@@ -83,7 +83,7 @@ static void many(void **unused)
 static void mobility(void **unused)
 {
     (void)unused;
-    for (unsigned order = 1; order < RUN_ORDER; order++) {
+    for (unsigned order = 1; order < MAX_RUN_ORDER; order++) {
         uint64_t fixed, movable;
         struct rig r;
 

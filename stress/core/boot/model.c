@@ -26,7 +26,7 @@ static bool speaks_of(const struct call *call, uint64_t frame)
 
     if (call->bytes == 0)
         return false;
-    if (call->what == ADD && call->kind != QUIRE_BOOT_RESERVED)
+    if (call->what == ADD && call->kind != QUIRE_BOOT_FIRMWARE)
         return call->phys <= first && end >= last;
     return call->phys <= last && end >= first;
 }
@@ -39,7 +39,7 @@ static void model_call(struct world *w, const struct call *call)
         if (!speaks_of(call, i))
             continue;
         if (call->what == RESERVE) {
-            m->use = QUIRE_BOOT_HELD;
+            m->use = QUIRE_BOOT_RESERVED;
             continue;
         }
         if (call->what == ADD && call->kind > m->kind)
@@ -67,7 +67,7 @@ static struct call random_call(struct world *w)
 {
     static const enum quire_boot_kind kinds[] = {QUIRE_BOOT_USABLE, QUIRE_BOOT_USABLE,
                                                  QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE,
-                                                 QUIRE_BOOT_RESERVED};
+                                                 QUIRE_BOOT_FIRMWARE};
     struct call call = {.what = ADD, .node = (uint32_t)below(w, NODES)};
     uint64_t a = random_border(w), b = random_border(w);
 

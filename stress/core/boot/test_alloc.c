@@ -25,7 +25,7 @@ static struct boot_fixture *two_nodes(void)
     struct boot_fixture *f = boot_fixture_new(QUIRE_BOOT_LOW);
 
     add(f, 0, GIB(2), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(1), FRAME, QUIRE_BOOT_RESERVED, 0);
+    add(f, GIB(1), FRAME, QUIRE_BOOT_FIRMWARE, 0);
     add(f, GIB(4), GIB(2), QUIRE_BOOT_USABLE, 1);
     add(f, GIB(8), GIB(1), QUIRE_BOOT_DEVICE, 1);
     return f;
@@ -132,7 +132,7 @@ static void taken_memory_is_not_reserved(void **state)
     assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = FRAME, ANY}, &phys), QUIRE_OK);
     before = fingerprint(&f->boot);
     assert_int_equal(quire_boot_reserve(&f->boot, phys - FRAME, FRAME + 1), QUIRE_ERR_BUSY);
-    assert_int_equal(quire_boot_add(&f->boot, phys, 1, QUIRE_BOOT_RESERVED, 1), QUIRE_ERR_BUSY);
+    assert_int_equal(quire_boot_add(&f->boot, phys, 1, QUIRE_BOOT_FIRMWARE, 1), QUIRE_ERR_BUSY);
     assert_int_equal(quire_boot_add(&f->boot, phys, FRAME, QUIRE_BOOT_DEVICE, 1), QUIRE_ERR_BUSY);
     assert_int_equal(fingerprint(&f->boot), before);
     assert_int_equal(quire_boot_reserve(&f->boot, phys - FRAME, FRAME), QUIRE_OK);

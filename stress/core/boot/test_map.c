@@ -58,14 +58,14 @@ static void low_memory_is_held(void **state)
 
     (void)state;
     add(f, 0, MIB(4), QUIRE_BOOT_USABLE, 0);
-    assert_int_equal(region_at(&f->boot, 511).use, QUIRE_BOOT_HELD);
+    assert_int_equal(region_at(&f->boot, 511).use, QUIRE_BOOT_RESERVED);
     assert_int_equal(region_at(&f->boot, 512).use, QUIRE_BOOT_FREE);
-    assert_int_equal(report_of(f).held, 512);
+    assert_int_equal(report_of(f).reserved, 512);
     boot_fixture_free(f);
 
     f = boot_fixture_new(5000); /* grows outwards, to two frames */
     add(f, 0, MIB(4), QUIRE_BOOT_USABLE, 0);
-    assert_int_equal(report_of(f).held, 2);
+    assert_int_equal(report_of(f).reserved, 2);
     boot_fixture_free(f);
 }
 
@@ -76,13 +76,13 @@ static void borders_are_rounded_to_the_safe_side(void **state)
     (void)state;
     add(f, 0x1001, 0x4000, QUIRE_BOOT_USABLE, 0); /* frames 2, 3, 4 */
     assert_frames(f, 2, 3, QUIRE_BOOT_USABLE);
-    add(f, 0x10fff, 0x2002, QUIRE_BOOT_RESERVED, 0); /* frames 0x10 to 0x13 */
-    assert_frames(f, 0x10, 4, QUIRE_BOOT_RESERVED);
+    add(f, 0x10fff, 0x2002, QUIRE_BOOT_FIRMWARE, 0); /* frames 0x10 to 0x13 */
+    assert_frames(f, 0x10, 4, QUIRE_BOOT_FIRMWARE);
     add(f, 0x20800, 0x2000, QUIRE_BOOT_DEVICE, 0); /* frame 0x21 */
     assert_frames(f, 0x21, 1, QUIRE_BOOT_DEVICE);
     assert_int_equal(report_of(f).trimmed_bytes, 0x1000 + 0x1000);
     assert_int_equal(quire_boot_reserve(&f->boot, 0x3fff, 1), QUIRE_OK);
-    assert_int_equal(region_at(&f->boot, 3).use, QUIRE_BOOT_HELD);
+    assert_int_equal(region_at(&f->boot, 3).use, QUIRE_BOOT_RESERVED);
     assert_int_equal(region_at(&f->boot, 4).use, QUIRE_BOOT_FREE);
     boot_fixture_free(f);
 }
@@ -140,7 +140,7 @@ static void protection_is_clipped_not_forgotten(void **state)
 
     (void)state;
     add(f, 0, GIB(8), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(6), UINT64_MAX, QUIRE_BOOT_RESERVED, 0); /* wraps */
+    add(f, GIB(6), UINT64_MAX, QUIRE_BOOT_FIRMWARE, 0); /* wraps */
     assert_int_equal(quire_boot_reserve(&f->boot, GIB(5), LIMIT), QUIRE_OK);
     assert_int_equal(quire_boot_reserve(&f->boot, LIMIT, 1), QUIRE_ERR_SIZE);
     r = report_of(f);
@@ -148,7 +148,7 @@ static void protection_is_clipped_not_forgotten(void **state)
     assert_int_equal(r.refused.beyond, 2);
     assert_int_equal(r.refused.clipped, 2);
     assert_int_equal(r.usable, GIB(5) / FRAME);
-    assert_int_equal(r.held, GIB(1) / FRAME);
+    assert_int_equal(r.reserved, GIB(1) / FRAME);
     assert_int_equal(r.firmware, (LIMIT - GIB(6)) / FRAME);
     boot_fixture_free(f);
 }
@@ -176,12 +176,12 @@ static void wrong_arguments_change_nothing(void **state)
 static void what_wins_does_not_depend_on_the_order(void **state)
 {
     static const enum quire_boot_kind orders[6][3] = {
-        {QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE, QUIRE_BOOT_RESERVED},
-        {QUIRE_BOOT_USABLE, QUIRE_BOOT_RESERVED, QUIRE_BOOT_DEVICE},
-        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE, QUIRE_BOOT_RESERVED},
-        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_RESERVED, QUIRE_BOOT_USABLE},
-        {QUIRE_BOOT_RESERVED, QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE},
-        {QUIRE_BOOT_RESERVED, QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE},
+        {QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE, QUIRE_BOOT_FIRMWARE},
+        {QUIRE_BOOT_USABLE, QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_DEVICE},
+        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE, QUIRE_BOOT_FIRMWARE},
+        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_USABLE},
+        {QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE},
+        {QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE},
     };
 
     (void)state;
@@ -197,11 +197,11 @@ static void what_wins_does_not_depend_on_the_order(void **state)
                 add(f, 10 * FRAME, 10 * FRAME, QUIRE_BOOT_DEVICE, 0);
                 break;
             default:
-                add(f, 15 * FRAME, 10 * FRAME, QUIRE_BOOT_RESERVED, 0);
+                add(f, 15 * FRAME, 10 * FRAME, QUIRE_BOOT_FIRMWARE, 0);
             }
         assert_frames(f, 0, 10, QUIRE_BOOT_USABLE);
         assert_frames(f, 10, 5, QUIRE_BOOT_DEVICE);
-        assert_frames(f, 15, 10, QUIRE_BOOT_RESERVED);
+        assert_frames(f, 15, 10, QUIRE_BOOT_FIRMWARE);
         assert_frames(f, 25, 5, QUIRE_BOOT_USABLE);
         boot_fixture_free(f);
     }
@@ -282,7 +282,7 @@ static void full_array(void **state)
         assert_int_equal(report_of(f).accepted, i - 1);
         /* What needs no room still works. */
         if (capacity >= 3)
-            add(f, FRAME, FRAME, QUIRE_BOOT_RESERVED, 0);
+            add(f, FRAME, FRAME, QUIRE_BOOT_FIRMWARE, 0);
     }
     boot_fixture_free(f);
 }
@@ -290,7 +290,7 @@ static void full_array(void **state)
 static void real_machines(void **state)
 {
     static const struct {
-        const struct machine *machine;
+        const struct boot_machine *machine;
         uint64_t usable, firmware; /* frames, added up from the logs by other means */
     } cases[] = {
         {&desktop, 4181774, 38002},

@@ -30,7 +30,7 @@ static int owner_of(const struct world *w, uint64_t block)
         if (!is_memory(m))
             continue;
         present[who] = true;
-        weights[who] += m->use == QUIRE_BOOT_FREE ? 1000 : m->use == QUIRE_BOOT_HELD;
+        weights[who] += m->use == QUIRE_BOOT_FREE ? 1000 : m->use == QUIRE_BOOT_RESERVED;
     }
     for (int i = 0; i < NODES * 2; i++)
         if (present[i] && (best == NOWHERE || weights[i] > weights[best]))
@@ -82,7 +82,7 @@ static enum place expected_place(const struct model_frame *m, int owner)
 {
     if (!is_memory(m) || m->use >= QUIRE_BOOT_TAKEN || (m->kind == QUIRE_BOOT_DEVICE) != owner % 2)
         return IN_NONE;
-    return m->use == QUIRE_BOOT_HELD || (int)node_of(m) != owner / 2 ? IN_RESERVED : IN_USABLE;
+    return m->use == QUIRE_BOOT_RESERVED || (int)node_of(m) != owner / 2 ? IN_RESERVED : IN_USABLE;
 }
 
 /* Where it did put it: looks through all zones, and at most one may have the frame. */
@@ -133,7 +133,7 @@ static void compare_frame(struct world *w, uint64_t i, int owner, struct tally *
     tally->reserved += got == IN_RESERVED;
     tally->shared += shared;
     tally->metadata += m->use == QUIRE_BOOT_METADATA;
-    tally->zoneless += got == IN_NONE && is_memory(m) && m->use <= QUIRE_BOOT_HELD && !shared;
+    tally->zoneless += got == IN_NONE && is_memory(m) && m->use <= QUIRE_BOOT_RESERVED && !shared;
 }
 
 /* ---- The zones --------------------------------------------------------------------- */

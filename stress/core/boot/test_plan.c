@@ -172,7 +172,7 @@ static void huge_takes_whole_sections_first(void **state)
     f->layout.huge_bytes = huge;
     f->layout.huge_nodes = 1;
     add(f, 0, GIB(8) + MIB(7), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(7) + MIB(3), FRAME, QUIRE_BOOT_RESERVED, 0); /* spoils the section at 7 GiB */
+    add(f, GIB(7) + MIB(3), FRAME, QUIRE_BOOT_FIRMWARE, 0); /* spoils the section at 7 GiB */
     plan(f);
     zone = zone_of(f, 0, QUIRE_ZONE_HUGE);
     assert_non_null(zone);
@@ -234,7 +234,7 @@ static void huge_refuses(void **state)
 static void real_machines(void **state)
 {
     static const struct {
-        const struct machine *machine;
+        const struct boot_machine *machine;
         size_t zones;
         uint64_t usable, held; /* frames: of the log, and of these the first 2 MiB */
     } cases[] = {

@@ -22,15 +22,15 @@ static uint64_t blocks_of(const struct worker *w)
     return w->isolation.run.frames / 512;
 }
 
-static bool has(const struct quire_held *held, uint64_t frame)
+static bool has(const struct quire_isolated_frames *held, uint64_t frame)
 {
     return held[frame / 512].frames[frame % 512 / 64] >> frame % 64 & 1;
 }
 
 /* The next stretch of frames in `held` but not in `but`, from *frame on, within the worker's range.
  * Returns its length; 0: there is none. */
-static uint64_t stretch(const struct worker *w, const struct quire_held *held,
-                        const struct quire_held *but, uint64_t *frame)
+static uint64_t stretch(const struct worker *w, const struct quire_isolated_frames *held,
+                        const struct quire_isolated_frames *but, uint64_t *frame)
 {
     uint64_t end = blocks_of(w) * 512, n = 0;
     while (*frame < end && (!has(held, *frame) || (but && has(but, *frame)))) {
@@ -70,7 +70,7 @@ static void begin(struct worker *w)
         shadow_fail("isolate: %s", quire_strerror(got));
     }
     for (uint64_t i = 0; i < n; i++) {
-        w->known[i] = (struct quire_held){{0}};
+        w->known[i] = (struct quire_isolated_frames){{0}};
     }
     learn(w);
 }

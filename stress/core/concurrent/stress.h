@@ -39,8 +39,8 @@ struct worker {
     unsigned count;
     uint64_t frames; /* held */
     struct quire_isolation isolation;
-    struct quire_held isolated[ISOLATED]; /* what it holds, */
-    struct quire_held known[ISOLATED];    /* and what of it stands in the shadow */
+    struct quire_isolated_frames isolated[ISOLATED]; /* what it holds, */
+    struct quire_isolated_frames known[ISOLATED];    /* and what of it stands in the shadow */
     uint64_t done, refused;
     uint64_t due; /* a handler's: what its thread must have done before it acts again */
 };

@@ -59,14 +59,14 @@ static void overlaps(void **state)
     (void)state;
     struct isolating t;
     struct quire_isolation more[QUIRE_ISOLATIONS] = {{.held = NULL}};
-    struct quire_held held[QUIRE_ISOLATIONS];
+    struct quire_isolated_frames held[QUIRE_ISOLATIONS];
     isolating_simple(&t, 32, true);
     struct quire_zone *z = &t.f.zone;
     assert_ok(isolate(&t, 4 * BLOCK, 4 * BLOCK));
     static const uint64_t ranges[][2] = {{4, 4}, {3, 2}, {5, 1}, {7, 3}, {0, 16}, {4, 1}, {7, 1}};
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         struct quire_run run = {at(ranges[i][0] * BLOCK), ranges[i][1] * BLOCK};
-        struct quire_held many[16];
+        struct quire_isolated_frames many[16];
         assert_refused(&t.f, quire_zone_isolate(z, slot(0), run, many, &more[0]), QUIRE_ERR_BUSY);
         assert_null(more[0].held);
         assert_figures(&t, 32 * BLOCK, 0, 4);

@@ -12,7 +12,7 @@ enum { HELD_BLOCKS = 64, USED_RUNS = 64 };
 struct isolating {
     struct fixture f;
     struct quire_isolation iso;
-    struct quire_held held[HELD_BLOCKS];
+    struct quire_isolated_frames held[HELD_BLOCKS];
     struct quire_run used[USED_RUNS]; /* what the last look listed */
     size_t count;
     uint64_t frames;

@@ -73,9 +73,9 @@ static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t i
     return best;
 }
 
-const struct quire_search *quire_search_best(void)
+const struct search_kernel *qi_search_best(void)
 {
-    static const struct quire_search kernel = {"relacy", nullptr, nullptr, next_byte, least_byte};
+    static const struct search_kernel kernel = {"relacy", nullptr, nullptr, next_byte, least_byte};
 
     return &kernel;
 }

@@ -41,7 +41,7 @@ class Isolator
 
     void undo(unsigned s)
     {
-        for (unsigned i = 0; i < LINE_WORDS; i++)
+        for (unsigned i = 0; i < MAP_WORDS; i++)
             world->drop_word(0, i, known_.frames[i]);
         require(!quire_zone_isolate_undo(&world->z, slot(s), &iso_), "an undo failed");
         known_ = {};
@@ -55,14 +55,14 @@ class Isolator
   private:
     void learn()
     {
-        for (unsigned i = 0; i < LINE_WORDS; i++) {
+        for (unsigned i = 0; i < MAP_WORDS; i++) {
             world->hold_word(0, i, held_.frames[i] & ~known_.frames[i]);
             known_.frames[i] = held_.frames[i];
         }
     }
 
     struct quire_isolation iso_ = {};
-    struct quire_held held_ = {}, known_ = {};
+    struct quire_isolated_frames held_ = {}, known_ = {};
 };
 
 /* What thread 0 does after it has isolated the block. */

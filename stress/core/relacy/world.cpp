@@ -22,11 +22,11 @@ union Payload {
     }
     rl::var<unsigned> var;
 };
-static Payload payload[World::BLOCKS * LINE_WORDS * World::PAYLOADS];
+static Payload payload[World::BLOCKS * MAP_WORDS * World::PAYLOADS];
 
 static unsigned payloads_of(uint32_t blocks)
 {
-    return blocks * LINE_WORDS * World::PAYLOADS;
+    return blocks * MAP_WORDS * World::PAYLOADS;
 }
 
 /* A world takes long to build, and one of some number of blocks is as the next one. So there is one
@@ -67,7 +67,7 @@ template <typename T> static unsigned char *bytes(T *array)
 
 World::World(uint32_t blocks) : blocks_(blocks)
 {
-    for (struct quire_line &line : lines_)
+    for (struct map512 &line : lines_)
         for (qa64 &w : line.w)
             qa_store(&w, WORD_FULL, relaxed);
     for (qa32 &d : descs_)
@@ -76,13 +76,13 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.maps = bytes(maps_);
     z.descs = bytes(descs_);
     z.fulls = bytes(fulls_);
-    z.lines = bytes(lines_);
+    z.section_maps = bytes(lines_);
     z.sparse = bytes(sparse_);
     z.wholes = bytes(wholes_);
     z.slot_states = slots_;
     z.pins = pins_;
     z.pin_mask = PINNED - 1;
-    z.map_stride = 2 * sizeof(struct quire_line);
+    z.map_stride = 2 * sizeof(struct map512);
     z.sections = SECTIONS;
     z.slots = SLOTS;
     z.extent_count = 1;
@@ -101,7 +101,7 @@ void World::make_free(uint32_t b, bool fresh)
 {
     qa_store(desc_of(&z, b), D_FREE, relaxed);
     (void)qa_and(block_word(&z, b / WORD_BITS), ~(1ull << b % WORD_BITS), relaxed);
-    for (unsigned i = 0; i < LINE_WORDS && b < blocks_; i++)
+    for (unsigned i = 0; i < MAP_WORDS && b < blocks_; i++)
         qa_store(&frame_map(&z, b)->w[i], fresh ? 0 : WORD_FULL, relaxed);
 }
 
@@ -109,7 +109,7 @@ void World::make_reserved(uint32_t b, bool fresh)
 {
     qa_store(desc_of(&z, b), D_RESERVED, relaxed);
     (void)qa_add(&head.reserved, BLOCK_FRAMES, relaxed);
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
         qa_store(&frame_map(&z, b)->w[i], fresh ? 0 : WORD_FULL, relaxed);
         held_[b][i] = WORD_FULL;
     }
@@ -151,7 +151,7 @@ void World::give_whole(uint32_t b, unsigned order)
         make_free(b + i);
         (void)qa_or(block_word(&z, (b + i) / WORD_BITS), 1ull << (b + i) % WORD_BITS, relaxed);
         qa_store(desc_of(&z, b + i), i ? (uint32_t)D_TAIL : desc_whole(order), relaxed);
-        for (unsigned w = 0; w < LINE_WORDS && b + i < blocks_; w++)
+        for (unsigned w = 0; w < MAP_WORDS && b + i < blocks_; w++)
             held_[b + i][w] = WORD_FULL;
     }
 }
@@ -160,13 +160,13 @@ void World::give_whole(uint32_t b, unsigned order)
 void World::start(unsigned shared)
 {
     for (uint32_t b = 0; b < blocks_; b++) {
-        struct quire_line *map = frame_map(&z, b);
+        struct map512 *map = frame_map(&z, b);
 
-        quire_hint_free(&z, b);
+        qi_hint_block_free(&z, b);
         desc_of(&z, b)->share();
         if (shared & SECTION_BITS)
             block_word(&z, b / WORD_BITS)->share();
-        for (unsigned i = 0; i < LINE_WORDS; i++) {
+        for (unsigned i = 0; i < MAP_WORDS; i++) {
             map[0].w[i].share();
             if (shared & RUN_MAPS)
                 map[1].w[i].share();
@@ -175,8 +175,8 @@ void World::start(unsigned shared)
             full_of(&z, b)->share();
     }
     for (uint32_t s = 0; s < SECTIONS; s++) {
-        if (quire_section_find(&z, s, 0, 0) != NO_BLOCK)
-            quire_hint_whole(&z, s);
+        if (qi_section_find(&z, s, 0, 0) != NO_BLOCK)
+            qi_hint_section_whole(&z, s);
         if (shared & HINTS) {
             sparse_[s].share();
             wholes_[s].share();
@@ -187,7 +187,7 @@ void World::start(unsigned shared)
     if (shared & LIST)
         head.isolating.share();
     for (struct quire_pin &pin : pins_) {
-        for (unsigned i = 0; i < LINE_WORDS && shared & PINS; i++)
+        for (unsigned i = 0; i < MAP_WORDS && shared & PINS; i++)
             pin.pinned.w[i].share();
         if (shared & PINS)
             pin.key.share();
@@ -272,7 +272,7 @@ uint64_t World::take(uint32_t b, unsigned order)
 {
     uint64_t frame;
 
-    if (!quire_block_take(&z, b, order, &frame))
+    if (!qi_block_take(&z, b, order, &frame))
         return NO_FRAME;
     hold(frame, 1ull << order, true);
     count(-(1ll << order));
@@ -282,15 +282,15 @@ uint64_t World::take(uint32_t b, unsigned order)
 void World::put(uint64_t frame)
 {
     drop(frame, 1);
-    require(quire_frames_clear(&z, frame, 1) == 1, "a good free was refused");
+    require(qi_frames_clear(&z, frame, 1) == 1, "a good free was refused");
     count(1);
 }
 
 bool World::take_range(unsigned s, uint64_t frame, uint64_t n, bool run)
 {
-    if (quire_range_claim(&z, slot(s), frame, n))
+    if (qi_range_claim(&z, slot(s), frame, n))
         return false;
-    quire_range_publish(&z, frame, n, run);
+    qi_range_publish(&z, frame, n, run);
     hold(frame, n, run);
     count(-(int64_t)n);
     return true;
@@ -300,18 +300,18 @@ bool World::take_whole(uint32_t b, unsigned order)
 {
     uint32_t n = 1u << (order - BLOCK_ORDER);
 
-    if (!quire_blocks_claim(&z, b, order - BLOCK_ORDER))
+    if (!qi_blocks_claim(&z, b, order - BLOCK_ORDER))
         return false;
     for (uint32_t i = 0; i < n && b + i < blocks_; i++)
         hold(frame_at(b + i, 0), BLOCK_FRAMES, false);
-    quire_whole_publish(&z, b, order);
+    qi_block_run_publish(&z, b, order);
     count(-(1ll << order));
     return true;
 }
 
 int World::put_whole(uint32_t b, unsigned order)
 {
-    int error = quire_whole_put(&z, b, order);
+    int error = qi_block_run_put(&z, b, order);
 
     if (!error)
         count(1ll << order);
@@ -335,22 +335,22 @@ uint64_t World::free_frames() const
         n += word_count(~qa_load(block_word(&z, i), relaxed)) * (uint64_t)BLOCK_FRAMES;
     for (uint32_t b = 0; b < blocks_; b++)
         if (section_bit(b) && desc_divided(desc(b)))
-            n += quire_line_free(frame_map(&z, b));
+            n += qi_map_count_free(frame_map(&z, b));
     return n;
 }
 
 void World::verify_split(uint32_t b) const
 {
-    unsigned free = quire_line_free(frame_map(&z, b));
+    unsigned free = qi_map_count_free(frame_map(&z, b));
 
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
         require(qa_load(&frame_map(&z, b)->w[i], relaxed) == held_[b][i],
                 "the frame map does not say who holds what");
         require(qa_load(&run_map(&z, b)->w[i], relaxed) == inside_[b][i],
                 "the run map does not say who holds what");
     }
     require(section_bit(b), "a split block belongs to its section");
-    require((desc_state(desc(b)) == D_ISOLATED) == quire_block_listed(&z, b),
+    require((desc_state(desc(b)) == D_ISOLATED) == qi_block_in_isolated_range(&z, b),
             "I6: a block and the list of isolated ranges");
     if (desc_state(desc(b)) == D_ISOLATED || desc(b) & D_OWNER)
         return;
@@ -368,11 +368,12 @@ void World::verify_block(uint32_t b) const
         verify_split(b);
         return;
     }
-    require(quire_line_is(frame_map(&z, b), 0) || quire_line_is(frame_map(&z, b), WORD_FULL),
+    require(qi_map_words_equal(frame_map(&z, b), 0) ||
+                qi_map_words_equal(frame_map(&z, b), WORD_FULL),
             "I2: the frame map of a block that is not split");
-    require(quire_line_is(run_map(&z, b), 0), "I3: the run map of a block that is not split");
+    require(qi_map_words_equal(run_map(&z, b), 0), "I3: the run map of a block that is not split");
     require(section_bit(b) == (state != D_FREE), "I1: a section's bit and the descriptor");
-    for (unsigned i = 0; i < LINE_WORDS; i++)
+    for (unsigned i = 0; i < MAP_WORDS; i++)
         require(held_[b][i] == (state == D_FREE ? 0 : WORD_FULL),
                 "a block does not say who holds it");
 }
@@ -385,6 +386,6 @@ void World::verify() const
         verify_block(b);
     for (uint32_t s = 0; s < SECTIONS; s++)
         for (unsigned o = qa_load(wholes_of(&z, s), relaxed); o <= BLOCK_ORDER; o++)
-            require(quire_section_find(&z, s, o, 0) == NO_BLOCK, "H3: a free block is hidden");
+            require(qi_section_find(&z, s, o, 0) == NO_BLOCK, "H3: a free block is hidden");
     require(counted == free_frames(), "the count is not the number of free frames");
 }

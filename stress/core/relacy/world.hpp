@@ -3,7 +3,7 @@
  * world.hpp - a zone in miniature for the interleaving tests: the real sources of core, compiled as
  * C++ over Relacy's atomics, and metadata small enough to explore. White-box.
  *
- * A line has QUIRE_LINE_WORDS words (2, 4 or 8; the product has 8). The zone has one or two
+ * A line has QUIRE_MAP_WORDS words (2, 4 or 8; the product has 8). The zone has one or two
  * sections; the first `blocks` blocks have maps, the others of the section are holes or, in tests
  * of whole blocks, free blocks without maps.
  *
@@ -94,16 +94,16 @@ class World
     void touch(uint64_t frame, uint64_t n);
     void count(int64_t n);
 
-    struct quire_line lines_[SECTIONS];
-    struct quire_line maps_[BLOCKS * 2];
+    struct map512 lines_[SECTIONS];
+    struct map512 maps_[BLOCKS * 2];
     qa32 descs_[WIDE];
     qa8 fulls_[WIDE], sparse_[SECTIONS], wholes_[SECTIONS];
     struct quire_slot_state slots_[SLOTS];
     struct quire_pin pins_[PINNED];
     uint32_t blocks_;
     unsigned shared_ = 0;
-    uint64_t held_[BLOCKS][LINE_WORDS] = {};   /* the shadow of the frame maps */
-    uint64_t inside_[BLOCKS][LINE_WORDS] = {}; /* the shadow of the run maps */
+    uint64_t held_[BLOCKS][MAP_WORDS] = {};   /* the shadow of the frame maps */
+    uint64_t inside_[BLOCKS][MAP_WORDS] = {}; /* the shadow of the run maps */
 };
 
 /* The world of the current execution. */
@@ -133,7 +133,7 @@ class InWorld : public Scenario
 };
 
 /* Two words a line are few enough for a full search. */
-enum { SMALL = LINE_WORDS == 2 };
+enum { SMALL = MAP_WORDS == 2 };
 static const Search FULL_IF_SMALL = SMALL ? Search::FULL : Search::BOUND;
 static const Search FULL_OR_RANDOM = SMALL ? Search::FULL : Search::RANDOM;
 

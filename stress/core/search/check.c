@@ -80,7 +80,7 @@ void fill(uint8_t *bytes, size_t n, enum pattern pattern, uint64_t *state)
     }
 }
 
-bool expect(const struct quire_search *search, const char *function, const void *array, size_t n,
+bool expect(const struct search_kernel *search, const char *function, const void *array, size_t n,
             size_t a, size_t b, size_t expected, size_t got)
 {
     if (got != expected) {
@@ -92,10 +92,10 @@ bool expect(const struct quire_search *search, const char *function, const void 
 }
 
 /* One query of each kind, with arguments that random numbers choose. */
-static bool agree(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool agree(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                   uint64_t *state)
 {
-    const struct quire_search *word = &quire_search_word;
+    const struct search_kernel *word = &qi_search_word;
     const uint64_t *words = (const uint64_t *)(const void *)bytes;
     size_t from = next_random(state) % (n + 2);
     size_t bit = next_random(state) % (n * 8 + 2);
@@ -113,7 +113,7 @@ static bool agree(const struct quire_search *search, const uint8_t *bytes, size_
                   search->next_one(words, n * 8, bit));
 }
 
-bool check_agreement(const struct quire_search *search)
+bool check_agreement(const struct search_kernel *search)
 {
     enum { BYTES = 1 << 16, QUERIES = 200 };
     struct arena arena = arena_map(BYTES);

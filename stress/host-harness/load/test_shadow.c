@@ -13,7 +13,7 @@ enum { FIRST = 4096, TAG = 0x100001, OTHER = 0x200001 }; /* frames 4096 .. 16383
 
 struct world {
     struct map map;
-    struct machine machine;
+    struct simulated_machine machine;
     struct shadow shadow;
     struct shadow_finding finding;
 };

@@ -14,7 +14,8 @@
 
 #include <string.h>
 
-static void build(struct machine *machine, const char *text, const struct machine_options *options)
+static void build(struct simulated_machine *machine, const char *text,
+                  const struct machine_options *options)
 {
     struct map_error error = {""};
     struct map map;
@@ -26,7 +27,7 @@ static void build(struct machine *machine, const char *text, const struct machin
     map_free(&map);
 }
 
-static const struct machine_zone *zone_at(const struct machine *machine, uint64_t phys)
+static const struct simulated_zone *zone_at(const struct simulated_machine *machine, uint64_t phys)
 {
     return machine_zone_of(machine, quire_pfn_of_phys(phys));
 }
@@ -34,7 +35,7 @@ static const struct machine_zone *zone_at(const struct machine *machine, uint64_
 static void every_frame_finds_its_zone(void **state)
 {
     const struct machine_options options = {.slots = 2, .huge_bytes = 1 << 30};
-    struct machine m;
+    struct simulated_machine m;
 
     (void)state;
     build(&m,
@@ -54,7 +55,7 @@ static void every_frame_finds_its_zone(void **state)
     assert_null(zone_at(&m, 63ULL << 40));
     assert_null(zone_at(&m, UINT64_MAX));
     for (size_t i = 0; i < m.zone_count; i++) {
-        const struct machine_zone *zone = &m.zones[i];
+        const struct simulated_zone *zone = &m.zones[i];
         struct quire_run extent;
         assert_int_equal(quire_zone_extent(&zone->zone, 0, &extent), 0);
         assert_ptr_equal(zone->metadata, zone->zone.head);
@@ -67,13 +68,13 @@ static void every_frame_finds_its_zone(void **state)
 }
 
 /* Is the frame one of those that the plan gave to metadata or that nobody described as memory? */
-static bool is_out_of_use(const struct machine *m, quire_pfn pfn)
+static bool is_out_of_use(const struct simulated_machine *m, quire_pfn pfn)
 {
     struct quire_boot_region region;
 
     for (size_t i = 0; !quire_boot_region(&m->plan->boot, i, &region); i++) {
         if (pfn.n >= region.run.pfn.n && pfn.n - region.run.pfn.n < region.run.frames)
-            return region.use != QUIRE_BOOT_FREE || region.kind == QUIRE_BOOT_RESERVED ||
+            return region.use != QUIRE_BOOT_FREE || region.kind == QUIRE_BOOT_FIRMWARE ||
                    region.kind == QUIRE_BOOT_NOTHING;
     }
     return true;
@@ -86,7 +87,7 @@ static void zones_hand_out_what_the_map_has(void **state)
     static quire_pfn frames[16384];
     const quire_slot slot = quire_slot_of(0);
     struct quire_violation violation;
-    struct machine m;
+    struct simulated_machine m;
 
     (void)state;
     build(&m, "0 48M usable\n20M 21M reserved\n40M 41M acpi\n", &options);
@@ -117,7 +118,7 @@ static void zones_hand_out_what_the_map_has(void **state)
 static void huge_maps_fit_a_small_host(void **state)
 {
     const struct machine_options options = {.slots = 64};
-    struct machine m;
+    struct simulated_machine m;
     quire_pfn pfn;
 
     (void)state;
@@ -148,7 +149,7 @@ static void refusals_leave_nothing(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct map_error error = {""};
-        struct machine m;
+        struct simulated_machine m;
         struct map map;
         const char *text = cases[i].text;
         assert_int_equal(map_parse(&map, "text", text, strlen(text), &error), 0);

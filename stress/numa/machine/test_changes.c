@@ -116,7 +116,7 @@ static void topology_without_memory(void **unused)
 static void stuck(void **unused)
 {
     struct quire_machine_stats before, after;
-    const struct quire_seat *seat;
+    const struct cpu_view *view;
     struct rig *r = &rig;
     uint32_t n = 0;
     uint64_t pfn;
@@ -128,8 +128,8 @@ static void stuck(void **unused)
     open_counted(r);
     rig_cpu = 2;
     pfn = take(r, 0, 0);
-    seat = (const struct quire_seat *)(uintptr_t)qa_load(&r->machine->seats[2], relaxed);
-    assert_non_null(seat);
+    view = (const struct cpu_view *)(uintptr_t)qa_load(&r->machine->cpu_views[2], relaxed);
+    assert_non_null(view);
     assert_ok(quire_machine_stats(r->machine, &before));
     do { /* until the zone's end is begun, and then no memory is left to take that back */
         assert_true(n < 20);
@@ -138,10 +138,10 @@ static void stuck(void **unused)
         assert_ok(quire_machine_stats(r->machine, &after));
     } while (after.snapshots == before.snapshots);
     assert_int_equal(after.snapshots, before.snapshots + 1);
-    assert_false(seat_push(seat, quire_pfn_of(pfn)));
+    assert_false(view_push_frame(view, quire_pfn_of(pfn)));
     pieces_left = UINT32_MAX;
     assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_BUSY);
-    assert_true(seat_push(seat, quire_pfn_of(pfn))); /* it is back */
+    assert_true(view_push_frame(view, quire_pfn_of(pfn))); /* it is back */
     rig_close(r);
 }
 
@@ -155,10 +155,10 @@ static void leave_at_last(void *ctx)
 {
     struct machine_reader other; /* new ones come and go */
 
-    quire_machine_enter(((struct rig *)ctx)->machine, &other);
+    qi_machine_enter(((struct rig *)ctx)->machine, &other);
     if (++relaxes == 3)
-        quire_machine_leave(&inside);
-    quire_machine_leave(&other);
+        qi_machine_leave(&inside);
+    qi_machine_leave(&other);
 }
 
 static void waits_for_readers(void **unused)
@@ -175,18 +175,18 @@ static void waits_for_readers(void **unused)
     for (uint32_t turn = 0; turn < 4; turn++) /* each phase, in use and not */
         for (uint32_t phase = 0; phase < 2; phase++) {
             relaxes = 3;
-            quire_machine_wait(m);
+            qi_machine_wait_for_readers(m);
             assert_int_equal(relaxes, 3);
             rig_cpu = turn;
-            quire_machine_enter(m, &inside);
+            qi_machine_enter(m, &inside);
             if (inside.entered != phase) { /* he read the phase before the last writer turned it */
-                (void)qa_sub(&inside.line->enters[inside.entered], 1, relaxed);
-                (void)qa_add(&inside.line->enters[phase], 1, relaxed);
+                (void)qa_sub(&inside.mcpu->enters[inside.entered], 1, relaxed);
+                (void)qa_add(&inside.mcpu->enters[phase], 1, relaxed);
                 inside.entered = phase;
             }
             rig_cpu = 0;
             relaxes = 0;
-            quire_machine_wait(m);
+            qi_machine_wait_for_readers(m);
             assert_int_equal(relaxes, 3);
         }
     rig_close(r);

@@ -40,12 +40,12 @@ static void use(struct rig *r, uint32_t cpu)
     give(r, pfn, 0);
 }
 
-static struct machine_home *home_of(struct rig *r, uint32_t cpu)
+static struct zone_cache *home_of(struct rig *r, uint32_t cpu)
 {
-    const struct quire_seat *seat =
-        (const struct quire_seat *)(uintptr_t)qa_load(&r->machine->seats[cpu], relaxed);
+    const struct cpu_view *view =
+        (const struct cpu_view *)(uintptr_t)qa_load(&r->machine->cpu_views[cpu], relaxed);
 
-    return (struct machine_home *)(uintptr_t)seat->cache; /* its first member */
+    return (struct zone_cache *)(uintptr_t)view->cache; /* its first member */
 }
 
 /* Two topologies in turns: after both were there once, nothing is added. */
@@ -83,10 +83,10 @@ static void alternation(void **unused)
 
 static uint32_t homes_of(struct rig *r, uint32_t zone)
 {
-    const struct machine_snapshot *s = quire_machine_snapshot(r->machine);
+    const struct machine_snapshot *s = qi_machine_snapshot(r->machine);
     uint32_t n = 0;
 
-    for (const struct machine_home *h = s->entries[zone].zone->homes; h; h = h->next)
+    for (const struct zone_cache *h = s->entries[zone].zone->zone_caches; h; h = h->next)
         n++;
     return n;
 }
@@ -184,7 +184,7 @@ static void returns_otherwise(void **unused)
  * the requests of the snapshot in force. */
 
 static void *(*rig_memory)(void *ctx, size_t bytes, quire_node node);
-static const struct machine_home *late;
+static const struct zone_cache *late;
 static uint64_t late_pfn;
 static unsigned pushes, refused;
 
@@ -192,7 +192,7 @@ static void *come_late(void *ctx, size_t bytes, quire_node node)
 {
     if (late) {
         pushes++;
-        refused += !seat_push(seat_of(&late->cache, 0), quire_pfn_of(late_pfn));
+        refused += !view_push_frame(view_of(&late->cache, 0), quire_pfn_of(late_pfn));
     }
     return rig_memory(ctx, bytes, node);
 }
@@ -200,7 +200,7 @@ static void *come_late(void *ctx, size_t bytes, quire_node node)
 static void opened_late(void **unused)
 {
     struct rig *r = &rig;
-    struct machine_home *first;
+    struct zone_cache *first;
 
     (void)unused;
     rig_begin(r, 2, 2);
@@ -226,13 +226,13 @@ static void opened_late(void **unused)
     assert_true(pushes > 3);
     assert_int_equal(refused, pushes);
     rig_cpu = 0;
-    assert_true(seat_push(seat_of(&first->cache, 0), quire_pfn_of(late_pfn))); /* open now */
+    assert_true(view_push_frame(view_of(&first->cache, 0), quire_pfn_of(late_pfn))); /* open now */
     assert_int_equal(take(r, 0, 0), late_pfn);
     give(r, late_pfn, 0);
     rig_close(r);
 }
 
-/* Nor does a new one take anything so early: the CPUs' seats name it before the snapshot does, and
+/* Nor does a new one take anything so early: the CPUs' views name it before the snapshot does, and
  * the one who publishes may stop in between. */
 static void made_closed(void **unused)
 {
@@ -245,15 +245,16 @@ static void made_closed(void **unused)
     open_two(r, 2);
     rig_cpu = 0;
     pfn = take(r, 0, 0);
-    now = quire_machine_snapshot(r->machine);
+    now = qi_machine_snapshot(r->machine);
     t.cpu_node[2] = 0;
-    assert_ok(quire_snapshot_make(r->machine, &t, now->entries, now->entry_count, now->spans,
-                                  now->span_count, &made));
-    assert_ptr_not_equal(made->entries[0].home, home_of(r, 0));
-    assert_false(seat_push(seat_of(&made->entries[0].home->cache, 0), quire_pfn_of(pfn)));
-    quire_snapshot_unmake(r->machine, made);
+    assert_ok(qi_snapshot_make(r->machine, &t, now->entries, now->entry_count, now->spans,
+                               now->span_count, &made));
+    assert_ptr_not_equal(made->entries[0].zone_cache, home_of(r, 0));
+    assert_false(
+        view_push_frame(view_of(&made->entries[0].zone_cache->cache, 0), quire_pfn_of(pfn)));
+    qi_snapshot_discard(r->machine, made);
     assert_ok(quire_machine_set_topology(r->machine, &t));
-    assert_true(seat_push(machine_seat(r->machine), quire_pfn_of(pfn)));
+    assert_true(view_push_frame(machine_own_view(r->machine), quire_pfn_of(pfn)));
     rig_close(r);
 }
 

@@ -101,7 +101,7 @@ static void remove_zone(void **unused)
     assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_BUSY);
     assert_int_equal(take(r, 0, 0) >> RIG_SHIFT, 2); /* it is back, with its cache */
     rig_check(r, 1 + 512 + 1);
-    rig_cpu = 0; /* one in each place where it can hide: rack, remote magazine */
+    rig_cpu = 0; /* one in each place where it can hide: CPU cache, remote magazine */
     give(r, b, 9);
     give(r, a, 0);
     rig_cpu = 3;

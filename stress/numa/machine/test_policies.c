@@ -190,12 +190,12 @@ static struct list expected(struct rig *r, const struct quire_request *q)
 static void count_expected(const struct rig *r, const struct quire_policy *p, uint32_t wanted,
                            uint32_t given)
 {
-    bool in_turn = p->mode == QUIRE_POLICY_INTERLEAVE || p->mode == QUIRE_POLICY_WEIGHTED;
+    bool node_in_turn = p->mode == QUIRE_POLICY_INTERLEAVE || p->mode == QUIRE_POLICY_WEIGHTED;
     bool hit = wanted == given;
 
     model.counts[given][hit ? QUIRE_NODE_HIT : QUIRE_NODE_MISS]++;
     model.counts[wanted][QUIRE_NODE_FOREIGN] += !hit;
-    model.counts[given][QUIRE_NODE_INTERLEAVE] += hit && in_turn;
+    model.counts[given][QUIRE_NODE_INTERLEAVE] += hit && node_in_turn;
     model.counts[given]
                 [r->topology.cpu_node[rig_cpu] == given ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER]++;
 }

@@ -36,10 +36,10 @@ static void leave(struct rig *r)
 
 static bool knows_none(struct rig *r, uint32_t cpu)
 {
-    const struct machine_cpu *line = machine_line(r->machine, cpu);
+    const struct machine_cpu *mcpu = machine_cpu_of(r->machine, cpu);
 
-    return qa_load(&line->away, relaxed) == (uintptr_t)&quire_nowhere &&
-           qa_load(&line->serving, relaxed) == (uintptr_t)&quire_nowhere;
+    return qa_load(&mcpu->remote_zone, relaxed) == (uintptr_t)&qi_no_zone &&
+           qa_load(&mcpu->serving_zone, relaxed) == (uintptr_t)&qi_no_zone;
 }
 
 /* What was freed of another node serves the next request for that node, with exact figures. */
@@ -120,7 +120,7 @@ static void others(void **unused)
  * being emptied. */
 static void keeps(void **unused)
 {
-    static struct quire_held held[1];
+    static struct quire_isolated_frames held[1];
     struct quire_isolation isolation = {0};
     struct rig *r = &rig;
     struct quire_zone *z;
@@ -138,7 +138,7 @@ static void keeps(void **unused)
     qa_store(full_of(z, b), 200, relaxed);
     assert_int_not_equal(ask_node(r, 1, 0), pfn);
     qa_store(full_of(z, b), 0, relaxed);
-    limit = quire_snapshot_find(quire_machine_snapshot(r->machine), quire_pfn_of(pfn))
+    limit = qi_snapshot_find(qi_machine_snapshot(r->machine), quire_pfn_of(pfn))
                 ->zone->zone.shard_limit;
     qa_sub(&z->head->total, 16 * BLOCK, relaxed);
     assert_true((int64_t)qa_load(&z->head->total, relaxed) <= limit);
@@ -165,7 +165,7 @@ static void keeps(void **unused)
  * that names a block's first frame. */
 static void singles_only(void **unused)
 {
-    static struct quire_held held[1];
+    static struct quire_isolated_frames held[1];
     struct quire_request block = quire_request_of(9, 0);
     struct quire_isolation isolation = {0};
     struct rig *r = &rig;
@@ -267,8 +267,8 @@ static void name_stays(void **unused)
     (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
     (void)rig_zone(r, 1, QUIRE_ZONE_DMA, 0, run.frames);
     rig_open(r);
-    z = quire_snapshot_find(quire_machine_snapshot(r->machine), run.pfn)->zone;
-    assert_null(z->homes);
+    z = qi_snapshot_find(qi_machine_snapshot(r->machine), run.pfn)->zone;
+    assert_null(z->zone_caches);
     for (unsigned i = 0; i < 100; i++) {
         assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
         assert_int_equal(rig_node_of_memory(r, z), 1); /* or it fails there */
@@ -276,7 +276,7 @@ static void name_stays(void **unused)
         assert_int_equal(z->node.n, 1);
         rig_rebuild_zone(r, 1);
         assert_ok(quire_machine_add_zone(r->machine, &r->given[1], &r->spans[1], 1));
-        assert_ptr_equal(quire_snapshot_find(quire_machine_snapshot(r->machine), run.pfn)->zone, z);
+        assert_ptr_equal(qi_snapshot_find(qi_machine_snapshot(r->machine), run.pfn)->zone, z);
         bytes = i == 0 ? r->memory_bytes : bytes;
         assert_int_equal(r->memory_bytes, bytes);
     }
@@ -302,8 +302,8 @@ static void other_policies(void **unused)
     pfn = ask(r, &request);
     give(r, pfn, 0);
     assert_int_equal(remote(r, 1), 1);
-    assert_int_equal(qa_load(&machine_line(r->machine, 0)->serving, relaxed),
-                     (uintptr_t)&quire_nowhere);
+    assert_int_equal(qa_load(&machine_cpu_of(r->machine, 0)->serving_zone, relaxed),
+                     (uintptr_t)&qi_no_zone);
     pfn = ask_node(r, 1, 0);
     give(r, pfn, 0);
     rig_close(r);

@@ -10,7 +10,7 @@ static struct rig rig;
 static quire_pfn pfns[400];
 
 /* An interleaved batch gives each node what single requests would have given it. */
-static void in_turn(void **unused)
+static void node_in_turn(void **unused)
 {
     struct quire_policy policy = {.mode = QUIRE_POLICY_WEIGHTED, .nodes = {0xd}};
     struct quire_request request = quire_request_of(0, 0);
@@ -102,7 +102,7 @@ static void in_turn_without_one(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(in_turn),
+        cmocka_unit_test(node_in_turn),
         cmocka_unit_test(in_turn_without_one),
     };
 
