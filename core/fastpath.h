@@ -32,7 +32,7 @@ static inline bool credit_take(const struct quire_zone *z, quire_slot slot, uint
         z->shard_limit) /* relaxed: C2 allows for it */
         return false;
     while (c >= n)
-        /* A4 acquire: pairs R4: what was cleared before the credit can be found. Retries only
+        /* E-count acquire: what was cleared before the credit can be found. Retries only
          * when a gatherer or a nested call changed the word. */
         if (qa_cas(credit, &c, c - n, acquire))
             return true;
@@ -44,7 +44,7 @@ static inline bool block_take_one(const struct quire_zone *z, uint32_t b, uint64
 {
     qa64 *w = frame_map(z, b)->w;
 
-    /* A2 acquire: pairs R2: the map was cleared after SPLIT was published, not before. */
+    /* E-desc acquire: the map was cleared after SPLIT was published, not before. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return false;
     for (unsigned i = 0; i < MAP_WORDS; i++) {
@@ -53,7 +53,7 @@ static inline bool block_take_one(const struct quire_zone *z, uint32_t b, uint64
         while (v != WORD_FULL) {
             unsigned bit = (unsigned)__builtin_ctzll(~v);
 
-            /* A1 acquire: pairs R1. Retries as in word_take_run. */
+            /* E-frame acquire. Retries as in word_take_run. */
             if (qa_cas(&w[i], &v, v | 1ull << bit, acquire)) {
                 *frame = frame_at(b, i * WORD_BITS + bit);
                 return true;
@@ -104,7 +104,7 @@ static inline int frames_check(const struct quire_zone *z, uint32_t b, unsigned 
 static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsigned word,
                                   uint64_t mask)
 {
-    /* R1 release: pairs A1: what the holder did with the frames comes before the next holder. */
+    /* E-frame release: what the holder did with the frames comes before the next holder. */
     uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
 
     if (!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS)

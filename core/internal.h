@@ -149,7 +149,8 @@ static inline unsigned block_part(uint64_t frame, uint64_t n)
 /* Is any range of blocks isolated? */
 static inline bool has_isolations(const struct quire_zone *z)
 {
-    return qa_load(&z->head->isolating, relaxed) != 0; /* relaxed: ordered by the caller's F4 */
+    return qa_load(&z->head->isolating, relaxed) !=
+           0; /* relaxed: ordered by the caller's E-isolate */
 }
 
 static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum quire_count what)

@@ -73,7 +73,8 @@ bool qi_view_pop_batch(const struct cpu_view *s, unsigned cls, quire_pfn pfns[],
         uint64_t word = qa_load(&r->count, relaxed); /* relaxed: K1 */
 
         copy_rounds(pfns, r->rounds + (word & CPU_CACHE_COUNT_MASK) - n, n);
-        qa_store(&r->count, word + n * CPU_CACHE_POP, relaxed); /* relaxed: K1; P1 publishes it */
+        qa_store(&r->count, word + n * CPU_CACHE_POP,
+                 relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     if (enough)
@@ -242,7 +243,7 @@ bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t
           copy_checked_rounds(s, cls, r->rounds + (word & CPU_CACHE_COUNT_MASK), pfns, n) &&
           mark_cached(s->cache, pfns, (uint32_t)n);
     if (all)
-        qa_store(&r->count, word + n, relaxed); /* relaxed: K1; P1 publishes it */
+        qa_store(&r->count, word + n, relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     cpu_cache_put(r);
     return all;
 }

@@ -93,7 +93,7 @@ static inline void cpu_cache_set_count(struct cpu_cache *r, uint32_t n)
     uint64_t word = qa_load(&r->count, relaxed); /* relaxed: K1 */
 
     qa_store(&r->count, (word & ~(uint64_t)CPU_CACHE_COUNT_MASK) | n,
-             relaxed); /* relaxed: P1 publishes it */
+             relaxed); /* relaxed: E-cpu-cache publishes it */
 }
 
 /* What all CPUs share, apart from the depot. */
@@ -160,7 +160,7 @@ static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
 /* Put back what was taken. From any CPU. */
 static inline void cpu_cache_put(struct cpu_cache *r)
 {
-    qa_store(&r->present, 1, release); /* P1 release: pairs P2 */
+    qa_store(&r->present, 1, release); /* E-cpu-cache release */
 }
 
 /* A statistic of a CPU cache. Only who has it in his hands counts, so a load and a store will do.

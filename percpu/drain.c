@@ -82,7 +82,7 @@ static uint64_t drain_cpu_caches(struct quire_cache *c, uint32_t cpu, bool no_sy
 static const bool both_magazines[QUIRE_CACHE_CLASSES];
 
 /* Drain all CPU caches and the depot; `no_syscall`: without a system call, and ask for the rest of
- * it to be done by somebody who may wait (E2 of pressure.c). */
+ * it to be done by somebody who may wait (PR2 of pressure.c). */
 void qi_cache_drain_whole(struct quire_cache *c, bool no_syscall)
 {
     quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));

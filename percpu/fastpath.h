@@ -61,13 +61,14 @@ static inline bool cpu_cache_pop_xchg(struct cpu_cache *r, quire_pfn *pfn)
     uint64_t word;
     bool any;
 
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
+    if (qa_xchg(&r->present, 0, acquire) != 1) /* E-cpu-cache acquire */
         return false;
     word = qa_load(&r->count, relaxed); /* relaxed: K1 */
     any = word & CPU_CACHE_COUNT_MASK;
     if (__builtin_expect(any, 1)) {
         *pfn = r->rounds[(word & CPU_CACHE_COUNT_MASK) - 1];
-        qa_store(&r->count, word + CPU_CACHE_POP, relaxed); /* relaxed: K1; P1 publishes it */
+        qa_store(&r->count, word + CPU_CACHE_POP,
+                 relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return any;
@@ -79,13 +80,13 @@ static inline bool cpu_cache_push_xchg(struct cpu_cache *r, quire_pfn pfn)
     uint64_t word;
     bool room;
 
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
+    if (qa_xchg(&r->present, 0, acquire) != 1) /* E-cpu-cache acquire */
         return false;
     word = qa_load(&r->count, relaxed);                                 /* relaxed: K1 */
     room = (word & CPU_CACHE_COUNT_MASK) < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
     if (__builtin_expect(room, 1)) {
         r->rounds[word & CPU_CACHE_COUNT_MASK] = pfn;
-        qa_store(&r->count, word + 1, relaxed); /* relaxed: K1; P1 publishes it */
+        qa_store(&r->count, word + 1, relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return room;
@@ -97,13 +98,13 @@ static inline bool cpu_cache_push_outgoing_xchg(struct cpu_cache *r, quire_pfn p
     uint32_t out;
     bool room;
 
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* P2 acquire: pairs P1 */
+    if (qa_xchg(&r->present, 0, acquire) != 1) /* E-cpu-cache acquire */
         return false;
     out = qa_load(&r->out, relaxed);              /* relaxed: K1 */
     room = 2 * out < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
     if (room) {
         outgoing_rounds(r)[out] = pfn;
-        qa_store(&r->out, out + 1, relaxed); /* relaxed: K1; P1 publishes it */
+        qa_store(&r->out, out + 1, relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return room;

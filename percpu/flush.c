@@ -57,7 +57,7 @@ uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, unsigned cls
              qi_rounds_flush(c, slot, cls, outgoing_rounds(r), out);
     if (!out_only)
         cpu_cache_set_count(r, 0);
-    qa_store(&r->out, 0, relaxed);               /* relaxed: P1 publishes it */
+    qa_store(&r->out, 0, relaxed);               /* relaxed: E-cpu-cache publishes it */
     (void)qa_add(&c->state->drains, 1, relaxed); /* relaxed: a statistic */
     return frames;
 }

@@ -58,7 +58,7 @@ bool qi_cache_close(struct quire_cache *c)
 /* Back into service. Those who ease it may find that the zone is short of memory all the same. */
 void qi_cache_open(struct quire_cache *c)
 {
-    (void)qa_xchg(&c->state->short_of_memory, 0, relaxed); /* relaxed: ordered by F3 */
-    qa_fence_after_rmw(); /* F3 fence: pairs F3: the turn before the limits */
+    (void)qa_xchg(&c->state->short_of_memory, 0, relaxed); /* relaxed: ordered by E-limits */
+    qa_fence_after_rmw(); /* E-limits fence: the turn before the limits */
     (void)qi_cache_set_limits(c);
 }

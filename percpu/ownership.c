@@ -40,7 +40,7 @@ uint32_t qi_cache_cpu(const struct quire_cache *c)
 bool qi_cpu_cache_take(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu)
 {
     if (c->mode == QUIRE_CACHE_EXCHANGE)
-        return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
+        return qa_xchg(&r->present, 0, acquire) == 1; /* E-cpu-cache acquire */
 #if QUIRE_RSEQ
     for (unsigned i = 0; i < RSEQ_TRIES; i++) {
         char *area = rseq_area();
@@ -60,7 +60,7 @@ bool qi_cpu_cache_take(const struct quire_cache *c, struct cpu_cache *r, uint32_
 /* Take a CPU cache of a CPU that is detached, by the caller. Rseq mode. */
 bool qi_cpu_cache_steal(struct cpu_cache *r)
 {
-    return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
+    return qa_xchg(&r->present, 0, acquire) == 1; /* E-cpu-cache acquire */
 }
 
 /* Keep the owner of CPU `cpu` away from its CPU caches, until qi_cpu_caches_attach. True: no
@@ -86,5 +86,5 @@ bool qi_cpu_caches_detach(const struct quire_cache *c, uint32_t cpu)
 void qi_cpu_caches_attach(const struct quire_cache *c, uint32_t cpu)
 {
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        (void)qa_sub(&cpu_cache_of(c, cpu, i)->detached, 1, release); /* P1 release: pairs P2 */
+        (void)qa_sub(&cpu_cache_of(c, cpu, i)->detached, 1, release); /* E-cpu-cache release */
 }

@@ -4,9 +4,9 @@
  * empty, at `high` they fill again, between the two nothing changes; so what a drain gives back
  * does not by itself end the shortage.
  *
- *   E1  `short_of_memory` is 1 from the call that notices free < low to the one that notices free
+ *   PR1  `short_of_memory` is 1 from the call that notices free < low to the one that notices free
  *       >= high.
- *   E2  `drain_pending` is 1 if a drain was due in a call that must not wait for the kernel (rseq
+ *   PR2  `drain_pending` is 1 if a drain was due in a call that must not wait for the kernel (rseq
  *       mode, QUIRE_NO_CALLBACK). The next call that may wait makes it.
  *
  * Lock-free, any context.
@@ -24,15 +24,16 @@ bool qi_cache_set_limits(const struct quire_cache *c)
     uint32_t short_of_memory;
 
     do {
-        short_of_memory = qa_load(&c->state->short_of_memory, relaxed); /* relaxed: ordered by F3 */
+        short_of_memory =
+            qa_load(&c->state->short_of_memory, relaxed); /* relaxed: ordered by E-limits */
         for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
             for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
                 /* relaxed: a hint */
                 qa_store(&cpu_cache_of(c, cpu, i)->limit, short_of_memory ? 0 : c->capacity[i],
                          relaxed);
-        qa_fence_seq_cst(); /* F3 fence: pairs F3: the limits before the look */
+        qa_fence_seq_cst(); /* E-limits fence: the limits before the look */
     } while (qa_load(&c->state->short_of_memory, relaxed) !=
-             short_of_memory); /* relaxed: ordered by F3 */
+             short_of_memory); /* relaxed: ordered by E-limits */
     return short_of_memory;
 }
 
@@ -52,9 +53,9 @@ static bool shortage_begins(const struct quire_cache *c)
     if (short_of_memory ? free < h->high : free >= h->low)
         return false;
     if (!qa_cas(&c->state->short_of_memory, &short_of_memory, !short_of_memory,
-                relaxed)) /* relaxed: ordered by F3 */
+                relaxed)) /* relaxed: ordered by E-limits */
         return false;
-    qa_fence_after_rmw(); /* F3 fence: pairs F3: the turn before the limits */
+    qa_fence_after_rmw(); /* E-limits fence: the turn before the limits */
     return qi_cache_set_limits(c);
 }
 
@@ -64,6 +65,6 @@ void qi_cache_follow_pressure(struct quire_cache *c, uint32_t flags)
     if (shortage_begins(c))
         qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
     else if (!(flags & QUIRE_NO_CALLBACK) &&
-             qa_load(&c->state->drain_pending, relaxed)) /* relaxed: E2 */
+             qa_load(&c->state->drain_pending, relaxed)) /* relaxed: PR2 */
         qi_cache_drain_whole(c, false);
 }

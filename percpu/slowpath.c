@@ -117,7 +117,7 @@ static bool push_outgoing(struct quire_cache *c, quire_slot slot, unsigned cls, 
         out = 0;
     }
     outgoing_rounds(r)[out] = pfn;
-    qa_store(&r->out, out + 1, relaxed); /* relaxed: P1 publishes it */
+    qa_store(&r->out, out + 1, relaxed); /* relaxed: E-cpu-cache publishes it */
     return full;
 }
 

@@ -56,9 +56,9 @@ static bool credit_turn_in(const struct quire_zone *z, uint32_t slot)
 
     if (qa_load(credit, relaxed) == 0) /* relaxed: a look */
         return false;
-    /* A4 acq_rel: pairs R4. R4 acq_rel: pairs A4. The clears behind the credit go along. */
+    /* E-count acq_rel. E-count acq_rel. The clears behind the credit go along. */
     n = qa_xchg(credit, 0, acq_rel);
-    (void)qa_add(&z->head->total, n, acq_rel); /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. */
+    (void)qa_add(&z->head->total, n, acq_rel); /* E-count acq_rel. E-count acq_rel. */
     return n > 0;
 }
 
@@ -140,9 +140,9 @@ static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
     while (total - take > z->shard_limit) {
         uint64_t t = (uint64_t)total;
 
-        /* A4 acq_rel: pairs R4. R4 acq_rel: pairs A4. Retries when another slot borrows. */
+        /* E-count acq_rel. E-count acq_rel. Retries when another slot borrows. */
         if (qa_cas(&z->head->total, &t, t - (uint64_t)take, acq_rel)) {
-            /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. */
+            /* E-count acq_rel. E-count acq_rel. */
             (void)qa_add(&slot_of(z, slot)->credit, z->chunk, acq_rel);
             return true;
         }
@@ -158,7 +158,7 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
     uint64_t t = qa_load(&z->head->total, relaxed); /* relaxed: the exchange decides */
 
     while ((int64_t)t - (int64_t)n >= floor)
-        /* A4 acquire: pairs R4. Retries only when another debit or credit came in between. */
+        /* E-count acquire. Retries only when another debit or credit came in between. */
         if (qa_cas(&z->head->total, &t, t - n, acquire))
             return true;
     return false;
@@ -187,7 +187,7 @@ int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t f
  * others hold debits for these frames, or credit. */
 void qi_count_debit_below_floor(struct quire_zone *z, uint64_t n)
 {
-    (void)qa_sub(&z->head->total, n, acquire); /* A4 acquire: pairs R4 */
+    (void)qa_sub(&z->head->total, n, acquire); /* E-count acquire */
 }
 
 /* An allocation succeeded: tell if it crossed a watermark. (Not the debit: what is refunded after
@@ -224,18 +224,17 @@ void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t
     uint64_t c;
 
     if (n > z->chunk || !count_is_sharded(z)) {
-        /* R4 release: pairs A4: the cleared bits come before the count that promises them. */
+        /* E-count release: the cleared bits come before the count that promises them. */
         c = qa_add(&z->head->total, n, release) + n;
         tell_watermarks(z, slot, flags, (int64_t)c);
         return;
     }
-    /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4: what is repaid below may be others' clears. */
+    /* E-count acq_rel. E-count acq_rel: what is repaid below may be others' clears. */
     c = qa_add(credit, n, acq_rel) + n;
     while (c > 2 * (uint64_t)z->chunk)
-        /* A4 acquire: pairs R4. Retries only when a gatherer or a nested call came between. */
+        /* E-count acquire. Retries only when a gatherer or a nested call came between. */
         if (qa_cas(credit, &c, z->chunk, acquire)) {
-            c = qa_add(&z->head->total, c - z->chunk, release) + c -
-                z->chunk; /* R4 release: pairs A4 */
+            c = qa_add(&z->head->total, c - z->chunk, release) + c - z->chunk; /* E-count release */
             tell_watermarks(z, slot, flags, (int64_t)c);
             return;
         }
@@ -249,12 +248,12 @@ void qi_count_retire_slot(struct quire_zone *z, quire_slot slot)
 
 uint64_t quire_zone_free_frames(const struct quire_zone *z)
 {
-    /* A4 acquire: pairs R4, both: the total first, so that what moves there out of a credit is not
+    /* E-count acquire, both: the total first, so that what moves there out of a credit is not
      * counted twice; who sees all frames of a zone free may take that for true if nobody debits. */
     int64_t free = (int64_t)qa_load(&z->head->total, acquire);
 
     for (uint32_t i = 0; i < z->slots; i++)
-        free += (int64_t)qa_load(&z->slot_states[i].credit, acquire); /* A4 acquire: pairs R4 */
+        free += (int64_t)qa_load(&z->slot_states[i].credit, acquire); /* E-count acquire */
     return free < 0 ? 0 : (uint64_t)free;
 }
 

@@ -39,7 +39,7 @@ static void hint_section_full(const struct quire_zone *z, uint32_t s)
     const struct search_kernel *k = qi_search_best();
 
     qa_store(sparse_of(z, s), 0, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst();                    /* F2 fence: pairs F2: the hint before the second look */
+    qa_fence_seq_cst();                    /* E-hint fence: the hint before the second look */
     if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) < SECTION_BLOCKS)
         qa_store(sparse_of(z, s), 1, relaxed); /* relaxed: a hint */
 }
@@ -49,7 +49,7 @@ static void hint_section_full(const struct quire_zone *z, uint32_t s)
 static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_class,
                           unsigned order)
 {
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
 
     if (desc_state(d) != D_SPLIT)
         qi_hint_block_full(z, b);
@@ -276,7 +276,7 @@ bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned orde
         }
         if (!(v >> b % WORD_BITS & 1) && qi_blocks_claim(z, b, 0) &&
             qi_block_split(z, slot, b, D_SPLIT)) {
-            qa_fence_seq_cst(); /* F2 fence: pairs F2: the split before the announcement */
+            qa_fence_seq_cst(); /* E-hint fence: the split before the announcement */
             qi_hint_block_free(z, b);
         }
         if (qi_block_take(z, b, order, frame)) {
@@ -293,7 +293,7 @@ static uint32_t hint_section_no_whole(const struct quire_zone *z, uint32_t s, un
     uint32_t b;
 
     qa_store(wholes_of(z, s), (uint8_t)blocks_order, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the second look */
+    qa_fence_seq_cst(); /* E-hint fence: the hint before the second look */
     b = qi_section_find(z, s, blocks_order, 0);
     if (b != NO_BLOCK)
         qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: a hint */

@@ -45,11 +45,11 @@ static void pin_part(const struct quire_zone *z, uint64_t frame, unsigned n)
     uint64_t mask;
 
     qi_range_publish(z, frame, n, false);
-    (void)qa_or(desc_of(z, block_of(frame)), D_PINS, relaxed); /* relaxed: A5 finds the entry */
+    (void)qa_or(desc_of(z, block_of(frame)), D_PINS,
+                relaxed); /* relaxed: E-pin-key finds the entry */
     for (unsigned some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
-        (void)qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask,
-                    release); /* R7 release: pairs A7 */
+        (void)qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask, release); /* E-pins release */
     }
 }
 
@@ -82,7 +82,7 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
 
         /* relaxed: a block that is held keeps its state */
         if (desc_state(qa_load(desc, relaxed)) == D_FREE && covers_whole_block(at, some))
-            qa_store(desc, D_RESERVED, release); /* R2 release: pairs A2 */
+            qa_store(desc, D_RESERVED, release); /* E-desc release */
         else
             pin_part(z, at, some);
         at += some;
@@ -103,16 +103,16 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
 
     if (!pin)
         return QUIRE_ERR_SIZE;
-    if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* A2 acquire: pairs R2 */
+    if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* E-desc acquire */
         return desc_divided(d) ? QUIRE_OK : QUIRE_ERR_BUSY;
     for (unsigned i = 0; i < MAP_WORDS; i++) {
-        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
-        qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* R7 release: pairs A7 */
+        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
+        qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* E-pins release */
     }
-    qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* R2 release: pairs A2 */
+    qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* E-desc release */
     qi_block_follow_isolations(z, b);
     /* Another unreserve may have passed its checks before, and freed while it read MOVING. */
-    qa_fence_seq_cst(); /* F1 fence: pairs F1. F2 fence: pairs F2: the descriptor before the look */
+    qa_fence_seq_cst(); /* E-look fence. E-hint fence: the descriptor before the look */
     qi_block_make_whole(z, b);
     qi_hint_block_free(z, b);
     return QUIRE_OK;
@@ -122,7 +122,7 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
 static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame);
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     const struct quire_pin *p;
     uint64_t mask;
 
@@ -136,9 +136,9 @@ static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        /* relaxed: constant. A7 acquire: pairs R7: a look; clearing decides */
+        /* relaxed: constant. E-pins acquire: a look; clearing decides */
         if (qa_load(&p->hole.w[word], relaxed) & mask ||
-            (qa_load(&p->pinned.w[word], acquire) & mask) != mask) /* A7 acquire: pairs R7 */
+            (qa_load(&p->pinned.w[word], acquire) & mask) != mask) /* E-pins acquire */
             return QUIRE_ERR_FRAME;
     }
     return QUIRE_OK;
@@ -151,7 +151,7 @@ static uint64_t unreserve_part(const struct quire_zone *z, uint64_t frame, unsig
     struct quire_pin *pin;
     uint64_t freed = 0, mask, old;
 
-    /* A2 acquire: pairs R2 */
+    /* E-desc acquire */
     if (covers_whole_block(frame, n) && qa_cas(desc_of(z, b), &d, D_FREE, acquire)) {
         qi_blocks_release(z, b, 1);
         return BLOCK_FRAMES;
@@ -161,7 +161,7 @@ static uint64_t unreserve_part(const struct quire_zone *z, uint64_t frame, unsig
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        old = qa_and(&pin->pinned.w[word], ~mask, acquire) & mask; /* A7 acquire: pairs R7 */
+        old = qa_and(&pin->pinned.w[word], ~mask, acquire) & mask; /* E-pins acquire */
         if (old)
             freed += word_count(frames_put(z, b, word, old));
     }

@@ -21,8 +21,8 @@
 static void fill_and_split(const struct quire_zone *z, uint32_t b)
 {
     for (unsigned i = 0; i < MAP_WORDS; i++)
-        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
-    qa_store(desc_of(z, b), D_SPLIT, release);                /* R2 release: pairs A2 */
+        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
+    qa_store(desc_of(z, b), D_SPLIT, release);                /* E-desc release */
     qi_block_follow_isolations(z, b);
 }
 
@@ -30,7 +30,7 @@ static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
 {
     uint32_t d = desc_whole(order), n = 1u << (order - BLOCK_ORDER);
 
-    /* A6 acquire: pairs R6. Decides between a split and a free that race. */
+    /* E-run-head acquire. Decides between a split and a free that race. */
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire))
         return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
     for (uint32_t i = n; i > 0; i--)
@@ -92,18 +92,18 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
         return qi_zone_count_error(z, slot, QUIRE_ERR_ALIGN);
     if (frame == NO_FRAME)
         return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
-    d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     error = check_join(z, b, d);
     if (!error) {
         uint32_t whole = d;
 
-        /* A2 acq_rel: pairs R2. R6 acq_rel: pairs A6. */
+        /* E-desc acq_rel. E-run-head acq_rel. */
         if (!qa_cas(desc_of(z, b), &whole, desc_whole(BLOCK_ORDER), acq_rel)) {
             error = QUIRE_ERR_BUSY;
         } else if (!qi_map_words_equal(frame_map(z, b), WORD_FULL)) {
-            qa_store(desc_of(z, b), d & ~D_OWNER, release); /* R2 release: pairs A2 */
+            qa_store(desc_of(z, b), d & ~D_OWNER, release); /* E-desc release */
             qi_block_follow_isolations(z, b);
-            qa_fence_seq_cst(); /* F1 fence: pairs F1: whoever freed it saw WHOLE and left */
+            qa_fence_seq_cst(); /* E-look fence: whoever freed it saw WHOLE and left */
             qi_block_make_whole(z, b);
             qi_hint_block_free(z, b);
             error = QUIRE_ERR_BUSY;
@@ -117,7 +117,7 @@ int quire_zone_retire_slot(struct quire_zone *z, quire_slot slot)
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     for (unsigned c = 0; c < CLASSES; c++) {
-        uint32_t home = qa_xchg(&slot_of(z, slot)->home[c], 0, acquire); /* A9 acquire: pairs R9 */
+        uint32_t home = qa_xchg(&slot_of(z, slot)->home[c], 0, acquire); /* E-home acquire */
 
         if (home)
             (void)qi_home_leave(z, desc_owner(slot), home - 1);

@@ -63,7 +63,7 @@ uint64_t qi_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end)
 {
     while (frame < end) {
         uint32_t b = block_of(frame);
-        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         unsigned place = BLOCK_FRAMES;
 
         if (!is_block_taken(z, b))
@@ -96,7 +96,7 @@ uint64_t qi_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end)
             frame = next_taken_block(z, b + 1, end);
             continue;
         }
-        /* A2 acquire: pairs R2 */
+        /* E-desc acquire */
         if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
             return frame;
         place = block_next_zero(z, b, place_of(frame), WORD_FULL);
@@ -193,7 +193,7 @@ uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64
             frame = next_taken_block(z, b + 1, end);
             continue;
         }
-        d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         if (desc_state(d) == D_SPLIT) {
             found = free_walk_block(z, &w, b, frame);
             frame = frame_at(b + 1, 0);

@@ -232,7 +232,7 @@ static inline bool alloc_hit(struct quire_zone *z, quire_slot slot, uint32_t fla
     if (!home || !credit_take(z, slot, 1))
         return false;
     if (!block_take_one(z, home - 1, &frame)) {
-        /* R4 release: pairs A4: nothing was taken. */
+        /* E-count release: nothing was taken. */
         (void)qa_add(&slot_of(z, slot)->credit, 1, release);
         return false;
     }
@@ -363,7 +363,7 @@ int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *f
 
     if (frame == NO_FRAME)
         return QUIRE_ERR_FRAME;
-    /* A6 acquire: pairs R6: a run's other descriptors */
+    /* E-run-head acquire: a run's other descriptors */
     d = qa_load(desc_of(z, block_of(frame)), acquire);
     if (desc_state(d) == D_WHOLE && place_of(frame) == 0) {
         *frames = 1ull << desc_order(d);

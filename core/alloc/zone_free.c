@@ -62,9 +62,9 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
  */
 void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
-    qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor
+    qa_fence_after_rmw(); /* E-look fence. E-hint fence: the map before the descriptor
                            */
-    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by F1 and F2 */
+    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by E-look and E-hint */
         return;
     if (!(old & ~mask))
         qi_block_make_whole(z, b);

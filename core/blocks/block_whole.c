@@ -9,7 +9,7 @@
  * clears the block's bit in the section, leaving the map at all ones (I2).
  *
  * Why no last free is missed. Two threads that clear the last bits of two words at once both
- * fence and then look: the second of the two fences sees both words 0 (F1). A rival may hold a
+ * fence and then look: the second of the two fences sees both words 0 (E-look). A rival may hold a
  * word for a moment, be it by a claim of this file, by one of orders 7 and 8, or of a contiguous
  * range; then the one who sees it may give up, because the rival's undo is followed by a look of
  * his own. Likewise whoever gives up a home looks after his fence. So each turn of the loop below
@@ -33,12 +33,12 @@ void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
     for (;;) {
         uint32_t d;
 
-        qa_fence_after_rmw();       /* F1 fence: pairs F1: my change before my look */
-        d = qa_load(desc, relaxed); /* relaxed: ordered by F1 */
+        qa_fence_after_rmw();       /* E-look fence: my change before my look */
+        d = qa_load(desc, relaxed); /* relaxed: ordered by E-look */
         if (desc_state(d) != D_SPLIT || d & D_OWNER || !qi_map_words_equal(map, 0))
             return;
         if (qi_map_words_claim(map, 0, MAP_WORDS)) {
-            /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. Fails if somebody made it his home. */
+            /* E-desc acq_rel. E-desc acq_rel. Fails if somebody made it his home. */
             if (qa_cas(desc, &d, D_FREE, acq_rel))
                 break;
             qi_map_words_release(map, 0, MAP_WORDS);
@@ -58,8 +58,8 @@ static void withdraw_block(const struct quire_zone *z, quire_slot slot, uint32_t
     struct quire_zone *zone = (struct quire_zone *)(uintptr_t)z;
     uint64_t lost = BLOCK_FRAMES + qi_map_count_free(frame_map(z, b));
 
-    qa_store(desc_of(z, b), D_WITHDRAWN, release); /* R2 release: pairs A2 */
-    /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. The frames cannot be found any more. */
+    qa_store(desc_of(z, b), D_WITHDRAWN, release); /* E-desc release */
+    /* E-count acq_rel. E-count acq_rel. The frames cannot be found any more. */
     (void)qa_sub(&z->head->total, lost, acq_rel);
     (void)qa_sub(&z->head->managed, BLOCK_FRAMES, relaxed); /* relaxed: a statistic */
     stat_count(z, slot, QUIRE_COUNT_WITHDRAWN);
@@ -92,9 +92,9 @@ bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uin
 
     if (!qi_block_verify_map(z, slot, b, &fresh))
         return false;
-    qa_store(desc_of(z, b), desc, release); /* R2 release: pairs A2 */
+    qa_store(desc_of(z, b), desc, release); /* E-desc release */
     for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
-        qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
+        qa_store(&map->w[i], 0, release); /* E-frame release */
     qi_block_follow_isolations(z, b);     /* with a fence, after the map */
     /* relaxed: ordered by that fence. An isolation may have come, taken the home from its owner,
      * and gone before the map was clear: then nobody else makes the look that ends a home. */
@@ -115,7 +115,7 @@ void qi_block_force_whole(const struct quire_zone *z, quire_slot slot, uint32_t 
     if (desc_state(d) != D_SPLIT || !qi_map_words_equal(frame_map(z, b), 0))
         return;
     if (!(d & D_OWNER)) {
-        qa_fence_seq_cst(); /* F1 fence: pairs F1: settle wants one before its look */
+        qa_fence_seq_cst(); /* E-look fence: settle wants one before its look */
         qi_block_make_whole(z, b);
     } else if (qi_home_leave(z, d & D_OWNER, b)) {
         stat_count(z, slot, QUIRE_COUNT_REVOKED);

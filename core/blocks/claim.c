@@ -26,7 +26,7 @@ static bool word_take_mask(qa64 *w, uint64_t mask)
     do {
         if (v & mask)
             return false;
-        /* A1 acquire: pairs R1. Retries only when other frames of the word changed hands. */
+        /* E-frame acquire. Retries only when other frames of the word changed hands. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
 }
@@ -54,7 +54,7 @@ static bool claim_in_split(const struct quire_zone *z, uint64_t frame, uint64_t 
 static bool claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame);
-    unsigned state = desc_state(qa_load(desc_of(z, b), acquire)); /* A2 acquire: pairs R2 */
+    unsigned state = desc_state(qa_load(desc_of(z, b), acquire)); /* E-desc acquire */
     bool fresh;
 
     if (state == D_SPLIT)
@@ -68,7 +68,7 @@ int qi_range_claim_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     for (unsigned some; n > 0; frame += some, n -= some) {
         uint32_t b = block_of(frame);
-        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         uint64_t mask;
 
         some = word_part(frame, n, &mask);
@@ -138,14 +138,13 @@ static void publish_free_block(const struct quire_zone *z, uint32_t b, uint64_t 
         uint64_t bits = range_bits_in_word(b, i, frame, n);
 
         if (bits)
-            qa_store(&map->w[i], bits, relaxed); /* relaxed: R2 publishes it */
+            qa_store(&map->w[i], bits, relaxed); /* relaxed: E-desc publishes it */
     }
-    qa_store(desc_of(z, b), D_SPLIT, release); /* R2 release: pairs A2 */
+    qa_store(desc_of(z, b), D_SPLIT, release); /* E-desc release */
     for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
-        qa_store(&map->w[i], range_bits_in_word(b, i, frame, n),
-                 release); /* R1 release: pairs A1 */
+        qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release); /* E-frame release */
     qi_block_follow_isolations(z, b);
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
+    qa_fence_seq_cst(); /* E-hint fence: hint_free wants one before its look */
     qi_hint_block_free(z, b);
 }
 

@@ -3,13 +3,14 @@
  * hint.c - the hints H1 to H3 of layout.h: where a search is worth while.
  *
  * A hint may lag, but it may not stay wrong for good: a frame that no hint shows would only be
- * found by the last pass of a search. The danger is a clearer that looked at the map before a
- * free, and writes "nothing here" after the freer wrote "something here". So both sides put a full
- * fence between the map and the hint (F2): a setter changes the map, fences, then writes the hint;
- * a clearer writes the hint, fences, then looks at the map again and sets the hint if it was
- * wrong. Whichever fence comes second, its side sees what the other did.
+ * found by the last pass of a search. The danger is a clearer that looked at the map before a free,
+ * and writes "nothing here" after the freer wrote "something here". So both sides put a full fence
+ * between the map and the hint (E-hint): a setter changes the map, fences, then writes the hint; a
+ * clearer writes the hint, fences, then looks at the map again and sets the hint if it was wrong.
+ * Whichever fence comes second, its side sees what the other did.
  *
- *   setter:  map &= ~bit; F2; hint = some          clearer:  hint = none; F2; if (map) set again
+ *   setter:  map &= ~bit; E-hint; hint = some          clearer:  hint = none; E-hint; if (map) set
+ *   again
  *
  * With fences on both sides a setter may skip the write when it reads that the hint is set: the
  * clearer, if there is one, comes later and looks again. And whoever turned a fullness byte from 0
@@ -38,11 +39,11 @@ void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
     uint32_t d;
     unsigned n;
 
-    qa_fence_after_rmw();                /* F2 fence: pairs F2: the map before the hint */
-    d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by F2 against the one who leaves */
+    qa_fence_after_rmw();                /* E-hint fence: the map before the hint */
+    d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-hint against the one who leaves */
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return;
-    if (qa_load(full_of(z, b), relaxed) != 0) { /* relaxed: ordered by F2 */
+    if (qa_load(full_of(z, b), relaxed) != 0) { /* relaxed: ordered by E-hint */
         qi_hint_block_refresh(z, b);
         return;
     }
@@ -50,8 +51,8 @@ void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
     if (n == 0)
         return;
     qa_store(full_of(z, b), fullness(n), relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: the byte before the section's byte */
-    if (qa_load(sparse_of(z, s), relaxed) == 0) /* relaxed: ordered by F2 */
+    qa_fence_seq_cst(); /* E-hint fence: the byte before the section's byte */
+    if (qa_load(sparse_of(z, s), relaxed) == 0) /* relaxed: ordered by E-hint */
         qa_store(sparse_of(z, s), 1, relaxed);  /* relaxed: a hint */
 }
 
@@ -61,7 +62,7 @@ void qi_hint_block_full(const struct quire_zone *z, uint32_t b)
     if (qa_load(full_of(z, b), relaxed) == 0) /* relaxed: a hint */
         return;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst();                  /* F2 fence: pairs F2: the hint before the second look */
+    qa_fence_seq_cst();                  /* E-hint fence: the hint before the second look */
     if (qi_map_count_free(frame_map(z, b)) > 0)
         qi_hint_block_free(z, b);
 }
@@ -84,7 +85,7 @@ void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b)
 /* A block of section s was freed; the caller's last access was the read-modify-write of its bit. */
 void qi_hint_section_whole(const struct quire_zone *z, uint32_t s)
 {
-    qa_fence_after_rmw(); /* F2 fence: pairs F2: the map before the hint */
-    if (qa_load(wholes_of(z, s), relaxed) != WHOLES_TOP) /* relaxed: ordered by F2 */
+    qa_fence_after_rmw();                                /* E-hint fence: the map before the hint */
+    if (qa_load(wholes_of(z, s), relaxed) != WHOLES_TOP) /* relaxed: ordered by E-hint */
         qa_store(wholes_of(z, s), WHOLES_TOP, relaxed);  /* relaxed: a hint */
 }

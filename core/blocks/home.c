@@ -30,12 +30,12 @@ bool qi_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_cla
 
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return false;
-    /* A2 acq_rel: pairs R2. R2 acq_rel: pairs A2. */
+    /* E-desc acq_rel. E-desc acq_rel. */
     if (!qa_cas(desc, &d, (d & ~(uint32_t)D_CLASS) | desc_home(slot, home_class), acq_rel))
         return false;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint: searches pass homes by */
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: the hint before the look at the descriptor */
-    if ((qa_load(desc, relaxed) & D_OWNER) != desc_owner(slot)) /* relaxed: ordered by F2 */
+    qa_fence_seq_cst(); /* E-hint fence: the hint before the look at the descriptor */
+    if ((qa_load(desc, relaxed) & D_OWNER) != desc_owner(slot)) /* relaxed: ordered by E-hint */
         qi_hint_block_free(z, b); /* revoked already, and its hint overwritten just now */
     stat_count(z, slot, QUIRE_COUNT_HOME);
     return true;
@@ -50,7 +50,7 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
     do {
         if (desc_state(d) != D_SPLIT || (d & D_OWNER) != owner)
             return false;
-        /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. Retries only when pins or class changed. */
+        /* E-desc acq_rel. E-desc acq_rel. Retries only when pins or class changed. */
     } while (!qa_cas(desc, &d, d & ~D_OWNER, acq_rel));
     qi_block_make_whole(z, b);
     qi_hint_block_free(z, b);
@@ -62,7 +62,7 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
 void qi_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
 {
     struct quire_slot_state *s = slot_of(z, slot);
-    /* R9 acq_rel: pairs A9. A9 acq_rel: pairs R9: without it the owner field of the old home could
+    /* E-home acq_rel. E-home acq_rel: without it the owner field of the old home could
      * be read older than its installation, and the home would stay without a slot that knows it. */
     uint32_t old = qa_xchg(&s->home[home_class], b + 1, acq_rel);
 

@@ -19,7 +19,7 @@ bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         uint64_t v = 0;
 
-        /* A1 acquire: pairs R1. A3 acquire: pairs R3. Whoever cleared the word is done with it. */
+        /* E-frame acquire. E-blocks acquire. Whoever cleared the word is done with it. */
         if (!qa_cas(word_of(maps, first + i), &v, WORD_FULL, acquire)) {
             qi_map_words_release(maps, first, i);
             return false;
@@ -33,7 +33,7 @@ bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n)
 void qi_map_words_release(struct map512 *maps, uint64_t first, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        /* R1 release: pairs A1. R3 release: pairs A3. */
+        /* E-frame release. E-blocks release. */
         (void)qa_xchg(word_of(maps, first + i), 0, release);
 }
 

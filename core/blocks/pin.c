@@ -25,7 +25,7 @@ struct quire_pin *qi_pin_find(const struct quire_zone *z, uint32_t b)
 {
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
         struct quire_pin *pin = &z->pins[(pin_hash(b) + i) & z->pin_mask];
-        uint32_t key = qa_load(&pin->key, acquire); /* A5 acquire: pairs R5 */
+        uint32_t key = qa_load(&pin->key, acquire); /* E-pin-key acquire */
 
         if (key == b + 1)
             return pin;
@@ -51,14 +51,14 @@ struct quire_pin *qi_pin_make(const struct quire_zone *z, uint32_t b)
 
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
         struct quire_pin *pin = &z->pins[(pin_hash(b) + i) & z->pin_mask];
-        uint32_t key = qa_load(&pin->key, acquire); /* A5 acquire: pairs R5 */
+        uint32_t key = qa_load(&pin->key, acquire); /* E-pin-key acquire */
 
         if (key == 0) {
             if (qa_add(&z->head->pins_used, 1, relaxed) >= limit) { /* relaxed: only a number */
                 (void)qa_sub(&z->head->pins_used, 1, relaxed);      /* relaxed: only a number */
                 return NULL;
             }
-            if (qa_cas(&pin->key, &key, b + 1, release)) /* R5 release: pairs A5 */
+            if (qa_cas(&pin->key, &key, b + 1, release)) /* E-pin-key release */
                 return pin;
             (void)qa_sub(&z->head->pins_used, 1, relaxed); /* relaxed: only a number */
         }

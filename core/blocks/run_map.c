@@ -93,13 +93,13 @@ bool qi_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n)
     do {
         if ((c & mask) != mask)
             return false;
-        /* relaxed: only the bits decide; R1 publishes. Retries only when a neighbour's run in
+        /* relaxed: only the bits decide; E-frame publishes. Retries only when a neighbour's run in
          * the same word came or went. */
     } while (!qa_cas(w, &c, c & ~mask, relaxed));
     for (frame += some, n -= some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
         w = &run_map(z, block_of(frame))->w[place_of(frame) / WORD_BITS];
-        (void)qa_and(w, ~mask, relaxed); /* relaxed: R1 publishes it with the frames */
+        (void)qa_and(w, ~mask, relaxed); /* relaxed: E-frame publishes it with the frames */
     }
     return true;
 }

@@ -37,7 +37,7 @@ static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned bl
     do {
         if (v & mask)
             return false;
-        /* A3 acquire: pairs R3: the blocks' maps and descriptors are as the last owner left them.
+        /* E-blocks acquire: the blocks' maps and descriptors are as the last owner left them.
          * Retries only when another block of the word changed hands. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
@@ -49,7 +49,7 @@ bool qi_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_ord
 {
     if (!claim_block_bits(z, b, blocks_order))
         return false;
-    qa_fence_after_rmw(); /* F4 fence: pairs F4: the claim before the look at the list */
+    qa_fence_after_rmw(); /* E-isolate fence: the claim before the look at the list */
     return !has_isolations(z) || !qi_blocks_isolate_claimed(z, b, 1u << blocks_order);
 }
 
@@ -60,7 +60,7 @@ void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
         unsigned bit = b % WORD_BITS;
         unsigned some = n < WORD_BITS - bit ? (unsigned)n : WORD_BITS - bit;
 
-        /* R3 release: pairs A3 */
+        /* E-blocks release */
         (void)qa_and(block_word(z, b / WORD_BITS), ~word_mask(bit, some), release);
         qi_hint_section_whole(z, b / SECTION_BLOCKS);
         b += some;
@@ -126,8 +126,9 @@ void qi_block_run_publish(const struct quire_zone *z, uint32_t b, unsigned order
     uint32_t n = 1u << (order - BLOCK_ORDER);
 
     for (uint32_t i = 1; i < n; i++)
-        qa_store(desc_of(z, b + i), D_TAIL, relaxed); /* relaxed: the owner's; R3 carries it on */
-    qa_store(desc_of(z, b), desc_whole(order), release); /* R6 release: pairs A6 */
+        qa_store(desc_of(z, b + i), D_TAIL,
+                 relaxed); /* relaxed: the owner's; E-blocks carries it on */
+    qa_store(desc_of(z, b), desc_whole(order), release); /* E-run-head release */
 }
 
 /* Free a run of `order`, 9 or more, that starts at block b. */
@@ -135,11 +136,11 @@ int qi_block_run_put(const struct quire_zone *z, uint32_t b, unsigned order)
 {
     uint32_t d = desc_whole(order), n = 1u << (order - BLOCK_ORDER);
 
-    /* A6 acquire: pairs R6: the run's descriptors are all written. Decides between racing frees. */
+    /* E-run-head acquire: the run's descriptors are all written. Decides between racing frees. */
     if (!qa_cas(desc_of(z, b), &d, D_FREE, acquire))
         return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
     for (uint32_t i = 1; i < n; i++)
-        qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: R3 publishes it */
+        qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: E-blocks publishes it */
     qi_blocks_release(z, b, n);
     return QUIRE_OK;
 }

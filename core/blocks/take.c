@@ -29,7 +29,7 @@ void qi_run_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigne
         unsigned bit = first % WORD_BITS;
         unsigned some = end - first < WORD_BITS - bit ? end - first : WORD_BITS - bit;
 
-        /* relaxed: the frames are the caller's; R1 carries it when they are freed */
+        /* relaxed: the frames are the caller's; E-frame carries it when they are freed */
         (void)qa_or(&run_map(z, b)->w[first / WORD_BITS], word_mask(bit, some), relaxed);
         first += some;
     }
@@ -42,7 +42,7 @@ static unsigned word_take_run(qa64 *w, unsigned order)
     unsigned bit;
 
     while ((bit = word_find_run(v, order)) < WORD_BITS)
-        /* A1 acquire: pairs R1: the last holder of the frames is done with them. Retries only
+        /* E-frame acquire: the last holder of the frames is done with them. Retries only
          * when another thread changed this word, which is that thread's progress. */
         if (qa_cas(w, &v, v | word_mask(bit, 1u << order), acquire))
             break;
@@ -82,7 +82,7 @@ bool qi_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint6
 
     if (order == 0)
         return block_take_one(z, b, frame);
-    /* A2 acquire: pairs R2: the map was cleared after SPLIT was published, not before. */
+    /* E-desc acquire: the map was cleared after SPLIT was published, not before. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return false;
     if (order > WORD_ORDER) {
@@ -113,7 +113,7 @@ unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned wan
     unsigned got = 0;
     uint64_t base;
 
-    /* A2 acquire: pairs R2, as in qi_block_take. */
+    /* E-desc acquire, as in qi_block_take. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return 0;
     base = pfn_of_frame(z, frame_at(b, 0)).n;
@@ -124,7 +124,7 @@ unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned wan
 
         do {
             some = word_lowest(~v, want - got);
-            /* A1 acquire: pairs R1. Retries as in word_take_run. */
+            /* E-frame acquire. Retries as in word_take_run. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
         for (; some; some &= some - 1)
             pfns[got++].n = base + (uint64_t)i * WORD_BITS + (unsigned)__builtin_ctzll(some);

@@ -51,7 +51,7 @@ static size_t split_entry(struct quire_boot *boot, uint64_t frame)
     return at;
 }
 
-/* Restore I2 from entry `from` upwards. */
+/* Restore BM2 from entry `from` upwards. */
 static void merge_entries(struct quire_boot *boot, size_t from)
 {
     size_t kept = from;

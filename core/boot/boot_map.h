@@ -6,9 +6,9 @@
  * The map is a list of entries sorted by address. Each speaks for all frames from its first one up
  * to the next entry's, and entry 0 starts at frame 0: gaps are entries too, of kind NOTHING. So
  * whatever a change overlaps, it adds at most two entries.
- *  I1  count >= 1, entries[0].first == 0, firsts ascend strictly and are below BOOT_LIMIT.
- *  I2  neighbours differ in something else than `first`.
- *  I3  only memory (usable, device) has a zone, and only after planning.
+ *  BM1  count >= 1, entries[0].first == 0, firsts ascend strictly and are below BOOT_LIMIT.
+ *  BM2  neighbours differ in something else than `first`.
+ *  BM3  only memory (usable, device) has a zone, and only after planning.
  * One caller at a time, thread context.
  */
 #ifndef QUIRE_CORE_BOOT_BOOT_MAP_H

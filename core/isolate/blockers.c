@@ -44,12 +44,12 @@ static bool is_inside_run(const struct quire_zone *z, uint64_t frame)
 static void blockers_add_from_below(struct blocker_list *l, uint32_t b)
 {
     const struct quire_zone *z = l->z;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     uint64_t first = frame_at(b, 0), frame = first, n = 0;
 
     if (desc_state(d) == D_TAIL) {
         while (b > z->first_block && desc_state(d) == D_TAIL)
-            d = qa_load(desc_of(z, --b), acquire); /* A6 acquire: pairs R6 */
+            d = qa_load(desc_of(z, --b), acquire); /* E-run-head acquire */
         frame = frame_at(b, 0);
         n = desc_state(d) == D_WHOLE ? 1ull << desc_order(d) : 0;
     } else if (desc_state(d) == D_ISOLATED && has_run_map(z)) {
@@ -80,7 +80,7 @@ static void blockers_add_block(struct blocker_list *l, uint32_t b,
                                const struct quire_isolated_frames *held)
 {
     const struct quire_zone *z = l->z;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2. A6 acquire: pairs R6. */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire. E-run-head acquire. */
 
     if (desc_state(d) == D_WHOLE)
         blockers_add(l, frame_at(b, 0), 1ull << desc_order(d), false);

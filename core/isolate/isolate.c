@@ -21,9 +21,9 @@
  *
  * One sweep is not enough, as others may still be at steps that they began before:
  *   A free          clears its bit whenever it likes, the last one as well. It looks at the
- *                   descriptor behind its fence (F1) and leaves the block alone unless it is SPLIT;
- *                   if the isolation ends meanwhile, qi_block_follow_isolations makes that look
- *                   instead.
+ *                   descriptor behind its fence (E-look) and leaves the block alone unless it is
+ *                   SPLIT; if the isolation ends meanwhile, qi_block_follow_isolations makes that
+ *                   look instead.
  *   A taker         that saw SPLIT (a slot with the block as its home is one) gets frames that are
  *                   not swept yet. They are used, and in the way like any other.
  *   Protocol 3      may hold the words of an empty block. Its compare-and-swap SPLIT -> FREE and
@@ -63,7 +63,7 @@ static uint64_t isolation_sweep_word(qa64 *w, uint64_t seen)
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
 
     while (seen & ~v)
-        /* A1 acquire: pairs R1: the last holders are done with the frames. Retries only when
+        /* E-frame acquire: the last holders are done with the frames. Retries only when
          * another thread changed the word. */
         if (qa_cas(w, &v, v | seen, acquire))
             return seen & ~v;
@@ -102,11 +102,11 @@ static void isolation_sweep_block(struct quire_zone *z, quire_slot slot, uint32_
     uint64_t seen[MAP_WORDS], n = 0, got = 0;
     uint32_t words = 0;
 
-    /* A2 acquire: pairs R2. A free block is claimed, and left ISOLATED as its range is listed. */
+    /* E-desc acquire. A free block is claimed, and left ISOLATED as its range is listed. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) == D_FREE)
         (void)qi_blocks_claim(z, b, 0);
     qi_block_follow_isolations(z, b);
-    if (desc_state(qa_load(desc_of(z, b), acquire)) != D_ISOLATED) /* A2 acquire: pairs R2 */
+    if (desc_state(qa_load(desc_of(z, b), acquire)) != D_ISOLATED) /* E-desc acquire */
         return;
     for (unsigned i = 0; i < MAP_WORDS; i++) {
         seen[i] = ~qa_load(&map->w[i], relaxed); /* relaxed: a look; a claim decides */
@@ -131,7 +131,7 @@ static void isolation_sweep_block(struct quire_zone *z, quire_slot slot, uint32_
 static uint64_t frames_left_in(const struct quire_zone *z, uint32_t b,
                                const struct quire_isolated_frames *held)
 {
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     uint64_t n = 0;
 
     if (desc_state(d) == D_RESERVED || desc_state(d) == D_WITHDRAWN)
@@ -214,11 +214,11 @@ static uint64_t reserve_isolated(const struct quire_zone *z, uint32_t b,
         struct quire_pin *pin = qi_pin_find(z, b);
 
         for (unsigned i = 0; i < MAP_WORDS; i++)
-            (void)qa_or(&pin->pinned.w[i], held->frames[i], release); /* R7 release: pairs A7 */
+            (void)qa_or(&pin->pinned.w[i], held->frames[i], release); /* E-pins release */
         return n; /* SPLIT when the list is left */
     }
     while (n == BLOCK_FRAMES && desc_divided(d)) {
-        /* R2 release: pairs A2. Retries when a thread that saw the list of before came between. */
+        /* E-desc release. Retries when a thread that saw the list of before came between. */
         if (desc_state(d) == D_ISOLATED && qa_cas(desc_of(z, b), &d, D_RESERVED, release))
             return n;
         qi_block_follow_isolations(z, b);

@@ -9,7 +9,8 @@
  *   L1  Entries in use do not overlap, but for a moment in which both are being entered.
  *   L2  Who publishes a block as SPLIT, or as ISOLATED, or changes the list for it, calls
  *       qi_block_follow_isolations afterwards. So of a publisher and an isolation that begins or
- *       ends, one at least sees what the other did (F4), and the descriptor follows the list.
+ *       ends, one at least sees what the other did (E-isolate), and the descriptor follows the
+ *       list.
  *   L3  A claim of blocks that was not seen by the isolation (it saw the section's bit 0) sees the
  *       list, and leaves the block ISOLATED instead of taking it.
  *
@@ -25,13 +26,13 @@ static uint64_t isolation_entry_make(uint32_t first, uint32_t count)
 
 static uint64_t isolation_entry(const struct quire_zone *z, uint32_t entry)
 {
-    return qa_load(&z->head->isolations[entry], relaxed); /* relaxed: ordered by F4 */
+    return qa_load(&z->head->isolations[entry], relaxed); /* relaxed: ordered by E-isolate */
 }
 
 /* Does block b lie in an isolated range? */
 bool qi_block_in_isolated_range(const struct quire_zone *z, uint32_t b)
 {
-    if (!has_isolations(z)) /* ordered as the entries are, by the callers' F4 */
+    if (!has_isolations(z)) /* ordered as the entries are, by the callers' E-isolate */
         return false;
     for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++) {
         uint64_t range = isolation_entry(z, i);
@@ -67,14 +68,14 @@ int qi_isolation_list_add(const struct quire_zone *z, uint32_t first, uint32_t c
         return QUIRE_ERR_BUSY;
     for (*entry = 0; *entry < QUIRE_ISOLATIONS; ++*entry) {
         empty = 0;
-        /* relaxed: ordered by F4 */
+        /* relaxed: ordered by E-isolate */
         if (qa_cas(&h->isolations[*entry], &empty, isolation_entry_make(first, count), relaxed))
             break;
     }
     if (*entry == QUIRE_ISOLATIONS)
         return QUIRE_ERR_SIZE;
-    (void)qa_add(&h->isolating, 1, relaxed); /* relaxed: ordered by F4 */
-    qa_fence_seq_cst(); /* F4 fence: pairs F4: the list before the other entries and the blocks */
+    (void)qa_add(&h->isolating, 1, relaxed); /* relaxed: ordered by E-isolate */
+    qa_fence_seq_cst(); /* E-isolate fence: the list before the other entries and the blocks */
     if (!isolation_overlaps(z, first, count, *entry))
         return QUIRE_OK;
     qi_isolation_list_remove(z, *entry); /* two at once: both may have to go */
@@ -103,18 +104,18 @@ void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
         bool listed;
         uint32_t d;
 
-        qa_fence_seq_cst(); /* F4 fence: pairs F4: block and list before the look at the other */
+        qa_fence_seq_cst(); /* E-isolate fence: block and list before the look at the other */
         listed = qi_block_in_isolated_range(z, b);
-        d = qa_load(desc, relaxed); /* relaxed: ordered by F4 */
+        d = qa_load(desc, relaxed); /* relaxed: ordered by E-isolate */
         if (desc_state(d) != (listed ? D_SPLIT : D_ISOLATED))
             return;
         if (listed) {
-            /* A2 acq_rel: pairs R2. R2 acq_rel: pairs A2. */
+            /* E-desc acq_rel. E-desc acq_rel. */
             if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, acq_rel))
                 qi_hint_block_full(z, b); /* searches pass it by */
             continue;
         }
-        /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. */
+        /* E-desc acq_rel. E-desc acq_rel. */
         if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, acq_rel)) {
             qi_block_make_whole(z, b); /* who freed into it saw ISOLATED and left the look to us */
             qi_hint_block_free(z, b);
@@ -130,9 +131,9 @@ static void open_isolated_block(const struct quire_zone *z, uint32_t b)
 
     if (!qi_block_verify_map(z, quire_slot_of(0), b, &fresh))
         return;
-    qa_store(desc_of(z, b), D_ISOLATED, release); /* R2 release: pairs A2 */
+    qa_store(desc_of(z, b), D_ISOLATED, release); /* E-desc release */
     for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
-        qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
+        qa_store(&map->w[i], 0, release); /* E-frame release */
     qi_block_follow_isolations(z, b);
     /* The isolation may have ended, and found the map not clear yet. Agreeing was the fence. */
     qi_block_make_whole(z, b);

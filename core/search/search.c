@@ -4,7 +4,7 @@
  *
  * State: `best`, one more than the place in the table of the fastest kernel, or 0 before the first
  * call of qi_search_best.
- * I1. It is 0 or the one value that choosing always arrives at: neither the table nor the CPU
+ * SE1. It is 0 or the one value that choosing always arrives at: neither the table nor the CPU
  *     changes.
  * So first calls may race or interrupt each other: all store the same number. A constructor would
  * save one comparison per call, but constructors that run earlier, and environments that run none,

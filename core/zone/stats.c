@@ -147,7 +147,7 @@ int quire_zone_frame_state(const struct quire_zone *z, quire_pfn pfn, enum quire
 
     if (frame == NO_FRAME)
         return QUIRE_ERR_FRAME;
-    d = qa_load(desc_of(z, block_of(frame)), acquire); /* A2 acquire: pairs R2 */
+    d = qa_load(desc_of(z, block_of(frame)), acquire); /* E-desc acquire */
     switch (desc_state(d)) {
     case D_FREE:
         *state = QUIRE_FRAME_FREE;

@@ -102,7 +102,7 @@ static void build_mixed(struct quire_zone *z, const struct quire_zone_config *c,
         qa_store(&pin->hole.w[i], ~(usable | reserved), relaxed);
     }
     qa_store(desc_of(z, b), D_SPLIT | D_PINS, relaxed); /* relaxed: being built */
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
+    qa_fence_seq_cst(); /* E-hint fence: hint_free wants one before its look */
     qi_hint_block_free(z, b);
 }
 
@@ -238,7 +238,7 @@ int quire_zone_init(struct quire_zone *z, const struct quire_zone_config *c, voi
     qa_store(&h->total, managed, relaxed);
     qa_store(&h->managed, managed, relaxed);
     qa_store(&h->reserved, frames_of_runs(c->reserved, c->reserved_count), relaxed);
-    qa_store(&h->magic, ZONE_MAGIC, release); /* R8 release: pairs A8 */
+    qa_store(&h->magic, ZONE_MAGIC, release); /* E-built release */
     return QUIRE_OK;
 }
 
@@ -255,7 +255,7 @@ int quire_zone_attach(struct quire_zone *z, void *metadata, size_t bytes,
     if (bytes < sizeof *h)
         return QUIRE_ERR_SIZE;
     if (qa_load(&h->magic, acquire) != ZONE_MAGIC ||
-        h->version != ZONE_VERSION) /* A8 acquire: pairs R8 */
+        h->version != ZONE_VERSION) /* E-built acquire */
         return QUIRE_ERR_UNSUPPORTED;
     if (bytes < h->bytes)
         return QUIRE_ERR_SIZE;

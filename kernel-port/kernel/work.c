@@ -3,9 +3,9 @@
  * work.c - see work.h.
  *
  * State: the present job, written by the first CPU while nobody works.
- *  I1  `number` changes (release) after the job is written, and every CPU adds 1 to `done`
+ *  KW1  `number` changes (release) after the job is written, and every CPU adds 1 to `done`
  *      (release) once per number, when it has read the job and done its part, if it has one.
- *  I2  A CPU's `quiet` grows only at a moment when no code on that CPU holds anything of a
+ *  KW2  A CPU's `quiet` grows only at a moment when no code on that CPU holds anything of a
  *      snapshot: between two pieces of work, on the way to sleep, or in the wake-up interrupt of a
  *      sleeping CPU. (Interrupts do not nest, and an NMI ends before what it interrupted goes on,
  *      so a handler that reads a snapshot is over when the next wake-up comes.) It grows by a

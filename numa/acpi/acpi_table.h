@@ -3,10 +3,10 @@
  * acpi_table.h - how the readers of acpi.h walk a table: numbers byte by byte, entries one by one.
  *
  * State: a cursor on the caller's stack. Invariants:
- *   I1  the table has been through quire_acpi_table: its length is true and its checksum right.
- *   I2  an entry that acpi_next returned lies wholly inside the table, its header included; so a
+ *   AC1  the table has been through quire_acpi_table: its length is true and its checksum right.
+ *   AC2  an entry that acpi_next returned lies wholly inside the table, its header included; so a
  *       reader needs to compare its size with its type's alone, by acpi_short.
- *   I3  every call of acpi_next moves on by at least an entry's header: a walk is O(bytes).
+ *   AC3  every call of acpi_next moves on by at least an entry's header: a walk is O(bytes).
  */
 #ifndef QUIRE_NUMA_ACPI_ACPI_TABLE_H
 #define QUIRE_NUMA_ACPI_ACPI_TABLE_H

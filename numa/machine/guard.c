@@ -41,9 +41,9 @@ void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
     } else {
         r->entered = qa_load(&m->phase, relaxed) & 1;           /* relaxed: either will do (G3) */
         (void)qa_add(&r->mcpu->enters[r->entered], 1, relaxed); /* relaxed: ordered by G1 */
-        qa_fence_after_rmw(); /* G1 fence: pairs G2: the entry before the look */
+        qa_fence_after_rmw(); /* E-enter fence: the entry before the look */
     }
-    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* N2 acquire: pairs N1: all of it */
+    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* E-snapshot acquire: all of it */
     r->snapshot = (const struct machine_snapshot *)snapshot;
 }
 
@@ -53,7 +53,7 @@ void qi_machine_leave(struct machine_reader *r)
     if (r->machine->port.leave)
         r->machine->port.leave(r->machine->port.ctx, r->entered);
     else
-        (void)qa_add(&r->mcpu->leaves[r->entered], 1, release); /* G3 release: pairs G4 */
+        (void)qa_add(&r->mcpu->leaves[r->entered], 1, release); /* E-leave release */
 }
 
 static uint64_t sum_leaves(const struct quire_machine *m, uint32_t phase)
@@ -64,7 +64,7 @@ static uint64_t sum_leaves(const struct quire_machine *m, uint32_t phase)
         const struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
 
         if (mcpu)
-            sum += qa_load(&mcpu->leaves[phase], acquire); /* G4 acquire: pairs G3 */
+            sum += qa_load(&mcpu->leaves[phase], acquire); /* E-leave acquire */
     }
     return sum;
 }
@@ -87,7 +87,7 @@ static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
     for (;;) {
         uint64_t left = sum_leaves(m, phase);
 
-        qa_fence_seq_cst(); /* G2 fence: pairs G1: the leaves before the entries */
+        qa_fence_seq_cst(); /* E-enter fence: the leaves before the entries */
         if (sum_enters(m, phase) == left)
             return;
         machine_relax(m);
@@ -105,7 +105,7 @@ void qi_machine_wait_for_readers(struct quire_machine *m)
         return;
     }
     phase = qa_load(&m->phase, relaxed) & 1; /* relaxed: written by us alone */
-    qa_fence_seq_cst(); /* G2 fence: pairs G1: the publication before the counts */
+    qa_fence_seq_cst();                      /* E-enter fence: the publication before the counts */
     wait_for_phase(m, phase ^ 1);
     qa_store(&m->phase, phase ^ 1, relaxed); /* relaxed: a hint to readers (G3) */
     wait_for_phase(m, phase);

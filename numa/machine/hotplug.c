@@ -28,12 +28,12 @@ enum { CLOSE_TRIES = 64 }; /* at a zone whose frames are not all there yet */
 
 bool qi_machine_lock(struct quire_machine *m)
 {
-    return qa_xchg(&m->writer, 1, acquire) == 0; /* W2 acquire: pairs W1: what the last one did */
+    return qa_xchg(&m->writer, 1, acquire) == 0; /* E-writer acquire: what the last one did */
 }
 
 void qi_machine_unlock(struct quire_machine *m)
 {
-    qa_store(&m->writer, 0, release); /* W1 release: pairs W2 */
+    qa_store(&m->writer, 0, release); /* E-writer release */
 }
 
 struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m)

@@ -58,7 +58,7 @@ void qi_port_give_back(struct quire_machine *m, void *memory)
 
 static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
 {
-    /* relaxed: L1 publishes the line */
+    /* relaxed: E-machine-cpu publishes the line */
     qa_store(&mcpu->turn, cpu, relaxed);                            /* relaxed: see above */
     qa_store(&mcpu->remote_zone, (uintptr_t)&qi_no_zone, relaxed);  /* relaxed: see above */
     qa_store(&mcpu->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */
@@ -84,8 +84,9 @@ static int make_node_cpus(struct quire_machine *m, const struct quire_topology *
         if (t->cpu_node[cpu] == node.n && !machine_cpu_of(m, cpu)) {
             init_machine_cpu(mcpu, cpu);
             if (cpu >= machine_cpu_end(m))
-                qa_store(&m->cpu_end, cpu + 1, relaxed);       /* relaxed: L1 publishes the line */
-            qa_store(&m->cpus[cpu], (uintptr_t)mcpu, release); /* L1 release: pairs L2 */
+                qa_store(&m->cpu_end, cpu + 1,
+                         relaxed); /* relaxed: E-machine-cpu publishes the line */
+            qa_store(&m->cpus[cpu], (uintptr_t)mcpu, release); /* E-machine-cpu release */
             mcpu++;
         }
     return QUIRE_OK;
@@ -105,8 +106,8 @@ int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t
         if (!p)
             return QUIRE_ERR_NO_MEMORY;
         init_machine_cpu(mcpu, 0);
-        qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: L1 publishes the line */
-        qa_store(&m->cpus[0], (uintptr_t)mcpu, release); /* L1 release: pairs L2 */
+        qa_store(&m->cpu_end, 1, relaxed); /* relaxed: E-machine-cpu publishes the line */
+        qa_store(&m->cpus[0], (uintptr_t)mcpu, release); /* E-machine-cpu release */
     }
     return error;
 }

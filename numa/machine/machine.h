@@ -190,7 +190,7 @@ struct machine_attempt {
 
 static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, uint32_t cpu)
 {
-    /* L2 acquire: pairs L1: the line is made. */
+    /* E-machine-cpu acquire: the line is made. */
     uintptr_t p = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpus[cpu], acquire) : 0);
 
     return (struct machine_cpu *)p;
@@ -198,7 +198,7 @@ static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, 
 
 static inline uint32_t machine_cpu_end(const struct quire_machine *m)
 {
-    return qa_load(&m->cpu_end, relaxed); /* relaxed: a line is looked for by L2 */
+    return qa_load(&m->cpu_end, relaxed); /* relaxed: a line is looked for by E-machine-cpu */
 }
 
 /* The number of the CPU that the caller runs on. */
@@ -219,7 +219,7 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 /* The view of a CPU, or NULL. */
 static inline const struct cpu_view *machine_view_of(const struct quire_machine *m, uint32_t cpu)
 {
-    /* H2 acquire: pairs H1: the home is made. */
+    /* E-zone-cache acquire: the home is made. */
     uintptr_t view = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpu_views[cpu], acquire) : 0);
 
     return (const struct cpu_view *)view;

@@ -45,12 +45,12 @@ enum { REMOTE_SERVES = 1 };
 
 static bool remote_take(struct machine_cpu *mcpu)
 {
-    return qa_xchg(&mcpu->present, 0, acquire) == 1; /* V2 acquire: pairs V1: the rounds */
+    return qa_xchg(&mcpu->present, 0, acquire) == 1; /* E-remote acquire: the rounds */
 }
 
 static void remote_put(struct machine_cpu *mcpu)
 {
-    qa_store(&mcpu->present, 1, release); /* V1 release: pairs V2: the rounds */
+    qa_store(&mcpu->present, 1, release); /* E-remote release: the rounds */
 }
 
 /* Put a frame behind the last of `count` rounds of a magazine in our hands, and the magazine back.
@@ -106,7 +106,7 @@ static inline __attribute__((always_inline)) bool zone_serves(const struct machi
     full = qa_load((const qa8 *)z->fulls + b, relaxed); /* relaxed: a hint */
     if (__builtin_expect(full == 0, 1))
         return true;
-    sparse_limit_at = (uintptr_t)qa_load(&z->sparse_limit_at, acquire); /* H2 acquire: pairs H1 */
+    sparse_limit_at = (uintptr_t)qa_load(&z->sparse_limit_at, acquire); /* E-zone-cache acquire */
     return full <= qa_load((const qa32 *)sparse_limit_at, relaxed);     /* relaxed: a hint */
 }
 
@@ -150,7 +150,7 @@ static inline __attribute__((always_inline)) bool remote_pop_request(
 
 static inline const struct machine_zone *serving_zone_of(const struct machine_cpu *mcpu)
 {
-    return zone_of_word(qa_load(&mcpu->serving_zone, acquire)); /* Z2 acquire: pairs Z1 */
+    return zone_of_word(qa_load(&mcpu->serving_zone, acquire)); /* E-remote-zone acquire */
 }
 
 /* Serve a request that has a policy of its own. False: not this way. */
@@ -202,7 +202,7 @@ static inline bool may_push_remote(const struct machine_zone *z, quire_pfn pfn)
  * magazine, if it is of the zone `remote_zone`. */
 int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
 {
-    /* L2 acquire: pairs L1: the line is made. */
+    /* E-machine-cpu acquire: the line is made. */
     uintptr_t p = (uintptr_t)qa_load(&m->cpus[cpu], acquire);
     struct machine_cpu *mcpu = (struct machine_cpu *)p;
     const struct machine_zone *z;
@@ -210,7 +210,7 @@ int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
 
     if (!mcpu)
         return qi_machine_free_slowpath(m, pfn, 0);
-    z = zone_of_word(qa_load(&mcpu->remote_zone, acquire)); /* Z2 acquire: pairs Z1 */
+    z = zone_of_word(qa_load(&mcpu->remote_zone, acquire)); /* E-remote-zone acquire */
     if (!may_push_remote(z, pfn) || !remote_take(mcpu))
         return qi_machine_free_slowpath(m, pfn, 0);
     count = qa_load(&mcpu->count, relaxed); /* relaxed: V1 */
@@ -225,7 +225,7 @@ int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
 static void set_zone_word(qa64 *word, const struct machine_zone *z)
 {
     if (qa_load(word, relaxed) != (uintptr_t)z) /* relaxed: a look */
-        qa_store(word, (uintptr_t)z, release);  /* Z1 release: pairs Z2 */
+        qa_store(word, (uintptr_t)z, release);  /* E-remote-zone release */
 }
 
 /* The CPU had to do with a zone: if it is away from home, the short ways are for it from now on. */

@@ -218,12 +218,12 @@ void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 
         if (!machine_cpu_of(m, cpu))
             continue;
-        /* H1 release: pairs H2: the home is made. */
+        /* E-zone-cache release: the home is made. */
         qa_store(&m->cpu_views[cpu], served ? (uintptr_t)view_of(&e->zone_cache->cache, cpu) : 0,
                  release);
     }
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
-    qa_store(&m->snapshot, (uintptr_t)s, release); /* N1 release: pairs N2 */
+    qa_store(&m->snapshot, (uintptr_t)s, release); /* E-snapshot release */
     open_zone_caches(old, s);
 }
 

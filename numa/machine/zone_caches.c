@@ -138,7 +138,7 @@ bool qi_zone_cache_is_registered(const struct zone_cache *h)
 /* A home serves from the snapshot on that is being published. */
 void qi_zone_cache_register(struct zone_cache *h)
 {
-    /* H1 release: pairs H2: the home is made. */
+    /* E-zone-cache release: the home is made. */
     qa_store(&h->zone->sparse_limit_at, (uintptr_t)&h->cache.state->sparse_limit, release);
     if (qi_zone_cache_is_registered(h))
         return;

@@ -13,8 +13,9 @@
  * Push and pop find their CPU cache by the CPU number that they read inside the section, so it is
  * the number of the CPU that they run on. All check `present` and `detached` as one eight-byte word
  * that must read 1; on aarch64 by a load-acquire, as the CPU cache may have been put back from
- * another CPU (on x86 every load is one: pairs P1 in cpu_cache_put). A section that lets go leaves
- * the thread's area pointing at it, which means nothing to the kernel once the thread is elsewhere.
+ * another CPU (on x86 every load is one: the other end of E-cpu-cache is in cpu_cache_put). A
+ * section that lets go leaves the thread's area pointing at it, which means nothing to the kernel
+ * once the thread is elsewhere.
  */
 #ifndef QUIRE_PERCPU_ARCH_RSEQ_H
 #define QUIRE_PERCPU_ARCH_RSEQ_H
