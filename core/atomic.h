@@ -7,39 +7,52 @@
  *     v = qa_load(&line->w[i], relaxed);
  *     qa_cas(&line->w[i], &v, v | mask, acquire)      strong; a failure loads with relaxed
  *
- * and the comment beside it names the operation that it pairs with (E-frame pairs E-frame; a script
- * of the test run checks that both ends of every label exist). The labels and what each pair
- * carries:
+ * and the comment beside it names the edge that it is an end of, and says what the edge carries:
  *
- *   E-frame/E-frame  frames of a block: cleared bits (release) are taken (acquire). Carries the
- *   last
- *          holder's writes to the frame, and its cleared continuation bits.
- *   E-desc/E-desc  a block's descriptor: published SPLIT (release), seen SPLIT (acquire). Carries
- *   the map. E-blocks/E-blocks  blocks of a section: as E-frame/E-frame, one level up. Carries map
- *   and descriptor of the block. E-count/E-count  the free count: credited (release) after the
- *   clear, debited (acquire) before the
- *          search. Carries the fact that the frames can be found.
- *   E-run-head/E-run-head  the descriptor of a run of order >= 9: its other blocks are written.
- *   E-pin-key/E-pin-key  a pin's key: claimed once, never given back. Carries the pin's zeroed
- *   words. E-pins/E-pins  pins: set and cleared words of the pin table. E-built/E-built  a zone
- *   that is built: the whole head and metadata. E-home/E-home  a slot's home word. Carries the
- *   descriptor that names the slot as the block's owner. E-writer/E-writer  a machine's writers,
- *   one after the other. E-machine-cpu/E-machine-cpu  a machine's line of a CPU: made.
- *   E-zone-cache/E-zone-cache  a CPU's home: the cache is made. E-snapshot/E-snapshot  a machine's
- *   snapshot: all of it. E-enter/E-enter  the fences of a snapshot's reader and of its writer, see
- *   numa/machine/guard.c; and E-leave/E-leave  a reader who left: what he did comes before the
- *   snapshot's end. E-remote/E-remote  a remote magazine: its rounds, as E-cpu-cache/E-cpu-cache in
- *   a CPU cache. E-remote-zone/E-remote-zone  a CPU's zone away from home: its handle. E-look
- *   the fences of "I changed the map or descriptor" and "I look at the rest of the block". E-hint
- *   the fences between a map and its hints, on the setter's and on the clearer's side. E-isolate
- *   the fences between the list of isolated ranges and the claim or descriptor of a block. E-limits
- *   the fences between a cache's turn to thrift and the limits of its CPU caches.
+ *     E-frame release: what the holder did with the frames comes before the next holder
+ *
+ * An edge is one name for both ends: a release and an acquire, or a fence on either side. It begins
+ * with E-; a letter and a number (I1, C2) is an invariant of the file that defines it. A script of
+ * the test run checks that each operation has its comment, that each edge has both ends, and that
+ * the edges are these:
+ *
+ *   E-frame         frames of a block: cleared bits (release) are taken (acquire). Carries the last
+ *                   holder's writes to the frame, and its cleared continuation bits.
+ *   E-desc          a block's descriptor: published SPLIT, seen SPLIT. Carries the map.
+ *   E-blocks        blocks of a section: as E-frame, one level up. Carries map and descriptor.
+ *   E-count         the free count: credited after the clear, debited before the search. Carries
+ *                   the fact that the frames can be found.
+ *   E-run-head      the descriptor of a run of order >= 9: its other blocks are written.
+ *   E-pin-key       a pin's key: claimed once, never given back. Carries the pin's zeroed words.
+ *   E-pins          set and cleared words of the pin table.
+ *   E-built         a zone that is built: the whole head and metadata.
+ *   E-home          a slot's home word. Carries the descriptor that names the slot as the owner.
+ *   E-look          the fences between "I changed the map or descriptor" and "I look at the rest of
+ *                   the block".
+ *   E-hint          the fences between a map and its hints, on the setter's and the clearer's side.
+ *   E-isolate       the fences between the list of isolated ranges and the claim or descriptor of a
+ *                   block.
+ *   E-cpu-cache     a CPU cache's `present` word: put back, taken. Carries its rounds.
+ *   E-limits        the fences between a cache's turn to shortage and the limits of its CPU caches.
+ *   E-writer        a machine's writers, one after the other.
+ *   E-machine-cpu   a machine's struct of a CPU: made.
+ *   E-zone-cache    a CPU's view of a zone's cache: the cache is made.
+ *   E-snapshot      a machine's snapshot: all of it.
+ *   E-enter         the fences of a snapshot's reader and of its writer, see numa/machine/guard.c.
+ *   E-leave         a reader who left: what he did comes before the snapshot's end.
+ *   E-remote        a remote magazine: its rounds, as E-cpu-cache.
+ *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
+ *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
+ *   E-guard-leave   a reader of the guard who left: what was read comes before the waiter goes on.
+ *   E-reclaim-stop  libquire-host's reclaimer is to stop.
+ *   E-handover      the program's load: a run given by one thread to another.
+ *   E-page-cache    the program's load: a page put in by one thread and found by another.
  *
  * Three builds of the same source:
  *   plain    GNU builtins, C11 orders.
  *   TSan     the same; it does not model fences (gcc refuses them), so the fences become relaxed
  *            read-modify-writes of a dummy: a full barrier for the hardware, no edge for TSan.
- *   Relacy   QUIRE_RELACY: C++, rl::atomic; see stress/relacy.
+ *   Relacy   QUIRE_RELACY: C++, rl::atomic; see stress/common/relacy.
  */
 #ifndef QUIRE_CORE_ATOMIC_H
 #define QUIRE_CORE_ATOMIC_H

@@ -64,7 +64,7 @@ size_t qi_depot_bytes(uint32_t nodes, uint32_t half)
 static void depot_push(struct depot_stack *depot_stack, struct depot_half *node)
 {
 #if !defined(__x86_64__)
-    qa_fence_seq_cst(); /* E-depot fence: earlier loads of the node before its next owner */
+    qa_fence_seq_cst(); /* E-cpu-cache fence: earlier loads of the node before its next owner */
 #endif
     __tsan_release(node);
     ck_stack_push_mpmc(&depot_stack->stack, &node->link);

@@ -5,10 +5,9 @@
  * does not by itself end the shortage.
  *
  *   PR1  `short_of_memory` is 1 from the call that notices free < low to the one that notices free
- *        >= high.
+ *       >= high.
  *   PR2  `drain_pending` is 1 if a drain was due in a call that must not wait for the kernel (rseq
- *        mode,
- *       QUIRE_NO_CALLBACK). The next call that may wait makes it.
+ *       mode, QUIRE_NO_CALLBACK). The next call that may wait makes it.
  *
  * Lock-free, any context.
  */

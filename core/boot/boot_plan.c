@@ -47,8 +47,8 @@ static int append_run(struct quire_boot_plan *plan, size_t start, uint64_t first
 }
 
 /* The runs of one zone with one standing. */
-static int collect_runs(const struct quire_boot *boot, struct quire_boot_plan *plan, size_t zone,
-                        enum frame_role wanted, const struct quire_run **list, size_t *count)
+static int list_runs(const struct quire_boot *boot, struct quire_boot_plan *plan, size_t zone,
+                     enum frame_role wanted, const struct quire_run **list, size_t *count)
 {
     size_t start = plan->run_count;
 
@@ -67,7 +67,7 @@ static int collect_runs(const struct quire_boot *boot, struct quire_boot_plan *p
     return QUIRE_OK;
 }
 
-static int collect_all_runs(const struct quire_boot *boot, struct quire_boot_plan *plan)
+static int list_all_runs(const struct quire_boot *boot, struct quire_boot_plan *plan)
 {
     int err = QUIRE_OK;
 
@@ -76,15 +76,15 @@ static int collect_all_runs(const struct quire_boot *boot, struct quire_boot_pla
         struct quire_zone_config *c = &plan->zones[i].config;
 
         c->id = (uint32_t)i;
-        err = collect_runs(boot, plan, i, ROLE_USABLE, &c->usable, &c->usable_count);
+        err = list_runs(boot, plan, i, ROLE_USABLE, &c->usable, &c->usable_count);
         if (!err)
-            err = collect_runs(boot, plan, i, ROLE_RESERVED, &c->reserved, &c->reserved_count);
+            err = list_runs(boot, plan, i, ROLE_RESERVED, &c->reserved, &c->reserved_count);
     }
     return err;
 }
 
 /* The blocks of all zones, in ascending order. */
-static int collect_spans(const struct quire_boot *boot, struct quire_boot_plan *plan)
+static int list_spans(const struct quire_boot *boot, struct quire_boot_plan *plan)
 {
     const uint64_t in_block = BOOT_BLOCK - 1;
 
@@ -229,17 +229,16 @@ static bool drop_empty_zones(struct quire_boot *boot, struct quire_boot_plan *pl
 }
 
 /* Runs and spans as the map is now; zones without free frames go. *dropped: there were such. */
-static int collect_runs_and_spans(struct quire_boot *boot, struct quire_boot_plan *plan,
-                                  bool *dropped)
+static int list_runs_and_spans(struct quire_boot *boot, struct quire_boot_plan *plan, bool *dropped)
 {
-    int err = collect_all_runs(boot, plan);
+    int err = list_all_runs(boot, plan);
 
     *dropped = !err && drop_empty_zones(boot, plan);
     if (*dropped)
-        err = collect_all_runs(boot, plan);
+        err = list_all_runs(boot, plan);
     if (!err && plan->zone_count == 0)
         err = QUIRE_ERR_NO_MEMORY;
-    return err ? err : collect_spans(boot, plan);
+    return err ? err : list_spans(boot, plan);
 }
 
 static int plan_until_stable(struct quire_boot *boot, const struct quire_boot_layout *layout,
@@ -252,13 +251,13 @@ static int plan_until_stable(struct quire_boot *boot, const struct quire_boot_la
         int err;
 
         undo_plan(boot, false);
-        err = collect_runs_and_spans(boot, plan, &dropped);
+        err = list_runs_and_spans(boot, plan, &dropped);
         if (!err)
             err = measure_metadata(plan, &grown);
         if (!err)
             err = place_all_metadata(boot, layout, plan);
         if (!err)
-            err = collect_runs_and_spans(boot, plan, &dropped);
+            err = list_runs_and_spans(boot, plan, &dropped);
         if (!err && !dropped)
             err = measure_metadata(plan, &grown);
         if (err || (!dropped && !grown))

@@ -31,7 +31,7 @@ void board_teardown(struct board *board)
 struct board_run board_exchange(struct board *board, size_t at, struct board_run run)
 {
     uint64_t given = run.pfn << BOARD_FRAME_BITS | run.frames | (run.contig ? contig_bit : 0);
-    /* B1 acq_rel: pairs B1: the giver's writes to the frames. */
+    /* E-handover acq_rel: the giver's writes to the frames. */
     uint64_t got = qa_xchg(&board->cells[at].run, run.frames ? given : 0, acq_rel);
     struct board_run taken = {
         .pfn = (got & ~contig_bit) >> BOARD_FRAME_BITS,

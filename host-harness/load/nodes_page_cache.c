@@ -67,7 +67,7 @@ void shelf_put(struct worker *w, uint64_t pfn)
     if (!cell)
         return;
     nodes_thread(w)->shelved++;
-    /* S1 acq_rel: pairs S1: what was written into the page, by whoever put it there. */
+    /* E-page-cache acq_rel: what was written into the page, by whoever put it there. */
     old = qa_xchg(cell, pfn + 1, acq_rel);
     if (old)
         drop(w, old - 1);
@@ -78,7 +78,7 @@ bool shelf_drop_one(struct worker *w, uint64_t pfn)
     qa64 *cell = cell_of(w, pfn);
     uint64_t expected = pfn + 1;
 
-    /* S1 acq_rel: pairs S1. */
+    /* E-page-cache acq_rel: as above */
     if (!cell || !qa_cas(cell, &expected, 0, acq_rel))
         return false;
     drop(w, pfn);
@@ -98,7 +98,7 @@ uint64_t shelf_drop(struct worker *w, quire_node node, uint64_t frames)
         uint64_t got = 0;
 
         if (qa_load(&shelf->cells[at], relaxed))          /* relaxed: the exchange decides */
-            got = qa_xchg(&shelf->cells[at], 0, acq_rel); /* S1 acq_rel: pairs S1. */
+            got = qa_xchg(&shelf->cells[at], 0, acq_rel); /* E-page-cache acq_rel: as above */
         if (got)
             records[n++] = (struct record){got - 1, 1, 0, false};
         if (n == NODES_BATCH) {

@@ -13,9 +13,9 @@
  * Push and pop find their CPU cache by the CPU number that they read inside the section, so it is
  * the number of the CPU that they run on. All check `present` and `detached` as one eight-byte word
  * that must read 1; on aarch64 by a load-acquire, as the CPU cache may have been put back from
- * another CPU (on x86 every load is one: pairs E-cpu-cache in cpu_cache_put). A section that lets
- * go leaves the thread's area pointing at it, which means nothing to the kernel once the thread is
- * elsewhere.
+ * another CPU (on x86 every load is one: the other end of E-cpu-cache is in cpu_cache_put). A
+ * section that lets go leaves the thread's area pointing at it, which means nothing to the kernel
+ * once the thread is elsewhere.
  */
 #ifndef QUIRE_PERCPU_ARCH_RSEQ_H
 #define QUIRE_PERCPU_ARCH_RSEQ_H
@@ -70,7 +70,7 @@ _Static_assert(offsetof(struct cpu_cache, rounds) == 64, "used by the sections")
 /* clang-format off */
 #if defined(__x86_64__)
 
-#define RSEQ_SECTION_START                                                                              \
+#define RSEQ_SECTION_START                                                                         \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
     "3:\n\t"                                                                                       \
@@ -81,16 +81,16 @@ _Static_assert(offsetof(struct cpu_cache, rounds) == 64, "used by the sections")
     "movq %%rax, %%fs:8(%[offset])\n\t"                                                            \
     "1:\n\t"
 /* rax = this CPU's cache, in place */
-#define RSEQ_SECTION_FIND                                                                               \
+#define RSEQ_SECTION_FIND                                                                          \
     "movl %%fs:4(%[offset]), %%eax\n\t"                                                            \
     "subl %[first], %%eax\n\t"                                                                     \
     "cmpl %[cpus], %%eax\n\t"                                                                      \
     "jae %l[slow]\n\t"                                                                             \
     "imulq %[stride], %%rax\n\t"                                                                   \
-    "addq %[cpu_caches], %%rax\n\t"                                                                     \
+    "addq %[cpu_caches], %%rax\n\t"                                                                \
     "cmpq $1, (%%rax)\n\t"                                                                         \
     "jne %l[slow]\n\t"
-#define RSEQ_SECTION_END                                                                                \
+#define RSEQ_SECTION_END                                                                           \
     "2:\n\t"                                                                                       \
     ".pushsection __rseq_failure, \"ax\"\n\t"                                                      \
     ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
@@ -98,7 +98,7 @@ _Static_assert(offsetof(struct cpu_cache, rounds) == 64, "used by the sections")
     "4:\n\t"                                                                                       \
     "jmp %l[again]\n\t"                                                                            \
     ".popsection\n\t"
-#define RSEQ_SECTION_INPUTS                                                                             \
+#define RSEQ_SECTION_INPUTS                                                                        \
     [offset] "r"(c->rseq_offset), [first] "m"(c->first_cpu), [cpus] "m"(c->cpus),                  \
         [stride] "m"(c->cpu_stride), [cpu_caches] "m"(c->cpu_caches[cls])
 
@@ -195,7 +195,7 @@ again:
 
 #else /* aarch64 */
 
-#define RSEQ_SECTION_START                                                                              \
+#define RSEQ_SECTION_START                                                                         \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
     "3:\n\t"                                                                                       \
@@ -207,23 +207,23 @@ again:
     "str x9, [%[area], #8]\n\t"                                                                    \
     "1:\n\t"
 /* x9 = this CPU's cache, in place */
-#define RSEQ_SECTION_FIND                                                                               \
+#define RSEQ_SECTION_FIND                                                                          \
     "ldr w9, [%[area], #4]\n\t"                                                                    \
     "sub w9, w9, %w[first]\n\t"                                                                    \
     "cmp w9, %w[cpus]\n\t"                                                                         \
     "b.hs %l[slow]\n\t"                                                                            \
-    "madd x9, x9, %[stride], %[cpu_caches]\n\t"                                                         \
+    "madd x9, x9, %[stride], %[cpu_caches]\n\t"                                                    \
     "ldar x10, [x9]\n\t"                                                                           \
     "cmp x10, #1\n\t"                                                                              \
     "b.ne %l[slow]\n\t"
-#define RSEQ_SECTION_END                                                                                \
+#define RSEQ_SECTION_END                                                                           \
     "2:\n\t"                                                                                       \
     "b 5f\n\t"                                                                                     \
     ".inst 0xd428bc00\n\t"                                                                         \
     "4:\n\t"                                                                                       \
     "b %l[again]\n\t"                                                                              \
     "5:\n\t"
-#define RSEQ_SECTION_INPUTS                                                                             \
+#define RSEQ_SECTION_INPUTS                                                                        \
     [area] "r"(rseq_area()), [first] "r"(c->first_cpu), [cpus] "r"(c->cpus),                       \
         [stride] "r"(c->cpu_stride), [cpu_caches] "r"(c->cpu_caches[cls])
 

@@ -7,8 +7,8 @@
  * held twice; being relaxed they order nothing, so if the zone's own orders are too weak, the
  * plain payload accesses of two holders race and ThreadSanitizer says so.
  *
- *   I1  owner[i] is 0 exactly while nobody holds frame i (between take and give).
- *   I2  payload[i] is only touched by its holder.
+ *   CS1  owner[i] is 0 exactly while nobody holds frame i (between take and give).
+ *   CS2  payload[i] is only touched by its holder.
  *
  * A violation prints one line and aborts. Any number of threads.
  */

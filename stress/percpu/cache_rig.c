@@ -182,37 +182,37 @@ uint64_t cached_frames(const struct rig *r)
 }
 
 /* A round of a CPU cache: allocated as far as the zone knows, in reach, and not seen before. */
-static void check_round(const struct rig *r, unsigned rack, quire_pfn pfn, unsigned char *seen)
+static void check_round(const struct rig *r, unsigned cls, quire_pfn pfn, unsigned char *seen)
 {
     enum quire_frame_state state;
     uint64_t i = pfn.n - r->usable[0].pfn.n;
 
     if (quire_zone_frame_state(&r->zone, pfn, &state) != QUIRE_OK || state != QUIRE_FRAME_USED)
         die("frame 0x%" PRIx64 " is cached and not allocated in the zone", pfn.n);
-    if (pfn.n % frames_per_round(rack) != 0)
-        die("frame 0x%" PRIx64 " is in a rack of order %u", pfn.n, class_order(rack));
-    for (uint64_t n = 0; n < frames_per_round(rack) && r->zone_config.usable_count == 1; n++)
+    if (pfn.n % frames_per_round(cls) != 0)
+        die("frame 0x%" PRIx64 " is in a rack of order %u", pfn.n, class_order(cls));
+    for (uint64_t n = 0; n < frames_per_round(cls) && r->zone_config.usable_count == 1; n++)
         if (seen[i + n]++)
             die("frame 0x%" PRIx64 " is in two racks", pfn.n + n);
 }
 
-static void check_cpu_cache(const struct rig *r, uint32_t cpu, unsigned rack, unsigned char *seen)
+static void check_cpu_cache(const struct rig *r, uint32_t cpu, unsigned cls, unsigned char *seen)
 {
-    struct cpu_cache *k = cpu_cache_of(&r->cache, cpu, rack);
+    struct cpu_cache *k = cpu_cache_of(&r->cache, cpu, cls);
     uint32_t count = cpu_cache_count(k), out = qa_load(&k->out, relaxed);
 
     if (qa_load(&k->present, relaxed) != 1 || qa_load(&k->detached, relaxed) != 0)
-        die("CPU %" PRIu32 ", rack %u: in somebody's hands at rest (K1, K3)", cpu, rack);
-    if (count > r->cache.capacity[rack] || out > r->cache.capacity[rack] / 2)
-        die("CPU %" PRIu32 ", rack %u: %" PRIu32 " and %" PRIu32 " rounds (K4)", cpu, rack, count,
+        die("CPU %" PRIu32 ", rack %u: in somebody's hands at rest (K1, K3)", cpu, cls);
+    if (count > r->cache.capacity[cls] || out > r->cache.capacity[cls] / 2)
+        die("CPU %" PRIu32 ", rack %u: %" PRIu32 " and %" PRIu32 " rounds (K4)", cpu, cls, count,
             out);
     if (qa_load(&k->limit, relaxed) !=
-        (qa_load(&r->cache.state->tight, relaxed) ? 0 : r->cache.capacity[rack]))
-        die("CPU %" PRIu32 ", rack %u: wrong limit (K5)", cpu, rack);
+        (qa_load(&r->cache.state->short_of_memory, relaxed) ? 0 : r->cache.capacity[cls]))
+        die("CPU %" PRIu32 ", rack %u: wrong limit (K5)", cpu, cls);
     for (uint32_t i = 0; i < count; i++)
-        check_round(r, rack, k->rounds[i], seen);
+        check_round(r, cls, k->rounds[i], seen);
     for (uint32_t i = 0; i < out; i++)
-        check_round(r, rack, outgoing(k)[i], seen);
+        check_round(r, cls, outgoing_rounds(k)[i], seen);
 }
 
 void check_rest(const struct rig *r, uint64_t used)
@@ -225,8 +225,8 @@ void check_rest(const struct rig *r, uint64_t used)
     if (!seen)
         die("no heap");
     for (uint32_t cpu = 0; cpu < r->cache.cpus; cpu++)
-        for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++)
-            check_cpu_cache(r, cpu, rack, seen);
+        for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++)
+            check_cpu_cache(r, cpu, cls, seen);
     free(seen);
     if (cached > quire_cache_bound(&r->cache))
         die("%" PRIu64 " frames cached, the bound is %" PRIu64, cached,

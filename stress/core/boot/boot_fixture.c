@@ -32,7 +32,7 @@ void boot_fixture_free(struct boot_fixture *f)
     free(f);
 }
 
-void add_machine(struct boot_fixture *f, const struct machine *machine)
+void add_machine(struct boot_fixture *f, const struct boot_machine *machine)
 {
     for (size_t i = 0; i < machine->count; i++) {
         const struct machine_region *r = &machine->regions[i];

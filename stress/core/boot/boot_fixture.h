@@ -21,12 +21,12 @@ struct machine_region {
     uint32_t node;
 };
 
-struct machine {
+struct boot_machine {
     const struct machine_region *regions;
     size_t count;
 };
 
-extern const struct machine desktop, laptop, server_2node, server_4node;
+extern const struct boot_machine desktop, laptop, server_2node, server_4node;
 
 /* ---- Fixture ------------------------------------------------------------------------------- */
 
@@ -49,7 +49,7 @@ struct boot_fixture {
 struct boot_fixture *boot_fixture_new(uint64_t low_bytes);
 void boot_fixture_free(struct boot_fixture *f);
 
-void add_machine(struct boot_fixture *f, const struct machine *machine);
+void add_machine(struct boot_fixture *f, const struct boot_machine *machine);
 void add(struct boot_fixture *f, uint64_t phys, uint64_t bytes, enum quire_boot_kind kind,
          uint32_t node);
 void plan(struct boot_fixture *f);

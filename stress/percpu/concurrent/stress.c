@@ -191,9 +191,9 @@ static void open_all(const char *scenario, unsigned threads)
     bool exhaust = strcmp(scenario, "exhaust") == 0;
     /* In flight: what somebody who drains, refills or flushes has in his hands, a CPU cache at
      * most. */
-    uint32_t rounds = 64, hold = exhaust ? 40 : 200, rack = rounds + rounds / 2;
+    uint32_t rounds = 64, hold = exhaust ? 40 : 200, cls = rounds + rounds / 2;
     uint64_t held = BALLAST * BLOCK;
-    uint64_t frames = exhaust ? threads * (hold + rack) + rack : 8ull * BLOCK + threads * 100;
+    uint64_t frames = exhaust ? threads * (hold + cls) + cls : 8ull * BLOCK + threads * 100;
     struct rig *r = &stress.rig;
 
     rig_begin(r, frames + held);

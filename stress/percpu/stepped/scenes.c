@@ -69,9 +69,9 @@ static void take(struct load *l, unsigned order, uint32_t flags)
 /* As the machine tries it. */
 static bool push_hit(quire_pfn pfn)
 {
-    const struct cpu_view *seat = view_of(&rig.cache, rig.cache.first_cpu + rig.cpu);
+    const struct cpu_view *view = view_of(&rig.cache, rig.cache.first_cpu + rig.cpu);
 
-    return view_push_frame(seat, pfn) || qi_view_push_sparse_or_pinned(seat, pfn);
+    return view_push_frame(view, pfn) || qi_view_push_sparse_or_pinned(view, pfn);
 }
 
 static void give(struct load *l)

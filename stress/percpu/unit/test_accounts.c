@@ -32,12 +32,9 @@ static void open_sized(struct rig *r, uint32_t huge)
 enum { UNMOVABLE, MOVABLE, LARGE, WHOLE, ZONE_CLASSES };
 
 /* The zone's class of a CPU cache's frames. */
-static unsigned zone_class(unsigned rack)
+static unsigned zone_class(unsigned cls)
 {
-    return rack == CACHE_HUGE    ? WHOLE
-           : rack == CACHE_LARGE ? LARGE
-           : rack % 2            ? MOVABLE
-                                 : UNMOVABLE;
+    return cls == CACHE_HUGE ? WHOLE : cls == CACHE_LARGE ? LARGE : cls % 2 ? MOVABLE : UNMOVABLE;
 }
 
 /* The allocated frames of each class, as the zone's descriptors and bitmaps tell them. */
@@ -65,10 +62,10 @@ static void check_classes(const struct rig *r, const uint64_t used[])
     uint64_t allocated[ZONE_CLASSES] = {0}, accounted[ZONE_CLASSES] = {0}, all = 0;
 
     count_allocated(r, allocated);
-    for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++) {
-        uint64_t n = stats.cached[rack] + stats.depot[rack] + used[rack];
+    for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++) {
+        uint64_t n = stats.cached[cls] + stats.depot[cls] + used[cls];
 
-        accounted[zone_class(rack)] += n;
+        accounted[zone_class(cls)] += n;
         all += n;
     }
     for (unsigned i = 0; i < ZONE_CLASSES; i++)
@@ -89,29 +86,29 @@ static void by_class(void **unused)
     rig_begin(&r, FRAMES);
     open_sized(&r, 2);
     run_on(&r, 0);
-    for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++) {
-        unsigned order = class_order(rack);
-        size_t most = rack == CACHE_HUGE ? 5 : (size_t)MOST >> order;
+    for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++) {
+        unsigned order = class_order(cls);
+        size_t most = cls == CACHE_HUGE ? 5 : (size_t)MOST >> order;
         uint64_t left = most / 3;
 
         for (size_t i = 0; i < most; i++)
-            pfns[rack][i] = take(&r, order, rack < CACHE_LARGE ? rack % 2 : 0);
-        used[rack] = most * frames_per_round(rack);
+            pfns[cls][i] = take(&r, order, cls < CACHE_LARGE ? cls % 2 : 0);
+        used[cls] = most * frames_per_round(cls);
         check_classes(&r, used);
         for (size_t i = left; i < most; i++)
-            give(&r, pfns[rack][i], order);
-        used[rack] = left * frames_per_round(rack);
+            give(&r, pfns[cls][i], order);
+        used[cls] = left * frames_per_round(cls);
         check_classes(&r, used);
-        assert_true(stats_of(&r).cached[rack] > 0);
+        assert_true(stats_of(&r).cached[cls] > 0);
     }
     stats = stats_of(&r);
-    for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++)
-        assert_true((stats.depot[rack] > 0) == (rack < CACHE_RUNS));
+    for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++)
+        assert_true((stats.depot[cls] > 0) == (cls < CACHE_RUNS));
     assert_ok(quire_cache_drain_all(&r.cache));
     check_classes(&r, used);
-    for (unsigned rack = 0; rack < QUIRE_CACHE_CLASSES; rack++)
-        for (size_t i = 0; i < used[rack] / frames_per_round(rack); i++)
-            give(&r, pfns[rack][i], class_order(rack));
+    for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++)
+        for (size_t i = 0; i < used[cls] / frames_per_round(cls); i++)
+            give(&r, pfns[cls][i], class_order(cls));
     memset(used, 0, sizeof used);
     check_classes(&r, used);
     rig_close(&r, 0);

@@ -163,7 +163,7 @@ static void reserved(void **unused)
 {
     enum { FIRST = 300, FRAMES = 70 };
     uint64_t pfn, run, block, hits;
-    const struct cpu_view *seat;
+    const struct cpu_view *view;
     struct rig r;
 
     (void)unused;
@@ -171,7 +171,7 @@ static void reserved(void **unused)
     pfn = take(&r, 0, 0);
     run = take(&r, 1, 0);
     block = pfn / BLOCK * BLOCK;
-    seat = view_of(&r.cache, r.cache.first_cpu);
+    view = view_of(&r.cache, r.cache.first_cpu);
     assert_int_equal(run / BLOCK * BLOCK, block);
     assert_ok(quire_zone_reserve(&r.zone, quire_slot_of(0), quire_pfn_of(block + FIRST), FRAMES));
     for (unsigned i = 0; i < FRAMES; i++)
@@ -180,9 +180,9 @@ static void reserved(void **unused)
             int error = bad.n % (1u << order) ? QUIRE_ERR_ALIGN : QUIRE_ERR_FRAME;
 
             assert_int_equal(quire_cache_free(&r.cache, bad, order), error);
-            assert_false(view_push_frame(seat, bad));
-            assert_false(qi_view_push_sparse_or_pinned(seat, bad));
-            assert_false(order && qi_view_push_run(seat, bad, order));
+            assert_false(view_push_frame(view, bad));
+            assert_false(qi_view_push_sparse_or_pinned(view, bad));
+            assert_false(order && qi_view_push_run(view, bad, order));
         }
     assert_int_equal(r.heard.reports, 4 * FRAMES);
     r.heard.reports = 0;
@@ -195,8 +195,8 @@ static void reserved(void **unused)
         assert_int_equal(quire_zone_free_frames(&r.zone), free);
         assert_int_equal(take(&r, 0, 0), pfn);
         assert_int_equal(take(&r, 1, 0), run);
-        assert_true(qi_view_push_sparse_or_pinned(seat, quire_pfn_of(pfn)));
-        assert_true(qi_view_push_run(seat, quire_pfn_of(run), 1));
+        assert_true(qi_view_push_sparse_or_pinned(view, quire_pfn_of(pfn)));
+        assert_true(qi_view_push_run(view, quire_pfn_of(run), 1));
         assert_int_equal(take(&r, 0, 0), pfn);
         assert_int_equal(take(&r, 1, 0), run);
     }

@@ -147,7 +147,7 @@ static void calm_at_home(void **unused)
 }
 
 /* The drain that a request could not wait for is made by the next one that can. */
-static void owed(void **unused)
+static void drain_pending(void **unused)
 {
     struct rig r;
     size_t held = 0;
@@ -161,7 +161,7 @@ static void owed(void **unused)
     pfns[0] = take(&r, 0, 0);
     give(&r, pfns[0], 0);
     run_on(&r, HERE);
-    while (qa_load(&r.cache.state->tight, relaxed) == 0)
+    while (qa_load(&r.cache.state->short_of_memory, relaxed) == 0)
         pfns[held++] = take(&r, 0, QUIRE_NO_CALLBACK);
     if (out_of_reach())
         assert_true(stats_of(&r).cached[0] > 0);
@@ -213,7 +213,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_at_a_time), cmocka_unit_test(calm_request),
-        cmocka_unit_test(calm_at_home),  cmocka_unit_test(owed),
+        cmocka_unit_test(calm_at_home),  cmocka_unit_test(drain_pending),
         cmocka_unit_test(contiguous),
     };
 

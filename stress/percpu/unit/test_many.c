@@ -63,7 +63,7 @@ static void there_and_back(void **unused)
     (void)unused;
     for (size_t n = 1; n <= ROUNDS; n += n < 20 ? 1 : 9)
         for (unsigned order = 0; order < 4; order++) {
-            const struct cpu_view *seat = open_many(r);
+            const struct cpu_view *view = open_many(r);
             uint32_t movable = n % 2;
             quire_pfn back[ROUNDS];
 
@@ -77,14 +77,14 @@ static void there_and_back(void **unused)
                 }
             if (order > 1)
                 mix(pfns, n, n * order);
-            assert_false(qi_view_pop_batch(seat, movable, back, n));
-            assert_true(qi_view_push_batch(seat, pfns, n));
+            assert_false(qi_view_pop_batch(view, movable, back, n));
+            assert_true(qi_view_push_batch(view, pfns, n));
             assert_int_equal(stats_of(r).cached[movable], n);
             check_rest(r, 0);
-            assert_false(qi_view_pop_batch(seat, movable, back, n + 1));
-            assert_false(qi_view_pop_batch(seat, !movable, back, n));
+            assert_false(qi_view_pop_batch(view, movable, back, n + 1));
+            assert_false(qi_view_pop_batch(view, !movable, back, n));
             assert_int_equal(stats_of(r).hits, 0);
-            assert_true(qi_view_pop_batch(seat, movable, back, n));
+            assert_true(qi_view_pop_batch(view, movable, back, n));
             assert_int_equal(stats_of(r).hits, n);
             assert_int_equal(stats_of(r).cached[movable], 0);
             qsort(pfns, n, sizeof pfns[0], by_number);
@@ -99,23 +99,23 @@ static void there_and_back(void **unused)
 static void full(void **unused)
 {
     struct rig *r = &rig;
-    const struct cpu_view *seat = open_many(r);
+    const struct cpu_view *view = open_many(r);
 
     (void)unused;
     take_around(r, 0, ROUNDS + 1, pfns);
-    assert_false(qi_view_push_batch(seat, pfns, ROUNDS + 1));
-    assert_true(qi_view_push_batch(seat, pfns, MANY + 1));
-    assert_false(qi_view_push_batch(seat, pfns + MANY + 1, ROUNDS - MANY));
-    assert_true(qi_view_push_batch(seat, pfns + MANY + 1, ROUNDS - MANY - 1));
+    assert_false(qi_view_push_batch(view, pfns, ROUNDS + 1));
+    assert_true(qi_view_push_batch(view, pfns, MANY + 1));
+    assert_false(qi_view_push_batch(view, pfns + MANY + 1, ROUNDS - MANY));
+    assert_true(qi_view_push_batch(view, pfns + MANY + 1, ROUNDS - MANY - 1));
     assert_int_equal(stats_of(r).cached[0], ROUNDS);
     check_rest(r, 1);
-    assert_true(qi_view_pop_batch(seat, 0, pfns, ROUNDS));
-    r->cache.state->tight.v = 1;
+    assert_true(qi_view_pop_batch(view, 0, pfns, ROUNDS));
+    r->cache.state->short_of_memory.v = 1;
     (void)qi_cache_set_limits(&r->cache);
-    assert_false(qi_view_push_batch(seat, pfns, 1));
-    r->cache.state->tight.v = 0;
+    assert_false(qi_view_push_batch(view, pfns, 1));
+    r->cache.state->short_of_memory.v = 0;
     (void)qi_cache_set_limits(&r->cache);
-    assert_true(qi_view_push_batch(seat, pfns, 1));
+    assert_true(qi_view_push_batch(view, pfns, 1));
     assert_ok(quire_cache_drain_all(&r->cache));
     for (size_t i = 1; i <= ROUNDS; i++)
         give(r, pfns[i].n, 0);
@@ -123,12 +123,12 @@ static void full(void **unused)
 }
 
 /* pfns[at] is none that may go in: nothing goes in. */
-static void refused(struct rig *r, const struct cpu_view *seat, size_t at, uint64_t pfn)
+static void refused(struct rig *r, const struct cpu_view *view, size_t at, uint64_t pfn)
 {
     quire_pfn was = pfns[at];
 
     pfns[at].n = pfn;
-    assert_false(qi_view_push_batch(seat, pfns, MANY));
+    assert_false(qi_view_push_batch(view, pfns, MANY));
     assert_int_equal(stats_of(r).cached[0] + stats_of(r).cached[1], 0);
     pfns[at] = was;
 }
@@ -137,7 +137,7 @@ static void refused(struct rig *r, const struct cpu_view *seat, size_t at, uint6
 static void wrong_ones(void **unused)
 {
     struct rig *r = &rig;
-    const struct cpu_view *seat = open_many(r);
+    const struct cpu_view *view = open_many(r);
     uint64_t run = take(r, 3, 0), block = take(r, 9, 0);
     quire_pfn movable, freed;
 
@@ -165,13 +165,13 @@ static void wrong_ones(void **unused)
             };
 
             for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-                refused(r, seat, at, wrong[i]);
+                refused(r, view, at, wrong[i]);
         }
         mix(pfns, MANY, mixed + 1);
     }
     check_rest(r, MANY + 1 + 8 + 512);
-    assert_true(qi_view_push_batch(seat, pfns, MANY));
-    assert_true(qi_view_pop_batch(seat, 0, pfns, MANY));
+    assert_true(qi_view_push_batch(view, pfns, MANY));
+    assert_true(qi_view_pop_batch(view, 0, pfns, MANY));
     give_around(r, MANY);
     give(r, movable.n, 0);
     give(r, run, 3);
@@ -184,7 +184,7 @@ static void wrong_ones(void **unused)
 static void wrong_blocks(void **unused)
 {
     struct rig *r = &rig;
-    const struct cpu_view *seat = open_many(r);
+    const struct cpu_view *view = open_many(r);
     static struct quire_isolated_frames held[1];
     struct quire_isolation isolation = {0};
     uint64_t first;
@@ -195,18 +195,18 @@ static void wrong_blocks(void **unused)
     first = pfns[0].n / BLOCK * BLOCK;
     b = block_of(frame_of_pfn(&r->zone, pfns[0]));
     qa_store(full_of(&r->zone, b), 200, relaxed);
-    assert_false(qi_view_push_batch(seat, pfns, MANY));
+    assert_false(qi_view_push_batch(view, pfns, MANY));
     qa_store(full_of(&r->zone, b), 0, relaxed);
     assert_ok(quire_zone_isolate(&r->zone, quire_slot_of(0),
                                  (struct quire_run){quire_pfn_of(first), BLOCK}, held, &isolation));
-    assert_false(qi_view_push_batch(seat, pfns, MANY));
+    assert_false(qi_view_push_batch(view, pfns, MANY));
     assert_ok(quire_zone_isolate_undo(&r->zone, quire_slot_of(0), &isolation));
-    assert_false(qi_view_push_batch(seat, pfns, MANY)); /* nobody's home any more, and sparse */
+    assert_false(qi_view_push_batch(view, pfns, MANY)); /* nobody's home any more, and sparse */
     qa_store(full_of(&r->zone, b), 0, relaxed);
-    assert_true(qi_view_push_batch(seat, pfns, MANY));
-    assert_true(qi_view_pop_batch(seat, 0, pfns, MANY));
+    assert_true(qi_view_push_batch(view, pfns, MANY));
+    assert_true(qi_view_pop_batch(view, 0, pfns, MANY));
     assert_ok(quire_zone_reserve(&r->zone, quire_slot_of(0), quire_pfn_of(first + 500), 2));
-    assert_false(qi_view_push_batch(seat, pfns, MANY));
+    assert_false(qi_view_push_batch(view, pfns, MANY));
     assert_ok(quire_zone_unreserve(&r->zone, quire_slot_of(0), quire_pfn_of(first + 500), 2));
     give_around(r, MANY);
     rig_close(r, 0);

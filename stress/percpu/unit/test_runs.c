@@ -25,7 +25,7 @@ static void pair(void **unused)
 {
     (void)unused;
     for (unsigned order = 1; order <= 8; order++) {
-        unsigned rack = cache_class_of(order, 0);
+        unsigned cls = cache_class_of(order, 0);
         struct quire_cache_stats before, after;
         struct rig r;
         uint64_t pfn;
@@ -35,7 +35,7 @@ static void pair(void **unused)
         give(&r, pfn, order);
         before = stats_of(&r);
         if (order <= MAX_RUN_ORDER)
-            assert_int_equal(before.cached[rack], ROUNDS); /* frames of half a magazine */
+            assert_int_equal(before.cached[cls], ROUNDS); /* frames of half a magazine */
         else
             assert_int_equal(cached_frames(&r), 0);
         for (int i = 0; i < 20 && order <= MAX_RUN_ORDER; i++) {

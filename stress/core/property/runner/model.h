@@ -6,9 +6,9 @@
  * comments of zone.h, shares no code with core/, and finds everything by walking all frames.
  *
  * State and invariants:
- *   I1  state[i] is USED exactly where length[i] is not 0.
- *   I2  a run of n frames has USED at its first frame and INSIDE at the n - 1 that follow.
- *   I3  free, managed and reserved are the numbers of frames in these states.
+ *   PO1  state[i] is USED exactly where length[i] is not 0.
+ *   PO2  a run of n frames has USED at its first frame and INSIDE at the n - 1 that follow.
+ *   PO3  free, managed and reserved are the numbers of frames in these states.
  * A zone without run map cannot know runs below order 9, so there the model keeps them as single
  * frames.
  *

@@ -76,7 +76,7 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.maps = bytes(maps_);
     z.descs = bytes(descs_);
     z.fulls = bytes(fulls_);
-    z.lines = bytes(lines_);
+    z.section_maps = bytes(lines_);
     z.sparse = bytes(sparse_);
     z.wholes = bytes(wholes_);
     z.slot_states = slots_;

@@ -116,7 +116,7 @@ static void topology_without_memory(void **unused)
 static void stuck(void **unused)
 {
     struct quire_machine_stats before, after;
-    const struct cpu_view *seat;
+    const struct cpu_view *view;
     struct rig *r = &rig;
     uint32_t n = 0;
     uint64_t pfn;
@@ -128,8 +128,8 @@ static void stuck(void **unused)
     open_counted(r);
     rig_cpu = 2;
     pfn = take(r, 0, 0);
-    seat = (const struct cpu_view *)(uintptr_t)qa_load(&r->machine->seats[2], relaxed);
-    assert_non_null(seat);
+    view = (const struct cpu_view *)(uintptr_t)qa_load(&r->machine->cpu_views[2], relaxed);
+    assert_non_null(view);
     assert_ok(quire_machine_stats(r->machine, &before));
     do { /* until the zone's end is begun, and then no memory is left to take that back */
         assert_true(n < 20);
@@ -138,10 +138,10 @@ static void stuck(void **unused)
         assert_ok(quire_machine_stats(r->machine, &after));
     } while (after.snapshots == before.snapshots);
     assert_int_equal(after.snapshots, before.snapshots + 1);
-    assert_false(view_push_frame(seat, quire_pfn_of(pfn)));
+    assert_false(view_push_frame(view, quire_pfn_of(pfn)));
     pieces_left = UINT32_MAX;
     assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_BUSY);
-    assert_true(view_push_frame(seat, quire_pfn_of(pfn))); /* it is back */
+    assert_true(view_push_frame(view, quire_pfn_of(pfn))); /* it is back */
     rig_close(r);
 }
 
@@ -180,8 +180,8 @@ static void waits_for_readers(void **unused)
             rig_cpu = turn;
             qi_machine_enter(m, &inside);
             if (inside.entered != phase) { /* he read the phase before the last writer turned it */
-                (void)qa_sub(&inside.line->enters[inside.entered], 1, relaxed);
-                (void)qa_add(&inside.line->enters[phase], 1, relaxed);
+                (void)qa_sub(&inside.mcpu->enters[inside.entered], 1, relaxed);
+                (void)qa_add(&inside.mcpu->enters[phase], 1, relaxed);
                 inside.entered = phase;
             }
             rig_cpu = 0;

@@ -43,10 +43,10 @@ static void use(struct rig *r, uint32_t cpu)
 
 static struct zone_cache *home_of(struct rig *r, uint32_t cpu)
 {
-    const struct cpu_view *seat =
-        (const struct cpu_view *)(uintptr_t)qa_load(&r->machine->seats[cpu], relaxed);
+    const struct cpu_view *view =
+        (const struct cpu_view *)(uintptr_t)qa_load(&r->machine->cpu_views[cpu], relaxed);
 
-    return (struct zone_cache *)(uintptr_t)seat->cache; /* its first member */
+    return (struct zone_cache *)(uintptr_t)view->cache; /* its first member */
 }
 
 /* Two topologies in turns: after both were there once, nothing is added. */
@@ -87,7 +87,7 @@ static uint32_t homes_of(struct rig *r, uint32_t zone)
     const struct machine_snapshot *s = qi_machine_snapshot(r->machine);
     uint32_t n = 0;
 
-    for (const struct zone_cache *h = s->entries[zone].zone->homes; h; h = h->next)
+    for (const struct zone_cache *h = s->entries[zone].zone->zone_caches; h; h = h->next)
         n++;
     return n;
 }
@@ -246,8 +246,9 @@ static void made_closed(void **unused)
     t.cpu_node[2] = 0;
     assert_ok(qi_snapshot_make(r->machine, &t, now->entries, now->entry_count, now->spans,
                                now->span_count, &made));
-    assert_ptr_not_equal(made->entries[0].home, home_of(r, 0));
-    assert_false(view_push_frame(view_of(&made->entries[0].home->cache, 0), quire_pfn_of(pfn)));
+    assert_ptr_not_equal(made->entries[0].zone_cache, home_of(r, 0));
+    assert_false(
+        view_push_frame(view_of(&made->entries[0].zone_cache->cache, 0), quire_pfn_of(pfn)));
     qi_snapshot_discard(r->machine, made);
     assert_ok(quire_machine_set_topology(r->machine, &t));
     assert_true(view_push_frame(machine_own_view(r->machine), quire_pfn_of(pfn)));

@@ -53,7 +53,7 @@ static void waits(void **unused)
     assert_error(quire_machine_set_topology(r->machine, &r->topology), QUIRE_ERR_BUSY);
     qi_machine_enter(r->machine, &late);
     assert_ptr_not_equal(late.snapshot, early.snapshot);
-    early.line = machine_cpu_of(r->machine, 7);
+    early.mcpu = machine_cpu_of(r->machine, 7);
     qi_machine_leave(&early);
     join(writer);
     qi_machine_leave(&late);
@@ -65,20 +65,20 @@ static void waits(void **unused)
 static void late_entry(void **unused)
 {
     struct rig *r = &rig;
-    struct machine_cpu *line;
+    struct machine_cpu *mcpu;
     uint32_t phase;
     pthread_t writer;
 
     (void)unused;
     open_row(r);
-    line = machine_cpu_of(r->machine, 3);
+    mcpu = machine_cpu_of(r->machine, 3);
     for (int writers = 1; writers < 4; writers++) {
         phase = qa_load(&r->machine->phase, relaxed) & 1;
         for (int i = 0; i < writers; i++)
             (void)change(NULL);
-        (void)qa_add(&line->enters[phase], 1, relaxed);
+        (void)qa_add(&mcpu->enters[phase], 1, relaxed);
         writer = blocked_writer();
-        (void)qa_add(&line->leaves[phase], 1, release);
+        (void)qa_add(&mcpu->leaves[phase], 1, release);
         join(writer);
     }
     rig_close(r);

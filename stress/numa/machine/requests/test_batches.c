@@ -205,7 +205,7 @@ static void claims(void **unused)
 {
     struct quire_request request = quire_request_of(0, QUIRE_EMERGENCY);
     static quire_pfn others[ALL], stock[100];
-    struct quire_mempool claim;
+    struct quire_mempool mempool;
     struct rig *r = &rig;
     size_t got, freed;
     quire_pfn pfn;
@@ -214,20 +214,20 @@ static void claims(void **unused)
     open_row(r);
     request.node = quire_node_of(3);
     request.flags |= QUIRE_PARTIAL;
-    assert_error(quire_mempool_fill(r->machine, &request, 100, stock, &claim, NULL),
+    assert_error(quire_mempool_fill(r->machine, &request, 100, stock, &mempool, NULL),
                  QUIRE_ERR_UNSUPPORTED);
     request.flags = QUIRE_EMERGENCY;
-    assert_error(quire_mempool_fill(r->machine, &request, ALL + 1, pfns, &claim, NULL),
+    assert_error(quire_mempool_fill(r->machine, &request, ALL + 1, pfns, &mempool, NULL),
                  QUIRE_ERR_NO_MEMORY);
-    assert_ok(quire_mempool_fill(r->machine, &request, 100, stock, &claim, NULL));
+    assert_ok(quire_mempool_fill(r->machine, &request, 100, stock, &mempool, NULL));
     assert_ok(quire_machine_alloc_batch(r->machine, &request, ALL - 100, others, &got, NULL));
     for (unsigned i = 0; i < 60; i++) {
-        assert_ok(quire_mempool_take(&claim, &pfn));
+        assert_ok(quire_mempool_take(&mempool, &pfn));
         assert_int_equal(node_of(r, pfn.n), 3);
         give(r, pfn.n, 0);
     }
-    assert_ok(quire_mempool_release(r->machine, &claim));
-    assert_error(quire_mempool_take(&claim, &pfn), QUIRE_ERR_NO_MEMORY);
+    assert_ok(quire_mempool_release(r->machine, &mempool));
+    assert_error(quire_mempool_take(&mempool, &pfn), QUIRE_ERR_NO_MEMORY);
     rig_check(r, ALL - 100);
     assert_ok(quire_machine_free_batch(r->machine, others, got, &freed));
     rig_close(r);

@@ -36,10 +36,10 @@ static void leave(struct rig *r)
 
 static bool knows_none(struct rig *r, uint32_t cpu)
 {
-    const struct machine_cpu *line = machine_cpu_of(r->machine, cpu);
+    const struct machine_cpu *mcpu = machine_cpu_of(r->machine, cpu);
 
-    return qa_load(&line->away, relaxed) == (uintptr_t)&qi_no_zone &&
-           qa_load(&line->serving, relaxed) == (uintptr_t)&qi_no_zone;
+    return qa_load(&mcpu->remote_zone, relaxed) == (uintptr_t)&qi_no_zone &&
+           qa_load(&mcpu->serving_zone, relaxed) == (uintptr_t)&qi_no_zone;
 }
 
 /* What was freed of another node serves the next request for that node, with exact figures. */
@@ -268,7 +268,7 @@ static void name_stays(void **unused)
     (void)rig_zone(r, 1, QUIRE_ZONE_DMA, 0, run.frames);
     rig_open(r);
     z = qi_snapshot_find(qi_machine_snapshot(r->machine), run.pfn)->zone;
-    assert_null(z->homes);
+    assert_null(z->zone_caches);
     for (unsigned i = 0; i < 100; i++) {
         assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
         assert_int_equal(rig_node_of_memory(r, z), 1); /* or it fails there */
@@ -302,7 +302,7 @@ static void other_policies(void **unused)
     pfn = ask(r, &request);
     give(r, pfn, 0);
     assert_int_equal(remote(r, 1), 1);
-    assert_int_equal(qa_load(&machine_cpu_of(r->machine, 0)->serving, relaxed),
+    assert_int_equal(qa_load(&machine_cpu_of(r->machine, 0)->serving_zone, relaxed),
                      (uintptr_t)&qi_no_zone);
     pfn = ask_node(r, 1, 0);
     give(r, pfn, 0);
