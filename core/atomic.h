@@ -33,6 +33,7 @@
  *   E-isolate       the fences between the list of isolated ranges and the claim or descriptor of a
  *                   block.
  *   E-cpu-cache     a CPU cache's `present` word: put back, taken. Carries its rounds.
+ *   E-depot         a node of the depot: its content, and that its last owner is done with it.
  *   E-limits        the fences between a cache's turn to shortage and the limits of its CPU caches.
  *   E-writer        a machine's writers, one after the other.
  *   E-machine-cpu   a machine's struct of a CPU: made.
@@ -89,8 +90,13 @@ typedef Word<uint8_t> qa8;
 
 #else
 
+#if __GCC_ATOMIC_LLONG_LOCK_FREE != 2 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#error "Quire needs lock-free atomic operations on 64 bits, which this machine lacks"
+#endif
+
+/* Aligned on all machines: i386 alone would let it lie across two cache lines. */
 typedef struct {
-    uint64_t v;
+    uint64_t v __attribute__((aligned(8)));
 } qa64;
 typedef struct {
     uint32_t v;
@@ -99,20 +105,32 @@ typedef struct {
     uint8_t v;
 } qa8;
 
-#define QA_relaxed            __ATOMIC_RELAXED
-#define QA_acquire            __ATOMIC_ACQUIRE
-#define QA_release            __ATOMIC_RELEASE
-#define QA_acq_rel            __ATOMIC_ACQ_REL
+#define QA_relaxed __ATOMIC_RELAXED
+#define QA_acquire __ATOMIC_ACQUIRE
+#define QA_release __ATOMIC_RELEASE
+#define QA_acq_rel __ATOMIC_ACQ_REL
 
-#define qa_load(p, order)     __atomic_load_n(&(p)->v, QA_##order)
-#define qa_store(p, x, order) __atomic_store_n(&(p)->v, (x), QA_##order)
-#define qa_cas(p, e, d, order) \
-    __atomic_compare_exchange_n(&(p)->v, (e), (d), false, QA_##order, __ATOMIC_RELAXED)
-#define qa_and(p, x, order)  __atomic_fetch_and(&(p)->v, (x), QA_##order)
-#define qa_or(p, x, order)   __atomic_fetch_or(&(p)->v, (x), QA_##order)
-#define qa_add(p, x, order)  __atomic_fetch_add(&(p)->v, (x), QA_##order)
-#define qa_sub(p, x, order)  __atomic_fetch_sub(&(p)->v, (x), QA_##order)
-#define qa_xchg(p, x, order) __atomic_exchange_n(&(p)->v, (x), QA_##order)
+#if defined(__i386__)
+#include "core/arch/atomic_i386.h"
+#else
+
+#if defined(__riscv)
+#include "core/arch/atomic_riscv.h"
+#else
+#define QA_CAS(p, e, d, order) \
+    __atomic_compare_exchange_n(&(p)->v, (e), (d), false, order, __ATOMIC_RELAXED)
+#endif
+
+#define qa_load(p, order)      __atomic_load_n(&(p)->v, QA_##order)
+#define qa_store(p, x, order)  __atomic_store_n(&(p)->v, (x), QA_##order)
+#define qa_cas(p, e, d, order) QA_CAS(p, e, d, QA_##order)
+#define qa_and(p, x, order)    __atomic_fetch_and(&(p)->v, (x), QA_##order)
+#define qa_or(p, x, order)     __atomic_fetch_or(&(p)->v, (x), QA_##order)
+#define qa_add(p, x, order)    __atomic_fetch_add(&(p)->v, (x), QA_##order)
+#define qa_sub(p, x, order)    __atomic_fetch_sub(&(p)->v, (x), QA_##order)
+#define qa_xchg(p, x, order)   __atomic_exchange_n(&(p)->v, (x), QA_##order)
+
+#endif
 
 /* A full fence: what was read and written before it comes before what is read and written after
  * it, for all who use one on their side too. */

@@ -51,7 +51,7 @@ static inline bool block_take_one(const struct quire_zone *z, uint32_t b, uint64
         uint64_t v = qa_load(&w[i], relaxed); /* relaxed: the exchange below decides */
 
         while (v != WORD_FULL) {
-            unsigned bit = (unsigned)__builtin_ctzll(~v);
+            unsigned bit = word_first(~v);
 
             /* E-frame acquire. Retries as in word_take_run. */
             if (qa_cas(&w[i], &v, v | 1ull << bit, acquire)) {

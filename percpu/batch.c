@@ -12,8 +12,7 @@
  * They are written above the magazine's last round while they are looked at, and are there when the
  * count says so.
  *
- * Lock-free, any context; a CPU cache is held for at most QUIRE_CACHE_MAX_ROUNDS rounds. About 2
- * KiB of stack.
+ * Lock-free, any context; a CPU cache is held for at most QUIRE_CACHE_MAX_ROUNDS rounds.
  */
 #include "percpu/fastpath.h"
 
@@ -22,9 +21,12 @@ enum { HASH_PLACES = 128, MAX_HASHED_WORDS = HASH_PLACES / 2 };
 /* The words of the maps that a batch has met, by a hash: which frames of each. */
 struct word_set {
     unsigned count;
-    uint64_t used[HASH_PLACES / WORD_BITS]; /* places */
-    uint64_t word[HASH_PLACES], mask[HASH_PLACES];
+    uint8_t place[HASH_PLACES];       /* index + 1 into the two below */
+    uint16_t frame[MAX_HASHED_WORDS]; /* where in the batch a frame of the word is */
+    uint64_t mask[MAX_HASHED_WORDS];
 };
+
+_Static_assert(QUIRE_CACHE_MAX_ROUNDS <= UINT16_MAX, "a batch is longer than a number in it");
 
 /* Take the view's CPU cache of a class, or in rseq mode that of the CPU that this runs on. NULL: it
  * is in somebody's hands. */
@@ -107,8 +109,8 @@ static bool block_may_enter(const struct batch_check *e, uint64_t b)
 }
 
 /* May these frames of the word of `pfn` enter the class? */
-static __attribute__((noinline)) bool word_may_enter(struct batch_check *e, quire_pfn pfn,
-                                                     uint64_t mask)
+static __attribute__((__noinline__)) bool word_may_enter(struct batch_check *e, quire_pfn pfn,
+                                                         uint64_t mask)
 {
     uint64_t b = (pfn.n >> BLOCK_ORDER) - e->view->first_block, word = pfn.n / WORD_BITS;
     uint32_t block = block_of(e->view->first_frame) + (uint32_t)b;
@@ -126,35 +128,41 @@ static __attribute__((noinline)) bool word_may_enter(struct batch_check *e, quir
            singles_check(e->zone, block, place, mask) == QUIRE_OK;
 }
 
-/* Note the frames `mask` of a word. False: one of them was noted before, or there are too many
- * words. */
-static bool word_set_add(struct word_set *w, uint64_t word, uint64_t mask)
+/* Note the frames `mask` of frame i's word. False: one of them was noted before, or there are too
+ * many words. */
+static bool word_set_add(struct word_set *w, const quire_pfn pfns[], size_t i, uint64_t mask)
 {
+    uint64_t word = pfns[i].n / WORD_BITS;
     unsigned at = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 57);
 
-    /* ends: at most half of the places are in use */
-    for (; w->used[at / WORD_BITS] >> at % WORD_BITS & 1; at = (at + 1) % HASH_PLACES)
-        if (w->word[at] == word) {
-            bool again = w->mask[at] & mask;
+    for (; w->place[at];
+         at = (at + 1) % HASH_PLACES) { /* ends: half of the places are in use at most */
+        unsigned found = w->place[at] - 1u;
 
-            w->mask[at] |= mask;
+        if (pfns[w->frame[found]].n / WORD_BITS == word) {
+            bool again = w->mask[found] & mask;
+
+            w->mask[found] |= mask;
             return !again;
         }
-    w->used[at / WORD_BITS] |= 1ull << at % WORD_BITS;
-    w->word[at] = word;
-    w->mask[at] = mask;
-    return ++w->count <= MAX_HASHED_WORDS;
+    }
+    if (w->count == MAX_HASHED_WORDS)
+        return false;
+    w->frame[w->count] = (uint16_t)i;
+    w->mask[w->count] = mask;
+    w->place[at] = (uint8_t)++w->count;
+    return true;
 }
 
 /* Is no frame among n twice? In a batch whose words do not come upwards. */
-static __attribute__((noinline)) bool frames_all_differ(const quire_pfn pfns[], size_t n)
+static __attribute__((__noinline__)) bool frames_all_differ(const quire_pfn pfns[], size_t n)
 {
     struct word_set word_set;
 
     word_set.count = 0;
-    word_set.used[0] = word_set.used[1] = 0;
+    __builtin_memset(word_set.place, 0, sizeof word_set.place);
     for (size_t i = 0; i < n; i++)
-        if (!word_set_add(&word_set, pfns[i].n / WORD_BITS, 1ull << pfns[i].n % WORD_BITS))
+        if (!word_set_add(&word_set, pfns, i, 1ull << pfns[i].n % WORD_BITS))
             return false;
     return true;
 }
@@ -176,7 +184,8 @@ static inline bool copy_four_rounds(quire_pfn to[], const quire_pfn from[], uint
 static inline size_t copy_word_rounds(quire_pfn to[], const quire_pfn from[], size_t n,
                                       uint64_t *mask)
 {
-    const uint64_t first = from[0].n, place = first % WORD_BITS;
+    const uint64_t first = from[0].n;
+    const size_t place = (size_t)(first % WORD_BITS);
     size_t i = 0, most = WORD_BITS - place < n ? WORD_BITS - place : n;
     uint64_t m = 0;
 
@@ -195,9 +204,9 @@ static inline size_t copy_word_rounds(quire_pfn to[], const quire_pfn from[], si
 }
 
 /* Copy n > 0 frames behind a magazine's last round, if all may enter its class. */
-static __attribute__((noinline)) bool copy_checked_rounds(const struct cpu_view *s, unsigned cls,
-                                                          quire_pfn to[], const quire_pfn pfns[],
-                                                          size_t n)
+static __attribute__((__noinline__)) bool copy_checked_rounds(const struct cpu_view *s,
+                                                              unsigned cls, quire_pfn to[],
+                                                              const quire_pfn pfns[], size_t n)
 {
     struct batch_check e = {.view = s, .zone = s->cache->zone, .cls = cls, .b = UINT64_MAX};
 

@@ -57,8 +57,8 @@ bool qi_cache_push_rseq(const struct quire_cache *c, unsigned cls, quire_pfn pfn
 #endif
 }
 
-static __attribute__((noinline)) int pop_xchg_or_refill(struct quire_cache *c, unsigned cls,
-                                                        uint32_t flags, quire_pfn *pfn)
+static __attribute__((__noinline__)) int pop_xchg_or_refill(struct quire_cache *c, unsigned cls,
+                                                            uint32_t flags, quire_pfn *pfn)
 {
     uint32_t cpu = qi_cache_cpu(c);
 
@@ -70,8 +70,8 @@ static __attribute__((noinline)) int pop_xchg_or_refill(struct quire_cache *c, u
     return qi_cache_refill_and_pop(c, cpu, cls, flags, pfn);
 }
 
-static __attribute__((noinline)) int push_xchg_or_flush(struct quire_cache *c, unsigned cls,
-                                                        quire_pfn pfn, bool sparse)
+static __attribute__((__noinline__)) int push_xchg_or_flush(struct quire_cache *c, unsigned cls,
+                                                            quire_pfn pfn, bool sparse)
 {
     uint32_t cpu = qi_cache_cpu(c);
 
@@ -87,8 +87,9 @@ static __attribute__((noinline)) int push_xchg_or_flush(struct quire_cache *c, u
 /* Requests with more flags than mobility, runs that missed, exchange mode. One that falls back goes
  * to the zone, as what lies in a CPU cache was taken without leaving the zone its reserve. `hits`:
  * try the ways that count as hits (K6). */
-static __attribute__((noinline)) int cache_alloc_checked(struct quire_cache *c, unsigned order,
-                                                         uint32_t flags, bool hits, quire_pfn *pfn)
+static __attribute__((__noinline__)) int cache_alloc_checked(struct quire_cache *c, unsigned order,
+                                                             uint32_t flags, bool hits,
+                                                             quire_pfn *pfn)
 {
     uint32_t known =
         QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
@@ -137,8 +138,8 @@ int qi_cache_alloc_slowpath(struct quire_cache *c, unsigned order, uint32_t flag
 /* ---- Free ----------------------------------------------------------------------------------- */
 
 /* A free that no CPU cache takes. */
-static __attribute__((noinline)) int bypass_free(struct quire_cache *c, quire_pfn pfn,
-                                                 unsigned order)
+static __attribute__((__noinline__)) int bypass_free(struct quire_cache *c, quire_pfn pfn,
+                                                     unsigned order)
 {
     return quire_zone_free(c->zone, slot_of_cpu(c, qi_cache_cpu(c)), pfn, order);
 }
@@ -202,8 +203,8 @@ static int cache_free_run(struct quire_cache *c, quire_pfn pfn, unsigned order, 
 }
 
 /* Other orders than 0, other stretches than the longest, blocks with pins, exchange mode. */
-static __attribute__((noinline)) int cache_free_checked(struct quire_cache *c, quire_pfn pfn,
-                                                        unsigned order)
+static __attribute__((__noinline__)) int cache_free_checked(struct quire_cache *c, quire_pfn pfn,
+                                                            unsigned order)
 {
     uint64_t frame = frame_of_pfn(c->zone, pfn);
     uint32_t b = block_of(frame), d;
@@ -227,8 +228,8 @@ static __attribute__((noinline)) int cache_free_checked(struct quire_cache *c, q
 
 #if QUIRE_RSEQ
 /* A frame of a sparse block. */
-static __attribute__((noinline)) int cache_free_sparse(struct quire_cache *c, quire_pfn pfn,
-                                                       unsigned cls)
+static __attribute__((__noinline__)) int cache_free_sparse(struct quire_cache *c, quire_pfn pfn,
+                                                           unsigned cls)
 {
     return rseq_push_out(c, cls, pfn.n) ? QUIRE_OK : push_xchg_or_flush(c, cls, pfn, true);
 }

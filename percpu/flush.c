@@ -29,16 +29,18 @@ uint64_t qi_rounds_flush(struct quire_cache *c, quire_slot slot, unsigned cls,
 /* Give `nodes` full nodes of the depot to the zone. */
 uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, uint32_t nodes)
 {
-    quire_pfn pfns[QUIRE_CACHE_MAX_ROUNDS / 2];
+    struct depot *depot = c->state->depot;
     uint64_t frames = 0;
 
     for (; nodes > 0; nodes--) {
-        uint32_t n = qi_depot_get(c->state->depot, cls, pfns);
+        uint32_t n;
+        const quire_pfn *pfns = quire_depot_hold(depot, cls, &n);
 
-        if (n == 0)
+        if (!pfns)
             break;
         cached_clear(c, pfns, n);
         frames += qi_rounds_flush(c, slot, cls, pfns, n);
+        quire_depot_emptied(depot, pfns);
     }
     return frames;
 }

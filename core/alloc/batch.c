@@ -10,21 +10,20 @@
  * too is not this caller's any more. What the checks read may be stale only for frames that the
  * caller does not own.
  *
- * Lock-free, any context; about 2 KiB of stack.
+ * A group knows its word by a frame of the piece, which stays in the caller's array: so all of them
+ * fit into less than 1 KiB of stack, and there is one set of them.
+ *
+ * Lock-free, any context.
  */
 #include "core/fastpath.h"
 
-enum { BATCH_PIECE = 64, BATCH_BUCKETS = 512 };
-
-struct word_group {
-    uint64_t word; /* frame / 64 */
-    uint64_t mask;
-};
+enum { BATCH_PIECE = 64, BUCKET_ORDER = 7, BATCH_BUCKETS = 1 << BUCKET_ORDER };
 
 struct word_groups {
     unsigned count;
-    uint8_t bucket[BATCH_BUCKETS]; /* index + 1 into group[] */
-    struct word_group word_group[BATCH_PIECE];
+    uint8_t bucket[BATCH_BUCKETS]; /* index + 1 into the two below */
+    uint8_t frame[BATCH_PIECE];    /* where in the piece a frame of the word is */
+    uint64_t mask[BATCH_PIECE];
 };
 
 /* A stretch of pfns with maps, so that a batch looks the extent up once: frame = pfn - shift. */
@@ -47,24 +46,22 @@ static bool extent_pfns_find(const struct quire_zone *z, quire_pfn pfn, struct e
     return pfn.n - s->first < s->count;
 }
 
-/* The group of a word, made if need be. */
-static inline struct word_group *word_group_of(struct word_groups *g, uint64_t word)
+/* The mask of the group of frame i's word, made if need be. */
+static inline uint64_t *mask_of(struct word_groups *g, const quire_pfn pfns[], size_t i)
 {
-    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 55);
-    struct word_group *made;
+    uint64_t word = pfns[i].n / WORD_BITS;
+    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> (64 - BUCKET_ORDER)), made = g->count;
 
-    while (g->bucket[h]) {
-        struct word_group *found = &g->word_group[g->bucket[h] - 1];
+    for (; g->bucket[h]; h = (h + 1) % BATCH_BUCKETS) { /* ends: at most PIECE of them are in use */
+        unsigned found = g->bucket[h] - 1u;
 
-        if (found->word == word)
-            return found;
-        h = (h + 1) % BATCH_BUCKETS; /* ends: at most PIECE of the BUCKETS are in use */
+        if (pfns[g->frame[found]].n / WORD_BITS == word)
+            return &g->mask[found];
     }
-    made = &g->word_group[g->count];
     g->bucket[h] = (uint8_t)++g->count;
-    made->word = word;
-    made->mask = 0;
-    return made;
+    g->frame[made] = (uint8_t)i;
+    g->mask[made] = 0;
+    return &g->mask[made];
 }
 
 /* May these frames of one word be freed? */
@@ -91,8 +88,8 @@ static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[],
     g->count = 0;
     __builtin_memset(g->bucket, 0, sizeof(g->bucket));
     for (size_t i = 0; i < n;) {
-        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, word, mask = 0;
-        struct word_group *word_group;
+        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, mask = 0, *word_group;
+        size_t one = i;
         int error;
 
         if (pfns[i].n - s.first >= s.count && !extent_pfns_find(z, pfns[i], &s))
@@ -104,26 +101,23 @@ static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[],
                 return QUIRE_ERR_DOUBLE_FREE;
             mask |= bit;
         } while (++i < n && pfns[i].n - first < WORD_BITS);
-        word = (first - s.shift) / WORD_BITS;
-        error = check_word_group(z, word, mask);
+        error = check_word_group(z, (first - s.shift) / WORD_BITS, mask);
         if (error)
             return error;
-        word_group = word_group_of(g, word);
-        if (word_group->mask & mask)
+        word_group = mask_of(g, pfns, one);
+        if (*word_group & mask)
             return QUIRE_ERR_DOUBLE_FREE;
-        word_group->mask |= mask;
+        *word_group |= mask;
     }
     return QUIRE_OK;
 }
 
 /* The place of the first frame of a piece that cannot be freed, and why. */
 static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                           size_t *bad)
+                           struct word_groups *g, size_t *bad)
 {
-    struct word_groups g;
-
     for (*bad = 0; *bad < n; ++*bad) {
-        int error = check_batch_piece(z, pfns, *bad + 1, &g);
+        int error = check_batch_piece(z, pfns, *bad + 1, g);
 
         if (error)
             return error;
@@ -132,17 +126,22 @@ static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], s
 }
 
 /* Free the groups that n frames were sorted into; how many of them were still allocated. */
-static uint64_t free_word_groups(const struct quire_zone *z, const struct word_groups *g, size_t n)
+static uint64_t free_word_groups(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                                 const struct word_groups *g)
 {
+    struct extent_pfns s = {0, 0, 0};
     uint64_t freed = n;
 
     for (unsigned i = 0; i < g->count; i++) {
-        const struct word_group *one = &g->word_group[i];
-        uint64_t done = frames_put(z, (uint32_t)(one->word / MAP_WORDS),
-                                   (unsigned)(one->word % MAP_WORDS), one->mask);
+        quire_pfn pfn = pfns[g->frame[i]];
+        uint64_t mask = g->mask[i], frame, done;
 
-        if (done != one->mask)
-            freed -= word_count(one->mask & ~done);
+        if (pfn.n - s.first >= s.count)
+            (void)extent_pfns_find(z, pfn, &s); /* it has one: it was checked */
+        frame = pfn.n - s.shift;
+        done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
+        if (done != mask)
+            freed -= word_count(mask & ~done);
     }
     return freed;
 }
@@ -150,17 +149,16 @@ static uint64_t free_word_groups(const struct quire_zone *z, const struct word_g
 /* A piece that was good when all were checked and is not any more: free frame by frame what can
  * be freed. */
 static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                                  size_t *bad)
+                                  struct word_groups *g, size_t *bad)
 {
-    struct word_groups g;
     uint64_t freed = 0;
 
     *bad = n;
     for (size_t i = 0; i < n; i++) {
         uint64_t before = freed;
 
-        if (check_batch_piece(z, pfns + i, 1, &g) == QUIRE_OK)
-            freed += free_word_groups(z, &g, 1);
+        if (check_batch_piece(z, pfns + i, 1, g) == QUIRE_OK)
+            freed += free_word_groups(z, pfns + i, 1, g);
         if (freed == before && *bad == n)
             *bad = i;
     }
@@ -180,7 +178,7 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
         size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
 
         if (check_batch_piece(z, pfns + i, some, &g)) {
-            int error = first_bad_frame(z, pfns + i, some, &where);
+            int error = first_bad_frame(z, pfns + i, some, &g, &where);
 
             if (where == some) /* it raced with another free, and is allocated again */
                 where = 0;
@@ -196,9 +194,9 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
          * frames of this one too. */
         where = some;
         if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, &g) == QUIRE_OK)
-            freed += free_word_groups(z, &g, some);
+            freed += free_word_groups(z, pfns + i, some, &g);
         else
-            freed += free_piece_singly(z, pfns + i, some, &where);
+            freed += free_piece_singly(z, pfns + i, some, &g, &where);
         if (where < some && first == n)
             first = i + where;
     }
@@ -216,8 +214,7 @@ static void report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t fr
                               int error)
 {
     for (; mask; mask &= mask - 1)
-        (void)qi_zone_report_bad_free(
-            z, slot, pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)), error);
+        (void)qi_zone_report_bad_free(z, slot, pfn_of_frame(z, frame + word_first(mask)), error);
 }
 
 /* Free the frames `mask` of the word of frame `frame`, those that can be; report the others. A

@@ -266,5 +266,5 @@ unsigned quire_zone_pressure(const struct quire_zone *z)
         return 0;
     if (free <= h->min)
         return 100;
-    return (unsigned)((h->high - free) * 100 / (h->high - h->min));
+    return (unsigned)word_divide((h->high - free) * 100, h->high - h->min);
 }

@@ -176,7 +176,7 @@ static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, u
     uint32_t b = NO_BLOCK;
 
     if (v != WORD_FULL)
-        return near / WORD_BITS * WORD_BITS + (unsigned)__builtin_ctzll(~v);
+        return near / WORD_BITS * WORD_BITS + word_first(~v);
     if (z->slots <= (uint64_t)z->sections * MAP_WORDS / WORDS_A_SLOT)
         b = qi_find_whole(z, slot, home_class, WORD_ORDER);
     return b != NO_BLOCK ? b : qi_find_whole(z, slot, home_class, 0);

@@ -36,7 +36,7 @@ static unsigned block_next_zero(const struct quire_zone *z, uint32_t b, unsigned
         uint64_t v = (qa_load(&map->w[i], relaxed) ^ flip) | below; /* relaxed: a look */
 
         if (v != WORD_FULL)
-            return i * WORD_BITS + (unsigned)__builtin_ctzll(~v);
+            return i * WORD_BITS + word_first(~v);
     }
     return BLOCK_FRAMES;
 }
@@ -117,7 +117,7 @@ static unsigned word_find_free(uint64_t v, uint64_t n)
         more = have < n - have ? have : (unsigned)n - have;
         free &= free >> more;
     }
-    return free ? (unsigned)__builtin_ctzll(free) : WORD_BITS;
+    return free ? word_first(free) : WORD_BITS;
 }
 
 /* A walk over free frames, in search of n in a row. */
@@ -144,12 +144,12 @@ static inline bool free_walk_word(struct free_walk *w, uint64_t v, uint64_t base
         w->start = w->start == NO_FRAME ? base : w->start;
         return false;
     }
-    bit = (unsigned)__builtin_ctzll(v);
+    bit = word_first(v);
     if (bit > 0 && w->start == NO_FRAME)
         w->start = base;
     if (free_walk_stop(w, base + bit))
         return true;
-    top = (unsigned)__builtin_clzll(v);
+    top = 63 - word_last(v);
     w->start = top > 0 ? base + WORD_BITS - top : NO_FRAME;
     if (w->n > WORD_BITS - 2) /* between two taken frames of the word there is no room */
         return false;
@@ -157,7 +157,7 @@ static inline bool free_walk_word(struct free_walk *w, uint64_t v, uint64_t base
     if (bit >= WORD_BITS - top) /* none, or it goes on in the next word */
         return false;
     w->start = base + bit;
-    w->stop = w->start + (unsigned)__builtin_ctzll(v >> bit);
+    w->stop = w->start + word_first(v >> bit);
     return true;
 }
 

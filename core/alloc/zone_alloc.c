@@ -206,8 +206,9 @@ int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 }
 
 /* Whatever the request, with all checks. */
-static __attribute__((noinline)) int alloc_checked(struct quire_zone *z, quire_slot slot,
-                                                   unsigned order, uint32_t flags, quire_pfn *pfn)
+static __attribute__((__noinline__)) int alloc_checked(struct quire_zone *z, quire_slot slot,
+                                                       unsigned order, uint32_t flags,
+                                                       quire_pfn *pfn)
 {
     int error = alloc_precheck(z, slot, flags, 0);
     uint64_t frame;
@@ -314,8 +315,8 @@ uint64_t qi_frame_of_range(const struct quire_zone *z, quire_pfn pfn, uint64_t n
 }
 
 /* Whatever the run, with all checks. */
-static __attribute__((noinline)) int free_checked(struct quire_zone *z, quire_slot slot,
-                                                  quire_pfn pfn, unsigned order)
+static __attribute__((__noinline__)) int free_checked(struct quire_zone *z, quire_slot slot,
+                                                      quire_pfn pfn, unsigned order)
 {
     uint64_t frame;
     int error = QUIRE_ERR_FRAME;
@@ -344,7 +345,7 @@ int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsign
 int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
 {
     bool power = frames && !(frames & (frames - 1));
-    unsigned order = power ? (unsigned)__builtin_ctzll(frames) : 0;
+    unsigned order = power ? word_first(frames) : 0;
     uint64_t frame;
     int error = QUIRE_ERR_FRAME;
 

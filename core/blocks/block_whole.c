@@ -129,7 +129,7 @@ void qi_zone_force_whole(const struct quire_zone *z, quire_slot slot)
         uint64_t v = qa_load(block_word(z, g), relaxed); /* relaxed: a look */
 
         for (; v; v &= v - 1) {
-            uint32_t b = (uint32_t)(g * WORD_BITS) + (unsigned)__builtin_ctzll(v);
+            uint32_t b = (uint32_t)(g * WORD_BITS) + word_first(v);
 
             if (has_map(z, b))
                 qi_block_force_whole(z, slot, b);

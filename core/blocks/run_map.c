@@ -126,7 +126,7 @@ int qi_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n)
         /* relaxed: as above; skip the rest of the word at once */
         c = qa_load(&run_map(z, block_of(end))->w[place_of(end) / WORD_BITS], relaxed);
         left = ~(c >> end % WORD_BITS);
-        end += left ? (unsigned)__builtin_ctzll(left) - 1 : WORD_BITS - 1;
+        end += left ? word_first(left) - 1 : WORD_BITS - 1;
     } while (true);
     *n = end - frame;
     return QUIRE_OK;

@@ -127,7 +127,7 @@ unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned wan
             /* E-frame acquire. Retries as in word_take_run. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
         for (; some; some &= some - 1)
-            pfns[got++].n = base + (uint64_t)i * WORD_BITS + (unsigned)__builtin_ctzll(some);
+            pfns[got++].n = base + (uint64_t)i * WORD_BITS + word_first(some);
     }
     return got;
 }

@@ -66,7 +66,7 @@ static void blockers_add_from_below(struct blocker_list *l, uint32_t b)
 static void blockers_add_used(struct blocker_list *l, uint64_t frame, uint64_t used)
 {
     for (; used; used &= used - 1) {
-        uint64_t first = frame + (unsigned)__builtin_ctzll(used), n = 1;
+        uint64_t first = frame + word_first(used), n = 1;
 
         if (!has_run_map(l->z))
             blockers_add(l, first, 1, true);

@@ -75,8 +75,7 @@ static void report_freed_isolated(struct quire_zone *z, quire_slot slot, uint64_
                                   uint64_t mask)
 {
     for (; mask; mask &= mask - 1)
-        (void)qi_zone_report_bad_free(z, slot,
-                                      pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)),
+        (void)qi_zone_report_bad_free(z, slot, pfn_of_frame(z, frame + word_first(mask)),
                                       QUIRE_ERR_DOUBLE_FREE);
 }
 

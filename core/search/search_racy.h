@@ -18,6 +18,7 @@
 
 #include "core/atomic.h"
 #include "core/search/search.h"
+#include "core/word.h"
 
 /* A freestanding build must not touch vector registers: they belong to the interrupted program. */
 #if defined(QUIRE_HOSTED) && QUIRE_HOSTED
@@ -54,14 +55,27 @@ extern const struct search_kernel qi_search_neon;
 struct racy_word {
     uint64_t v;
 } __attribute__((may_alias));
+struct quire_racy_half {
+    uint32_t v;
+} __attribute__((may_alias));
 struct racy_byte {
     uint8_t v;
 } __attribute__((may_alias));
 
-/* Eight bytes at an address that is a multiple of 8. relaxed: what is found is only a candidate. */
+/* Eight bytes at an address that is a multiple of 8. A 32-bit machine has no plain load of so many:
+ * its two halves may be of different moments, as the parts of a vector. */
 QUIRE_SEARCH_INLINE uint64_t racy_load(const void *p)
 {
+#if __SIZEOF_POINTER__ == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const struct quire_racy_half *half = (const struct quire_racy_half *)p;
+    uint64_t low = qa_load(&half[0], relaxed); /* relaxed: what is found is only a candidate */
+
+    /* relaxed: as above */
+    return (uint64_t)qa_load(&half[1], relaxed) << 32 | low;
+#else
+    /* relaxed: what is found is only a candidate */
     return qa_load((const struct racy_word *)p, relaxed);
+#endif
 }
 
 /* One byte. relaxed: as above. */
@@ -95,7 +109,7 @@ QUIRE_SEARCH_INLINE size_t search_bit(const uint64_t *words, size_t bits, size_t
         }
         unusual = racy_load(&words[i]) ^ usual;
     }
-    return i * 64 + (size_t)__builtin_ctzll(unusual);
+    return i * 64 + word_first(unusual);
 }
 
 /* ---- The least byte ------------------------------------------------------------------------ */

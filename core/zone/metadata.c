@@ -13,7 +13,7 @@
 
 enum { DEFAULT_SPARE_PINS = 64 };
 
-static size_t align_size(size_t n, size_t to)
+static uint64_t rounded_up(uint64_t n, uint64_t to)
 {
     return (n + to - 1) / to * to;
 }
@@ -109,16 +109,16 @@ static int find_extents(const struct quire_zone_config *c, struct metadata_layou
 /* Give each part its place. */
 void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
 {
-    size_t sections = layout->sections, at = align_size(sizeof(struct quire_zone_head), 64);
+    uint64_t sections = layout->sections, at = rounded_up(sizeof(struct quire_zone_head), 64);
 
     layout->slot_states = at;
-    at += (size_t)slots * sizeof(struct quire_slot_state);
+    at += (uint64_t)slots * sizeof(struct quire_slot_state);
     layout->pin_table = at;
-    at += (size_t)layout->pins * sizeof(struct quire_pin);
+    at += (uint64_t)layout->pins * sizeof(struct quire_pin);
     layout->sparse = at;
-    at = align_size(at + sections, 64);
+    at = rounded_up(at + sections, 64);
     layout->wholes = at;
-    at = align_size(at + sections, 64);
+    at = rounded_up(at + sections, 64);
     layout->section_maps = at;
     at += sections * sizeof(struct map512);
     layout->fulls = at;
@@ -126,8 +126,8 @@ void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
     layout->descs = at;
     at += sections * SECTION_BLOCKS * sizeof(qa32);
     layout->maps = at;
-    at += (size_t)(layout->end_block - layout->first_block) * layout->map_stride;
-    layout->bytes = align_size(at, QUIRE_METADATA_ALIGN);
+    at += (layout->end_block - layout->first_block) * layout->map_stride;
+    layout->bytes = rounded_up(at, QUIRE_METADATA_ALIGN);
 }
 
 static int check_limits(const struct quire_zone_config *c)
@@ -185,7 +185,7 @@ int qi_metadata_layout_of(const struct quire_zone_config *c, struct metadata_lay
         layout->pins *= 2;
     layout->map_stride = (c->no_run_map ? 1 : 2) * (uint32_t)sizeof(struct map512);
     qi_metadata_layout_place(layout, c->slots);
-    return QUIRE_OK;
+    return layout->bytes == (size_t)layout->bytes ? QUIRE_OK : QUIRE_ERR_SIZE;
 }
 
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes)
@@ -194,6 +194,6 @@ int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *byt
     int error = qi_metadata_layout_of(config, &layout);
 
     if (!error)
-        *bytes = layout.bytes;
+        *bytes = (size_t)layout.bytes;
     return error;
 }

@@ -16,7 +16,7 @@ struct metadata_layout {
     uint32_t map_stride;
     uint64_t first_block, end_block; /* blocks of the index space that have maps */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
-    size_t slot_states, pin_table, sparse, wholes, section_maps, fulls, descs, maps, bytes;
+    uint64_t slot_states, pin_table, sparse, wholes, section_maps, fulls, descs, maps, bytes;
 };
 
 int qi_metadata_layout_of(const struct quire_zone_config *config, struct metadata_layout *layout);

@@ -13,7 +13,7 @@ static void add_stretch(uint64_t from, uint64_t to, struct quire_zone_stats *sta
     if (to - from > stats->largest_run)
         stats->largest_run = to - from;
     while (from < to) {
-        unsigned order = from ? (unsigned)__builtin_ctzll(from) : QUIRE_MAX_ORDER;
+        unsigned order = from ? word_first(from) : QUIRE_MAX_ORDER;
 
         if (order > QUIRE_MAX_ORDER)
             order = QUIRE_MAX_ORDER;
@@ -42,7 +42,7 @@ static void count_runs(const struct quire_zone *z, struct quire_zone_stats *stat
         }
     }
     for (unsigned order = 0; order <= QUIRE_MAX_ORDER; order++) {
-        stats->unusable[order] = seen ? (uint32_t)(small * 1000 / seen) : 0;
+        stats->unusable[order] = seen ? (uint32_t)word_divide(small * 1000, seen) : 0;
         small += stats->free_runs[order] << order;
     }
 }
@@ -99,7 +99,7 @@ uint64_t quire_zone_managed(const struct quire_zone *z)
 
 size_t quire_zone_metadata_bytes(const struct quire_zone *z)
 {
-    return z->head->bytes;
+    return (size_t)z->head->bytes;
 }
 
 int quire_zone_extent(const struct quire_zone *z, uint32_t index, struct quire_run *extent)

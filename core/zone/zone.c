@@ -215,7 +215,7 @@ int quire_zone_init(struct quire_zone *z, const struct quire_zone_config *c, voi
         return QUIRE_ERR_ALIGN;
     if (bytes < layout.bytes)
         return QUIRE_ERR_SIZE;
-    clear_memory(metadata, c->metadata_zeroed ? sizeof *h : layout.bytes);
+    clear_memory(metadata, c->metadata_zeroed ? sizeof *h : (size_t)layout.bytes);
     managed = frames_of_runs(c->usable, c->usable_count);
     h->version = ZONE_VERSION;
     h->id = c->id;

@@ -11,6 +11,7 @@
  *
  * No state. Called by quire_acpi_read.
  */
+#include "core/word.h"
 #include "numa/acpi/acpi_table.h"
 
 enum { SLIT_COUNT = 36, SLIT_MATRIX = 44 };
@@ -111,7 +112,7 @@ static uint64_t speed_between(const struct speeds *s, uint64_t i, uint64_t k)
         return 0;
     if (s->base > UINT64_MAX / UINT16_MAX - s->unit)
         return UINT64_MAX;
-    return (entry * s->base + s->unit - 1) / s->unit;
+    return word_divide(entry * s->base + s->unit - 1, s->unit);
 }
 
 static int check_speeds(const struct acpi_walk *walk)

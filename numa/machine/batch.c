@@ -119,10 +119,10 @@ static int serve_interleaved(struct quire_machine *m, struct machine_attempt *wh
         part = *whole;
         part.pfns += whole->got;
         part.got = 0;
-        part.n = node_share(m, whole, node, &part.turn);
+        part.n = (size_t)node_share(m, whole, node, &part.turn);
         last = part.n ? node : last;
         if (node == QUIRE_NODES - 1 || part.n > left)
-            part.n = left;
+            part.n = (size_t)left;
         part.frames = part.n;
         left -= part.n;
         if (part.n)
@@ -243,28 +243,31 @@ static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
 static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], size_t n,
                       size_t *freed)
 {
-    const struct machine_entry *entries[GATHER_FRAMES];
+    const struct machine_entry *const entries = r->snapshot->entries;
+    uint32_t of[GATHER_FRAMES]; /* the zone of each frame, as its place in entries[] */
     uint64_t left;
     size_t k;
 
     for (k = 0; k < n && k < GATHER_FRAMES; k++) {
-        entries[k] = qi_snapshot_find(r->snapshot, pfns[k]);
-        if (!looks_freeable(entries[k], pfns[k]))
+        const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfns[k]);
+
+        if (!looks_freeable(e, pfns[k]))
             break;
+        of[k] = (uint32_t)(e - entries);
     }
     left = k == GATHER_FRAMES ? UINT64_MAX : (1ull << k) - 1;
     while (left) {
-        const struct machine_entry *e = entries[__builtin_ctzll(left)];
+        uint32_t zone = of[word_first(left)];
         quire_pfn batch[GATHER_FRAMES];
         size_t members = 0;
         int error;
 
         for (size_t i = 0; i < k; i++)
-            if (left >> i & 1 && entries[i] == e) {
+            if (left >> i & 1 && of[i] == zone) {
                 batch[members++] = pfns[i];
                 left &= ~(1ull << i);
             }
-        error = free_row(r, e, batch, members, freed);
+        error = free_row(r, &entries[zone], batch, members, freed);
         if (error)
             return error;
     }
@@ -272,8 +275,9 @@ static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], si
 }
 
 /* Free row by row, zone by zone. */
-static __attribute__((noinline)) int free_by_rows(struct quire_machine *m, const quire_pfn pfns[],
-                                                  size_t n, size_t *freed)
+static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m,
+                                                      const quire_pfn pfns[], size_t n,
+                                                      size_t *freed)
 {
     struct machine_reader r;
     int error = QUIRE_OK;
@@ -348,5 +352,5 @@ int quire_mempool_release(struct quire_machine *m, struct quire_mempool *mempool
         qa_xchg(mempool_left(mempool), 0, relaxed); /* relaxed: nobody takes meanwhile */
     size_t freed;
 
-    return quire_machine_free_batch(m, mempool->pfns, left, &freed);
+    return quire_machine_free_batch(m, mempool->pfns, (size_t)left, &freed);
 }

@@ -59,8 +59,8 @@ int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_requ
     return qi_machine_serve(m, &a, why);
 }
 
-static __attribute__((noinline)) int alloc_slowpath(struct quire_machine *m, unsigned order,
-                                                    uint32_t flags, quire_pfn *pfn)
+static __attribute__((__noinline__)) int alloc_slowpath(struct quire_machine *m, unsigned order,
+                                                        uint32_t flags, quire_pfn *pfn)
 {
     struct quire_request request = quire_request_of(order, flags);
 
@@ -146,8 +146,8 @@ int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned or
 }
 
 /* The free of a run. */
-static __attribute__((noinline)) int machine_free_run(struct quire_machine *m, quire_pfn pfn,
-                                                      unsigned order)
+static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *m, quire_pfn pfn,
+                                                          unsigned order)
 {
     const struct cpu_view *view = machine_own_view(m);
 
@@ -158,8 +158,9 @@ static __attribute__((noinline)) int machine_free_run(struct quire_machine *m, q
 }
 
 /* A frame of the view's blocks that did not hit: its block may be sparse, or have pins. */
-static __attribute__((noinline)) int free_sparse_or_pinned(struct quire_machine *m, quire_pfn pfn,
-                                                           const struct cpu_view *view)
+static __attribute__((__noinline__)) int free_sparse_or_pinned(struct quire_machine *m,
+                                                               quire_pfn pfn,
+                                                               const struct cpu_view *view)
 {
     return qi_view_push_sparse_or_pinned(view, pfn) ? QUIRE_OK
                                                     : qi_machine_free_slowpath(m, pfn, 0);

@@ -37,7 +37,7 @@ struct offline_work {
 
 static size_t blocks_in(struct quire_run run)
 {
-    return run.frames / BLOCK_FRAMES;
+    return (size_t)(run.frames / BLOCK_FRAMES);
 }
 
 static unsigned char *offline_flags(struct offline_range *range)
@@ -152,7 +152,7 @@ static int offline_locked(struct quire_machine *m, struct quire_run run, quire_m
     if (find_offline_range(m->offline_ranges, run))
         return QUIRE_ERR_FRAME;
     w.slot = qi_entry_slot(e, 0);
-    w.capacity = run.frames < MAX_USED_RUNS ? run.frames : MAX_USED_RUNS;
+    w.capacity = run.frames < MAX_USED_RUNS ? (size_t)run.frames : MAX_USED_RUNS;
     range = (struct offline_range *)qi_port_alloc(
         m, sizeof *range + blocks * (sizeof range->held[0] + 1), e->zone->node);
     w.used = (struct quire_run *)qi_port_alloc(m, w.capacity * sizeof *w.used, e->zone->node);
@@ -195,7 +195,8 @@ int quire_machine_offline(struct quire_machine *m, struct quire_run run, quire_m
 static int online_locked(struct quire_machine *m, struct quire_run run)
 {
     struct offline_range *range = find_offline_range(m->offline_ranges, run);
-    uint64_t first, blocks = blocks_in(run);
+    size_t blocks = blocks_in(run);
+    uint64_t first;
     const struct machine_entry *e;
     int error;
 

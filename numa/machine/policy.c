@@ -104,9 +104,10 @@ static uint64_t turns_before(const struct quire_policy *p, uint64_t set, uint32_
 /* Whose turn it is among the nodes of the set, which is not empty. */
 static quire_node node_in_turn(const struct quire_policy *p, uint64_t set, uint64_t turn)
 {
+    uint64_t sum = turns_before(p, set, QUIRE_NODES);
     uint32_t n = 0;
 
-    turn %= turns_before(p, set, QUIRE_NODES);
+    turn -= word_divide(turn, sum) * sum;
     for (; turn >= weight_of(p, set, n); n++)
         turn -= weight_of(p, set, n);
     return quire_node_of(n);
@@ -199,10 +200,10 @@ uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_requ
     before = turns_before(p, set, node.n);
     weight = weight_of(p, set, node.n);
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t part = ends[i] % sum;
+        uint64_t rounds = word_divide(ends[i], sum), part = ends[i] - rounds * sum;
 
         part = part < before ? 0 : part - before;
-        ends[i] = ends[i] / sum * weight + (part < weight ? part : weight);
+        ends[i] = rounds * weight + (part < weight ? part : weight);
     }
     *first = before;
     return ends[1] - ends[0];

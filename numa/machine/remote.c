@@ -255,20 +255,24 @@ void qi_remote_forget_zones(struct quire_machine *m)
 
 /* ---- Delivery ------------------------------------------------------------------------------- */
 
-/* Free all frames of pfns[0]'s zone among n; the others move together. Returns how many these are.
- */
+/* Free all frames of pfns[0]'s zone among n, some at a time; the others move together. Returns how
+ * many these are. */
 static uint32_t remote_flush_zone(const struct machine_reader *r, const struct machine_entry *e,
                                   quire_pfn pfns[], uint32_t n, uint64_t *freed)
 {
-    quire_pfn batch[REMOTE_ROUNDS];
+    quire_pfn batch[REMOTE_ROUNDS / 2];
     uint32_t k = 0, rest = 0;
 
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         if (qi_snapshot_find(r->snapshot, pfns[i]) == e)
             batch[k++] = pfns[i];
         else
             pfns[rest++] = pfns[i];
-    *freed += qi_frames_flush(&e->zone->zone, qi_entry_slot(e, r->cpu), batch, k);
+        if (k == REMOTE_ROUNDS / 2 || (k && i + 1 == n)) {
+            *freed += qi_frames_flush(&e->zone->zone, qi_entry_slot(e, r->cpu), batch, k);
+            k = 0;
+        }
+    }
     return rest;
 }
 

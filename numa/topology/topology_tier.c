@@ -17,6 +17,8 @@
  *
  * No state; the topology is checked (numa/topology/topology_check.c). O(nodes^2 + CPUs).
  */
+#include "core/word.h"
+
 #include <quire/topology.h>
 
 enum {
@@ -74,13 +76,13 @@ static uint64_t slowness_of(struct speed speed, struct speed usual)
     bool known = false;
 
     if (speed.latency && usual.latency) {
-        slowness = slowness * speed.latency / usual.latency;
+        slowness = word_divide(slowness * speed.latency, usual.latency);
         known = true;
     }
     if (slowness > TIER_LIMIT)
         slowness = TIER_LIMIT;
     if (speed.bandwidth && usual.bandwidth) {
-        slowness = slowness * usual.bandwidth / speed.bandwidth;
+        slowness = word_divide(slowness * usual.bandwidth, speed.bandwidth);
         known = true;
     }
     return known ? slowness : TIER_SLOW;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * rseq.h - the restartable sequences of rseq mode: push, pop and take of a CPU cache's magazines,
- * without a locked instruction. Linux, x86-64 and aarch64, in a process; elsewhere QUIRE_RSEQ is 0.
+ * without a locked instruction. Linux, x86-64 and aarch64, in a process with glibc; elsewhere
+ * QUIRE_RSEQ is 0.
  *
  * The kernel restarts a section at its abort label when the thread was preempted, migrated or got a
  * signal between the section's start and its last store, which is the commit. So a section sees and
@@ -23,7 +24,7 @@
 #include "percpu/cpu_cache.h"
 
 #if defined(QUIRE_HOSTED) && defined(__linux__) && !defined(QUIRE_TSAN) && \
-    (defined(__x86_64__) || defined(__aarch64__))
+    (defined(__x86_64__) || defined(__aarch64__)) && __has_include(<sys/rseq.h>)
 #define QUIRE_RSEQ 1
 #else
 #define QUIRE_RSEQ 0

@@ -44,7 +44,7 @@ static inline uint64_t at_least(uint64_t a, uint64_t b)
 
 static inline size_t lane_of(uint64_t hits)
 {
-    return (size_t)__builtin_ctzll(hits) / 8;
+    return (size_t)word_first(hits) / 8;
 }
 
 static size_t next_byte_word(const uint8_t *bytes, size_t n, size_t from, uint8_t least)
