@@ -28,9 +28,7 @@ set(QUIRE_CORE_SOURCES
     core/blocks/section.c
     core/blocks/take.c
     core/boot/boot.c
-    core/boot/boot_build.c
     core/boot/boot_plan.c
-    core/boot/boot_zones.c
     core/isolate/blockers.c
     core/isolate/isolate.c
     core/isolate/isolation_list.c
