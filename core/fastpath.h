@@ -74,7 +74,7 @@ static inline int singles_check(const struct quire_zone *z, uint32_t b, unsigned
     c = qa_load(&run_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
     if ((c | c >> 1) & mask)
         return QUIRE_ERR_ORDER;
-    if (mask >> (WORD_BITS - 1) && qi_run_crosses_word_end(z, b, word))
+    if (mask >> (WORD_BITS - 1) && qi_run_continues(z, frame_at(b, (word + 1) * WORD_BITS)))
         return QUIRE_ERR_ORDER;
     return QUIRE_OK;
 }

@@ -3,29 +3,19 @@
  * batch.c - many single frames at once: one debit or credit for all, one read-modify-write for all
  * frames of the same word.
  *
- * A batch to free is sorted into groups, one per word of a map, by a small hash table on the
- * stack; so frames in any order are cleared word by word, and a frame that is named twice within
- * a piece of PIECE frames is seen before anything is freed. All pieces are checked before the
- * first one is freed, and each once more when its turn comes: a frame that a piece before it had
- * too is not this caller's any more. What the checks read may be stale only for frames that the
- * caller does not own.
+ * A batch to free is sorted into groups, one per word of a map (frame_set.h); so frames in any
+ * order are cleared word by word, and a frame that is named twice within a piece of BATCH_PIECE
+ * frames is seen before anything is freed. All pieces are checked before the first one is freed,
+ * and each once more when its turn comes: a frame that a piece before it had too is not this
+ * caller's any more. What the checks read may be stale only for frames that the caller does not
+ * own.
  *
- * Lock-free, any context; about 2 KiB of stack.
+ * Lock-free, any context; about a KiB of stack.
  */
 #include "core/fastpath.h"
+#include "core/frame_set.h"
 
-enum { BATCH_PIECE = 64, BATCH_BUCKETS = 512 };
-
-struct word_group {
-    uint64_t word; /* frame / 64 */
-    uint64_t mask;
-};
-
-struct word_groups {
-    unsigned count;
-    uint8_t bucket[BATCH_BUCKETS]; /* index + 1 into group[] */
-    struct word_group word_group[BATCH_PIECE];
-};
+enum { BATCH_PIECE = FRAME_SET_WORDS };
 
 /* A stretch of pfns with maps, so that a batch looks the extent up once: frame = pfn - shift. */
 struct extent_pfns {
@@ -47,26 +37,6 @@ static bool extent_pfns_find(const struct quire_zone *z, quire_pfn pfn, struct e
     return pfn.n - s->first < s->count;
 }
 
-/* The group of a word, made if need be. */
-static inline struct word_group *word_group_of(struct word_groups *g, uint64_t word)
-{
-    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 55);
-    struct word_group *made;
-
-    while (g->bucket[h]) {
-        struct word_group *found = &g->word_group[g->bucket[h] - 1];
-
-        if (found->word == word)
-            return found;
-        h = (h + 1) % BATCH_BUCKETS; /* ends: at most PIECE of the BUCKETS are in use */
-    }
-    made = &g->word_group[g->count];
-    g->bucket[h] = (uint8_t)++g->count;
-    made->word = word;
-    made->mask = 0;
-    return made;
-}
-
 /* May these frames of one word be freed? */
 static inline int check_word_group(const struct quire_zone *z, uint64_t word, uint64_t mask)
 {
@@ -80,19 +50,18 @@ static inline int check_word_group(const struct quire_zone *z, uint64_t word, ui
     return mask & ~qa_load(&frame_map(z, b)->w[place], relaxed) ? QUIRE_ERR_DOUBLE_FREE : QUIRE_OK;
 }
 
-/* Check n <= PIECE frames and sort them into groups, in one pass: so the cache misses of one frame
- * are under way while the next ones are looked at. Frames of one word often come in a row: they
- * share the look-up of the first one. */
+/* Check n <= BATCH_PIECE frames and sort them into groups, in one pass: so the cache misses of one
+ * frame are under way while the next ones are looked at. Frames of one word often come in a row:
+ * they share the look-up of the first one. */
 static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                             struct word_groups *g)
+                             struct frame_set *set)
 {
     struct extent_pfns s = {0, 0, 0};
 
-    g->count = 0;
-    __builtin_memset(g->bucket, 0, sizeof(g->bucket));
+    frame_set_clear(set);
     for (size_t i = 0; i < n;) {
-        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, word, mask = 0;
-        struct word_group *word_group;
+        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, mask = 0;
+        size_t member = i;
         int error;
 
         if (pfns[i].n - s.first >= s.count && !extent_pfns_find(z, pfns[i], &s))
@@ -104,45 +73,41 @@ static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[],
                 return QUIRE_ERR_DOUBLE_FREE;
             mask |= bit;
         } while (++i < n && pfns[i].n - first < WORD_BITS);
-        word = (first - s.shift) / WORD_BITS;
-        error = check_word_group(z, word, mask);
+        error = check_word_group(z, (first - s.shift) / WORD_BITS, mask);
         if (error)
             return error;
-        word_group = word_group_of(g, word);
-        if (word_group->mask & mask)
+        if (!frame_set_add(set, pfns, member, mask))
             return QUIRE_ERR_DOUBLE_FREE;
-        word_group->mask |= mask;
     }
     return QUIRE_OK;
 }
 
 /* The place of the first frame of a piece that cannot be freed, and why. */
 static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                           size_t *bad)
+                           struct frame_set *set, size_t *bad)
 {
-    struct word_groups g;
-
     for (*bad = 0; *bad < n; ++*bad) {
-        int error = check_batch_piece(z, pfns, *bad + 1, &g);
+        int error = check_batch_piece(z, pfns, *bad + 1, set);
 
         if (error)
             return error;
     }
+    *bad = 0; /* it raced with another free, and is allocated again */
     return QUIRE_ERR_DOUBLE_FREE;
 }
 
 /* Free the groups that n frames were sorted into; how many of them were still allocated. */
-static uint64_t free_word_groups(const struct quire_zone *z, const struct word_groups *g, size_t n)
+static uint64_t free_word_groups(const struct quire_zone *z, const struct frame_set *set,
+                                 const quire_pfn pfns[], size_t n)
 {
     uint64_t freed = n;
 
-    for (unsigned i = 0; i < g->count; i++) {
-        const struct word_group *one = &g->word_group[i];
-        uint64_t done = frames_put(z, (uint32_t)(one->word / MAP_WORDS),
-                                   (unsigned)(one->word % MAP_WORDS), one->mask);
+    for (unsigned i = 0; i < set->count; i++) {
+        uint64_t frame = frame_of_pfn(z, pfns[set->member[i]]), mask = set->mask[i];
+        uint64_t done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
 
-        if (done != one->mask)
-            freed -= word_count(one->mask & ~done);
+        if (done != mask)
+            freed -= word_count(mask & ~done);
     }
     return freed;
 }
@@ -150,17 +115,16 @@ static uint64_t free_word_groups(const struct quire_zone *z, const struct word_g
 /* A piece that was good when all were checked and is not any more: free frame by frame what can
  * be freed. */
 static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                                  size_t *bad)
+                                  struct frame_set *set, size_t *bad)
 {
-    struct word_groups g;
     uint64_t freed = 0;
 
     *bad = n;
     for (size_t i = 0; i < n; i++) {
         uint64_t before = freed;
 
-        if (check_batch_piece(z, pfns + i, 1, &g) == QUIRE_OK)
-            freed += free_word_groups(z, &g, 1);
+        if (check_batch_piece(z, pfns + i, 1, set) == QUIRE_OK)
+            freed += free_word_groups(z, set, pfns + i, 1);
         if (freed == before && *bad == n)
             *bad = i;
     }
@@ -170,7 +134,7 @@ static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pf
 int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
                           size_t *bad)
 {
-    struct word_groups g;
+    struct frame_set set;
     uint64_t freed = 0;
     size_t where = 0, first = n;
 
@@ -179,11 +143,9 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
     for (size_t i = 0; i < n; i += BATCH_PIECE) {
         size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
 
-        if (check_batch_piece(z, pfns + i, some, &g)) {
-            int error = first_bad_frame(z, pfns + i, some, &where);
+        if (check_batch_piece(z, pfns + i, some, &set)) {
+            int error = first_bad_frame(z, pfns + i, some, &set, &where);
 
-            if (where == some) /* it raced with another free, and is allocated again */
-                where = 0;
             if (bad)
                 *bad = i + where;
             return qi_zone_report_bad_free(z, slot, pfns[i + where], error);
@@ -195,10 +157,10 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
         /* With one piece the groups are still there; otherwise the pieces before may have had
          * frames of this one too. */
         where = some;
-        if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, &g) == QUIRE_OK)
-            freed += free_word_groups(z, &g, some);
+        if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, &set) == QUIRE_OK)
+            freed += free_word_groups(z, &set, pfns + i, some);
         else
-            freed += free_piece_singly(z, pfns + i, some, &where);
+            freed += free_piece_singly(z, pfns + i, some, &set, &where);
         if (where < some && first == n)
             first = i + where;
     }
@@ -209,15 +171,6 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
     if (bad)
         *bad = first == n ? 0 : first;
     return qi_zone_report_bad_free(z, slot, pfns[first == n ? 0 : first], QUIRE_ERR_DOUBLE_FREE);
-}
-
-/* Report the frames `mask` of a word, which could not be freed because of `error`. */
-static void report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask,
-                              int error)
-{
-    for (; mask; mask &= mask - 1)
-        (void)qi_zone_report_bad_free(
-            z, slot, pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)), error);
 }
 
 /* Free the frames `mask` of the word of frame `frame`, those that can be; report the others. A
@@ -235,12 +188,12 @@ static uint64_t flush_word(struct quire_zone *z, quire_slot slot, uint64_t frame
 
             if (error) {
                 good &= ~bit;
-                report_bad_frames(z, slot, frame, bit, error);
+                qi_zone_report_bad_frames(z, slot, frame, bit, error);
             }
         }
     if (good)
         freed = frames_put(z, b, word, good);
-    report_bad_frames(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
+    qi_zone_report_bad_frames(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
     return word_count(freed);
 }
 

@@ -206,18 +206,6 @@ int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, u
     return count_unreserved(z, slot, frames, freed);
 }
 
-/* Is this a run of whole blocks, all of them the zone's? *frame is the first one's number then. */
-int qi_block_range_check(const struct quire_zone *z, quire_slot slot, struct quire_run run,
-                         uint64_t *frame)
-{
-    if (slot.n >= z->slots || run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
-        return QUIRE_ERR_SIZE;
-    if ((run.pfn.n | run.frames) % BLOCK_FRAMES)
-        return QUIRE_ERR_ALIGN;
-    *frame = qi_frame_of_range(z, run.pfn, run.frames);
-    return *frame == NO_FRAME ? QUIRE_ERR_FRAME : QUIRE_OK;
-}
-
 /* The next stretch of held frames of a block, from place *at on: its length, and in *at where it
  * begins. 0: there is none. */
 static unsigned next_isolated_stretch(const struct quire_isolated_frames *held, unsigned *at)

@@ -33,18 +33,6 @@ int qi_desc_free_error(uint32_t desc)
     }
 }
 
-/* Does the frame after the last one of word `word` of block b continue a run? */
-bool qi_run_crosses_word_end(const struct quire_zone *z, uint32_t b, unsigned word)
-{
-    if (++word == MAP_WORDS) {
-        word = 0;
-        if (!has_map(z, ++b) ||
-            (b % SECTION_BLOCKS == 0 && !section_follows(z, b / SECTION_BLOCKS)))
-            return false;
-    }
-    return qa_load(&run_map(z, b)->w[word], relaxed) & 1; /* relaxed: the owner's run, or a look */
-}
-
 /* Block b is not SPLIT without pins: may the frames be freed all the same? Those of an ISOLATED
  * block may, but not what its isolation holds. */
 int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
@@ -91,4 +79,138 @@ uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
         n -= some;
     }
     return freed;
+}
+
+/* ---- The public calls ----------------------------------------------------------------------- */
+
+/* Free n frames from `frame`, a run of split blocks. Without a run map a racing free of the same
+ * run may have had a part of it: what this call freed is credited all the same. */
+static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+{
+    int error = qi_run_check(z, frame, n);
+    uint64_t freed;
+
+    if (error)
+        return error;
+    if (!qi_run_unmark(z, frame, n))
+        return QUIRE_ERR_DOUBLE_FREE;
+    freed = qi_frames_clear(z, frame, n);
+    if (freed)
+        qi_count_credit(z, slot, freed, 0);
+    return freed == n ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
+}
+
+/* Free one frame. */
+static inline int free_one(struct quire_zone *z, quire_slot slot, uint64_t frame)
+{
+    uint32_t b = block_of(frame);
+    unsigned word = place_of(frame) / WORD_BITS;
+    uint64_t mask = 1ull << frame % WORD_BITS;
+    int error = frames_check(z, b, word, mask);
+
+    if (error)
+        return error;
+    if (!frames_put(z, b, word, mask))
+        return QUIRE_ERR_DOUBLE_FREE;
+    qi_count_credit(z, slot, 1, 0);
+    return QUIRE_OK;
+}
+
+/* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */
+static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
+                    unsigned order)
+{
+    int error;
+    uint32_t d;
+
+    if (n == 1)
+        return free_one(z, slot, frame);
+    d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's own block */
+    if (desc_divided(d))
+        return free_split(z, slot, frame, n);
+    if (order < BLOCK_ORDER || place_of(frame))
+        return qi_desc_free_error(d);
+    error = qi_block_run_put(z, block_of(frame), order);
+    if (!error)
+        qi_count_credit(z, slot, n, 0);
+    return error;
+}
+
+/* Whatever the run, with all checks. */
+static __attribute__((noinline)) int free_checked(struct quire_zone *z, quire_slot slot,
+                                                  quire_pfn pfn, unsigned order)
+{
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (slot.n >= z->slots || order > QUIRE_MAX_ORDER)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    if (pfn.n & ((1ull << order) - 1))
+        return qi_zone_report_bad_free(z, slot, pfn, QUIRE_ERR_ALIGN);
+    frame = qi_frame_of_range(z, pfn, 1ull << order);
+    if (frame != NO_FRAME)
+        error = free_run(z, slot, frame, 1ull << order, order);
+    return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
+int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+{
+    uint64_t frame;
+    int error;
+
+    if (order != 0 || slot.n >= z->slots || (frame = frame_of_pfn(z, pfn)) == NO_FRAME)
+        return free_checked(z, slot, pfn, order);
+    error = free_one(z, slot, frame);
+    return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
+int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
+{
+    bool power = frames && !(frames & (frames - 1));
+    unsigned order = power ? (unsigned)__builtin_ctzll(frames) : 0;
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (slot.n >= z->slots || frames == 0 || frames >> QUIRE_PFN_BITS)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    frame = qi_frame_of_range(z, pfn, frames);
+    if (frame != NO_FRAME)
+        error = free_run(z, slot, frame, frames, order);
+    return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
+int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *frames)
+{
+    uint64_t frame = frame_of_pfn(z, pfn);
+    uint32_t d;
+
+    if (frame == NO_FRAME)
+        return QUIRE_ERR_FRAME;
+    /* E-run-head acquire: a run's other descriptors */
+    d = qa_load(desc_of(z, block_of(frame)), acquire);
+    if (desc_state(d) == D_WHOLE && place_of(frame) == 0) {
+        *frames = 1ull << desc_order(d);
+        return QUIRE_OK;
+    }
+    if (!desc_divided(d))
+        return qi_desc_free_error(d);
+    if (d & D_PINS &&
+        qi_pinned_frames(z, block_of(frame), place_of(frame) / WORD_BITS) >> frame % WORD_BITS & 1)
+        return QUIRE_ERR_FRAME;
+    if (!has_run_map(z))
+        return QUIRE_ERR_UNSUPPORTED;
+    return qi_run_measure(z, frame, frames);
+}
+
+int quire_zone_free_any(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
+{
+    uint64_t frames = 0;
+    int error;
+
+    if (slot.n >= z->slots)
+        return QUIRE_ERR_SIZE;
+    error = quire_zone_run_length(z, pfn, &frames);
+    if (error)
+        return qi_zone_report_bad_free(z, slot, pfn, error);
+    return quire_zone_free_contig(z, slot, pfn, frames);
 }

@@ -70,33 +70,69 @@ static void withdraw_block(const struct quire_zone *z, quire_slot slot, uint32_t
 
 /* Is the map of block b, which the caller holds by its section's bit, as I2 says? If not, the
  * block is withdrawn. */
-bool qi_block_verify_map(const struct quire_zone *z, quire_slot slot, uint32_t b, bool *fresh)
+bool qi_block_verify_map(const struct quire_zone *z, quire_slot slot, uint32_t b)
 {
-    struct map512 *map = frame_map(z, b);
+    const struct map512 *map = frame_map(z, b);
 
-    *fresh = qi_map_words_equal(map, 0);
-    if (*fresh || qi_map_words_equal(map, WORD_FULL))
+    if (qi_map_words_equal(map, 0) || qi_map_words_equal(map, WORD_FULL))
         return true;
     withdraw_block(z, slot, b);
     return false;
 }
 
-/* Split block b, whose section bit the caller has claimed: publish `desc`, a SPLIT one, then clear
- * the map. A stale taker who saw an earlier SPLIT may take frames from the first cleared word on;
- * they are free. What was all zeros before is left alone: he may have taken from it already.
- * False: the block is damaged, and withdrawn. */
-bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc)
+/* The bits of word `word` of block b that lie in the n frames from `frame`. */
+static uint64_t range_bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t n)
+{
+    uint64_t first = frame_at(b, word * WORD_BITS);
+    uint64_t low = frame > first ? frame - first : 0;
+    uint64_t high = frame + n > first ? frame + n - first : 0;
+
+    if (high > WORD_BITS)
+        high = WORD_BITS;
+    return low < high ? word_mask((unsigned)low, (unsigned)(high - low)) : 0;
+}
+
+/* Open block b, FREE and held by its section's bit, with a map as I2 says: it becomes `desc`, SPLIT
+ * or ISOLATED, with the n frames from `frame` taken as far as they lie in it, and all others free.
+ *
+ * The one place where a map is written by stores while others may exchange its words: takers that
+ * saw an earlier SPLIT of the block (stale takers). What they can do decides the order.
+ *
+ *   map all ones   They find nothing to take until a word is stored. So first the descriptor, then
+ *                  word by word: what they take from a word that is stored is free, of a SPLIT
+ *                  block. Stored before the descriptor, a word would give them frames of a block
+ *                  that is not SPLIT. And each word is stored once, as it will be: cleared first
+ *                  and set afterwards, it would give them frames of the range.
+ *   map all zeros  The block was never split, so there are no stale takers yet; there will be as
+ *                  soon as the descriptor says SPLIT. So the range's bits are set before it, and
+ *                  after it the map is left alone: they may have taken from it already. */
+void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t desc, uint64_t frame,
+                            uint64_t n)
 {
     struct map512 *map = frame_map(z, b);
-    bool fresh;
+    bool fresh = qi_map_words_equal(map, 0);
 
-    if (!qi_block_verify_map(z, slot, b, &fresh))
-        return false;
-    qa_store(desc_of(z, b), desc, release); /* E-desc release */
+    for (unsigned i = 0; i < MAP_WORDS && fresh; i++) {
+        uint64_t taken = range_bits_in_word(b, i, frame, n);
+
+        if (taken)
+            qa_store(&map->w[i], taken, relaxed); /* relaxed: E-desc publishes it */
+    }
+    qa_store(desc_of(z, b), desc, release); /* E-desc release: the map before the descriptor */
     for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
-        qa_store(&map->w[i], 0, release); /* E-frame release */
-    qi_block_follow_isolations(z, b);     /* with a fence, after the map */
-    /* relaxed: ordered by that fence. An isolation may have come, taken the home from its owner,
+        /* E-frame release: what the last holders did with the free frames */
+        qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release);
+    qi_block_follow_isolations(z, b); /* begins with a fence, after the map */
+}
+
+/* Split block b, whose section bit the caller has claimed: it becomes `desc`, a SPLIT one, with all
+ * frames free. False: the block is damaged, and withdrawn. */
+bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc)
+{
+    if (!qi_block_verify_map(z, slot, b))
+        return false;
+    qi_block_publish_split(z, b, desc, 0, 0);
+    /* relaxed: ordered by its fence. An isolation may have come, taken the home from its owner,
      * and gone before the map was clear: then nobody else makes the look that ends a home. */
     if (qa_load(desc_of(z, b), relaxed) != desc) {
         qi_block_make_whole(z, b);

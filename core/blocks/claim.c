@@ -55,11 +55,10 @@ static bool claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame
 {
     uint32_t b = block_of(frame);
     unsigned state = desc_state(qa_load(desc_of(z, b), acquire)); /* E-desc acquire */
-    bool fresh;
 
     if (state == D_SPLIT)
         return claim_in_split(z, frame, n);
-    return state == D_FREE && qi_blocks_claim(z, b, 0) && qi_block_verify_map(z, slot, b, &fresh);
+    return state == D_FREE && qi_blocks_claim(z, b, 0) && qi_block_verify_map(z, slot, b);
 }
 
 /* Why n frames from `frame` cannot be had: FRAME if one of them is reserved or a hole, else BUSY.
@@ -116,34 +115,10 @@ int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64
     return QUIRE_OK;
 }
 
-/* The bits of word `word` of block b that lie in the n frames from `frame`. */
-static uint64_t range_bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t n)
-{
-    uint64_t first = frame_at(b, word * WORD_BITS);
-    uint64_t low = frame > first ? frame - first : 0;
-    uint64_t high = frame + n > first ? frame + n - first : 0;
-
-    if (high > WORD_BITS)
-        high = WORD_BITS;
-    return low < high ? word_mask((unsigned)low, (unsigned)(high - low)) : 0;
-}
-
 /* A FREE block that is held becomes SPLIT with the frames of the range allocated. */
-static void publish_free_block(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
+static void open_free_block(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
 {
-    struct map512 *map = frame_map(z, b);
-    bool fresh = qi_map_words_equal(map, 0);
-
-    for (unsigned i = 0; i < MAP_WORDS && fresh; i++) {
-        uint64_t bits = range_bits_in_word(b, i, frame, n);
-
-        if (bits)
-            qa_store(&map->w[i], bits, relaxed); /* relaxed: E-desc publishes it */
-    }
-    qa_store(desc_of(z, b), D_SPLIT, release); /* E-desc release */
-    for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
-        qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release); /* E-frame release */
-    qi_block_follow_isolations(z, b);
+    qi_block_publish_split(z, b, D_SPLIT, frame, n);
     qa_fence_seq_cst(); /* E-hint fence: hint_free wants one before its look */
     qi_hint_block_free(z, b);
 }
@@ -161,7 +136,7 @@ void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bo
             qi_run_mark(z, b, place_of(at), some, at == frame);
         /* relaxed: a block that is held keeps its state */
         if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
-            publish_free_block(z, b, frame, n);
+            open_free_block(z, b, frame, n);
         at += some;
         left -= some;
     }

@@ -44,8 +44,9 @@ static int run_check_word(const struct quire_zone *z, uint64_t frame, uint64_t m
     return (c & mask) == (mask & ~first) ? QUIRE_OK : QUIRE_ERR_ORDER;
 }
 
-/* Does the frame continue a run? */
-static bool continues_run(const struct quire_zone *z, uint64_t frame)
+/* Does the frame continue a run? False for one that the zone has no map for, and for the first one
+ * behind an interruption of physical memory. */
+bool qi_run_continues(const struct quire_zone *z, uint64_t frame)
 {
     uint32_t b = block_of(frame);
 
@@ -73,7 +74,7 @@ int qi_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
         at += some;
         left -= some;
     }
-    return has_run_map(z) && continues_run(z, at) ? QUIRE_ERR_ORDER : QUIRE_OK;
+    return has_run_map(z) && qi_run_continues(z, at) ? QUIRE_ERR_ORDER : QUIRE_OK;
 }
 
 /* Take the run out of the run map; of several callers for the same run one gets true. */
@@ -115,13 +116,13 @@ int qi_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n)
 
     if (!(v & bit))
         return QUIRE_ERR_DOUBLE_FREE;
-    if (continues_run(z, frame))
+    if (qi_run_continues(z, frame))
         return QUIRE_ERR_ORDER;
     do {
         uint64_t c, left;
 
         end++;
-        if (!continues_run(z, end))
+        if (!qi_run_continues(z, end))
             break;
         /* relaxed: as above; skip the rest of the word at once */
         c = qa_load(&run_map(z, block_of(end))->w[place_of(end) / WORD_BITS], relaxed);

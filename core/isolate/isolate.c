@@ -49,13 +49,146 @@
  */
 #include "core/fastpath.h"
 
+/* ---- The list: what the other protocols see of an isolation --------------------------------- */
+
+static uint64_t isolation_entry_make(uint32_t first, uint32_t count)
+{
+    return (uint64_t)first << 32 | count;
+}
+
+static uint64_t isolation_entry(const struct quire_zone *z, uint32_t entry)
+{
+    return qa_load(&z->head->isolations[entry], relaxed); /* relaxed: ordered by E-isolate */
+}
+
+/* Does block b lie in an isolated range? */
+bool qi_block_in_isolated_range(const struct quire_zone *z, uint32_t b)
+{
+    if (!has_isolations(z)) /* ordered as the entries are, by the callers' E-isolate */
+        return false;
+    for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++) {
+        uint64_t range = isolation_entry(z, i);
+
+        if (b - (uint32_t)(range >> 32) < (uint32_t)range)
+            return true;
+    }
+    return false;
+}
+
+/* Does an entry other than `mine` share a block with the range? */
+static bool isolation_overlaps(const struct quire_zone *z, uint32_t first, uint32_t count,
+                               uint32_t mine)
+{
+    for (uint32_t i = 0; i < QUIRE_ISOLATIONS; i++) {
+        uint64_t range = isolation_entry(z, i);
+        uint32_t other = (uint32_t)(range >> 32), others = (uint32_t)range;
+
+        if (i != mine && others && (other - first < count || first - other < others))
+            return true;
+    }
+    return false;
+}
+
+/* Take the entry out of the list. The caller makes the range's blocks agree. */
+static void isolation_list_remove(const struct quire_zone *z, uint32_t entry)
+{
+    /* relaxed: ordered by the fence of qi_block_follow_isolations, both */
+    qa_store(&z->head->isolations[entry], 0, relaxed);
+    (void)qa_sub(&z->head->isolating, 1, relaxed); /* relaxed: as above */
+}
+
+/* Put a range into the list. BUSY: a block of it is in the list. SIZE: the list is full. */
+static int isolation_list_add(const struct quire_zone *z, uint32_t first, uint32_t count,
+                              uint32_t *entry)
+{
+    struct quire_zone_head *h = z->head;
+    uint64_t empty;
+
+    if (isolation_overlaps(z, first, count, QUIRE_ISOLATIONS))
+        return QUIRE_ERR_BUSY;
+    for (*entry = 0; *entry < QUIRE_ISOLATIONS; ++*entry) {
+        empty = 0;
+        /* relaxed: ordered by E-isolate */
+        if (qa_cas(&h->isolations[*entry], &empty, isolation_entry_make(first, count), relaxed))
+            break;
+    }
+    if (*entry == QUIRE_ISOLATIONS)
+        return QUIRE_ERR_SIZE;
+    (void)qa_add(&h->isolating, 1, relaxed); /* relaxed: ordered by E-isolate */
+    qa_fence_seq_cst(); /* E-isolate fence: the list before the other entries and the blocks */
+    if (!isolation_overlaps(z, first, count, *entry))
+        return QUIRE_OK;
+    isolation_list_remove(z, *entry); /* two at once: both may have to go */
+    for (uint32_t b = first; b < first + count; b++)
+        qi_block_follow_isolations(z, b);
+    return QUIRE_ERR_BUSY;
+}
+
+/* Block b was published, or the list was changed for it: make its descriptor follow the list.
+ * Whoever loses a compare-and-swap here lost it to another's step, and each turn follows a change
+ * of the descriptor or of the list. A block that was its owner's home loses its owner, who finds
+ * out when he takes from it. */
+void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
+{
+    qa32 *desc = desc_of(z, b);
+
+    for (;;) {
+        bool listed;
+        uint32_t d;
+
+        qa_fence_seq_cst(); /* E-isolate fence: block and list before the look at the other */
+        listed = qi_block_in_isolated_range(z, b);
+        d = qa_load(desc, relaxed); /* relaxed: ordered by E-isolate */
+        if (desc_state(d) != (listed ? D_SPLIT : D_ISOLATED))
+            return;
+        if (listed) {
+            /* E-desc acq_rel. E-desc acq_rel. */
+            if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, acq_rel))
+                qi_hint_block_full(z, b); /* searches pass it by */
+            continue;
+        }
+        /* E-desc acq_rel. E-desc acq_rel. */
+        if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, acq_rel)) {
+            qi_block_make_whole(z, b); /* who freed into it saw ISOLATED and left the look to us */
+            qi_hint_block_free(z, b);
+        }
+    }
+}
+
+/* Block b, FREE and held by its section's bit, becomes ISOLATED with all frames free. */
+static void open_isolated_block(const struct quire_zone *z, uint32_t b)
+{
+    if (!qi_block_verify_map(z, quire_slot_of(0), b))
+        return;
+    qi_block_publish_split(z, b, D_ISOLATED, 0, 0);
+    /* The isolation may have ended, and found the map not clear yet. Agreeing was the fence. */
+    qi_block_make_whole(z, b);
+    qi_hint_block_free(z, b);
+}
+
+/* The caller claimed n blocks from b while ranges are isolated. True: some of them lie in one; they
+ * are ISOLATED now and the others given back. */
+bool qi_blocks_isolate_claimed(const struct quire_zone *z, uint32_t b, uint32_t n)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < n && !any; i++)
+        any = qi_block_in_isolated_range(z, b + i);
+    for (uint32_t i = 0; i < n && any; i++)
+        if (qi_block_in_isolated_range(z, b + i))
+            open_isolated_block(z, b + i);
+        else
+            qi_blocks_release(z, b + i, 1);
+    return any;
+}
+
+/* ---- Sweep ---------------------------------------------------------------------------------- */
+
 /* How many blocks the isolation has. */
 static uint32_t isolation_blocks(const struct quire_isolation *iso)
 {
     return (uint32_t)(iso->run.frames / BLOCK_FRAMES);
 }
-
-/* ---- Sweep ---------------------------------------------------------------------------------- */
 
 /* Claim of the frames `seen` those that are free still. Returns them. */
 static uint64_t isolation_sweep_word(qa64 *w, uint64_t seen)
@@ -68,16 +201,6 @@ static uint64_t isolation_sweep_word(qa64 *w, uint64_t seen)
         if (qa_cas(w, &v, v | seen, acquire))
             return seen & ~v;
     return 0;
-}
-
-/* Frames that the isolation held were freed all the same. */
-static void report_freed_isolated(struct quire_zone *z, quire_slot slot, uint64_t frame,
-                                  uint64_t mask)
-{
-    for (; mask; mask &= mask - 1)
-        (void)qi_zone_report_bad_free(z, slot,
-                                      pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)),
-                                      QUIRE_ERR_DOUBLE_FREE);
 }
 
 /* The descriptor says of which words the isolation holds all frames; `words` with a bit for each.
@@ -117,7 +240,8 @@ static void isolation_sweep_block(struct quire_zone *z, quire_slot slot, uint32_
     for (unsigned i = 0; i < MAP_WORDS; i++) {
         uint64_t some = seen[i] ? isolation_sweep_word(&map->w[i], seen[i]) : 0;
 
-        report_freed_isolated(z, slot, frame_at(b, i * WORD_BITS), some & held->frames[i]);
+        qi_zone_report_bad_frames(z, slot, frame_at(b, i * WORD_BITS), some & held->frames[i],
+                                  QUIRE_ERR_DOUBLE_FREE);
         held->frames[i] |= some;
         got += word_count(some);
         words |= (uint32_t)(held->frames[i] == WORD_FULL) << i;
@@ -174,8 +298,7 @@ int quire_zone_isolate(struct quire_zone *z, quire_slot slot, struct quire_run r
     error = qi_block_range_check(z, slot, run, &frame);
     if (error)
         return qi_zone_count_error(z, slot, error);
-    error =
-        qi_isolation_list_add(z, block_of(frame), (uint32_t)(run.frames / BLOCK_FRAMES), &entry);
+    error = isolation_list_add(z, block_of(frame), (uint32_t)(run.frames / BLOCK_FRAMES), &entry);
     if (error)
         return qi_zone_count_error(z, slot, error);
     iso->run = run;
@@ -239,7 +362,7 @@ int quire_zone_isolate_commit(struct quire_zone *z, quire_slot slot, struct quir
         return qi_zone_count_error(z, slot, QUIRE_ERR_BUSY);
     for (uint32_t i = 0; i < isolation_blocks(iso); i++)
         n += reserve_isolated(z, iso->block + i, &iso->held[i]);
-    qi_isolation_list_remove(z, iso->entry);
+    isolation_list_remove(z, iso->entry);
     for (uint32_t i = 0; i < isolation_blocks(iso); i++)
         qi_block_follow_isolations(z, iso->block + i);
     (void)qa_sub(&z->head->managed, n, relaxed);  /* relaxed: a figure */
@@ -254,7 +377,7 @@ int quire_zone_isolate_undo(struct quire_zone *z, quire_slot slot, struct quire_
         return QUIRE_ERR_SIZE;
     if (!iso->held)
         return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
-    qi_isolation_list_remove(z, iso->entry);
+    isolation_list_remove(z, iso->entry);
     for (uint32_t i = 0; i < isolation_blocks(iso); i++) {
         uint32_t b = iso->block + i;
         uint64_t freed = 0;
@@ -264,7 +387,8 @@ int quire_zone_isolate_undo(struct quire_zone *z, quire_slot slot, struct quire_
             uint64_t held = iso->held[i].frames[w];
             uint64_t done = held ? frames_put(z, b, w, held) : 0;
 
-            report_freed_isolated(z, slot, frame_at(b, w * WORD_BITS), held & ~done);
+            qi_zone_report_bad_frames(z, slot, frame_at(b, w * WORD_BITS), held & ~done,
+                                      QUIRE_ERR_DOUBLE_FREE);
             freed += word_count(done);
         }
         qi_block_follow_isolations(z, b);

@@ -14,6 +14,7 @@
 #include "core/alloc/alloc_contig.c"
 #include "core/alloc/count.c"
 #include "core/alloc/find_block.c"
+#include "core/alloc/request.c"
 #include "core/alloc/reserve.c"
 #include "core/alloc/split_join.c"
 #include "core/alloc/walk.c"
@@ -30,7 +31,6 @@
 #include "core/blocks/take.c"
 #include "core/isolate/blockers.c"
 #include "core/isolate/isolate.c"
-#include "core/isolate/isolation_list.c"
 #pragma GCC diagnostic pop
 
 /* A search kernel gets the address that a hint byte would have if a hint were one byte large. */
