@@ -137,6 +137,7 @@ static inline unsigned word_part(uint64_t frame, uint64_t n, uint64_t *mask)
     unsigned bit = (unsigned)(frame % WORD_BITS);
     unsigned some = n < WORD_BITS - bit ? (unsigned)n : WORD_BITS - bit;
 
+    qi_assert(n > 0);
     *mask = word_mask(bit, some);
     return some;
 }
@@ -146,6 +147,7 @@ static inline unsigned block_part(uint64_t frame, uint64_t n)
 {
     unsigned place = place_of(frame);
 
+    qi_assert(n > 0);
     return n < (unsigned)BLOCK_FRAMES - place ? (unsigned)n : (unsigned)BLOCK_FRAMES - place;
 }
 

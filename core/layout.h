@@ -31,6 +31,7 @@
 #ifndef QUIRE_CORE_LAYOUT_H
 #define QUIRE_CORE_LAYOUT_H
 
+#include "core/assert.h"
 #include "core/atomic.h"
 #include "core/word.h"
 
@@ -87,6 +88,16 @@ enum {
 };
 #define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)
 
+/* What a home block is for, and what a slot's searches remember apart. */
+enum {
+    CLASS_UNMOVABLE = 0,
+    CLASS_MOVABLE = 1,
+    CLASS_LARGE = 2, /* runs of LARGE_ORDER .. 8, apart from single frames */
+    CLASSES = 3,
+    NEAR_WHOLE = 3, /* index of near[] for orders >= 9 */
+    LARGE_ORDER = 3,
+};
+
 static inline unsigned desc_state(uint32_t d)
 {
     return d & D_STATE;
@@ -114,31 +125,43 @@ static inline bool desc_swept(uint32_t d, unsigned word)
     return desc_state(d) == D_ISOLATED && d >> (D_SWEPT_SHIFT + word) & 1;
 }
 
+/* May a block go from one descriptor to the other? The diagram above, as a table. */
+static inline bool desc_may_become(uint32_t from, uint32_t to)
+{
+    static const uint8_t next[D_STATE + 1] = {
+        /* FREE */ 1 << D_SPLIT | 1 << D_WHOLE | 1 << D_TAIL | 1 << D_RESERVED | 1 << D_WITHDRAWN |
+            1 << D_ISOLATED,
+        /* SPLIT */ 1 << D_FREE | 1 << D_SPLIT | 1 << D_WHOLE | 1 << D_ISOLATED,
+        /* WHOLE */ 1 << D_FREE | 1 << D_SPLIT | 1 << D_MOVING,
+        /* TAIL */ 1 << D_FREE | 1 << D_SPLIT,
+        /* RESERVED */ 1 << D_FREE | 1 << D_MOVING,
+        /* MOVING */ 1 << D_SPLIT,
+        /* WITHDRAWN */ 0,
+        /* ISOLATED */ 1 << D_SPLIT | 1 << D_RESERVED | 1 << D_ISOLATED,
+    };
+
+    return next[desc_state(from)] >> desc_state(to) & 1;
+}
+
 static inline uint32_t desc_whole(unsigned order)
 {
+    qi_assert(order >= BLOCK_ORDER && order <= QUIRE_MAX_ORDER);
     return D_WHOLE | (uint32_t)order << D_ORDER_SHIFT;
 }
 
 static inline uint32_t desc_owner(quire_slot slot)
 {
+    qi_assert(slot.n < D_OWNER >> D_OWNER_SHIFT);
     return (slot.n + 1) << D_OWNER_SHIFT;
 }
 
 static inline uint32_t desc_home(quire_slot slot, unsigned home_class)
 {
+    qi_assert(home_class < CLASSES);
     return D_SPLIT | (uint32_t)home_class << D_CLASS_SHIFT | desc_owner(slot);
 }
 
 /* ---- Slots, pins, head --------------------------------------------------------------------- */
-
-enum {
-    CLASS_UNMOVABLE = 0,
-    CLASS_MOVABLE = 1,
-    CLASS_LARGE = 2, /* runs of LARGE_ORDER .. 8, apart from single frames */
-    CLASSES = 3,
-    NEAR_WHOLE = 3, /* index of near[] for orders >= 9 */
-    LARGE_ORDER = 3,
-};
 
 /* One slot. The first line is hot and touched by its user alone, but for the gatherer. */
 struct quire_slot_state {
@@ -184,6 +207,12 @@ struct quire_zone_head {
 
 /* ---- Reaching things ----------------------------------------------------------------------- */
 
+/* Has block b a frame map, a fullness byte and, if the zone has them, a run map? */
+static inline bool has_map(const struct quire_zone *z, uint64_t b)
+{
+    return b >= z->first_block && b < z->end_block;
+}
+
 static inline bool has_run_map(const struct quire_zone *z)
 {
     return z->map_stride > sizeof(struct map512);
@@ -193,11 +222,13 @@ static inline struct map512 *frame_map(const struct quire_zone *z, uint32_t b)
 {
     void *p = z->maps + (b - z->first_block) * z->map_stride;
 
+    qi_assert(has_map(z, b));
     return (struct map512 *)p;
 }
 
 static inline struct map512 *run_map(const struct quire_zone *z, uint32_t b)
 {
+    qi_assert(has_run_map(z));
     return frame_map(z, b) + 1;
 }
 
@@ -249,12 +280,8 @@ static inline qa64 *block_word(const struct quire_zone *z, uint64_t g)
 
 static inline struct quire_slot_state *slot_of(const struct quire_zone *z, quire_slot slot)
 {
+    qi_assert(slot.n < z->slots);
     return &z->slot_states[slot.n];
-}
-
-static inline bool has_map(const struct quire_zone *z, uint64_t b)
-{
-    return b >= z->first_block && b < z->end_block;
 }
 
 /* Frames are numbered within the zone's index space: block * 512 + place in the block. */

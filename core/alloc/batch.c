@@ -58,6 +58,7 @@ static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[],
 {
     struct extent_pfns s = {0, 0, 0};
 
+    qi_assert(n > 0 && n <= BATCH_PIECE);
     frame_set_clear(set);
     for (size_t i = 0; i < n;) {
         uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, mask = 0;
@@ -193,6 +194,7 @@ static uint64_t flush_word(struct quire_zone *z, quire_slot slot, uint64_t frame
         }
     if (good)
         freed = frames_put(z, b, word, good);
+    qi_assert(!(freed & ~good));
     qi_zone_report_bad_frames(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
     return word_count(freed);
 }

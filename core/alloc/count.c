@@ -58,6 +58,7 @@ static bool credit_turn_in(const struct quire_zone *z, uint32_t slot)
         return false;
     /* E-count acq_rel. E-count acq_rel. The clears behind the credit go along. */
     n = qa_xchg(credit, 0, acq_rel);
+    qi_assert((int64_t)n >= 0);                /* C1 */
     (void)qa_add(&z->head->total, n, acq_rel); /* E-count acq_rel. E-count acq_rel. */
     return n > 0;
 }
@@ -100,6 +101,7 @@ static bool watermark_level_step(struct quire_zone *z, int *event)
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: the exchange decides */
     uint32_t next;
 
+    qi_assert(level <= 2);
     do {
         int64_t total = total_frames(z);
 
@@ -137,6 +139,7 @@ static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 {
     int64_t total = total_frames(z), take = (int64_t)(n + z->chunk);
 
+    qi_assert(n > 0 && n <= z->chunk);
     while (total - take > z->shard_limit) {
         uint64_t t = (uint64_t)total;
 
@@ -168,6 +171,7 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
  * the class's floor. */
 int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
+    qi_assert(n > 0);
     if (n <= z->chunk && count_is_sharded(z) &&
         (credit_take(z, slot, n) || credit_borrow(z, slot, n)))
         return QUIRE_OK;
@@ -187,6 +191,7 @@ int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t f
  * others hold debits for these frames, or credit. */
 void qi_count_debit_below_floor(struct quire_zone *z, uint64_t n)
 {
+    qi_assert(n > 0);
     (void)qa_sub(&z->head->total, n, acquire); /* E-count acquire */
 }
 
@@ -223,6 +228,7 @@ void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c;
 
+    qi_assert(n > 0);
     if (n > z->chunk || !count_is_sharded(z)) {
         /* E-count release: the cleared bits come before the count that promises them. */
         c = qa_add(&z->head->total, n, release) + n;
@@ -231,6 +237,7 @@ void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t
     }
     /* E-count acq_rel. E-count acq_rel: what is repaid below may be others' clears. */
     c = qa_add(credit, n, acq_rel) + n;
+    qi_assert((int64_t)c >= (int64_t)n); /* C1 */
     while (c > 2 * (uint64_t)z->chunk)
         /* E-count acquire. Retries only when a gatherer or a nested call came between. */
         if (qa_cas(credit, &c, z->chunk, acquire)) {

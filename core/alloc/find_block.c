@@ -221,6 +221,7 @@ static bool take_from_section(const struct quire_zone *z, uint32_t s, unsigned o
     const uint8_t *fulls = hints_at(z->fulls, s * SECTION_BLOCKS);
     bool any = false;
 
+    qi_assert(s < z->sections && order < BLOCK_ORDER);
     for (size_t i = 0; (i = k->next_byte(fulls, SECTION_BLOCKS, i, 1)) < SECTION_BLOCKS; i++) {
         uint32_t b = s * SECTION_BLOCKS + (uint32_t)i;
 
@@ -326,6 +327,7 @@ uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned nea
     uint32_t from = qa_load(&slot_of(z, slot)->near[near], relaxed); /* relaxed: where to start */
     uint8_t least = (uint8_t)(blocks_order + 1);
 
+    qi_assert(near <= NEAR_WHOLE && blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
     if (blocks_order > BLOCK_ORDER)
         return find_whole_sections(z, 1u << (blocks_order - BLOCK_ORDER));
     for (unsigned around = 0; around < 2; around++) {

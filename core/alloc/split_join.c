@@ -20,6 +20,8 @@
 
 static void fill_and_split(const struct quire_zone *z, uint32_t b)
 {
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), D_SPLIT));
     for (unsigned i = 0; i < MAP_WORDS; i++)
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
     qa_store(desc_of(z, b), D_SPLIT, release);                /* E-desc release */
@@ -33,6 +35,7 @@ static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
     /* E-run-head acquire. Decides between a split and a free that race. */
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire))
         return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
+    qi_assert(desc_may_become(d, D_MOVING) && b % (n < SECTION_BLOCKS ? n : SECTION_BLOCKS) == 0);
     for (uint32_t i = n; i > 0; i--)
         fill_and_split(z, b + i - 1);
     return QUIRE_OK;
@@ -97,6 +100,7 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
     if (!error) {
         uint32_t whole = d;
 
+        qi_assert(desc_may_become(d, desc_whole(BLOCK_ORDER)));
         /* E-desc acq_rel. E-run-head acq_rel. */
         if (!qa_cas(desc_of(z, b), &whole, desc_whole(BLOCK_ORDER), acq_rel)) {
             error = QUIRE_ERR_BUSY;

@@ -48,6 +48,7 @@ int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_
     unsigned home_class = home_class_of(order, flags);
     unsigned tries = order == 0 ? SMALL_TRIES : order > WORD_ORDER ? WORDS_TRIES : 1;
 
+    qi_assert(order < BLOCK_ORDER && slot.n < z->slots);
     if (take_from_new_home(z, slot, home_class, order, frame))
         return QUIRE_OK;
     for (unsigned i = 0; i < tries; i++) {
@@ -136,6 +137,7 @@ static bool claim_large(struct quire_zone *z, quire_slot slot, unsigned order, u
         b = NO_BLOCK;
     if (b == NO_BLOCK)
         return false;
+    qi_assert((pfn_of_frame(z, frame_at(b, 0)).n & ((1ull << order) - 1)) == 0);
     qi_block_run_publish(z, b, order);
     /* relaxed: where the next search starts */
     qa_store(&slot_of(z, slot)->near[NEAR_WHOLE], b, relaxed);
@@ -177,6 +179,7 @@ int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 {
     int error;
 
+    qi_assert(n > 0 && frame != NO_FRAME);
     *pfn = pfn_of_frame(z, frame);
     if (flags & QUIRE_ZEROED) {
         error = z->port.zero(z->port.ctx, *pfn, n);

@@ -38,6 +38,7 @@ int qi_desc_free_error(uint32_t desc)
 int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
                          uint32_t desc)
 {
+    qi_assert((desc & (D_STATE | D_PINS)) != D_SPLIT);
     if (!desc_divided(desc))
         return qi_desc_free_error(desc);
     if (desc_swept(desc, word))
@@ -50,8 +51,9 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
  */
 void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
-    qa_fence_after_rmw(); /* E-look fence. E-hint fence: the map before the descriptor
-                           */
+    qi_assert(mask != 0);
+    qi_assert(!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS);
+    qa_fence_after_rmw(); /* E-look fence. E-hint fence: the map before the descriptor */
     if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by E-look and E-hint */
         return;
     if (!(old & ~mask))
@@ -74,6 +76,7 @@ uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
         unsigned some = word_part(frame, n, &mask);
 
         done = frames_put(z, b, place_of(frame) / WORD_BITS, mask);
+        qi_assert(!(done & ~mask));
         freed += done == mask ? some : word_count(done);
         frame += some;
         n -= some;
@@ -95,6 +98,7 @@ static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
     if (!qi_run_unmark(z, frame, n))
         return QUIRE_ERR_DOUBLE_FREE;
     freed = qi_frames_clear(z, frame, n);
+    qi_assert(freed <= n);
     if (freed)
         qi_count_credit(z, slot, freed, 0);
     return freed == n ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;

@@ -38,6 +38,7 @@ void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
         if (desc_state(d) != D_SPLIT || d & D_OWNER || !qi_map_words_equal(map, 0))
             return;
         if (qi_map_words_claim(map, 0, MAP_WORDS)) {
+            qi_assert(desc_may_become(d, D_FREE) && !(d & D_OWNER));
             /* E-desc acq_rel. E-desc acq_rel. Fails if somebody made it his home. */
             if (qa_cas(desc, &d, D_FREE, acq_rel))
                 break;
@@ -58,6 +59,8 @@ static void withdraw_block(const struct quire_zone *z, quire_slot slot, uint32_t
     struct quire_zone *zone = (struct quire_zone *)(uintptr_t)z;
     uint64_t lost = BLOCK_FRAMES + qi_map_count_free(frame_map(z, b));
 
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), D_WITHDRAWN));
     qa_store(desc_of(z, b), D_WITHDRAWN, release); /* E-desc release */
     /* E-count acq_rel. E-count acq_rel. The frames cannot be found any more. */
     (void)qa_sub(&z->head->total, lost, acq_rel);
@@ -112,6 +115,10 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
     struct map512 *map = frame_map(z, b);
     bool fresh = qi_map_words_equal(map, 0);
 
+    qi_assert(desc_divided(desc));
+    /* relaxed: the caller's, both */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), desc));
+    qi_assert_held(qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1);
     for (unsigned i = 0; i < MAP_WORDS && fresh; i++) {
         uint64_t taken = range_bits_in_word(b, i, frame, n);
 
@@ -129,6 +136,7 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
  * frames free. False: the block is damaged, and withdrawn. */
 bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc)
 {
+    qi_assert(desc_state(desc) == D_SPLIT);
     if (!qi_block_verify_map(z, slot, b))
         return false;
     qi_block_publish_split(z, b, desc, 0, 0);

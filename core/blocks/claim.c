@@ -23,6 +23,7 @@ static bool word_take_mask(qa64 *w, uint64_t mask)
 {
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
 
+    qi_assert(mask != 0);
     do {
         if (v & mask)
             return false;
@@ -36,6 +37,7 @@ static bool claim_in_split(const struct quire_zone *z, uint64_t frame, uint64_t 
 {
     uint64_t at = frame, left = n, mask;
 
+    qi_assert(block_of(frame) == block_of(frame + n - 1));
     while (left > 0) {
         unsigned some = word_part(at, left, &mask);
 
@@ -85,8 +87,11 @@ void qi_range_undo_claim(const struct quire_zone *z, uint64_t frame, uint64_t n)
         unsigned some = block_part(frame, n);
         uint32_t b = block_of(frame);
 
-        /* relaxed: a block that is held keeps its state */
-        if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
+        /* relaxed: a block that is held stays FREE or divided */
+        uint32_t d = qa_load(desc_of(z, b), relaxed);
+
+        qi_assert(desc_state(d) == D_FREE || desc_divided(d));
+        if (desc_state(d) == D_FREE)
             qi_blocks_release(z, b, 1);
         else
             (void)qi_frames_clear(z, frame, some);
@@ -103,6 +108,7 @@ int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64
     while (left > 0) {
         unsigned some = block_part(at, left);
 
+        qi_assert(has_map(z, block_of(at)) && at + left == frame + n);
         if (!claim_in_block(z, slot, at, some)) {
             qi_range_undo_claim(z, frame, at - frame);
             if (at > frame)
@@ -132,6 +138,7 @@ void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bo
         unsigned some = block_part(at, left);
         uint32_t b = block_of(at);
 
+        qi_assert(has_map(z, b) && (at == frame || place_of(at) == 0));
         if (run && has_run_map(z) && n > 1)
             qi_run_mark(z, b, place_of(at), some, at == frame);
         /* relaxed: a block that is held keeps its state */

@@ -28,6 +28,7 @@ static uint8_t fullness(unsigned n)
 {
     unsigned half = (n + 1) / 2;
 
+    qi_assert(n > 0 && n <= MAP_BITS);
     return (uint8_t)(half > UINT8_MAX ? UINT8_MAX : half);
 }
 
@@ -39,6 +40,7 @@ void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
     uint32_t d;
     unsigned n;
 
+    qi_assert(has_map(z, b));
     qa_fence_after_rmw();                /* E-hint fence: the map before the hint */
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-hint against the one who leaves */
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
@@ -85,6 +87,7 @@ void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b)
 /* A block of section s was freed; the caller's last access was the read-modify-write of its bit. */
 void qi_hint_section_whole(const struct quire_zone *z, uint32_t s)
 {
+    qi_assert(s < z->sections);
     qa_fence_after_rmw();                                /* E-hint fence: the map before the hint */
     if (qa_load(wholes_of(z, s), relaxed) != WHOLES_TOP) /* relaxed: ordered by E-hint */
         qa_store(wholes_of(z, s), WHOLES_TOP, relaxed);  /* relaxed: a hint */

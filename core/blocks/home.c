@@ -28,6 +28,7 @@ bool qi_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_cla
     qa32 *desc = desc_of(z, b);
     uint32_t d = qa_load(desc, relaxed); /* relaxed: the exchange decides */
 
+    qi_assert(home_class < CLASSES && has_map(z, b));
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return false;
     /* E-desc acq_rel. E-desc acq_rel. */
@@ -47,6 +48,7 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
     qa32 *desc = desc_of(z, b);
     uint32_t d = qa_load(desc, relaxed); /* relaxed: the exchange decides */
 
+    qi_assert(owner != 0 && !(owner & ~D_OWNER));
     do {
         if (desc_state(d) != D_SPLIT || (d & D_OWNER) != owner)
             return false;
@@ -66,6 +68,8 @@ void qi_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_
      * be read older than its installation, and the home would stay without a slot that knows it. */
     uint32_t old = qa_xchg(&s->home[home_class], b + 1, acq_rel);
 
+    qi_assert(home_class < CLASSES && has_map(z, b));
+    qi_assert(old == 0 || has_map(z, old - 1)); /* I5: old, perhaps, but a block of the zone */
     qa_store(&s->near[home_class], b, relaxed); /* relaxed: where the next search starts */
     if (old && old != b + 1)
         (void)qi_home_leave(z, desc_owner(slot), old - 1);

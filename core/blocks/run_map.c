@@ -27,6 +27,7 @@ static int run_check_word(const struct quire_zone *z, uint64_t frame, uint64_t m
                                : (uint32_t)D_RESERVED;
     uint64_t v, c;
 
+    qi_assert(mask != 0);
     if (!desc_divided(d))
         return qi_desc_free_error(d);
     if (desc_swept(d, word))
@@ -50,6 +51,7 @@ bool qi_run_continues(const struct quire_zone *z, uint64_t frame)
 {
     uint32_t b = block_of(frame);
 
+    qi_assert(has_run_map(z));
     if (!has_map(z, b) ||
         (frame % (1ull << SECTION_ORDER) == 0 && !section_follows(z, b / SECTION_BLOCKS)))
         return false;
@@ -63,6 +65,7 @@ int qi_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     uint64_t at = frame, left = n, mask;
 
+    qi_assert(n > 0);
     while (left > 0) {
         unsigned some = word_part(at, left, &mask);
         int error = run_check_word(z, at, mask, at == frame);
@@ -100,7 +103,8 @@ bool qi_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n)
     for (frame += some, n -= some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
         w = &run_map(z, block_of(frame))->w[place_of(frame) / WORD_BITS];
-        (void)qa_and(w, ~mask, relaxed); /* relaxed: E-frame publishes it with the frames */
+        c = qa_and(w, ~mask, relaxed); /* relaxed: E-frame publishes it with the frames */
+        qi_assert((c & mask) == mask); /* the first word decided for all of the run */
     }
     return true;
 }

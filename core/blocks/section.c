@@ -23,6 +23,8 @@ static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned bl
     uint64_t mask, v;
     qa64 *w;
 
+    qi_assert(blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
+    qi_assert(b % (blocks_order < BLOCK_ORDER ? 1u << blocks_order : SECTION_BLOCKS) == 0);
     if (blocks_order > WORD_ORDER) {
         if (qi_map_words_claim(section_maps_of(z), first, n))
             return true;
@@ -59,9 +61,11 @@ void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
     while (n > 0) {
         unsigned bit = b % WORD_BITS;
         unsigned some = n < WORD_BITS - bit ? (unsigned)n : WORD_BITS - bit;
+        uint64_t mask = word_mask(bit, some);
+        /* E-blocks release: the maps and descriptors of the blocks */
+        uint64_t old = qa_and(block_word(z, b / WORD_BITS), ~mask, release);
 
-        /* E-blocks release */
-        (void)qa_and(block_word(z, b / WORD_BITS), ~word_mask(bit, some), release);
+        qi_assert((old & mask) == mask); /* they were the caller's */
         qi_hint_section_whole(z, b / SECTION_BLOCKS);
         b += some;
         n -= some;
@@ -76,6 +80,7 @@ uint32_t qi_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks
     unsigned step = blocks_order > WORD_ORDER ? 1u << (blocks_order - WORD_ORDER) : 1;
     unsigned start = from % SECTION_BLOCKS / WORD_BITS / step * step;
 
+    qi_assert(s < z->sections && blocks_order <= BLOCK_ORDER);
     for (unsigned i = 0; i < MAP_WORDS; i += step) {
         unsigned word = (start + i) % MAP_WORDS, bit;
         uint64_t v = 0;
@@ -125,9 +130,15 @@ void qi_block_run_publish(const struct quire_zone *z, uint32_t b, unsigned order
 {
     uint32_t n = 1u << (order - BLOCK_ORDER);
 
-    for (uint32_t i = 1; i < n; i++)
-        qa_store(desc_of(z, b + i), D_TAIL,
-                 relaxed); /* relaxed: the owner's; E-blocks carries it on */
+    qi_assert(order >= BLOCK_ORDER && order <= QUIRE_MAX_ORDER);
+    for (uint32_t i = 1; i < n; i++) {
+        /* relaxed: the caller's */
+        qi_assert_held(desc_may_become(qa_load(desc_of(z, b + i), relaxed), D_TAIL));
+        /* relaxed: the owner's; E-blocks carries it on */
+        qa_store(desc_of(z, b + i), D_TAIL, relaxed);
+    }
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), desc_whole(order)));
     qa_store(desc_of(z, b), desc_whole(order), release); /* E-run-head release */
 }
 
@@ -139,8 +150,11 @@ int qi_block_run_put(const struct quire_zone *z, uint32_t b, unsigned order)
     /* E-run-head acquire: the run's descriptors are all written. Decides between racing frees. */
     if (!qa_cas(desc_of(z, b), &d, D_FREE, acquire))
         return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
-    for (uint32_t i = 1; i < n; i++)
+    for (uint32_t i = 1; i < n; i++) {
+        /* relaxed: the run is the caller's now */
+        qi_assert_held(desc_state(qa_load(desc_of(z, b + i), relaxed)) == D_TAIL);
         qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: E-blocks publishes it */
+    }
     qi_blocks_release(z, b, n);
     return QUIRE_OK;
 }

@@ -23,14 +23,17 @@ void qi_run_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigne
 {
     unsigned end = first + n;
 
+    qi_assert(n > 0 && end <= MAP_BITS);
     if (head)
         first++;
     while (first < end) {
         unsigned bit = first % WORD_BITS;
         unsigned some = end - first < WORD_BITS - bit ? end - first : WORD_BITS - bit;
-
+        uint64_t mask = word_mask(bit, some);
         /* relaxed: the frames are the caller's; E-frame carries it when they are freed */
-        (void)qa_or(&run_map(z, b)->w[first / WORD_BITS], word_mask(bit, some), relaxed);
+        uint64_t old = qa_or(&run_map(z, b)->w[first / WORD_BITS], mask, relaxed);
+
+        qi_assert(!(old & mask)); /* I3 */
         first += some;
     }
 }
@@ -41,6 +44,7 @@ static unsigned word_take_run(qa64 *w, unsigned order)
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange below decides */
     unsigned bit;
 
+    qi_assert(order <= WORD_ORDER);
     while ((bit = word_find_run(v, order)) < WORD_BITS)
         /* E-frame acquire: the last holder of the frames is done with them. Retries only
          * when another thread changed this word, which is that thread's progress. */
@@ -56,6 +60,7 @@ static bool block_take_words(const struct quire_zone *z, uint32_t b, unsigned or
     struct map512 *map = frame_map(z, b);
     unsigned n = 1u << (order - WORD_ORDER);
 
+    qi_assert(order > WORD_ORDER && order < BLOCK_ORDER);
     for (unsigned first = 0; first + n <= MAP_WORDS; first += n) {
         uint64_t taken = 0;
 
@@ -80,6 +85,7 @@ bool qi_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint6
 {
     unsigned place = MAP_BITS;
 
+    qi_assert(order < BLOCK_ORDER);
     if (order == 0)
         return block_take_one(z, b, frame);
     /* E-desc acquire: the map was cleared after SPLIT was published, not before. */
@@ -100,6 +106,7 @@ bool qi_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint6
         if (place == MAP_BITS)
             return false;
     }
+    qi_assert(place % (1u << order) == 0 && place + (1u << order) <= MAP_BITS);
     if (has_run_map(z))
         qi_run_mark(z, b, place, 1u << order, true);
     *frame = frame_at(b, place);
@@ -113,6 +120,7 @@ unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned wan
     unsigned got = 0;
     uint64_t base;
 
+    qi_assert(want > 0);
     /* E-desc acquire, as in qi_block_take. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return 0;
@@ -126,6 +134,7 @@ unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned wan
             some = word_lowest(~v, want - got);
             /* E-frame acquire. Retries as in word_take_run. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
+        qi_assert(word_count(some) <= want - got);
         for (; some; some &= some - 1)
             pfns[got++].n = base + (uint64_t)i * WORD_BITS + (unsigned)__builtin_ctzll(some);
     }

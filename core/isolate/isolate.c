@@ -92,9 +92,13 @@ static bool isolation_overlaps(const struct quire_zone *z, uint32_t first, uint3
 /* Take the entry out of the list. The caller makes the range's blocks agree. */
 static void isolation_list_remove(const struct quire_zone *z, uint32_t entry)
 {
+    uint32_t ranges;
+
+    qi_assert(entry < QUIRE_ISOLATIONS);
     /* relaxed: ordered by the fence of qi_block_follow_isolations, both */
     qa_store(&z->head->isolations[entry], 0, relaxed);
-    (void)qa_sub(&z->head->isolating, 1, relaxed); /* relaxed: as above */
+    ranges = qa_sub(&z->head->isolating, 1, relaxed); /* relaxed: as above */
+    qi_assert(ranges > 0 && ranges <= QUIRE_ISOLATIONS);
 }
 
 /* Put a range into the list. BUSY: a block of it is in the list. SIZE: the list is full. */
@@ -104,6 +108,7 @@ static int isolation_list_add(const struct quire_zone *z, uint32_t first, uint32
     struct quire_zone_head *h = z->head;
     uint64_t empty;
 
+    qi_assert(count > 0 && has_map(z, first) && has_map(z, first + count - 1));
     if (isolation_overlaps(z, first, count, QUIRE_ISOLATIONS))
         return QUIRE_ERR_BUSY;
     for (*entry = 0; *entry < QUIRE_ISOLATIONS; ++*entry) {
@@ -141,6 +146,7 @@ void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
         d = qa_load(desc, relaxed); /* relaxed: ordered by E-isolate */
         if (desc_state(d) != (listed ? D_SPLIT : D_ISOLATED))
             return;
+        qi_assert(desc_may_become(d, listed ? D_ISOLATED : D_SPLIT)); /* I6 */
         if (listed) {
             /* E-desc acq_rel. E-desc acq_rel. */
             if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, acq_rel))
@@ -195,6 +201,7 @@ static uint64_t isolation_sweep_word(qa64 *w, uint64_t seen)
 {
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
 
+    qi_assert(seen != 0);
     while (seen & ~v)
         /* E-frame acquire: the last holders are done with the frames. Retries only when
          * another thread changed the word. */
@@ -209,6 +216,7 @@ static void mark_swept(const struct quire_zone *z, uint32_t b, uint32_t words)
 {
     uint32_t d = qa_load(desc_of(z, b), relaxed), next; /* relaxed: the exchange decides */
 
+    qi_assert(words < 1u << MAP_WORDS);
     do {
         next = (d & ~D_OWNER) | words << D_SWEPT_SHIFT;
         if (desc_state(d) != D_ISOLATED || d == next)
@@ -246,6 +254,7 @@ static void isolation_sweep_block(struct quire_zone *z, quire_slot slot, uint32_
         got += word_count(some);
         words |= (uint32_t)(held->frames[i] == WORD_FULL) << i;
     }
+    qi_assert(got <= n); /* S2 */
     if (got < n)
         qi_count_credit(z, slot, n - got, 0);
     mark_swept(z, b, words);
@@ -336,6 +345,7 @@ static uint64_t reserve_isolated(const struct quire_zone *z, uint32_t b,
     if (d & D_PINS) {
         struct quire_pin *pin = qi_pin_find(z, b);
 
+        qi_assert(pin);
         for (unsigned i = 0; i < MAP_WORDS; i++)
             (void)qa_or(&pin->pinned.w[i], held->frames[i], release); /* E-pins release */
         return n; /* SPLIT when the list is left */
@@ -387,6 +397,7 @@ int quire_zone_isolate_undo(struct quire_zone *z, quire_slot slot, struct quire_
             uint64_t held = iso->held[i].frames[w];
             uint64_t done = held ? frames_put(z, b, w, held) : 0;
 
+            qi_assert(!(done & ~held));
             qi_zone_report_bad_frames(z, slot, frame_at(b, w * WORD_BITS), held & ~done,
                                       QUIRE_ERR_DOUBLE_FREE);
             freed += word_count(done);
