@@ -13,8 +13,7 @@
 
 #include "core/internal.h"
 
-/* May slots keep credit (C2)? The answer may be old by the time that it is used; C3 allows for it.
- */
+/* May slots keep credit (C2)? Advisory; C3 allows for it. */
 static inline bool count_is_sharded(const struct quire_zone *z)
 {
     return (int64_t)qa_load(&z->head->total, relaxed) > z->shard_limit && /* relaxed: see above */

@@ -163,7 +163,7 @@ static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum 
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The same where no slot is known: spread over the slots by the place, so that those who work far
+/* The same where no slot is known: spread over the slots by the place, so that threads at work far
  * apart (find_block.c sees to it) share no line. */
 static inline void stat_count_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
 {

@@ -1,32 +1,60 @@
 /* SPDX-License-Identifier: MIT
  *
- * layout.h - what a zone's metadata is made of, and how to reach it. Private to core.
+ * layout.h - what a zone's metadata is made of, and how to reach it. Private to the layers.
  *
  * A zone is an index space of sections (those with memory, packed), each of 512 blocks of 512
- * frames. Per section: one line (512 bits, one cache line) that maps its blocks, two hint bytes.
- * Per block: one line that maps its frames, one line that maps the continuations of runs (the run
- * map, optional), a descriptor and a fullness byte.
+ * frames. It has
+ *
+ *   per section   a map of its blocks (512 bits, one cache line), two hint bytes
+ *   per block     a map of its frames, the run map (which of them continue a run; optional), a
+ *                 descriptor (what the block is, 32 bits), a fullness byte (a hint)
+ *   per slot      credit, home blocks, where its searches start, statistics
+ *   once          the head (count, watermarks, isolated ranges), the pin table (reserved frames)
+ *
+ * The states of a block, which its descriptor tells:
+ *
+ *             claimed, order >= 9                      claimed, opened
+ *   WHOLE  <-----------------------     FREE    ------------------------->  SPLIT   home block of
+ *   TAIL.. ----------------------->             <-------------------------          a slot or none
+ *      |           freed x             ^    |        wholly free x          ^ ^  |
+ *      |                               |    |                               | |  |
+ *      |                  unreserved x |    | reserved           unlisted x | |  | listed x
+ *      |                               |    v                               | |  v
+ *      |                              RESERVED  <-----------------------  ISOLATED
+ *      |                                 |           emptied x              |
+ *      |                                 | unreserved in part x             |
+ *      |                                 v                                  |
+ *      +---------- split x ---------> MOVING -------------------------------+ to SPLIT
+ *
+ *   x  by compare-and-swap, as several may try; the others are stores of the one who holds the
+ *      block: its bit in the section was claimed, or the MOVING is its own.
+ *   Besides: FREE -> ISOLATED, a block of a listed range was claimed; SPLIT -> WHOLE, joined (x),
+ *   and back where a frame was freed meanwhile; FREE -> WITHDRAWN, damaged, for good. Of a run that
+ *   is split the first block goes through MOVING, the TAILs become SPLIT at once.
+ *   desc_may_become() is this as a table.
  *
  * Invariants, true at every instant unless a line says otherwise:
- *   I1  A bit of a section's line is 0 only if the block's descriptor is FREE.
+ *   I1  A bit of a section's map is 0 only if the block's descriptor is FREE.
  *   I2  The frame map of a block that is neither SPLIT nor ISOLATED reads all ones, or all zeros if
- *       the block was never split since the zone was built; so nobody can take a frame from it.
+ *       the block was never split since the zone was built; so no frame can be taken from it.
  *   I3  Run map bits of frames that are not allocated are 0; so are those of a block that is
  *       neither SPLIT nor ISOLATED. (They are set after, and cleared before, the frame map's bits.)
  *   I4  total + sum of the slots' credit <= free frames that can be found + those held by
  *       unfinished operations. Debit comes before the claim, credit after the clear.
- *   I5  A block has at most one owner; a slot's home word may name a block that it no longer owns.
+ *   I5  A block is the home block of one slot at most; a slot's home word may name a block that it
+ *       has lost.
  *   I6  A block is ISOLATED only while its range stands in the list of the head, and SPLIT only
- *       while it does not; unfinished operations make the two agree (isolation_list.c).
+ *       while it does not; unfinished operations make the two agree (isolate.c).
  *
  * Everything else is a hint. It may lag, it steers searches, it never decides a refusal:
- *   H1  fulls[b] is 0 (home, full, or not split) or about half of the number of free frames.
- *       A split block without owner that has free frames does not keep 0 once its freers are done.
+ *   H1  fulls[b] is 0 (a home block, full, or not split) or about half of the number of free
+ *       frames. A split block without owner that has free frames does not keep 0 once its freers
+ *       are done.
  *   H2  sparse[s] is 0 only if all fullness bytes of the section are 0, once setters are done.
  *   H3  wholes[s] - 1 is at least the order, in blocks, of the longest free run of whole blocks
  *       in the section, once setters are done. 0: no whole block is free.
  *
- * Nothing in the metadata is a pointer. Other headers of core: atomic.h word.h search.h internal.h.
+ * Nothing in the metadata is a pointer.
  */
 #ifndef QUIRE_CORE_LAYOUT_H
 #define QUIRE_CORE_LAYOUT_H
@@ -72,9 +100,9 @@ enum {
     D_WHOLE = 2,     /* first block of a run of order >= 9; the order field says which */
     D_TAIL = 3,      /* a further block of such a run */
     D_RESERVED = 4,  /* out of use as a whole; with D_HOLE it was never memory */
-    D_MOVING = 5,    /* its owner is changing its shape; nobody else may touch it */
+    D_MOVING = 5,    /* its owner is changing its shape; all others leave it alone */
     D_WITHDRAWN = 6, /* damaged by racing bad frees; set aside for good */
-    D_ISOLATED = 7,  /* as SPLIT, but nobody takes from it (isolate.c) */
+    D_ISOLATED = 7,  /* as SPLIT, but only its isolation takes from it (isolate.c) */
     D_STATE = 7,
 
     D_PINS = 1 << 3, /* some frames are reserved or holes: the pin table knows which */
@@ -83,7 +111,7 @@ enum {
     D_CLASS_SHIFT = 9,
     D_CLASS = 3 << D_CLASS_SHIFT,
     D_HOLE = 1 << 11,
-    D_OWNER_SHIFT = 16, /* slot + 1; 0 means nobody's home */
+    D_OWNER_SHIFT = 16, /* the owner, slot + 1; 0: not a home block */
     D_SWEPT_SHIFT = 16, /* of an ISOLATED block: one bit a word, its isolation holds all of it */
 };
 #define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)

@@ -6,7 +6,7 @@
  *
  * A window has two halves. The range (`first_block`, `blocks`) never changes while others read it,
  * so it may be read at any time. The rest points into the metadata of one zone: it is read only on
- * behalf of a frame of the range that somebody owns, for then the zone is in service. When another
+ * behalf of a frame of the range that has an owner, for then the zone is in service. When another
  * zone takes the place of one that is gone, window_bind changes the second half alone.
  *
  *                  window_find   window_desc, _fullness, _block   window_bind

@@ -244,14 +244,14 @@ static size_t take_singles(struct quire_zone *z, quire_slot slot, uint32_t flags
             got += qi_block_take_many(z, home - 1, want, pfns + got);
         if (got == n)
             break;
-        if (qi_take_small(z, slot, 0, flags, &frame)) /* a new home, if there is one */
+        if (qi_take_small(z, slot, 0, flags, &frame)) /* a new home block, if there is one */
             break;
         pfns[got++] = pfn_of_frame(z, frame);
     }
     return got;
 }
 
-/* Undo: the frames were just taken, nobody else knows them. */
+/* Undo: the frames were just taken, no other thread knows them. */
 static void undo_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -140,7 +140,7 @@ static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        /* relaxed: constant. E-pins acquire: a look; clearing decides */
+        /* relaxed: constant. E-pins acquire: advisory; clearing decides */
         if (qa_load(&p->hole.w[word], relaxed) & mask ||
             (qa_load(&p->pinned.w[word], acquire) & mask) != mask) /* E-pins acquire */
             return QUIRE_ERR_FRAME;

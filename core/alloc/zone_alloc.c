@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * zone_alloc.c - the public allocation and free of single frames and power-of-two runs.
+ * zone_alloc.c - the public allocation of single frames and power-of-two runs.
  *
  * An allocation below order 9: debit the count, take from the home block, else search
  * (find_block.c), else credit back and refuse. From order 9 on the order is turned round: look
  * first (read-only), debit only when there is a candidate, and refund at once, so that a hopeless
- * request for 4 GiB does not starve everybody meanwhile.
+ * request for 4 GiB does not starve all others meanwhile.
  *
  * A refusal is true (the contract): either the count could not be debited, or every candidate was
  * seen taken at some moment by a last pass that ignores hints and ownership. Frames, blocks and
- * credit that another thread's unfinished operation holds count as taken: nobody waits for another
- * thread; everything is tried a bounded number of times, then answered.
+ * credit that another thread's unfinished operation holds count as taken: no thread waits for
+ * another thread; everything is tried a bounded number of times, then answered.
  *
  * Lock-free, any context; a slot may be re-entered at any instruction.
  */
 #include "core/fastpath.h"
 
 enum {
-    HOME_TRIES = 4,  /* homes tried that turn out not to have a fitting run */
+    HOME_TRIES = 4,  /* home blocks tried that turn out not to have a fitting run */
     SMALL_TRIES = 4, /* last passes for a single frame: its debit says that one is free somewhere */
     WORDS_TRIES = 2, /* last passes for orders 7 and 8, whose claims may fail because of a rival */
 };
 
-/* A home that has a fitting run; it becomes the slot's. */
+/* A new home block that has a fitting run; it becomes the slot's. */
 static bool take_from_new_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                                unsigned order, uint64_t *frame)
 {
@@ -81,7 +81,7 @@ static int alloc_small(struct quire_zone *z, quire_slot slot, unsigned order, ui
     return error;
 }
 
-/* The idle homes of all slots, if they are wholly free, become whole blocks. */
+/* The idle home blocks of all slots, if they are wholly free, become whole blocks. */
 static void revoke_homes(const struct quire_zone *z, quire_slot slot)
 {
     for (uint32_t i = 0; i < z->slots; i++)
@@ -105,7 +105,7 @@ static bool too_few_free(struct quire_zone *z, quire_slot slot, uint64_t n, uint
     return false;
 }
 
-/* A free aligned run of blocks: by the hints; then with everybody's idle homes made whole; then by
+/* A free aligned run of blocks: by the hints; then with all idle home blocks made whole; then by
  * a last pass that ignores the hints, after every split block that is wholly free was made whole
  * (a freer may have stopped before its look). */
 static uint32_t find_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags)

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * zone_free.c - protocol 2, the half without the run map: frames back into their block.
+ * zone_free.c - protocol 2: frames back into their block. The public frees, and what all frees do
+ * with the frame map; what a free of a run does with the run map is in run_map.c.
  *
  * To free a frame is one read-modify-write of the frame map: clear the bit, and look at the word
- * that was there. The word says whether the free was good (the bit was set), whether the block's
- * hints must be set (the word was all ones, so nobody announced this word's frames), and whether
- * the block may have become whole (the word is 0 now).
+ * that was there. That word says
  *
- * Bad frees. A frame's bit decides who of several frees is the good one. The checks before it are
- * read-only; with the run map they see frames that are part of a run. What cannot be seen: a
- * second free after the frame was handed out again, and one that falls into the instants in which
- * block_whole.c holds an empty block's words; the latter is seen when the block is split.
+ *   the bit was set       the free was good; of several frees of a frame one sees this
+ *   all ones              the hints must be set: no free frame of this word was announced
+ *   0 but for the bit     the block may have become whole (block_whole.c)
  *
- * Callers: the public functions, batches, undos of claims. Lock-free, any context.
+ *   free of a run, order < 9   check (reads only); qi_run_unmark, which decides; clear the bits
+ *   of a single frame          check (reads only); clear the bit, which decides
+ *   of a run, order >= 9       qi_block_run_put (section.c), which decides
+ *
+ * Bad frees are refused by the checks or by the exchange that decides. What cannot be seen: a
+ * second free after the frame was handed out again; and one that falls into the instants in which
+ * block_whole.c holds an empty block's words, which is seen when the block is opened again.
+ *
+ * May run beside everything, on one word too. Lock-free, any context.
  */
 #include "core/fastpath.h"
 
@@ -47,8 +53,8 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
 }
 
 /* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
- * before, `old`, asks for something. Not in a home: its owner looks and announces when he leaves.
- */
+ * before, `old`, asks for something. Not in a home block: when its owner gives it up, that looks
+ * and announces. */
 void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
     qi_assert(mask != 0);
@@ -64,8 +70,8 @@ void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint
         qi_hint_block_refresh(z, b);
 }
 
-/* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a
- * claim, or the end of a run. Returns how many were set: they are free now. */
+/* Clear the bits of n frames from `frame`, all in divided blocks: the undo of a claim, or the end
+ * of a run. Returns how many were set: they are free now. */
 uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     uint64_t freed = 0;

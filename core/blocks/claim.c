@@ -2,19 +2,27 @@
  *
  * claim.c - protocol 5: a given range of frames, of any length, across blocks.
  *
- * The range is claimed block by block in ascending order: a FREE block by its section's bit, even
- * if only a part of it is wanted; the wanted frames of a SPLIT block by compare-and-swaps of their
- * words. When anything is taken, all that was claimed is undone. A FREE block that is held stays
- * FREE, and a SPLIT one of which frames are held stays SPLIT, so the descriptor tells the undo
- * what was held.
+ * The danger: while a long range is being claimed, a rival takes a frame of it; or, when it is
+ * published, a taker that saw an older SPLIT of one of its blocks gets frames of it. So it has two
+ * halves, and between them nothing can fail:
  *
- * Only when everything is held, it is published. A FREE block becomes SPLIT, never WHOLE, so that
- * the run's length can be read back from the run map: continuation bits first; if the block was
- * never split, also the run's frame bits; then SPLIT without owner (release); then each word that
- * was all ones is replaced by the run's bits of that word in one store: clearing it first and
- * setting bits after would let a stale taker have them.
+ *   claim     block by block, in ascending order: of a FREE block its section's bit, even if only a
+ *             part of the block is wanted; of a SPLIT block the wanted frames, by compare-and-swap
+ *             of each word. If anything is taken, all that was claimed is undone.
+ *   publish   a SPLIT block is done already. A FREE one is opened (qi_block_publish_split) with the
+ *             range's frames taken; SPLIT, never WHOLE, so that the run's length can be read back
+ *             from the run map, whose bits are set before.
  *
- * The caller has debited n frames. Lock-free, any context; bounded by n.
+ * A block of which something is held keeps its state until then, FREE or divided (SPLIT, or
+ * ISOLATED if its range is listed meanwhile). So the descriptor tells publish and undo what is
+ * held:
+ *
+ *   block    held by claim             undo                      publish
+ *   FREE     its bit in the section    qi_blocks_release         qi_block_publish_split
+ *   SPLIT    bits of its frame map     qi_frames_clear (a free)  nothing
+ *
+ * The caller has debited n frames. Claims beside claims: of two that overlap one fails, or both.
+ * Lock-free, any context; bounded by n.
  */
 #include "core/internal.h"
 
@@ -27,7 +35,7 @@ static bool word_take_mask(qa64 *w, uint64_t mask)
     do {
         if (v & mask)
             return false;
-        /* E-frame acquire. Retries only when other frames of the word changed hands. */
+        /* E-frame acquire. Retries only when other frames of the word were taken or freed. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
 }
@@ -125,7 +133,7 @@ int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64
 static void open_free_block(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
 {
     qi_block_publish_split(z, b, D_SPLIT, frame, n);
-    qa_fence_seq_cst(); /* E-hint fence: hint_free wants one before its look */
+    qa_fence_seq_cst(); /* E-hint fence: the map before the hint */
     qi_hint_block_free(z, b);
 }
 

@@ -8,7 +8,7 @@
  * back only what was reserved.
  *
  *   N1  An entry belongs to its block for good: its key is set once, so a look-up needs no lock.
- *   N2  A pinned bit is set after, and cleared before, the frame map's bit is somebody else's.
+ *   N2  A pinned bit is set after, and cleared before, the frame map's bit is another owner's.
  *
  * The table has at least a quarter of its entries empty (zone.c sizes it, qi_pin_make refuses
  * the rest), so that probing ends. Wait-free but for the claim of an entry, which is lock-free.
@@ -41,7 +41,7 @@ uint64_t qi_pinned_frames(const struct quire_zone *z, uint32_t b, unsigned word)
     const struct quire_pin *pin = qi_pin_find(z, b);
 
     qi_assert(word < MAP_WORDS);
-    /* relaxed: pins of frames that somebody owns do not change; others are only looked at */
+    /* relaxed: pins of frames that have an owner do not change; others are advisory */
     return pin ? qa_load(&pin->pinned.w[word], relaxed) : 0;
 }
 

@@ -10,7 +10,7 @@
  * TAIL. The maps of its blocks stay as they are (I2). To free it, the compare-and-swap of the
  * first descriptor from WHOLE(order) to FREE decides between racing frees; then all the other
  * descriptors become FREE; only then the section's bits are cleared, because from then on the
- * blocks belong to whoever claims them.
+ * blocks belong to the next claim.
  *
  * Lock-free: a claim is repeated only after another thread changed the word. Any context.
  */
@@ -40,7 +40,7 @@ static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned bl
         if (v & mask)
             return false;
         /* E-blocks acquire: the blocks' maps and descriptors are as the last owner left them.
-         * Retries only when another block of the word changed hands. */
+         * Retries only when another block of the word was taken or freed. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
 }
@@ -73,7 +73,7 @@ void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
 }
 
 /* A free aligned run of 2^blocks_order blocks in section s, blocks_order up to a whole section;
- * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. A look only. */
+ * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. Advisory. */
 uint32_t qi_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
                          uint32_t from)
 {
@@ -86,7 +86,7 @@ uint32_t qi_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks
         uint64_t v = 0;
 
         for (unsigned j = 0; j < step; j++)
-            /* relaxed: a look; a claim decides */
+            /* relaxed: advisory; a claim decides */
             v |= qa_load(block_word(z, (uint64_t)s * MAP_WORDS + word + j), relaxed);
         bit = word_find_run(v, blocks_order > WORD_ORDER ? WORD_ORDER : blocks_order);
         if (bit < WORD_BITS)
@@ -105,7 +105,7 @@ static bool is_free_block_run(const struct quire_zone *z, uint32_t b, unsigned b
     for (uint32_t i = 0; i < n; i += WORD_BITS) {
         if (i > 0 && (b + i) % SECTION_BLOCKS == 0 && !section_follows(z, (b + i) / SECTION_BLOCKS))
             return false;
-        /* relaxed: a look; a claim decides */
+        /* relaxed: advisory; a claim decides */
         if (qa_load(block_word(z, (b + i) / WORD_BITS), relaxed) != 0)
             return false;
     }

@@ -5,20 +5,22 @@
  * Frames are taken only from a block that was seen SPLIT. It may have changed since; then its map
  * reads all ones (I2), and the compare-and-swap finds nothing to take. It may even have become
  * whole and have been split again: then the frame is as free as any other of a SPLIT block. That
- * is why a home may be used without owning it still (I5).
+ * is why a slot may use a home block that it has lost (I5).
  *
- * A run of order <= 6 lies in one word and is taken by one compare-and-swap. Orders 7 and 8 need
- * two and four words, in ascending order, and undo what they hold when they meet a rival. After a
- * run is taken, its continuation bits are set (run map): the run's frames are the taker's alone,
- * so these bits are his too, but the word is shared with the neighbours.
+ *   order 0 .. 6    lies in one word: one compare-and-swap.
+ *   order 7 and 8   two and four words, in ascending order; what is held is undone when a rival is
+ *                   met. An undo is a free: it announces the frames and looks at the block.
  *
- * The caller has debited the count. Lock-free: a compare-and-swap fails only because another
- * thread took or freed frames of the same word. Any context.
+ * After a run is taken its continuation bits are set in the run map. They are the taker's, as its
+ * frames are, but the word is shared with the neighbours.
+ *
+ * The caller has debited the count. May run beside everything; a compare-and-swap fails only
+ * because another thread took or freed frames of the same word. Lock-free, any context.
  */
 #include "core/fastpath.h"
 
 /* Set the run map's bits of the n frames from `first`, all in block b; but not the first one's if
- * the run starts here (`head`). Order: the owner's business until he hands the run on. */
+ * the run starts here (`head`). The bits are the owner's until it frees the run. */
 void qi_run_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head)
 {
     unsigned end = first + n;
@@ -65,7 +67,7 @@ static bool block_take_words(const struct quire_zone *z, uint32_t b, unsigned or
         uint64_t taken = 0;
 
         for (unsigned i = first; i < first + n; i++)
-            taken |= qa_load(&map->w[i], relaxed); /* relaxed: a look; the claim decides */
+            taken |= qa_load(&map->w[i], relaxed); /* relaxed: advisory; the claim decides */
         if (taken)
             continue;
         if (qi_map_words_claim(map, first, n)) {

@@ -76,7 +76,7 @@ static void blockers_add_block(struct blocker_list *l, uint32_t b,
     if (desc_state(d) == D_WHOLE)
         blockers_add(l, frame_at(b, 0), 1ull << desc_order(d), false);
     for (unsigned i = 0; i < MAP_WORDS && desc_state(d) == D_ISOLATED; i++) {
-        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: a look */
+        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: advisory */
         uint64_t pinned = d & D_PINS ? qi_pinned_frames(z, b, i) : 0;
 
         blockers_add_used(l, frame_at(b, i * WORD_BITS), v & ~(held->frames[i] | pinned));

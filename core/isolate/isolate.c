@@ -2,50 +2,78 @@
  *
  * isolate.c - protocol 8: a range of blocks is emptied, then reserved or given back.
  *
- * The range stands in the zone's list (isolation_list.c), and its blocks become ISOLATED: a FREE
- * one when its section's bit is claimed, by whomever; a SPLIT one by a compare-and-swap of its
- * descriptor; a run of whole blocks when it is freed and claimed anew, or split by its owner.
- * RESERVED blocks are left. To the holders of frames an ISOLATED block is a SPLIT one: frees, run
- * map and pins work as before. Nobody takes from it. The isolation *sweeps*: it debits the free
- * frames that it sees, claims them in the frame map like an allocation, and notes them in the side
- * map that its caller brought (struct quire_isolated_frames). Invariants:
- *   S1  A frame of the side map is allocated in the frame map, by the isolation's own exchange. So
- *       nobody else holds it, and when side map and pins cover a block, nobody has any of it.
- *   S2  Frames leave the count when they are swept, and come back when they are given back. What
- *       was freed and not swept is counted and cannot be found: it is held by the isolation, an
- *       unfinished operation (I4). The debit asks for no floor, and what was not got is refunded.
+ * An isolation is an entry in the zone's list of ranges, and a side map that its caller brought
+ * (struct quire_isolated_frames): which frames it holds. Blocks of a listed range become ISOLATED.
+ * To the owners of frames an ISOLATED block is a SPLIT one: frees, run map and pins work as before;
+ * but nothing is taken from it, except by the isolation:
+ *
+ *   isolate     enter the range in the list; blocks follow; sweep
+ *   isolated    sweep, and tell how many frames are still in the way, and which runs (blockers.c)
+ *   undo        leave the list; give back what is held
+ *   commit      sweep; if nothing is in the way, reserve what is held; leave the list
+ *
+ *   sweep       debit the frames seen free, claim them in the frame map like an allocation, note
+ *               them in the side map
+ *
+ *                    listed x, or claimed while listed
+ *   SPLIT, FREE  ------------------------------------->  ISOLATED  ----------------> RESERVED
+ *                <-------------------------------------            commit x, a block without pins
+ *                     unlisted x: SPLIT, which block_whole.c makes FREE when it is empty
+ *
+ *   WHOLE, TAIL  stay until they are freed (then FREE) or split (then SPLIT); RESERVED stay.
+ *
+ * The side map, and what the count and the descriptor know of it:
+ *   S1  A frame of the side map is allocated in the frame map, by the isolation's own exchange: it
+ *       has no other owner. When side map and pins cover a block, the block is empty.
+ *   S2  Frames leave the count when they are swept and come back when they are given back. What was
+ *       freed and is not swept yet is counted and cannot be found: it counts as held by an
+ *       unfinished operation (I4). The debit asks for no floor; what was not got is refunded.
  *   S3  D_SWEPT bits name words of which the isolation holds all; a free there is refused at once.
- *       They are set after the frames are held, and taken back before the first is given back: a
- *       taker who saw an older SPLIT and has such a frame must be able to free it. A bad free of
+ *       They are set after the frames are held, and taken back before the first one is given back:
+ *       a taker that saw an older SPLIT and has such a frame must be able to free it. A bad free of
  *       another held frame is found when its bit is seen clear.
  *
- * One sweep is not enough, as others may still be at steps that they began before:
- *   A free          clears its bit whenever it likes, the last one as well. It looks at the
- *                   descriptor behind its fence (E-look) and leaves the block alone unless it is
- *                   SPLIT; if the isolation ends meanwhile, qi_block_follow_isolations makes that
- *                   look instead.
- *   A taker         that saw SPLIT (a slot with the block as its home is one) gets frames that are
- *                   not swept yet. They are used, and in the way like any other.
- *   Protocol 3      may hold the words of an empty block. Its compare-and-swap SPLIT -> FREE and
- *                   ours exclude each other: either the block is FREE, and we claim it, or it
- *                   undoes, and its words turn 0 after our sweep has passed them. The same holds
- *                   for the rollbacks of orders 7 and 8 and of contiguous claims.
- *   A claim         of blocks sees the list, or was there before it: then we see the section's bit
- *                   set, the block counts as used, and what comes of it (a run, a SPLIT block,
- *                   pins, a FREE block again) meets the list when it is published (L2) or
- *                   claimed anew (L3).
- *   Reserving       pins frames that it claimed before; unreserving frees pinned ones. Both look at
- *                   the bits, which mean the same here. The word is swept once they are done.
- *   Joining         takes the descriptor from SPLIT by compare-and-swap: it or we fail.
- * So the caller repeats the look, and what he sees as left is never less than what is left. Only
- * the isolation adds to the side map, so a block that it covers is finished.
+ * The list (head->isolations[], one word for a range, and head->isolating, how many there are):
+ *   L1  Entries in use do not overlap, but for a moment in which both are being entered. An entry
+ *       is written by compare-and-swap from 0 and is the isolation's until it stores 0.
+ *   L2  A thread that publishes a block as SPLIT or ISOLATED, or changes the list, calls
+ *       qi_block_follow_isolations afterwards, for each block: a fence (E-isolate), then a look at
+ *       list and descriptor. Of a publisher and an isolation that begins or ends, one at least sees
+ *       what the other did, and makes the descriptor follow the list.
+ *   L3  A thread that claimed blocks looks at the list behind its fence. The isolation, which saw
+ *       their section's bits 0, has passed them; the claimer leaves them ISOLATED instead of taking
+ *       them.
+ *   A reader may see an entry that is gone, or not see one that is new; L2 and L3 allow for it.
  *
- * Undo: off the list first, or a late claim would leave a block ISOLATED behind our back; then, for
- * each block, bits from the side map, and SPLIT; the look of protocol 3 makes empty ones FREE.
- * Commit: while the range is in the list, blocks without pins become RESERVED, in the others what
- * is held becomes pins; off the list these are SPLIT again, with nothing free.
+ * One sweep is not enough, as others may still be at steps that they began before. Beside it:
  *
- * Lock-free, any context; O(frames of the range). An isolation is one caller's at a time.
+ *   free            X  clears its bit at any time, the last one as well. Behind its fence (E-look)
+ *                      it finds the block not SPLIT and leaves it alone. If the isolation ends
+ *                      meanwhile, qi_block_follow_isolations makes that look instead.
+ *   take            X  from a block seen SPLIT before (a home block, say): it gets frames that are
+ *                      not swept yet. They are in the way like any other.
+ *   make_whole      X  may hold the words of an empty block. Its SPLIT -> FREE and the isolation's
+ *                      SPLIT -> ISOLATED exclude each other: either the block is FREE, and the
+ *                      sweep claims it; or the words are given back, perhaps after the sweep has
+ *                      passed them. Undone claims of orders 7 and 8 and of contiguous ranges: the
+ *                      same.
+ *   claim           X  of blocks: sees the list (L3), or was there before it. Then the sweep sees
+ *                      the section's bit set and the block counts as in the way; what becomes of it
+ *                      meets the list when it is published (L2) or claimed anew (L3).
+ *   reserve,        X  pins frames that it claimed before; unreserve frees pinned ones. Both go by
+ *   unreserve          the bits, which mean the same here. The word is swept once they are done.
+ *   join            X  SPLIT -> WHOLE by compare-and-swap: one of the two exchanges fails.
+ *   isolate         -  an isolation is one caller's at a time; of ranges that overlap one is BUSY.
+ *
+ * So the caller repeats the sweep, and what it is told is never less than what is left. Only the
+ * isolation adds to the side map, so a block that side map and pins cover is finished.
+ *
+ * Undo leaves the list first: a late claim would otherwise open a block as ISOLATED behind it, and
+ * the block would stay so. Commit leaves it last: while the range is listed, blocks without pins
+ * become RESERVED, and in the others what is held becomes pins; when the list is left, these are
+ * SPLIT again, with nothing free.
+ *
+ * Lock-free, any context; O(frames of the range).
  */
 #include "core/fastpath.h"
 
@@ -129,10 +157,10 @@ static int isolation_list_add(const struct quire_zone *z, uint32_t first, uint32
     return QUIRE_ERR_BUSY;
 }
 
-/* Block b was published, or the list was changed for it: make its descriptor follow the list.
- * Whoever loses a compare-and-swap here lost it to another's step, and each turn follows a change
- * of the descriptor or of the list. A block that was its owner's home loses its owner, who finds
- * out when he takes from it. */
+/* Block b was published, or the list was changed for it: make its descriptor follow the list (L2).
+ * A compare-and-swap that fails lost to another thread's step, and each turn follows a change of
+ * the descriptor or of the list. A home block loses its owner, which finds out when it takes from
+ * it. */
 void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
 {
     qa32 *desc = desc_of(z, b);
@@ -155,7 +183,7 @@ void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
         }
         /* E-desc acq_rel. E-desc acq_rel. */
         if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, acq_rel)) {
-            qi_block_make_whole(z, b); /* who freed into it saw ISOLATED and left the look to us */
+            qi_block_make_whole(z, b); /* a free into it saw ISOLATED and left the look to us */
             qi_hint_block_free(z, b);
         }
     }
@@ -240,7 +268,7 @@ static void isolation_sweep_block(struct quire_zone *z, quire_slot slot, uint32_
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_ISOLATED) /* E-desc acquire */
         return;
     for (unsigned i = 0; i < MAP_WORDS; i++) {
-        seen[i] = ~qa_load(&map->w[i], relaxed); /* relaxed: a look; a claim decides */
+        seen[i] = ~qa_load(&map->w[i], relaxed); /* relaxed: advisory; a claim decides */
         n += word_count(seen[i]);
     }
     if (n)

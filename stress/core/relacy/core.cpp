@@ -2,8 +2,9 @@
  *
  * core.cpp - the real sources of core, compiled as C++ over Relacy's atomics. White-box.
  *
- * Left out are the files that read metadata by raw pointers: the vectorised searches, whose place
- * the kernels below take, and the walk over free stretches with what is built on it.
+ * Left out are the vectorised searches, which read metadata by raw pointers: the kernels below take
+ * their place. And what reads or builds a zone that is not in use (core/zone, core/boot), and
+ * batches, which are made of the steps that are here.
  */
 #include "core.hpp"
 #include "world.hpp"
