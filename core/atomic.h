@@ -40,7 +40,7 @@
  *   E-zone-cache    a CPU's view of a zone's cache: the cache is made.
  *   E-snapshot      a machine's snapshot: all of it.
  *   E-enter         the fences of a snapshot's reader and of its writer, see numa/machine/guard.c.
- *   E-leave         a reader who left: what he did comes before the snapshot's end.
+ *   E-leave         a reader that left: what it did comes before the snapshot's end.
  *   E-remote        a remote magazine: its rounds, as E-cpu-cache.
  *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
  *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
@@ -48,6 +48,19 @@
  *   E-reclaim-stop  libquire-host's reclaimer is to stop.
  *   E-handover      the program's load: a run given by one thread to another.
  *   E-page-cache    the program's load: a page put in by one thread and found by another.
+ *
+ * Words that come back in the comments of relaxed operations:
+ *
+ *   advisory        the value steers a search, a figure or an early way out. It may be old by any
+ *                   amount when it is used, and that is sound: an exchange decides later, or
+ *                   nothing is decided.
+ *   a hint          the word itself holds nothing but advice (H1 to H3 of layout.h, home words,
+ *                   where a search starts): written and read so.
+ *   the exchange decides
+ *                   the first guess of a compare-and-swap, which fails if it is old.
+ *   the caller's    the word, or these bits of it, are held: no other thread changes them now.
+ *   a figure, a statistic
+ *                   for reports; exact when nobody is at work.
  *
  * Three builds of the same source:
  *   plain    GNU builtins, C11 orders.

@@ -13,8 +13,7 @@
 
 #include "core/internal.h"
 
-/* May slots keep credit (C2)? The answer may be old by the time that it is used; C3 allows for it.
- */
+/* May slots keep credit (C2)? Advisory; C3 allows for it. */
 static inline bool count_is_sharded(const struct quire_zone *z)
 {
     return (int64_t)qa_load(&z->head->total, relaxed) > z->shard_limit && /* relaxed: see above */
@@ -28,6 +27,8 @@ static inline bool credit_take(const struct quire_zone *z, quire_slot slot, uint
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c = qa_load(credit, relaxed); /* relaxed: the exchange decides */
 
+    qi_assert(n > 0);
+    qi_assert((int64_t)c >= 0); /* C1 */
     if ((int64_t)qa_load(&z->head->total, relaxed) <=
         z->shard_limit) /* relaxed: C2 allows for it */
         return false;
@@ -55,6 +56,7 @@ static inline bool block_take_one(const struct quire_zone *z, uint32_t b, uint64
 
             /* E-frame acquire. Retries as in word_take_run. */
             if (qa_cas(&w[i], &v, v | 1ull << bit, acquire)) {
+                qi_assert(!(v >> bit & 1));
                 *frame = frame_at(b, i * WORD_BITS + bit);
                 return true;
             }
@@ -69,12 +71,13 @@ static inline int singles_check(const struct quire_zone *z, uint32_t b, unsigned
 {
     uint64_t c;
 
+    qi_assert(word < MAP_WORDS && mask != 0);
     if (!has_run_map(z))
         return QUIRE_OK;
     c = qa_load(&run_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
     if ((c | c >> 1) & mask)
         return QUIRE_ERR_ORDER;
-    if (mask >> (WORD_BITS - 1) && qi_run_crosses_word_end(z, b, word))
+    if (mask >> (WORD_BITS - 1) && qi_run_continues(z, frame_at(b, (word + 1) * WORD_BITS)))
         return QUIRE_ERR_ORDER;
     return QUIRE_OK;
 }
@@ -86,6 +89,7 @@ static inline int frames_check(const struct quire_zone *z, uint32_t b, unsigned 
     /* relaxed: a caller who owns the frames knows of SPLIT by having been given them */
     uint32_t d = qa_load(desc_of(z, b), relaxed);
 
+    qi_assert(has_map(z, b));
     if ((d & (D_STATE | D_PINS)) != D_SPLIT) {
         int error = qi_frames_check_desc(z, b, word, mask, d);
 
@@ -107,6 +111,8 @@ static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsign
     /* E-frame release: what the holder did with the frames comes before the next holder. */
     uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
 
+    qi_assert(word < MAP_WORDS);
+    qi_assert(mask != 0);
     if (!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS)
         qi_frames_freed(z, b, mask, old);
     return old & mask;

@@ -26,22 +26,24 @@ unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned wan
                             quire_pfn pfns[]);
 void qi_run_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head);
 
-/* zone_free.c: protocol 2 */
+/* zone_free.c: protocol 2, without the run map */
 int qi_desc_free_error(uint32_t desc);
 int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
                          uint32_t desc);
-bool qi_run_crosses_word_end(const struct quire_zone *z, uint32_t b, unsigned word);
 void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old);
 uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
 
-/* run_map.c: the run map */
+/* run_map.c: protocol 2 with the run map */
+bool qi_run_continues(const struct quire_zone *z, uint64_t frame);
 int qi_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n);
 bool qi_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n);
 int qi_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n);
 
 /* block_whole.c: protocol 3, and the block's way from and to its section */
 void qi_block_make_whole(const struct quire_zone *z, uint32_t b);
-bool qi_block_verify_map(const struct quire_zone *z, quire_slot slot, uint32_t b, bool *fresh);
+bool qi_block_verify_map(const struct quire_zone *z, quire_slot slot, uint32_t b);
+void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t desc, uint64_t frame,
+                            uint64_t n);
 bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc);
 void qi_block_force_whole(const struct quire_zone *z, quire_slot slot, uint32_t b);
 void qi_zone_force_whole(const struct quire_zone *z, quire_slot slot);
@@ -91,10 +93,7 @@ void qi_range_undo_claim(const struct quire_zone *z, uint64_t frame, uint64_t n)
 void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run);
 int qi_range_claim_error(const struct quire_zone *z, uint64_t frame, uint64_t n);
 
-/* isolation_list.c: protocol 8, what the other protocols see of it */
-int qi_isolation_list_add(const struct quire_zone *z, uint32_t first, uint32_t count,
-                          uint32_t *entry);
-void qi_isolation_list_remove(const struct quire_zone *z, uint32_t entry);
+/* isolate.c: protocol 8, what the other protocols see of it */
 bool qi_block_in_isolated_range(const struct quire_zone *z, uint32_t b);
 void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b);
 bool qi_blocks_isolate_claimed(const struct quire_zone *z, uint32_t b, uint32_t n);
@@ -117,14 +116,18 @@ uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64
 /* alloc_at.c */
 void qi_range_force_whole(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n);
 
-/* zone_alloc.c */
+/* request.c: which frames a request names, and how it is refused */
 uint64_t qi_frame_of_range(const struct quire_zone *z, quire_pfn pfn, uint64_t n);
 int qi_block_range_check(const struct quire_zone *z, quire_slot slot, struct quire_run run,
                          uint64_t *frame);
-int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
-                  uint64_t *frame);
 int qi_zone_count_error(const struct quire_zone *z, quire_slot slot, int error);
 int qi_zone_report_bad_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, int error);
+void qi_zone_report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask,
+                               int error);
+
+/* zone_alloc.c */
+int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                  uint64_t *frame);
 int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
                       uint32_t flags, quire_pfn *pfn);
 
@@ -134,6 +137,7 @@ static inline unsigned word_part(uint64_t frame, uint64_t n, uint64_t *mask)
     unsigned bit = (unsigned)(frame % WORD_BITS);
     unsigned some = n < WORD_BITS - bit ? (unsigned)n : WORD_BITS - bit;
 
+    qi_assert(n > 0);
     *mask = word_mask(bit, some);
     return some;
 }
@@ -143,6 +147,7 @@ static inline unsigned block_part(uint64_t frame, uint64_t n)
 {
     unsigned place = place_of(frame);
 
+    qi_assert(n > 0);
     return n < (unsigned)BLOCK_FRAMES - place ? (unsigned)n : (unsigned)BLOCK_FRAMES - place;
 }
 
@@ -158,7 +163,7 @@ static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum 
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The same where no slot is known: spread over the slots by the place, so that those who work far
+/* The same where no slot is known: spread over the slots by the place, so that threads at work far
  * apart (find_block.c sees to it) share no line. */
 static inline void stat_count_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
 {
@@ -177,12 +182,9 @@ static inline unsigned home_class_of(unsigned order, uint32_t flags)
 static inline int alloc_precheck(const struct quire_zone *z, quire_slot slot, uint32_t flags,
                                  uint32_t extra)
 {
-    uint32_t known = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
-                     QUIRE_ZEROED | QUIRE_FALLBACK | extra;
-
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
-    if (flags & ~known || (flags & QUIRE_ZEROED && !z->port.zero))
+    if (flags & ~(QUIRE_ALLOC_FLAGS | extra) || (flags & QUIRE_ZEROED && !z->port.zero))
         return QUIRE_ERR_UNSUPPORTED;
     return QUIRE_OK;
 }

@@ -10,7 +10,7 @@
  */
 #include "core/internal.h"
 
-/* Split blocks that lie wholly in the range and are wholly free may be somebody's idle homes. */
+/* Split blocks that lie wholly in the range and are wholly free may be idle home blocks. */
 void qi_range_force_whole(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
     uint32_t b = block_of(frame + BLOCK_FRAMES - 1), end = block_of(frame + n);

@@ -3,28 +3,19 @@
  * batch.c - many single frames at once: one debit or credit for all, one read-modify-write for all
  * frames of the same word.
  *
- * A batch to free is sorted into groups, one per word of a map, by a small hash table on the
- * stack; so frames in any order are cleared word by word, and a frame that is named twice within
- * a piece of PIECE frames is seen before anything is freed. All pieces are checked before the
- * first one is freed, and each once more when its turn comes: a frame that a piece before it had
- * too is not this caller's any more. What the checks read may be stale only for frames that the
- * caller does not own.
+ * A batch to free is sorted into groups, one per word of a map (frame_set.h); so frames in any
+ * order are cleared word by word, and a frame that is named twice within a piece of BATCH_PIECE
+ * frames is seen before anything is freed. All pieces are checked before the first one is freed,
+ * and each once more when its turn comes: a frame that a piece before it had too is not this
+ * caller's any more. What the checks read may be stale only for frames that the caller does not
+ * own.
  *
- * A group knows its word by a frame of the piece, which stays in the caller's array: so all of them
- * fit into less than 1 KiB of stack, and there is one set of them.
- *
- * Lock-free, any context.
+ * Lock-free, any context; about a KiB of stack.
  */
 #include "core/fastpath.h"
+#include "core/frame_set.h"
 
-enum { BATCH_PIECE = 64, BUCKET_ORDER = 7, BATCH_BUCKETS = 1 << BUCKET_ORDER };
-
-struct word_groups {
-    unsigned count;
-    uint8_t bucket[BATCH_BUCKETS]; /* index + 1 into the two below */
-    uint8_t frame[BATCH_PIECE];    /* where in the piece a frame of the word is */
-    uint64_t mask[BATCH_PIECE];
-};
+enum { BATCH_PIECE = FRAME_SET_WORDS };
 
 /* A stretch of pfns with maps, so that a batch looks the extent up once: frame = pfn - shift. */
 struct extent_pfns {
@@ -46,24 +37,6 @@ static bool extent_pfns_find(const struct quire_zone *z, quire_pfn pfn, struct e
     return pfn.n - s->first < s->count;
 }
 
-/* The mask of the group of frame i's word, made if need be. */
-static inline uint64_t *mask_of(struct word_groups *g, const quire_pfn pfns[], size_t i)
-{
-    uint64_t word = pfns[i].n / WORD_BITS;
-    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> (64 - BUCKET_ORDER)), made = g->count;
-
-    for (; g->bucket[h]; h = (h + 1) % BATCH_BUCKETS) { /* ends: at most PIECE of them are in use */
-        unsigned found = g->bucket[h] - 1u;
-
-        if (pfns[g->frame[found]].n / WORD_BITS == word)
-            return &g->mask[found];
-    }
-    g->bucket[h] = (uint8_t)++g->count;
-    g->frame[made] = (uint8_t)i;
-    g->mask[made] = 0;
-    return &g->mask[made];
-}
-
 /* May these frames of one word be freed? */
 static inline int check_word_group(const struct quire_zone *z, uint64_t word, uint64_t mask)
 {
@@ -77,19 +50,19 @@ static inline int check_word_group(const struct quire_zone *z, uint64_t word, ui
     return mask & ~qa_load(&frame_map(z, b)->w[place], relaxed) ? QUIRE_ERR_DOUBLE_FREE : QUIRE_OK;
 }
 
-/* Check n <= PIECE frames and sort them into groups, in one pass: so the cache misses of one frame
- * are under way while the next ones are looked at. Frames of one word often come in a row: they
- * share the look-up of the first one. */
+/* Check n <= BATCH_PIECE frames and sort them into groups, in one pass: so the cache misses of one
+ * frame are under way while the next ones are looked at. Frames of one word often come in a row:
+ * they share the look-up of the first one. */
 static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                             struct word_groups *g)
+                             struct frame_set *set)
 {
     struct extent_pfns s = {0, 0, 0};
 
-    g->count = 0;
-    __builtin_memset(g->bucket, 0, sizeof(g->bucket));
+    qi_assert(n > 0 && n <= BATCH_PIECE);
+    frame_set_clear(set);
     for (size_t i = 0; i < n;) {
-        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, mask = 0, *word_group;
-        size_t one = i;
+        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, mask = 0;
+        size_t member = i;
         int error;
 
         if (pfns[i].n - s.first >= s.count && !extent_pfns_find(z, pfns[i], &s))
@@ -104,42 +77,36 @@ static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[],
         error = check_word_group(z, (first - s.shift) / WORD_BITS, mask);
         if (error)
             return error;
-        word_group = mask_of(g, pfns, one);
-        if (*word_group & mask)
+        if (!frame_set_add(set, pfns, member, mask))
             return QUIRE_ERR_DOUBLE_FREE;
-        *word_group |= mask;
     }
     return QUIRE_OK;
 }
 
 /* The place of the first frame of a piece that cannot be freed, and why. */
 static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                           struct word_groups *g, size_t *bad)
+                           struct frame_set *set, size_t *bad)
 {
     for (*bad = 0; *bad < n; ++*bad) {
-        int error = check_batch_piece(z, pfns, *bad + 1, g);
+        int error = check_batch_piece(z, pfns, *bad + 1, set);
 
         if (error)
             return error;
     }
+    *bad = 0; /* it raced with another free, and is allocated again */
     return QUIRE_ERR_DOUBLE_FREE;
 }
 
 /* Free the groups that n frames were sorted into; how many of them were still allocated. */
-static uint64_t free_word_groups(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                                 const struct word_groups *g)
+static uint64_t free_word_groups(const struct quire_zone *z, const struct frame_set *set,
+                                 const quire_pfn pfns[], size_t n)
 {
-    struct extent_pfns s = {0, 0, 0};
     uint64_t freed = n;
 
-    for (unsigned i = 0; i < g->count; i++) {
-        quire_pfn pfn = pfns[g->frame[i]];
-        uint64_t mask = g->mask[i], frame, done;
+    for (unsigned i = 0; i < set->count; i++) {
+        uint64_t frame = frame_of_pfn(z, pfns[set->member[i]]), mask = set->mask[i];
+        uint64_t done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
 
-        if (pfn.n - s.first >= s.count)
-            (void)extent_pfns_find(z, pfn, &s); /* it has one: it was checked */
-        frame = pfn.n - s.shift;
-        done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
         if (done != mask)
             freed -= word_count(mask & ~done);
     }
@@ -149,7 +116,7 @@ static uint64_t free_word_groups(const struct quire_zone *z, const quire_pfn pfn
 /* A piece that was good when all were checked and is not any more: free frame by frame what can
  * be freed. */
 static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                                  struct word_groups *g, size_t *bad)
+                                  struct frame_set *set, size_t *bad)
 {
     uint64_t freed = 0;
 
@@ -157,8 +124,8 @@ static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pf
     for (size_t i = 0; i < n; i++) {
         uint64_t before = freed;
 
-        if (check_batch_piece(z, pfns + i, 1, g) == QUIRE_OK)
-            freed += free_word_groups(z, pfns + i, 1, g);
+        if (check_batch_piece(z, pfns + i, 1, set) == QUIRE_OK)
+            freed += free_word_groups(z, set, pfns + i, 1);
         if (freed == before && *bad == n)
             *bad = i;
     }
@@ -168,7 +135,7 @@ static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pf
 int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
                           size_t *bad)
 {
-    struct word_groups g;
+    struct frame_set set;
     uint64_t freed = 0;
     size_t where = 0, first = n;
 
@@ -177,11 +144,9 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
     for (size_t i = 0; i < n; i += BATCH_PIECE) {
         size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
 
-        if (check_batch_piece(z, pfns + i, some, &g)) {
-            int error = first_bad_frame(z, pfns + i, some, &g, &where);
+        if (check_batch_piece(z, pfns + i, some, &set)) {
+            int error = first_bad_frame(z, pfns + i, some, &set, &where);
 
-            if (where == some) /* it raced with another free, and is allocated again */
-                where = 0;
             if (bad)
                 *bad = i + where;
             return qi_zone_report_bad_free(z, slot, pfns[i + where], error);
@@ -193,10 +158,10 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
         /* With one piece the groups are still there; otherwise the pieces before may have had
          * frames of this one too. */
         where = some;
-        if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, &g) == QUIRE_OK)
-            freed += free_word_groups(z, pfns + i, some, &g);
+        if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, &set) == QUIRE_OK)
+            freed += free_word_groups(z, &set, pfns + i, some);
         else
-            freed += free_piece_singly(z, pfns + i, some, &g, &where);
+            freed += free_piece_singly(z, pfns + i, some, &set, &where);
         if (where < some && first == n)
             first = i + where;
     }
@@ -207,14 +172,6 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
     if (bad)
         *bad = first == n ? 0 : first;
     return qi_zone_report_bad_free(z, slot, pfns[first == n ? 0 : first], QUIRE_ERR_DOUBLE_FREE);
-}
-
-/* Report the frames `mask` of a word, which could not be freed because of `error`. */
-static void report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask,
-                              int error)
-{
-    for (; mask; mask &= mask - 1)
-        (void)qi_zone_report_bad_free(z, slot, pfn_of_frame(z, frame + word_first(mask)), error);
 }
 
 /* Free the frames `mask` of the word of frame `frame`, those that can be; report the others. A
@@ -232,12 +189,13 @@ static uint64_t flush_word(struct quire_zone *z, quire_slot slot, uint64_t frame
 
             if (error) {
                 good &= ~bit;
-                report_bad_frames(z, slot, frame, bit, error);
+                qi_zone_report_bad_frames(z, slot, frame, bit, error);
             }
         }
     if (good)
         freed = frames_put(z, b, word, good);
-    report_bad_frames(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
+    qi_assert(!(freed & ~good));
+    qi_zone_report_bad_frames(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
     return word_count(freed);
 }
 
@@ -286,14 +244,14 @@ static size_t take_singles(struct quire_zone *z, quire_slot slot, uint32_t flags
             got += qi_block_take_many(z, home - 1, want, pfns + got);
         if (got == n)
             break;
-        if (qi_take_small(z, slot, 0, flags, &frame)) /* a new home, if there is one */
+        if (qi_take_small(z, slot, 0, flags, &frame)) /* a new home block, if there is one */
             break;
         pfns[got++] = pfn_of_frame(z, frame);
     }
     return got;
 }
 
-/* Undo: the frames were just taken, nobody else knows them. */
+/* Undo: the frames were just taken, no other thread knows them. */
 static void undo_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
 {
     for (size_t i = 0; i < n; i++)

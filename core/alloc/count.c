@@ -2,32 +2,38 @@
  *
  * count.c - reserve a count, then pick: how many frames may be taken. And the watermarks.
  *
- * The bitmaps say which frames are free; this file alone says how many may be taken. An allocation
+ * The maps say which frames are free; this file alone says how many may be taken. An allocation
  * debits its frames before it searches and credits back what it did not find; a free credits after
- * the bits are clear. So (I4) whoever got a debit through has frames to find, and a refusal here is
+ * the bits are clear. So (I4) a debit that succeeded has frames to find, and a refusal here is
  * true: at some moment fewer frames were free above the floor of the request's class.
  *
- * One counter would be the bottleneck. So a slot keeps *credit* on a line of its own: it borrows
- * a chunk from the total, serves its calls from it, and repays what exceeds two chunks. Invariants:
- *   C1  free frames counted = total + sum of credits; a credit is never negative.
- *   C2  Credit is kept only while the total is above shard_limit, which is 2 chunks a slot above
- *       `high` and above the highest floor (`min` and the lowmem reserve), and no crossing waits
- * for its end (`level` is 0). Otherwise every debit and credit goes to the total, and a slot that
- *       passes by turns in its credit. So near the watermarks and floors the total is exact, once
- *       the idle slots' credit has been gathered, and every call looks at it.
+ * One counter would be the bottleneck. So a slot keeps *credit* on a cache line of its own: it
+ * borrows a chunk from the total, serves its calls from it, and repays what exceeds two chunks.
+ * The danger is a request that is refused while other slots keep frames in credit, or one that is
+ * granted below its floor because the total it saw was not the whole truth. Invariants:
+ *
+ *   C1  Free frames counted = total + sum of the credits; a credit is never negative.
+ *   C2  Credit is kept only far from the watermarks: while the total is above shard_limit, which
+ *       lies two chunks per slot above `high` and above the highest floor (`min` with the lowmem
+ *       reserve), and while no crossing waits to be undone (`level` is 0). Otherwise debits and
+ *       credits go to the total, and a slot turns in its credit at its next call. So near
+ *       watermarks and floors the total is exact, but for the credit of slots that are idle, which
+ *       a refusal gathers first (C4).
  *   C3  A debit from the total leaves at least the floor of its class (an isolation's leaves none).
- *       A debit from credit happens only after the total was seen above shard_limit, so it leaves
- *       the floors alone too.
- *   C4  Before a refusal the gatherer moves everybody's credit into the total, one slot at a time,
- *       and never into its own hand: two gatherers would both fail with the frames between them.
- *       Credit that is on its way between two words counts as held by an unfinished operation.
+ *       A debit from credit comes after the total was seen above shard_limit, so it leaves the
+ *       floors alone too.
+ *   C4  Before a refusal all credit is gathered into the total, one slot at a time, and never into
+ *       the gatherer's own credit: two gatherers would both be refused, each with frames that the
+ *       other one has just moved. Credit on its way between two words counts as held by an
+ *       unfinished operation.
  *
  * Watermarks: `level` is 0, 1 (told LOW) or 2 (told MIN). The thread whose compare-and-swap moves
  * it tells the port, so that each crossing is told once. An allocation tells when it has succeeded,
  * not when it debits. A crossing under QUIRE_NO_CALLBACK leaves the level alone; the next call that
  * may call back tells it.
  *
- * Lock-free, any context. A reader of the total may see it stale by what others do meanwhile.
+ * All functions may run beside each other and beside themselves, for one slot too. Lock-free, any
+ * context. The total may be old by what others do meanwhile.
  */
 #include "core/fastpath.h"
 
@@ -54,10 +60,11 @@ static bool credit_turn_in(const struct quire_zone *z, uint32_t slot)
     qa64 *credit = &z->slot_states[slot].credit;
     uint64_t n;
 
-    if (qa_load(credit, relaxed) == 0) /* relaxed: a look */
+    if (qa_load(credit, relaxed) == 0) /* relaxed: advisory */
         return false;
     /* E-count acq_rel. E-count acq_rel. The clears behind the credit go along. */
     n = qa_xchg(credit, 0, acq_rel);
+    qi_assert((int64_t)n >= 0);                /* C1 */
     (void)qa_add(&z->head->total, n, acq_rel); /* E-count acq_rel. E-count acq_rel. */
     return n > 0;
 }
@@ -100,6 +107,7 @@ static bool watermark_level_step(struct quire_zone *z, int *event)
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: the exchange decides */
     uint32_t next;
 
+    qi_assert(level <= 2);
     do {
         int64_t total = total_frames(z);
 
@@ -137,6 +145,7 @@ static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 {
     int64_t total = total_frames(z), take = (int64_t)(n + z->chunk);
 
+    qi_assert(n > 0 && n <= z->chunk);
     while (total - take > z->shard_limit) {
         uint64_t t = (uint64_t)total;
 
@@ -164,10 +173,11 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
     return false;
 }
 
-/* Reserve n frames for the caller, who then searches for them. NO_MEMORY: fewer were free above
- * the class's floor. */
+/* Reserve n frames for the caller, which searches for them afterwards. NO_MEMORY: fewer were free
+ * above the class's floor. */
 int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
+    qi_assert(n > 0);
     if (n <= z->chunk && count_is_sharded(z) &&
         (credit_take(z, slot, n) || credit_borrow(z, slot, n)))
         return QUIRE_OK;
@@ -187,6 +197,7 @@ int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t f
  * others hold debits for these frames, or credit. */
 void qi_count_debit_below_floor(struct quire_zone *z, uint64_t n)
 {
+    qi_assert(n > 0);
     (void)qa_sub(&z->head->total, n, acquire); /* E-count acquire */
 }
 
@@ -223,6 +234,7 @@ void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c;
 
+    qi_assert(n > 0);
     if (n > z->chunk || !count_is_sharded(z)) {
         /* E-count release: the cleared bits come before the count that promises them. */
         c = qa_add(&z->head->total, n, release) + n;
@@ -231,6 +243,7 @@ void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t
     }
     /* E-count acq_rel. E-count acq_rel: what is repaid below may be others' clears. */
     c = qa_add(credit, n, acq_rel) + n;
+    qi_assert((int64_t)c >= (int64_t)n); /* C1 */
     while (c > 2 * (uint64_t)z->chunk)
         /* E-count acquire. Retries only when a gatherer or a nested call came between. */
         if (qa_cas(credit, &c, z->chunk, acquire)) {
@@ -249,7 +262,7 @@ void qi_count_retire_slot(struct quire_zone *z, quire_slot slot)
 uint64_t quire_zone_free_frames(const struct quire_zone *z)
 {
     /* E-count acquire, both: the total first, so that what moves there out of a credit is not
-     * counted twice; who sees all frames of a zone free may take that for true if nobody debits. */
+     * counted twice. A sum of all frames of a zone is true if no call debits meanwhile. */
     int64_t free = (int64_t)qa_load(&z->head->total, acquire);
 
     for (uint32_t i = 0; i < z->slots; i++)

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * find_block.c - where to look for frames when the slot's home has none, in the order of
+ * find_block.c - where to look for frames when the slot's home block has none, in the order of
  * preference:
  *
- *   1. the fullest split block near the last home, of the same class, that is worth it: filling it
- *      up leaves the emptier ones to become whole again;
- *   2. a whole block near by, which is split;
- *   3. stray frames: any split block that the hints show, then other slots' homes;
+ *   1. a new home block: the fullest split block near the last one, of the same class, that is
+ *      worth it; filling it up leaves the emptier ones to become whole again;
+ *   2. a new home block: a whole block near by, which is split;
+ *   3. stray frames: any split block that the hints show, then other slots' home blocks;
  *   4. the last pass: every block of the zone, hints and ownership ignored. "Out of memory" rests
  *      on this pass alone, so nothing that a stale hint says can make it false.
  *
- * 1 to 3 read hints with the kernels of search.h, many bytes at a time; the bytes may be stale by
- * any amount. A clearer of a hint follows hint.c's protocol.
+ * The danger is a search that hints lead astray, for ever or to a wrong refusal. So 1 to 3 read
+ * hints (with the kernels of search.h, many bytes at a time; the bytes may be old by any amount)
+ * and look at a bounded number of places; what they find is a candidate, which the exchange of
+ * another file takes or does not. A hint that is found wrong is cleared by hint.c's protocol.
  *
- * Bounds: 1 looks at NEAR_SECTIONS sections and at NEAR_TRIES candidates of all; the others
- * pass each section once. Lock-free, any context.
+ * Bounds: 1 looks at NEAR_SECTIONS sections and NEAR_TRIES candidates; the others pass each section
+ * or block once, and repeat only what a rival's success spoiled. All may run beside each other and
+ * beside everything else. Lock-free, any context.
  */
 #include "core/internal.h"
 #include "core/search/search.h"
@@ -22,10 +25,9 @@
 enum {
     NEAR_SECTIONS = 8,
     NEAR_TRIES = 16,
-    HOME_MIN_FULLNESS =
-        4, /* fullness byte, so 7 or 8 free frames: below, a home is empty again at once */
-    HOME_MAX_DENSE = 16, /* fullness byte: at most 32 frames of the block are free */
-    WORDS_A_SLOT = 4,    /* words of blocks that a zone needs for each slot, that they keep apart */
+    HOME_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once. */
+    HOME_MAX_DENSE = 16,   /* fullness byte: at most 32 frames of the block are free */
+    WORDS_A_SLOT = 4, /* words of blocks that a zone needs for each slot, that they keep apart */
 };
 
 static const uint8_t *hints_at(const unsigned char *hints, uint32_t first)
@@ -44,8 +46,8 @@ static void hint_section_full(const struct quire_zone *z, uint32_t s)
         qa_store(sparse_of(z, s), 1, relaxed); /* relaxed: a hint */
 }
 
-/* Is block b, by a look, a home for requests of this class and order? A byte that a late freer
- * left on a block that is not split any more is cleared on the way. */
+/* Would block b, as currently read (advisory), make a home block for this class and order? A byte
+ * that a late freer left on a block that is not split any more is cleared on the way. */
 static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_class,
                           unsigned order)
 {
@@ -56,7 +58,7 @@ static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_
     if (desc_state(d) != D_SPLIT || d & D_OWNER || desc_class(d) != home_class)
         return false;
     for (unsigned i = 0, zeros = 0; i < MAP_WORDS; i++) {
-        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: a look */
+        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: advisory */
 
         if (word_find_run(v, order < WORD_ORDER ? order : WORD_ORDER) == WORD_BITS)
             zeros = 0;
@@ -66,7 +68,7 @@ static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_
     return false;
 }
 
-/* The fullness byte from which a block is worth being a home for runs of this order. */
+/* The fullness byte from which a block is worth being a home block for runs of this order. */
 static uint8_t home_min_fullness(unsigned order)
 {
     unsigned need = (1u << order) / 2;
@@ -74,7 +76,7 @@ static uint8_t home_min_fullness(unsigned order)
     return (uint8_t)(need < HOME_MIN_FULLNESS ? HOME_MIN_FULLNESS : need);
 }
 
-/* The candidate for a home among `count` blocks: the fullest one not rejected yet. */
+/* The candidate for a home block among `count` blocks: the fullest one not rejected yet. */
 struct home_candidate {
     uint32_t first, count;
     size_t i; /* behind `first`; `count` when there is none */
@@ -85,7 +87,7 @@ static void candidate_next(const struct quire_zone *z, struct home_candidate *c)
 {
     c->i = qi_search_best()->least_byte(hints_at(z->fulls, c->first), c->count, c->value, c->i);
     if (c->i < c->count) {
-        /* relaxed: a hint, perhaps newer than what was found: a rival who made the block his home
+        /* relaxed: a hint, perhaps newer than what was found: a rival that made it a home block
          * meanwhile wrote 0, and going on from 0 would be to try all that are full. */
         uint8_t value = qa_load(full_of(z, c->first + (uint32_t)c->i), relaxed);
 
@@ -120,7 +122,7 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s, uint8_t 
 }
 
 /* A dense block of the word of 64 blocks that holds block `near`, worth it, that can be made the
- * slot's home. */
+ * slot's home block. */
 static uint32_t find_home_same_word(const struct quire_zone *z, quire_slot slot,
                                     unsigned home_class, unsigned order, uint32_t near)
 {
@@ -140,7 +142,7 @@ static uint32_t find_home_same_word(const struct quire_zone *z, quire_slot slot,
     return NO_BLOCK;
 }
 
-/* The fullest block near `s`, worth it, that can be made the slot's home. */
+/* The fullest block near `s`, worth it, that can be made the slot's home block. */
 static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                                unsigned order, uint32_t s)
 {
@@ -164,15 +166,15 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, unsi
     return NO_BLOCK;
 }
 
-/* A whole block to split: of the word of 64 blocks in which the slot's last home is; then of a
- * word that is all free; then any. So slots keep apart while there is room: the blocks of a word
+/* A whole block to split: of the word of 64 blocks in which the slot's last home block is; then of
+ * a word that is all free; then any. So slots keep apart while there is room: the blocks of a word
  * have lines of descriptors and of fullness bytes to themselves, and a slot that fills block after
  * block does not drag the lines of another one's along. */
 static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, unsigned home_class)
 {
     /* relaxed: where to start */
     uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
-    uint64_t v = qa_load(block_word(z, near / WORD_BITS), relaxed); /* relaxed: a look */
+    uint64_t v = qa_load(block_word(z, near / WORD_BITS), relaxed); /* relaxed: advisory */
     uint32_t b = NO_BLOCK;
 
     if (v != WORD_FULL)
@@ -199,7 +201,7 @@ static uint32_t split_whole_near(const struct quire_zone *z, quire_slot slot, un
     return NO_BLOCK;
 }
 
-/* A block that is the slot's now, with free frames if nobody takes them before: to be tried, then
+/* A block that is the slot's now, with free frames unless they are taken before: to be tried, then
  * installed or left. NO_BLOCK: there is none worth it, and no whole block. */
 uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                       unsigned order)
@@ -213,7 +215,7 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     return b != NO_BLOCK ? b : split_whole_near(z, slot, home_class);
 }
 
-/* From a split block of section s that shows free frames, whoever's. */
+/* From any split block of section s that shows free frames. */
 static bool take_from_section(const struct quire_zone *z, uint32_t s, unsigned order,
                               uint64_t *frame)
 {
@@ -221,6 +223,7 @@ static bool take_from_section(const struct quire_zone *z, uint32_t s, unsigned o
     const uint8_t *fulls = hints_at(z->fulls, s * SECTION_BLOCKS);
     bool any = false;
 
+    qi_assert(s < z->sections && order < BLOCK_ORDER);
     for (size_t i = 0; (i = k->next_byte(fulls, SECTION_BLOCKS, i, 1)) < SECTION_BLOCKS; i++) {
         uint32_t b = s * SECTION_BLOCKS + (uint32_t)i;
 
@@ -266,9 +269,9 @@ bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned orde
     stat_count(z, slot, QUIRE_COUNT_LAST_PASS);
     for (uint64_t b64 = z->first_block; b64 < z->end_block; b64++) {
         uint32_t b = (uint32_t)b64;
-        /* relaxed: looks, both; claim and take decide */
+        /* relaxed: advisory, both; claim and take decide */
         uint32_t d = qa_load(desc_of(z, b), relaxed);
-        uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed); /* relaxed: a look */
+        uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed); /* relaxed: advisory */
 
         if (desc_state(d) == D_WHOLE) { /* seen taken, and its other blocks with it */
             b64 += (1u << (desc_order(d) - BLOCK_ORDER)) - 1;
@@ -326,6 +329,7 @@ uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned nea
     uint32_t from = qa_load(&slot_of(z, slot)->near[near], relaxed); /* relaxed: where to start */
     uint8_t least = (uint8_t)(blocks_order + 1);
 
+    qi_assert(near <= NEAR_WHOLE && blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
     if (blocks_order > BLOCK_ORDER)
         return find_whole_sections(z, 1u << (blocks_order - BLOCK_ORDER));
     for (unsigned around = 0; around < 2; around++) {

@@ -42,14 +42,15 @@ static bool make_pins(const struct quire_zone *z, uint64_t frame, uint64_t n)
 static void pin_part(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
     struct map512 *pinned = &qi_pin_find(z, block_of(frame))->pinned;
-    uint64_t mask;
+    uint64_t mask, old;
 
     qi_range_publish(z, frame, n, false);
     (void)qa_or(desc_of(z, block_of(frame)), D_PINS,
                 relaxed); /* relaxed: E-pin-key finds the entry */
     for (unsigned some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
-        (void)qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask, release); /* E-pins release */
+        old = qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask, release); /* E-pins release */
+        qi_assert(!(old & mask)); /* N2: what was claimed was not pinned */
     }
 }
 
@@ -79,9 +80,11 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
     for (at = frame, left = frames; left > 0;) {
         unsigned some = block_part(at, left);
         qa32 *desc = desc_of(z, block_of(at));
+        /* relaxed: a block that is held stays FREE or divided */
+        uint32_t d = qa_load(desc, relaxed);
 
-        /* relaxed: a block that is held keeps its state */
-        if (desc_state(qa_load(desc, relaxed)) == D_FREE && covers_whole_block(at, some))
+        qi_assert(desc_state(d) == D_FREE || desc_divided(d));
+        if (desc_state(d) == D_FREE && covers_whole_block(at, some))
             qa_store(desc, D_RESERVED, release); /* E-desc release */
         else
             pin_part(z, at, some);
@@ -105,6 +108,7 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
         return QUIRE_ERR_SIZE;
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* E-desc acquire */
         return desc_divided(d) ? QUIRE_OK : QUIRE_ERR_BUSY;
+    qi_assert(desc_may_become(d, D_MOVING) && desc_may_become(D_MOVING, D_SPLIT));
     for (unsigned i = 0; i < MAP_WORDS; i++) {
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
         qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* E-pins release */
@@ -136,7 +140,7 @@ static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        /* relaxed: constant. E-pins acquire: a look; clearing decides */
+        /* relaxed: constant. E-pins acquire: advisory; clearing decides */
         if (qa_load(&p->hole.w[word], relaxed) & mask ||
             (qa_load(&p->pinned.w[word], acquire) & mask) != mask) /* E-pins acquire */
             return QUIRE_ERR_FRAME;
@@ -204,18 +208,6 @@ int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, u
         left -= some;
     }
     return count_unreserved(z, slot, frames, freed);
-}
-
-/* Is this a run of whole blocks, all of them the zone's? *frame is the first one's number then. */
-int qi_block_range_check(const struct quire_zone *z, quire_slot slot, struct quire_run run,
-                         uint64_t *frame)
-{
-    if (slot.n >= z->slots || run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
-        return QUIRE_ERR_SIZE;
-    if ((run.pfn.n | run.frames) % BLOCK_FRAMES)
-        return QUIRE_ERR_ALIGN;
-    *frame = qi_frame_of_range(z, run.pfn, run.frames);
-    return *frame == NO_FRAME ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
 /* The next stretch of held frames of a block, from place *at on: its length, and in *at where it

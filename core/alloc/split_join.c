@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * split_join.c - runs that change shape in place: demotion and promotion of what somebody owns.
+ * split_join.c - runs that change shape in place, for their owner.
  *
  * Splitting is an explicit operation of the owner, and freeing a part of a run that was not split
- * is an error; so nobody ever splits while another frees a half.
+ * is an error; so no run is split while a half of it is freed.
  *
  *   split, order < 9   the run leaves the run map, decided like a free by the compare-and-swap of
  *                      its first continuation word.
@@ -11,8 +11,8 @@
  *                      so that a racing free fails; each block's map becomes all ones, then its
  *                      descriptor SPLIT (release); the first block comes last.
  *   join               all 512 bits set, none a run's, none pinned; then the descriptor goes from
- *                      the value seen, whoever's home it was, to WHOLE(9), and the map is looked
- *                      at once more: a frame that somebody freed meanwhile undoes it.
+ *                      the value seen, a slot's home block or not, to WHOLE(9), and the map is
+ *                      looked at once more: a frame that was freed meanwhile undoes it.
  *
  * No frame becomes free here, so no count and no hint changes. Lock-free, any context.
  */
@@ -20,6 +20,8 @@
 
 static void fill_and_split(const struct quire_zone *z, uint32_t b)
 {
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), D_SPLIT));
     for (unsigned i = 0; i < MAP_WORDS; i++)
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
     qa_store(desc_of(z, b), D_SPLIT, release);                /* E-desc release */
@@ -33,6 +35,7 @@ static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
     /* E-run-head acquire. Decides between a split and a free that race. */
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire))
         return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
+    qi_assert(desc_may_become(d, D_MOVING) && b % (n < SECTION_BLOCKS ? n : SECTION_BLOCKS) == 0);
     for (uint32_t i = n; i > 0; i--)
         fill_and_split(z, b + i - 1);
     return QUIRE_OK;
@@ -97,13 +100,14 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
     if (!error) {
         uint32_t whole = d;
 
+        qi_assert(desc_may_become(d, desc_whole(BLOCK_ORDER)));
         /* E-desc acq_rel. E-run-head acq_rel. */
         if (!qa_cas(desc_of(z, b), &whole, desc_whole(BLOCK_ORDER), acq_rel)) {
             error = QUIRE_ERR_BUSY;
         } else if (!qi_map_words_equal(frame_map(z, b), WORD_FULL)) {
             qa_store(desc_of(z, b), d & ~D_OWNER, release); /* E-desc release */
             qi_block_follow_isolations(z, b);
-            qa_fence_seq_cst(); /* E-look fence: whoever freed it saw WHOLE and left */
+            qa_fence_seq_cst(); /* E-look fence: the free that did it saw WHOLE */
             qi_block_make_whole(z, b);
             qi_hint_block_free(z, b);
             error = QUIRE_ERR_BUSY;

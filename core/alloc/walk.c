@@ -33,7 +33,7 @@ static unsigned block_next_zero(const struct quire_zone *z, uint32_t b, unsigned
     uint64_t below = (1ull << place % WORD_BITS) - 1;
 
     for (unsigned i = place / WORD_BITS; i < MAP_WORDS; i++, below = 0) {
-        uint64_t v = (qa_load(&map->w[i], relaxed) ^ flip) | below; /* relaxed: a look */
+        uint64_t v = (qa_load(&map->w[i], relaxed) ^ flip) | below; /* relaxed: advisory */
 
         if (v != WORD_FULL)
             return i * WORD_BITS + word_first(~v);
@@ -43,7 +43,7 @@ static unsigned block_next_zero(const struct quire_zone *z, uint32_t b, unsigned
 
 static bool is_block_taken(const struct quire_zone *z, uint32_t b)
 {
-    /* relaxed: a look */
+    /* relaxed: advisory */
     return qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1;
 }
 
@@ -169,7 +169,7 @@ static bool free_walk_block(const struct quire_zone *z, struct free_walk *w, uin
     uint64_t below = (1ull << frame % WORD_BITS) - 1;
 
     for (unsigned i = place_of(frame) / WORD_BITS; i < MAP_WORDS; i++, below = 0) {
-        uint64_t v = qa_load(&map->w[i], relaxed) | below; /* relaxed: a look */
+        uint64_t v = qa_load(&map->w[i], relaxed) | below; /* relaxed: advisory */
 
         if (free_walk_word(w, v, frame_at(b, i * WORD_BITS)))
             return true;

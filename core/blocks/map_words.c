@@ -3,9 +3,9 @@
  * map_words.c - claims of several whole words of a map, the same for frames and for blocks.
  *
  * No state of its own. A claim turns words from 0 to all ones in ascending order; when it meets a
- * word that is not 0 it undoes what it claimed, in the same call. An undo is a free to whoever
- * looked meanwhile and saw the words taken: the caller of a failed claim must set the hints and
- * look whether the block became whole (protocol 3), or frames and blocks are lost to everybody.
+ * word that is not 0 it undoes what it claimed, in the same call. To a thread that looked meanwhile
+ * and saw the words taken, an undo is a free: so the caller of a failed claim must set the hints
+ * and look whether the block became whole (protocol 3), or no search finds the frames again.
  *
  * Callers: take.c, block_whole.c (frames of a block), section.c (blocks). Lock-free, any context.
  * What the readers here see may be stale; a claim decides.
@@ -16,10 +16,12 @@
  * a moment. Wait-free, n steps. */
 bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n)
 {
+    qi_assert(n > 0);
+    qi_assert(first % (n < MAP_WORDS ? n : MAP_WORDS) == 0);
     for (unsigned i = 0; i < n; i++) {
         uint64_t v = 0;
 
-        /* E-frame acquire. E-blocks acquire. Whoever cleared the word is done with it. */
+        /* E-frame acquire. E-blocks acquire: the last holders are done with the word. */
         if (!qa_cas(word_of(maps, first + i), &v, WORD_FULL, acquire)) {
             qi_map_words_release(maps, first, i);
             return false;
@@ -41,7 +43,7 @@ void qi_map_words_release(struct map512 *maps, uint64_t first, unsigned n)
 bool qi_map_words_equal(const struct map512 *map, uint64_t value)
 {
     for (unsigned i = 0; i < MAP_WORDS; i++)
-        if (qa_load(&map->w[i], relaxed) != value) /* relaxed: a look; a claim decides */
+        if (qa_load(&map->w[i], relaxed) != value) /* relaxed: advisory; a claim decides */
             return false;
     return true;
 }

@@ -8,7 +8,7 @@
  * back only what was reserved.
  *
  *   N1  An entry belongs to its block for good: its key is set once, so a look-up needs no lock.
- *   N2  A pinned bit is set after, and cleared before, the frame map's bit is somebody else's.
+ *   N2  A pinned bit is set after, and cleared before, the frame map's bit is another owner's.
  *
  * The table has at least a quarter of its entries empty (zone.c sizes it, qi_pin_make refuses
  * the rest), so that probing ends. Wait-free but for the claim of an entry, which is lock-free.
@@ -40,7 +40,8 @@ uint64_t qi_pinned_frames(const struct quire_zone *z, uint32_t b, unsigned word)
 {
     const struct quire_pin *pin = qi_pin_find(z, b);
 
-    /* relaxed: pins of frames that somebody owns do not change; others are only looked at */
+    qi_assert(word < MAP_WORDS);
+    /* relaxed: pins of frames that have an owner do not change; others are advisory */
     return pin ? qa_load(&pin->pinned.w[word], relaxed) : 0;
 }
 
@@ -49,6 +50,7 @@ struct quire_pin *qi_pin_make(const struct quire_zone *z, uint32_t b)
 {
     uint32_t limit = z->pin_mask - z->pin_mask / 4;
 
+    qi_assert(has_map(z, b));
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
         struct quire_pin *pin = &z->pins[(pin_hash(b) + i) & z->pin_mask];
         uint32_t key = qa_load(&pin->key, acquire); /* E-pin-key acquire */

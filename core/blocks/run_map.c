@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * run_map.c - protocol 2, the half with the run map: runs of several frames in SPLIT blocks.
+ * run_map.c - protocol 2, runs: the run map of divided blocks.
  *
  * A run's first frame has its run map bit clear, each further one has it set. So the length can be
  * read back, and a free that names another length, or a frame inside, is an error instead of
  * damage. A run may cross words and, if it came from a contiguous allocation, blocks.
  *
- * Order of a free: check (read-only); decide; clear the continuation bits; clear the frames'
- * bits, release. The compare-and-swap of the word that holds the run's *first* continuation bit
- * decides who of several racing frees frees the run: it needs every bit of the run in that word.
- * Continuation bits go first, because from the moment in which a frame's bit is clear the next
- * owner may set his own. Without a run map, or for a single frame, the frame map decides.
+ * Two dangers: two frees of one run that both succeed, and a free that wipes the run map bits of
+ * the frames' next owner. So the order of a free is:
  *
- * Callers: free, free_contig, split. Lock-free, any context. The checks may see stale words only
- * of frames that the caller does not own.
+ *   check, reads only;
+ *   clear the continuation bits of the first word that has any: a compare-and-swap that needs all
+ *       of them decides which of several racing frees frees the run;
+ *   clear the others;
+ *   clear the frames' bits, release: from then on the next owner may set its own.
+ *
+ * Without a run map, or for a single frame, the frame map's bits decide. Callers: free,
+ * free_contig, split. May run beside everything. Lock-free, any context. The checks may read old
+ * words only of frames that the caller does not own.
  */
 #include "core/internal.h"
 
@@ -27,6 +31,7 @@ static int run_check_word(const struct quire_zone *z, uint64_t frame, uint64_t m
                                : (uint32_t)D_RESERVED;
     uint64_t v, c;
 
+    qi_assert(mask != 0);
     if (!desc_divided(d))
         return qi_desc_free_error(d);
     if (desc_swept(d, word))
@@ -44,15 +49,17 @@ static int run_check_word(const struct quire_zone *z, uint64_t frame, uint64_t m
     return (c & mask) == (mask & ~first) ? QUIRE_OK : QUIRE_ERR_ORDER;
 }
 
-/* Does the frame continue a run? */
-static bool continues_run(const struct quire_zone *z, uint64_t frame)
+/* Does the frame continue a run? False for one that the zone has no map for, and for the first one
+ * behind an interruption of physical memory. */
+bool qi_run_continues(const struct quire_zone *z, uint64_t frame)
 {
     uint32_t b = block_of(frame);
 
+    qi_assert(has_run_map(z));
     if (!has_map(z, b) ||
         (frame % (1ull << SECTION_ORDER) == 0 && !section_follows(z, b / SECTION_BLOCKS)))
         return false;
-    /* relaxed: a look at a neighbour of the caller's run */
+    /* relaxed: advisory of a neighbour of the caller's run */
     return qa_load(&run_map(z, b)->w[place_of(frame) / WORD_BITS], relaxed) >> frame % WORD_BITS &
            1;
 }
@@ -62,6 +69,7 @@ int qi_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     uint64_t at = frame, left = n, mask;
 
+    qi_assert(n > 0);
     while (left > 0) {
         unsigned some = word_part(at, left, &mask);
         int error = run_check_word(z, at, mask, at == frame);
@@ -73,7 +81,7 @@ int qi_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n)
         at += some;
         left -= some;
     }
-    return has_run_map(z) && continues_run(z, at) ? QUIRE_ERR_ORDER : QUIRE_OK;
+    return has_run_map(z) && qi_run_continues(z, at) ? QUIRE_ERR_ORDER : QUIRE_OK;
 }
 
 /* Take the run out of the run map; of several callers for the same run one gets true. */
@@ -99,7 +107,8 @@ bool qi_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n)
     for (frame += some, n -= some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
         w = &run_map(z, block_of(frame))->w[place_of(frame) / WORD_BITS];
-        (void)qa_and(w, ~mask, relaxed); /* relaxed: E-frame publishes it with the frames */
+        c = qa_and(w, ~mask, relaxed); /* relaxed: E-frame publishes it with the frames */
+        qi_assert((c & mask) == mask); /* the first word decided for all of the run */
     }
     return true;
 }
@@ -110,18 +119,18 @@ int qi_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n)
     unsigned word = place_of(frame) / WORD_BITS;
     uint64_t bit = 1ull << frame % WORD_BITS;
     uint64_t end = frame;
-    /* relaxed: the run is the caller's, or this is a look */
+    /* relaxed: the run is the caller's, or this is advisory */
     uint64_t v = qa_load(&frame_map(z, block_of(frame))->w[word], relaxed);
 
     if (!(v & bit))
         return QUIRE_ERR_DOUBLE_FREE;
-    if (continues_run(z, frame))
+    if (qi_run_continues(z, frame))
         return QUIRE_ERR_ORDER;
     do {
         uint64_t c, left;
 
         end++;
-        if (!continues_run(z, end))
+        if (!qi_run_continues(z, end))
             break;
         /* relaxed: as above; skip the rest of the word at once */
         c = qa_load(&run_map(z, block_of(end))->w[place_of(end) / WORD_BITS], relaxed);

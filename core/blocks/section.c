@@ -10,7 +10,7 @@
  * TAIL. The maps of its blocks stay as they are (I2). To free it, the compare-and-swap of the
  * first descriptor from WHOLE(order) to FREE decides between racing frees; then all the other
  * descriptors become FREE; only then the section's bits are cleared, because from then on the
- * blocks belong to whoever claims them.
+ * blocks belong to the next claim.
  *
  * Lock-free: a claim is repeated only after another thread changed the word. Any context.
  */
@@ -23,6 +23,8 @@ static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned bl
     uint64_t mask, v;
     qa64 *w;
 
+    qi_assert(blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
+    qi_assert(b % (blocks_order < BLOCK_ORDER ? 1u << blocks_order : SECTION_BLOCKS) == 0);
     if (blocks_order > WORD_ORDER) {
         if (qi_map_words_claim(section_maps_of(z), first, n))
             return true;
@@ -38,7 +40,7 @@ static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned bl
         if (v & mask)
             return false;
         /* E-blocks acquire: the blocks' maps and descriptors are as the last owner left them.
-         * Retries only when another block of the word changed hands. */
+         * Retries only when another block of the word was taken or freed. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
 }
@@ -59,9 +61,11 @@ void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
     while (n > 0) {
         unsigned bit = b % WORD_BITS;
         unsigned some = n < WORD_BITS - bit ? (unsigned)n : WORD_BITS - bit;
+        uint64_t mask = word_mask(bit, some);
+        /* E-blocks release: the maps and descriptors of the blocks */
+        uint64_t old = qa_and(block_word(z, b / WORD_BITS), ~mask, release);
 
-        /* E-blocks release */
-        (void)qa_and(block_word(z, b / WORD_BITS), ~word_mask(bit, some), release);
+        qi_assert((old & mask) == mask); /* they were the caller's */
         qi_hint_section_whole(z, b / SECTION_BLOCKS);
         b += some;
         n -= some;
@@ -69,19 +73,20 @@ void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
 }
 
 /* A free aligned run of 2^blocks_order blocks in section s, blocks_order up to a whole section;
- * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. A look only. */
+ * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. Advisory. */
 uint32_t qi_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
                          uint32_t from)
 {
     unsigned step = blocks_order > WORD_ORDER ? 1u << (blocks_order - WORD_ORDER) : 1;
     unsigned start = from % SECTION_BLOCKS / WORD_BITS / step * step;
 
+    qi_assert(s < z->sections && blocks_order <= BLOCK_ORDER);
     for (unsigned i = 0; i < MAP_WORDS; i += step) {
         unsigned word = (start + i) % MAP_WORDS, bit;
         uint64_t v = 0;
 
         for (unsigned j = 0; j < step; j++)
-            /* relaxed: a look; a claim decides */
+            /* relaxed: advisory; a claim decides */
             v |= qa_load(block_word(z, (uint64_t)s * MAP_WORDS + word + j), relaxed);
         bit = word_find_run(v, blocks_order > WORD_ORDER ? WORD_ORDER : blocks_order);
         if (bit < WORD_BITS)
@@ -100,7 +105,7 @@ static bool is_free_block_run(const struct quire_zone *z, uint32_t b, unsigned b
     for (uint32_t i = 0; i < n; i += WORD_BITS) {
         if (i > 0 && (b + i) % SECTION_BLOCKS == 0 && !section_follows(z, (b + i) / SECTION_BLOCKS))
             return false;
-        /* relaxed: a look; a claim decides */
+        /* relaxed: advisory; a claim decides */
         if (qa_load(block_word(z, (b + i) / WORD_BITS), relaxed) != 0)
             return false;
     }
@@ -125,9 +130,15 @@ void qi_block_run_publish(const struct quire_zone *z, uint32_t b, unsigned order
 {
     uint32_t n = 1u << (order - BLOCK_ORDER);
 
-    for (uint32_t i = 1; i < n; i++)
-        qa_store(desc_of(z, b + i), D_TAIL,
-                 relaxed); /* relaxed: the owner's; E-blocks carries it on */
+    qi_assert(order >= BLOCK_ORDER && order <= QUIRE_MAX_ORDER);
+    for (uint32_t i = 1; i < n; i++) {
+        /* relaxed: the caller's */
+        qi_assert_held(desc_may_become(qa_load(desc_of(z, b + i), relaxed), D_TAIL));
+        /* relaxed: the owner's; E-blocks carries it on */
+        qa_store(desc_of(z, b + i), D_TAIL, relaxed);
+    }
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), desc_whole(order)));
     qa_store(desc_of(z, b), desc_whole(order), release); /* E-run-head release */
 }
 
@@ -139,8 +150,11 @@ int qi_block_run_put(const struct quire_zone *z, uint32_t b, unsigned order)
     /* E-run-head acquire: the run's descriptors are all written. Decides between racing frees. */
     if (!qa_cas(desc_of(z, b), &d, D_FREE, acquire))
         return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
-    for (uint32_t i = 1; i < n; i++)
+    for (uint32_t i = 1; i < n; i++) {
+        /* relaxed: the run is the caller's now */
+        qi_assert_held(desc_state(qa_load(desc_of(z, b + i), relaxed)) == D_TAIL);
         qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: E-blocks publishes it */
+    }
     qi_blocks_release(z, b, n);
     return QUIRE_OK;
 }

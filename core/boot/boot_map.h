@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * boot_map.h - the boot map from within: used by boot.c (what there is), boot_zones.c (which zone
- * has which block), boot_plan.c (runs and metadata). Private to core.
+ * boot_map.h - the boot map from within: used by boot.c (what there is) and boot_plan.c (zones).
+ * Private to core.
  *
  * The map is a list of entries sorted by address. Each speaks for all frames from its first one up
  * to the next entry's, and entry 0 starts at frame 0: gaps are entries too, of kind NOTHING. So
@@ -46,11 +46,6 @@ void qi_boot_drop_zone(struct quire_boot *boot, size_t zone);
  * there and not set aside for Huge. Errors as quire_boot_alloc. */
 int qi_boot_find_place(const struct quire_boot *boot, const struct quire_boot_request *request,
                        struct quire_run *place);
-
-/* Make the list of zones and give each block to one of them; set Huge zones' blocks aside. Errors
- * as quire_boot_plan_zones. After an error some blocks have zones. */
-int qi_boot_assign_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
-                          struct quire_boot_plan *plan);
 
 static inline uint64_t boot_end(const struct quire_boot *boot, size_t index)
 {

@@ -1,20 +1,311 @@
 /* SPDX-License-Identifier: MIT
  *
- * boot_plan.c - planning, second half: the zones' runs, and a place for their metadata in the very
- * memory that they describe.
+ * boot_plan.c - a boot map becomes zones: which zones there are and which block is whose, their
+ * runs, a place for their metadata, and the building of them.
  *
- * That is a circle: metadata that is placed leaves a hole, a hole changes the runs, and other runs
- * may need more metadata (or leave a small zone without a free frame). So it goes in rounds: take
- * all metadata back, place it anew with what the last round has learnt, see whether it holds. A
- * zone's metadata never shrinks from round to round, and a zone without free frames is dropped for
- * good, so rounds end; ROUNDS bounds those that only grow.
+ * Zones and blocks. The rules are those of struct quire_boot_plan. Address limits of zones (16 MiB,
+ * 4 GiB) lie on blocks, so zones can only meet inside a block where two nodes meet, or memory and
+ * device memory.
  *
- * State: the boot map (uses and zones of its entries) and the caller's plan. Called in the context
- * of quire_boot_plan_zones.
+ * Metadata lies in the very memory that it describes. That is a circle: metadata that is placed
+ * leaves a hole, a hole changes the runs, and other runs may need more metadata (or leave a small
+ * zone without a free frame). So it goes in rounds: take all metadata back, place it anew with what
+ * the last round has learnt, see whether it holds. A zone's metadata never shrinks from round to
+ * round, and a zone without free frames is dropped for good, so rounds end; PLAN_ROUNDS bounds
+ * those that only grow.
+ *
+ * State: the boot map (zones and uses of its entries) and the caller's plan. One caller at a time,
+ * thread context.
  */
 #include "core/boot/boot_map.h"
 
+#define DMA_END   ((uint64_t)16 << (20 - QUIRE_FRAME_SHIFT))
+#define DMA32_END ((uint64_t)4 << (30 - QUIRE_FRAME_SHIFT))
+
 enum { PLAN_ROUNDS = 16 };
+
+/* ---- The list of zones --------------------------------------------------------------------- */
+
+/* The zone that ordinary memory at `frame` is for, and the first frame that is for another. */
+static enum quire_zone_type type_at(const struct quire_boot_layout *layout, uint64_t frame,
+                                    uint64_t *end)
+{
+    if (!layout->no_dma && frame < DMA_END) {
+        *end = DMA_END;
+        return QUIRE_ZONE_DMA;
+    }
+    if (!layout->no_dma32 && frame < DMA32_END) {
+        *end = DMA32_END;
+        return QUIRE_ZONE_DMA32;
+    }
+    *end = BOOT_LIMIT;
+    return QUIRE_ZONE_NORMAL;
+}
+
+static bool zone_comes_before(const struct quire_boot_zone *zone, uint32_t node,
+                              enum quire_zone_type type)
+{
+    return zone->node < node || (zone->node == node && zone->config.type < type);
+}
+
+/* Where the zone is in the list, or would be. */
+static size_t zone_place(const struct quire_boot_plan *plan, uint32_t node,
+                         enum quire_zone_type type)
+{
+    size_t i = 0;
+
+    while (i < plan->zone_count && zone_comes_before(&plan->zones[i], node, type))
+        i++;
+    return i;
+}
+
+static bool zone_at(const struct quire_boot_plan *plan, size_t place, uint32_t node,
+                    enum quire_zone_type type)
+{
+    return place < plan->zone_count && plan->zones[place].node == node &&
+           plan->zones[place].config.type == type;
+}
+
+static int plan_zone(struct quire_boot_plan *plan, const struct quire_boot_layout *layout,
+                     uint32_t node, enum quire_zone_type type)
+{
+    struct quire_boot_zone carried = {.config = layout->zone, .node = node};
+    size_t place = zone_place(plan, node, type);
+
+    if (zone_at(plan, place, node, type))
+        return QUIRE_OK;
+    if (plan->zone_count >= plan->zone_capacity || plan->zone_count >= QUIRE_PFNMAP_ZONES)
+        return QUIRE_ERR_NO_MEMORY;
+    carried.config.type = type;
+    plan->zone_count++;
+    for (size_t i = place; i < plan->zone_count; i++) { /* all behind move up by one */
+        struct quire_boot_zone next = plan->zones[i];
+
+        plan->zones[i] = carried;
+        carried = next;
+    }
+    return QUIRE_OK;
+}
+
+static uint64_t huge_bytes(const struct quire_boot_layout *layout, uint32_t node)
+{
+    return node < layout->huge_nodes ? layout->huge_bytes[node] : 0;
+}
+
+/* The zones that the free frames first .. end - 1 of one entry ask for. */
+static int plan_node_zones(struct quire_boot_plan *plan, const struct quire_boot_layout *layout,
+                           const struct quire_boot_entry *e, uint64_t end)
+{
+    uint32_t node = boot_node(e);
+    uint64_t at = e->first;
+    int err = QUIRE_OK;
+
+    if (e->kind == QUIRE_BOOT_DEVICE)
+        return plan_zone(plan, layout, node, QUIRE_ZONE_DEVICE);
+    while (!err && at < end)
+        err = plan_zone(plan, layout, node, type_at(layout, at, &at));
+    if (!err && huge_bytes(layout, node))
+        err = plan_zone(plan, layout, node, QUIRE_ZONE_HUGE);
+    return err;
+}
+
+static int plan_all_zones(const struct quire_boot *boot, const struct quire_boot_layout *layout,
+                          struct quire_boot_plan *plan)
+{
+    int err = QUIRE_OK;
+
+    for (size_t i = 0; !err && i < boot->count; i++) {
+        const struct quire_boot_entry *e = &boot->entries[i];
+
+        if (boot_is_memory(e) && e->use == QUIRE_BOOT_FREE)
+            err = plan_node_zones(plan, layout, e, boot_end(boot, i));
+    }
+    return err;
+}
+
+/* ---- Whose block is it --------------------------------------------------------------------- */
+
+static bool same_owner(const struct quire_boot_entry *a, const struct quire_boot_entry *b)
+{
+    return a->kind == b->kind && boot_node(a) == boot_node(b);
+}
+
+/* What the owner of entry `of` has in the block: free frames count most, then those in use. */
+static uint64_t owner_weight(const struct quire_boot *boot, size_t of, uint64_t block)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = qi_boot_find(boot, block); i < boot->count; i++) {
+        const struct quire_boot_entry *e = &boot->entries[i];
+        uint64_t first = e->first < block ? block : e->first, end = boot_end(boot, i);
+
+        if (first >= block + BOOT_BLOCK)
+            break;
+        if (end > block + BOOT_BLOCK)
+            end = block + BOOT_BLOCK;
+        if (!same_owner(e, &boot->entries[of]))
+            continue;
+        if (e->use == QUIRE_BOOT_FREE)
+            sum += (end - first) * 2 * BOOT_BLOCK;
+        else if (e->use == QUIRE_BOOT_RESERVED)
+            sum += end - first;
+    }
+    return sum;
+}
+
+/* Does the owner of entry `a` come before that of `b`, where both weigh the same? */
+static bool owner_wins_tie(const struct quire_boot_entry *a, const struct quire_boot_entry *b)
+{
+    if (boot_node(a) != boot_node(b))
+        return boot_node(a) < boot_node(b);
+    return a->kind < b->kind;
+}
+
+/* The entry whose owner gets the block that starts at `block`; `first` is one with memory in it. */
+static size_t heaviest_owner(const struct quire_boot *boot, uint64_t block, size_t first)
+{
+    size_t best = first;
+    uint64_t best_weight = owner_weight(boot, first, block);
+
+    for (size_t i = first + 1; i < boot->count; i++) {
+        const struct quire_boot_entry *e = &boot->entries[i];
+        uint64_t w;
+
+        if (e->first >= block + BOOT_BLOCK)
+            break;
+        if (!boot_is_memory(e))
+            continue;
+        w = owner_weight(boot, i, block);
+        if (w > best_weight || (w == best_weight && owner_wins_tie(e, &boot->entries[best]))) {
+            best = i;
+            best_weight = w;
+        }
+    }
+    return best;
+}
+
+static int assign_range(struct quire_boot *boot, const struct quire_boot_plan *plan, uint64_t first,
+                        uint64_t end, uint32_t node, enum quire_zone_type type)
+{
+    size_t place = zone_place(plan, node, type);
+    const struct boot_change change = {.zone = (uint16_t)(place + 1)};
+
+    /* No such zone: the owner has no free frame there, so these frames stay without one. */
+    return zone_at(plan, place, node, type) ? qi_boot_change(boot, first, end, &change) : QUIRE_OK;
+}
+
+/* Give out all blocks, whole stretches of one owner at once. Each turn goes past the end of an
+ * entry, of a block with several entries, or of an address limit. Where a turn starts inside a
+ * block, there is no memory before it in the block. */
+static int assign_all_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                             const struct quire_boot_plan *plan)
+{
+    uint64_t at = 0;
+    int err = QUIRE_OK;
+
+    while (!err && at < BOOT_LIMIT) {
+        size_t i = qi_boot_find(boot, at);
+        uint64_t end = boot_end(boot, i), first = at - at % BOOT_BLOCK, limit;
+        enum quire_zone_type type = type_at(layout, at, &limit);
+
+        if (!boot_is_memory(&boot->entries[i])) {
+            at = end;
+            continue;
+        }
+        if (end > limit)
+            end = limit;
+        end -= end % BOOT_BLOCK;
+        if (end <= first) { /* the entry ends inside the block: are there others? */
+            end = first + BOOT_BLOCK;
+            i = heaviest_owner(boot, first, i);
+        }
+        if (boot->entries[i].kind == QUIRE_BOOT_DEVICE)
+            type = QUIRE_ZONE_DEVICE;
+        err = assign_range(boot, plan, first, end, boot_node(&boot->entries[i]), type);
+        at = end;
+    }
+    return err;
+}
+
+/* ---- Huge ---------------------------------------------------------------------------------- */
+
+/* Free frames of a zone that Huge may be taken from: not DMA, which others need more. Others' parts
+ * of the zone's blocks do no harm, they never fill a block. */
+static bool may_become_huge(const struct quire_boot *boot, const struct quire_boot_entry *e,
+                            uint32_t node)
+{
+    const struct quire_boot_zone *zone = boot_zone(boot, e);
+
+    return zone && zone->node == node && e->use == QUIRE_BOOT_FREE &&
+           (zone->config.type == QUIRE_ZONE_NORMAL || zone->config.type == QUIRE_ZONE_DMA32);
+}
+
+/* Move aligned free pieces of `unit` frames into the node's Huge zone, from the top, until fewer
+ * than `unit` of *left frames are left. What happens at entry i leaves those below it alone. */
+static int set_blocks_aside(struct quire_boot *boot, const struct quire_boot_plan *plan,
+                            uint32_t node, uint64_t unit, uint64_t *left)
+{
+    int err = QUIRE_OK;
+
+    for (size_t i = boot->count; !err && i-- > 0 && *left >= unit;) {
+        uint64_t first = (boot->entries[i].first + unit - 1) & ~(unit - 1);
+        uint64_t end = boot_end(boot, i) & ~(unit - 1);
+        uint64_t frames = *left & ~(unit - 1);
+
+        if (!may_become_huge(boot, &boot->entries[i], node) || end <= first)
+            continue;
+        if (frames > end - first)
+            frames = end - first;
+        err = assign_range(boot, plan, end - frames, end, node, QUIRE_ZONE_HUGE);
+        *left -= frames;
+    }
+    return err;
+}
+
+static int set_huge_aside(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                          struct quire_boot_plan *plan)
+{
+    for (uint32_t node = 0; node < layout->huge_nodes; node++) {
+        uint64_t left = layout->huge_bytes[node] >> QUIRE_FRAME_SHIFT;
+        int err = set_blocks_aside(boot, plan, node, BOOT_SECTION, &left);
+
+        if (!err)
+            err = set_blocks_aside(boot, plan, node, BOOT_BLOCK, &left);
+        if (err)
+            return err;
+        plan->huge_missing += left << QUIRE_FRAME_SHIFT;
+    }
+    return QUIRE_OK;
+}
+
+static int check_huge(const struct quire_boot_layout *layout)
+{
+    if (layout->huge_nodes > QUIRE_BOOT_NODES)
+        return QUIRE_ERR_SIZE;
+    for (size_t node = 0; node < layout->huge_nodes; node++) {
+        uint64_t bytes = layout->huge_bytes[node];
+
+        if (bytes > BOOT_LIMIT << QUIRE_FRAME_SHIFT)
+            return QUIRE_ERR_SIZE;
+        if (bytes % ((uint64_t)BOOT_BLOCK << QUIRE_FRAME_SHIFT))
+            return QUIRE_ERR_ALIGN;
+    }
+    return QUIRE_OK;
+}
+
+/* Make the list of zones and give each block to one of them; set Huge zones' blocks aside. Errors
+ * as quire_boot_plan_zones. After an error some blocks have zones. */
+static int assign_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
+                         struct quire_boot_plan *plan)
+{
+    int err = check_huge(layout);
+
+    if (!err)
+        err = plan_all_zones(boot, layout, plan);
+    if (!err)
+        err = assign_all_blocks(boot, layout, plan);
+    return err ? err : set_huge_aside(boot, layout, plan);
+}
 
 /* ---- Runs and spans ------------------------------------------------------------------------ */
 
@@ -324,7 +615,7 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
         return QUIRE_ERR_NO_MEMORY;
     *plan = fresh;
     boot->zones = plan->zones;
-    err = qi_boot_assign_blocks(boot, layout, plan);
+    err = assign_blocks(boot, layout, plan);
     if (!err)
         err = plan_until_stable(boot, layout, plan);
     if (err) {
@@ -334,5 +625,41 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
         return err;
     }
     plan_count_frames(boot, plan);
+    return QUIRE_OK;
+}
+
+/* ---- Building ------------------------------------------------------------------------------ */
+
+static int build_zone(const struct quire_boot_zone *planned, quire_boot_map *map, void *ctx,
+                      struct quire_zone *zone)
+{
+    void *metadata =
+        map(ctx, planned->metadata_phys, planned->metadata_bytes, planned->metadata_node);
+
+    if (!metadata)
+        return QUIRE_ERR_NO_MEMORY;
+    return quire_zone_init(zone, &planned->config, metadata, planned->metadata_bytes);
+}
+
+int quire_boot_build(const struct quire_boot_plan *plan, quire_boot_map *map, void *ctx,
+                     struct quire_zone zones[], struct quire_pfnmap *pfnmap)
+{
+    void *table = map(ctx, plan->pfnmap_phys, plan->pfnmap_bytes, plan->pfnmap_node);
+    struct quire_pfnmap built;
+    size_t done = 0;
+    int err = QUIRE_ERR_NO_MEMORY;
+
+    if (table)
+        err = quire_pfnmap_init(&built, plan->spans, plan->span_count, table, plan->pfnmap_bytes);
+    while (!err && done < plan->zone_count) {
+        err = build_zone(&plan->zones[done], map, ctx, &zones[done]);
+        done += !err;
+    }
+    if (err) {
+        while (done-- > 0)
+            __builtin_memset(&zones[done], 0, sizeof(zones[done]));
+        return err;
+    }
+    *pfnmap = built;
     return QUIRE_OK;
 }

@@ -30,15 +30,6 @@ static void blockers_add(struct blocker_list *l, uint64_t frame, uint64_t n, boo
     }
 }
 
-/* Does the frame continue a run? */
-static bool is_inside_run(const struct quire_zone *z, uint64_t frame)
-{
-    /* relaxed: a look */
-    uint64_t c = qa_load(&run_map(z, block_of(frame))->w[place_of(frame) / WORD_BITS], relaxed);
-
-    return c >> frame % WORD_BITS & 1;
-}
-
 /* The run that comes from below the range, whose first block is b, into it. One that is freed
  * meanwhile may be followed back to something else, which ends before the range. */
 static void blockers_add_from_below(struct blocker_list *l, uint32_t b)
@@ -53,7 +44,7 @@ static void blockers_add_from_below(struct blocker_list *l, uint32_t b)
         frame = frame_at(b, 0);
         n = desc_state(d) == D_WHOLE ? 1ull << desc_order(d) : 0;
     } else if (desc_state(d) == D_ISOLATED && has_run_map(z)) {
-        while (frame > frame_at((uint32_t)z->first_block, 0) && is_inside_run(z, frame))
+        while (frame > frame_at((uint32_t)z->first_block, 0) && qi_run_continues(z, frame))
             frame--;
         if (frame == first || qi_run_measure(z, frame, &n) != QUIRE_OK)
             return;
@@ -70,7 +61,7 @@ static void blockers_add_used(struct blocker_list *l, uint64_t frame, uint64_t u
 
         if (!has_run_map(l->z))
             blockers_add(l, first, 1, true);
-        else if (!is_inside_run(l->z, first) && qi_run_measure(l->z, first, &n) == QUIRE_OK)
+        else if (!qi_run_continues(l->z, first) && qi_run_measure(l->z, first, &n) == QUIRE_OK)
             blockers_add(l, first, n, false);
     }
 }
@@ -85,7 +76,7 @@ static void blockers_add_block(struct blocker_list *l, uint32_t b,
     if (desc_state(d) == D_WHOLE)
         blockers_add(l, frame_at(b, 0), 1ull << desc_order(d), false);
     for (unsigned i = 0; i < MAP_WORDS && desc_state(d) == D_ISOLATED; i++) {
-        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: a look */
+        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: advisory */
         uint64_t pinned = d & D_PINS ? qi_pinned_frames(z, b, i) : 0;
 
         blockers_add_used(l, frame_at(b, i * WORD_BITS), v & ~(held->frames[i] | pinned));

@@ -3,7 +3,7 @@
  * search.h - read-only searches over bitmaps and hint bytes, in several instruction sets.
  *
  * The words and bytes searched are metadata that other CPUs change meanwhile. A search therefore
- * gives a *candidate*, never a decision: whoever uses it claims what it found with a
+ * gives a *candidate*, never a decision: its caller claims what it found with a
  * compare-and-swap, and the last pass of every allocation reads each word by an atomic load of its
  * own. Each word is read once at most per comparison, in whatever width the kernel likes; what a
  * reader sees may be stale by any amount. Sanitizers are told so in one place, QUIRE_SEARCH_RACY.

@@ -128,14 +128,14 @@ static enum quire_frame_state split_state(const struct quire_zone *z, uint64_t f
 
     if (desc_swept(d, word))
         return QUIRE_FRAME_ISOLATED;
-    /* relaxed: a look, all four */
+    /* relaxed: advisory, all four */
     if (pin && qa_load(&pin->pinned.w[word], relaxed) >> bit & 1)
         return qa_load(&pin->hole.w[word], relaxed) >> bit & 1 ? QUIRE_FRAME_HOLE
                                                                : QUIRE_FRAME_RESERVED;
-    if (!(qa_load(&frame_map(z, b)->w[word], relaxed) >> bit & 1)) /* relaxed: a look */
+    if (!(qa_load(&frame_map(z, b)->w[word], relaxed) >> bit & 1)) /* relaxed: advisory */
         return QUIRE_FRAME_FREE;
     if (has_run_map(z) &&
-        qa_load(&run_map(z, b)->w[word], relaxed) >> bit & 1) /* relaxed: a look */
+        qa_load(&run_map(z, b)->w[word], relaxed) >> bit & 1) /* relaxed: advisory */
         return QUIRE_FRAME_INSIDE;
     return QUIRE_FRAME_USED;
 }

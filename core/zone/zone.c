@@ -186,7 +186,8 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
 }
 
 /* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so
- * that their homes share no line of maps, descriptors or hints, and few sections are opened. */
+ * that their home blocks share no line of maps, descriptors or hints, and few sections are opened.
+ */
 static void build_slots(struct quire_zone *z)
 {
     for (uint32_t i = 0; i < z->slots; i++)

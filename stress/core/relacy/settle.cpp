@@ -186,7 +186,7 @@ class DoubleFree : public InWorld
 
     void check() override
     {
-        bool fresh, sound;
+        bool sound;
 
         require(desc_state(world->desc(0)) == D_FREE, "the last free was lost");
         if (error_ != QUIRE_OK) {
@@ -195,7 +195,7 @@ class DoubleFree : public InWorld
             return;
         }
         require(qi_blocks_claim(&world->z, 0, 0), "the block cannot be claimed");
-        sound = qi_block_verify_map(&world->z, slot(0), 0, &fresh);
+        sound = qi_block_verify_map(&world->z, slot(0), 0);
         require(!sound && desc_state(world->desc(0)) == D_WITHDRAWN, "damage was not seen");
         require(quire_zone_free_frames(&world->z) == 0, "the damaged block is still counted");
     }

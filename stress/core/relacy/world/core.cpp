@@ -2,8 +2,9 @@
  *
  * core.cpp - the real sources of core, compiled as C++ over Relacy's atomics. White-box.
  *
- * Left out are the files that read metadata by raw pointers: the vectorised searches, whose place
- * the kernels below take, and the walk over free stretches with what is built on it.
+ * Left out are the vectorised searches, which read metadata by raw pointers: the kernels below take
+ * their place. And what reads or builds a zone that is not in use (core/zone, core/boot), and
+ * batches, which are made of the steps that are here.
  */
 #include "core.hpp"
 #include "world.hpp"
@@ -14,6 +15,7 @@
 #include "core/alloc/alloc_contig.c"
 #include "core/alloc/count.c"
 #include "core/alloc/find_block.c"
+#include "core/alloc/request.c"
 #include "core/alloc/reserve.c"
 #include "core/alloc/split_join.c"
 #include "core/alloc/walk.c"
@@ -30,7 +32,6 @@
 #include "core/blocks/take.c"
 #include "core/isolate/blockers.c"
 #include "core/isolate/isolate.c"
-#include "core/isolate/isolation_list.c"
 #pragma GCC diagnostic pop
 
 /* A search kernel gets the address that a hint byte would have if a hint were one byte large. */
