@@ -23,8 +23,9 @@
 
 set(QUIRE_PATIENCE 5)
 
+# Programs for another machine run in an emulator.
 # Address space randomisation makes some ThreadSanitizers refuse to start.
-set(QUIRE_RUNNER "")
+set(QUIRE_RUNNER ${CMAKE_CROSSCOMPILING_EMULATOR})
 if(QUIRE_SANITIZE MATCHES "thread")
     execute_process(COMMAND setarch -R true RESULT_VARIABLE refused ERROR_QUIET)
     if(refused)
@@ -101,6 +102,10 @@ function(quire_test)
     add_executable(${t_NAME} ${t_SOURCES})
     target_link_libraries(${t_NAME} PRIVATE quire_core quire_warnings ${t_LIBS})
     target_include_directories(${t_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+    if(t_WHITEBOX)
+        target_compile_definitions(${t_NAME} PRIVATE ${QUIRE_DEFINITIONS})
+        target_include_directories(${t_NAME} SYSTEM PRIVATE ${QUIRE_KIT})
+    endif()
     quire_skipped(skipped ${t_LABELS})
     set_target_properties(${t_NAME} PROPERTIES EXCLUDE_FROM_ALL ${skipped})
     quire_part(part)

@@ -47,8 +47,9 @@ static void all_or_nothing(void **state)
     fixture_simple(&f, 0, MANY);
     assert_refused(&f, quire_zone_alloc_batch(&f.zone, slot(0), 0, MANY + 1, pfns, &got),
                    QUIRE_ERR_NO_MEMORY);
+    /* A machine of 32 bits cannot say a number that no zone could have. */
     assert_refused(&f, quire_zone_alloc_batch(&f.zone, slot(0), 0, SIZE_MAX, pfns, &got),
-                   QUIRE_ERR_SIZE);
+                   SIZE_MAX > UINT32_MAX ? QUIRE_ERR_SIZE : QUIRE_ERR_NO_MEMORY);
     assert_refused(&f, quire_zone_alloc_batch(&f.zone, slot(0), 0, 0, pfns, &got), QUIRE_ERR_SIZE);
     take(&f, MANY - 5);
     assert_refused(&f, quire_zone_alloc_batch(&f.zone, slot(1), 0, 6, pfns, &got),

@@ -169,7 +169,8 @@ static void singles_only(void **unused)
     struct quire_request block = quire_request_of(9, 0);
     struct quire_isolation isolation = {0};
     struct rig *r = &rig;
-    uint64_t pfn, size, used, free;
+    uint64_t pfn, used, free;
+    size_t size;
     struct quire_zone *z;
 
     (void)unused;
