@@ -88,7 +88,7 @@ static void count_instructions(const struct options *options)
 /* Measure everything and report it, as JSON too if there is a file; the exit status. */
 static int measure_and_report(const struct options *options, FILE *json)
 {
-    struct machine machine;
+    struct bench_machine machine;
     struct results results = {0};
     int status = 0;
 

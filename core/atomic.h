@@ -7,38 +7,66 @@
  *     v = qa_load(&line->w[i], relaxed);
  *     qa_cas(&line->w[i], &v, v | mask, acquire)      strong; a failure loads with relaxed
  *
- * and the comment beside it names the operation that it pairs with (A1 pairs R1; a script of the
- * test run checks that both ends of every label exist). The labels and what each pair carries:
+ * and the comment beside it names the edge that it is an end of, and says what the edge carries:
  *
- *   R1/A1  frames of a block: cleared bits (release) are taken (acquire). Carries the last
- *          holder's writes to the frame, and its cleared continuation bits.
- *   R2/A2  a block's descriptor: published SPLIT (release), seen SPLIT (acquire). Carries the map.
- *   R3/A3  blocks of a section: as R1/A1, one level up. Carries map and descriptor of the block.
- *   R4/A4  the free count: credited (release) after the clear, debited (acquire) before the
- *          search. Carries the fact that the frames can be found.
- *   R6/A6  the descriptor of a run of order >= 9: its other blocks are written.
- *   R5/A5  a pin's key: claimed once, never given back. Carries the pin's zeroed words.
- *   R7/A7  pins: set and cleared words of the pin table.
- *   R8/A8  a zone that is built: the whole head and metadata.
- *   R9/A9  a slot's home word. Carries the descriptor that names the slot as the block's owner.
- *   W1/W2  a machine's writers, one after the other.
- *   L1/L2  a machine's line of a CPU: made.
- *   H1/H2  a CPU's home: the cache is made.
- *   N1/N2  a machine's snapshot: all of it.
- *   G1/G2  the fences of a snapshot's reader and of its writer, see numa/machine/guard.c; and
- *   G3/G4  a reader who left: what he did comes before the snapshot's end.
- *   V1/V2  a remote magazine: its rounds, as P1/P2 in a rack.
- *   Z1/Z2  a CPU's zone away from home: its handle.
- *   F1     the fences of "I changed the map or descriptor" and "I look at the rest of the block".
- *   F2     the fences between a map and its hints, on the setter's and on the clearer's side.
- *   F4     the fences between the list of isolated ranges and the claim or descriptor of a block.
- *   F3     the fences between a cache's turn to thrift and the limits of its racks.
+ *     E-frame release: what the holder did with the frames comes before the next holder
+ *
+ * An edge is one name for both ends: a release and an acquire, or a fence on either side. It begins
+ * with E-; a letter and a number (I1, C2) is an invariant of the file that defines it. A script of
+ * the test run checks that each operation has its comment, that each edge has both ends, and that
+ * the edges are these:
+ *
+ *   E-frame         frames of a block: cleared bits (release) are taken (acquire). Carries the last
+ *                   holder's writes to the frame, and its cleared continuation bits.
+ *   E-desc          a block's descriptor: published SPLIT, seen SPLIT. Carries the map.
+ *   E-blocks        blocks of a section: as E-frame, one level up. Carries map and descriptor.
+ *   E-count         the free count: credited after the clear, debited before the search. Carries
+ *                   the fact that the frames can be found.
+ *   E-run-head      the descriptor of a run of order >= 9: its other blocks are written.
+ *   E-pin-key       a pin's key: claimed once, never given back. Carries the pin's zeroed words.
+ *   E-pins          set and cleared words of the pin table.
+ *   E-built         a zone that is built: the whole head and metadata.
+ *   E-home          a slot's home word. Carries the descriptor that names the slot as the owner.
+ *   E-look          the fences between "I changed the map or descriptor" and "I look at the rest of
+ *                   the block".
+ *   E-hint          the fences between a map and its hints, on the setter's and the clearer's side.
+ *   E-isolate       the fences between the list of isolated ranges and the claim or descriptor of a
+ *                   block.
+ *   E-cpu-cache     a CPU cache's `present` word: put back, taken. Carries its rounds.
+ *   E-depot         a node of the depot: its content, and that its last owner is done with it.
+ *   E-limits        the fences between a cache's turn to shortage and the limits of its CPU caches.
+ *   E-writer        a machine's writers, one after the other.
+ *   E-machine-cpu   a machine's struct of a CPU: made.
+ *   E-zone-cache    a CPU's view of a zone's cache: the cache is made.
+ *   E-snapshot      a machine's snapshot: all of it.
+ *   E-enter         the fences of a snapshot's reader and of its writer, see numa/machine/guard.c.
+ *   E-leave         a reader that left: what it did comes before the snapshot's end.
+ *   E-remote        a remote magazine: its rounds, as E-cpu-cache.
+ *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
+ *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
+ *   E-guard-leave   a reader of the guard who left: what was read comes before the waiter goes on.
+ *   E-reclaim-stop  libquire-host's reclaimer is to stop.
+ *   E-handover      the program's load: a run given by one thread to another.
+ *   E-page-cache    the program's load: a page put in by one thread and found by another.
+ *
+ * Words that come back in the comments of relaxed operations:
+ *
+ *   advisory        the value steers a search, a figure or an early way out. It may be old by any
+ *                   amount when it is used, and that is sound: an exchange decides later, or
+ *                   nothing is decided.
+ *   a hint          the word itself holds nothing but advice (H1 to H3 of layout.h, home words,
+ *                   where a search starts): written and read so.
+ *   the exchange decides
+ *                   the first guess of a compare-and-swap, which fails if it is old.
+ *   the caller's    the word, or these bits of it, are held: no other thread changes them now.
+ *   a figure, a statistic
+ *                   for reports; exact when nobody is at work.
  *
  * Three builds of the same source:
  *   plain    GNU builtins, C11 orders.
  *   TSan     the same; it does not model fences (gcc refuses them), so the fences become relaxed
  *            read-modify-writes of a dummy: a full barrier for the hardware, no edge for TSan.
- *   Relacy   QUIRE_RELACY: C++, rl::atomic; see stress/relacy.
+ *   Relacy   QUIRE_RELACY: C++, rl::atomic; see stress/common/relacy.
  */
 #ifndef QUIRE_CORE_ATOMIC_H
 #define QUIRE_CORE_ATOMIC_H
@@ -75,8 +103,13 @@ typedef Word<uint8_t> qa8;
 
 #else
 
+#if __GCC_ATOMIC_LLONG_LOCK_FREE != 2 && !defined(__GCC_HAVE_SYNC_COMPARE_AND_SWAP_8)
+#error "Quire needs lock-free atomic operations on 64 bits, which this machine lacks"
+#endif
+
+/* Aligned on all machines: i386 alone would let it lie across two cache lines. */
 typedef struct {
-    uint64_t v;
+    uint64_t v __attribute__((aligned(8)));
 } qa64;
 typedef struct {
     uint32_t v;
@@ -85,20 +118,32 @@ typedef struct {
     uint8_t v;
 } qa8;
 
-#define QA_relaxed            __ATOMIC_RELAXED
-#define QA_acquire            __ATOMIC_ACQUIRE
-#define QA_release            __ATOMIC_RELEASE
-#define QA_acq_rel            __ATOMIC_ACQ_REL
+#define QA_relaxed __ATOMIC_RELAXED
+#define QA_acquire __ATOMIC_ACQUIRE
+#define QA_release __ATOMIC_RELEASE
+#define QA_acq_rel __ATOMIC_ACQ_REL
 
-#define qa_load(p, order)     __atomic_load_n(&(p)->v, QA_##order)
-#define qa_store(p, x, order) __atomic_store_n(&(p)->v, (x), QA_##order)
-#define qa_cas(p, e, d, order) \
-    __atomic_compare_exchange_n(&(p)->v, (e), (d), false, QA_##order, __ATOMIC_RELAXED)
-#define qa_and(p, x, order)  __atomic_fetch_and(&(p)->v, (x), QA_##order)
-#define qa_or(p, x, order)   __atomic_fetch_or(&(p)->v, (x), QA_##order)
-#define qa_add(p, x, order)  __atomic_fetch_add(&(p)->v, (x), QA_##order)
-#define qa_sub(p, x, order)  __atomic_fetch_sub(&(p)->v, (x), QA_##order)
-#define qa_xchg(p, x, order) __atomic_exchange_n(&(p)->v, (x), QA_##order)
+#if defined(__i386__)
+#include "core/arch/atomic_i386.h"
+#else
+
+#if defined(__riscv)
+#include "core/arch/atomic_riscv.h"
+#else
+#define QA_CAS(p, e, d, order) \
+    __atomic_compare_exchange_n(&(p)->v, (e), (d), false, order, __ATOMIC_RELAXED)
+#endif
+
+#define qa_load(p, order)      __atomic_load_n(&(p)->v, QA_##order)
+#define qa_store(p, x, order)  __atomic_store_n(&(p)->v, (x), QA_##order)
+#define qa_cas(p, e, d, order) QA_CAS(p, e, d, QA_##order)
+#define qa_and(p, x, order)    __atomic_fetch_and(&(p)->v, (x), QA_##order)
+#define qa_or(p, x, order)     __atomic_fetch_or(&(p)->v, (x), QA_##order)
+#define qa_add(p, x, order)    __atomic_fetch_add(&(p)->v, (x), QA_##order)
+#define qa_sub(p, x, order)    __atomic_fetch_sub(&(p)->v, (x), QA_##order)
+#define qa_xchg(p, x, order)   __atomic_exchange_n(&(p)->v, (x), QA_##order)
+
+#endif
 
 /* A full fence: what was read and written before it comes before what is read and written after
  * it, for all who use one on their side too. */

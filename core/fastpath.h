@@ -13,9 +13,8 @@
 
 #include "core/internal.h"
 
-/* May slots keep credit (C2)? The answer may be old by the time that it is used; C3 allows for it.
- */
-static inline bool quire_count_sharded(const struct quire_zone *z)
+/* May slots keep credit (C2)? Advisory; C3 allows for it. */
+static inline bool count_is_sharded(const struct quire_zone *z)
 {
     return (int64_t)qa_load(&z->head->total, relaxed) > z->shard_limit && /* relaxed: see above */
            qa_load(&z->head->level, relaxed) == 0;                        /* relaxed: see above */
@@ -23,16 +22,18 @@ static inline bool quire_count_sharded(const struct quire_zone *z)
 
 /* count.c's first step, for its callers' fast paths: n frames from the slot's credit, while the
  * total is far above the watermarks (C2). False: not this way. */
-static inline bool quire_credit_take(const struct quire_zone *z, quire_slot slot, uint64_t n)
+static inline bool credit_take(const struct quire_zone *z, quire_slot slot, uint64_t n)
 {
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c = qa_load(credit, relaxed); /* relaxed: the exchange decides */
 
+    qi_assert(n > 0);
+    qi_assert((int64_t)c >= 0); /* C1 */
     if ((int64_t)qa_load(&z->head->total, relaxed) <=
         z->shard_limit) /* relaxed: C2 allows for it */
         return false;
     while (c >= n)
-        /* A4 acquire: pairs R4: what was cleared before the credit can be found. Retries only
+        /* E-count acquire: what was cleared before the credit can be found. Retries only
          * when a gatherer or a nested call changed the word. */
         if (qa_cas(credit, &c, c - n, acquire))
             return true;
@@ -40,21 +41,22 @@ static inline bool quire_credit_take(const struct quire_zone *z, quire_slot slot
 }
 
 /* Protocol 1 for one frame of block b. */
-static inline bool quire_block_take_one(const struct quire_zone *z, uint32_t b, uint64_t *frame)
+static inline bool block_take_one(const struct quire_zone *z, uint32_t b, uint64_t *frame)
 {
     qa64 *w = frame_map(z, b)->w;
 
-    /* A2 acquire: pairs R2: the map was cleared after SPLIT was published, not before. */
+    /* E-desc acquire: the map was cleared after SPLIT was published, not before. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return false;
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
         uint64_t v = qa_load(&w[i], relaxed); /* relaxed: the exchange below decides */
 
         while (v != WORD_FULL) {
-            unsigned bit = (unsigned)__builtin_ctzll(~v);
+            unsigned bit = word_first(~v);
 
-            /* A1 acquire: pairs R1. Retries as in take_in_word. */
+            /* E-frame acquire. Retries as in word_take_run. */
             if (qa_cas(&w[i], &v, v | 1ull << bit, acquire)) {
+                qi_assert(!(v >> bit & 1));
                 *frame = frame_at(b, i * WORD_BITS + bit);
                 return true;
             }
@@ -64,52 +66,55 @@ static inline bool quire_block_take_one(const struct quire_zone *z, uint32_t b, 
 }
 
 /* The half of the check below that reads the run map: is none of the frames part of a run? */
-static inline int quire_singles_check(const struct quire_zone *z, uint32_t b, unsigned word,
-                                      uint64_t mask)
+static inline int singles_check(const struct quire_zone *z, uint32_t b, unsigned word,
+                                uint64_t mask)
 {
     uint64_t c;
 
+    qi_assert(word < MAP_WORDS && mask != 0);
     if (!has_run_map(z))
         return QUIRE_OK;
     c = qa_load(&run_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
     if ((c | c >> 1) & mask)
         return QUIRE_ERR_ORDER;
-    if (mask >> (WORD_BITS - 1) && quire_next_continues(z, b, word))
+    if (mask >> (WORD_BITS - 1) && qi_run_continues(z, frame_at(b, (word + 1) * WORD_BITS)))
         return QUIRE_ERR_ORDER;
     return QUIRE_OK;
 }
 
 /* May the frames `mask` of one word be freed one by one, as far as descriptor, pins and run map
  * know? Whether they are allocated is left to the clearing itself. */
-static inline int quire_frame_check(const struct quire_zone *z, uint32_t b, unsigned word,
-                                    uint64_t mask)
+static inline int frames_check(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask)
 {
     /* relaxed: a caller who owns the frames knows of SPLIT by having been given them */
     uint32_t d = qa_load(desc_of(z, b), relaxed);
 
+    qi_assert(has_map(z, b));
     if ((d & (D_STATE | D_PINS)) != D_SPLIT) {
-        int error = quire_frame_refuse(z, b, word, mask, d);
+        int error = qi_frames_check_desc(z, b, word, mask, d);
 
         if (error)
             return error;
     }
-    return quire_singles_check(z, b, word, mask);
+    return singles_check(z, b, word, mask);
 }
 
 /* Frees of these bits refresh the block's fullness byte: one in sixteen, often enough for a hint
  * and cheap enough. */
-#define MEASURED 0x0001000100010001u
+#define HINT_REFRESH_BITS 0x0001000100010001u
 
 /* Clear the frames `mask` of one word and do what the word asks for. Returns those that were
  * allocated: they are free now. */
-static inline uint64_t quire_frame_put(const struct quire_zone *z, uint32_t b, unsigned word,
-                                       uint64_t mask)
+static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsigned word,
+                                  uint64_t mask)
 {
-    /* R1 release: pairs A1: what the holder did with the frames comes before the next holder. */
+    /* E-frame release: what the holder did with the frames comes before the next holder. */
     uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
 
-    if (!(old & ~mask) || old == WORD_FULL || mask & MEASURED)
-        quire_frame_freed(z, b, mask, old);
+    qi_assert(word < MAP_WORDS);
+    qi_assert(mask != 0);
+    if (!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS)
+        qi_frames_freed(z, b, mask, old);
     return old & mask;
 }
 

@@ -1,54 +1,83 @@
 /* SPDX-License-Identifier: MIT
  *
- * layout.h - what a zone's metadata is made of, and how to reach it. Private to core.
+ * layout.h - what a zone's metadata is made of, and how to reach it. Private to the layers.
  *
  * A zone is an index space of sections (those with memory, packed), each of 512 blocks of 512
- * frames. Per section: one line (512 bits, one cache line) that maps its blocks, two hint bytes.
- * Per block: one line that maps its frames, one line that maps the continuations of runs (the run
- * map, optional), a descriptor and a fullness byte.
+ * frames. It has
+ *
+ *   per section   a map of its blocks (512 bits, one cache line), two hint bytes
+ *   per block     a map of its frames, the run map (which of them continue a run; optional), a
+ *                 descriptor (what the block is, 32 bits), a fullness byte (a hint)
+ *   per slot      credit, home blocks, where its searches start, statistics
+ *   once          the head (count, watermarks, isolated ranges), the pin table (reserved frames)
+ *
+ * The states of a block, which its descriptor tells:
+ *
+ *             claimed, order >= 9                      claimed, opened
+ *   WHOLE  <-----------------------     FREE    ------------------------->  SPLIT   home block of
+ *   TAIL.. ----------------------->             <-------------------------          a slot or none
+ *      |           freed x             ^    |        wholly free x          ^ ^  |
+ *      |                               |    |                               | |  |
+ *      |                  unreserved x |    | reserved           unlisted x | |  | listed x
+ *      |                               |    v                               | |  v
+ *      |                              RESERVED  <-----------------------  ISOLATED
+ *      |                                 |           emptied x              |
+ *      |                                 | unreserved in part x             |
+ *      |                                 v                                  |
+ *      +---------- split x ---------> MOVING -------------------------------+ to SPLIT
+ *
+ *   x  by compare-and-swap, as several may try; the others are stores of the one who holds the
+ *      block: its bit in the section was claimed, or the MOVING is its own.
+ *   Besides: FREE -> ISOLATED, a block of a listed range was claimed; SPLIT -> WHOLE, joined (x),
+ *   and back where a frame was freed meanwhile; FREE -> WITHDRAWN, damaged, for good. Of a run that
+ *   is split the first block goes through MOVING, the TAILs become SPLIT at once.
+ *   desc_may_become() is this as a table.
  *
  * Invariants, true at every instant unless a line says otherwise:
- *   I1  A bit of a section's line is 0 only if the block's descriptor is FREE.
+ *   I1  A bit of a section's map is 0 only if the block's descriptor is FREE.
  *   I2  The frame map of a block that is neither SPLIT nor ISOLATED reads all ones, or all zeros if
- *       the block was never split since the zone was built; so nobody can take a frame from it.
+ *       the block was never split since the zone was built; so no frame can be taken from it.
  *   I3  Run map bits of frames that are not allocated are 0; so are those of a block that is
  *       neither SPLIT nor ISOLATED. (They are set after, and cleared before, the frame map's bits.)
  *   I4  total + sum of the slots' credit <= free frames that can be found + those held by
  *       unfinished operations. Debit comes before the claim, credit after the clear.
- *   I5  A block has at most one owner; a slot's home word may name a block that it no longer owns.
+ *   I5  A block is the home block of one slot at most; a slot's home word may name a block that it
+ *       has lost.
  *   I6  A block is ISOLATED only while its range stands in the list of the head, and SPLIT only
- *       while it does not; unfinished operations make the two agree (isolation_list.c).
+ *       while it does not; unfinished operations make the two agree (isolate.c).
  *
  * Everything else is a hint. It may lag, it steers searches, it never decides a refusal:
- *   H1  fulls[b] is 0 (home, full, or not split) or about half of the number of free frames.
- *       A split block without owner that has free frames does not keep 0 once its freers are done.
+ *   H1  fulls[b] is 0 (a home block, full, or not split) or about half of the number of free
+ *       frames. A split block without owner that has free frames does not keep 0 once its freers
+ *       are done.
  *   H2  sparse[s] is 0 only if all fullness bytes of the section are 0, once setters are done.
  *   H3  wholes[s] - 1 is at least the order, in blocks, of the longest free run of whole blocks
  *       in the section, once setters are done. 0: no whole block is free.
  *
- * Nothing in the metadata is a pointer. Other headers of core: atomic.h word.h search.h internal.h.
+ * Nothing in the metadata is a pointer.
  */
 #ifndef QUIRE_CORE_LAYOUT_H
 #define QUIRE_CORE_LAYOUT_H
 
+#include "core/assert.h"
 #include "core/atomic.h"
 #include "core/word.h"
 
 #include <quire/zone.h>
 
 /* Words per line: 8 in the product. The interleaving tests build 2 and 4 to keep state small. */
-#ifndef QUIRE_LINE_WORDS
-#define QUIRE_LINE_WORDS 8
+#ifndef QUIRE_MAP_WORDS
+#define QUIRE_MAP_WORDS 8
 #endif
 
 enum {
-    LINE_WORDS = QUIRE_LINE_WORDS,
-    LINE_BITS = LINE_WORDS * WORD_BITS,
-    BLOCK_ORDER = WORD_ORDER + (LINE_WORDS == 8   ? 3
-                                : LINE_WORDS == 4 ? 2
-                                                  : 1),
-    BLOCK_FRAMES = LINE_BITS,
-    SECTION_BLOCKS = LINE_BITS,
+    MAP_WORDS = QUIRE_MAP_WORDS,
+    MAP_BITS = MAP_WORDS * WORD_BITS,
+    BLOCK_ORDER = WORD_ORDER + (MAP_WORDS == 8   ? 3
+                                : MAP_WORDS == 4 ? 2
+                                                 : 1),
+    BLOCK_FRAMES = MAP_BITS,
+    SECTION_BLOCKS = MAP_BITS,
     SECTION_ORDER = 2 * BLOCK_ORDER,
 };
 
@@ -59,8 +88,8 @@ enum {
 #define NO_FRAME   UINT64_MAX
 
 /* The 512-bit map that serves blocks and sections alike. One cache line. */
-struct quire_line {
-    qa64 w[LINE_WORDS];
+struct map512 {
+    qa64 w[MAP_WORDS];
 } __attribute__((aligned(64)));
 
 /* ---- Descriptor: what a block is, in 32 bits ---------------------------------------------- */
@@ -71,9 +100,9 @@ enum {
     D_WHOLE = 2,     /* first block of a run of order >= 9; the order field says which */
     D_TAIL = 3,      /* a further block of such a run */
     D_RESERVED = 4,  /* out of use as a whole; with D_HOLE it was never memory */
-    D_MOVING = 5,    /* its owner is changing its shape; nobody else may touch it */
+    D_MOVING = 5,    /* its owner is changing its shape; all others leave it alone */
     D_WITHDRAWN = 6, /* damaged by racing bad frees; set aside for good */
-    D_ISOLATED = 7,  /* as SPLIT, but nobody takes from it (isolate.c) */
+    D_ISOLATED = 7,  /* as SPLIT, but only its isolation takes from it (isolate.c) */
     D_STATE = 7,
 
     D_PINS = 1 << 3, /* some frames are reserved or holes: the pin table knows which */
@@ -82,10 +111,20 @@ enum {
     D_CLASS_SHIFT = 9,
     D_CLASS = 3 << D_CLASS_SHIFT,
     D_HOLE = 1 << 11,
-    D_OWNER_SHIFT = 16, /* slot + 1; 0 means nobody's home */
+    D_OWNER_SHIFT = 16, /* the owner, slot + 1; 0: not a home block */
     D_SWEPT_SHIFT = 16, /* of an ISOLATED block: one bit a word, its isolation holds all of it */
 };
 #define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)
+
+/* What a home block is for, and what a slot's searches remember apart. */
+enum {
+    CLASS_UNMOVABLE = 0,
+    CLASS_MOVABLE = 1,
+    CLASS_LARGE = 2, /* runs of LARGE_ORDER .. 8, apart from single frames */
+    CLASSES = 3,
+    NEAR_WHOLE = 3, /* index of near[] for orders >= 9 */
+    LARGE_ORDER = 3,
+};
 
 static inline unsigned desc_state(uint32_t d)
 {
@@ -114,31 +153,43 @@ static inline bool desc_swept(uint32_t d, unsigned word)
     return desc_state(d) == D_ISOLATED && d >> (D_SWEPT_SHIFT + word) & 1;
 }
 
+/* May a block go from one descriptor to the other? The diagram above, as a table. */
+static inline bool desc_may_become(uint32_t from, uint32_t to)
+{
+    static const uint8_t next[D_STATE + 1] = {
+        /* FREE */ 1 << D_SPLIT | 1 << D_WHOLE | 1 << D_TAIL | 1 << D_RESERVED | 1 << D_WITHDRAWN |
+            1 << D_ISOLATED,
+        /* SPLIT */ 1 << D_FREE | 1 << D_SPLIT | 1 << D_WHOLE | 1 << D_ISOLATED,
+        /* WHOLE */ 1 << D_FREE | 1 << D_SPLIT | 1 << D_MOVING,
+        /* TAIL */ 1 << D_FREE | 1 << D_SPLIT,
+        /* RESERVED */ 1 << D_FREE | 1 << D_MOVING,
+        /* MOVING */ 1 << D_SPLIT,
+        /* WITHDRAWN */ 0,
+        /* ISOLATED */ 1 << D_SPLIT | 1 << D_RESERVED | 1 << D_ISOLATED,
+    };
+
+    return next[desc_state(from)] >> desc_state(to) & 1;
+}
+
 static inline uint32_t desc_whole(unsigned order)
 {
+    qi_assert(order >= BLOCK_ORDER && order <= QUIRE_MAX_ORDER);
     return D_WHOLE | (uint32_t)order << D_ORDER_SHIFT;
 }
 
 static inline uint32_t desc_owner(quire_slot slot)
 {
+    qi_assert(slot.n < D_OWNER >> D_OWNER_SHIFT);
     return (slot.n + 1) << D_OWNER_SHIFT;
 }
 
 static inline uint32_t desc_home(quire_slot slot, unsigned home_class)
 {
+    qi_assert(home_class < CLASSES);
     return D_SPLIT | (uint32_t)home_class << D_CLASS_SHIFT | desc_owner(slot);
 }
 
 /* ---- Slots, pins, head --------------------------------------------------------------------- */
-
-enum {
-    CLASS_UNMOVABLE = 0,
-    CLASS_MOVABLE = 1,
-    CLASS_LARGE = 2, /* runs of LARGE_ORDER .. 8, apart from single frames */
-    CLASSES = 3,
-    NEAR_WHOLE = 3, /* index of near[] for orders >= 9 */
-    LARGE_ORDER = 3,
-};
 
 /* One slot. The first line is hot and touched by its user alone, but for the gatherer. */
 struct quire_slot_state {
@@ -153,9 +204,9 @@ struct quire_slot_state {
 
 /* Frames of a partly usable block that are not to be had: an entry of an open-addressed table. */
 struct quire_pin {
-    struct quire_line pinned; /* reserved frames and holes */
-    struct quire_line hole;   /* of these, the holes; constant once the zone is built */
-    qa32 key;                 /* block + 1; 0 is an empty entry; never given back */
+    struct map512 pinned; /* reserved frames and holes */
+    struct map512 hole;   /* of these, the holes; constant once the zone is built */
+    qa32 key;             /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
 enum { ZONE_VERSION = 2 };
@@ -184,20 +235,28 @@ struct quire_zone_head {
 
 /* ---- Reaching things ----------------------------------------------------------------------- */
 
-static inline bool has_run_map(const struct quire_zone *z)
+/* Has block b a frame map, a fullness byte and, if the zone has them, a run map? */
+static inline bool has_map(const struct quire_zone *z, uint64_t b)
 {
-    return z->map_stride > sizeof(struct quire_line);
+    return b >= z->first_block && b < z->end_block;
 }
 
-static inline struct quire_line *frame_map(const struct quire_zone *z, uint32_t b)
+static inline bool has_run_map(const struct quire_zone *z)
+{
+    return z->map_stride > sizeof(struct map512);
+}
+
+static inline struct map512 *frame_map(const struct quire_zone *z, uint32_t b)
 {
     void *p = z->maps + (b - z->first_block) * z->map_stride;
 
-    return (struct quire_line *)p;
+    qi_assert(has_map(z, b));
+    return (struct map512 *)p;
 }
 
-static inline struct quire_line *run_map(const struct quire_zone *z, uint32_t b)
+static inline struct map512 *run_map(const struct quire_zone *z, uint32_t b)
 {
+    qi_assert(has_run_map(z));
     return frame_map(z, b) + 1;
 }
 
@@ -230,31 +289,27 @@ static inline qa8 *wholes_of(const struct quire_zone *z, uint32_t s)
 }
 
 /* Word `g` of all sections' lines in a row: it maps blocks 64 g .. 64 g + 63. */
-static inline struct quire_line *section_lines(const struct quire_zone *z)
+static inline struct map512 *section_maps_of(const struct quire_zone *z)
 {
-    void *p = z->lines;
+    void *p = z->section_maps;
 
-    return (struct quire_line *)p;
+    return (struct map512 *)p;
 }
 
-static inline qa64 *word_of(struct quire_line *lines, uint64_t g)
+static inline qa64 *word_of(struct map512 *maps, uint64_t g)
 {
-    return &lines[g / LINE_WORDS].w[g % LINE_WORDS];
+    return &maps[g / MAP_WORDS].w[g % MAP_WORDS];
 }
 
 static inline qa64 *block_word(const struct quire_zone *z, uint64_t g)
 {
-    return word_of(section_lines(z), g);
+    return word_of(section_maps_of(z), g);
 }
 
 static inline struct quire_slot_state *slot_of(const struct quire_zone *z, quire_slot slot)
 {
+    qi_assert(slot.n < z->slots);
     return &z->slot_states[slot.n];
-}
-
-static inline bool has_map(const struct quire_zone *z, uint64_t b)
-{
-    return b >= z->first_block && b < z->end_block;
 }
 
 /* Frames are numbered within the zone's index space: block * 512 + place in the block. */

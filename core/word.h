@@ -8,6 +8,7 @@
 #ifndef QUIRE_CORE_WORD_H
 #define QUIRE_CORE_WORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { WORD_BITS = 64, WORD_ORDER = 6 };
@@ -29,6 +30,60 @@ static inline unsigned word_count(uint64_t v)
     return (unsigned)((v * 0x0101010101010101u) >> 56);
 }
 
+/* The lowest and the highest set bit of a word that is not 0. The builtin is an instruction or two;
+ * where it would be a call of the compiler's library, this is as good. */
+static inline unsigned word_first(uint64_t v)
+{
+#if defined(__riscv) && !defined(__riscv_zbb)
+    return word_count((v - 1) & ~v);
+#elif __SIZEOF_LONG__ == 4
+    uint32_t low = (uint32_t)v;
+
+    return low ? (unsigned)__builtin_ctz(low) : 32 + (unsigned)__builtin_ctz((uint32_t)(v >> 32));
+#else
+    return (unsigned)__builtin_ctzll(v);
+#endif
+}
+
+static inline unsigned word_last(uint64_t v)
+{
+#if defined(__riscv) && !defined(__riscv_zbb)
+    for (unsigned shift = 1; shift < WORD_BITS; shift *= 2)
+        v |= v >> shift;
+    return word_count(v) - 1;
+#elif __SIZEOF_LONG__ == 4
+    uint32_t high = (uint32_t)(v >> 32);
+
+    return high ? 63 - (unsigned)__builtin_clz(high) : 31 - (unsigned)__builtin_clz((uint32_t)v);
+#else
+    return 63 - (unsigned)__builtin_clzll(v);
+#endif
+}
+
+/* n / d, for whom a call of the compiler's library may not come of it: bit by bit on a machine of
+ * 32 bits. For figures and for what is read once, not for hits. */
+static inline uint64_t word_divide(uint64_t n, uint64_t d)
+{
+#if __SIZEOF_LONG__ == 4
+    uint64_t quotient = 0, rest = 0;
+
+    if ((n | d) >> 32 == 0)
+        return (uint32_t)n / (uint32_t)d;
+    for (unsigned i = WORD_BITS; i-- > 0;) {
+        bool carry = rest >> (WORD_BITS - 1);
+
+        rest = rest << 1 | (n >> i & 1);
+        if (carry || rest >= d) {
+            rest -= d;
+            quotient |= (uint64_t)1 << i;
+        }
+    }
+    return quotient;
+#else
+    return n / d;
+#endif
+}
+
 /* The lowest bit of the first aligned run of 2^order free bits, order 0 .. 6; 64 if none. */
 static inline unsigned word_find_run(uint64_t v, unsigned order)
 {
@@ -41,7 +96,7 @@ static inline unsigned word_find_run(uint64_t v, unsigned order)
     for (unsigned i = 0; i < order; i++)
         free &= free >> (1u << i);
     free &= starts[order];
-    return free ? (unsigned)__builtin_ctzll(free) : WORD_BITS;
+    return free ? word_first(free) : WORD_BITS;
 }
 
 /* The lowest `n` set bits of `v`, or all of them if there are fewer. */
@@ -54,7 +109,7 @@ static inline uint64_t word_lowest(uint64_t v, unsigned n)
         return v;
     if (have - n < n) {
         for (unsigned i = have - n; i > 0; i--)
-            v &= ~(uint64_t)0 >> (__builtin_clzll(v)) >> 1;
+            v &= ~(uint64_t)0 >> (63 - word_last(v)) >> 1;
         return v;
     }
     for (unsigned i = n; i > 0; i--)

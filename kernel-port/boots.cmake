@@ -11,7 +11,7 @@ quire_ctest(NAME lint-tidy-kernel-port LABELS lint TIMEOUT 600
 
 function(boot name)
     quire_ctest(NAME boot-${name} LABELS qemu TIMEOUT 240 PROCESSORS 2
-        COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tools/qemu --quiet --timeout 200
+        COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tools/qemu --quiet --timeout 1000
                 --kernel ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${ARGN})
     if(TEST ${QUIRE_PRESET}.boot-${name})
         set_tests_properties(${QUIRE_PRESET}.boot-${name} PROPERTIES RESOURCE_LOCK qemu)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * batch.c - batches of single frames into and out of one magazine, by one claim of its rack.
+ * batch.c - batches of single frames into and out of one magazine, by one claim of its CPU cache.
  *
  * A batch goes as a whole or not at all: a magazine that has not so many rounds, or no room for
  * them, or frames that do not all belong into it (of sparse blocks, of blocks with pins, of both
@@ -12,41 +12,43 @@
  * They are written above the magazine's last round while they are looked at, and are there when the
  * count says so.
  *
- * Lock-free, any context; a rack is held for at most QUIRE_CACHE_MAX_ROUNDS rounds. About 2 KiB of
- * stack.
+ * Lock-free, any context; a CPU cache is held for at most QUIRE_CACHE_MAX_ROUNDS rounds.
  */
 #include "percpu/fastpath.h"
 
-enum { PLACES = 128, MOST_WORDS = PLACES / 2 };
+enum { HASH_PLACES = 128, MAX_HASHED_WORDS = HASH_PLACES / 2 };
 
 /* The words of the maps that a batch has met, by a hash: which frames of each. */
-struct words {
+struct word_set {
     unsigned count;
-    uint64_t used[PLACES / WORD_BITS]; /* places */
-    uint64_t word[PLACES], mask[PLACES];
+    uint8_t place[HASH_PLACES];       /* index + 1 into the two below */
+    uint16_t frame[MAX_HASHED_WORDS]; /* where in the batch a frame of the word is */
+    uint64_t mask[MAX_HASHED_WORDS];
 };
 
-/* Take the seat's rack of a class, or in rseq mode that of the CPU that this runs on. NULL: it is
- * in somebody's hands. */
-static struct quire_rack *take(const struct quire_seat *s, unsigned rack)
+_Static_assert(QUIRE_CACHE_MAX_ROUNDS <= UINT16_MAX, "a batch is longer than a number in it");
+
+/* Take the view's CPU cache of a class, or in rseq mode that of the CPU that this runs on. NULL: it
+ * is in somebody's hands. */
+static struct cpu_cache *view_take_class(const struct cpu_view *s, unsigned cls)
 {
     const struct quire_cache *c = s->cache;
-    struct quire_rack *r = s->racks[rack];
+    struct cpu_cache *r = s->cpu_caches[cls];
     uint32_t cpu = 0;
 
     if (QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ) {
-        cpu = quire_rack_cpu(c);
+        cpu = qi_cache_cpu(c);
         if (cpu >= c->cpus)
             return NULL;
-        r = rack_of(c, cpu, rack);
+        r = cpu_cache_of(c, cpu, cls);
     }
-    if (quire_rack_take(c, r, cpu))
+    if (qi_cpu_cache_take(c, r, cpu))
         return r;
     (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
     return NULL;
 }
 
-static void copy(quire_pfn to[], const quire_pfn from[], size_t n)
+static void copy_rounds(quire_pfn to[], const quire_pfn from[], size_t n)
 {
     size_t i = 0;
 
@@ -61,59 +63,61 @@ static void copy(quire_pfn to[], const quire_pfn from[], size_t n)
 }
 
 /* Pop n rounds of a class of single frames. False: not this way. */
-bool quire_seat_pop_many(const struct quire_seat *s, unsigned rack, quire_pfn pfns[], size_t n)
+bool qi_view_pop_batch(const struct cpu_view *s, unsigned cls, quire_pfn pfns[], size_t n)
 {
-    struct quire_rack *r = take(s, rack);
+    struct cpu_cache *r = view_take_class(s, cls);
     bool enough;
 
     if (!r)
         return false;
-    enough = n <= rack_count(r);
+    enough = n <= cpu_cache_count(r);
     if (enough) {
         uint64_t word = qa_load(&r->count, relaxed); /* relaxed: K1 */
 
-        copy(pfns, r->rounds + (word & RACK_COUNT) - n, n);
-        qa_store(&r->count, word + n * RACK_POP, relaxed); /* relaxed: K1; P1 publishes it */
+        copy_rounds(pfns, r->rounds + (word & CPU_CACHE_COUNT_MASK) - n, n);
+        qa_store(&r->count, word + n * CPU_CACHE_POP,
+                 relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     }
-    rack_put(r);
+    cpu_cache_put(r);
     if (enough)
         cached_clear(s->cache, pfns, (uint32_t)n);
     return enough;
 }
 
 /* What the frames of a batch are checked against. */
-struct entry {
-    const struct quire_seat *seat;
+struct batch_check {
+    const struct cpu_view *view;
     const struct quire_zone *zone;
-    unsigned rack;
-    uint64_t b;     /* the last one's block, of the seat's; good so far */
+    unsigned cls;
+    uint64_t b;     /* the last one's block, of the view's; good so far */
     uint64_t word;  /* and word: pfn / 64 */
     bool unordered; /* words came not always upwards: one may have come again */
 };
 
-/* May frames of a block of the seat's enter the class? */
-static bool check_block(const struct entry *e, uint64_t b)
+/* May frames of a block of the view's enter the class? */
+static bool block_may_enter(const struct batch_check *e, uint64_t b)
 {
-    const struct quire_seat *s = e->seat;
+    const struct cpu_view *s = e->view;
     uint32_t d;
 
     if (b >= s->blocks)
         return false;
     d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
     /* relaxed: hints, both */
-    return is_cacheable(d) && desc_class(d) % 2 == e->rack &&
-           qa_load((const qa8 *)s->fulls + b, relaxed) <= qa_load(s->sparse_over, relaxed);
+    return is_cacheable(d) && desc_class(d) % 2 == e->cls &&
+           qa_load((const qa8 *)s->fulls + b, relaxed) <= qa_load(s->sparse_limit, relaxed);
 }
 
 /* May these frames of the word of `pfn` enter the class? */
-static __attribute__((noinline)) bool check_word(struct entry *e, quire_pfn pfn, uint64_t mask)
+static __attribute__((__noinline__)) bool word_may_enter(struct batch_check *e, quire_pfn pfn,
+                                                         uint64_t mask)
 {
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - e->seat->first_block, word = pfn.n / WORD_BITS;
-    uint32_t block = block_of(e->seat->first_frame) + (uint32_t)b;
-    unsigned place = (unsigned)(word % LINE_WORDS);
+    uint64_t b = (pfn.n >> BLOCK_ORDER) - e->view->first_block, word = pfn.n / WORD_BITS;
+    uint32_t block = block_of(e->view->first_frame) + (uint32_t)b;
+    unsigned place = (unsigned)(word % MAP_WORDS);
 
     if (b != e->b) {
-        if (!check_block(e, b))
+        if (!block_may_enter(e, b))
             return false;
         e->b = b;
     }
@@ -121,44 +125,50 @@ static __attribute__((noinline)) bool check_word(struct entry *e, quire_pfn pfn,
     e->word = word;
     /* relaxed: the bits are the caller's */
     return !(mask & ~qa_load(&frame_map(e->zone, block)->w[place], relaxed)) &&
-           quire_singles_check(e->zone, block, place, mask) == QUIRE_OK;
+           singles_check(e->zone, block, place, mask) == QUIRE_OK;
 }
 
-/* Note the frames `mask` of a word. False: one of them was noted before, or there are too many
- * words. */
-static bool note(struct words *w, uint64_t word, uint64_t mask)
+/* Note the frames `mask` of frame i's word. False: one of them was noted before, or there are too
+ * many words. */
+static bool word_set_add(struct word_set *w, const quire_pfn pfns[], size_t i, uint64_t mask)
 {
+    uint64_t word = pfns[i].n / WORD_BITS;
     unsigned at = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 57);
 
-    /* ends: at most half of the places are in use */
-    for (; w->used[at / WORD_BITS] >> at % WORD_BITS & 1; at = (at + 1) % PLACES)
-        if (w->word[at] == word) {
-            bool again = w->mask[at] & mask;
+    for (; w->place[at];
+         at = (at + 1) % HASH_PLACES) { /* ends: half of the places are in use at most */
+        unsigned found = w->place[at] - 1u;
 
-            w->mask[at] |= mask;
+        if (pfns[w->frame[found]].n / WORD_BITS == word) {
+            bool again = w->mask[found] & mask;
+
+            w->mask[found] |= mask;
             return !again;
         }
-    w->used[at / WORD_BITS] |= 1ull << at % WORD_BITS;
-    w->word[at] = word;
-    w->mask[at] = mask;
-    return ++w->count <= MOST_WORDS;
+    }
+    if (w->count == MAX_HASHED_WORDS)
+        return false;
+    w->frame[w->count] = (uint16_t)i;
+    w->mask[w->count] = mask;
+    w->place[at] = (uint8_t)++w->count;
+    return true;
 }
 
 /* Is no frame among n twice? In a batch whose words do not come upwards. */
-static __attribute__((noinline)) bool all_differ(const quire_pfn pfns[], size_t n)
+static __attribute__((__noinline__)) bool frames_all_differ(const quire_pfn pfns[], size_t n)
 {
-    struct words words;
+    struct word_set word_set;
 
-    words.count = 0;
-    words.used[0] = words.used[1] = 0;
+    word_set.count = 0;
+    __builtin_memset(word_set.place, 0, sizeof word_set.place);
     for (size_t i = 0; i < n; i++)
-        if (!note(&words, pfns[i].n / WORD_BITS, 1ull << pfns[i].n % WORD_BITS))
+        if (!word_set_add(&word_set, pfns, i, 1ull << pfns[i].n % WORD_BITS))
             return false;
     return true;
 }
 
 /* Copy the four frames from `pfn` on, if these they are. */
-static inline bool copy_four(quire_pfn to[], const quire_pfn from[], uint64_t pfn)
+static inline bool copy_four_rounds(quire_pfn to[], const quire_pfn from[], uint64_t pfn)
 {
     if (from[0].n != pfn || from[1].n != pfn + 1 || from[2].n != pfn + 2 || from[3].n != pfn + 3)
         return false;
@@ -171,13 +181,15 @@ static inline bool copy_four(quire_pfn to[], const quire_pfn from[], uint64_t pf
 
 /* Copy the frames from the first on that share its word of the map: those that are one behind the
  * other, then whatever. Returns how many, and which; 0 if one is there twice. */
-static inline size_t copy_word(quire_pfn to[], const quire_pfn from[], size_t n, uint64_t *mask)
+static inline size_t copy_word_rounds(quire_pfn to[], const quire_pfn from[], size_t n,
+                                      uint64_t *mask)
 {
-    const uint64_t first = from[0].n, place = first % WORD_BITS;
+    const uint64_t first = from[0].n;
+    const size_t place = (size_t)(first % WORD_BITS);
     size_t i = 0, most = WORD_BITS - place < n ? WORD_BITS - place : n;
     uint64_t m = 0;
 
-    while (i + 4 <= most && copy_four(to + i, from + i, first + i))
+    while (i + 4 <= most && copy_four_rounds(to + i, from + i, first + i))
         i += 4;
     if (i)
         m = word_mask((unsigned)place, (unsigned)i);
@@ -192,23 +204,24 @@ static inline size_t copy_word(quire_pfn to[], const quire_pfn from[], size_t n,
 }
 
 /* Copy n > 0 frames behind a magazine's last round, if all may enter its class. */
-static __attribute__((noinline)) bool copy_checked(const struct quire_seat *s, unsigned rack,
-                                                   quire_pfn to[], const quire_pfn pfns[], size_t n)
+static __attribute__((__noinline__)) bool copy_checked_rounds(const struct cpu_view *s,
+                                                              unsigned cls, quire_pfn to[],
+                                                              const quire_pfn pfns[], size_t n)
 {
-    struct entry e = {.seat = s, .zone = s->cache->zone, .rack = rack, .b = UINT64_MAX};
+    struct batch_check e = {.view = s, .zone = s->cache->zone, .cls = cls, .b = UINT64_MAX};
 
     for (size_t i = 0, some; i < n; i += some) {
         uint64_t mask;
 
-        some = copy_word(to + i, pfns + i, n - i, &mask);
-        if (some == 0 || !check_word(&e, pfns[i], mask))
+        some = copy_word_rounds(to + i, pfns + i, n - i, &mask);
+        if (some == 0 || !word_may_enter(&e, pfns[i], mask))
             return false;
     }
-    return !e.unordered || all_differ(pfns, n);
+    return !e.unordered || frames_all_differ(pfns, n);
 }
 
 /* Mark all as cached, or none (hardened build). */
-static bool mark(const struct quire_cache *c, const quire_pfn pfns[], uint32_t n)
+static bool mark_cached(const struct quire_cache *c, const quire_pfn pfns[], uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         if (!cached_set(c, pfns[i])) {
@@ -219,27 +232,27 @@ static bool mark(const struct quire_cache *c, const quire_pfn pfns[], uint32_t n
 }
 
 /* Push n > 0 single frames. False: not this way, and nothing has changed. */
-bool quire_seat_push_many(const struct quire_seat *s, const quire_pfn pfns[], size_t n)
+bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t n)
 {
     uint64_t b = (pfns[0].n >> BLOCK_ORDER) - s->first_block, word;
-    struct quire_rack *r;
-    unsigned rack;
+    struct cpu_cache *r;
+    unsigned cls;
     bool all;
 
     if (b >= s->blocks || n > QUIRE_CACHE_MAX_ROUNDS)
         return false;
     /* relaxed: a look; each frame is checked */
-    rack = desc_class(qa_load((const qa32 *)s->descs + b, relaxed)) % 2;
-    r = take(s, rack);
+    cls = desc_class(qa_load((const qa32 *)s->descs + b, relaxed)) % 2;
+    r = view_take_class(s, cls);
     if (!r)
         return false;
     word = qa_load(&r->count, relaxed); /* relaxed: K1 */
     /* relaxed: a hint (K5) */
-    all = (word & RACK_COUNT) + n <= qa_load(&r->limit, relaxed) &&
-          copy_checked(s, rack, r->rounds + (word & RACK_COUNT), pfns, n) &&
-          mark(s->cache, pfns, (uint32_t)n);
+    all = (word & CPU_CACHE_COUNT_MASK) + n <= qa_load(&r->limit, relaxed) &&
+          copy_checked_rounds(s, cls, r->rounds + (word & CPU_CACHE_COUNT_MASK), pfns, n) &&
+          mark_cached(s->cache, pfns, (uint32_t)n);
     if (all)
-        qa_store(&r->count, word + n, relaxed); /* relaxed: K1; P1 publishes it */
-    rack_put(r);
+        qa_store(&r->count, word + n, relaxed); /* relaxed: K1; E-cpu-cache publishes it */
+    cpu_cache_put(r);
     return all;
 }

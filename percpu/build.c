@@ -3,7 +3,7 @@
  * build.c - building a cache, its bounds, and its figures.
  *
  * The memory holds, in this order: what all CPUs share, the depot, (hardened build) a bit per
- * frame, the CPUs' seats, and the racks, each on cache lines of its own. Sizes asked for with
+ * frame, the CPUs' views, and the CPU caches, each on cache lines of its own. Sizes asked for with
  * QUIRE_CACHE_SIZE_AUTO are halved, first those of blocks, then those of runs, then those of
  * frames, until all that the caches can hold (quire_cache_bound) is at most an eighth of the zone;
  * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay, or are
@@ -26,17 +26,17 @@ enum {
     AUTO_DEPOT = 2, /* nodes a CPU */
     MIN_ROUNDS = 8,
     AUTO_SHARE = 8, /* automatic sizes hold at most this part of the zone, all together */
-    LINE_BYTES = 64,
+    CACHE_MEMORY_ALIGN = 64,
 };
 
-struct sizes {
+struct cache_sizes {
     uint32_t mode;
     uint32_t rounds, runs, huge, depot; /* runs: twice the rounds of order 1 */
 };
 
-static size_t rounded(size_t n)
+static size_t cache_aligned(size_t n)
 {
-    return (n + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    return (n + CACHE_MEMORY_ALIGN - 1) / CACHE_MEMORY_ALIGN * CACHE_MEMORY_ALIGN;
 }
 
 /* Does glibc register restartable sequences here, and can the kernel restart them? */
@@ -51,29 +51,29 @@ static bool rseq_works(void)
 }
 
 /* The rounds of a class's loaded magazine: even. */
-static uint32_t capacity(const struct sizes *s, unsigned rack)
+static uint32_t class_capacity(const struct cache_sizes *s, unsigned cls)
 {
-    if (rack < RACK_RUNS)
+    if (cls < CACHE_RUNS)
         return s->rounds;
-    return rack == RACK_HUGE ? s->huge : s->runs >> rack_order(rack) & ~1u;
+    return cls == CACHE_HUGE ? s->huge : s->runs >> class_order(cls) & ~1u;
 }
 
 /* The most frames that can be cached with these sizes. */
-static uint64_t bound(const struct sizes *s, uint32_t cpus)
+static uint64_t frames_bound(const struct cache_sizes *s, uint32_t cpus)
 {
     uint64_t frames = 0;
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        frames += capacity(s, i) * 3ull / 2 * round_frames(i);
+        frames += class_capacity(s, i) * 3ull / 2 * frames_per_round(i);
     return cpus * frames + (uint64_t)s->depot * (s->rounds / 2);
 }
 
-static bool sound(uint32_t rounds)
+static bool rounds_valid(uint32_t rounds)
 {
     return rounds <= QUIRE_CACHE_MAX_ROUNDS && rounds % 2 == 0;
 }
 
-static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
+static int check_sizes(const struct quire_cache_config *config, struct cache_sizes *s)
 {
     uint64_t managed = quire_zone_managed(config->zone), share = managed / AUTO_SHARE;
     bool rounds = config->rounds == QUIRE_CACHE_SIZE_AUTO,
@@ -83,20 +83,20 @@ static int check_sizes(const struct quire_cache_config *config, struct sizes *s)
     s->rounds = rounds ? AUTO_ROUNDS : config->rounds;
     s->huge = huge ? AUTO_HUGE : config->huge_rounds;
     s->depot = config->depot == QUIRE_CACHE_SIZE_AUTO ? AUTO_DEPOT * config->cpus : config->depot;
-    if (!sound(s->rounds) || !sound(s->huge) || (!runs && !sound(config->run_rounds)) ||
-        s->depot >> 20)
+    if (!rounds_valid(s->rounds) || !rounds_valid(s->huge) ||
+        (!runs && !rounds_valid(config->run_rounds)) || s->depot >> 20)
         return QUIRE_ERR_SIZE;
     s->runs = runs ? s->rounds : 2 * config->run_rounds;
-    while (huge && s->huge && bound(s, config->cpus) > share)
+    while (huge && s->huge && frames_bound(s, config->cpus) > share)
         s->huge = s->huge / 4 * 2;
-    while (runs && s->runs && bound(s, config->cpus) > share)
+    while (runs && s->runs && frames_bound(s, config->cpus) > share)
         s->runs = s->runs > MIN_ROUNDS ? s->runs / 2 : 0;
-    while (rounds && s->rounds && bound(s, config->cpus) > share)
+    while (rounds && s->rounds && frames_bound(s, config->cpus) > share)
         s->rounds = s->rounds > MIN_ROUNDS ? s->rounds / 4 * 2 : 0;
-    return bound(s, config->cpus) > managed / QUIRE_CACHE_SHARE ? QUIRE_ERR_SIZE : QUIRE_OK;
+    return frames_bound(s, config->cpus) > managed / QUIRE_CACHE_SHARE ? QUIRE_ERR_SIZE : QUIRE_OK;
 }
 
-static int check(const struct quire_cache_config *config, struct sizes *s)
+static int check_config(const struct quire_cache_config *config, struct cache_sizes *s)
 {
     if (config->cpus == 0 || config->cpus >> 31 || config->first_cpu >> 31 ||
         (unsigned)config->mode > QUIRE_CACHE_RSEQ)
@@ -111,42 +111,43 @@ static int check(const struct quire_cache_config *config, struct sizes *s)
     return check_sizes(config, s);
 }
 
-static size_t rack_bytes(uint32_t capacity)
+static size_t cpu_cache_bytes(uint32_t capacity)
 {
-    return rounded(sizeof(struct quire_rack) + (capacity + capacity / 2) * sizeof(quire_pfn));
+    return cache_aligned(sizeof(struct cpu_cache) + (capacity + capacity / 2) * sizeof(quire_pfn));
 }
 
-/* One CPU's racks. */
-static size_t cpu_bytes(const struct sizes *s)
+/* One CPU's caches. */
+static size_t bytes_per_cpu(const struct cache_sizes *s)
 {
     size_t bytes = 0;
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        bytes += rack_bytes(capacity(s, i));
+        bytes += cpu_cache_bytes(class_capacity(s, i));
     return bytes;
 }
 
-static size_t cached_bytes(const struct quire_zone *z)
+static size_t cached_bits_bytes(const struct quire_zone *z)
 {
 #ifdef QUIRE_HARDENED
-    return rounded((size_t)z->end_block * (BLOCK_FRAMES / 8));
+    return cache_aligned((size_t)z->end_block * (BLOCK_FRAMES / 8));
 #else
     (void)z;
     return 0;
 #endif
 }
 
-static size_t total_bytes(const struct quire_cache_config *config, const struct sizes *s)
+static size_t total_bytes(const struct quire_cache_config *config, const struct cache_sizes *s)
 {
-    return rounded(sizeof(struct quire_cache_state)) +
-           rounded(quire_depot_bytes(s->depot, s->rounds / 2)) + cached_bytes(config->zone) +
-           config->cpus * (sizeof(struct quire_seat) + cpu_bytes(s));
+    return cache_aligned(sizeof(struct quire_cache_state)) +
+           cache_aligned(qi_depot_bytes(s->depot, s->rounds / 2)) +
+           cached_bits_bytes(config->zone) +
+           config->cpus * (sizeof(struct cpu_view) + bytes_per_cpu(s));
 }
 
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
 {
-    struct sizes s;
-    int error = check(config, &s);
+    struct cache_sizes s;
+    int error = check_config(config, &s);
 
     if (!error)
         *bytes = total_bytes(config, &s);
@@ -155,7 +156,7 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
 
 /* The short way of rseq mode: requests without flags but mobility, frees into the longest of the
  * zone's stretches. */
-static void build_short_way(struct quire_cache *c)
+static void build_fastpath(struct quire_cache *c)
 {
 #if QUIRE_RSEQ
     if (c->mode != QUIRE_CACHE_RSEQ)
@@ -167,15 +168,15 @@ static void build_short_way(struct quire_cache *c)
 #endif
 }
 
-static void build_racks(struct quire_cache *c)
+static void build_cpu_caches(struct quire_cache *c)
 {
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
-            struct quire_rack *r = rack_of(c, cpu, i);
+            struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
             r->half = c->capacity[i] / 2;
             qa_store(&r->limit, c->capacity[i], relaxed); /* relaxed: being built */
-            rack_put(r);
+            cpu_cache_put(r);
         }
 }
 
@@ -183,45 +184,45 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
                      size_t bytes)
 {
     unsigned char *at = (unsigned char *)memory;
-    struct sizes s;
+    struct cache_sizes s;
     void *depot;
     int error;
 
     if (c->zone)
         return QUIRE_ERR_INITIALISED;
-    error = check(config, &s);
+    error = check_config(config, &s);
     if (error)
         return error;
-    if ((uintptr_t)memory % LINE_BYTES)
+    if ((uintptr_t)memory % CACHE_MEMORY_ALIGN)
         return QUIRE_ERR_ALIGN;
     if (bytes < total_bytes(config, &s))
         return QUIRE_ERR_SIZE;
     __builtin_memset(memory, 0, total_bytes(config, &s));
     c->state = (struct quire_cache_state *)memory;
-    at += rounded(sizeof(struct quire_cache_state));
+    at += cache_aligned(sizeof(struct quire_cache_state));
     depot = at;
-    c->state->depot = (struct quire_depot *)depot;
-    quire_depot_init(c->state->depot, s.depot, s.rounds / 2);
-    at += rounded(quire_depot_bytes(s.depot, s.rounds / 2));
+    c->state->depot = (struct depot *)depot;
+    qi_depot_init(c->state->depot, s.depot, s.rounds / 2);
+    at += cache_aligned(qi_depot_bytes(s.depot, s.rounds / 2));
     c->state->cached = at;
-    at += cached_bytes(config->zone);
-    c->seats = at;
-    at += config->cpus * sizeof(struct quire_seat);
+    at += cached_bits_bytes(config->zone);
+    c->cpu_views = at;
+    at += config->cpus * sizeof(struct cpu_view);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
-        c->capacity[i] = capacity(&s, i);
-        c->racks[i] = at;
-        at += rack_bytes(c->capacity[i]);
+        c->capacity[i] = class_capacity(&s, i);
+        c->cpu_caches[i] = at;
+        at += cpu_cache_bytes(c->capacity[i]);
     }
-    c->bound = bound(&s, config->cpus);
+    c->bound = frames_bound(&s, config->cpus);
     c->mode = s.mode;
     c->cpus = config->cpus;
     c->first_cpu = config->first_cpu;
-    c->cpu_stride = cpu_bytes(&s);
+    c->cpu_stride = bytes_per_cpu(&s);
     c->depot_nodes = s.depot;
     c->zone = config->zone;
-    build_short_way(c);
-    build_racks(c);
-    quire_seats_build(c);
+    build_fastpath(c);
+    build_cpu_caches(c);
+    qi_views_build(c);
     return QUIRE_OK;
 }
 
@@ -235,19 +236,20 @@ int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *sta
     __builtin_memset(stats, 0, sizeof *stats);
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
-            const struct quire_rack *r = rack_of(c, cpu, i);
+            const struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
             /* relaxed: figures, all of them */
-            stats->cached[i] += round_frames(i) *
-                                (rack_count(r) + qa_load(&r->out, relaxed)); /* relaxed: a figure */
-            stats->hits += rack_pops(r);
+            stats->cached[i] +=
+                frames_per_round(i) *
+                (cpu_cache_count(r) + qa_load(&r->out, relaxed)); /* relaxed: a figure */
+            stats->hits += cpu_cache_pops(r);
             stats->underflows += qa_load(&r->underflows, relaxed); /* relaxed: a figure */
             stats->overflows += qa_load(&r->overflows, relaxed);   /* relaxed: a figure */
             stats->refills += qa_load(&r->refills, relaxed);       /* relaxed: a figure */
             stats->flushes += qa_load(&r->flushes, relaxed);       /* relaxed: a figure */
         }
     for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        stats->depot[i] = quire_depot_frames(c->state->depot, i);
+        stats->depot[i] = qi_depot_frames(c->state->depot, i);
     stats->bypasses = qa_load(&c->state->bypasses, relaxed);   /* relaxed: a figure */
     stats->drains = qa_load(&c->state->drains, relaxed);       /* relaxed: a figure */
     stats->bad_frees = qa_load(&c->state->bad_frees, relaxed); /* relaxed: a figure */

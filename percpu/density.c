@@ -11,7 +11,7 @@
  *
  * A block is sparse if its byte is above a border: half of the mean byte of the split blocks. The
  * mean falls as memory heals, and the border with it, so there are always blocks above it that give
- * up their frames; but not below DENSE_ANYHOW, where a block is as good as full and draining it
+ * up their frames; but not below DENSE_ALWAYS, where a block is as good as full and draining it
  * would move frames without end. The bytes are written where frames leave and reach the zone, so a
  * hit only compares.
  *
@@ -27,7 +27,7 @@
  * 98 to 99 %; after 300 rounds of a twentieth at 80 %, 99 %, at 90 %, 98 to 99 %, at 95 %, 97 to
  * 99 % (the zone without a cache: 84 %). Without maintenance: 30 to 95 %, whatever the border.
  *
- * State: `mean` and `looks` of struct quire_cache_state, hints that racing looks may overwrite.
+ * State: `mean` and `samples` of struct quire_cache_state, hints that racing looks may overwrite.
  * Callers: refills and maintenance, any context. Wait-free. The bytes and descriptors read may be
  * stale by any amount.
  */
@@ -35,20 +35,20 @@
 #include "percpu/cpu_cache.h"
 
 enum {
-    PIECE = 64,       /* blocks a look: one line of bytes, four of descriptors */
-    MEAN_ONE = 256,   /* the mean's unit: one 256th */
-    MEAN_WEIGHT = 16, /* a look counts one part in so many */
-    DENSE_ANYHOW = 4, /* bytes up to this one are dense: at most 8 free frames */
+    SAMPLE_BLOCKS = 64, /* blocks a look: one line of bytes, four of descriptors */
+    MEAN_ONE = 256,     /* the mean's unit: one 256th */
+    MEAN_WEIGHT = 16,   /* a look counts one part in so many */
+    DENSE_ALWAYS = 4,   /* bytes up to this one are dense: at most 8 free frames */
 };
 /* Odd and near 2^32 over the golden ratio, so that looks that follow each other lie far apart. */
-#define SCATTER 0x9e3779b1u
+#define SAMPLE_SCATTER 0x9e3779b1u
 
 /* The mean byte of the split blocks among PIECE ones, in MEAN_ONEs; `none` if none is split. */
-static uint32_t mean_of(const struct quire_zone *z, uint32_t first, uint32_t none)
+static uint32_t mean_fullness(const struct quire_zone *z, uint32_t first, uint32_t none)
 {
     uint32_t sum = 0, blocks = 0;
 
-    for (uint32_t b = first; b < first + PIECE; b++) {
+    for (uint32_t b = first; b < first + SAMPLE_BLOCKS; b++) {
         sum += qa_load(full_of(z, b), relaxed);                           /* relaxed: a hint */
         blocks += desc_state(qa_load(desc_of(z, b), relaxed)) == D_SPLIT; /* relaxed: a hint */
     }
@@ -56,24 +56,24 @@ static uint32_t mean_of(const struct quire_zone *z, uint32_t first, uint32_t non
 }
 
 /* Look at the density in `times` places and set the border by it. */
-void quire_density_look(struct quire_cache *c, unsigned times)
+void qi_density_sample(struct quire_cache *c, unsigned times)
 {
     struct quire_cache_state *s = c->state;
-    uint32_t pieces = c->zone->sections * (SECTION_BLOCKS / PIECE);
+    uint32_t pieces = c->zone->sections * (SECTION_BLOCKS / SAMPLE_BLOCKS);
     uint32_t mean = qa_load(&s->mean, relaxed); /* relaxed: a hint */
-    uint32_t border;
+    uint32_t limit;
 
     for (unsigned i = 0; i < times; i++) {
-        uint32_t look = qa_add(&s->looks, 1, relaxed); /* relaxed: any place will do */
-        uint32_t piece = (uint32_t)((uint64_t)(look * SCATTER) * pieces >> 32);
+        uint32_t sample = qa_add(&s->samples, 1, relaxed); /* relaxed: any place will do */
+        uint32_t piece = (uint32_t)((uint64_t)(sample * SAMPLE_SCATTER) * pieces >> 32);
 
         mean -= mean / MEAN_WEIGHT;
-        mean += mean_of(c->zone, piece * PIECE, mean) / MEAN_WEIGHT;
+        mean += mean_fullness(c->zone, piece * SAMPLE_BLOCKS, mean) / MEAN_WEIGHT;
     }
     qa_store(&s->mean, mean, relaxed); /* relaxed: a hint */
-    border = mean / MEAN_ONE / 2;
-    if (border < DENSE_ANYHOW)
-        border = DENSE_ANYHOW;
-    if (qa_load(&s->sparse_over, relaxed) != border) /* relaxed: a hint */
-        qa_store(&s->sparse_over, border, relaxed);  /* relaxed: a hint; every free reads it */
+    limit = mean / MEAN_ONE / 2;
+    if (limit < DENSE_ALWAYS)
+        limit = DENSE_ALWAYS;
+    if (qa_load(&s->sparse_limit, relaxed) != limit) /* relaxed: a hint */
+        qa_store(&s->sparse_limit, limit, relaxed);  /* relaxed: a hint; every free reads it */
 }

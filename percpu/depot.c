@@ -1,141 +1,138 @@
 /* SPDX-License-Identifier: MIT
  *
- * depot.c - see depot.h. The only file that sees Concurrency Kit.
- *
- * ThreadSanitizer does not see the inline assembly of the stacks, so they are declared to it: a
- * node is released before the push and acquired after the pop, and the stacks themselves, which
- * read links speculatively, are not instrumented. Nor are they for clang's check of pointer
- * arithmetic: their version count is a pointer that starts at NULL and is added to.
- *
- * On machines other than x86 the push orders earlier stores, but not earlier loads, of the node:
- * the release fence before it does.
+ * depot.c - see depot.h.
  */
-#include <ck_cc.h>
-
 #include "percpu/depot.h"
+#include "percpu/stack.h"
 
-#ifdef QUIRE_TSAN
-#include <sanitizer/tsan_interface.h>
-#define STACK_SANITIZED "thread"
-#else
-#define __tsan_release(p) ((void)(p))
-#define __tsan_acquire(p) ((void)(p))
-#ifdef __clang__
-#define STACK_SANITIZED "pointer-overflow"
-#endif
-#endif
-#ifdef STACK_SANITIZED
-#undef CK_CC_INLINE
-#undef CK_CC_FORCE_INLINE
-#define CK_CC_INLINE       CK_CC_UNUSED inline __attribute__((no_sanitize(STACK_SANITIZED)))
-#define CK_CC_FORCE_INLINE CK_CC_INLINE
-#endif
-#include <ck_stack.h>
-
-struct quire_half {
-    ck_stack_entry_t link;
+struct depot_half {
+    struct stack_node node;
     uint32_t count;
     quire_pfn rounds[];
 };
 
-struct side {
-    ck_stack_t stack __attribute__((aligned(16)));
+struct depot_stack {
+    struct stack stack;
     qa32 full;  /* D2 */
     qa32 least; /* D3 */
 } __attribute__((aligned(64)));
 
-struct quire_depot {
-    struct side full[DEPOT_CLASSES];
-    struct side empty;
+struct depot {
+    struct depot_stack full[DEPOT_CLASSES];
+    struct depot_stack empty;
+    struct stack_nodes nodes;
     uint32_t half;
 };
 
-static size_t node_bytes(uint32_t half)
+static size_t depot_half_bytes(uint32_t half)
 {
-    return (sizeof(struct quire_half) + half * sizeof(quire_pfn) + 63) / 64 * 64;
+    return (sizeof(struct depot_half) + half * sizeof(quire_pfn) + 63) / 64 * 64;
 }
 
 /* How many bytes a depot of so many nodes takes. */
-size_t quire_depot_bytes(uint32_t nodes, uint32_t half)
+size_t qi_depot_bytes(uint32_t nodes, uint32_t half)
 {
-    return sizeof(struct quire_depot) + nodes * node_bytes(half);
+    return sizeof(struct depot) + nodes * depot_half_bytes(half);
 }
 
-static void push(struct side *side, struct quire_half *node)
+static void depot_push(struct depot_stack *depot_stack, struct depot_half *half)
 {
-#if !defined(__x86_64__)
-    qa_fence_seq_cst(); /* S1 fence: pairs S1: earlier loads of the node before its next owner */
-#endif
-    __tsan_release(node);
-    ck_stack_push_mpmc(&side->stack, &node->link);
+    stack_push(&depot_stack->stack, &half->node);
 }
 
-static struct quire_half *pop(struct side *side)
+static struct depot_half *depot_pop(const struct depot *depot, struct depot_stack *depot_stack)
 {
-    /* The link is the first member. */
-    void *node = ck_stack_pop_mpmc(&side->stack);
+    /* The node is the first member. */
+    void *node = stack_pop(&depot_stack->stack, &depot->nodes);
 
-    if (node)
-        __tsan_acquire(node);
-    return (struct quire_half *)node;
+    return (struct depot_half *)node;
+}
+
+/* Take a full node; the caller empties it. */
+static struct depot_half *take_full(struct depot *depot, unsigned cls)
+{
+    struct depot_stack *depot_stack = &depot->full[cls];
+    struct depot_half *node = depot_pop(depot, depot_stack);
+    uint32_t full;
+
+    if (!node)
+        return NULL;
+    full = qa_sub(&depot_stack->full, 1, relaxed) - 1;                  /* relaxed: a hint */
+    if ((int32_t)full < (int32_t)qa_load(&depot_stack->least, relaxed)) /* relaxed: a hint */
+        qa_store(&depot_stack->least, full, relaxed);                   /* relaxed: a hint */
+    return node;
 }
 
 /* Make a depot in zeroed memory. */
-void quire_depot_init(struct quire_depot *depot, uint32_t nodes, uint32_t half)
+void qi_depot_init(struct depot *depot, uint32_t nodes, uint32_t half)
 {
-    unsigned char *at = (unsigned char *)(depot + 1);
-
     depot->half = half;
-    for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        ck_stack_init(&depot->full[i].stack);
-    ck_stack_init(&depot->empty.stack);
+    depot->nodes.first = (unsigned char *)(depot + 1);
+    depot->nodes.stride = depot_half_bytes(half);
     for (uint32_t i = 0; i < nodes; i++) {
-        void *node = at + i * node_bytes(half);
+        void *p = depot->nodes.first + i * depot->nodes.stride;
+        struct depot_half *node = (struct depot_half *)p;
 
-        push(&depot->empty, (struct quire_half *)node);
+        node->node.number = i + 1;
+        depot_push(&depot->empty, node);
     }
 }
 
 /* Put n frames, at most half a magazine, into the depot. False: it is full. Lock-free. */
-bool quire_depot_give(struct quire_depot *depot, unsigned rack, const quire_pfn pfns[], uint32_t n)
+bool qi_depot_put(struct depot *depot, unsigned cls, const quire_pfn pfns[], uint32_t n)
 {
-    struct quire_half *node = pop(&depot->empty);
+    struct depot_half *node = depot_pop(depot, &depot->empty);
 
     if (!node)
         return false;
     node->count = n;
     for (uint32_t i = 0; i < n; i++)
         node->rounds[i] = pfns[i];
-    push(&depot->full[rack], node);
-    (void)qa_add(&depot->full[rack].full, 1, relaxed); /* relaxed: a hint */
+    depot_push(&depot->full[cls], node);
+    (void)qa_add(&depot->full[cls].full, 1, relaxed); /* relaxed: a hint */
     return true;
 }
 
 /* Get half a magazine of frames; how many they are, 0 if the depot has none. Lock-free. */
-uint32_t quire_depot_get(struct quire_depot *depot, unsigned rack, quire_pfn pfns[])
+uint32_t qi_depot_get(struct depot *depot, unsigned cls, quire_pfn pfns[])
 {
-    struct side *side = &depot->full[rack];
-    struct quire_half *node = pop(side);
-    uint32_t n, full;
+    struct depot_half *node = take_full(depot, cls);
+    uint32_t n;
 
     if (!node)
         return 0;
-    full = qa_sub(&side->full, 1, relaxed) - 1;                  /* relaxed: a hint */
-    if ((int32_t)full < (int32_t)qa_load(&side->least, relaxed)) /* relaxed: a hint */
-        qa_store(&side->least, full, relaxed);                   /* relaxed: a hint */
     n = node->count;
     for (uint32_t i = 0; i < n; i++)
         pfns[i] = node->rounds[i];
-    push(&depot->empty, node);
+    depot_push(&depot->empty, node);
     return n;
 }
 
-/* How many full nodes were never needed since the last call. Starts the next interval. */
-uint32_t quire_depot_unused(struct quire_depot *depot, unsigned rack)
+/* The same, to be looked at where they are until they are given back, which empties the node. NULL:
+ * the depot has none. Lock-free. */
+const quire_pfn *quire_depot_hold(struct depot *depot, unsigned cls, uint32_t *n)
 {
-    struct side *side = &depot->full[rack];
-    uint32_t full = qa_load(&side->full, relaxed);         /* relaxed: a hint */
-    uint32_t least = qa_xchg(&side->least, full, relaxed); /* relaxed: a hint */
+    struct depot_half *node = take_full(depot, cls);
+
+    if (!node)
+        return NULL;
+    *n = node->count;
+    return node->rounds;
+}
+
+void quire_depot_emptied(struct depot *depot, const quire_pfn *rounds)
+{
+    uintptr_t node = (uintptr_t)rounds - offsetof(struct depot_half, rounds);
+
+    depot_push(&depot->empty, (struct depot_half *)node);
+}
+
+/* How many full nodes were never needed since the last call. Starts the next interval. */
+uint32_t qi_depot_unused(struct depot *depot, unsigned cls)
+{
+    struct depot_stack *depot_stack = &depot->full[cls];
+    uint32_t full = qa_load(&depot_stack->full, relaxed);         /* relaxed: a hint */
+    uint32_t least = qa_xchg(&depot_stack->least, full, relaxed); /* relaxed: a hint */
 
     if ((int32_t)full < 0 || (int32_t)least < 0)
         return 0;
@@ -143,9 +140,9 @@ uint32_t quire_depot_unused(struct quire_depot *depot, unsigned rack)
 }
 
 /* About how many frames of a class the depot holds: full nodes hold `half` frames each. */
-uint64_t quire_depot_frames(const struct quire_depot *depot, unsigned rack)
+uint64_t qi_depot_frames(const struct depot *depot, unsigned cls)
 {
-    int32_t full = (int32_t)qa_load(&depot->full[rack].full, relaxed); /* relaxed: a figure */
+    int32_t full = (int32_t)qa_load(&depot->full[cls].full, relaxed); /* relaxed: a figure */
 
     return full > 0 ? (uint32_t)full * (uint64_t)depot->half : 0;
 }

@@ -2,10 +2,8 @@
  *
  * depot.h - a zone's stock of half magazines, full ones and empty ones. Private to percpu.
  *
- * A producer CPU and a consumer CPU exchange frames here without touching a bitmap. The stacks are
- * Concurrency Kit's, lock-free for many producers and consumers, with the version-counted pop; the
- * nodes live as long as the cache, so a pop that reads a stale link reads memory that is still a
- * node.
+ * A producer CPU and a consumer CPU exchange frames here without touching a bitmap. The nodes live
+ * as long as the cache and are on lock-free stacks, see stack.h.
  *
  *   D1  A node is on the stack of empty ones, on a class's stack of full ones, or in the hands of
  *       one caller.
@@ -18,15 +16,17 @@
 
 #include "percpu/cpu_cache.h"
 
-struct quire_half;
+struct depot_half;
 
-enum { DEPOT_CLASSES = RACK_RUNS }; /* unmovable and movable frames */
+enum { DEPOT_CLASSES = CACHE_RUNS }; /* unmovable and movable frames */
 
-size_t quire_depot_bytes(uint32_t nodes, uint32_t half);
-void quire_depot_init(struct quire_depot *depot, uint32_t nodes, uint32_t half);
-bool quire_depot_give(struct quire_depot *depot, unsigned rack, const quire_pfn pfns[], uint32_t n);
-uint32_t quire_depot_get(struct quire_depot *depot, unsigned rack, quire_pfn pfns[]);
-uint64_t quire_depot_frames(const struct quire_depot *depot, unsigned rack);
-uint32_t quire_depot_unused(struct quire_depot *depot, unsigned rack);
+size_t qi_depot_bytes(uint32_t nodes, uint32_t half);
+void qi_depot_init(struct depot *depot, uint32_t nodes, uint32_t half);
+bool qi_depot_put(struct depot *depot, unsigned cls, const quire_pfn pfns[], uint32_t n);
+uint32_t qi_depot_get(struct depot *depot, unsigned cls, quire_pfn pfns[]);
+const quire_pfn *quire_depot_hold(struct depot *depot, unsigned cls, uint32_t *n);
+void quire_depot_emptied(struct depot *depot, const quire_pfn *rounds);
+uint64_t qi_depot_frames(const struct depot *depot, unsigned cls);
+uint32_t qi_depot_unused(struct depot *depot, unsigned cls);
 
 #endif /* QUIRE_PERCPU_DEPOT_H */

@@ -3,25 +3,25 @@
  * drain.c - how frames get out of the caches, and around them: drains, decay, and what is done
  * before a request is refused.
  *
- * A drain goes from CPU to CPU, and keeps only the one away from its racks whose turn it is, and
- * only until they are in the drainer's hands: what they hold goes home afterwards. It passes by
- * racks that are in somebody's hands already. In exchange mode it takes them like anybody; in rseq
- * mode this works on the drainer's own CPU, and for another one the kernel has to restart what runs
- * there: one membarrier call for each such CPU that holds anything. It waits for that CPU to take
- * an interrupt, not for what its threads do, and if the kernel refuses it the racks stay as they
- * are.
+ * A drain goes from CPU to CPU, and keeps only the one away from its CPU caches whose turn it is,
+ * and only until they are in the drainer's hands: what they hold goes home afterwards. It passes by
+ * CPU caches that are in somebody's hands already. In exchange mode it takes them like anybody; in
+ * rseq mode this works on the drainer's own CPU, and for another one the kernel has to restart what
+ * runs there: one membarrier call for each such CPU that holds anything. It waits for that CPU to
+ * take an interrupt, not for what its threads do, and if the kernel refuses it the CPU caches stay
+ * as they are.
  *
- * Bounded: each rack once, each depot node once. Lock-free, any context but for the system call,
- * which a calm drain does without.
+ * Bounded: each CPU cache once, each depot node once. Lock-free, any context but for the system
+ * call, which a calm drain does without.
  */
 #include "core/layout.h"
 #include "percpu/depot.h"
 
-enum { DENSITY_LOOKS = 64 }; /* of a maintenance: some 5 microseconds */
+enum { DENSITY_SAMPLES = 64 }; /* of a maintenance: some 5 microseconds */
 
-/* Did nobody use the rack since the last time this was asked? What every use changes, in 32 bits:
- * if they agree by chance a rack in use is drained and pays a refill. */
-static bool is_idle(struct quire_rack *r)
+/* Did nobody use the CPU cache since the last time this was asked? What every use changes, in 32
+ * bits: if they agree by chance a CPU cache in use is drained and pays a refill. */
+static bool cpu_cache_is_idle(struct cpu_cache *r)
 {
     const uint64_t odd = 0x9e3779b97f4a7c15u;
     /* relaxed: hints, all of them */
@@ -34,65 +34,68 @@ static bool is_idle(struct quire_rack *r)
     return qa_xchg(&r->seen, now, relaxed) == now; /* relaxed: a hint */
 }
 
-/* Does a rack hold anything, or its outgoing magazine, by a look? */
-static bool holds(const struct quire_rack *r, bool out_only)
+/* Does a CPU cache hold anything, or its outgoing magazine, by a look? */
+static bool holds_rounds(const struct cpu_cache *r, bool out_only)
 {
     return qa_load(&r->out, relaxed) > 0 || /* relaxed: a look */
-           (!out_only && rack_count(r) > 0);
+           (!out_only && cpu_cache_count(r) > 0);
 }
 
-/* Take those of a CPU's racks that mine[] asks for; afterwards it says which they are. */
-static void take_racks(const struct quire_cache *c, uint32_t cpu, bool calm, bool mine[])
+/* Take those of a CPU's caches that mine[] asks for; afterwards it says which they are. */
+static void take_cpu_caches(const struct quire_cache *c, uint32_t cpu, bool no_syscall, bool mine[])
 {
     bool asked[QUIRE_CACHE_CLASSES], left = false;
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
         asked[i] = mine[i];
-        mine[i] = asked[i] && quire_rack_take(c, rack_of(c, cpu, i), cpu);
+        mine[i] = asked[i] && qi_cpu_cache_take(c, cpu_cache_of(c, cpu, i), cpu);
         left |= asked[i] && !mine[i];
     }
-    if (!left || c->mode != QUIRE_CACHE_RSEQ || calm || !quire_racks_detach(c, cpu))
+    if (!left || c->mode != QUIRE_CACHE_RSEQ || no_syscall || !qi_cpu_caches_detach(c, cpu))
         return;
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         if (asked[i] && !mine[i])
-            mine[i] = quire_rack_steal(rack_of(c, cpu, i));
-    quire_racks_attach(c, cpu);
+            mine[i] = qi_cpu_cache_steal(cpu_cache_of(c, cpu, i));
+    qi_cpu_caches_attach(c, cpu);
 }
 
-/* Drain a CPU's racks, or only the outgoing magazines of those that out_only[] names. */
-static uint64_t drain_cpu(struct quire_cache *c, uint32_t cpu, bool calm, const bool out_only[])
+/* Drain a CPU's caches, or only the outgoing magazines of those that out_only[] names. */
+static uint64_t drain_cpu_caches(struct quire_cache *c, uint32_t cpu, bool no_syscall,
+                                 const bool out_only[])
 {
     bool mine[QUIRE_CACHE_CLASSES];
     uint64_t frames = 0;
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        mine[i] = holds(rack_of(c, cpu, i), out_only[i]);
-    take_racks(c, cpu, calm, mine);
+        mine[i] = holds_rounds(cpu_cache_of(c, cpu, i), out_only[i]);
+    take_cpu_caches(c, cpu, no_syscall, mine);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         if (mine[i]) {
-            struct quire_rack *r = rack_of(c, cpu, i);
+            struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
-            frames += quire_flush_rack(c, slot_of_cpu(c, cpu), i, r, out_only[i]);
-            rack_put(r);
+            frames += qi_cpu_cache_flush(c, slot_of_cpu(c, cpu), i, r, out_only[i]);
+            cpu_cache_put(r);
         }
     return frames;
 }
 
-static const bool everything[QUIRE_CACHE_CLASSES];
+static const bool both_magazines[QUIRE_CACHE_CLASSES];
 
-/* Drain all racks and the depot; `calm`: without a system call, and ask for the rest of it to be
- * done by somebody who may wait (E2 of pressure.c). */
-void quire_caches_drain(struct quire_cache *c, bool calm)
+/* Drain all CPU caches and the depot; `no_syscall`: without a system call, and ask for the rest of
+ * it to be done by somebody who may wait (PR2 of pressure.c). */
+void qi_cache_drain_whole(struct quire_cache *c, bool no_syscall)
 {
-    quire_slot slot = slot_of_cpu(c, quire_rack_cpu(c));
-    uint32_t owed = calm && c->mode == QUIRE_CACHE_RSEQ;
+    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
+    uint32_t drain_pending = no_syscall && c->mode == QUIRE_CACHE_RSEQ;
 
-    if (qa_load(&c->state->owed, relaxed) != owed) /* relaxed: only the word counts */
-        qa_store(&c->state->owed, owed, relaxed);  /* relaxed: only the word counts */
+    if (qa_load(&c->state->drain_pending, relaxed) !=
+        drain_pending) /* relaxed: only the word counts */
+        qa_store(&c->state->drain_pending, drain_pending,
+                 relaxed); /* relaxed: only the word counts */
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
-        (void)drain_cpu(c, cpu, calm, everything);
+        (void)drain_cpu_caches(c, cpu, no_syscall, both_magazines);
     for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        (void)quire_depot_drain(c, slot, i, c->depot_nodes);
+        (void)qi_depot_flush(c, slot, i, c->depot_nodes);
 }
 
 int quire_cache_drain(struct quire_cache *c, uint32_t cpu)
@@ -101,13 +104,13 @@ int quire_cache_drain(struct quire_cache *c, uint32_t cpu)
 
     if (mine >= c->cpus)
         return QUIRE_ERR_SIZE;
-    (void)drain_cpu(c, mine, false, everything);
+    (void)drain_cpu_caches(c, mine, false, both_magazines);
     return QUIRE_OK;
 }
 
 int quire_cache_drain_all(struct quire_cache *c)
 {
-    quire_caches_drain(c, false);
+    qi_cache_drain_whole(c, false);
     return QUIRE_OK;
 }
 
@@ -119,75 +122,77 @@ int quire_cache_retire_cpu(struct quire_cache *c, uint32_t cpu)
 }
 
 /* What a CPU did not use since the last time goes home; of the rest, what waits to do so. *used: it
- * may have used something; a rack that holds something may have been, by hits that cancel out. */
-static uint64_t decay(struct quire_cache *c, uint32_t cpu, bool *used)
+ * may have used something; a CPU cache that holds something may have been, by hits that cancel out.
+ * */
+static uint64_t decay_cpu_caches(struct quire_cache *c, uint32_t cpu, bool *used)
 {
     bool in_use[QUIRE_CACHE_CLASSES];
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
-        struct quire_rack *r = rack_of(c, cpu, i);
+        struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
-        in_use[i] = !is_idle(r);
-        *used |= in_use[i] || holds(r, false);
+        in_use[i] = !cpu_cache_is_idle(r);
+        *used |= in_use[i] || holds_rounds(r, false);
     }
-    return drain_cpu(c, cpu, false, in_use);
+    return drain_cpu_caches(c, cpu, false, in_use);
 }
 
 uint64_t quire_cache_maintain(struct quire_cache *c)
 {
-    quire_slot slot = slot_of_cpu(c, quire_rack_cpu(c));
+    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
     uint64_t frames = 0;
     bool used = false;
 
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
-        frames += decay(c, cpu, &used);
+        frames += decay_cpu_caches(c, cpu, &used);
     for (unsigned i = 0; i < DEPOT_CLASSES; i++) {
-        uint32_t unused = quire_depot_unused(c->state->depot, i);
+        uint32_t unused = qi_depot_unused(c->state->depot, i);
 
         if (unused)
-            frames += quire_depot_drain(c, slot, i, unused);
+            frames += qi_depot_flush(c, slot, i, unused);
     }
     if (used)
-        quire_density_look(c, DENSITY_LOOKS);
-    quire_cache_ease(c, 0);
+        qi_density_sample(c, DENSITY_SAMPLES);
+    qi_cache_follow_pressure(c, 0);
     return frames;
 }
 
 /* ---- Around the caches ---------------------------------------------------------------------- */
 
 /* The zone refused a request: drain the caches, as far as the request permits. */
-static void before_refusal(struct quire_cache *c, uint32_t flags)
+static void drain_before_refusal(struct quire_cache *c, uint32_t flags)
 {
-    quire_caches_drain(c, flags & QUIRE_NO_CALLBACK);
+    qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
 }
 
-/* An allocation that no rack serves: from the zone; before it is refused, the caches are drained.
+/* An allocation that no CPU cache serves: from the zone; before it is refused, the caches are
+ * drained.
  */
-int quire_alloc_around(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
+int qi_cache_bypass_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    quire_slot slot = slot_of_cpu(c, quire_rack_cpu(c));
+    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
     int error = quire_zone_alloc(c->zone, slot, order, flags, pfn);
 
     if (error != QUIRE_ERR_NO_MEMORY)
         return error;
-    before_refusal(c, flags);
+    drain_before_refusal(c, flags);
     return quire_zone_alloc(c->zone, slot, order, flags, pfn);
 }
 
 int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *want, uint32_t flags,
                              quire_pfn *pfn)
 {
-    quire_slot slot = slot_of_cpu(c, quire_rack_cpu(c));
+    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
     int error = quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
 
     if (error != QUIRE_ERR_NO_MEMORY)
         return error;
-    before_refusal(c, flags);
+    drain_before_refusal(c, flags);
     return quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
 }
 
 /* The hardened build noticed that a frame may not be freed. */
-int quire_refuse(struct quire_cache *c, quire_pfn pfn, int error)
+int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error)
 {
     const struct quire_port *port = &c->zone->port;
 

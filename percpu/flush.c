@@ -10,54 +10,56 @@
 #include "percpu/hardened.h"
 
 /* Free n rounds of a class. Returns how many frames that were. */
-uint64_t quire_flush(struct quire_cache *c, quire_slot slot, unsigned rack, const quire_pfn pfns[],
-                     uint32_t n)
+uint64_t qi_rounds_flush(struct quire_cache *c, quire_slot slot, unsigned cls,
+                         const quire_pfn pfns[], uint32_t n)
 {
     uint64_t freed = 0;
 
-    if (rack >= RACK_RUNS) {
+    if (cls >= CACHE_RUNS) {
         for (uint32_t i = 0; i < n; i++)
-            freed += quire_zone_free(c->zone, slot, pfns[i], rack_order(rack)) == QUIRE_OK;
+            freed += quire_zone_free(c->zone, slot, pfns[i], class_order(cls)) == QUIRE_OK;
     } else {
-        freed = quire_frames_return(c->zone, slot, pfns, n);
+        freed = qi_frames_flush(c->zone, slot, pfns, n);
     }
     if (freed < n)
         (void)qa_add(&c->state->bad_frees, n - freed, relaxed); /* relaxed: a statistic */
-    return freed * round_frames(rack);
+    return freed * frames_per_round(cls);
 }
 
 /* Give `nodes` full nodes of the depot to the zone. */
-uint64_t quire_depot_drain(struct quire_cache *c, quire_slot slot, unsigned rack, uint32_t nodes)
+uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, uint32_t nodes)
 {
-    quire_pfn pfns[QUIRE_CACHE_MAX_ROUNDS / 2];
+    struct depot *depot = c->state->depot;
     uint64_t frames = 0;
 
     for (; nodes > 0; nodes--) {
-        uint32_t n = quire_depot_get(c->state->depot, rack, pfns);
+        uint32_t n;
+        const quire_pfn *pfns = quire_depot_hold(depot, cls, &n);
 
-        if (n == 0)
+        if (!pfns)
             break;
         cached_clear(c, pfns, n);
-        frames += quire_flush(c, slot, rack, pfns, n);
+        frames += qi_rounds_flush(c, slot, cls, pfns, n);
+        quire_depot_emptied(depot, pfns);
     }
     return frames;
 }
 
-/* Flush a rack that the caller has taken, or only its outgoing magazine. */
-uint64_t quire_flush_rack(struct quire_cache *c, quire_slot slot, unsigned rack,
-                          struct quire_rack *r, bool out_only)
+/* Flush a CPU cache that the caller has taken, or only its outgoing magazine. */
+uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, unsigned cls,
+                            struct cpu_cache *r, bool out_only)
 {
-    uint32_t count = out_only ? 0 : rack_count(r);
+    uint32_t count = out_only ? 0 : cpu_cache_count(r);
     uint32_t out = qa_load(&r->out, relaxed); /* relaxed: K1 */
     uint64_t frames;
 
     cached_clear(c, r->rounds, count);
-    cached_clear(c, outgoing(r), out);
-    frames =
-        quire_flush(c, slot, rack, r->rounds, count) + quire_flush(c, slot, rack, outgoing(r), out);
+    cached_clear(c, outgoing_rounds(r), out);
+    frames = qi_rounds_flush(c, slot, cls, r->rounds, count) +
+             qi_rounds_flush(c, slot, cls, outgoing_rounds(r), out);
     if (!out_only)
-        rack_set_count(r, 0);
-    qa_store(&r->out, 0, relaxed);               /* relaxed: P1 publishes it */
+        cpu_cache_set_count(r, 0);
+    qa_store(&r->out, 0, relaxed);               /* relaxed: E-cpu-cache publishes it */
     (void)qa_add(&c->state->drains, 1, relaxed); /* relaxed: a statistic */
     return frames;
 }

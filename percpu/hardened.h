@@ -48,7 +48,7 @@ static inline bool cached_has(const struct quire_cache *c, quire_pfn pfn)
 
 /* The single frame `pfn` of a SPLIT block is about to enter a cache: may it, as far as the zone and
  * the caches know? If so, it is marked. */
-static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn)
+static inline int cached_check_set(const struct quire_cache *c, quire_pfn pfn)
 {
     uint64_t frame = frame_of_pfn(c->zone, pfn);
     uint32_t b = block_of(frame);
@@ -58,7 +58,7 @@ static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn)
 
     if (!(qa_load(&frame_map(c->zone, b)->w[word], relaxed) & mask)) /* relaxed: the caller's bit */
         return QUIRE_ERR_DOUBLE_FREE;
-    error = quire_frame_check(c->zone, b, word, mask);
+    error = frames_check(c->zone, b, word, mask);
     return error || cached_set(c, pfn) ? error : QUIRE_ERR_DOUBLE_FREE;
 }
 
@@ -89,7 +89,7 @@ static inline bool cached_has(const struct quire_cache *c, quire_pfn pfn)
     return false;
 }
 
-static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn)
+static inline int cached_check_set(const struct quire_cache *c, quire_pfn pfn)
 {
     (void)c;
     (void)pfn;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * ownership.c - how a rack gets into somebody's hands and back, in both modes of ownership.
+ * ownership.c - how a CPU cache gets into somebody's hands and back, in both modes of ownership.
  *
  * See cpu_cache.h for who may touch what (K1 to K5). An owner's path without an atomic
  * read-modify-write and a drain that never interrupts the owner exclude each other, so the modes
  * differ in what a drain costs: exchange pays one locked instruction a call and drains from
  * anywhere; rseq pays none, and a drain of another CPU asks the kernel to restart what runs there.
  *
- * Nobody waits for a rack: whoever finds it taken goes to the zone. Lock-free, any context, but
- * quire_racks_detach in rseq mode, which is a system call (it does not wait for other threads'
- * calls, only for their CPUs to take an interrupt).
+ * Nobody waits for a CPU cache: whoever finds it taken goes to the zone. Lock-free, any context,
+ * but qi_cpu_caches_detach in rseq mode, which is a system call (it does not wait for other
+ * threads' calls, only for their CPUs to take an interrupt).
  */
 #include "percpu/arch/rseq.h"
 
@@ -23,8 +23,8 @@
  * that steps through a section restarts it every time. */
 enum { RSEQ_TRIES = 8 };
 
-/* The CPU that the caller runs on, or one that has no racks if that cannot be told. */
-uint32_t quire_rack_cpu(const struct quire_cache *c)
+/* The CPU that the caller runs on, or one that has no CPU caches if that cannot be told. */
+uint32_t qi_cache_cpu(const struct quire_cache *c)
 {
     const struct quire_port *port = &c->zone->port;
 
@@ -35,12 +35,12 @@ uint32_t quire_rack_cpu(const struct quire_cache *c)
     return port->cpu ? port->cpu(port->ctx) - c->first_cpu : UINT32_MAX;
 }
 
-/* Take a rack of CPU `cpu`, on which the caller believes to run; in exchange mode he need not.
+/* Take a CPU cache of CPU `cpu`, on which the caller believes to run; in exchange mode he need not.
  * False: it is taken, or being drained, or (rseq mode) the caller runs elsewhere. */
-bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t cpu)
+bool qi_cpu_cache_take(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu)
 {
     if (c->mode == QUIRE_CACHE_EXCHANGE)
-        return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
+        return qa_xchg(&r->present, 0, acquire) == 1; /* E-cpu-cache acquire */
 #if QUIRE_RSEQ
     for (unsigned i = 0; i < RSEQ_TRIES; i++) {
         char *area = rseq_area();
@@ -57,24 +57,24 @@ bool quire_rack_take(const struct quire_cache *c, struct quire_rack *r, uint32_t
     return false;
 }
 
-/* Take a rack of a CPU that is detached, by the caller. Rseq mode. */
-bool quire_rack_steal(struct quire_rack *r)
+/* Take a CPU cache of a CPU that is detached, by the caller. Rseq mode. */
+bool qi_cpu_cache_steal(struct cpu_cache *r)
 {
-    return qa_xchg(&r->present, 0, acquire) == 1; /* P2 acquire: pairs P1 */
+    return qa_xchg(&r->present, 0, acquire) == 1; /* E-cpu-cache acquire */
 }
 
-/* Keep the owner of CPU `cpu` away from its racks, until quire_racks_attach. True: no section of it
- * is under way, so they may be stolen. False: one may be (the kernel may be out of memory), and the
- * owner is not kept away. */
-bool quire_racks_detach(const struct quire_cache *c, uint32_t cpu)
+/* Keep the owner of CPU `cpu` away from its CPU caches, until qi_cpu_caches_attach. True: no
+ * section of it is under way, so they may be stolen. False: one may be (the kernel may be out of
+ * memory), and the owner is not kept away. */
+bool qi_cpu_caches_detach(const struct quire_cache *c, uint32_t cpu)
 {
 #if QUIRE_RSEQ
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        (void)qa_add(&rack_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
+        (void)qa_add(&cpu_cache_of(c, cpu, i)->detached, 1, relaxed); /* relaxed: membarrier */
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, MEMBARRIER_CMD_FLAG_CPU,
                 (int)(c->first_cpu + cpu)) == 0)
         return true;
-    quire_racks_attach(c, cpu);
+    qi_cpu_caches_attach(c, cpu);
 #else
     (void)c;
     (void)cpu;
@@ -83,8 +83,8 @@ bool quire_racks_detach(const struct quire_cache *c, uint32_t cpu)
 }
 
 /* Let the owner back. */
-void quire_racks_attach(const struct quire_cache *c, uint32_t cpu)
+void qi_cpu_caches_attach(const struct quire_cache *c, uint32_t cpu)
 {
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        (void)qa_sub(&rack_of(c, cpu, i)->detached, 1, release); /* P1 release: pairs P2 */
+        (void)qa_sub(&cpu_cache_of(c, cpu, i)->detached, 1, release); /* E-cpu-cache release */
 }

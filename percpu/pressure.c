@@ -4,59 +4,67 @@
  * empty, at `high` they fill again, between the two nothing changes; so what a drain gives back
  * does not by itself end the shortage.
  *
- *   E1  `tight` is 1 from the call that notices free < low to the one that notices free >= high.
- *   E2  `owed` is 1 if a drain was due in a call that must not wait for the kernel (rseq mode,
- *       QUIRE_NO_CALLBACK). The next call that may wait makes it.
+ *   PR1  `short_of_memory` is 1 from the call that notices free < low to the one that notices free
+ *       >= high.
+ *   PR2  `drain_pending` is 1 if a drain was due in a call that must not wait for the kernel (rseq
+ *       mode, QUIRE_NO_CALLBACK). The next call that may wait makes it.
  *
  * Lock-free, any context.
  */
 #include "core/fastpath.h"
 #include "percpu/cpu_cache.h"
 
-/* Set the racks' limits by `tight`, which the caller has just turned (K5). Somebody else may turn
- * it back meanwhile. With the fences on all sides either the look at the end sees that, or the
- * other one's limits come after these: the last word is the one that fits. Another turn of the loop
- * follows a turn of `tight`, that is a crossing of the zone's watermarks. */
-bool quire_cache_limits(const struct quire_cache *c)
+/* Set the CPU caches' limits by `short_of_memory`, which the caller has just turned (K5). Somebody
+ * else may turn it back meanwhile. With the fences on all sides either the look at the end sees
+ * that, or the other one's limits come after these: the last word is the one that fits. Another
+ * turn of the loop follows a turn of `short_of_memory`, that is a crossing of the zone's
+ * watermarks. */
+bool qi_cache_set_limits(const struct quire_cache *c)
 {
-    uint32_t tight;
+    uint32_t short_of_memory;
 
     do {
-        tight = qa_load(&c->state->tight, relaxed); /* relaxed: ordered by F3 */
+        short_of_memory =
+            qa_load(&c->state->short_of_memory, relaxed); /* relaxed: ordered by E-limits */
         for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
             for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
                 /* relaxed: a hint */
-                qa_store(&rack_of(c, cpu, i)->limit, tight ? 0 : c->capacity[i], relaxed);
-        qa_fence_seq_cst(); /* F3 fence: pairs F3: the limits before the look */
-    } while (qa_load(&c->state->tight, relaxed) != tight); /* relaxed: ordered by F3 */
-    return tight;
+                qa_store(&cpu_cache_of(c, cpu, i)->limit, short_of_memory ? 0 : c->capacity[i],
+                         relaxed);
+        qa_fence_seq_cst(); /* E-limits fence: the limits before the look */
+    } while (qa_load(&c->state->short_of_memory, relaxed) !=
+             short_of_memory); /* relaxed: ordered by E-limits */
+    return short_of_memory;
 }
 
-/* Turn `tight` if the zone asks for it. True: a shortage began, and the caches are to be drained.
- * While the zone's count is sharded there is plenty, and nobody needs to look at the slots' lines,
- * each of which is another CPU's. */
-static bool turns_tight(const struct quire_cache *c)
+/* Turn `short_of_memory` if the zone asks for it. True: a shortage began, and the caches are to be
+ * drained. While the zone's count is sharded there is plenty, and nobody needs to look at the
+ * slots' lines, each of which is another CPU's. */
+static bool shortage_begins(const struct quire_cache *c)
 {
     const struct quire_zone_head *h = c->zone->head;
-    uint32_t tight = qa_load(&c->state->tight, relaxed); /* relaxed: the exchange decides */
+    uint32_t short_of_memory =
+        qa_load(&c->state->short_of_memory, relaxed); /* relaxed: the exchange decides */
     uint64_t free;
 
-    if (!tight && quire_count_sharded(c->zone))
+    if (!short_of_memory && count_is_sharded(c->zone))
         return false;
     free = quire_zone_free_frames(c->zone);
-    if (tight ? free < h->high : free >= h->low)
+    if (short_of_memory ? free < h->high : free >= h->low)
         return false;
-    if (!qa_cas(&c->state->tight, &tight, !tight, relaxed)) /* relaxed: ordered by F3 */
+    if (!qa_cas(&c->state->short_of_memory, &short_of_memory, !short_of_memory,
+                relaxed)) /* relaxed: ordered by E-limits */
         return false;
-    qa_fence_after_rmw(); /* F3 fence: pairs F3: the turn before the limits */
-    return quire_cache_limits(c);
+    qa_fence_after_rmw(); /* E-limits fence: the turn before the limits */
+    return qi_cache_set_limits(c);
 }
 
 /* A magazine met the zone: follow its free frames. `flags` are the request's. */
-void quire_cache_ease(struct quire_cache *c, uint32_t flags)
+void qi_cache_follow_pressure(struct quire_cache *c, uint32_t flags)
 {
-    if (turns_tight(c))
-        quire_caches_drain(c, flags & QUIRE_NO_CALLBACK);
-    else if (!(flags & QUIRE_NO_CALLBACK) && qa_load(&c->state->owed, relaxed)) /* relaxed: E2 */
-        quire_caches_drain(c, false);
+    if (shortage_begins(c))
+        qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
+    else if (!(flags & QUIRE_NO_CALLBACK) &&
+             qa_load(&c->state->drain_pending, relaxed)) /* relaxed: PR2 */
+        qi_cache_drain_whole(c, false);
 }

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * view.c - seats are worked out: when a cache is built, and when the zone behind a closed one was
+ * view.c - views are worked out: when a cache is built, and when the zone behind a closed one was
  * taken apart and built anew.
  *
  * What the short way of rseq mode (fastpath.c) knows of the zone's blocks, in the cache's handle,
  * is worked out here as well.
  *
- * Nobody uses the cache meanwhile, but for late hits on a closed one (quire_cache_rebind): they
- * read a seat's range and tag, which are constant or atomic, and more only for frames that somebody
+ * Nobody uses the cache meanwhile, but for late hits on a closed one (qi_cache_rebind): they
+ * read a view's range and tag, which are constant or atomic, and more only for frames that somebody
  * owns in that range, of which there are none. Wait-free.
  */
 #include "percpu/fastpath.h"
 
 /* Blocks in a row: which they are, and the zone's number of the first one. */
-struct stretch {
+struct window {
     uint64_t first_block, blocks;
     uint64_t at;
 };
 
 /* Of the longest of a zone's stretches what lies in a range of blocks. */
-static struct stretch stretch_in(const struct quire_zone *z, uint64_t first_block, uint64_t blocks)
+static struct window window_within(const struct quire_zone *z, uint64_t first_block,
+                                   uint64_t blocks)
 {
     const struct quire_extent *longest = &z->extents[0];
-    struct stretch s;
+    struct window s;
     uint64_t end;
 
     for (uint32_t i = 1; i < z->extent_count; i++)
@@ -41,44 +42,44 @@ static struct stretch stretch_in(const struct quire_zone *z, uint64_t first_bloc
     return s;
 }
 
-static struct stretch longest_stretch(const struct quire_zone *z)
+static struct window longest_window(const struct quire_zone *z)
 {
-    return stretch_in(z, 0, 1ull << (QUIRE_PFN_BITS - BLOCK_ORDER));
+    return window_within(z, 0, 1ull << (QUIRE_PFN_BITS - BLOCK_ORDER));
 }
 
-static struct quire_seat *seats_of(const struct quire_cache *c)
+static struct cpu_view *views_of(const struct quire_cache *c)
 {
-    void *seats = c->seats;
+    void *cpu_views = c->cpu_views;
 
-    return (struct quire_seat *)seats;
+    return (struct cpu_view *)cpu_views;
 }
 
 /* Where the zone has what it knows of the blocks of a stretch. */
-static void bind_seats(struct quire_cache *c, const struct stretch *stretch)
+static void bind_views(struct quire_cache *c, const struct window *window)
 {
-    struct quire_seat *s = seats_of(c);
+    struct cpu_view *s = views_of(c);
 
-    for (uint32_t cpu = 0; cpu < c->cpus && stretch->blocks > 0; cpu++, s++) {
-        s->descs = desc_of(c->zone, (uint32_t)stretch->at);
-        s->fulls = full_of(c->zone, (uint32_t)stretch->at);
-        s->first_frame = frame_at((uint32_t)stretch->at, 0);
+    for (uint32_t cpu = 0; cpu < c->cpus && window->blocks > 0; cpu++, s++) {
+        s->descs = desc_of(c->zone, (uint32_t)window->at);
+        s->fulls = full_of(c->zone, (uint32_t)window->at);
+        s->first_frame = frame_at((uint32_t)window->at, 0);
     }
 }
 
-static void set_range(struct quire_cache *c, const struct stretch *stretch)
+static void set_views_range(struct quire_cache *c, const struct window *window)
 {
-    struct quire_seat *s = seats_of(c);
+    struct cpu_view *s = views_of(c);
 
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++, s++) {
-        s->first_block = stretch->first_block;
-        s->blocks = stretch->blocks;
+        s->first_block = window->first_block;
+        s->blocks = window->blocks;
     }
-    bind_seats(c, stretch);
+    bind_views(c, window);
 }
 
-static void bind_short_way(struct quire_cache *c)
+static void bind_fastpath(struct quire_cache *c)
 {
-    struct stretch s = longest_stretch(c->zone);
+    struct window s = longest_window(c->zone);
     const void *descs = desc_of(c->zone, (uint32_t)s.at);
     const void *fulls = full_of(c->zone, (uint32_t)s.at);
 
@@ -89,54 +90,54 @@ static void bind_short_way(struct quire_cache *c)
 }
 
 /* For a cache that is being built. */
-void quire_seats_build(struct quire_cache *c)
+void qi_views_build(struct quire_cache *c)
 {
-    struct stretch stretch = longest_stretch(c->zone);
-    struct quire_seat *s = seats_of(c);
+    struct window window = longest_window(c->zone);
+    struct cpu_view *s = views_of(c);
 
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++, s++) {
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-            s->racks[i] = rack_of(c, cpu, i);
-        s->sparse_over = &c->state->sparse_over;
+            s->cpu_caches[i] = cpu_cache_of(c, cpu, i);
+        s->sparse_limit = &c->state->sparse_limit;
         s->cache = c;
     }
-    set_range(c, &stretch);
+    set_views_range(c, &window);
     if (c->mode == QUIRE_CACHE_RSEQ)
-        bind_short_way(c);
+        bind_fastpath(c);
 }
 
-/* Before the cache is in service: seats are for these blocks alone, of the zone (T2 of fastpath.h).
+/* Before the cache is in service: views are for these blocks alone, of the zone (T2 of fastpath.h).
  */
-void quire_seats_limit(struct quire_cache *c, uint64_t first_block, uint64_t blocks)
+void qi_views_narrow(struct quire_cache *c, uint64_t first_block, uint64_t blocks)
 {
-    struct stretch stretch = stretch_in(c->zone, first_block, blocks);
+    struct window window = window_within(c->zone, first_block, blocks);
 
-    set_range(c, &stretch);
+    set_views_range(c, &window);
 }
 
-/* Give a CPU's seat the layer above's tag. At any time. */
-void quire_seat_tag(struct quire_cache *c, uint32_t cpu, uint32_t tag)
+/* Give a CPU's view the layer above's tag. At any time. */
+void qi_view_set_node(struct quire_cache *c, uint32_t cpu, uint32_t node)
 {
-    qa_store(&seats_of(c)[cpu - c->first_cpu].tag, tag, relaxed); /* relaxed: a hint */
+    qa_store(&views_of(c)[cpu - c->first_cpu].node, node, relaxed); /* relaxed: a hint */
 }
 
-/* Would the seats have the range with this zone behind the cache that they have now? */
-bool quire_seats_fit(const struct quire_cache *c, const struct quire_zone *zone)
+/* Would the views have the range with this zone behind the cache that they have now? */
+bool qi_views_fit(const struct quire_cache *c, const struct quire_zone *zone)
 {
-    const struct quire_seat *s = seats_of(c);
-    struct stretch stretch = stretch_in(zone, s->first_block, s->blocks);
+    const struct cpu_view *s = views_of(c);
+    struct window window = window_within(zone, s->first_block, s->blocks);
 
-    return stretch.first_block == s->first_block && stretch.blocks == s->blocks;
+    return window.first_block == s->first_block && window.blocks == s->blocks;
 }
 
 /* The zone was taken apart while the cache was closed, and its handle is now that of a zone that
  * fits. */
-void quire_cache_rebind(struct quire_cache *c)
+void qi_cache_rebind(struct quire_cache *c)
 {
-    const struct quire_seat *s = seats_of(c);
-    struct stretch stretch = stretch_in(c->zone, s->first_block, s->blocks);
+    const struct cpu_view *s = views_of(c);
+    struct window window = window_within(c->zone, s->first_block, s->blocks);
 
-    bind_seats(c, &stretch);
+    bind_views(c, &window);
     if (c->mode == QUIRE_CACHE_RSEQ)
-        bind_short_way(c);
+        bind_fastpath(c);
 }

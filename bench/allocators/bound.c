@@ -9,10 +9,10 @@
  * over), no run map, no hints, no watermarks. What it costs on a machine, the zone costs at least;
  * so its figures say which targets are within the design's reach there.
  *
- * State: struct bound. I1: bit i of `map` is set while frame i is held. I2: credit + held frames of
- * a thread's share is `share`. I3: frames at or above a thread's cursor are free. Only a frame's
- * own thread frees it. Callers: the benchmark's worker threads. Wait-free but for the loop that
- * fetch_and is on x86.
+ * State: struct bound. AB1: bit i of `map` is set while frame i is held. AB2: credit + held frames
+ * of a thread's share is `share`. AB3: frames at or above a thread's cursor are free. Only a
+ * frame's own thread frees it. Callers: the benchmark's worker threads. Wait-free but for the loop
+ * that fetch_and is on x86.
  */
 #include "allocators.h"
 

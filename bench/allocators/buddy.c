@@ -14,12 +14,12 @@
  * caller who wants 64 frames could hope for, and stands only where batches are measured.
  *
  * State, all behind `lock`:
- * I1  nodes[i].state is ALLOCATED(k) or FREE(k) at the first frame of a run of order k; elsewhere
+ * BB1  nodes[i].state is ALLOCATED(k) or FREE(k) at the first frame of a run of order k; elsewhere
  *     it is anything but ALLOCATED. A merge may leave an old FREE inside a larger run: nobody asks
  *     there, because the buddy of a whole run is whole or split, never a part of something larger.
- * I2  the list of order k holds exactly the runs that are FREE(k); bit k of `filled` is set if
+ * BB2  the list of order k holds exactly the runs that are FREE(k); bit k of `filled` is set if
  *     and only if it is not empty.
- * I3  no two buddies are both FREE(k) for k < MAX_ORDER; `free` counts the frames of all lists.
+ * BB3  no two buddies are both FREE(k) for k < MAX_ORDER; `free` counts the frames of all lists.
  *
  * Callers: the benchmark's worker threads. Blocking (spins). Bad arguments are errors, but there
  * is no defence against an order out of range.

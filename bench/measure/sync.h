@@ -68,8 +68,8 @@ static inline void barrier_wait(struct barrier *barrier, unsigned threads)
  * look at the real one only when the copy says full or empty, so most hand-overs move no line but
  * the entry's.
  *
- * I1  tail - head is the number of frames inside, 0 .. RING_SIZE; both only grow.
- * I2  entry i % RING_SIZE belongs to the producer while i - head >= RING_SIZE or i >= tail, to
+ * RG1  tail - head is the number of frames inside, 0 .. RING_SIZE; both only grow.
+ * RG2  entry i % RING_SIZE belongs to the producer while i - head >= RING_SIZE or i >= tail, to
  *     the consumer otherwise; the index stores (release, acquire) hand it over. */
 enum { RING_SIZE = 1024 };
 

@@ -109,7 +109,7 @@ static void add_goals(cJSON *root, const struct results *results)
     }
 }
 
-static void add_machine(cJSON *root, const struct machine *machine)
+static void add_machine(cJSON *root, const struct bench_machine *machine)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "machine");
 
@@ -121,7 +121,7 @@ static void add_machine(cJSON *root, const struct machine *machine)
     add_number(object, "clock_ns", machine->clock_ns);
 }
 
-bool report_json(FILE *file, const struct machine *machine, const struct options *options,
+bool report_json(FILE *file, const struct bench_machine *machine, const struct options *options,
                  const struct results *results)
 {
     cJSON *root = cJSON_CreateObject();

@@ -34,7 +34,7 @@ static void read_cpu(char *name, size_t size)
     (void)fclose(file);
 }
 
-void machine_read(struct machine *machine)
+void machine_read(struct bench_machine *machine)
 {
     struct utsname system;
 

@@ -7,7 +7,7 @@
 
 #include "bench/bench.h"
 
-struct machine {
+struct bench_machine {
     char cpu[128];
     char kernel[160];
     const char *compiler;
@@ -16,6 +16,6 @@ struct machine {
     double clock_ns; /* what one reading of the clock costs */
 };
 
-void machine_read(struct machine *machine);
+void machine_read(struct bench_machine *machine);
 
 #endif /* QUIRE_BENCH_REPORT_MEASURED_ON_H */

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-void report_head(const struct machine *machine, const struct options *options)
+void report_head(const struct bench_machine *machine, const struct options *options)
 {
     printf("%s, %u CPUs, %s, %s\n", machine->cpu, machine->cpus, machine->kernel,
            machine->compiler);

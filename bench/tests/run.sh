@@ -85,7 +85,7 @@ failures)
     noticed doubles bulk-free free
     ;;
 instructions)
-    "$(dirname "$0")/instructions.sh" "$bench" "$dir/counts" --case pair --scale 100
+    "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" --case pair --scale 100
     for allocator in quire spinlock-buddy null; do
         count=$(awk -v a="$allocator" '$1 == "pair" && $2 == a && $3 == 0 { print int($7) }' \
             "$dir/counts")

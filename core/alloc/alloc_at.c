@@ -10,13 +10,13 @@
  */
 #include "core/internal.h"
 
-/* Split blocks that lie wholly in the range and are wholly free may be somebody's idle homes. */
-void quire_range_recover(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+/* Split blocks that lie wholly in the range and are wholly free may be idle home blocks. */
+void qi_range_force_whole(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
     uint32_t b = block_of(frame + BLOCK_FRAMES - 1), end = block_of(frame + n);
 
     for (; b < end; b++)
-        quire_block_recover(z, slot, b);
+        qi_block_force_whole(z, slot, b);
 }
 
 /* Hold the run of 2^order frames and make it the caller's. */
@@ -26,30 +26,30 @@ static int take_at(struct quire_zone *z, quire_slot slot, uint64_t frame, unsign
     int error;
 
     if (order < BLOCK_ORDER) {
-        error = quire_range_claim(z, slot, frame, n);
+        error = qi_range_claim(z, slot, frame, n);
         if (!error)
-            quire_range_publish(z, frame, n, true);
+            qi_range_publish(z, frame, n, true);
         return error;
     }
-    quire_range_recover(z, slot, frame, n);
-    if (quire_blocks_claim(z, block_of(frame), order - BLOCK_ORDER)) {
-        quire_whole_publish(z, block_of(frame), order);
+    qi_range_force_whole(z, slot, frame, n);
+    if (qi_blocks_claim(z, block_of(frame), order - BLOCK_ORDER)) {
+        qi_block_run_publish(z, block_of(frame), order);
         return QUIRE_OK;
     }
-    return quire_range_error(z, frame, n);
+    return qi_range_claim_error(z, frame, n);
 }
 
 /* Were all n frames seen free? */
-static bool is_free(const struct quire_zone *z, uint64_t frame, uint64_t n)
+static bool is_range_free(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
-    return quire_next_free(z, frame, frame + 1) == frame &&
-           quire_next_used(z, frame, frame + n) == frame + n;
+    return qi_next_free(z, frame, frame + 1) == frame &&
+           qi_next_used(z, frame, frame + n) == frame + n;
 }
 
 int quire_zone_alloc_at(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order,
                         uint32_t flags)
 {
-    int error = quire_precheck(z, slot, flags, 0);
+    int error = alloc_precheck(z, slot, flags, 0);
     uint64_t frame;
 
     if (!error && order > QUIRE_MAX_ORDER)
@@ -57,18 +57,18 @@ int quire_zone_alloc_at(struct quire_zone *z, quire_slot slot, quire_pfn pfn, un
     if (!error && pfn.n & ((1ull << order) - 1))
         error = QUIRE_ERR_ALIGN;
     if (error)
-        return quire_fail(z, slot, error);
-    frame = quire_frames_of(z, pfn, 1ull << order);
+        return qi_zone_count_error(z, slot, error);
+    frame = qi_frame_of_range(z, pfn, 1ull << order);
     if (frame == NO_FRAME)
-        return quire_fail(z, slot, QUIRE_ERR_FRAME);
-    error = quire_count_debit(z, slot, 1ull << order, flags);
-    if (error && !is_free(z, frame, 1ull << order))
-        error = quire_range_error(z, frame, 1ull << order);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
+    error = qi_count_debit(z, slot, 1ull << order, flags);
+    if (error && !is_range_free(z, frame, 1ull << order))
+        error = qi_range_claim_error(z, frame, 1ull << order);
     if (!error) {
         error = take_at(z, slot, frame, order);
         if (error)
-            quire_count_credit(z, slot, 1ull << order, flags);
+            qi_count_credit(z, slot, 1ull << order, flags);
     }
-    return error ? quire_fail(z, slot, error)
-                 : quire_finish(z, slot, frame, 1ull << order, flags, &pfn);
+    return error ? qi_zone_count_error(z, slot, error)
+                 : qi_alloc_hand_out(z, slot, frame, 1ull << order, flags, &pfn);
 }

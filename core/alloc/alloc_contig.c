@@ -17,11 +17,11 @@
 enum { CONTIG_PASSES = 4 };
 
 /* The request in frames: first <= place, place + frames <= end, all as pfns. */
-struct wanted {
+struct contig_wanted {
     uint64_t frames, align, boundary, first, end;
 };
 
-static int translate(const struct quire_contig *want, struct wanted *w)
+static int contig_in_frames(const struct quire_contig *want, struct contig_wanted *w)
 {
     uint64_t high = want->high ? want->high : UINT64_MAX;
     uint64_t mask = QUIRE_FRAME_SIZE - 1;
@@ -42,7 +42,7 @@ static int translate(const struct quire_contig *want, struct wanted *w)
 
 /* The first place in the free stretch [from, to), pfns, that fits; `to` if none does. At most two
  * moves: an aligned place behind a boundary is behind none other, unless the length exceeds it. */
-static uint64_t place_in(const struct wanted *w, uint64_t from, uint64_t to)
+static uint64_t contig_place_in(const struct contig_wanted *w, uint64_t from, uint64_t to)
 {
     uint64_t at = (from + w->align - 1) & ~(w->align - 1);
 
@@ -54,10 +54,10 @@ static uint64_t place_in(const struct wanted *w, uint64_t from, uint64_t to)
 }
 
 /* The extent's part that lies within the request's limits, as frames. */
-static bool clip(const struct quire_zone *z, const struct wanted *w, uint32_t extent,
-                 uint64_t *first, uint64_t *end, uint64_t *shift)
+static bool contig_clip_extent(const struct quire_zone *z, const struct contig_wanted *w,
+                               uint32_t extent, uint64_t *first, uint64_t *end, uint64_t *shift)
 {
-    quire_extent_frames(z, extent, first, end);
+    qi_extent_frames(z, extent, first, end);
     *shift = pfn_of_frame(z, *first).n - *first;
     if (w->first > *shift + *first)
         *first = w->first - *shift;
@@ -69,17 +69,18 @@ static bool clip(const struct quire_zone *z, const struct wanted *w, uint32_t ex
 }
 
 /* The first place at or behind frame `from` that fits; NO_FRAME if none was seen. */
-static uint64_t find(const struct quire_zone *z, const struct wanted *w, uint64_t from)
+static uint64_t contig_find(const struct quire_zone *z, const struct contig_wanted *w,
+                            uint64_t from)
 {
     for (uint32_t i = 0; i < z->extent_count; i++) {
         uint64_t at, end, stop, shift;
 
-        if (!clip(z, w, i, &at, &end, &shift))
+        if (!contig_clip_extent(z, w, i, &at, &end, &shift))
             continue;
         if (at < from)
             at = from;
-        while ((at = quire_next_stretch(z, at, end, w->frames, &stop)) < end) {
-            uint64_t place = place_in(w, at + shift, stop + shift);
+        while ((at = qi_next_free_stretch(z, at, end, w->frames, &stop)) < end) {
+            uint64_t place = contig_place_in(w, at + shift, stop + shift);
 
             if (place != stop + shift)
                 return place - shift;
@@ -91,20 +92,20 @@ static uint64_t find(const struct quire_zone *z, const struct wanted *w, uint64_
 
 /* One pass from the lowest address: find, debit, claim, and on a lost race go on behind the place.
  * *lost: a race was lost; so each place was seen taken or lost to a rival when the pass ends. */
-static int pass(struct quire_zone *z, quire_slot slot, const struct wanted *w, uint32_t flags,
-                uint64_t *frame, bool *lost)
+static int contig_pass(struct quire_zone *z, quire_slot slot, const struct contig_wanted *w,
+                       uint32_t flags, uint64_t *frame, bool *lost)
 {
-    for (uint64_t from = 0; (*frame = find(z, w, from)) != NO_FRAME; from = *frame + 1) {
-        int error = quire_count_debit(z, slot, w->frames, flags);
+    for (uint64_t from = 0; (*frame = contig_find(z, w, from)) != NO_FRAME; from = *frame + 1) {
+        int error = qi_count_debit(z, slot, w->frames, flags);
 
         if (error)
             return error;
-        if (!quire_range_claim(z, slot, *frame, w->frames)) {
-            quire_range_publish(z, *frame, w->frames, true);
+        if (!qi_range_claim(z, slot, *frame, w->frames)) {
+            qi_range_publish(z, *frame, w->frames, true);
             return QUIRE_OK;
         }
-        quire_count_credit(z, slot, w->frames, flags);
-        quire_counted(z, slot, QUIRE_COUNT_RETRY);
+        qi_count_credit(z, slot, w->frames, flags);
+        stat_count(z, slot, QUIRE_COUNT_RETRY);
         *lost = true;
     }
     return QUIRE_ERR_NO_MEMORY;
@@ -112,40 +113,40 @@ static int pass(struct quire_zone *z, quire_slot slot, const struct wanted *w, u
 
 /* Passes, until one finds no place at all. The first one that ends makes a refusal true; the others
  * are for what rivals gave back behind it. */
-static int take(struct quire_zone *z, quire_slot slot, const struct wanted *w, uint32_t flags,
-                uint64_t *frame)
+static int contig_try_passes(struct quire_zone *z, quire_slot slot, const struct contig_wanted *w,
+                             uint32_t flags, uint64_t *frame)
 {
     int error = QUIRE_ERR_NO_MEMORY;
     bool lost = true;
 
     for (unsigned i = 0; i < CONTIG_PASSES && error && lost; i++) {
         lost = false;
-        error = pass(z, slot, w, flags, frame, &lost);
+        error = contig_pass(z, slot, w, flags, frame, &lost);
     }
     return error;
 }
 
 /* The allocation without its statistics. */
-int quire_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
-                      uint32_t flags, uint64_t *frame)
+int qi_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
+                   uint32_t flags, uint64_t *frame)
 {
-    struct wanted w;
-    int error = translate(want, &w);
+    struct contig_wanted w;
+    int error = contig_in_frames(want, &w);
 
     if (!error && w.frames > (z->end_block - z->first_block) * BLOCK_FRAMES)
         error = QUIRE_ERR_SIZE;
-    return error ? error : take(z, slot, &w, flags, frame);
+    return error ? error : contig_try_passes(z, slot, &w, flags, frame);
 }
 
 int quire_zone_alloc_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
                             uint32_t flags, quire_pfn *pfn)
 {
-    int error = quire_precheck(z, slot, flags, 0);
+    int error = alloc_precheck(z, slot, flags, 0);
     uint64_t frame;
 
     if (!error)
-        error = quire_contig_take(z, slot, want, flags, &frame);
+        error = qi_contig_take(z, slot, want, flags, &frame);
     if (error)
-        return quire_fail(z, slot, error);
-    return quire_finish(z, slot, frame, want->frames, flags, pfn);
+        return qi_zone_count_error(z, slot, error);
+    return qi_alloc_hand_out(z, slot, frame, want->frames, flags, pfn);
 }

@@ -46,18 +46,19 @@ static void sift_up(struct quire_run *heap, size_t at)
 }
 
 /* The longest free stretches, at most `capacity`, the longest first. Returns how many. */
-static size_t longest(const struct quire_zone *z, struct quire_run runs[], size_t capacity)
+static size_t longest_stretches(const struct quire_zone *z, struct quire_run runs[],
+                                size_t capacity)
 {
     size_t count = 0;
 
     for (uint32_t i = 0; i < z->extent_count; i++) {
         uint64_t at, end, stop;
 
-        quire_extent_frames(z, i, &at, &end);
-        for (; (at = quire_next_free(z, at, end)) < end; at = stop) {
+        qi_extent_frames(z, i, &at, &end);
+        for (; (at = qi_next_free(z, at, end)) < end; at = stop) {
             struct quire_run run = {pfn_of_frame(z, at), 0};
 
-            stop = quire_next_used(z, at, end);
+            stop = qi_next_used(z, at, end);
             run.frames = stop - at;
             if (count < capacity) {
                 runs[count] = run;
@@ -79,7 +80,7 @@ static size_t longest(const struct quire_zone *z, struct quire_run runs[], size_
 }
 
 /* Of the runs found, the first ones that make up `frames`, the last one cut. 0: too few. */
-static size_t cut(struct quire_run runs[], size_t found, uint64_t frames)
+static size_t cut_runs(struct quire_run runs[], size_t found, uint64_t frames)
 {
     for (size_t i = 0; i < found; i++) {
         if (runs[i].frames >= frames) {
@@ -92,20 +93,20 @@ static size_t cut(struct quire_run runs[], size_t found, uint64_t frames)
 }
 
 /* Claim all runs or none. */
-static bool claim_all(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
-                      size_t count)
+static bool claim_runs(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
+                       size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         uint64_t frame = frame_of_pfn(z, runs[i].pfn);
 
-        if (quire_range_claim(z, slot, frame, runs[i].frames)) {
+        if (qi_range_claim(z, slot, frame, runs[i].frames)) {
             while (i-- > 0)
-                quire_range_undo(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames);
+                qi_range_undo_claim(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames);
             return false;
         }
     }
     for (size_t i = 0; i < count; i++)
-        quire_range_publish(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames, true);
+        qi_range_publish(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames, true);
     return true;
 }
 
@@ -115,7 +116,7 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
     struct quire_contig all = {frames, 0, 0, 0, 0};
     uint64_t frame;
 
-    if (quire_contig_take(z, slot, &all, flags, &frame) == QUIRE_OK) {
+    if (qi_contig_take(z, slot, &all, flags, &frame) == QUIRE_OK) {
         runs[0].pfn = pfn_of_frame(z, frame);
         runs[0].frames = frames;
         *count = 1;
@@ -124,16 +125,16 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
     for (unsigned i = 0; i < RUNS_TRIES + z->slots; i++) {
         int error;
 
-        *count = cut(runs, longest(z, runs, capacity), frames);
+        *count = cut_runs(runs, longest_stretches(z, runs, capacity), frames);
         if (*count == 0)
             return QUIRE_ERR_NO_MEMORY;
-        error = quire_count_debit(z, slot, frames, flags);
+        error = qi_count_debit(z, slot, frames, flags);
         if (error)
             return error;
-        if (claim_all(z, slot, runs, *count))
+        if (claim_runs(z, slot, runs, *count))
             return QUIRE_OK;
-        quire_count_credit(z, slot, frames, flags);
-        quire_counted(z, slot, QUIRE_COUNT_RETRY);
+        qi_count_credit(z, slot, frames, flags);
+        stat_count(z, slot, QUIRE_COUNT_RETRY);
     }
     return QUIRE_ERR_NO_MEMORY;
 }
@@ -153,7 +154,7 @@ static int zero_runs(struct quire_zone *z, quire_slot slot, const struct quire_r
 int quire_zone_alloc_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint64_t frames,
                           struct quire_run runs[], size_t capacity, size_t *count)
 {
-    int error = quire_precheck(z, slot, flags, 0);
+    int error = alloc_precheck(z, slot, flags, 0);
 
     *count = 0;
     if (!error && (frames == 0 || frames >> QUIRE_PFN_BITS || capacity == 0))
@@ -164,8 +165,8 @@ int quire_zone_alloc_runs(struct quire_zone *z, quire_slot slot, uint32_t flags,
         error = zero_runs(z, slot, runs, *count);
     if (error) {
         *count = 0;
-        return quire_fail(z, slot, error);
+        return qi_zone_count_error(z, slot, error);
     }
-    quire_count_settle(z, slot, flags);
+    qi_count_check_watermarks(z, slot, flags);
     return QUIRE_OK;
 }

@@ -3,76 +3,46 @@
  * batch.c - many single frames at once: one debit or credit for all, one read-modify-write for all
  * frames of the same word.
  *
- * A batch to free is sorted into groups, one per word of a map, by a small hash table on the
- * stack; so frames in any order are cleared word by word, and a frame that is named twice within
- * a piece of PIECE frames is seen before anything is freed. All pieces are checked before the
- * first one is freed, and each once more when its turn comes: a frame that a piece before it had
- * too is not this caller's any more. What the checks read may be stale only for frames that the
- * caller does not own.
+ * A batch to free is sorted into groups, one per word of a map (frame_set.h); so frames in any
+ * order are cleared word by word, and a frame that is named twice within a piece of BATCH_PIECE
+ * frames is seen before anything is freed. All pieces are checked before the first one is freed,
+ * and each once more when its turn comes: a frame that a piece before it had too is not this
+ * caller's any more. What the checks read may be stale only for frames that the caller does not
+ * own.
  *
- * Lock-free, any context; about 2 KiB of stack.
+ * Lock-free, any context; about a KiB of stack.
  */
 #include "core/fastpath.h"
+#include "core/frame_set.h"
 
-enum { PIECE = 64, BUCKETS = 512 };
-
-struct group {
-    uint64_t word; /* frame / 64 */
-    uint64_t mask;
-};
-
-struct groups {
-    unsigned count;
-    uint8_t bucket[BUCKETS]; /* index + 1 into group[] */
-    struct group group[PIECE];
-};
+enum { BATCH_PIECE = FRAME_SET_WORDS };
 
 /* A stretch of pfns with maps, so that a batch looks the extent up once: frame = pfn - shift. */
-struct stretch {
+struct extent_pfns {
     uint64_t first, count, shift;
 };
 
 /* The stretch that holds the pfn. False: none. */
-static bool stretch_of(const struct quire_zone *z, quire_pfn pfn, struct stretch *s)
+static bool extent_pfns_find(const struct quire_zone *z, quire_pfn pfn, struct extent_pfns *s)
 {
     const struct quire_extent *e = extent_of(z, pfn.n >> SECTION_ORDER);
     uint64_t frame, end;
 
     if (!e)
         return false;
-    quire_extent_frames(z, (uint32_t)(e - z->extents), &frame, &end);
+    qi_extent_frames(z, (uint32_t)(e - z->extents), &frame, &end);
     s->shift = (e->section - e->index) << SECTION_ORDER;
     s->first = frame + s->shift;
     s->count = end - frame;
     return pfn.n - s->first < s->count;
 }
 
-/* The group of a word, made if need be. */
-static inline struct group *group_of(struct groups *g, uint64_t word)
-{
-    unsigned h = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 55);
-    struct group *made;
-
-    while (g->bucket[h]) {
-        struct group *found = &g->group[g->bucket[h] - 1];
-
-        if (found->word == word)
-            return found;
-        h = (h + 1) % BUCKETS; /* ends: at most PIECE of the BUCKETS are in use */
-    }
-    made = &g->group[g->count];
-    g->bucket[h] = (uint8_t)++g->count;
-    made->word = word;
-    made->mask = 0;
-    return made;
-}
-
 /* May these frames of one word be freed? */
-static inline int check(const struct quire_zone *z, uint64_t word, uint64_t mask)
+static inline int check_word_group(const struct quire_zone *z, uint64_t word, uint64_t mask)
 {
-    uint32_t b = (uint32_t)(word / LINE_WORDS);
-    unsigned place = (unsigned)(word % LINE_WORDS);
-    int error = quire_frame_check(z, b, place, mask);
+    uint32_t b = (uint32_t)(word / MAP_WORDS);
+    unsigned place = (unsigned)(word % MAP_WORDS);
+    int error = frames_check(z, b, place, mask);
 
     if (error)
         return error;
@@ -80,22 +50,22 @@ static inline int check(const struct quire_zone *z, uint64_t word, uint64_t mask
     return mask & ~qa_load(&frame_map(z, b)->w[place], relaxed) ? QUIRE_ERR_DOUBLE_FREE : QUIRE_OK;
 }
 
-/* Check n <= PIECE frames and sort them into groups, in one pass: so the cache misses of one frame
- * are under way while the next ones are looked at. Frames of one word often come in a row: they
- * share the look-up of the first one. */
-static int check_piece(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                       struct groups *g)
+/* Check n <= BATCH_PIECE frames and sort them into groups, in one pass: so the cache misses of one
+ * frame are under way while the next ones are looked at. Frames of one word often come in a row:
+ * they share the look-up of the first one. */
+static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                             struct frame_set *set)
 {
-    struct stretch s = {0, 0, 0};
+    struct extent_pfns s = {0, 0, 0};
 
-    g->count = 0;
-    __builtin_memset(g->bucket, 0, sizeof(g->bucket));
+    qi_assert(n > 0 && n <= BATCH_PIECE);
+    frame_set_clear(set);
     for (size_t i = 0; i < n;) {
-        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, word, mask = 0;
-        struct group *group;
+        uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, mask = 0;
+        size_t member = i;
         int error;
 
-        if (pfns[i].n - s.first >= s.count && !stretch_of(z, pfns[i], &s))
+        if (pfns[i].n - s.first >= s.count && !extent_pfns_find(z, pfns[i], &s))
             return QUIRE_ERR_FRAME;
         do {
             uint64_t bit = 1ull << pfns[i].n % WORD_BITS;
@@ -104,61 +74,58 @@ static int check_piece(const struct quire_zone *z, const quire_pfn pfns[], size_
                 return QUIRE_ERR_DOUBLE_FREE;
             mask |= bit;
         } while (++i < n && pfns[i].n - first < WORD_BITS);
-        word = (first - s.shift) / WORD_BITS;
-        error = check(z, word, mask);
+        error = check_word_group(z, (first - s.shift) / WORD_BITS, mask);
         if (error)
             return error;
-        group = group_of(g, word);
-        if (group->mask & mask)
+        if (!frame_set_add(set, pfns, member, mask))
             return QUIRE_ERR_DOUBLE_FREE;
-        group->mask |= mask;
     }
     return QUIRE_OK;
 }
 
 /* The place of the first frame of a piece that cannot be freed, and why. */
-static int first_bad(const struct quire_zone *z, const quire_pfn pfns[], size_t n, size_t *bad)
+static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                           struct frame_set *set, size_t *bad)
 {
-    struct groups g;
-
     for (*bad = 0; *bad < n; ++*bad) {
-        int error = check_piece(z, pfns, *bad + 1, &g);
+        int error = check_batch_piece(z, pfns, *bad + 1, set);
 
         if (error)
             return error;
     }
+    *bad = 0; /* it raced with another free, and is allocated again */
     return QUIRE_ERR_DOUBLE_FREE;
 }
 
 /* Free the groups that n frames were sorted into; how many of them were still allocated. */
-static uint64_t free_groups(const struct quire_zone *z, const struct groups *g, size_t n)
+static uint64_t free_word_groups(const struct quire_zone *z, const struct frame_set *set,
+                                 const quire_pfn pfns[], size_t n)
 {
     uint64_t freed = n;
 
-    for (unsigned i = 0; i < g->count; i++) {
-        const struct group *one = &g->group[i];
-        uint64_t done = quire_frame_put(z, (uint32_t)(one->word / LINE_WORDS),
-                                        (unsigned)(one->word % LINE_WORDS), one->mask);
+    for (unsigned i = 0; i < set->count; i++) {
+        uint64_t frame = frame_of_pfn(z, pfns[set->member[i]]), mask = set->mask[i];
+        uint64_t done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
 
-        if (done != one->mask)
-            freed -= word_count(one->mask & ~done);
+        if (done != mask)
+            freed -= word_count(mask & ~done);
     }
     return freed;
 }
 
 /* A piece that was good when all were checked and is not any more: free frame by frame what can
  * be freed. */
-static uint64_t free_rest(const struct quire_zone *z, const quire_pfn pfns[], size_t n, size_t *bad)
+static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                                  struct frame_set *set, size_t *bad)
 {
-    struct groups g;
     uint64_t freed = 0;
 
     *bad = n;
     for (size_t i = 0; i < n; i++) {
         uint64_t before = freed;
 
-        if (check_piece(z, pfns + i, 1, &g) == QUIRE_OK)
-            freed += free_groups(z, &g, 1);
+        if (check_batch_piece(z, pfns + i, 1, set) == QUIRE_OK)
+            freed += free_word_groups(z, set, pfns + i, 1);
         if (freed == before && *bad == n)
             *bad = i;
     }
@@ -168,77 +135,67 @@ static uint64_t free_rest(const struct quire_zone *z, const quire_pfn pfns[], si
 int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
                           size_t *bad)
 {
-    struct groups g;
+    struct frame_set set;
     uint64_t freed = 0;
     size_t where = 0, first = n;
 
     if (slot.n >= z->slots || n == 0)
-        return quire_fail(z, slot, QUIRE_ERR_SIZE);
-    for (size_t i = 0; i < n; i += PIECE) {
-        size_t some = n - i < PIECE ? n - i : PIECE;
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    for (size_t i = 0; i < n; i += BATCH_PIECE) {
+        size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
 
-        if (check_piece(z, pfns + i, some, &g)) {
-            int error = first_bad(z, pfns + i, some, &where);
+        if (check_batch_piece(z, pfns + i, some, &set)) {
+            int error = first_bad_frame(z, pfns + i, some, &set, &where);
 
-            if (where == some) /* it raced with another free, and is allocated again */
-                where = 0;
             if (bad)
                 *bad = i + where;
-            return quire_bad_free(z, slot, pfns[i + where], error);
+            return qi_zone_report_bad_free(z, slot, pfns[i + where], error);
         }
     }
-    for (size_t i = 0; i < n; i += PIECE) {
-        size_t some = n - i < PIECE ? n - i : PIECE;
+    for (size_t i = 0; i < n; i += BATCH_PIECE) {
+        size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
 
         /* With one piece the groups are still there; otherwise the pieces before may have had
          * frames of this one too. */
         where = some;
-        if (n <= PIECE || check_piece(z, pfns + i, some, &g) == QUIRE_OK)
-            freed += free_groups(z, &g, some);
+        if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, &set) == QUIRE_OK)
+            freed += free_word_groups(z, &set, pfns + i, some);
         else
-            freed += free_rest(z, pfns + i, some, &where);
+            freed += free_piece_singly(z, pfns + i, some, &set, &where);
         if (where < some && first == n)
             first = i + where;
     }
     if (freed)
-        quire_count_credit(z, slot, freed, 0);
+        qi_count_credit(z, slot, freed, 0);
     if (freed == n)
         return QUIRE_OK;
     if (bad)
         *bad = first == n ? 0 : first;
-    return quire_bad_free(z, slot, pfns[first == n ? 0 : first], QUIRE_ERR_DOUBLE_FREE);
-}
-
-/* Report the frames `mask` of a word, which could not be freed because of `error`. */
-static void report_word(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask,
-                        int error)
-{
-    for (; mask; mask &= mask - 1)
-        (void)quire_bad_free(z, slot, pfn_of_frame(z, frame + (unsigned)__builtin_ctzll(mask)),
-                             error);
+    return qi_zone_report_bad_free(z, slot, pfns[first == n ? 0 : first], QUIRE_ERR_DOUBLE_FREE);
 }
 
 /* Free the frames `mask` of the word of frame `frame`, those that can be; report the others. A
  * frame whose bit was found clear is not tried again: it may be another's by then. */
-static uint64_t return_word(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask)
+static uint64_t flush_word(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask)
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS;
     uint64_t freed = 0, good = mask;
 
-    if (quire_frame_check(z, b, word, mask) != QUIRE_OK)
+    if (frames_check(z, b, word, mask) != QUIRE_OK)
         for (uint64_t left = mask; left; left &= left - 1) {
             uint64_t bit = left & -left;
-            int error = quire_frame_check(z, b, word, bit);
+            int error = frames_check(z, b, word, bit);
 
             if (error) {
                 good &= ~bit;
-                report_word(z, slot, frame, bit, error);
+                qi_zone_report_bad_frames(z, slot, frame, bit, error);
             }
         }
     if (good)
-        freed = quire_frame_put(z, b, word, good);
-    report_word(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
+        freed = frames_put(z, b, word, good);
+    qi_assert(!(freed & ~good));
+    qi_zone_report_bad_frames(z, slot, frame, good & ~freed, QUIRE_ERR_DOUBLE_FREE);
     return word_count(freed);
 }
 
@@ -247,8 +204,7 @@ static uint64_t return_word(struct quire_zone *z, quire_slot slot, uint64_t fram
  * a map share a read-modify-write where they come in a row; unlike quire_zone_free_batch this does
  * not look for others, which costs more than it saves when they are scattered. Returns how many
  * were freed. */
-uint64_t quire_frames_return(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[],
-                             size_t n)
+uint64_t qi_frames_flush(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n)
 {
     uint64_t freed = 0;
 
@@ -257,7 +213,7 @@ uint64_t quire_frames_return(struct quire_zone *z, quire_slot slot, const quire_
         uint64_t frame = frame_of_pfn(z, quire_pfn_of(first));
 
         if (frame == NO_FRAME) {
-            (void)quire_bad_free(z, slot, pfns[i++], QUIRE_ERR_FRAME);
+            (void)qi_zone_report_bad_free(z, slot, pfns[i++], QUIRE_ERR_FRAME);
             continue;
         }
         while (i < n && pfns[i].n - first < WORD_BITS &&
@@ -265,10 +221,10 @@ uint64_t quire_frames_return(struct quire_zone *z, quire_slot slot, const quire_
             mask |= bit;
             i++;
         }
-        freed += return_word(z, slot, frame, mask);
+        freed += flush_word(z, slot, frame, mask);
     }
     if (freed)
-        quire_count_credit(z, slot, freed, 0);
+        qi_count_credit(z, slot, freed, 0);
     return freed;
 }
 
@@ -281,25 +237,25 @@ static size_t take_singles(struct quire_zone *z, quire_slot slot, uint32_t flags
     while (got < n) {
         unsigned want = n - got < BLOCK_FRAMES ? (unsigned)(n - got) : (unsigned)BLOCK_FRAMES;
         /* relaxed: a preference; taking from the block decides */
-        uint32_t home = qa_load(&slot_of(z, slot)->home[class_of(0, flags)], relaxed);
+        uint32_t home = qa_load(&slot_of(z, slot)->home[home_class_of(0, flags)], relaxed);
         uint64_t frame;
 
         if (home)
-            got += quire_block_take_many(z, home - 1, want, pfns + got);
+            got += qi_block_take_many(z, home - 1, want, pfns + got);
         if (got == n)
             break;
-        if (quire_find_small(z, slot, 0, flags, &frame)) /* a new home, if there is one */
+        if (qi_take_small(z, slot, 0, flags, &frame)) /* a new home block, if there is one */
             break;
         pfns[got++] = pfn_of_frame(z, frame);
     }
     return got;
 }
 
-/* Undo: the frames were just taken, nobody else knows them. */
-static void put_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
+/* Undo: the frames were just taken, no other thread knows them. */
+static void undo_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        (void)quire_frames_clear(z, frame_of_pfn(z, pfns[i]), 1);
+        (void)qi_frames_clear(z, frame_of_pfn(z, pfns[i]), 1);
 }
 
 static int zero_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
@@ -314,7 +270,7 @@ static int zero_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
 int quire_zone_alloc_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
                            quire_pfn pfns[], size_t *got)
 {
-    int error = quire_precheck(z, slot, flags, QUIRE_PARTIAL);
+    int error = alloc_precheck(z, slot, flags, QUIRE_PARTIAL);
     bool partial = flags & QUIRE_PARTIAL;
     uint64_t debited = n;
 
@@ -322,25 +278,25 @@ int quire_zone_alloc_batch(struct quire_zone *z, quire_slot slot, uint32_t flags
     if (!error && (n == 0 || (uint64_t)n >> QUIRE_PFN_BITS))
         error = QUIRE_ERR_SIZE;
     if (error)
-        return quire_fail(z, slot, error);
+        return qi_zone_count_error(z, slot, error);
     if (partial)
-        debited = quire_count_debit_some(z, slot, n, flags);
-    if (partial ? debited == 0 : quire_count_debit(z, slot, n, flags))
-        return quire_fail(z, slot, QUIRE_ERR_NO_MEMORY);
+        debited = qi_count_debit_up_to(z, slot, n, flags);
+    if (partial ? debited == 0 : qi_count_debit(z, slot, n, flags))
+        return qi_zone_count_error(z, slot, QUIRE_ERR_NO_MEMORY);
     n = take_singles(z, slot, flags, debited, pfns);
     if (n == 0 || (n < debited && !partial))
         error = QUIRE_ERR_NO_MEMORY;
     else if (flags & QUIRE_ZEROED)
         error = zero_singles(z, pfns, n);
     if (error) {
-        put_singles(z, pfns, n);
+        undo_singles(z, pfns, n);
         n = 0;
     }
     if (n < debited)
-        quire_count_credit(z, slot, debited - n, flags);
+        qi_count_credit(z, slot, debited - n, flags);
     *got = n;
     if (error)
-        return quire_fail(z, slot, error);
-    quire_count_settle(z, slot, flags);
+        return qi_zone_count_error(z, slot, error);
+    qi_count_check_watermarks(z, slot, flags);
     return QUIRE_OK;
 }

@@ -2,32 +2,38 @@
  *
  * count.c - reserve a count, then pick: how many frames may be taken. And the watermarks.
  *
- * The bitmaps say which frames are free; this file alone says how many may be taken. An allocation
+ * The maps say which frames are free; this file alone says how many may be taken. An allocation
  * debits its frames before it searches and credits back what it did not find; a free credits after
- * the bits are clear. So (I4) whoever got a debit through has frames to find, and a refusal here is
+ * the bits are clear. So (I4) a debit that succeeded has frames to find, and a refusal here is
  * true: at some moment fewer frames were free above the floor of the request's class.
  *
- * One counter would be the bottleneck. So a slot keeps *credit* on a line of its own: it borrows
- * a chunk from the total, serves its calls from it, and repays what exceeds two chunks. Invariants:
- *   C1  free frames counted = total + sum of credits; a credit is never negative.
- *   C2  Credit is kept only while the total is above shard_limit, which is 2 chunks a slot above
- *       `high` and above the highest floor (`min` and the lowmem reserve), and no crossing waits
- * for its end (`level` is 0). Otherwise every debit and credit goes to the total, and a slot that
- *       passes by turns in its credit. So near the watermarks and floors the total is exact, once
- *       the idle slots' credit has been gathered, and every call looks at it.
+ * One counter would be the bottleneck. So a slot keeps *credit* on a cache line of its own: it
+ * borrows a chunk from the total, serves its calls from it, and repays what exceeds two chunks.
+ * The danger is a request that is refused while other slots keep frames in credit, or one that is
+ * granted below its floor because the total it saw was not the whole truth. Invariants:
+ *
+ *   C1  Free frames counted = total + sum of the credits; a credit is never negative.
+ *   C2  Credit is kept only far from the watermarks: while the total is above shard_limit, which
+ *       lies two chunks per slot above `high` and above the highest floor (`min` with the lowmem
+ *       reserve), and while no crossing waits to be undone (`level` is 0). Otherwise debits and
+ *       credits go to the total, and a slot turns in its credit at its next call. So near
+ *       watermarks and floors the total is exact, but for the credit of slots that are idle, which
+ *       a refusal gathers first (C4).
  *   C3  A debit from the total leaves at least the floor of its class (an isolation's leaves none).
- *       A debit from credit happens only after the total was seen above shard_limit, so it leaves
- *       the floors alone too.
- *   C4  Before a refusal the gatherer moves everybody's credit into the total, one slot at a time,
- *       and never into its own hand: two gatherers would both fail with the frames between them.
- *       Credit that is on its way between two words counts as held by an unfinished operation.
+ *       A debit from credit comes after the total was seen above shard_limit, so it leaves the
+ *       floors alone too.
+ *   C4  Before a refusal all credit is gathered into the total, one slot at a time, and never into
+ *       the gatherer's own credit: two gatherers would both be refused, each with frames that the
+ *       other one has just moved. Credit on its way between two words counts as held by an
+ *       unfinished operation.
  *
  * Watermarks: `level` is 0, 1 (told LOW) or 2 (told MIN). The thread whose compare-and-swap moves
  * it tells the port, so that each crossing is told once. An allocation tells when it has succeeded,
  * not when it debits. A crossing under QUIRE_NO_CALLBACK leaves the level alone; the next call that
  * may call back tells it.
  *
- * Lock-free, any context. A reader of the total may see it stale by what others do meanwhile.
+ * All functions may run beside each other and beside themselves, for one slot too. Lock-free, any
+ * context. The total may be old by what others do meanwhile.
  */
 #include "core/fastpath.h"
 
@@ -43,39 +49,40 @@ static int64_t floor_of(const struct quire_zone *z, uint32_t flags)
     return (int64_t)(flags & QUIRE_FALLBACK ? floor + h->lowmem_reserve : floor);
 }
 
-static int64_t total_of(const struct quire_zone *z)
+static int64_t total_frames(const struct quire_zone *z)
 {
     return (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: an exchange decides */
 }
 
 /* Turn in a slot's whole credit. True: there was some. */
-static bool turn_in(const struct quire_zone *z, uint32_t slot)
+static bool credit_turn_in(const struct quire_zone *z, uint32_t slot)
 {
     qa64 *credit = &z->slot_states[slot].credit;
     uint64_t n;
 
-    if (qa_load(credit, relaxed) == 0) /* relaxed: a look */
+    if (qa_load(credit, relaxed) == 0) /* relaxed: advisory */
         return false;
-    /* A4 acq_rel: pairs R4. R4 acq_rel: pairs A4. The clears behind the credit go along. */
+    /* E-count acq_rel. E-count acq_rel. The clears behind the credit go along. */
     n = qa_xchg(credit, 0, acq_rel);
-    (void)qa_add(&z->head->total, n, acq_rel); /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. */
+    qi_assert((int64_t)n >= 0);                /* C1 */
+    (void)qa_add(&z->head->total, n, acq_rel); /* E-count acq_rel. E-count acq_rel. */
     return n > 0;
 }
 
-static bool gather(const struct quire_zone *z, quire_slot slot)
+static bool gather_credit(const struct quire_zone *z, quire_slot slot)
 {
     bool some = false;
 
     for (uint32_t i = 0; i < z->slots; i++)
-        some |= turn_in(z, i);
-    quire_counted(z, slot, QUIRE_COUNT_GATHER);
+        some |= credit_turn_in(z, i);
+    stat_count(z, slot, QUIRE_COUNT_GATHER);
     return some;
 }
 
 /* Where the level goes from `level` with so many free frames, and what is told on the way (-1:
  * nothing). The same level: nowhere. */
-static uint32_t next_level(const struct quire_zone_head *h, uint64_t free, uint32_t level,
-                           int *event)
+static uint32_t watermark_level_next(const struct quire_zone_head *h, uint64_t free, uint32_t level,
+                                     int *event)
 {
     *event = -1;
     if (free >= h->high && level > 0) {
@@ -95,15 +102,16 @@ static uint32_t next_level(const struct quire_zone_head *h, uint64_t free, uint3
 
 /* Move the level one step if the total asks for it. False: there was nothing to do. A failed
  * exchange is another thread's step; then the question is asked anew. */
-static bool step_level(struct quire_zone *z, int *event)
+static bool watermark_level_step(struct quire_zone *z, int *event)
 {
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: the exchange decides */
     uint32_t next;
 
+    qi_assert(level <= 2);
     do {
-        int64_t total = total_of(z);
+        int64_t total = total_frames(z);
 
-        next = next_level(z->head, total < 0 ? 0 : (uint64_t)total, level, event);
+        next = watermark_level_next(z->head, total < 0 ? 0 : (uint64_t)total, level, event);
         if (next == level)
             return false;
     } while (!qa_cas(&z->head->level, &level, next, relaxed)); /* relaxed: only the word counts */
@@ -112,7 +120,7 @@ static bool step_level(struct quire_zone *z, int *event)
 
 /* The total is `total`, near the watermarks: tell what there is to tell. At most one step per
  * level, so that callbacks that allocate cannot keep it going. */
-static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t total)
+static void tell_watermarks(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t total)
 {
     const struct quire_zone_head *h = z->head;
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: an exchange decides */
@@ -122,8 +130,8 @@ static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t
         (level == 1 && total >= (int64_t)h->min && total < (int64_t)h->high) ||
         (level == 2 && total < (int64_t)h->low))
         return;
-    (void)gather(z, slot);
-    for (int i = 0; i < 3 && step_level(z, &event); i++) {
+    (void)gather_credit(z, slot);
+    for (int i = 0; i < 3 && watermark_level_step(z, &event); i++) {
         if (event < 0)
             continue;
         qa_add(&z->head->events[event], 1, relaxed); /* relaxed: a statistic */
@@ -133,16 +141,17 @@ static void watch(struct quire_zone *z, quire_slot slot, uint32_t flags, int64_t
 }
 
 /* Borrow a chunk for the slot and n frames with it. False: the total does not allow it. */
-static bool borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
+static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 {
-    int64_t total = total_of(z), take = (int64_t)(n + z->chunk);
+    int64_t total = total_frames(z), take = (int64_t)(n + z->chunk);
 
+    qi_assert(n > 0 && n <= z->chunk);
     while (total - take > z->shard_limit) {
         uint64_t t = (uint64_t)total;
 
-        /* A4 acq_rel: pairs R4. R4 acq_rel: pairs A4. Retries when another slot borrows. */
+        /* E-count acq_rel. E-count acq_rel. Retries when another slot borrows. */
         if (qa_cas(&z->head->total, &t, t - (uint64_t)take, acq_rel)) {
-            /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. */
+            /* E-count acq_rel. E-count acq_rel. */
             (void)qa_add(&slot_of(z, slot)->credit, z->chunk, acq_rel);
             return true;
         }
@@ -158,25 +167,26 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
     uint64_t t = qa_load(&z->head->total, relaxed); /* relaxed: the exchange decides */
 
     while ((int64_t)t - (int64_t)n >= floor)
-        /* A4 acquire: pairs R4. Retries only when another debit or credit came in between. */
+        /* E-count acquire. Retries only when another debit or credit came in between. */
         if (qa_cas(&z->head->total, &t, t - n, acquire))
             return true;
     return false;
 }
 
-/* Reserve n frames for the caller, who then searches for them. NO_MEMORY: fewer were free above
- * the class's floor. */
-int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+/* Reserve n frames for the caller, which searches for them afterwards. NO_MEMORY: fewer were free
+ * above the class's floor. */
+int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
-    if (n <= z->chunk && quire_count_sharded(z) &&
-        (quire_credit_take(z, slot, n) || borrow(z, slot, n)))
+    qi_assert(n > 0);
+    if (n <= z->chunk && count_is_sharded(z) &&
+        (credit_take(z, slot, n) || credit_borrow(z, slot, n)))
         return QUIRE_OK;
-    if (!quire_count_sharded(z))
-        (void)turn_in(z, slot.n);
+    if (!count_is_sharded(z))
+        (void)credit_turn_in(z, slot.n);
     for (int i = 0; i < GATHER_TRIES; i++) {
         if (debit_total(z, n, flags))
             return QUIRE_OK;
-        if (!gather(z, slot))
+        if (!gather_credit(z, slot))
             break;
     }
     return debit_total(z, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
@@ -185,28 +195,29 @@ int quire_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_
 /* Reserve n frames that an isolation is about to take, whatever the floors: it takes them from use,
  * and allocations find out by the floors that are left. The total may be below 0 for as long as
  * others hold debits for these frames, or credit. */
-void quire_count_take(struct quire_zone *z, uint64_t n)
+void qi_count_debit_below_floor(struct quire_zone *z, uint64_t n)
 {
-    (void)qa_sub(&z->head->total, n, acquire); /* A4 acquire: pairs R4 */
+    qi_assert(n > 0);
+    (void)qa_sub(&z->head->total, n, acquire); /* E-count acquire */
 }
 
 /* An allocation succeeded: tell if it crossed a watermark. (Not the debit: what is refunded after
  * a vain search was not taken.) */
-void quire_count_settle(struct quire_zone *z, quire_slot slot, uint32_t flags)
+void qi_count_check_watermarks(struct quire_zone *z, quire_slot slot, uint32_t flags)
 {
-    if (!quire_count_sharded(z))
-        watch(z, slot, flags, total_of(z));
+    if (!count_is_sharded(z))
+        tell_watermarks(z, slot, flags, total_frames(z));
 }
 
 /* As many frames as there are above the floor, up to n; 0 if none. */
-uint64_t quire_count_debit_some(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+uint64_t qi_count_debit_up_to(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
     int64_t floor = floor_of(z, flags);
 
     for (int i = 0; i < GATHER_TRIES; i++) {
         int64_t have;
 
-        if (quire_count_debit(z, slot, n, flags) == QUIRE_OK)
+        if (qi_count_debit(z, slot, n, flags) == QUIRE_OK)
             return n;
         have = (int64_t)quire_zone_free_frames(z) - floor;
         if (have <= 0)
@@ -218,43 +229,44 @@ uint64_t quire_count_debit_some(struct quire_zone *z, quire_slot slot, uint64_t 
 }
 
 /* Give n frames to the count, after their bits were cleared. */
-void quire_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
+void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
     qa64 *credit = &slot_of(z, slot)->credit;
     uint64_t c;
 
-    if (n > z->chunk || !quire_count_sharded(z)) {
-        /* R4 release: pairs A4: the cleared bits come before the count that promises them. */
+    qi_assert(n > 0);
+    if (n > z->chunk || !count_is_sharded(z)) {
+        /* E-count release: the cleared bits come before the count that promises them. */
         c = qa_add(&z->head->total, n, release) + n;
-        watch(z, slot, flags, (int64_t)c);
+        tell_watermarks(z, slot, flags, (int64_t)c);
         return;
     }
-    /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4: what is repaid below may be others' clears. */
+    /* E-count acq_rel. E-count acq_rel: what is repaid below may be others' clears. */
     c = qa_add(credit, n, acq_rel) + n;
+    qi_assert((int64_t)c >= (int64_t)n); /* C1 */
     while (c > 2 * (uint64_t)z->chunk)
-        /* A4 acquire: pairs R4. Retries only when a gatherer or a nested call came between. */
+        /* E-count acquire. Retries only when a gatherer or a nested call came between. */
         if (qa_cas(credit, &c, z->chunk, acquire)) {
-            c = qa_add(&z->head->total, c - z->chunk, release) + c -
-                z->chunk; /* R4 release: pairs A4 */
-            watch(z, slot, flags, (int64_t)c);
+            c = qa_add(&z->head->total, c - z->chunk, release) + c - z->chunk; /* E-count release */
+            tell_watermarks(z, slot, flags, (int64_t)c);
             return;
         }
 }
 
 /* The slot is given up: its credit goes to the total. */
-void quire_count_retire(struct quire_zone *z, quire_slot slot)
+void qi_count_retire_slot(struct quire_zone *z, quire_slot slot)
 {
-    (void)turn_in(z, slot.n);
+    (void)credit_turn_in(z, slot.n);
 }
 
 uint64_t quire_zone_free_frames(const struct quire_zone *z)
 {
-    /* A4 acquire: pairs R4, both: the total first, so that what moves there out of a credit is not
-     * counted twice; who sees all frames of a zone free may take that for true if nobody debits. */
+    /* E-count acquire, both: the total first, so that what moves there out of a credit is not
+     * counted twice. A sum of all frames of a zone is true if no call debits meanwhile. */
     int64_t free = (int64_t)qa_load(&z->head->total, acquire);
 
     for (uint32_t i = 0; i < z->slots; i++)
-        free += (int64_t)qa_load(&z->slot_states[i].credit, acquire); /* A4 acquire: pairs R4 */
+        free += (int64_t)qa_load(&z->slot_states[i].credit, acquire); /* E-count acquire */
     return free < 0 ? 0 : (uint64_t)free;
 }
 
@@ -267,5 +279,5 @@ unsigned quire_zone_pressure(const struct quire_zone *z)
         return 0;
     if (free <= h->min)
         return 100;
-    return (unsigned)((h->high - free) * 100 / (h->high - h->min));
+    return (unsigned)word_divide((h->high - free) * 100, h->high - h->min);
 }

@@ -16,7 +16,7 @@
 #include "core/fastpath.h"
 
 /* What of the n frames from `frame` lies in its block, all of it? */
-static bool is_whole_block(uint64_t frame, unsigned n)
+static bool covers_whole_block(uint64_t frame, unsigned n)
 {
     return place_of(frame) == 0 && n == BLOCK_FRAMES;
 }
@@ -29,9 +29,10 @@ static bool make_pins(const struct quire_zone *z, uint64_t frame, uint64_t n)
 
         some = block_part(frame, n);
         /* relaxed: a block that is held keeps its state */
-        if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE && is_whole_block(frame, some))
+        if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE &&
+            covers_whole_block(frame, some))
             continue;
-        if (!quire_pin_make(z, b))
+        if (!qi_pin_make(z, b))
             return false;
     }
     return true;
@@ -40,15 +41,16 @@ static bool make_pins(const struct quire_zone *z, uint64_t frame, uint64_t n)
 /* The held frames of one block become pins. */
 static void pin_part(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
-    struct quire_line *pinned = &quire_pin_find(z, block_of(frame))->pinned;
-    uint64_t mask;
+    struct map512 *pinned = &qi_pin_find(z, block_of(frame))->pinned;
+    uint64_t mask, old;
 
-    quire_range_publish(z, frame, n, false);
-    (void)qa_or(desc_of(z, block_of(frame)), D_PINS, relaxed); /* relaxed: A5 finds the entry */
+    qi_range_publish(z, frame, n, false);
+    (void)qa_or(desc_of(z, block_of(frame)), D_PINS,
+                relaxed); /* relaxed: E-pin-key finds the entry */
     for (unsigned some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
-        (void)qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask,
-                    release); /* R7 release: pairs A7 */
+        old = qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask, release); /* E-pins release */
+        qi_assert(!(old & mask)); /* N2: what was claimed was not pinned */
     }
 }
 
@@ -58,30 +60,32 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
     int error;
 
     if (slot.n >= z->slots || frames == 0 || frames >> QUIRE_PFN_BITS)
-        return quire_fail(z, slot, QUIRE_ERR_SIZE);
-    frame = quire_frames_of(z, pfn, frames);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    frame = qi_frame_of_range(z, pfn, frames);
     if (frame == NO_FRAME)
-        return quire_fail(z, slot, QUIRE_ERR_FRAME);
-    quire_range_recover(z, slot, frame, frames);
-    error = quire_count_debit(z, slot, frames, QUIRE_EMERGENCY);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
+    qi_range_force_whole(z, slot, frame, frames);
+    error = qi_count_debit(z, slot, frames, QUIRE_EMERGENCY);
     if (error) /* fewer are free than are to be reserved */
-        return quire_fail(z, slot, quire_range_error(z, frame, frames));
-    error = quire_range_claim(z, slot, frame, frames);
+        return qi_zone_count_error(z, slot, qi_range_claim_error(z, frame, frames));
+    error = qi_range_claim(z, slot, frame, frames);
     if (!error && !make_pins(z, frame, frames)) {
-        quire_range_undo(z, frame, frames);
+        qi_range_undo_claim(z, frame, frames);
         error = QUIRE_ERR_SIZE;
     }
     if (error) {
-        quire_count_credit(z, slot, frames, 0);
-        return quire_fail(z, slot, error);
+        qi_count_credit(z, slot, frames, 0);
+        return qi_zone_count_error(z, slot, error);
     }
     for (at = frame, left = frames; left > 0;) {
         unsigned some = block_part(at, left);
         qa32 *desc = desc_of(z, block_of(at));
+        /* relaxed: a block that is held stays FREE or divided */
+        uint32_t d = qa_load(desc, relaxed);
 
-        /* relaxed: a block that is held keeps its state */
-        if (desc_state(qa_load(desc, relaxed)) == D_FREE && is_whole_block(at, some))
-            qa_store(desc, D_RESERVED, release); /* R2 release: pairs A2 */
+        qi_assert(desc_state(d) == D_FREE || desc_divided(d));
+        if (desc_state(d) == D_FREE && covers_whole_block(at, some))
+            qa_store(desc, D_RESERVED, release); /* E-desc release */
         else
             pin_part(z, at, some);
         at += some;
@@ -89,7 +93,7 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
     }
     (void)qa_sub(&z->head->managed, frames, relaxed);  /* relaxed: a figure */
     (void)qa_add(&z->head->reserved, frames, relaxed); /* relaxed: a figure */
-    quire_count_settle(z, slot, 0);
+    qi_count_check_watermarks(z, slot, 0);
     return QUIRE_OK;
 }
 
@@ -97,23 +101,24 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
  * same reserved frames in another form. BUSY: another call is doing so. */
 static int split_reserved(const struct quire_zone *z, uint32_t b)
 {
-    struct quire_pin *pin = quire_pin_make(z, b);
+    struct quire_pin *pin = qi_pin_make(z, b);
     uint32_t d = D_RESERVED;
 
     if (!pin)
         return QUIRE_ERR_SIZE;
-    if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* A2 acquire: pairs R2 */
+    if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* E-desc acquire */
         return desc_divided(d) ? QUIRE_OK : QUIRE_ERR_BUSY;
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
-        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
-        qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* R7 release: pairs A7 */
+    qi_assert(desc_may_become(d, D_MOVING) && desc_may_become(D_MOVING, D_SPLIT));
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
+        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
+        qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* E-pins release */
     }
-    qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* R2 release: pairs A2 */
-    quire_block_agree(z, b);
+    qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* E-desc release */
+    qi_block_follow_isolations(z, b);
     /* Another unreserve may have passed its checks before, and freed while it read MOVING. */
-    qa_fence_seq_cst(); /* F1 fence: pairs F1. F2 fence: pairs F2: the descriptor before the look */
-    quire_block_settle(z, b);
-    quire_hint_free(z, b);
+    qa_fence_seq_cst(); /* E-look fence. E-hint fence: the descriptor before the look */
+    qi_block_make_whole(z, b);
+    qi_hint_block_free(z, b);
     return QUIRE_OK;
 }
 
@@ -121,60 +126,60 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
 static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame);
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     const struct quire_pin *p;
     uint64_t mask;
 
     if (desc_state(d) == D_RESERVED && !(d & D_HOLE))
-        return is_whole_block(frame, n) ? QUIRE_OK : split_reserved(z, b);
+        return covers_whole_block(frame, n) ? QUIRE_OK : split_reserved(z, b);
     if (desc_state(d) == D_MOVING)
         return QUIRE_ERR_BUSY;
-    if (!desc_divided(d) || !(d & D_PINS) || !(p = quire_pin_find(z, b)))
+    if (!desc_divided(d) || !(d & D_PINS) || !(p = qi_pin_find(z, b)))
         return QUIRE_ERR_FRAME;
     for (unsigned some; n > 0; frame += some, n -= some) {
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        /* relaxed: constant. A7 acquire: pairs R7: a look; clearing decides */
+        /* relaxed: constant. E-pins acquire: advisory; clearing decides */
         if (qa_load(&p->hole.w[word], relaxed) & mask ||
-            (qa_load(&p->pinned.w[word], acquire) & mask) != mask) /* A7 acquire: pairs R7 */
+            (qa_load(&p->pinned.w[word], acquire) & mask) != mask) /* E-pins acquire */
             return QUIRE_ERR_FRAME;
     }
     return QUIRE_OK;
 }
 
 /* Unreserve the frames of one block; how many of them this call freed. */
-static uint64_t release_part(const struct quire_zone *z, uint64_t frame, unsigned n)
+static uint64_t unreserve_part(const struct quire_zone *z, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame), d = D_RESERVED;
     struct quire_pin *pin;
     uint64_t freed = 0, mask, old;
 
-    /* A2 acquire: pairs R2 */
-    if (is_whole_block(frame, n) && qa_cas(desc_of(z, b), &d, D_FREE, acquire)) {
-        quire_blocks_release(z, b, 1);
+    /* E-desc acquire */
+    if (covers_whole_block(frame, n) && qa_cas(desc_of(z, b), &d, D_FREE, acquire)) {
+        qi_blocks_release(z, b, 1);
         return BLOCK_FRAMES;
     }
-    pin = quire_pin_find(z, b);
+    pin = qi_pin_find(z, b);
     for (unsigned some; pin && n > 0; frame += some, n -= some) {
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        old = qa_and(&pin->pinned.w[word], ~mask, acquire) & mask; /* A7 acquire: pairs R7 */
+        old = qa_and(&pin->pinned.w[word], ~mask, acquire) & mask; /* E-pins acquire */
         if (old)
-            freed += word_count(quire_frame_put(z, b, word, old));
+            freed += word_count(frames_put(z, b, word, old));
     }
     return freed;
 }
 
 /* Of n frames that were to be unreserved this call freed `freed`. */
-static int released(struct quire_zone *z, quire_slot slot, uint64_t n, uint64_t freed)
+static int count_unreserved(struct quire_zone *z, quire_slot slot, uint64_t n, uint64_t freed)
 {
     (void)qa_add(&z->head->managed, freed, relaxed);  /* relaxed: a figure */
     (void)qa_sub(&z->head->reserved, freed, relaxed); /* relaxed: a figure */
     if (freed)
-        quire_count_credit(z, slot, freed, 0);
-    return freed == n ? QUIRE_OK : quire_fail(z, slot, QUIRE_ERR_FRAME);
+        qi_count_credit(z, slot, freed, 0);
+    return freed == n ? QUIRE_OK : qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
 }
 
 int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
@@ -182,44 +187,32 @@ int quire_zone_unreserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, u
     uint64_t frame = NO_FRAME, freed = 0, at, left;
 
     if (slot.n >= z->slots || frames == 0 || frames >> QUIRE_PFN_BITS)
-        return quire_fail(z, slot, QUIRE_ERR_SIZE);
-    frame = quire_frames_of(z, pfn, frames);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    frame = qi_frame_of_range(z, pfn, frames);
     if (frame == NO_FRAME)
-        return quire_fail(z, slot, QUIRE_ERR_FRAME);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
     for (at = frame, left = frames; left > 0;) {
         unsigned some = block_part(at, left);
         int error = check_reserved(z, at, some);
 
         if (error)
-            return quire_fail(z, slot, error);
+            return qi_zone_count_error(z, slot, error);
         at += some;
         left -= some;
     }
     for (at = frame, left = frames; left > 0;) {
         unsigned some = block_part(at, left);
 
-        freed += release_part(z, at, some);
+        freed += unreserve_part(z, at, some);
         at += some;
         left -= some;
     }
-    return released(z, slot, frames, freed);
-}
-
-/* Is this a run of whole blocks, all of them the zone's? *frame is the first one's number then. */
-int quire_blocks_check(const struct quire_zone *z, quire_slot slot, struct quire_run run,
-                       uint64_t *frame)
-{
-    if (slot.n >= z->slots || run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
-        return QUIRE_ERR_SIZE;
-    if ((run.pfn.n | run.frames) % BLOCK_FRAMES)
-        return QUIRE_ERR_ALIGN;
-    *frame = quire_frames_of(z, run.pfn, run.frames);
-    return *frame == NO_FRAME ? QUIRE_ERR_FRAME : QUIRE_OK;
+    return count_unreserved(z, slot, frames, freed);
 }
 
 /* The next stretch of held frames of a block, from place *at on: its length, and in *at where it
  * begins. 0: there is none. */
-static unsigned next_held(const struct quire_held *held, unsigned *at)
+static unsigned next_isolated_stretch(const struct quire_isolated_frames *held, unsigned *at)
 {
     unsigned n = 0;
 
@@ -231,22 +224,23 @@ static unsigned next_held(const struct quire_held *held, unsigned *at)
     return n;
 }
 
-int quire_zone_unreserve_held(struct quire_zone *z, quire_slot slot, struct quire_run run,
-                              const struct quire_held held[])
+int quire_zone_unreserve_isolated(struct quire_zone *z, quire_slot slot, struct quire_run run,
+                                  const struct quire_isolated_frames held[])
 {
     uint64_t frame, blocks = run.frames / BLOCK_FRAMES, wanted = 0, freed = 0;
-    int error = quire_blocks_check(z, slot, run, &frame);
+    int error = qi_block_range_check(z, slot, run, &frame);
 
     if (error)
-        return quire_fail(z, slot, error);
+        return qi_zone_count_error(z, slot, error);
     for (uint64_t i = 0; i < blocks; i++)
-        for (unsigned at = 0, n; (n = next_held(&held[i], &at)) > 0; at += n, wanted += n) {
+        for (unsigned at = 0, n; (n = next_isolated_stretch(&held[i], &at)) > 0;
+             at += n, wanted += n) {
             error = check_reserved(z, frame + i * BLOCK_FRAMES + at, n);
             if (error)
-                return quire_fail(z, slot, error);
+                return qi_zone_count_error(z, slot, error);
         }
     for (uint64_t i = 0; i < blocks; i++)
-        for (unsigned at = 0, n; (n = next_held(&held[i], &at)) > 0; at += n)
-            freed += release_part(z, frame + i * BLOCK_FRAMES + at, n);
-    return released(z, slot, wanted, freed);
+        for (unsigned at = 0, n; (n = next_isolated_stretch(&held[i], &at)) > 0; at += n)
+            freed += unreserve_part(z, frame + i * BLOCK_FRAMES + at, n);
+    return count_unreserved(z, slot, wanted, freed);
 }

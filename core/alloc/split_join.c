@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * split_join.c - runs that change shape in place: demotion and promotion of what somebody owns.
+ * split_join.c - runs that change shape in place, for their owner.
  *
  * Splitting is an explicit operation of the owner, and freeing a part of a run that was not split
- * is an error; so nobody ever splits while another frees a half.
+ * is an error; so no run is split while a half of it is freed.
  *
  *   split, order < 9   the run leaves the run map, decided like a free by the compare-and-swap of
  *                      its first continuation word.
@@ -11,8 +11,8 @@
  *                      so that a racing free fails; each block's map becomes all ones, then its
  *                      descriptor SPLIT (release); the first block comes last.
  *   join               all 512 bits set, none a run's, none pinned; then the descriptor goes from
- *                      the value seen, whoever's home it was, to WHOLE(9), and the map is looked
- *                      at once more: a frame that somebody freed meanwhile undoes it.
+ *                      the value seen, a slot's home block or not, to WHOLE(9), and the map is
+ *                      looked at once more: a frame that was freed meanwhile undoes it.
  *
  * No frame becomes free here, so no count and no hint changes. Lock-free, any context.
  */
@@ -20,19 +20,22 @@
 
 static void fill_and_split(const struct quire_zone *z, uint32_t b)
 {
-    for (unsigned i = 0; i < LINE_WORDS; i++)
-        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: R2 publishes it */
-    qa_store(desc_of(z, b), D_SPLIT, release);                /* R2 release: pairs A2 */
-    quire_block_agree(z, b);
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), D_SPLIT));
+    for (unsigned i = 0; i < MAP_WORDS; i++)
+        qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
+    qa_store(desc_of(z, b), D_SPLIT, release);                /* E-desc release */
+    qi_block_follow_isolations(z, b);
 }
 
 static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
 {
     uint32_t d = desc_whole(order), n = 1u << (order - BLOCK_ORDER);
 
-    /* A6 acquire: pairs R6. Decides between a split and a free that race. */
+    /* E-run-head acquire. Decides between a split and a free that race. */
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire))
-        return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : quire_state_error(d);
+        return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
+    qi_assert(desc_may_become(d, D_MOVING) && b % (n < SECTION_BLOCKS ? n : SECTION_BLOCKS) == 0);
     for (uint32_t i = n; i > 0; i--)
         fill_and_split(z, b + i - 1);
     return QUIRE_OK;
@@ -44,19 +47,19 @@ int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsig
     int error;
 
     if (slot.n >= z->slots || order > QUIRE_MAX_ORDER)
-        return quire_fail(z, slot, QUIRE_ERR_SIZE);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
     n = 1ull << order;
     if (pfn.n & (n - 1))
-        return quire_fail(z, slot, QUIRE_ERR_ALIGN);
-    frame = quire_frames_of(z, pfn, n);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_ALIGN);
+    frame = qi_frame_of_range(z, pfn, n);
     if (frame == NO_FRAME)
-        return quire_fail(z, slot, QUIRE_ERR_FRAME);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
     /* relaxed: the caller's own block */
     if (order >= BLOCK_ORDER && !desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed)))
         error = split_whole(z, block_of(frame), order);
-    else if (!(error = quire_run_check(z, frame, n)) && !quire_run_unmark(z, frame, n))
+    else if (!(error = qi_run_check(z, frame, n)) && !qi_run_unmark(z, frame, n))
         error = QUIRE_ERR_DOUBLE_FREE;
-    return error ? quire_fail(z, slot, error) : QUIRE_OK;
+    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
 }
 
 /* Can the frames of block b, SPLIT by its descriptor d, be one run? */
@@ -65,9 +68,9 @@ static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
     if (desc_state(d) == D_ISOLATED)
         return QUIRE_ERR_BUSY;
     if (desc_state(d) != D_SPLIT)
-        return quire_state_error(d);
-    for (unsigned i = 0; i < LINE_WORDS; i++) {
-        if (d & D_PINS && quire_pinned(z, b, i))
+        return qi_desc_free_error(d);
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
+        if (d & D_PINS && qi_pinned_frames(z, b, i))
             return QUIRE_ERR_FRAME;
         /* relaxed: the frames and their run map are the caller's */
         if (qa_load(&frame_map(z, b)->w[i], relaxed) != WORD_FULL)
@@ -77,7 +80,7 @@ static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
             return QUIRE_ERR_ORDER;
     }
     /* The last frame may be the first one of a run that goes on in the next block. */
-    return quire_frame_check(z, b, LINE_WORDS - 1, 1ull << (WORD_BITS - 1));
+    return frames_check(z, b, MAP_WORDS - 1, 1ull << (WORD_BITS - 1));
 }
 
 int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
@@ -87,29 +90,30 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
     int error;
 
     if (slot.n >= z->slots)
-        return quire_fail(z, slot, QUIRE_ERR_SIZE);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
     if (pfn.n & (BLOCK_FRAMES - 1))
-        return quire_fail(z, slot, QUIRE_ERR_ALIGN);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_ALIGN);
     if (frame == NO_FRAME)
-        return quire_fail(z, slot, QUIRE_ERR_FRAME);
-    d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
+    d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     error = check_join(z, b, d);
     if (!error) {
         uint32_t whole = d;
 
-        /* A2 acq_rel: pairs R2. R6 acq_rel: pairs A6. */
+        qi_assert(desc_may_become(d, desc_whole(BLOCK_ORDER)));
+        /* E-desc acq_rel. E-run-head acq_rel. */
         if (!qa_cas(desc_of(z, b), &whole, desc_whole(BLOCK_ORDER), acq_rel)) {
             error = QUIRE_ERR_BUSY;
-        } else if (!quire_line_is(frame_map(z, b), WORD_FULL)) {
-            qa_store(desc_of(z, b), d & ~D_OWNER, release); /* R2 release: pairs A2 */
-            quire_block_agree(z, b);
-            qa_fence_seq_cst(); /* F1 fence: pairs F1: whoever freed it saw WHOLE and left */
-            quire_block_settle(z, b);
-            quire_hint_free(z, b);
+        } else if (!qi_map_words_equal(frame_map(z, b), WORD_FULL)) {
+            qa_store(desc_of(z, b), d & ~D_OWNER, release); /* E-desc release */
+            qi_block_follow_isolations(z, b);
+            qa_fence_seq_cst(); /* E-look fence: the free that did it saw WHOLE */
+            qi_block_make_whole(z, b);
+            qi_hint_block_free(z, b);
             error = QUIRE_ERR_BUSY;
         }
     }
-    return error ? quire_fail(z, slot, error) : QUIRE_OK;
+    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
 }
 
 int quire_zone_retire_slot(struct quire_zone *z, quire_slot slot)
@@ -117,11 +121,11 @@ int quire_zone_retire_slot(struct quire_zone *z, quire_slot slot)
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     for (unsigned c = 0; c < CLASSES; c++) {
-        uint32_t home = qa_xchg(&slot_of(z, slot)->home[c], 0, acquire); /* A9 acquire: pairs R9 */
+        uint32_t home = qa_xchg(&slot_of(z, slot)->home[c], 0, acquire); /* E-home acquire */
 
         if (home)
-            (void)quire_home_leave(z, desc_owner(slot), home - 1);
+            (void)qi_home_leave(z, desc_owner(slot), home - 1);
     }
-    quire_count_retire(z, slot);
+    qi_count_retire_slot(z, slot);
     return QUIRE_OK;
 }

@@ -12,8 +12,7 @@
 #include "core/search/search.h"
 
 /* The frames of an extent that have maps. */
-void quire_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *first,
-                         uint64_t *end)
+void qi_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *first, uint64_t *end)
 {
     const struct quire_extent *e = &z->extents[extent];
 
@@ -27,23 +26,24 @@ void quire_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *
 
 /* The first place at or after `place` of split block b where (word ^ flip) has a 0; BLOCK_FRAMES
  * if none. Flip 0 looks for free frames, all ones for taken ones. */
-static unsigned scan_block(const struct quire_zone *z, uint32_t b, unsigned place, uint64_t flip)
+static unsigned block_next_zero(const struct quire_zone *z, uint32_t b, unsigned place,
+                                uint64_t flip)
 {
-    const struct quire_line *map = frame_map(z, b);
+    const struct map512 *map = frame_map(z, b);
     uint64_t below = (1ull << place % WORD_BITS) - 1;
 
-    for (unsigned i = place / WORD_BITS; i < LINE_WORDS; i++, below = 0) {
-        uint64_t v = (qa_load(&map->w[i], relaxed) ^ flip) | below; /* relaxed: a look */
+    for (unsigned i = place / WORD_BITS; i < MAP_WORDS; i++, below = 0) {
+        uint64_t v = (qa_load(&map->w[i], relaxed) ^ flip) | below; /* relaxed: advisory */
 
         if (v != WORD_FULL)
-            return i * WORD_BITS + (unsigned)__builtin_ctzll(~v);
+            return i * WORD_BITS + word_first(~v);
     }
     return BLOCK_FRAMES;
 }
 
-static bool is_taken(const struct quire_zone *z, uint32_t b)
+static bool is_block_taken(const struct quire_zone *z, uint32_t b)
 {
-    /* relaxed: a look */
+    /* relaxed: advisory */
     return qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1;
 }
 
@@ -51,24 +51,25 @@ static bool is_taken(const struct quire_zone *z, uint32_t b)
  * sections' lines; something at or behind `end` if none is before it. */
 static uint64_t next_taken_block(const struct quire_zone *z, uint32_t b, uint64_t end)
 {
-    const void *lines = z->lines;
+    const void *section_maps = z->section_maps;
     size_t blocks = (size_t)block_of(end - 1) / WORD_BITS * WORD_BITS + WORD_BITS;
 
-    return frame_at((uint32_t)quire_search_best()->next_one((const uint64_t *)lines, blocks, b), 0);
+    return frame_at((uint32_t)qi_search_best()->next_one((const uint64_t *)section_maps, blocks, b),
+                    0);
 }
 
 /* The first frame at or after `frame` that was seen free; `end` if none before it. */
-uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end)
+uint64_t qi_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end)
 {
     while (frame < end) {
         uint32_t b = block_of(frame);
-        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         unsigned place = BLOCK_FRAMES;
 
-        if (!is_taken(z, b))
+        if (!is_block_taken(z, b))
             return frame;
         if (desc_state(d) == D_SPLIT)
-            place = scan_block(z, b, place_of(frame), 0);
+            place = block_next_zero(z, b, place_of(frame), 0);
         if (place < BLOCK_FRAMES) {
             frame = frame_at(b, place);
             return frame < end ? frame : end;
@@ -84,21 +85,21 @@ uint64_t quire_next_free(const struct quire_zone *z, uint64_t frame, uint64_t en
 
 /* The first frame behind `frame`, which the caller saw free, that was seen taken; `end` if none
  * before it. Always behind, so that a walk goes on although `frame` was taken since. */
-uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end)
+uint64_t qi_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end)
 {
     for (frame++; frame < end;) {
         uint32_t b = block_of(frame);
         unsigned place;
 
-        if (!is_taken(z, b)) {
+        if (!is_block_taken(z, b)) {
             /* From the next block on: this one may be taken by now, and the walk goes forward. */
             frame = next_taken_block(z, b + 1, end);
             continue;
         }
-        /* A2 acquire: pairs R2 */
+        /* E-desc acquire */
         if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
             return frame;
-        place = scan_block(z, b, place_of(frame), WORD_FULL);
+        place = block_next_zero(z, b, place_of(frame), WORD_FULL);
         frame = frame_at(b, 0) + place;
         if (place < BLOCK_FRAMES)
             break;
@@ -107,7 +108,7 @@ uint64_t quire_next_used(const struct quire_zone *z, uint64_t frame, uint64_t en
 }
 
 /* The first n free bits in a row of word v, n <= 64; WORD_BITS if there are none. */
-static unsigned find_free(uint64_t v, uint64_t n)
+static unsigned word_find_free(uint64_t v, uint64_t n)
 {
     uint64_t free = ~v;
 
@@ -116,18 +117,18 @@ static unsigned find_free(uint64_t v, uint64_t n)
         more = have < n - have ? have : (unsigned)n - have;
         free &= free >> more;
     }
-    return free ? (unsigned)__builtin_ctzll(free) : WORD_BITS;
+    return free ? word_first(free) : WORD_BITS;
 }
 
 /* A walk over free frames, in search of n in a row. */
-struct walk {
+struct free_walk {
     uint64_t n;
     uint64_t start; /* of the free frames that end where the walk is; NO_FRAME if none do */
     uint64_t stop;  /* of a stretch that was found */
 };
 
 /* The free frames that end at `at`, if any, are followed by a taken one: are they enough? */
-static inline bool walk_stop(struct walk *w, uint64_t at)
+static inline bool free_walk_stop(struct free_walk *w, uint64_t at)
 {
     w->stop = at;
     return w->start != NO_FRAME && at - w->start >= w->n;
@@ -135,7 +136,7 @@ static inline bool walk_stop(struct walk *w, uint64_t at)
 
 /* Go through one word of a split block's map, v, whose first frame is `base`. True: a stretch of n
  * frames has ended in it. */
-static inline bool walk_word(struct walk *w, uint64_t v, uint64_t base)
+static inline bool free_walk_word(struct free_walk *w, uint64_t v, uint64_t base)
 {
     unsigned bit, top;
 
@@ -143,33 +144,34 @@ static inline bool walk_word(struct walk *w, uint64_t v, uint64_t base)
         w->start = w->start == NO_FRAME ? base : w->start;
         return false;
     }
-    bit = (unsigned)__builtin_ctzll(v);
+    bit = word_first(v);
     if (bit > 0 && w->start == NO_FRAME)
         w->start = base;
-    if (walk_stop(w, base + bit))
+    if (free_walk_stop(w, base + bit))
         return true;
-    top = (unsigned)__builtin_clzll(v);
+    top = 63 - word_last(v);
     w->start = top > 0 ? base + WORD_BITS - top : NO_FRAME;
     if (w->n > WORD_BITS - 2) /* between two taken frames of the word there is no room */
         return false;
-    bit = find_free(v, w->n);
+    bit = word_find_free(v, w->n);
     if (bit >= WORD_BITS - top) /* none, or it goes on in the next word */
         return false;
     w->start = base + bit;
-    w->stop = w->start + (unsigned)__builtin_ctzll(v >> bit);
+    w->stop = w->start + word_first(v >> bit);
     return true;
 }
 
 /* The rest of block b, from `frame` on. True: a stretch has ended in it. */
-static bool walk_block(const struct quire_zone *z, struct walk *w, uint32_t b, uint64_t frame)
+static bool free_walk_block(const struct quire_zone *z, struct free_walk *w, uint32_t b,
+                            uint64_t frame)
 {
-    const struct quire_line *map = frame_map(z, b);
+    const struct map512 *map = frame_map(z, b);
     uint64_t below = (1ull << frame % WORD_BITS) - 1;
 
-    for (unsigned i = place_of(frame) / WORD_BITS; i < LINE_WORDS; i++, below = 0) {
-        uint64_t v = qa_load(&map->w[i], relaxed) | below; /* relaxed: a look */
+    for (unsigned i = place_of(frame) / WORD_BITS; i < MAP_WORDS; i++, below = 0) {
+        uint64_t v = qa_load(&map->w[i], relaxed) | below; /* relaxed: advisory */
 
-        if (walk_word(w, v, frame_at(b, i * WORD_BITS)))
+        if (free_walk_word(w, v, frame_at(b, i * WORD_BITS)))
             return true;
     }
     return false;
@@ -177,26 +179,26 @@ static bool walk_block(const struct quire_zone *z, struct walk *w, uint32_t b, u
 
 /* The first stretch of at least n free frames that was seen at or after `frame`, before `end`: its
  * first frame, its end in *stop. `end` if there is none. */
-uint64_t quire_next_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
-                            uint64_t *stop)
+uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
+                              uint64_t *stop)
 {
-    struct walk w = {n, NO_FRAME, 0};
+    struct free_walk w = {n, NO_FRAME, 0};
     bool found = false;
 
     while (frame < end && !found) {
         uint32_t b = block_of(frame), d;
 
-        if (!is_taken(z, b)) {
+        if (!is_block_taken(z, b)) {
             w.start = w.start == NO_FRAME ? frame : w.start;
             frame = next_taken_block(z, b + 1, end);
             continue;
         }
-        d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         if (desc_state(d) == D_SPLIT) {
-            found = walk_block(z, &w, b, frame);
+            found = free_walk_block(z, &w, b, frame);
             frame = frame_at(b + 1, 0);
         } else {
-            found = walk_stop(&w, frame);
+            found = free_walk_stop(&w, frame);
             w.start = found ? w.start : NO_FRAME;
             /* A whole run is passed by in one step. */
             frame = desc_state(d) == D_WHOLE && place_of(frame) == 0

@@ -1,24 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * zone_free.c - protocol 2, the half without the run map: frames back into their block.
+ * zone_free.c - protocol 2: frames back into their block. The public frees, and what all frees do
+ * with the frame map; what a free of a run does with the run map is in run_map.c.
  *
  * To free a frame is one read-modify-write of the frame map: clear the bit, and look at the word
- * that was there. The word says whether the free was good (the bit was set), whether the block's
- * hints must be set (the word was all ones, so nobody announced this word's frames), and whether
- * the block may have become whole (the word is 0 now).
+ * that was there. That word says
  *
- * Bad frees. A frame's bit decides who of several frees is the good one. The checks before it are
- * read-only; with the run map they see frames that are part of a run. What cannot be seen: a
- * second free after the frame was handed out again, and one that falls into the instants in which
- * block_whole.c holds an empty block's words; the latter is seen when the block is split.
+ *   the bit was set       the free was good; of several frees of a frame one sees this
+ *   all ones              the hints must be set: no free frame of this word was announced
+ *   0 but for the bit     the block may have become whole (block_whole.c)
  *
- * Callers: the public functions, batches, undos of claims. Lock-free, any context.
+ *   free of a run, order < 9   check (reads only); qi_run_unmark, which decides; clear the bits
+ *   of a single frame          check (reads only); clear the bit, which decides
+ *   of a run, order >= 9       qi_block_run_put (section.c), which decides
+ *
+ * Bad frees are refused by the checks or by the exchange that decides. What cannot be seen: a
+ * second free after the frame was handed out again; and one that falls into the instants in which
+ * block_whole.c holds an empty block's words, which is seen when the block is opened again.
+ *
+ * May run beside everything, on one word too. Lock-free, any context.
  */
 #include "core/fastpath.h"
 
 /* The error for freeing a run of whole blocks, of which one is in the state of `desc`; or a frame
  * of a block that is not divided. */
-int quire_state_error(uint32_t desc)
+int qi_desc_free_error(uint32_t desc)
 {
     switch (desc_state(desc)) {
     case D_FREE:
@@ -33,50 +39,40 @@ int quire_state_error(uint32_t desc)
     }
 }
 
-/* Does the frame after the last one of word `word` of block b continue a run? */
-bool quire_next_continues(const struct quire_zone *z, uint32_t b, unsigned word)
-{
-    if (++word == LINE_WORDS) {
-        word = 0;
-        if (!has_map(z, ++b) ||
-            (b % SECTION_BLOCKS == 0 && !section_follows(z, b / SECTION_BLOCKS)))
-            return false;
-    }
-    return qa_load(&run_map(z, b)->w[word], relaxed) & 1; /* relaxed: the owner's run, or a look */
-}
-
 /* Block b is not SPLIT without pins: may the frames be freed all the same? Those of an ISOLATED
  * block may, but not what its isolation holds. */
-int quire_frame_refuse(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
-                       uint32_t desc)
+int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                         uint32_t desc)
 {
+    qi_assert((desc & (D_STATE | D_PINS)) != D_SPLIT);
     if (!desc_divided(desc))
-        return quire_state_error(desc);
+        return qi_desc_free_error(desc);
     if (desc_swept(desc, word))
         return QUIRE_ERR_DOUBLE_FREE;
-    return desc & D_PINS && quire_pinned(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
+    return desc & D_PINS && qi_pinned_frames(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
 /* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
- * before, `old`, asks for something. Not in a home: its owner looks and announces when he leaves.
- */
-void quire_frame_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
+ * before, `old`, asks for something. Not in a home block: when its owner gives it up, that looks
+ * and announces. */
+void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
 {
-    qa_fence_after_rmw(); /* F1 fence: pairs F1. F2 fence: pairs F2: the map before the descriptor
-                           */
-    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by F1 and F2 */
+    qi_assert(mask != 0);
+    qi_assert(!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS);
+    qa_fence_after_rmw(); /* E-look fence. E-hint fence: the map before the descriptor */
+    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by E-look and E-hint */
         return;
     if (!(old & ~mask))
-        quire_block_settle(z, b);
+        qi_block_make_whole(z, b);
     if (old == WORD_FULL)
-        quire_hint_free(z, b);
+        qi_hint_block_free(z, b);
     else
-        quire_hint_measure(z, b);
+        qi_hint_block_refresh(z, b);
 }
 
-/* Clear the bits of n frames from `frame`, all in SPLIT blocks, in whatever words; the undo of a
- * claim, or the end of a run. Returns how many were set: they are free now. */
-uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
+/* Clear the bits of n frames from `frame`, all in divided blocks: the undo of a claim, or the end
+ * of a run. Returns how many were set: they are free now. */
+uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     uint64_t freed = 0;
 
@@ -85,10 +81,146 @@ uint64_t quire_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t
         uint64_t mask, done;
         unsigned some = word_part(frame, n, &mask);
 
-        done = quire_frame_put(z, b, place_of(frame) / WORD_BITS, mask);
+        done = frames_put(z, b, place_of(frame) / WORD_BITS, mask);
+        qi_assert(!(done & ~mask));
         freed += done == mask ? some : word_count(done);
         frame += some;
         n -= some;
     }
     return freed;
+}
+
+/* ---- The public calls ----------------------------------------------------------------------- */
+
+/* Free n frames from `frame`, a run of split blocks. Without a run map a racing free of the same
+ * run may have had a part of it: what this call freed is credited all the same. */
+static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+{
+    int error = qi_run_check(z, frame, n);
+    uint64_t freed;
+
+    if (error)
+        return error;
+    if (!qi_run_unmark(z, frame, n))
+        return QUIRE_ERR_DOUBLE_FREE;
+    freed = qi_frames_clear(z, frame, n);
+    qi_assert(freed <= n);
+    if (freed)
+        qi_count_credit(z, slot, freed, 0);
+    return freed == n ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
+}
+
+/* Free one frame. */
+static inline int free_one(struct quire_zone *z, quire_slot slot, uint64_t frame)
+{
+    uint32_t b = block_of(frame);
+    unsigned word = place_of(frame) / WORD_BITS;
+    uint64_t mask = 1ull << frame % WORD_BITS;
+    int error = frames_check(z, b, word, mask);
+
+    if (error)
+        return error;
+    if (!frames_put(z, b, word, mask))
+        return QUIRE_ERR_DOUBLE_FREE;
+    qi_count_credit(z, slot, 1, 0);
+    return QUIRE_OK;
+}
+
+/* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */
+static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
+                    unsigned order)
+{
+    int error;
+    uint32_t d;
+
+    if (n == 1)
+        return free_one(z, slot, frame);
+    d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's own block */
+    if (desc_divided(d))
+        return free_split(z, slot, frame, n);
+    if (order < BLOCK_ORDER || place_of(frame))
+        return qi_desc_free_error(d);
+    error = qi_block_run_put(z, block_of(frame), order);
+    if (!error)
+        qi_count_credit(z, slot, n, 0);
+    return error;
+}
+
+/* Whatever the run, with all checks. */
+static __attribute__((__noinline__)) int free_checked(struct quire_zone *z, quire_slot slot,
+                                                      quire_pfn pfn, unsigned order)
+{
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (slot.n >= z->slots || order > QUIRE_MAX_ORDER)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    if (pfn.n & ((1ull << order) - 1))
+        return qi_zone_report_bad_free(z, slot, pfn, QUIRE_ERR_ALIGN);
+    frame = qi_frame_of_range(z, pfn, 1ull << order);
+    if (frame != NO_FRAME)
+        error = free_run(z, slot, frame, 1ull << order, order);
+    return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
+int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+{
+    uint64_t frame;
+    int error;
+
+    if (order != 0 || slot.n >= z->slots || (frame = frame_of_pfn(z, pfn)) == NO_FRAME)
+        return free_checked(z, slot, pfn, order);
+    error = free_one(z, slot, frame);
+    return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
+int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
+{
+    bool power = frames && !(frames & (frames - 1));
+    unsigned order = power ? word_first(frames) : 0;
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (slot.n >= z->slots || frames == 0 || frames >> QUIRE_PFN_BITS)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    frame = qi_frame_of_range(z, pfn, frames);
+    if (frame != NO_FRAME)
+        error = free_run(z, slot, frame, frames, order);
+    return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
+int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *frames)
+{
+    uint64_t frame = frame_of_pfn(z, pfn);
+    uint32_t d;
+
+    if (frame == NO_FRAME)
+        return QUIRE_ERR_FRAME;
+    /* E-run-head acquire: a run's other descriptors */
+    d = qa_load(desc_of(z, block_of(frame)), acquire);
+    if (desc_state(d) == D_WHOLE && place_of(frame) == 0) {
+        *frames = 1ull << desc_order(d);
+        return QUIRE_OK;
+    }
+    if (!desc_divided(d))
+        return qi_desc_free_error(d);
+    if (d & D_PINS &&
+        qi_pinned_frames(z, block_of(frame), place_of(frame) / WORD_BITS) >> frame % WORD_BITS & 1)
+        return QUIRE_ERR_FRAME;
+    if (!has_run_map(z))
+        return QUIRE_ERR_UNSUPPORTED;
+    return qi_run_measure(z, frame, frames);
+}
+
+int quire_zone_free_any(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
+{
+    uint64_t frames = 0;
+    int error;
+
+    if (slot.n >= z->slots)
+        return QUIRE_ERR_SIZE;
+    error = quire_zone_run_length(z, pfn, &frames);
+    if (error)
+        return qi_zone_report_bad_free(z, slot, pfn, error);
+    return quire_zone_free_contig(z, slot, pfn, frames);
 }

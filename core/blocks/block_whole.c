@@ -1,68 +1,83 @@
 /* SPDX-License-Identifier: MIT
  *
- * block_whole.c - protocol 3: a block that became wholly free goes back to its section; and its way
- * out again, when a block is split.
+ * block_whole.c - a block between its section and its frames: protocol 3, a block that became
+ * wholly free goes back to its section; and its way out again, when a claimed block is opened.
  *
- * Nobody counts the free frames of a block. Whoever clears the last bit of a word looks at the
- * other words; if all are 0 and the block is nobody's home, he claims the words one after the
- * other, moves the descriptor SPLIT -> FREE by compare-and-swap from exactly the value he saw, and
- * clears the block's bit in the section, leaving the map at all ones (I2).
+ * Going back. Nobody counts the free frames of a block: a freer that cleared the last bit of a word
+ * looks at the other words. The danger is a last free that is missed: two threads clear the last
+ * bits of two words, each sees the other word as it was before, and 512 frames that are free can
+ * never be had as a block. So both put a full fence between the change and the look (E-look):
  *
- * Why no last free is missed. Two threads that clear the last bits of two words at once both
- * fence and then look: the second of the two fences sees both words 0 (F1). A rival may hold a
- * word for a moment, be it by a claim of this file, by one of orders 7 and 8, or of a contiguous
- * range; then the one who sees it may give up, because the rival's undo is followed by a look of
- * his own. Likewise whoever gives up a home looks after his fence. So each turn of the loop below
- * follows a step of another thread: an undo here means that somebody took a frame or made the
- * block his home in between. No bound is needed, and none would be right: a bounded number of
- * looks loses the block.
+ *   clear the bit; E-look; if all words are 0, and the descriptor is SPLIT without owner:
+ *       claim the words, 0 to all ones, one after the other;
+ *       SPLIT -> FREE by compare-and-swap from exactly the descriptor seen;
+ *       clear the block's bit in the section. The map stays all ones (I2).
+ *   when a word or the descriptor was lost: give the words back, announce them; E-look; again
  *
- * The look includes the descriptor, or an idle home that is wholly free would spin the loop.
+ * Of two fences one comes second, and its thread sees both words 0. A thread that finds a word held
+ * may stop: the holder (a claim of this file, of orders 7 and 8, of a contiguous range) makes the
+ * look itself when it gives the word back. So does a thread that gives up a home block, behind its
+ * own fence. Each turn of the loop therefore follows a step of another thread, and the loop needs
+ * no bound; a bounded number of looks would lose the block. The look takes in the descriptor, or a
+ * wholly free home block, which stays split, would keep the loop turning.
  *
- * Lock-free, any context.
+ * Going out. qi_block_publish_split has the order and its argument.
+ *
+ * Who may be at work beside whom on one block (X: yes; -: cannot be, the block is held):
+ *
+ *                            make_whole,    take, free,   home blocks   verify_map,
+ *                            force_whole    claim         isolation     publish_split
+ *   make_whole, force_whole       X              X             X             -
+ *   publish_split, verify_map     -        stale takers        X (list)      -
+ *     and once SPLIT is published X              X             X             -
+ *
+ * Stale takers saw an earlier SPLIT of the block. Lock-free, any context.
  */
 #include "core/internal.h"
 
-/* Block b may have become wholly free; the caller's last access was a read-modify-write of its
- * map or descriptor. */
-void quire_block_settle(const struct quire_zone *z, uint32_t b)
+/* Make block b whole if it is wholly free. The caller's last access was a read-modify-write of its
+ * map or descriptor, or a full fence. */
+void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
 {
-    struct quire_line *map = frame_map(z, b);
+    struct map512 *map = frame_map(z, b);
     qa32 *desc = desc_of(z, b);
 
     for (;;) {
         uint32_t d;
 
-        qa_fence_after_rmw();       /* F1 fence: pairs F1: my change before my look */
-        d = qa_load(desc, relaxed); /* relaxed: ordered by F1 */
-        if (desc_state(d) != D_SPLIT || d & D_OWNER || !quire_line_is(map, 0))
+        qa_fence_after_rmw();       /* E-look fence: the caller's change before this look */
+        d = qa_load(desc, relaxed); /* relaxed: ordered by E-look */
+        if (desc_state(d) != D_SPLIT || d & D_OWNER || !qi_map_words_equal(map, 0))
             return;
-        if (quire_words_claim(map, 0, LINE_WORDS)) {
-            /* R2 acq_rel: pairs A2. A2 acq_rel: pairs R2. Fails if somebody made it his home. */
+        if (qi_map_words_claim(map, 0, MAP_WORDS)) {
+            qi_assert(desc_may_become(d, D_FREE) && !(d & D_OWNER));
+            /* E-desc acq_rel. E-desc acq_rel. Fails if it was made a home block. */
             if (qa_cas(desc, &d, D_FREE, acq_rel))
                 break;
-            quire_words_release(map, 0, LINE_WORDS);
+            qi_map_words_release(map, 0, MAP_WORDS);
         }
-        quire_hint_free(z, b); /* an undo is a free: announce it, and look again */
+        qi_hint_block_free(z, b); /* an undo is a free: announce it, and look again */
     }
-    qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint; nobody announces a FREE block */
-    quire_blocks_release(z, b, 1);
-    quire_counted_at(z, b, QUIRE_COUNT_WHOLE);
+    qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint; FREE blocks are announced by H3 */
+    qi_blocks_release(z, b, 1);
+    stat_count_at(z, b, QUIRE_COUNT_WHOLE);
 }
 
 /* A block whose map is neither untouched nor all ones was damaged by racing bad frees. Keep it
  * out of use: its section bit stays set, its frames leave the count, and so does the credit that
  * each bad free got for the bit that it cleared. */
-static void withdraw(const struct quire_zone *z, quire_slot slot, uint32_t b)
+static void withdraw_block(const struct quire_zone *z, quire_slot slot, uint32_t b)
 {
     struct quire_zone *zone = (struct quire_zone *)(uintptr_t)z;
-    uint64_t lost = BLOCK_FRAMES + quire_line_free(frame_map(z, b));
+    uint64_t lost = BLOCK_FRAMES + qi_map_count_free(frame_map(z, b));
 
-    qa_store(desc_of(z, b), D_WITHDRAWN, release); /* R2 release: pairs A2 */
-    /* R4 acq_rel: pairs A4. A4 acq_rel: pairs R4. The frames cannot be found any more. */
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), D_WITHDRAWN));
+    qa_store(desc_of(z, b), D_WITHDRAWN, release); /* E-desc release */
+    /* E-count acq_rel. E-count acq_rel. The frames cannot be found any more. */
     (void)qa_sub(&z->head->total, lost, acq_rel);
     (void)qa_sub(&z->head->managed, BLOCK_FRAMES, relaxed); /* relaxed: a statistic */
-    quire_counted(z, slot, QUIRE_COUNT_WITHDRAWN);
+    stat_count(z, slot, QUIRE_COUNT_WITHDRAWN);
     if (z->port.report)
         z->port.report(z->port.ctx, zone, QUIRE_REPORT_WITHDRAWN, pfn_of_frame(z, frame_at(b, 0)),
                        QUIRE_ERR_DOUBLE_FREE);
@@ -70,69 +85,110 @@ static void withdraw(const struct quire_zone *z, quire_slot slot, uint32_t b)
 
 /* Is the map of block b, which the caller holds by its section's bit, as I2 says? If not, the
  * block is withdrawn. */
-bool quire_block_sound(const struct quire_zone *z, quire_slot slot, uint32_t b, bool *fresh)
+bool qi_block_verify_map(const struct quire_zone *z, quire_slot slot, uint32_t b)
 {
-    struct quire_line *map = frame_map(z, b);
+    const struct map512 *map = frame_map(z, b);
 
-    *fresh = quire_line_is(map, 0);
-    if (*fresh || quire_line_is(map, WORD_FULL))
+    if (qi_map_words_equal(map, 0) || qi_map_words_equal(map, WORD_FULL))
         return true;
-    withdraw(z, slot, b);
+    withdraw_block(z, slot, b);
     return false;
 }
 
-/* Split block b, whose section bit the caller has claimed: publish `desc`, a SPLIT one, then clear
- * the map. A stale taker who saw an earlier SPLIT may take frames from the first cleared word on;
- * they are free. What was all zeros before is left alone: he may have taken from it already.
- * False: the block is damaged, and withdrawn. */
-bool quire_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc)
+/* The bits of word `word` of block b that lie in the n frames from `frame`. */
+static uint64_t range_bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t n)
 {
-    struct quire_line *map = frame_map(z, b);
-    bool fresh;
+    uint64_t first = frame_at(b, word * WORD_BITS);
+    uint64_t low = frame > first ? frame - first : 0;
+    uint64_t high = frame + n > first ? frame + n - first : 0;
 
-    if (!quire_block_sound(z, slot, b, &fresh))
-        return false;
-    qa_store(desc_of(z, b), desc, release); /* R2 release: pairs A2 */
-    for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
-        qa_store(&map->w[i], 0, release); /* R1 release: pairs A1 */
-    quire_block_agree(z, b);              /* with a fence, after the map */
-    /* relaxed: ordered by that fence. An isolation may have come, taken the home from its owner,
-     * and gone before the map was clear: then nobody else makes the look that ends a home. */
-    if (qa_load(desc_of(z, b), relaxed) != desc) {
-        quire_block_settle(z, b);
-        quire_hint_free(z, b);
+    if (high > WORD_BITS)
+        high = WORD_BITS;
+    return low < high ? word_mask((unsigned)low, (unsigned)(high - low)) : 0;
+}
+
+/* Open block b, FREE and held by its section's bit, with a map as I2 says: it becomes `desc`, SPLIT
+ * or ISOLATED, with the n frames from `frame` taken as far as they lie in it, and all others free.
+ *
+ * The one place where a map is written by stores while others may exchange its words: takers that
+ * saw an earlier SPLIT of the block (stale takers). What they can do decides the order.
+ *
+ *   map all ones   They find nothing to take until a word is stored. So first the descriptor, then
+ *                  word by word: what they take from a word that is stored is free, of a SPLIT
+ *                  block. Stored before the descriptor, a word would give them frames of a block
+ *                  that is not SPLIT. And each word is stored once, as it will be: cleared first
+ *                  and set afterwards, it would give them frames of the range.
+ *   map all zeros  The block was never split, so there are no stale takers yet; there will be as
+ *                  soon as the descriptor says SPLIT. So the range's bits are set before it, and
+ *                  after it the map is left alone: they may have taken from it already. */
+void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t desc, uint64_t frame,
+                            uint64_t n)
+{
+    struct map512 *map = frame_map(z, b);
+    bool fresh = qi_map_words_equal(map, 0);
+
+    qi_assert(desc_divided(desc));
+    /* relaxed: the caller's, both */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), desc));
+    qi_assert_held(qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1);
+    for (unsigned i = 0; i < MAP_WORDS && fresh; i++) {
+        uint64_t taken = range_bits_in_word(b, i, frame, n);
+
+        if (taken)
+            qa_store(&map->w[i], taken, relaxed); /* relaxed: E-desc publishes it */
     }
-    quire_counted(z, slot, QUIRE_COUNT_SPLIT);
+    qa_store(desc_of(z, b), desc, release); /* E-desc release: the map before the descriptor */
+    for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
+        /* E-frame release: what the last holders did with the free frames */
+        qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release);
+    qi_block_follow_isolations(z, b); /* begins with a fence, after the map */
+}
+
+/* Split block b, whose section bit the caller has claimed: it becomes `desc`, a SPLIT one, with all
+ * frames free. False: the block is damaged, and withdrawn. */
+bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc)
+{
+    qi_assert(desc_state(desc) == D_SPLIT);
+    if (!qi_block_verify_map(z, slot, b))
+        return false;
+    qi_block_publish_split(z, b, desc, 0, 0);
+    /* relaxed: ordered by its fence. An isolation may have come, taken the home block from its
+     * owner, and gone, all before the map was clear: then this is the only look. */
+    if (qa_load(desc_of(z, b), relaxed) != desc) {
+        qi_block_make_whole(z, b);
+        qi_hint_block_free(z, b);
+    }
+    stat_count(z, slot, QUIRE_COUNT_SPLIT);
     return true;
 }
 
-/* If block b is split and wholly free, make it whole: take it from whoever keeps it as his home,
- * or do the look that a freer has not come to yet. */
-void quire_block_recover(const struct quire_zone *z, quire_slot slot, uint32_t b)
+/* If block b is split and wholly free, make it whole: revoke it as a home block, or make the look
+ * that a freer has not come to yet. */
+void qi_block_force_whole(const struct quire_zone *z, quire_slot slot, uint32_t b)
 {
-    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: a look */
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: advisory */
 
-    if (desc_state(d) != D_SPLIT || !quire_line_is(frame_map(z, b), 0))
+    if (desc_state(d) != D_SPLIT || !qi_map_words_equal(frame_map(z, b), 0))
         return;
     if (!(d & D_OWNER)) {
-        qa_fence_seq_cst(); /* F1 fence: pairs F1: settle wants one before its look */
-        quire_block_settle(z, b);
-    } else if (quire_home_leave(z, d & D_OWNER, b)) {
-        quire_counted(z, slot, QUIRE_COUNT_REVOKED);
+        qa_fence_seq_cst(); /* E-look fence: as make_whole asks */
+        qi_block_make_whole(z, b);
+    } else if (qi_home_leave(z, d & D_OWNER, b)) {
+        stat_count(z, slot, QUIRE_COUNT_REVOKED);
     }
 }
 
 /* The same for every block of the zone; the last resort of large requests. O(blocks in use). */
-void quire_blocks_recover(const struct quire_zone *z, quire_slot slot)
+void qi_zone_force_whole(const struct quire_zone *z, quire_slot slot)
 {
     for (uint64_t g = z->first_block / WORD_BITS; g * WORD_BITS < z->end_block; g++) {
-        uint64_t v = qa_load(block_word(z, g), relaxed); /* relaxed: a look */
+        uint64_t v = qa_load(block_word(z, g), relaxed); /* relaxed: advisory */
 
         for (; v; v &= v - 1) {
-            uint32_t b = (uint32_t)(g * WORD_BITS) + (unsigned)__builtin_ctzll(v);
+            uint32_t b = (uint32_t)(g * WORD_BITS) + word_first(v);
 
             if (has_map(z, b))
-                quire_block_recover(z, slot, b);
+                qi_block_force_whole(z, slot, b);
         }
     }
 }

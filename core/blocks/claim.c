@@ -2,31 +2,40 @@
  *
  * claim.c - protocol 5: a given range of frames, of any length, across blocks.
  *
- * The range is claimed block by block in ascending order: a FREE block by its section's bit, even
- * if only a part of it is wanted; the wanted frames of a SPLIT block by compare-and-swaps of their
- * words. When anything is taken, all that was claimed is undone. A FREE block that is held stays
- * FREE, and a SPLIT one of which frames are held stays SPLIT, so the descriptor tells the undo
- * what was held.
+ * The danger: while a long range is being claimed, a rival takes a frame of it; or, when it is
+ * published, a taker that saw an older SPLIT of one of its blocks gets frames of it. So it has two
+ * halves, and between them nothing can fail:
  *
- * Only when everything is held, it is published. A FREE block becomes SPLIT, never WHOLE, so that
- * the run's length can be read back from the run map: continuation bits first; if the block was
- * never split, also the run's frame bits; then SPLIT without owner (release); then each word that
- * was all ones is replaced by the run's bits of that word in one store: clearing it first and
- * setting bits after would let a stale taker have them.
+ *   claim     block by block, in ascending order: of a FREE block its section's bit, even if only a
+ *             part of the block is wanted; of a SPLIT block the wanted frames, by compare-and-swap
+ *             of each word. If anything is taken, all that was claimed is undone.
+ *   publish   a SPLIT block is done already. A FREE one is opened (qi_block_publish_split) with the
+ *             range's frames taken; SPLIT, never WHOLE, so that the run's length can be read back
+ *             from the run map, whose bits are set before.
  *
- * The caller has debited n frames. Lock-free, any context; bounded by n.
+ * A block of which something is held keeps its state until then, FREE or divided (SPLIT, or
+ * ISOLATED if its range is listed meanwhile). So the descriptor tells publish and undo what is
+ * held:
+ *
+ *   block    held by claim             undo                      publish
+ *   FREE     its bit in the section    qi_blocks_release         qi_block_publish_split
+ *   SPLIT    bits of its frame map     qi_frames_clear (a free)  nothing
+ *
+ * The caller has debited n frames. Claims beside claims: of two that overlap one fails, or both.
+ * Lock-free, any context; bounded by n.
  */
 #include "core/internal.h"
 
 /* Take the frames `mask` of one word, all or none. */
-static bool take_exactly(qa64 *w, uint64_t mask)
+static bool word_take_mask(qa64 *w, uint64_t mask)
 {
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange decides */
 
+    qi_assert(mask != 0);
     do {
         if (v & mask)
             return false;
-        /* A1 acquire: pairs R1. Retries only when other frames of the word changed hands. */
+        /* E-frame acquire. Retries only when other frames of the word were taken or freed. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
 }
@@ -36,12 +45,13 @@ static bool claim_in_split(const struct quire_zone *z, uint64_t frame, uint64_t 
 {
     uint64_t at = frame, left = n, mask;
 
+    qi_assert(block_of(frame) == block_of(frame + n - 1));
     while (left > 0) {
         unsigned some = word_part(at, left, &mask);
 
-        if (!take_exactly(&frame_map(z, block_of(at))->w[place_of(at) / WORD_BITS], mask)) {
+        if (!word_take_mask(&frame_map(z, block_of(at))->w[place_of(at) / WORD_BITS], mask)) {
             if (at > frame)
-                (void)quire_frames_clear(z, frame, at - frame);
+                (void)qi_frames_clear(z, frame, at - frame);
             return false;
         }
         at += some;
@@ -54,61 +64,64 @@ static bool claim_in_split(const struct quire_zone *z, uint64_t frame, uint64_t 
 static bool claim_in_block(struct quire_zone *z, quire_slot slot, uint64_t frame, unsigned n)
 {
     uint32_t b = block_of(frame);
-    unsigned state = desc_state(qa_load(desc_of(z, b), acquire)); /* A2 acquire: pairs R2 */
-    bool fresh;
+    unsigned state = desc_state(qa_load(desc_of(z, b), acquire)); /* E-desc acquire */
 
     if (state == D_SPLIT)
         return claim_in_split(z, frame, n);
-    return state == D_FREE && quire_blocks_claim(z, b, 0) && quire_block_sound(z, slot, b, &fresh);
+    return state == D_FREE && qi_blocks_claim(z, b, 0) && qi_block_verify_map(z, slot, b);
 }
 
 /* Why n frames from `frame` cannot be had: FRAME if one of them is reserved or a hole, else BUSY.
  */
-int quire_range_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
+int qi_range_claim_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     for (unsigned some; n > 0; frame += some, n -= some) {
         uint32_t b = block_of(frame);
-        uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+        uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         uint64_t mask;
 
         some = word_part(frame, n, &mask);
         if (desc_state(d) == D_RESERVED || desc_state(d) == D_WITHDRAWN ||
-            (d & D_PINS && quire_pinned(z, b, place_of(frame) / WORD_BITS) & mask))
+            (d & D_PINS && qi_pinned_frames(z, b, place_of(frame) / WORD_BITS) & mask))
             return QUIRE_ERR_FRAME;
     }
     return QUIRE_ERR_BUSY;
 }
 
-/* Let go of n frames from `frame` that quire_range_claim holds, nothing of them published. */
-void quire_range_undo(const struct quire_zone *z, uint64_t frame, uint64_t n)
+/* Let go of n frames from `frame` that qi_range_claim holds, nothing of them published. */
+void qi_range_undo_claim(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     while (n > 0) {
         unsigned some = block_part(frame, n);
         uint32_t b = block_of(frame);
 
-        /* relaxed: a block that is held keeps its state */
-        if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
-            quire_blocks_release(z, b, 1);
+        /* relaxed: a block that is held stays FREE or divided */
+        uint32_t d = qa_load(desc_of(z, b), relaxed);
+
+        qi_assert(desc_state(d) == D_FREE || desc_divided(d));
+        if (desc_state(d) == D_FREE)
+            qi_blocks_release(z, b, 1);
         else
-            (void)quire_frames_clear(z, frame, some);
+            (void)qi_frames_clear(z, frame, some);
         frame += some;
         n -= some;
     }
 }
 
 /* Hold n frames from `frame`. BUSY: one is in use. FRAME: one is reserved. */
-int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
     uint64_t at = frame, left = n;
 
     while (left > 0) {
         unsigned some = block_part(at, left);
 
+        qi_assert(has_map(z, block_of(at)) && at + left == frame + n);
         if (!claim_in_block(z, slot, at, some)) {
-            quire_range_undo(z, frame, at - frame);
+            qi_range_undo_claim(z, frame, at - frame);
             if (at > frame)
-                quire_counted(z, slot, QUIRE_COUNT_ROLLBACK);
-            return quire_range_error(z, frame, n);
+                stat_count(z, slot, QUIRE_COUNT_ROLLBACK);
+            return qi_range_claim_error(z, frame, n);
         }
         at += some;
         left -= some;
@@ -116,40 +129,16 @@ int quire_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
     return QUIRE_OK;
 }
 
-/* The bits of word `word` of block b that lie in the n frames from `frame`. */
-static uint64_t bits_in_word(uint32_t b, unsigned word, uint64_t frame, uint64_t n)
-{
-    uint64_t first = frame_at(b, word * WORD_BITS);
-    uint64_t low = frame > first ? frame - first : 0;
-    uint64_t high = frame + n > first ? frame + n - first : 0;
-
-    if (high > WORD_BITS)
-        high = WORD_BITS;
-    return low < high ? word_mask((unsigned)low, (unsigned)(high - low)) : 0;
-}
-
 /* A FREE block that is held becomes SPLIT with the frames of the range allocated. */
-static void publish_free(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
+static void open_free_block(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
 {
-    struct quire_line *map = frame_map(z, b);
-    bool fresh = quire_line_is(map, 0);
-
-    for (unsigned i = 0; i < LINE_WORDS && fresh; i++) {
-        uint64_t bits = bits_in_word(b, i, frame, n);
-
-        if (bits)
-            qa_store(&map->w[i], bits, relaxed); /* relaxed: R2 publishes it */
-    }
-    qa_store(desc_of(z, b), D_SPLIT, release); /* R2 release: pairs A2 */
-    for (unsigned i = 0; i < LINE_WORDS && !fresh; i++)
-        qa_store(&map->w[i], bits_in_word(b, i, frame, n), release); /* R1 release: pairs A1 */
-    quire_block_agree(z, b);
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
-    quire_hint_free(z, b);
+    qi_block_publish_split(z, b, D_SPLIT, frame, n);
+    qa_fence_seq_cst(); /* E-hint fence: the map before the hint */
+    qi_hint_block_free(z, b);
 }
 
 /* Make the held range allocated: as one run, or (`run` false) as single frames. */
-void quire_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run)
+void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run)
 {
     uint64_t at = frame, left = n;
 
@@ -157,11 +146,12 @@ void quire_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n,
         unsigned some = block_part(at, left);
         uint32_t b = block_of(at);
 
+        qi_assert(has_map(z, b) && (at == frame || place_of(at) == 0));
         if (run && has_run_map(z) && n > 1)
-            quire_runs_mark(z, b, place_of(at), some, at == frame);
+            qi_run_mark(z, b, place_of(at), some, at == frame);
         /* relaxed: a block that is held keeps its state */
         if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
-            publish_free(z, b, frame, n);
+            open_free_block(z, b, frame, n);
         at += some;
         left -= some;
     }

@@ -3,9 +3,9 @@
  * map_words.c - claims of several whole words of a map, the same for frames and for blocks.
  *
  * No state of its own. A claim turns words from 0 to all ones in ascending order; when it meets a
- * word that is not 0 it undoes what it claimed, in the same call. An undo is a free to whoever
- * looked meanwhile and saw the words taken: the caller of a failed claim must set the hints and
- * look whether the block became whole (protocol 3), or frames and blocks are lost to everybody.
+ * word that is not 0 it undoes what it claimed, in the same call. To a thread that looked meanwhile
+ * and saw the words taken, an undo is a free: so the caller of a failed claim must set the hints
+ * and look whether the block became whole (protocol 3), or no search finds the frames again.
  *
  * Callers: take.c, block_whole.c (frames of a block), section.c (blocks). Lock-free, any context.
  * What the readers here see may be stale; a claim decides.
@@ -14,14 +14,16 @@
 
 /* Claim words first .. first + n - 1. False: nothing is held, but the words may have been held for
  * a moment. Wait-free, n steps. */
-bool quire_words_claim(struct quire_line *lines, uint64_t first, unsigned n)
+bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n)
 {
+    qi_assert(n > 0);
+    qi_assert(first % (n < MAP_WORDS ? n : MAP_WORDS) == 0);
     for (unsigned i = 0; i < n; i++) {
         uint64_t v = 0;
 
-        /* A1 acquire: pairs R1. A3 acquire: pairs R3. Whoever cleared the word is done with it. */
-        if (!qa_cas(word_of(lines, first + i), &v, WORD_FULL, acquire)) {
-            quire_words_release(lines, first, i);
+        /* E-frame acquire. E-blocks acquire: the last holders are done with the word. */
+        if (!qa_cas(word_of(maps, first + i), &v, WORD_FULL, acquire)) {
+            qi_map_words_release(maps, first, i);
             return false;
         }
     }
@@ -30,28 +32,28 @@ bool quire_words_claim(struct quire_line *lines, uint64_t first, unsigned n)
 
 /* Give back words that are held as a whole. The last access is a read-modify-write, so a caller
  * may go on with qa_fence_after_rmw. Wait-free. */
-void quire_words_release(struct quire_line *lines, uint64_t first, unsigned n)
+void qi_map_words_release(struct map512 *maps, uint64_t first, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        /* R1 release: pairs A1. R3 release: pairs A3. */
-        (void)qa_xchg(word_of(lines, first + i), 0, release);
+        /* E-frame release. E-blocks release. */
+        (void)qa_xchg(word_of(maps, first + i), 0, release);
 }
 
 /* Did every word read `value` when it was looked at? Wait-free. */
-bool quire_line_is(const struct quire_line *line, uint64_t value)
+bool qi_map_words_equal(const struct map512 *map, uint64_t value)
 {
-    for (unsigned i = 0; i < LINE_WORDS; i++)
-        if (qa_load(&line->w[i], relaxed) != value) /* relaxed: a look; a claim decides */
+    for (unsigned i = 0; i < MAP_WORDS; i++)
+        if (qa_load(&map->w[i], relaxed) != value) /* relaxed: advisory; a claim decides */
             return false;
     return true;
 }
 
 /* About how many bits are 0. Wait-free. */
-unsigned quire_line_free(const struct quire_line *line)
+unsigned qi_map_count_free(const struct map512 *map)
 {
     unsigned taken = 0;
 
-    for (unsigned i = 0; i < LINE_WORDS; i++)
-        taken += word_count(qa_load(&line->w[i], relaxed)); /* relaxed: an estimate */
-    return LINE_BITS - taken;
+    for (unsigned i = 0; i < MAP_WORDS; i++)
+        taken += word_count(qa_load(&map->w[i], relaxed)); /* relaxed: an estimate */
+    return MAP_BITS - taken;
 }

@@ -8,24 +8,24 @@
  * back only what was reserved.
  *
  *   N1  An entry belongs to its block for good: its key is set once, so a look-up needs no lock.
- *   N2  A pinned bit is set after, and cleared before, the frame map's bit is somebody else's.
+ *   N2  A pinned bit is set after, and cleared before, the frame map's bit is another owner's.
  *
- * The table has at least a quarter of its entries empty (zone.c sizes it, quire_pin_make refuses
+ * The table has at least a quarter of its entries empty (zone.c sizes it, qi_pin_make refuses
  * the rest), so that probing ends. Wait-free but for the claim of an entry, which is lock-free.
  */
 #include "core/internal.h"
 
-static uint32_t hash(uint32_t b)
+static uint32_t pin_hash(uint32_t b)
 {
     return (b * 2654435761u) >> 7; /* Knuth's multiplicative hash */
 }
 
 /* The entry of block b, or NULL. */
-struct quire_pin *quire_pin_find(const struct quire_zone *z, uint32_t b)
+struct quire_pin *qi_pin_find(const struct quire_zone *z, uint32_t b)
 {
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
-        struct quire_pin *pin = &z->pins[(hash(b) + i) & z->pin_mask];
-        uint32_t key = qa_load(&pin->key, acquire); /* A5 acquire: pairs R5 */
+        struct quire_pin *pin = &z->pins[(pin_hash(b) + i) & z->pin_mask];
+        uint32_t key = qa_load(&pin->key, acquire); /* E-pin-key acquire */
 
         if (key == b + 1)
             return pin;
@@ -36,29 +36,31 @@ struct quire_pin *quire_pin_find(const struct quire_zone *z, uint32_t b)
 }
 
 /* The pinned frames of a word of block b, whose descriptor says D_PINS. */
-uint64_t quire_pinned(const struct quire_zone *z, uint32_t b, unsigned word)
+uint64_t qi_pinned_frames(const struct quire_zone *z, uint32_t b, unsigned word)
 {
-    const struct quire_pin *pin = quire_pin_find(z, b);
+    const struct quire_pin *pin = qi_pin_find(z, b);
 
-    /* relaxed: pins of frames that somebody owns do not change; others are only looked at */
+    qi_assert(word < MAP_WORDS);
+    /* relaxed: pins of frames that have an owner do not change; others are advisory */
     return pin ? qa_load(&pin->pinned.w[word], relaxed) : 0;
 }
 
 /* The entry of block b, made if need be. NULL: the table is full. */
-struct quire_pin *quire_pin_make(const struct quire_zone *z, uint32_t b)
+struct quire_pin *qi_pin_make(const struct quire_zone *z, uint32_t b)
 {
     uint32_t limit = z->pin_mask - z->pin_mask / 4;
 
+    qi_assert(has_map(z, b));
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
-        struct quire_pin *pin = &z->pins[(hash(b) + i) & z->pin_mask];
-        uint32_t key = qa_load(&pin->key, acquire); /* A5 acquire: pairs R5 */
+        struct quire_pin *pin = &z->pins[(pin_hash(b) + i) & z->pin_mask];
+        uint32_t key = qa_load(&pin->key, acquire); /* E-pin-key acquire */
 
         if (key == 0) {
             if (qa_add(&z->head->pins_used, 1, relaxed) >= limit) { /* relaxed: only a number */
                 (void)qa_sub(&z->head->pins_used, 1, relaxed);      /* relaxed: only a number */
                 return NULL;
             }
-            if (qa_cas(&pin->key, &key, b + 1, release)) /* R5 release: pairs A5 */
+            if (qa_cas(&pin->key, &key, b + 1, release)) /* E-pin-key release */
                 return pin;
             (void)qa_sub(&z->head->pins_used, 1, relaxed); /* relaxed: only a number */
         }

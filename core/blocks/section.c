@@ -10,25 +10,27 @@
  * TAIL. The maps of its blocks stay as they are (I2). To free it, the compare-and-swap of the
  * first descriptor from WHOLE(order) to FREE decides between racing frees; then all the other
  * descriptors become FREE; only then the section's bits are cleared, because from then on the
- * blocks belong to whoever claims them.
+ * blocks belong to the next claim.
  *
  * Lock-free: a claim is repeated only after another thread changed the word. Any context.
  */
 #include "core/internal.h"
 
 /* Set the bits of 2^blocks_order blocks from b, aligned. */
-static bool claim_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
 {
     uint32_t first = b / WORD_BITS, n = 1u << (blocks_order > 6 ? blocks_order - WORD_ORDER : 0);
     uint64_t mask, v;
     qa64 *w;
 
+    qi_assert(blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
+    qi_assert(b % (blocks_order < BLOCK_ORDER ? 1u << blocks_order : SECTION_BLOCKS) == 0);
     if (blocks_order > WORD_ORDER) {
-        if (quire_words_claim(section_lines(z), first, n))
+        if (qi_map_words_claim(section_maps_of(z), first, n))
             return true;
-        for (uint32_t s = first / LINE_WORDS; s <= (first + n - 1) / LINE_WORDS; s++)
-            quire_hint_whole(z, s); /* the undo was a free */
-        quire_counted_at(z, b, QUIRE_COUNT_ROLLBACK);
+        for (uint32_t s = first / MAP_WORDS; s <= (first + n - 1) / MAP_WORDS; s++)
+            qi_hint_section_whole(z, s); /* the undo was a free */
+        stat_count_at(z, b, QUIRE_COUNT_ROLLBACK);
         return false;
     }
     w = block_word(z, first);
@@ -37,52 +39,55 @@ static bool claim_bits(const struct quire_zone *z, uint32_t b, unsigned blocks_o
     do {
         if (v & mask)
             return false;
-        /* A3 acquire: pairs R3: the blocks' maps and descriptors are as the last owner left them.
-         * Retries only when another block of the word changed hands. */
+        /* E-blocks acquire: the blocks' maps and descriptors are as the last owner left them.
+         * Retries only when another block of the word was taken or freed. */
     } while (!qa_cas(w, &v, v | mask, acquire));
     return true;
 }
 
 /* Claim 2^blocks_order blocks from b, aligned. False: one is taken, or a rival was in the way, or
  * one lies in an isolated range: then it is not free any more. */
-bool quire_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+bool qi_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
 {
-    if (!claim_bits(z, b, blocks_order))
+    if (!claim_block_bits(z, b, blocks_order))
         return false;
-    qa_fence_after_rmw(); /* F4 fence: pairs F4: the claim before the look at the list */
-    return !quire_isolating(z) || !quire_blocks_divert(z, b, 1u << blocks_order);
+    qa_fence_after_rmw(); /* E-isolate fence: the claim before the look at the list */
+    return !has_isolations(z) || !qi_blocks_isolate_claimed(z, b, 1u << blocks_order);
 }
 
 /* Give back n blocks from b, all FREE by their descriptors. */
-void quire_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
+void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n)
 {
     while (n > 0) {
         unsigned bit = b % WORD_BITS;
         unsigned some = n < WORD_BITS - bit ? (unsigned)n : WORD_BITS - bit;
+        uint64_t mask = word_mask(bit, some);
+        /* E-blocks release: the maps and descriptors of the blocks */
+        uint64_t old = qa_and(block_word(z, b / WORD_BITS), ~mask, release);
 
-        /* R3 release: pairs A3 */
-        (void)qa_and(block_word(z, b / WORD_BITS), ~word_mask(bit, some), release);
-        quire_hint_whole(z, b / SECTION_BLOCKS);
+        qi_assert((old & mask) == mask); /* they were the caller's */
+        qi_hint_section_whole(z, b / SECTION_BLOCKS);
         b += some;
         n -= some;
     }
 }
 
 /* A free aligned run of 2^blocks_order blocks in section s, blocks_order up to a whole section;
- * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. A look only. */
-uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
-                            uint32_t from)
+ * looked for from block `from` on (any block), around. NO_BLOCK: none was seen. Advisory. */
+uint32_t qi_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
+                         uint32_t from)
 {
     unsigned step = blocks_order > WORD_ORDER ? 1u << (blocks_order - WORD_ORDER) : 1;
     unsigned start = from % SECTION_BLOCKS / WORD_BITS / step * step;
 
-    for (unsigned i = 0; i < LINE_WORDS; i += step) {
-        unsigned word = (start + i) % LINE_WORDS, bit;
+    qi_assert(s < z->sections && blocks_order <= BLOCK_ORDER);
+    for (unsigned i = 0; i < MAP_WORDS; i += step) {
+        unsigned word = (start + i) % MAP_WORDS, bit;
         uint64_t v = 0;
 
         for (unsigned j = 0; j < step; j++)
-            /* relaxed: a look; a claim decides */
-            v |= qa_load(block_word(z, (uint64_t)s * LINE_WORDS + word + j), relaxed);
+            /* relaxed: advisory; a claim decides */
+            v |= qa_load(block_word(z, (uint64_t)s * MAP_WORDS + word + j), relaxed);
         bit = word_find_run(v, blocks_order > WORD_ORDER ? WORD_ORDER : blocks_order);
         if (bit < WORD_BITS)
             return s * SECTION_BLOCKS + word * WORD_BITS + bit;
@@ -91,7 +96,7 @@ uint32_t quire_section_find(const struct quire_zone *z, uint32_t s, unsigned blo
 }
 
 /* Do 2^blocks_order blocks from b, more than a word's, make a run, and were they seen free? */
-static bool is_free_run(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
+static bool is_free_block_run(const struct quire_zone *z, uint32_t b, unsigned blocks_order)
 {
     uint32_t n = 1u << blocks_order;
 
@@ -100,7 +105,7 @@ static bool is_free_run(const struct quire_zone *z, uint32_t b, unsigned blocks_
     for (uint32_t i = 0; i < n; i += WORD_BITS) {
         if (i > 0 && (b + i) % SECTION_BLOCKS == 0 && !section_follows(z, (b + i) / SECTION_BLOCKS))
             return false;
-        /* relaxed: a look; a claim decides */
+        /* relaxed: advisory; a claim decides */
         if (qa_load(block_word(z, (b + i) / WORD_BITS), relaxed) != 0)
             return false;
     }
@@ -109,37 +114,47 @@ static bool is_free_run(const struct quire_zone *z, uint32_t b, unsigned blocks_
 
 /* Claim 2^blocks_order blocks, more than a word's, at the first place where it succeeds; every
  * place is tried once. NO_BLOCK: each was seen taken, or a rival was in the way. */
-uint32_t quire_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order)
+uint32_t qi_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order)
 {
     uint64_t n = 1u << blocks_order, end = (uint64_t)z->sections * SECTION_BLOCKS;
 
     for (uint64_t b = 0; b + n <= end; b += n < SECTION_BLOCKS ? n : SECTION_BLOCKS)
-        if (is_free_run(z, (uint32_t)b, blocks_order) &&
-            quire_blocks_claim(z, (uint32_t)b, blocks_order))
+        if (is_free_block_run(z, (uint32_t)b, blocks_order) &&
+            qi_blocks_claim(z, (uint32_t)b, blocks_order))
             return (uint32_t)b;
     return NO_BLOCK;
 }
 
 /* Make the claimed blocks from b a run of `order`, 9 or more. */
-void quire_whole_publish(const struct quire_zone *z, uint32_t b, unsigned order)
+void qi_block_run_publish(const struct quire_zone *z, uint32_t b, unsigned order)
 {
     uint32_t n = 1u << (order - BLOCK_ORDER);
 
-    for (uint32_t i = 1; i < n; i++)
-        qa_store(desc_of(z, b + i), D_TAIL, relaxed); /* relaxed: the owner's; R3 carries it on */
-    qa_store(desc_of(z, b), desc_whole(order), release); /* R6 release: pairs A6 */
+    qi_assert(order >= BLOCK_ORDER && order <= QUIRE_MAX_ORDER);
+    for (uint32_t i = 1; i < n; i++) {
+        /* relaxed: the caller's */
+        qi_assert_held(desc_may_become(qa_load(desc_of(z, b + i), relaxed), D_TAIL));
+        /* relaxed: the owner's; E-blocks carries it on */
+        qa_store(desc_of(z, b + i), D_TAIL, relaxed);
+    }
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), desc_whole(order)));
+    qa_store(desc_of(z, b), desc_whole(order), release); /* E-run-head release */
 }
 
 /* Free a run of `order`, 9 or more, that starts at block b. */
-int quire_whole_put(const struct quire_zone *z, uint32_t b, unsigned order)
+int qi_block_run_put(const struct quire_zone *z, uint32_t b, unsigned order)
 {
     uint32_t d = desc_whole(order), n = 1u << (order - BLOCK_ORDER);
 
-    /* A6 acquire: pairs R6: the run's descriptors are all written. Decides between racing frees. */
+    /* E-run-head acquire: the run's descriptors are all written. Decides between racing frees. */
     if (!qa_cas(desc_of(z, b), &d, D_FREE, acquire))
-        return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : quire_state_error(d);
-    for (uint32_t i = 1; i < n; i++)
-        qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: R3 publishes it */
-    quire_blocks_release(z, b, n);
+        return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
+    for (uint32_t i = 1; i < n; i++) {
+        /* relaxed: the run is the caller's now */
+        qi_assert_held(desc_state(qa_load(desc_of(z, b + i), relaxed)) == D_TAIL);
+        qa_store(desc_of(z, b + i), D_FREE, relaxed); /* relaxed: E-blocks publishes it */
+    }
+    qi_blocks_release(z, b, n);
     return QUIRE_OK;
 }

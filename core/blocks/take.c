@@ -5,44 +5,50 @@
  * Frames are taken only from a block that was seen SPLIT. It may have changed since; then its map
  * reads all ones (I2), and the compare-and-swap finds nothing to take. It may even have become
  * whole and have been split again: then the frame is as free as any other of a SPLIT block. That
- * is why a home may be used without owning it still (I5).
+ * is why a slot may use a home block that it has lost (I5).
  *
- * A run of order <= 6 lies in one word and is taken by one compare-and-swap. Orders 7 and 8 need
- * two and four words, in ascending order, and undo what they hold when they meet a rival. After a
- * run is taken, its continuation bits are set (run map): the run's frames are the taker's alone,
- * so these bits are his too, but the word is shared with the neighbours.
+ *   order 0 .. 6    lies in one word: one compare-and-swap.
+ *   order 7 and 8   two and four words, in ascending order; what is held is undone when a rival is
+ *                   met. An undo is a free: it announces the frames and looks at the block.
  *
- * The caller has debited the count. Lock-free: a compare-and-swap fails only because another
- * thread took or freed frames of the same word. Any context.
+ * After a run is taken its continuation bits are set in the run map. They are the taker's, as its
+ * frames are, but the word is shared with the neighbours.
+ *
+ * The caller has debited the count. May run beside everything; a compare-and-swap fails only
+ * because another thread took or freed frames of the same word. Lock-free, any context.
  */
 #include "core/fastpath.h"
 
 /* Set the run map's bits of the n frames from `first`, all in block b; but not the first one's if
- * the run starts here (`head`). Order: the owner's business until he hands the run on. */
-void quire_runs_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head)
+ * the run starts here (`head`). The bits are the owner's until it frees the run. */
+void qi_run_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigned n, bool head)
 {
     unsigned end = first + n;
 
+    qi_assert(n > 0 && end <= MAP_BITS);
     if (head)
         first++;
     while (first < end) {
         unsigned bit = first % WORD_BITS;
         unsigned some = end - first < WORD_BITS - bit ? end - first : WORD_BITS - bit;
+        uint64_t mask = word_mask(bit, some);
+        /* relaxed: the frames are the caller's; E-frame carries it when they are freed */
+        uint64_t old = qa_or(&run_map(z, b)->w[first / WORD_BITS], mask, relaxed);
 
-        /* relaxed: the frames are the caller's; R1 carries it when they are freed */
-        (void)qa_or(&run_map(z, b)->w[first / WORD_BITS], word_mask(bit, some), relaxed);
+        qi_assert(!(old & mask)); /* I3 */
         first += some;
     }
 }
 
 /* An aligned run of 2^order frames, order <= 6, from word w of the map. 64 if there is none. */
-static unsigned take_in_word(qa64 *w, unsigned order)
+static unsigned word_take_run(qa64 *w, unsigned order)
 {
     uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange below decides */
     unsigned bit;
 
+    qi_assert(order <= WORD_ORDER);
     while ((bit = word_find_run(v, order)) < WORD_BITS)
-        /* A1 acquire: pairs R1: the last holder of the frames is done with them. Retries only
+        /* E-frame acquire: the last holder of the frames is done with them. Retries only
          * when another thread changed this word, which is that thread's progress. */
         if (qa_cas(w, &v, v | word_mask(bit, 1u << order), acquire))
             break;
@@ -50,84 +56,89 @@ static unsigned take_in_word(qa64 *w, unsigned order)
 }
 
 /* A run of 2^order frames, order > 6: whole words. A rival makes the attempt at one place fail. */
-static bool take_words(const struct quire_zone *z, uint32_t b, unsigned order, unsigned *place)
+static bool block_take_words(const struct quire_zone *z, uint32_t b, unsigned order,
+                             unsigned *place)
 {
-    struct quire_line *map = frame_map(z, b);
+    struct map512 *map = frame_map(z, b);
     unsigned n = 1u << (order - WORD_ORDER);
 
-    for (unsigned first = 0; first + n <= LINE_WORDS; first += n) {
+    qi_assert(order > WORD_ORDER && order < BLOCK_ORDER);
+    for (unsigned first = 0; first + n <= MAP_WORDS; first += n) {
         uint64_t taken = 0;
 
         for (unsigned i = first; i < first + n; i++)
-            taken |= qa_load(&map->w[i], relaxed); /* relaxed: a look; the claim decides */
+            taken |= qa_load(&map->w[i], relaxed); /* relaxed: advisory; the claim decides */
         if (taken)
             continue;
-        if (quire_words_claim(map, first, n)) {
+        if (qi_map_words_claim(map, first, n)) {
             *place = first * WORD_BITS;
             return true;
         }
-        quire_hint_free(z, b); /* the undo was a free */
-        quire_block_settle(z, b);
-        quire_counted_at(z, b, QUIRE_COUNT_ROLLBACK);
+        qi_hint_block_free(z, b); /* the undo was a free */
+        qi_block_make_whole(z, b);
+        stat_count_at(z, b, QUIRE_COUNT_ROLLBACK);
     }
     return false;
 }
 
 /* Take an aligned run of 2^order frames, order < 9, from block b. False: there is none, or the
  * block is not SPLIT, or a rival was in the way. */
-bool quire_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint64_t *frame)
+bool qi_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint64_t *frame)
 {
-    unsigned place = LINE_BITS;
+    unsigned place = MAP_BITS;
 
+    qi_assert(order < BLOCK_ORDER);
     if (order == 0)
-        return quire_block_take_one(z, b, frame);
-    /* A2 acquire: pairs R2: the map was cleared after SPLIT was published, not before. */
+        return block_take_one(z, b, frame);
+    /* E-desc acquire: the map was cleared after SPLIT was published, not before. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return false;
     if (order > WORD_ORDER) {
-        if (!take_words(z, b, order, &place))
+        if (!block_take_words(z, b, order, &place))
             return false;
     } else {
-        for (unsigned i = 0; i < LINE_WORDS; i++) {
-            unsigned bit = take_in_word(&frame_map(z, b)->w[i], order);
+        for (unsigned i = 0; i < MAP_WORDS; i++) {
+            unsigned bit = word_take_run(&frame_map(z, b)->w[i], order);
 
             if (bit < WORD_BITS) {
                 place = i * WORD_BITS + bit;
                 break;
             }
         }
-        if (place == LINE_BITS)
+        if (place == MAP_BITS)
             return false;
     }
+    qi_assert(place % (1u << order) == 0 && place + (1u << order) <= MAP_BITS);
     if (has_run_map(z))
-        quire_runs_mark(z, b, place, 1u << order, true);
+        qi_run_mark(z, b, place, 1u << order, true);
     *frame = frame_at(b, place);
     return true;
 }
 
 /* Take up to `want` single frames from block b, as many from each word as it has, with one
  * compare-and-swap a word. Returns how many, their numbers in pfns[]. */
-unsigned quire_block_take_many(const struct quire_zone *z, uint32_t b, unsigned want,
-                               quire_pfn pfns[])
+unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned want, quire_pfn pfns[])
 {
     unsigned got = 0;
     uint64_t base;
 
-    /* A2 acquire: pairs R2, as in quire_block_take. */
+    qi_assert(want > 0);
+    /* E-desc acquire, as in qi_block_take. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return 0;
     base = pfn_of_frame(z, frame_at(b, 0)).n;
-    for (unsigned i = 0; i < LINE_WORDS && got < want; i++) {
+    for (unsigned i = 0; i < MAP_WORDS && got < want; i++) {
         qa64 *w = &frame_map(z, b)->w[i];
         uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange below decides */
         uint64_t some;
 
         do {
             some = word_lowest(~v, want - got);
-            /* A1 acquire: pairs R1. Retries as in take_in_word. */
+            /* E-frame acquire. Retries as in word_take_run. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
+        qi_assert(word_count(some) <= want - got);
         for (; some; some &= some - 1)
-            pfns[got++].n = base + (uint64_t)i * WORD_BITS + (unsigned)__builtin_ctzll(some);
+            pfns[got++].n = base + (uint64_t)i * WORD_BITS + word_first(some);
     }
     return got;
 }

@@ -7,13 +7,13 @@
 
 /* ---- The list of entries ------------------------------------------------------------------- */
 
-static bool same_story(const struct quire_boot_entry *a, const struct quire_boot_entry *b)
+static bool entries_alike(const struct quire_boot_entry *a, const struct quire_boot_entry *b)
 {
     return a->kind == b->kind && a->use == b->use && a->node == b->node && a->zone == b->zone &&
            a->disputed == b->disputed;
 }
 
-size_t quire_boot_find(const struct quire_boot *boot, uint64_t frame)
+size_t qi_boot_find(const struct quire_boot *boot, uint64_t frame)
 {
     size_t low = 0, high = boot->count;
 
@@ -29,14 +29,14 @@ size_t quire_boot_find(const struct quire_boot *boot, uint64_t frame)
 }
 
 /* Make an entry start at `frame`; there is room. The entry's index, or count at BOOT_LIMIT. */
-static size_t split(struct quire_boot *boot, uint64_t frame)
+static size_t split_entry(struct quire_boot *boot, uint64_t frame)
 {
     struct quire_boot_entry carried;
     size_t at;
 
     if (frame == BOOT_LIMIT)
         return boot->count;
-    at = quire_boot_find(boot, frame);
+    at = qi_boot_find(boot, frame);
     if (boot->entries[at].first == frame)
         return at;
     carried = boot->entries[at++];
@@ -51,18 +51,18 @@ static size_t split(struct quire_boot *boot, uint64_t frame)
     return at;
 }
 
-/* Restore I2 from entry `from` upwards. */
-static void merge(struct quire_boot *boot, size_t from)
+/* Restore BM2 from entry `from` upwards. */
+static void merge_entries(struct quire_boot *boot, size_t from)
 {
     size_t kept = from;
 
     for (size_t i = from + 1; i < boot->count; i++)
-        if (!same_story(&boot->entries[kept], &boot->entries[i]))
+        if (!entries_alike(&boot->entries[kept], &boot->entries[i]))
             boot->entries[++kept] = boot->entries[i];
     boot->count = kept + 1;
 }
 
-static void apply(struct quire_boot_entry *e, const struct boot_change *change)
+static void apply_boot_change(struct quire_boot_entry *e, const struct boot_change *change)
 {
     if (change->free_metadata && e->use == QUIRE_BOOT_METADATA)
         e->use = QUIRE_BOOT_FREE;
@@ -80,7 +80,7 @@ static void apply(struct quire_boot_entry *e, const struct boot_change *change)
         e->node = change->node;
 }
 
-void quire_boot_drop_zone(struct quire_boot *boot, size_t zone)
+void qi_boot_drop_zone(struct quire_boot *boot, size_t zone)
 {
     for (size_t i = 0; i < boot->count; i++) {
         struct quire_boot_entry *e = &boot->entries[i];
@@ -90,27 +90,27 @@ void quire_boot_drop_zone(struct quire_boot *boot, size_t zone)
         else if (e->zone > zone + 1)
             e->zone--;
     }
-    merge(boot, 0);
+    merge_entries(boot, 0);
 }
 
-static bool starts_at(const struct quire_boot *boot, uint64_t frame)
+static bool entry_starts_at(const struct quire_boot *boot, uint64_t frame)
 {
-    return frame == BOOT_LIMIT || boot->entries[quire_boot_find(boot, frame)].first == frame;
+    return frame == BOOT_LIMIT || boot->entries[qi_boot_find(boot, frame)].first == frame;
 }
 
-int quire_boot_change(struct quire_boot *boot, uint64_t first, uint64_t end,
-                      const struct boot_change *change)
+int qi_boot_change(struct quire_boot *boot, uint64_t first, uint64_t end,
+                   const struct boot_change *change)
 {
     size_t room = boot->capacity - boot->count;
     size_t low, high;
 
-    if (room < (size_t)!starts_at(boot, first) + !starts_at(boot, end))
+    if (room < (size_t)!entry_starts_at(boot, first) + !entry_starts_at(boot, end))
         return QUIRE_ERR_NO_MEMORY;
-    low = split(boot, first);
-    high = split(boot, end);
+    low = split_entry(boot, first);
+    high = split_entry(boot, end);
     for (size_t i = low; i < high; i++)
-        apply(&boot->entries[i], change);
-    merge(boot, low > 0 ? low - 1 : 0);
+        apply_boot_change(&boot->entries[i], change);
+    merge_entries(boot, low > 0 ? low - 1 : 0);
     return QUIRE_OK;
 }
 
@@ -139,9 +139,9 @@ static int check_bytes(struct quire_boot *boot, uint64_t phys, uint64_t *bytes, 
     return QUIRE_OK;
 }
 
-static bool touches_taken(const struct quire_boot *boot, uint64_t first, uint64_t end)
+static bool range_has_taken(const struct quire_boot *boot, uint64_t first, uint64_t end)
 {
-    for (size_t i = quire_boot_find(boot, first); i < boot->count; i++) {
+    for (size_t i = qi_boot_find(boot, first); i < boot->count; i++) {
         if (boot->entries[i].first >= end)
             return false;
         if (boot->entries[i].use == QUIRE_BOOT_TAKEN)
@@ -151,7 +151,7 @@ static bool touches_taken(const struct quire_boot *boot, uint64_t first, uint64_
 }
 
 /* All frames that have a byte of these, or (inwards) have no byte but these. */
-static struct quire_run frames_of(uint64_t phys, uint64_t bytes, bool inwards)
+static struct quire_run run_of_bytes(uint64_t phys, uint64_t bytes, bool inwards)
 {
     uint64_t end = phys + bytes, up = QUIRE_FRAME_SIZE - 1;
     struct quire_run run;
@@ -163,15 +163,15 @@ static struct quire_run frames_of(uint64_t phys, uint64_t bytes, bool inwards)
 }
 
 /* Change a run, counting why not. `protects`: it takes frames out of use. */
-static int describe(struct quire_boot *boot, struct quire_run run, bool protects,
-                    const struct boot_change *change)
+static int describe_run(struct quire_boot *boot, struct quire_run run, bool protects,
+                        const struct boot_change *change)
 {
     uint64_t end = run.pfn.n + run.frames;
     int err;
 
-    if (protects && touches_taken(boot, run.pfn.n, end))
+    if (protects && range_has_taken(boot, run.pfn.n, end))
         return QUIRE_ERR_BUSY;
-    err = quire_boot_change(boot, run.pfn.n, end, change);
+    err = qi_boot_change(boot, run.pfn.n, end, change);
     if (err)
         boot->refused.full++;
     return err;
@@ -200,7 +200,7 @@ int quire_boot_add(struct quire_boot *boot, uint64_t phys, uint64_t bytes,
     struct quire_run run;
     int err;
 
-    if (!memory && kind != QUIRE_BOOT_RESERVED)
+    if (!memory && kind != QUIRE_BOOT_FIRMWARE)
         return QUIRE_ERR_UNSUPPORTED;
     if (node != QUIRE_NODE_ANY && node >= QUIRE_BOOT_NODES)
         return QUIRE_ERR_NODE;
@@ -210,13 +210,13 @@ int quire_boot_add(struct quire_boot *boot, uint64_t phys, uint64_t bytes,
     err = check_bytes(boot, phys, &bytes, !memory);
     if (err)
         return err;
-    run = frames_of(phys, bytes, memory);
+    run = run_of_bytes(phys, bytes, memory);
     if (run.frames == 0) {
         boot->refused.slivers++;
         boot->trimmed_bytes += bytes;
         return QUIRE_ERR_SIZE;
     }
-    err = describe(boot, run, kind != QUIRE_BOOT_USABLE, &change);
+    err = describe_run(boot, run, kind != QUIRE_BOOT_USABLE, &change);
     if (err)
         return err;
     boot->accepted++;
@@ -235,18 +235,18 @@ int quire_boot_assign(struct quire_boot *boot, uint64_t phys, uint64_t bytes, ui
     if (boot->zones)
         return QUIRE_ERR_INITIALISED;
     err = check_bytes(boot, phys, &bytes, false);
-    return err ? err : describe(boot, frames_of(phys, bytes, false), false, &change);
+    return err ? err : describe_run(boot, run_of_bytes(phys, bytes, false), false, &change);
 }
 
 int quire_boot_reserve(struct quire_boot *boot, uint64_t phys, uint64_t bytes)
 {
-    const struct boot_change change = {.use = QUIRE_BOOT_HELD};
+    const struct boot_change change = {.use = QUIRE_BOOT_RESERVED};
     int err;
 
     if (boot->zones)
         return QUIRE_ERR_INITIALISED;
     err = check_bytes(boot, phys, &bytes, true);
-    return err ? err : describe(boot, frames_of(phys, bytes, false), true, &change);
+    return err ? err : describe_run(boot, run_of_bytes(phys, bytes, false), true, &change);
 }
 
 /* ---- Looking at it ------------------------------------------------------------------------- */
@@ -264,7 +264,7 @@ void quire_boot_report(const struct quire_boot *boot, struct quire_boot_report *
         const struct quire_boot_entry *e = &boot->entries[i];
         uint64_t frames = boot_end(boot, i) - e->first;
 
-        if (e->kind == QUIRE_BOOT_RESERVED)
+        if (e->kind == QUIRE_BOOT_FIRMWARE)
             r.firmware += frames;
         if (!boot_is_memory(e))
             continue;
@@ -277,7 +277,7 @@ void quire_boot_report(const struct quire_boot *boot, struct quire_boot_report *
             r.nodeless += frames;
     }
     r.usable = used[QUIRE_BOOT_FREE] - r.device;
-    r.held = used[QUIRE_BOOT_HELD];
+    r.reserved = used[QUIRE_BOOT_RESERVED];
     r.taken = used[QUIRE_BOOT_TAKEN];
     r.metadata = used[QUIRE_BOOT_METADATA];
     *report = r;
@@ -299,7 +299,7 @@ int quire_boot_region(const struct quire_boot *boot, size_t index, struct quire_
     region->node = e->node ? e->node - 1u : QUIRE_NODE_ANY;
     region->zone = zone ? e->zone - 1u : QUIRE_BOOT_NO_ZONE;
     region->disputed = e->disputed;
-    region->shared = zone && boot_is_alien(e, zone);
+    region->shared = zone && boot_is_foreign(e, zone);
     return QUIRE_OK;
 }
 
@@ -323,7 +323,8 @@ static int check_request(const struct quire_boot *boot, const struct quire_boot_
     return present ? QUIRE_OK : QUIRE_ERR_NODE;
 }
 
-static bool may_take(const struct quire_boot *boot, const struct quire_boot_entry *e, uint32_t node)
+static bool may_take_entry(const struct quire_boot *boot, const struct quire_boot_entry *e,
+                           uint32_t node)
 {
     const struct quire_boot_zone *zone = boot_zone(boot, e);
 
@@ -331,11 +332,11 @@ static bool may_take(const struct quire_boot *boot, const struct quire_boot_entr
         return false;
     if (node != QUIRE_NODE_ANY && boot_node(e) != node)
         return false;
-    return !zone || (zone->config.type != QUIRE_ZONE_HUGE && !boot_is_alien(e, zone));
+    return !zone || (zone->config.type != QUIRE_ZONE_HUGE && !boot_is_foreign(e, zone));
 }
 
-int quire_boot_place(const struct quire_boot *boot, const struct quire_boot_request *request,
-                     struct quire_run *place)
+int qi_boot_find_place(const struct quire_boot *boot, const struct quire_boot_request *request,
+                       struct quire_run *place)
 {
     const uint64_t last = (BOOT_LIMIT << QUIRE_FRAME_SHIFT) - 1;
     uint64_t align = request->align >> QUIRE_FRAME_SHIFT;
@@ -352,7 +353,7 @@ int quire_boot_place(const struct quire_boot *boot, const struct quire_boot_requ
     for (size_t i = boot->count; i-- > 0;) {
         uint64_t first = boot->entries[i].first, end = boot_end(boot, i);
 
-        if (!may_take(boot, &boot->entries[i], request->node))
+        if (!may_take_entry(boot, &boot->entries[i], request->node))
             continue;
         first = first < low ? low : first;
         end = end > high ? high : end;
@@ -374,9 +375,9 @@ int quire_boot_alloc(struct quire_boot *boot, const struct quire_boot_request *r
     int err = QUIRE_ERR_INITIALISED;
 
     if (!boot->zones)
-        err = quire_boot_place(boot, request, &place);
+        err = qi_boot_find_place(boot, request, &place);
     if (!err)
-        err = quire_boot_change(boot, place.pfn.n, place.pfn.n + place.frames, &take);
+        err = qi_boot_change(boot, place.pfn.n, place.pfn.n + place.frames, &take);
     if (!err)
         *phys = quire_phys(place.pfn);
     return err;

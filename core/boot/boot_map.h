@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * boot_map.h - the boot map from within: used by boot.c (what there is), boot_zones.c (which zone
- * has which block), boot_plan.c (runs and metadata). Private to core.
+ * boot_map.h - the boot map from within: used by boot.c (what there is) and boot_plan.c (zones).
+ * Private to core.
  *
  * The map is a list of entries sorted by address. Each speaks for all frames from its first one up
  * to the next entry's, and entry 0 starts at frame 0: gaps are entries too, of kind NOTHING. So
  * whatever a change overlaps, it adds at most two entries.
- *  I1  count >= 1, entries[0].first == 0, firsts ascend strictly and are below BOOT_LIMIT.
- *  I2  neighbours differ in something else than `first`.
- *  I3  only memory (usable, device) has a zone, and only after planning.
+ *  BM1  count >= 1, entries[0].first == 0, firsts ascend strictly and are below BOOT_LIMIT.
+ *  BM2  neighbours differ in something else than `first`.
+ *  BM3  only memory (usable, device) has a zone, and only after planning.
  * One caller at a time, thread context.
  */
 #ifndef QUIRE_CORE_BOOT_BOOT_MAP_H
@@ -33,24 +33,19 @@ struct boot_change {
 };
 
 /* Change the frames first .. end - 1; first < end <= BOOT_LIMIT. QUIRE_ERR_NO_MEMORY: full. */
-int quire_boot_change(struct quire_boot *boot, uint64_t first, uint64_t end,
-                      const struct boot_change *change);
+int qi_boot_change(struct quire_boot *boot, uint64_t first, uint64_t end,
+                   const struct boot_change *change);
 
 /* The entry that speaks for a frame below BOOT_LIMIT. */
-size_t quire_boot_find(const struct quire_boot *boot, uint64_t frame);
+size_t qi_boot_find(const struct quire_boot *boot, uint64_t frame);
 
 /* The zone is gone: its frames have none, and the zones after it move down by one. */
-void quire_boot_drop_zone(struct quire_boot *boot, size_t zone);
+void qi_boot_drop_zone(struct quire_boot *boot, size_t zone);
 
 /* The highest place for the request; in ordinary memory that is free and, if it has a zone, usable
  * there and not set aside for Huge. Errors as quire_boot_alloc. */
-int quire_boot_place(const struct quire_boot *boot, const struct quire_boot_request *request,
-                     struct quire_run *place);
-
-/* Make the list of zones and give each block to one of them; set Huge zones' blocks aside. Errors
- * as quire_boot_plan_zones. After an error some blocks have zones. */
-int quire_boot_give_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
-                           struct quire_boot_plan *plan);
+int qi_boot_find_place(const struct quire_boot *boot, const struct quire_boot_request *request,
+                       struct quire_run *place);
 
 static inline uint64_t boot_end(const struct quire_boot *boot, size_t index)
 {
@@ -83,8 +78,8 @@ static inline bool boot_same_kind(const struct quire_boot_entry *e,
 }
 
 /* Was this memory in a block with the zone's, without being the zone's own? */
-static inline bool boot_is_alien(const struct quire_boot_entry *e,
-                                 const struct quire_boot_zone *zone)
+static inline bool boot_is_foreign(const struct quire_boot_entry *e,
+                                   const struct quire_boot_zone *zone)
 {
     return !boot_same_kind(e, zone) || boot_node(e) != zone->node;
 }

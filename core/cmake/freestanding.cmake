@@ -9,14 +9,8 @@ target_link_libraries(quire_core PRIVATE quire_warnings)
 
 # Concurrency Kit's headers, from among the C library's, and what they ask of it: a limits.h, of
 # which one number is used.
-find_path(ck_headers ck_stack.h REQUIRED)
 set(kit ${PROJECT_BINARY_DIR}/kit)
-file(MAKE_DIRECTORY ${kit})
-file(GLOB parts ${ck_headers}/ck_*.h ${ck_headers}/gcc)
-foreach(part ${parts})
-    cmake_path(GET part FILENAME name)
-    file(CREATE_LINK ${part} ${kit}/${name} SYMBOLIC)
-endforeach()
+quire_kit(${kit})
 file(CONFIGURE OUTPUT ${kit}/limits.h CONTENT "#define UINT_MAX (__INT_MAX__ * 2u + 1u)\n")
 
 # -nostdinc and the compiler's own headers: an #include of the C library is an error.
@@ -28,9 +22,10 @@ set(QUIRE_FREESTANDING_OPTIONS -ffreestanding -nostdlib -nostdinc
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND QUIRE_FREESTANDING_OPTIONS -mgeneral-regs-only -mno-red-zone)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
-    list(APPEND QUIRE_FREESTANDING_OPTIONS -mgeneral-regs-only)
+    list(APPEND QUIRE_FREESTANDING_OPTIONS -mgeneral-regs-only -mno-outline-atomics)
 endif()
 target_compile_options(quire_core PRIVATE ${QUIRE_FREESTANDING_OPTIONS})
+target_compile_definitions(quire_core PRIVATE ${QUIRE_DEFINITIONS})
 
 set(object ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/quire.o)
 file(MAKE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})

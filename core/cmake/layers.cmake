@@ -13,6 +13,7 @@ set(QUIRE_CORE_SOURCES
     core/alloc/batch.c
     core/alloc/count.c
     core/alloc/find_block.c
+    core/alloc/request.c
     core/alloc/reserve.c
     core/alloc/split_join.c
     core/alloc/walk.c
@@ -28,12 +29,9 @@ set(QUIRE_CORE_SOURCES
     core/blocks/section.c
     core/blocks/take.c
     core/boot/boot.c
-    core/boot/boot_build.c
     core/boot/boot_plan.c
-    core/boot/boot_zones.c
     core/isolate/blockers.c
     core/isolate/isolate.c
-    core/isolate/isolation_list.c
     core/search/arch/search_avx2.c
     core/search/arch/search_avx512.c
     core/search/arch/search_neon.c

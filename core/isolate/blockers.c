@@ -11,13 +11,13 @@
  */
 #include "core/internal.h"
 
-struct list {
+struct blocker_list {
     const struct quire_zone *z;
     struct quire_run *runs;
     size_t capacity, count;
 };
 
-static void add(struct list *l, uint64_t frame, uint64_t n, bool stretch)
+static void blockers_add(struct blocker_list *l, uint64_t frame, uint64_t n, bool stretch)
 {
     struct quire_run *last = l->count ? &l->runs[l->count - 1] : NULL;
     uint64_t pfn = pfn_of_frame(l->z, frame).n;
@@ -30,76 +30,68 @@ static void add(struct list *l, uint64_t frame, uint64_t n, bool stretch)
     }
 }
 
-/* Does the frame continue a run? */
-static bool is_inside(const struct quire_zone *z, uint64_t frame)
-{
-    /* relaxed: a look */
-    uint64_t c = qa_load(&run_map(z, block_of(frame))->w[place_of(frame) / WORD_BITS], relaxed);
-
-    return c >> frame % WORD_BITS & 1;
-}
-
 /* The run that comes from below the range, whose first block is b, into it. One that is freed
  * meanwhile may be followed back to something else, which ends before the range. */
-static void add_first(struct list *l, uint32_t b)
+static void blockers_add_from_below(struct blocker_list *l, uint32_t b)
 {
     const struct quire_zone *z = l->z;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2 */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     uint64_t first = frame_at(b, 0), frame = first, n = 0;
 
     if (desc_state(d) == D_TAIL) {
         while (b > z->first_block && desc_state(d) == D_TAIL)
-            d = qa_load(desc_of(z, --b), acquire); /* A6 acquire: pairs R6 */
+            d = qa_load(desc_of(z, --b), acquire); /* E-run-head acquire */
         frame = frame_at(b, 0);
         n = desc_state(d) == D_WHOLE ? 1ull << desc_order(d) : 0;
     } else if (desc_state(d) == D_ISOLATED && has_run_map(z)) {
-        while (frame > frame_at((uint32_t)z->first_block, 0) && is_inside(z, frame))
+        while (frame > frame_at((uint32_t)z->first_block, 0) && qi_run_continues(z, frame))
             frame--;
-        if (frame == first || quire_run_measure(z, frame, &n) != QUIRE_OK)
+        if (frame == first || qi_run_measure(z, frame, &n) != QUIRE_OK)
             return;
     }
     if (frame + n > first)
-        add(l, frame, n, false);
+        blockers_add(l, frame, n, false);
 }
 
 /* Used frames of a word of an ISOLATED block; frame: the word's first. */
-static void add_used(struct list *l, uint64_t frame, uint64_t used)
+static void blockers_add_used(struct blocker_list *l, uint64_t frame, uint64_t used)
 {
     for (; used; used &= used - 1) {
-        uint64_t first = frame + (unsigned)__builtin_ctzll(used), n = 1;
+        uint64_t first = frame + word_first(used), n = 1;
 
         if (!has_run_map(l->z))
-            add(l, first, 1, true);
-        else if (!is_inside(l->z, first) && quire_run_measure(l->z, first, &n) == QUIRE_OK)
-            add(l, first, n, false);
+            blockers_add(l, first, 1, true);
+        else if (!qi_run_continues(l->z, first) && qi_run_measure(l->z, first, &n) == QUIRE_OK)
+            blockers_add(l, first, n, false);
     }
 }
 
 /* The runs that start in block b. */
-static void add_block(struct list *l, uint32_t b, const struct quire_held *held)
+static void blockers_add_block(struct blocker_list *l, uint32_t b,
+                               const struct quire_isolated_frames *held)
 {
     const struct quire_zone *z = l->z;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* A2 acquire: pairs R2. A6 acquire: pairs R6. */
+    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire. E-run-head acquire. */
 
     if (desc_state(d) == D_WHOLE)
-        add(l, frame_at(b, 0), 1ull << desc_order(d), false);
-    for (unsigned i = 0; i < LINE_WORDS && desc_state(d) == D_ISOLATED; i++) {
-        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: a look */
-        uint64_t pinned = d & D_PINS ? quire_pinned(z, b, i) : 0;
+        blockers_add(l, frame_at(b, 0), 1ull << desc_order(d), false);
+    for (unsigned i = 0; i < MAP_WORDS && desc_state(d) == D_ISOLATED; i++) {
+        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: advisory */
+        uint64_t pinned = d & D_PINS ? qi_pinned_frames(z, b, i) : 0;
 
-        add_used(l, frame_at(b, i * WORD_BITS), v & ~(held->frames[i] | pinned));
+        blockers_add_used(l, frame_at(b, i * WORD_BITS), v & ~(held->frames[i] | pinned));
     }
 }
 
 /* List the runs in the way, at most `capacity`. Returns how many. */
-size_t quire_blockers(const struct quire_zone *z, const struct quire_isolation *isolation,
-                      struct quire_run runs[], size_t capacity)
+size_t qi_isolation_blockers(const struct quire_zone *z, const struct quire_isolation *isolation,
+                             struct quire_run runs[], size_t capacity)
 {
-    struct list l = {z, runs, capacity, 0};
+    struct blocker_list l = {z, runs, capacity, 0};
     uint32_t n = (uint32_t)(isolation->run.frames / BLOCK_FRAMES);
 
-    add_first(&l, isolation->block);
+    blockers_add_from_below(&l, isolation->block);
     for (uint32_t i = 0; i < n && l.count < capacity; i++)
-        add_block(&l, isolation->block + i, &isolation->held[i]);
+        blockers_add_block(&l, isolation->block + i, &isolation->held[i]);
     return l.count;
 }

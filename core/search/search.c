@@ -3,8 +3,8 @@
  * search.c - which search kernels this machine runs, and the fastest of them.
  *
  * State: `best`, one more than the place in the table of the fastest kernel, or 0 before the first
- * call of quire_search_best.
- * I1. It is 0 or the one value that choosing always arrives at: neither the table nor the CPU
+ * call of qi_search_best.
+ * SE1. It is 0 or the one value that choosing always arrives at: neither the table nor the CPU
  *     changes.
  * So first calls may race or interrupt each other: all store the same number. A constructor would
  * save one comparison per call, but constructors that run earlier, and environments that run none,
@@ -14,7 +14,7 @@
 
 #include <stdbool.h>
 
-static bool always(void)
+static bool runs_anywhere(void)
 {
     return true;
 }
@@ -37,22 +37,22 @@ static bool runs_avx512(void)
 
 /* From the slowest to the fastest. */
 static const struct {
-    const struct quire_search *search;
+    const struct search_kernel *search;
     bool (*runs)(void);
 } kernels[] = {
-    {&quire_search_word, always},
+    {&qi_search_word, runs_anywhere},
 #if QUIRE_SEARCH_X86
-    {&quire_search_avx2, runs_avx2},
-    {&quire_search_avx512, runs_avx512},
+    {&qi_search_avx2, runs_avx2},
+    {&qi_search_avx512, runs_avx512},
 #endif
 #if QUIRE_SEARCH_NEON
-    {&quire_search_neon, always},
+    {&qi_search_neon, runs_anywhere},
 #endif
 };
 
 enum { KERNELS = sizeof kernels / sizeof kernels[0] };
 
-const struct quire_search *quire_search_kernel(size_t index)
+const struct search_kernel *qi_search_kernel(size_t index)
 {
     for (size_t i = 0; i < KERNELS; i++) {
         if (kernels[i].runs() && index-- == 0) {
@@ -62,7 +62,7 @@ const struct quire_search *quire_search_kernel(size_t index)
     return NULL;
 }
 
-const struct quire_search *quire_search_best(void)
+const struct search_kernel *qi_search_best(void)
 {
     static qa8 best;
     /* relaxed: the number carries nothing but itself */

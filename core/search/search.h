@@ -3,13 +3,13 @@
  * search.h - read-only searches over bitmaps and hint bytes, in several instruction sets.
  *
  * The words and bytes searched are metadata that other CPUs change meanwhile. A search therefore
- * gives a *candidate*, never a decision: whoever uses it claims what it found with a
+ * gives a *candidate*, never a decision: its caller claims what it found with a
  * compare-and-swap, and the last pass of every allocation reads each word by an atomic load of its
  * own. Each word is read once at most per comparison, in whatever width the kernel likes; what a
  * reader sees may be stale by any amount. Sanitizers are told so in one place, QUIRE_SEARCH_RACY.
  *
  * All kernels give identical results on memory that nobody changes. No state but the choice of the
- * kernel, made once (quire_search_best) and never changed afterwards; wait-free, any context.
+ * kernel, made once (qi_search_best) and never changed afterwards; wait-free, any context.
  */
 #ifndef QUIRE_CORE_SEARCH_SEARCH_H
 #define QUIRE_CORE_SEARCH_SEARCH_H
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct quire_search {
+struct search_kernel {
     const char *name; /* "word", "avx2", "avx512", "neon" */
     /* The first bit at or after `from`, below `bits`, that is 0 (that is 1); `bits` if none. Bit i
      * is bit i % 64 of words[i / 64]; `bits` is a multiple of 64. */
@@ -32,13 +32,13 @@ struct quire_search {
 };
 
 /* Portable, 64-bit words; the only kernel of freestanding builds. */
-extern const struct quire_search quire_search_word;
+extern const struct search_kernel qi_search_word;
 
 /* The fastest kernel that this machine runs. */
-const struct quire_search *quire_search_best(void);
+const struct search_kernel *qi_search_best(void);
 
 /* The index-th kernel that this machine runs, from the slowest; NULL past the last. For tests and
  * benchmarks. */
-const struct quire_search *quire_search_kernel(size_t index);
+const struct search_kernel *qi_search_kernel(size_t index);
 
 #endif /* QUIRE_CORE_SEARCH_SEARCH_H */

@@ -18,6 +18,7 @@
 
 #include "core/atomic.h"
 #include "core/search/search.h"
+#include "core/word.h"
 
 /* A freestanding build must not touch vector registers: they belong to the interrupted program. */
 #if defined(QUIRE_HOSTED) && QUIRE_HOSTED
@@ -28,15 +29,15 @@
 
 #if QUIRE_SEARCH_VECTORS && defined(__x86_64__)
 #define QUIRE_SEARCH_X86 1
-extern const struct quire_search quire_search_avx2;
-extern const struct quire_search quire_search_avx512;
+extern const struct search_kernel qi_search_avx2;
+extern const struct search_kernel qi_search_avx512;
 #else
 #define QUIRE_SEARCH_X86 0
 #endif
 
 #if QUIRE_SEARCH_VECTORS && defined(__aarch64__) && defined(__ARM_NEON) && !defined(__AARCH64EB__)
 #define QUIRE_SEARCH_NEON 1
-extern const struct quire_search quire_search_neon;
+extern const struct search_kernel qi_search_neon;
 #else
 #define QUIRE_SEARCH_NEON 0
 #endif
@@ -51,72 +52,85 @@ extern const struct quire_search quire_search_neon;
 
 /* What qa_load reads; may_alias, because the arrays are declared as plain words and bytes, and
  * bytes are read eight at a time as well. */
-struct quire_racy_word {
+struct racy_word {
     uint64_t v;
 } __attribute__((may_alias));
-struct quire_racy_byte {
+struct quire_racy_half {
+    uint32_t v;
+} __attribute__((may_alias));
+struct racy_byte {
     uint8_t v;
 } __attribute__((may_alias));
 
-/* Eight bytes at an address that is a multiple of 8. relaxed: what is found is only a candidate. */
-QUIRE_SEARCH_INLINE uint64_t quire_racy_load(const void *p)
+/* Eight bytes at an address that is a multiple of 8. A 32-bit machine has no plain load of so many:
+ * its two halves may be of different moments, as the parts of a vector. */
+QUIRE_SEARCH_INLINE uint64_t racy_load(const void *p)
 {
-    return qa_load((const struct quire_racy_word *)p, relaxed);
+#if __SIZEOF_POINTER__ == 4 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const struct quire_racy_half *half = (const struct quire_racy_half *)p;
+    uint64_t low = qa_load(&half[0], relaxed); /* relaxed: what is found is only a candidate */
+
+    /* relaxed: as above */
+    return (uint64_t)qa_load(&half[1], relaxed) << 32 | low;
+#else
+    /* relaxed: what is found is only a candidate */
+    return qa_load((const struct racy_word *)p, relaxed);
+#endif
 }
 
 /* One byte. relaxed: as above. */
-QUIRE_SEARCH_INLINE uint8_t quire_racy_load_byte(const void *p)
+QUIRE_SEARCH_INLINE uint8_t racy_load_byte(const void *p)
 {
-    return qa_load((const struct quire_racy_byte *)p, relaxed);
+    return qa_load((const struct racy_byte *)p, relaxed);
 }
 
 /* ---- Bits ---------------------------------------------------------------------------------- */
 
 /* Some j, i <= j <= count, such that no word of words[i .. j-1] was seen to differ from `usual`. */
-typedef size_t quire_search_skip(const uint64_t *words, size_t i, size_t count, uint64_t usual);
+typedef size_t search_skip(const uint64_t *words, size_t i, size_t count, uint64_t usual);
 
 /* The first bit at or after `from` that differs from its place in `usual`; `bits` if none. What
  * `skip` stops at is looked at again by an atomic load of its own: a word that has changed back in
  * between is passed over, and `i` grows in every turn. */
-QUIRE_SEARCH_INLINE size_t quire_search_bit(const uint64_t *words, size_t bits, size_t from,
-                                            uint64_t usual, quire_search_skip *skip)
+QUIRE_SEARCH_INLINE size_t search_bit(const uint64_t *words, size_t bits, size_t from,
+                                      uint64_t usual, search_skip *skip)
 {
     if (from >= bits) {
         return bits;
     }
     size_t count = bits / 64;
     size_t i = from / 64;
-    uint64_t unusual = (quire_racy_load(&words[i]) ^ usual) & (~UINT64_C(0) << from % 64);
+    uint64_t unusual = (racy_load(&words[i]) ^ usual) & (~UINT64_C(0) << from % 64);
 
     while (unusual == 0) {
         i = skip(words, i + 1, count, usual);
         if (i >= count) {
             return bits;
         }
-        unusual = quire_racy_load(&words[i]) ^ usual;
+        unusual = racy_load(&words[i]) ^ usual;
     }
-    return i * 64 + (size_t)__builtin_ctzll(unusual);
+    return i * 64 + word_first(unusual);
 }
 
 /* ---- The least byte ------------------------------------------------------------------------ */
 
 /* The best byte so far, as what is left to ask for: only bytes <= top would be better. */
-struct quire_search_least {
+struct search_least {
     size_t at;   /* n while there is none */
     uint8_t top; /* meaningless once the smallest byte allowed was found: then nobody asks */
 };
 
 /* Look through bytes[from .. to-1] for the first smallest one in floor .. best->top, note its place
  * and make top one less than it. */
-typedef void quire_search_narrow(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
-                                 struct quire_search_least *best);
+typedef void search_narrow(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
+                           struct search_least *best);
 
 /* Up to and including `index` a byte must exceed `value`, behind it may also equal it. Going
  * through the two parts in this order gives equal bytes to the lower place by itself. */
-QUIRE_SEARCH_INLINE size_t quire_search_least_byte(const uint8_t *bytes, size_t n, uint8_t value,
-                                                   size_t index, quire_search_narrow *narrow)
+QUIRE_SEARCH_INLINE size_t search_least_byte(const uint8_t *bytes, size_t n, uint8_t value,
+                                             size_t index, search_narrow *narrow)
 {
-    struct quire_search_least best = {.at = n, .top = UINT8_MAX};
+    struct search_least best = {.at = n, .top = UINT8_MAX};
     size_t border = index < n ? index + 1 : n;
 
     if (value < UINT8_MAX) {
@@ -127,6 +141,6 @@ QUIRE_SEARCH_INLINE size_t quire_search_least_byte(const uint8_t *bytes, size_t 
 }
 
 /* The word kernel's; the vector kernels leave it the last few bytes. */
-quire_search_narrow quire_search_narrow_word;
+search_narrow qi_search_narrow_word;
 
 #endif /* QUIRE_CORE_SEARCH_SEARCH_RACY_H */

@@ -8,7 +8,7 @@
  */
 #include "core/internal.h"
 
-struct walk {
+struct zone_walk {
     const struct quire_zone *z;
     struct quire_violation *found;
     uint64_t free;     /* frames seen free */
@@ -18,8 +18,8 @@ struct walk {
     bool run_open;     /* the last frame seen was allocated: a run may go on */
 };
 
-static bool wrong(struct walk *w, const char *what, uint64_t frame, uint64_t expected,
-                  uint64_t found)
+static bool set_violation(struct zone_walk *w, const char *what, uint64_t frame, uint64_t expected,
+                          uint64_t found)
 {
     w->found->what = what;
     w->found->pfn = pfn_of_frame(w->z, frame);
@@ -29,7 +29,7 @@ static bool wrong(struct walk *w, const char *what, uint64_t frame, uint64_t exp
 }
 
 /* Frame map, run map and pins of one word of a SPLIT or ISOLATED block. */
-static bool check_word(struct walk *w, uint32_t b, unsigned i, const struct quire_pin *pin)
+static bool check_word(struct zone_walk *w, uint32_t b, unsigned i, const struct quire_pin *pin)
 {
     const struct quire_zone *z = w->z;
     uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: nobody else is here */
@@ -44,89 +44,92 @@ static bool check_word(struct walk *w, uint32_t b, unsigned i, const struct quir
     w->reserved += word_count(pinned & ~hole);
     w->run_open = v >> (WORD_BITS - 1);
     if (c & ~v)
-        return wrong(w, "a free frame continues a run", frame_at(b, i * WORD_BITS), 0, c & ~v);
+        return set_violation(w, "a free frame continues a run", frame_at(b, i * WORD_BITS), 0,
+                             c & ~v);
     if (c & ~before)
-        return wrong(w, "a run goes on behind a free frame", frame_at(b, i * WORD_BITS), 0,
-                     c & ~before);
+        return set_violation(w, "a run goes on behind a free frame", frame_at(b, i * WORD_BITS), 0,
+                             c & ~before);
     if (pinned & (~v | c))
-        return wrong(w, "a reserved frame is free or in a run", frame_at(b, i * WORD_BITS), 0,
-                     pinned & (~v | c));
+        return set_violation(w, "a reserved frame is free or in a run", frame_at(b, i * WORD_BITS),
+                             0, pinned & (~v | c));
     if (hole & ~pinned)
-        return wrong(w, "a hole is not pinned", frame_at(b, i * WORD_BITS), 0, hole & ~pinned);
+        return set_violation(w, "a hole is not pinned", frame_at(b, i * WORD_BITS), 0,
+                             hole & ~pinned);
     return true;
 }
 
 /* A home's owner is a slot whose home word says the same. (The reverse need not be, see I5.) */
-static bool check_owner(struct walk *w, uint32_t b, uint32_t d)
+static bool check_owner(struct zone_walk *w, uint32_t b, uint32_t d)
 {
     const struct quire_zone *z = w->z;
     uint32_t owner = (d & D_OWNER) >> D_OWNER_SHIFT;
     uint32_t home;
 
     if (owner > z->slots)
-        return wrong(w, "a home's owner is no slot", frame_at(b, 0), z->slots, owner);
+        return set_violation(w, "a home's owner is no slot", frame_at(b, 0), z->slots, owner);
     if (desc_class(d) >= CLASSES)
-        return wrong(w, "the class of a home", frame_at(b, 0), CLASSES - 1, desc_class(d));
+        return set_violation(w, "the class of a home", frame_at(b, 0), CLASSES - 1, desc_class(d));
     home = qa_load(&z->slot_states[owner - 1].home[desc_class(d)], relaxed); /* relaxed: as above */
-    return home == b + 1 ||
-           wrong(w, "a home that its slot does not know", frame_at(b, 0), (uint64_t)b + 1, home);
+    return home == b + 1 || set_violation(w, "a home that its slot does not know", frame_at(b, 0),
+                                          (uint64_t)b + 1, home);
 }
 
 /* An ISOLATED block: the words that it says to be held have no free frame. */
-static bool check_isolated(struct walk *w, uint32_t b, uint32_t d)
+static bool check_isolated(struct zone_walk *w, uint32_t b, uint32_t d)
 {
     const struct quire_zone *z = w->z;
 
-    for (unsigned i = 0; i < LINE_WORDS; i++)
+    for (unsigned i = 0; i < MAP_WORDS; i++)
         /* relaxed: as above */
         if (desc_swept(d, i) && qa_load(&frame_map(z, b)->w[i], relaxed) != WORD_FULL)
-            return wrong(w, "a frame that an isolation holds is free", frame_at(b, i * WORD_BITS),
-                         0, i);
+            return set_violation(w, "a frame that an isolation holds is free",
+                                 frame_at(b, i * WORD_BITS), 0, i);
     return true;
 }
 
 /* A SPLIT or ISOLATED block. */
-static bool check_split(struct walk *w, uint32_t b, uint32_t d)
+static bool check_split(struct zone_walk *w, uint32_t b, uint32_t d)
 {
     const struct quire_zone *z = w->z;
-    const struct quire_pin *pin = d & D_PINS ? quire_pin_find(z, b) : NULL;
+    const struct quire_pin *pin = d & D_PINS ? qi_pin_find(z, b) : NULL;
     uint8_t full = qa_load(full_of(z, b), relaxed); /* relaxed: nobody else is here */
-    unsigned free = quire_line_free(frame_map(z, b));
+    unsigned free = qi_map_count_free(frame_map(z, b));
 
     if (d & D_PINS && !pin)
-        return wrong(w, "a block with pins has no entry", frame_at(b, 0), 1, 0);
-    for (unsigned i = 0; i < LINE_WORDS; i++)
+        return set_violation(w, "a block with pins has no entry", frame_at(b, 0), 1, 0);
+    for (unsigned i = 0; i < MAP_WORDS; i++)
         if (!check_word(w, b, i, pin))
             return false;
-    if ((desc_state(d) == D_ISOLATED) != quire_block_listed(z, b))
-        return wrong(w, "a block and the list of isolated ranges disagree", frame_at(b, 0),
-                     quire_block_listed(z, b), d);
+    if ((desc_state(d) == D_ISOLATED) != qi_block_in_isolated_range(z, b))
+        return set_violation(w, "a block and the list of isolated ranges disagree", frame_at(b, 0),
+                             qi_block_in_isolated_range(z, b), d);
     if (desc_state(d) == D_ISOLATED)
         return check_isolated(w, b, d);
     if (d & D_OWNER)
         return check_owner(w, b, d);
     if (free == BLOCK_FRAMES)
-        return wrong(w, "a wholly free block was not made whole", frame_at(b, 0), D_FREE, d);
+        return set_violation(w, "a wholly free block was not made whole", frame_at(b, 0), D_FREE,
+                             d);
     if (free > 0 && full == 0)
-        return wrong(w, "no hint shows a block's free frames", frame_at(b, 0), 1, 0);
+        return set_violation(w, "no hint shows a block's free frames", frame_at(b, 0), 1, 0);
     /* relaxed: nobody else is here */
     if (full > 0 && !qa_load(sparse_of(z, b / SECTION_BLOCKS), relaxed))
-        return wrong(w, "no hint shows a section's free frames", frame_at(b, 0), 1, 0);
+        return set_violation(w, "no hint shows a section's free frames", frame_at(b, 0), 1, 0);
     return true;
 }
 
 /* A block that is not SPLIT: its map is untouched or all ones, its run map is clear. */
-static bool check_closed(struct walk *w, uint32_t b)
+static bool check_closed(struct zone_walk *w, uint32_t b)
 {
     const struct quire_zone *z = w->z;
-    const struct quire_line *map = frame_map(z, b);
+    const struct map512 *map = frame_map(z, b);
 
     w->run_open = false;
-    if (!quire_line_is(map, 0) && !quire_line_is(map, WORD_FULL))
-        return wrong(w, "the map of a block that is not split", frame_at(b, 0), 0,
-                     quire_line_free(map));
-    if (has_run_map(z) && !quire_line_is(run_map(z, b), 0))
-        return wrong(w, "the run map of a block that is not split", frame_at(b, 0), 0, 1);
+    if (!qi_map_words_equal(map, 0) && !qi_map_words_equal(map, WORD_FULL))
+        return set_violation(w, "the map of a block that is not split", frame_at(b, 0), 0,
+                             qi_map_count_free(map));
+    if (has_run_map(z) && !qi_map_words_equal(run_map(z, b), 0))
+        return set_violation(w, "the run map of a block that is not split", frame_at(b, 0), 0, 1);
     return true;
 }
 
@@ -137,7 +140,7 @@ static uint32_t legal_bits(uint32_t d)
     case D_SPLIT:
         return D_STATE | D_PINS | D_CLASS | D_OWNER;
     case D_ISOLATED:
-        return D_STATE | D_PINS | D_CLASS | ((1u << LINE_WORDS) - 1) << D_SWEPT_SHIFT;
+        return D_STATE | D_PINS | D_CLASS | ((1u << MAP_WORDS) - 1) << D_SWEPT_SHIFT;
     case D_WHOLE:
         return D_STATE | D_ORDER;
     case D_RESERVED:
@@ -148,21 +151,21 @@ static uint32_t legal_bits(uint32_t d)
 }
 
 /* The first block of a run of order >= 9: the order, and that the run has that place to itself. */
-static bool check_whole(struct walk *w, uint32_t b, uint32_t d)
+static bool check_whole(struct zone_walk *w, uint32_t b, uint32_t d)
 {
     unsigned order = desc_order(d);
 
     if (order < BLOCK_ORDER || order > QUIRE_MAX_ORDER)
-        return wrong(w, "the order of a run of blocks", frame_at(b, 0), BLOCK_ORDER, order);
+        return set_violation(w, "the order of a run of blocks", frame_at(b, 0), BLOCK_ORDER, order);
     if (pfn_of_frame(w->z, frame_at(b, 0)).n & ((1ull << order) - 1))
-        return wrong(w, "a run of blocks is not aligned", frame_at(b, 0), order, d);
+        return set_violation(w, "a run of blocks is not aligned", frame_at(b, 0), order, d);
     w->tails = (1u << (order - BLOCK_ORDER)) - 1;
     w->managed += BLOCK_FRAMES;
     return check_closed(w, b);
 }
 
 /* Section bit and descriptor, and what hangs on the state. */
-static bool check_block(struct walk *w, uint32_t b)
+static bool check_block(struct zone_walk *w, uint32_t b)
 {
     const struct quire_zone *z = w->z;
     /* relaxed: nobody else is here, both */
@@ -171,12 +174,12 @@ static bool check_block(struct walk *w, uint32_t b)
 
     w->tails = tails ? tails - 1 : 0;
     if (d & ~legal_bits(d))
-        return wrong(w, "a descriptor with bits that its state has not", frame_at(b, 0),
-                     d & legal_bits(d), d);
+        return set_violation(w, "a descriptor with bits that its state has not", frame_at(b, 0),
+                             d & legal_bits(d), d);
     if (taken == (desc_state(d) == D_FREE))
-        return wrong(w, "descriptor and section disagree", frame_at(b, 0), taken, d);
+        return set_violation(w, "descriptor and section disagree", frame_at(b, 0), taken, d);
     if ((desc_state(d) == D_TAIL) != (tails > 0))
-        return wrong(w, "a run of blocks has the wrong length", frame_at(b, 0), tails, d);
+        return set_violation(w, "a run of blocks has the wrong length", frame_at(b, 0), tails, d);
     switch (desc_state(d)) {
     case D_SPLIT:
     case D_ISOLATED:
@@ -197,34 +200,35 @@ static bool check_block(struct walk *w, uint32_t b)
         w->run_open = false;
         return true;
     default:
-        return wrong(w, "a block is left half changed", frame_at(b, 0), 0, d);
+        return set_violation(w, "a block is left half changed", frame_at(b, 0), 0, d);
     }
 }
 
 /* Section s: H3, and that its blocks without a map are not to be had. */
-static bool check_section(struct walk *w, uint32_t s)
+static bool check_section(struct zone_walk *w, uint32_t s)
 {
     const struct quire_zone *z = w->z;
     uint8_t hint = qa_load(wholes_of(z, s), relaxed); /* relaxed: nobody else is here */
-    uint32_t b = hint > BLOCK_ORDER ? NO_BLOCK : quire_section_find(z, s, hint, 0);
+    uint32_t b = hint > BLOCK_ORDER ? NO_BLOCK : qi_section_find(z, s, hint, 0);
 
     if (hint > WHOLES_TOP)
-        return wrong(w, "a section's hint of free blocks", frame_at(s * SECTION_BLOCKS, 0),
-                     WHOLES_TOP, hint);
+        return set_violation(w, "a section's hint of free blocks", frame_at(s * SECTION_BLOCKS, 0),
+                             WHOLES_TOP, hint);
     if (b != NO_BLOCK)
-        return wrong(w, "no hint shows a section's free blocks", frame_at(b, 0), hint + 1u, hint);
+        return set_violation(w, "no hint shows a section's free blocks", frame_at(b, 0), hint + 1u,
+                             hint);
     for (uint32_t i = 0; i < SECTION_BLOCKS; i++) {
         b = s * SECTION_BLOCKS + i;
         /* relaxed: nobody else is here */
         if (!has_map(z, b) &&
             !(qa_load(block_word(z, b / WORD_BITS), relaxed) >> i % WORD_BITS & 1))
-            return wrong(w, "a block without a map is free", frame_at(b, 0), 1, 0);
+            return set_violation(w, "a block without a map is free", frame_at(b, 0), 1, 0);
     }
     return true;
 }
 
 /* All sections and blocks. Runs end where physical memory is interrupted. */
-static bool check_maps(struct walk *w)
+static bool check_maps(struct zone_walk *w)
 {
     const struct quire_zone *z = w->z;
 
@@ -242,12 +246,12 @@ static bool check_maps(struct walk *w)
             if (!check_block(w, (uint32_t)b))
                 return false;
     }
-    return w->tails == 0 || wrong(w, "a run of blocks goes on behind the end of its memory",
-                                  frame_at((uint32_t)z->first_block, 0), 0, w->tails);
+    return w->tails == 0 || set_violation(w, "a run of blocks goes on behind the end of its memory",
+                                          frame_at((uint32_t)z->first_block, 0), 0, w->tails);
 }
 
 /* Every pin belongs to a block that says so; no block has two entries. */
-static bool check_pins(struct walk *w)
+static bool check_pins(struct zone_walk *w)
 {
     const struct quire_zone *z = w->z;
     uint32_t used = 0;
@@ -257,22 +261,22 @@ static bool check_pins(struct walk *w)
         uint32_t key = qa_load(&pin->key, relaxed); /* relaxed: nobody else is here */
 
         used += key != 0;
-        if (key && (!has_map(z, key - 1) || quire_pin_find(z, key - 1) != pin))
-            return wrong(w, "an entry of the pin table that no look-up finds", 0, 0, key);
+        if (key && (!has_map(z, key - 1) || qi_pin_find(z, key - 1) != pin))
+            return set_violation(w, "an entry of the pin table that no look-up finds", 0, 0, key);
         /* relaxed: nobody else is here */
         if ((!key || !(qa_load(desc_of(z, key - 1), relaxed) & D_PINS)) &&
-            (!quire_line_is(&pin->pinned, 0) || !quire_line_is(&pin->hole, 0)))
-            return wrong(w, "pins of a block that does not tell of them",
-                         key ? frame_at(key - 1, 0) : 0, 0, 1);
+            (!qi_map_words_equal(&pin->pinned, 0) || !qi_map_words_equal(&pin->hole, 0)))
+            return set_violation(w, "pins of a block that does not tell of them",
+                                 key ? frame_at(key - 1, 0) : 0, 0, 1);
     }
     /* relaxed: nobody else is here */
     return used == qa_load(&z->head->pins_used, relaxed) ||
-           wrong(w, "entries of the pin table counted and found", 0,
-                 qa_load(&z->head->pins_used, relaxed), used);
+           set_violation(w, "entries of the pin table counted and found", 0,
+                         qa_load(&z->head->pins_used, relaxed), used);
 }
 
 /* Home words and starting points may be old (I5), but not out of range. */
-static bool check_slots(struct walk *w)
+static bool check_slots(struct zone_walk *w)
 {
     const struct quire_zone *z = w->z;
 
@@ -281,25 +285,25 @@ static bool check_slots(struct walk *w)
             (int64_t)qa_load(&z->slot_states[s].credit, relaxed); /* relaxed: as above */
 
         if (credit < 0)
-            return wrong(w, "a slot's credit is negative", 0, 0, s);
+            return set_violation(w, "a slot's credit is negative", 0, 0, s);
         for (unsigned c = 0; c < CLASSES; c++) {
             uint32_t home = qa_load(&z->slot_states[s].home[c], relaxed); /* relaxed: as above */
 
             if (home && !has_map(z, home - 1))
-                return wrong(w, "a slot's home is out of range", 0, 0, s);
+                return set_violation(w, "a slot's home is out of range", 0, 0, s);
         }
         for (unsigned c = 0; c <= CLASSES; c++) {
             uint32_t near = qa_load(&z->slot_states[s].near[c], relaxed); /* relaxed: as above */
 
             if (near / SECTION_BLOCKS >= z->sections)
-                return wrong(w, "a slot starts to look out of range", 0, 0, s);
+                return set_violation(w, "a slot starts to look out of range", 0, 0, s);
         }
     }
     return true;
 }
 
 /* The list of isolated ranges has as many entries as it is said to have. */
-static bool check_isolations(struct walk *w)
+static bool check_isolations(struct zone_walk *w)
 {
     const struct quire_zone_head *h = w->z->head;
     uint32_t used = 0;
@@ -308,16 +312,17 @@ static bool check_isolations(struct walk *w)
         used += qa_load(&h->isolations[i], relaxed) != 0; /* relaxed: nobody else is here */
     /* relaxed: as above */
     return used == qa_load(&h->isolating, relaxed) ||
-           wrong(w, "isolated ranges counted and found", 0, qa_load(&h->isolating, relaxed), used);
+           set_violation(w, "isolated ranges counted and found", 0, qa_load(&h->isolating, relaxed),
+                         used);
 }
 
-static bool same(struct walk *w, const char *what, uint64_t counted, uint64_t found)
+static bool check_equal(struct zone_walk *w, const char *what, uint64_t counted, uint64_t found)
 {
     return counted == found ||
-           wrong(w, what, frame_at((uint32_t)w->z->first_block, 0), counted, found);
+           set_violation(w, what, frame_at((uint32_t)w->z->first_block, 0), counted, found);
 }
 
-static bool check_figures(struct walk *w)
+static bool check_figures(struct zone_walk *w)
 {
     const struct quire_zone_head *h = w->z->head;
     /* relaxed: nobody else is here, all four */
@@ -327,15 +332,15 @@ static bool check_figures(struct walk *w)
 
     for (uint32_t s = 0; s < w->z->slots; s++)
         total += qa_load(&w->z->slot_states[s].credit, relaxed); /* relaxed: as above */
-    return same(w, "free frames counted and found", total, w->free) &&
-           same(w, "managed frames counted and found", managed, w->managed) &&
-           same(w, "reserved frames counted and found", reserved, w->reserved) &&
-           (level <= 2 || wrong(w, "the level of the watermarks", 0, 2, level));
+    return check_equal(w, "free frames counted and found", total, w->free) &&
+           check_equal(w, "managed frames counted and found", managed, w->managed) &&
+           check_equal(w, "reserved frames counted and found", reserved, w->reserved) &&
+           (level <= 2 || set_violation(w, "the level of the watermarks", 0, 2, level));
 }
 
 int quire_zone_check(const struct quire_zone *z, struct quire_violation *found)
 {
-    struct walk w = {z, found, 0, 0, 0, 0, false};
+    struct zone_walk w = {z, found, 0, 0, 0, 0, false};
 
     return check_maps(&w) && check_pins(&w) && check_slots(&w) && check_isolations(&w) &&
                    check_figures(&w)

@@ -13,12 +13,12 @@
 
 enum { DEFAULT_SPARE_PINS = 64 };
 
-static size_t round_up(size_t n, size_t to)
+static uint64_t rounded_up(uint64_t n, uint64_t to)
 {
     return (n + to - 1) / to * to;
 }
 
-static int check_runs(const struct quire_run *runs, size_t count)
+static int check_run_list(const struct quire_run *runs, size_t count)
 {
     uint64_t end = 0;
 
@@ -35,7 +35,7 @@ static int check_runs(const struct quire_run *runs, size_t count)
 }
 
 /* Two extents become one, the gap between them bridged: the two with the smallest gap. */
-static void bridge(struct quire_extent *e, uint32_t *count)
+static void bridge_smallest_gap(struct quire_extent *e, uint32_t *count)
 {
     uint32_t best = 0;
     uint64_t least = UINT64_MAX;
@@ -55,7 +55,7 @@ static void bridge(struct quire_extent *e, uint32_t *count)
 }
 
 /* Cover the run by extents; runs come in ascending order. One extent more than the limit fits. */
-static void cover(const struct quire_run *run, struct quire_extent *e, uint32_t *count)
+static void cover_run(const struct quire_run *run, struct quire_extent *e, uint32_t *count)
 {
     uint64_t first = run->pfn.n >> SECTION_ORDER;
     uint64_t end = (run->pfn.n + run->frames - 1) / (1ull << SECTION_ORDER) + 1;
@@ -70,11 +70,11 @@ static void cover(const struct quire_run *run, struct quire_extent *e, uint32_t 
     e[*count].count = (uint32_t)(end - first);
     ++*count;
     if (*count > QUIRE_ZONE_EXTENTS)
-        bridge(e, count);
+        bridge_smallest_gap(e, count);
 }
 
 /* Extents, sections and the range of blocks. The two lists are walked as one sorted list. */
-static int find_extents(const struct quire_zone_config *c, struct quire_shape *shape)
+static int find_extents(const struct quire_zone_config *c, struct metadata_layout *layout)
 {
     struct quire_extent e[QUIRE_ZONE_EXTENTS + 1];
     uint64_t first = UINT64_MAX, last = 0, sections = 0;
@@ -85,49 +85,49 @@ static int find_extents(const struct quire_zone_config *c, struct quire_shape *s
                       (u < c->usable_count && c->usable[u].pfn.n < c->reserved[r].pfn.n);
         const struct quire_run *run = usable ? &c->usable[u++] : &c->reserved[r++];
 
-        cover(run, e, &count);
+        cover_run(run, e, &count);
         if (run->pfn.n < first)
             first = run->pfn.n;
         if (run->pfn.n + run->frames - 1 > last)
             last = run->pfn.n + run->frames - 1;
     }
     for (uint32_t i = 0; i < count; i++) {
-        shape->extents[i] = e[i];
-        shape->extents[i].index = (uint32_t)sections;
+        layout->extents[i] = e[i];
+        layout->extents[i].index = (uint32_t)sections;
         sections += e[i].count;
     }
     if (sections > UINT32_MAX / SECTION_BLOCKS)
         return QUIRE_ERR_SIZE;
-    shape->extent_count = count;
-    shape->sections = (uint32_t)sections;
-    shape->first_block = first / BLOCK_FRAMES - e[0].section * SECTION_BLOCKS;
-    shape->end_block = last / BLOCK_FRAMES + 1 -
-                       (e[count - 1].section - shape->extents[count - 1].index) * SECTION_BLOCKS;
+    layout->extent_count = count;
+    layout->sections = (uint32_t)sections;
+    layout->first_block = first / BLOCK_FRAMES - e[0].section * SECTION_BLOCKS;
+    layout->end_block = last / BLOCK_FRAMES + 1 -
+                        (e[count - 1].section - layout->extents[count - 1].index) * SECTION_BLOCKS;
     return QUIRE_OK;
 }
 
 /* Give each part its place. */
-void quire_shape_place(struct quire_shape *shape, uint32_t slots)
+void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
 {
-    size_t sections = shape->sections, at = round_up(sizeof(struct quire_zone_head), 64);
+    uint64_t sections = layout->sections, at = rounded_up(sizeof(struct quire_zone_head), 64);
 
-    shape->slot_states = at;
-    at += (size_t)slots * sizeof(struct quire_slot_state);
-    shape->pin_table = at;
-    at += (size_t)shape->pins * sizeof(struct quire_pin);
-    shape->sparse = at;
-    at = round_up(at + sections, 64);
-    shape->wholes = at;
-    at = round_up(at + sections, 64);
-    shape->lines = at;
-    at += sections * sizeof(struct quire_line);
-    shape->fulls = at;
+    layout->slot_states = at;
+    at += (uint64_t)slots * sizeof(struct quire_slot_state);
+    layout->pin_table = at;
+    at += (uint64_t)layout->pins * sizeof(struct quire_pin);
+    layout->sparse = at;
+    at = rounded_up(at + sections, 64);
+    layout->wholes = at;
+    at = rounded_up(at + sections, 64);
+    layout->section_maps = at;
+    at += sections * sizeof(struct map512);
+    layout->fulls = at;
     at += sections * SECTION_BLOCKS;
-    shape->descs = at;
+    layout->descs = at;
     at += sections * SECTION_BLOCKS * sizeof(qa32);
-    shape->maps = at;
-    at += (size_t)(shape->end_block - shape->first_block) * shape->map_stride;
-    shape->bytes = round_up(at, QUIRE_METADATA_ALIGN);
+    layout->maps = at;
+    at += (layout->end_block - layout->first_block) * layout->map_stride;
+    layout->bytes = rounded_up(at, QUIRE_METADATA_ALIGN);
 }
 
 static int check_limits(const struct quire_zone_config *c)
@@ -146,7 +146,7 @@ static int check_limits(const struct quire_zone_config *c)
 }
 
 /* Do the two lists share a frame? */
-static bool lists_meet(const struct quire_zone_config *c)
+static bool run_lists_overlap(const struct quire_zone_config *c)
 {
     for (size_t u = 0, r = 0; u < c->usable_count && r < c->reserved_count;) {
         const struct quire_run *a = &c->usable[u], *b = &c->reserved[r];
@@ -161,39 +161,39 @@ static bool lists_meet(const struct quire_zone_config *c)
     return false;
 }
 
-int quire_shape_of(const struct quire_zone_config *c, struct quire_shape *shape)
+int qi_metadata_layout_of(const struct quire_zone_config *c, struct metadata_layout *layout)
 {
     uint64_t pins = c->spare_pins ? c->spare_pins : DEFAULT_SPARE_PINS;
     int error = check_limits(c);
 
     if (!error)
-        error = check_runs(c->usable, c->usable_count);
+        error = check_run_list(c->usable, c->usable_count);
     if (!error)
-        error = check_runs(c->reserved, c->reserved_count);
-    if (!error && lists_meet(c))
+        error = check_run_list(c->reserved, c->reserved_count);
+    if (!error && run_lists_overlap(c))
         error = QUIRE_ERR_ALIGN;
     if (!error)
-        error = find_extents(c, shape);
+        error = find_extents(c, layout);
     if (error)
         return error;
     /* Both ends of each run may lie in a block that has pins; a quarter stays empty. */
     pins += 2 * ((uint64_t)c->usable_count + c->reserved_count);
     if (pins >> 28)
         return QUIRE_ERR_SIZE;
-    shape->pins = 4;
-    while (shape->pins - shape->pins / 4 < pins + 1)
-        shape->pins *= 2;
-    shape->map_stride = (c->no_run_map ? 1 : 2) * (uint32_t)sizeof(struct quire_line);
-    quire_shape_place(shape, c->slots);
-    return QUIRE_OK;
+    layout->pins = 4;
+    while (layout->pins - layout->pins / 4 < pins + 1)
+        layout->pins *= 2;
+    layout->map_stride = (c->no_run_map ? 1 : 2) * (uint32_t)sizeof(struct map512);
+    qi_metadata_layout_place(layout, c->slots);
+    return layout->bytes == (size_t)layout->bytes ? QUIRE_OK : QUIRE_ERR_SIZE;
 }
 
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes)
 {
-    struct quire_shape shape;
-    int error = quire_shape_of(config, &shape);
+    struct metadata_layout layout;
+    int error = qi_metadata_layout_of(config, &layout);
 
     if (!error)
-        *bytes = shape.bytes;
+        *bytes = (size_t)layout.bytes;
     return error;
 }

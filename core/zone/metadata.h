@@ -9,17 +9,17 @@
 #include "core/layout.h"
 
 /* Offsets are in bytes from the start of the metadata. */
-struct quire_shape {
+struct metadata_layout {
     uint32_t sections;
     uint32_t extent_count;
     uint32_t pins; /* entries, a power of two */
     uint32_t map_stride;
     uint64_t first_block, end_block; /* blocks of the index space that have maps */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
-    size_t slot_states, pin_table, sparse, wholes, lines, fulls, descs, maps, bytes;
+    uint64_t slot_states, pin_table, sparse, wholes, section_maps, fulls, descs, maps, bytes;
 };
 
-int quire_shape_of(const struct quire_zone_config *config, struct quire_shape *shape);
-void quire_shape_place(struct quire_shape *shape, uint32_t slots);
+int qi_metadata_layout_of(const struct quire_zone_config *config, struct metadata_layout *layout);
+void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots);
 
 #endif /* QUIRE_CORE_ZONE_METADATA_H */

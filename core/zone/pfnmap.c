@@ -73,7 +73,7 @@ static int count_parts(const struct quire_pfnmap_span spans[], size_t count, siz
     return *tables > TABLES_MAX ? QUIRE_ERR_SIZE : QUIRE_OK;
 }
 
-static size_t bytes_of(size_t leaves, size_t tables)
+static size_t pfnmap_memory_bytes(size_t leaves, size_t tables)
 {
     return (ROOT_WORDS + leaves * LEAF_WORDS + tables * TABLE_WORDS) * sizeof(uint16_t);
 }
@@ -84,7 +84,7 @@ int quire_pfnmap_size(const struct quire_pfnmap_span spans[], size_t count, size
     int err = count_parts(spans, count, &leaves, &tables);
 
     if (!err)
-        *bytes = bytes_of(leaves, tables);
+        *bytes = pfnmap_memory_bytes(leaves, tables);
     return err;
 }
 
@@ -102,25 +102,25 @@ static void fill_table(uint16_t *table, const struct quire_pfnmap_span *span, ui
 }
 
 /* What the second pass has handed out so far. */
-struct parts {
+struct pfnmap_parts {
     uint16_t *root, *leaves, *tables;
     uint16_t leaf_count, table_count;
 };
 
-static uint16_t *entry_of(struct parts *parts, uint64_t section)
+static uint16_t *section_entry(struct pfnmap_parts *pfnmap_parts, uint64_t section)
 {
-    uint16_t *leaf = &parts->root[section >> LEAF_SHIFT];
+    uint16_t *leaf = &pfnmap_parts->root[section >> LEAF_SHIFT];
 
     if (*leaf == 0)
-        *leaf = parts->leaf_count++;
-    return &parts->leaves[(size_t)*leaf * LEAF_WORDS + (section & (LEAF_WORDS - 1))];
+        *leaf = pfnmap_parts->leaf_count++;
+    return &pfnmap_parts->leaves[(size_t)*leaf * LEAF_WORDS + (section & (LEAF_WORDS - 1))];
 }
 
 /* Enter spans[i] in one section. The spans before it that reach into the section are entered. */
-static void enter(struct parts *parts, const struct quire_pfnmap_span spans[], size_t i,
-                  uint64_t section)
+static void enter_span(struct pfnmap_parts *pfnmap_parts, const struct quire_pfnmap_span spans[],
+                       size_t i, uint64_t section)
 {
-    uint16_t *entry = entry_of(parts, section);
+    uint16_t *entry = section_entry(pfnmap_parts, section);
     size_t first = i;
 
     if (*entry == 0)
@@ -128,34 +128,34 @@ static void enter(struct parts *parts, const struct quire_pfnmap_span spans[], s
     if (*entry == spans[i].zone + 1)
         return;
     if (!(*entry & QUIRE_PFNMAP_SHARED)) {
-        *entry = (uint16_t)(QUIRE_PFNMAP_SHARED | parts->table_count++);
+        *entry = (uint16_t)(QUIRE_PFNMAP_SHARED | pfnmap_parts->table_count++);
         while (first > 0 && last_section(&spans[first - 1]) == section)
             first--;
     }
     for (; first <= i; first++)
-        fill_table(&parts->tables[(size_t)(*entry & ~QUIRE_PFNMAP_SHARED) * TABLE_WORDS],
+        fill_table(&pfnmap_parts->tables[(size_t)(*entry & ~QUIRE_PFNMAP_SHARED) * TABLE_WORDS],
                    &spans[first], section);
 }
 
 int quire_pfnmap_init(struct quire_pfnmap *map, const struct quire_pfnmap_span spans[],
                       size_t count, void *memory, size_t bytes)
 {
-    struct parts parts = {.root = memory, .leaf_count = 1};
+    struct pfnmap_parts pfnmap_parts = {.root = memory, .leaf_count = 1};
     size_t leaves, tables;
     int err = count_parts(spans, count, &leaves, &tables);
 
     if (err)
         return err;
-    if (bytes < bytes_of(leaves, tables))
+    if (bytes < pfnmap_memory_bytes(leaves, tables))
         return QUIRE_ERR_SIZE;
     if ((uintptr_t)memory % sizeof(uint16_t))
         return QUIRE_ERR_ALIGN;
-    __builtin_memset(memory, 0, bytes_of(leaves, tables));
-    parts.leaves = parts.root + ROOT_WORDS;
-    parts.tables = parts.leaves + leaves * LEAF_WORDS;
+    __builtin_memset(memory, 0, pfnmap_memory_bytes(leaves, tables));
+    pfnmap_parts.leaves = pfnmap_parts.root + ROOT_WORDS;
+    pfnmap_parts.tables = pfnmap_parts.leaves + leaves * LEAF_WORDS;
     for (size_t i = 0; i < count; i++)
         for (uint64_t s = spans[i].run.pfn.n >> SECTION_SHIFT; s <= last_section(&spans[i]); s++)
-            enter(&parts, spans, i, s);
+            enter_span(&pfnmap_parts, spans, i, s);
     quire_pfnmap_attach(map, memory);
     return QUIRE_OK;
 }

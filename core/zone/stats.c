@@ -13,7 +13,7 @@ static void add_stretch(uint64_t from, uint64_t to, struct quire_zone_stats *sta
     if (to - from > stats->largest_run)
         stats->largest_run = to - from;
     while (from < to) {
-        unsigned order = from ? (unsigned)__builtin_ctzll(from) : QUIRE_MAX_ORDER;
+        unsigned order = from ? word_first(from) : QUIRE_MAX_ORDER;
 
         if (order > QUIRE_MAX_ORDER)
             order = QUIRE_MAX_ORDER;
@@ -31,9 +31,9 @@ static void count_runs(const struct quire_zone *z, struct quire_zone_stats *stat
     for (uint32_t i = 0; i < z->extent_count; i++) {
         uint64_t at, end;
 
-        quire_extent_frames(z, i, &at, &end);
-        while ((at = quire_next_free(z, at, end)) < end) {
-            uint64_t stop = quire_next_used(z, at, end);
+        qi_extent_frames(z, i, &at, &end);
+        while ((at = qi_next_free(z, at, end)) < end) {
+            uint64_t stop = qi_next_used(z, at, end);
             uint64_t pfn = pfn_of_frame(z, at).n;
 
             add_stretch(pfn, pfn + (stop - at), stats);
@@ -42,7 +42,7 @@ static void count_runs(const struct quire_zone *z, struct quire_zone_stats *stat
         }
     }
     for (unsigned order = 0; order <= QUIRE_MAX_ORDER; order++) {
-        stats->unusable[order] = seen ? (uint32_t)(small * 1000 / seen) : 0;
+        stats->unusable[order] = seen ? (uint32_t)word_divide(small * 1000, seen) : 0;
         small += stats->free_runs[order] << order;
     }
 }
@@ -99,7 +99,7 @@ uint64_t quire_zone_managed(const struct quire_zone *z)
 
 size_t quire_zone_metadata_bytes(const struct quire_zone *z)
 {
-    return z->head->bytes;
+    return (size_t)z->head->bytes;
 }
 
 int quire_zone_extent(const struct quire_zone *z, uint32_t index, struct quire_run *extent)
@@ -108,7 +108,7 @@ int quire_zone_extent(const struct quire_zone *z, uint32_t index, struct quire_r
 
     if (index >= z->extent_count)
         return QUIRE_ERR_SIZE;
-    quire_extent_frames(z, index, &first, &end);
+    qi_extent_frames(z, index, &first, &end);
     extent->pfn = pfn_of_frame(z, first);
     extent->frames = end - first;
     return QUIRE_OK;
@@ -124,18 +124,18 @@ static enum quire_frame_state split_state(const struct quire_zone *z, uint64_t f
 {
     uint32_t b = block_of(frame);
     unsigned word = place_of(frame) / WORD_BITS, bit = frame % WORD_BITS;
-    const struct quire_pin *pin = d & D_PINS ? quire_pin_find(z, b) : NULL;
+    const struct quire_pin *pin = d & D_PINS ? qi_pin_find(z, b) : NULL;
 
     if (desc_swept(d, word))
         return QUIRE_FRAME_ISOLATED;
-    /* relaxed: a look, all four */
+    /* relaxed: advisory, all four */
     if (pin && qa_load(&pin->pinned.w[word], relaxed) >> bit & 1)
         return qa_load(&pin->hole.w[word], relaxed) >> bit & 1 ? QUIRE_FRAME_HOLE
                                                                : QUIRE_FRAME_RESERVED;
-    if (!(qa_load(&frame_map(z, b)->w[word], relaxed) >> bit & 1)) /* relaxed: a look */
+    if (!(qa_load(&frame_map(z, b)->w[word], relaxed) >> bit & 1)) /* relaxed: advisory */
         return QUIRE_FRAME_FREE;
     if (has_run_map(z) &&
-        qa_load(&run_map(z, b)->w[word], relaxed) >> bit & 1) /* relaxed: a look */
+        qa_load(&run_map(z, b)->w[word], relaxed) >> bit & 1) /* relaxed: advisory */
         return QUIRE_FRAME_INSIDE;
     return QUIRE_FRAME_USED;
 }
@@ -147,7 +147,7 @@ int quire_zone_frame_state(const struct quire_zone *z, quire_pfn pfn, enum quire
 
     if (frame == NO_FRAME)
         return QUIRE_ERR_FRAME;
-    d = qa_load(desc_of(z, block_of(frame)), acquire); /* A2 acquire: pairs R2 */
+    d = qa_load(desc_of(z, block_of(frame)), acquire); /* E-desc acquire */
     switch (desc_state(d)) {
     case D_FREE:
         *state = QUIRE_FRAME_FREE;

@@ -17,29 +17,29 @@ enum {
     CHUNK_MAX = 4096, /* frames a slot borrows at once: so many frees to one visit of the total */
     CHUNK_MIN = 64,   /* below, the counter is cheaper without sharing */
     CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
-    SLOTS_A_SECTION = LINE_WORDS, /* slots start to look in words of their own */
+    SLOTS_A_SECTION = MAP_WORDS, /* slots start to look in words of their own */
 };
 
-static void clear(void *memory, size_t bytes)
+static void clear_memory(void *memory, size_t bytes)
 {
     __builtin_memset(memory, 0, bytes);
 }
 
 /* Point the handle at the parts of the metadata. */
-static void bind(struct quire_zone *z, struct quire_zone_head *h, const struct quire_shape *shape,
-                 const struct quire_port *port)
+static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
+                        const struct metadata_layout *layout, const struct quire_port *port)
 {
     unsigned char *base = (unsigned char *)h;
-    void *slots = base + shape->slot_states, *pins = base + shape->pin_table;
+    void *slots = base + layout->slot_states, *pins = base + layout->pin_table;
 
     z->slot_states = (struct quire_slot_state *)slots;
     z->pins = (struct quire_pin *)pins;
-    z->sparse = base + shape->sparse;
-    z->wholes = base + shape->wholes;
-    z->lines = base + shape->lines;
-    z->fulls = base + shape->fulls;
-    z->descs = base + shape->descs;
-    z->maps = base + shape->maps;
+    z->sparse = base + layout->sparse;
+    z->wholes = base + layout->wholes;
+    z->section_maps = base + layout->section_maps;
+    z->fulls = base + layout->fulls;
+    z->descs = base + layout->descs;
+    z->maps = base + layout->maps;
     z->map_stride = h->map_stride;
     z->sections = h->sections;
     z->slots = h->slots;
@@ -57,8 +57,8 @@ static void bind(struct quire_zone *z, struct quire_zone_head *h, const struct q
 
 /* Does the list hold all, some or none of the n frames from `pfn`? In *mask the frames of a word
  * that it holds, if n <= 64. */
-static uint64_t overlap(const struct quire_run *runs, size_t count, uint64_t pfn, uint64_t n,
-                        uint64_t *mask)
+static uint64_t frames_overlapping(const struct quire_run *runs, size_t count, uint64_t pfn,
+                                   uint64_t n, uint64_t *mask)
 {
     size_t low = 0, high = count;
     uint64_t total = 0;
@@ -89,29 +89,30 @@ static uint64_t overlap(const struct quire_run *runs, size_t count, uint64_t pfn
 static void build_mixed(struct quire_zone *z, const struct quire_zone_config *c, uint32_t b,
                         uint64_t pfn)
 {
-    struct quire_pin *pin = quire_pin_make(z, b);
+    struct quire_pin *pin = qi_pin_make(z, b);
 
-    for (unsigned i = 0; i < LINE_WORDS; i++, pfn += WORD_BITS) {
+    for (unsigned i = 0; i < MAP_WORDS; i++, pfn += WORD_BITS) {
         uint64_t usable, reserved;
 
-        (void)overlap(c->usable, c->usable_count, pfn, WORD_BITS, &usable);
-        (void)overlap(c->reserved, c->reserved_count, pfn, WORD_BITS, &reserved);
+        (void)frames_overlapping(c->usable, c->usable_count, pfn, WORD_BITS, &usable);
+        (void)frames_overlapping(c->reserved, c->reserved_count, pfn, WORD_BITS, &reserved);
         /* relaxed: being built, all four */
         qa_store(&frame_map(z, b)->w[i], ~usable, relaxed);
         qa_store(&pin->pinned.w[i], ~usable, relaxed);
         qa_store(&pin->hole.w[i], ~(usable | reserved), relaxed);
     }
     qa_store(desc_of(z, b), D_SPLIT | D_PINS, relaxed); /* relaxed: being built */
-    qa_fence_seq_cst(); /* F2 fence: pairs F2: hint_free wants one before its look */
-    quire_hint_free(z, b);
+    qa_fence_seq_cst(); /* E-hint fence: hint_free wants one before its look */
+    qi_hint_block_free(z, b);
 }
 
 /* One block that is not usable as a whole. */
 static void build_block(struct quire_zone *z, const struct quire_zone_config *c, uint32_t b)
 {
     uint64_t pfn = pfn_of_frame(z, frame_at(b, 0)).n, mask;
-    uint64_t usable = overlap(c->usable, c->usable_count, pfn, BLOCK_FRAMES, &mask);
-    uint64_t reserved = overlap(c->reserved, c->reserved_count, pfn, BLOCK_FRAMES, &mask);
+    uint64_t usable = frames_overlapping(c->usable, c->usable_count, pfn, BLOCK_FRAMES, &mask);
+    uint64_t reserved =
+        frames_overlapping(c->reserved, c->reserved_count, pfn, BLOCK_FRAMES, &mask);
 
     if (usable == BLOCK_FRAMES)
         return;
@@ -132,7 +133,7 @@ static void build_maps(struct quire_zone *z, const struct quire_zone_config *c)
         uint64_t pfn = pfn_of_frame(z, frame_at(s * SECTION_BLOCKS, 0)).n, mask;
 
         qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: being built */
-        if (overlap(c->usable, c->usable_count, pfn, 1ull << SECTION_ORDER, &mask) ==
+        if (frames_overlapping(c->usable, c->usable_count, pfn, 1ull << SECTION_ORDER, &mask) ==
             1ull << SECTION_ORDER)
             continue;
         for (uint32_t i = 0; i < SECTION_BLOCKS; i++)
@@ -140,7 +141,7 @@ static void build_maps(struct quire_zone *z, const struct quire_zone_config *c)
     }
 }
 
-static uint64_t frames_in(const struct quire_run *runs, size_t count)
+static uint64_t frames_of_runs(const struct quire_run *runs, size_t count)
 {
     uint64_t n = 0;
 
@@ -149,7 +150,7 @@ static uint64_t frames_in(const struct quire_run *runs, size_t count)
     return n;
 }
 
-static uint64_t root(uint64_t n)
+static uint64_t square_root(uint64_t n)
 {
     uint64_t r = 0;
 
@@ -171,7 +172,7 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
     h->low = c->low;
     h->high = c->high;
     if (c->min == QUIRE_WATERMARK_AUTO) {
-        h->min = root(managed) * 8 < managed / 32 ? root(managed) * 8 : managed / 32;
+        h->min = square_root(managed) * 8 < managed / 32 ? square_root(managed) * 8 : managed / 32;
         h->low = h->min + h->min / 4;
         h->high = h->min + h->min / 2;
     }
@@ -185,7 +186,8 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
 }
 
 /* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so
- * that their homes share no line of maps, descriptors or hints, and few sections are opened. */
+ * that their home blocks share no line of maps, descriptors or hints, and few sections are opened.
+ */
 static void build_slots(struct quire_zone *z)
 {
     for (uint32_t i = 0; i < z->slots; i++)
@@ -201,43 +203,43 @@ int quire_zone_init(struct quire_zone *z, const struct quire_zone_config *c, voi
                     size_t bytes)
 {
     struct quire_zone_head *h = (struct quire_zone_head *)metadata;
-    struct quire_shape shape;
+    struct metadata_layout layout;
     uint64_t managed;
     int error;
 
     if (z->head)
         return QUIRE_ERR_INITIALISED;
-    error = quire_shape_of(c, &shape);
+    error = qi_metadata_layout_of(c, &layout);
     if (error)
         return error;
     if ((uintptr_t)metadata % QUIRE_METADATA_ALIGN)
         return QUIRE_ERR_ALIGN;
-    if (bytes < shape.bytes)
+    if (bytes < layout.bytes)
         return QUIRE_ERR_SIZE;
-    clear(metadata, c->metadata_zeroed ? sizeof *h : shape.bytes);
-    managed = frames_in(c->usable, c->usable_count);
+    clear_memory(metadata, c->metadata_zeroed ? sizeof *h : (size_t)layout.bytes);
+    managed = frames_of_runs(c->usable, c->usable_count);
     h->version = ZONE_VERSION;
     h->id = c->id;
     h->type = (uint32_t)c->type;
     h->slots = c->slots;
-    h->sections = shape.sections;
-    h->map_stride = shape.map_stride;
-    h->pin_mask = shape.pins - 1;
-    h->extent_count = shape.extent_count;
-    h->first_block = shape.first_block;
-    h->end_block = shape.end_block;
-    h->bytes = shape.bytes;
-    for (uint32_t i = 0; i < shape.extent_count; i++)
-        h->extents[i] = shape.extents[i];
+    h->sections = layout.sections;
+    h->map_stride = layout.map_stride;
+    h->pin_mask = layout.pins - 1;
+    h->extent_count = layout.extent_count;
+    h->first_block = layout.first_block;
+    h->end_block = layout.end_block;
+    h->bytes = layout.bytes;
+    for (uint32_t i = 0; i < layout.extent_count; i++)
+        h->extents[i] = layout.extents[i];
     build_limits(h, c, managed);
-    bind(z, h, &shape, &c->port);
+    bind_handle(z, h, &layout, &c->port);
     build_maps(z, c);
     build_slots(z);
     /* relaxed: being built, all three */
     qa_store(&h->total, managed, relaxed);
     qa_store(&h->managed, managed, relaxed);
-    qa_store(&h->reserved, frames_in(c->reserved, c->reserved_count), relaxed);
-    qa_store(&h->magic, ZONE_MAGIC, release); /* R8 release: pairs A8 */
+    qa_store(&h->reserved, frames_of_runs(c->reserved, c->reserved_count), relaxed);
+    qa_store(&h->magic, ZONE_MAGIC, release); /* E-built release */
     return QUIRE_OK;
 }
 
@@ -245,7 +247,7 @@ int quire_zone_attach(struct quire_zone *z, void *metadata, size_t bytes,
                       const struct quire_port *port)
 {
     struct quire_zone_head *h = (struct quire_zone_head *)metadata;
-    struct quire_shape shape;
+    struct metadata_layout layout;
 
     if (z->head)
         return QUIRE_ERR_INITIALISED;
@@ -254,16 +256,16 @@ int quire_zone_attach(struct quire_zone *z, void *metadata, size_t bytes,
     if (bytes < sizeof *h)
         return QUIRE_ERR_SIZE;
     if (qa_load(&h->magic, acquire) != ZONE_MAGIC ||
-        h->version != ZONE_VERSION) /* A8 acquire: pairs R8 */
+        h->version != ZONE_VERSION) /* E-built acquire */
         return QUIRE_ERR_UNSUPPORTED;
     if (bytes < h->bytes)
         return QUIRE_ERR_SIZE;
-    shape.sections = h->sections;
-    shape.pins = h->pin_mask + 1;
-    shape.map_stride = h->map_stride;
-    shape.first_block = h->first_block;
-    shape.end_block = h->end_block;
-    quire_shape_place(&shape, h->slots);
-    bind(z, h, &shape, port);
+    layout.sections = h->sections;
+    layout.pins = h->pin_mask + 1;
+    layout.map_stride = h->map_stride;
+    layout.first_block = h->first_block;
+    layout.end_block = h->end_block;
+    qi_metadata_layout_place(&layout, h->slots);
+    bind_handle(z, h, &layout, port);
     return QUIRE_OK;
 }

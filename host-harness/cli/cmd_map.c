@@ -151,7 +151,7 @@ void cmd_map_remarks(const struct simulated_machine *machine,
     quire_boot_report(&machine->plan->boot, &report);
     const struct remark all[CMD_MAP_REMARKS] = {
         {"firmware_frames", report.firmware, "frames reserved by the firmware: never handed out"},
-        {"held_frames", report.held, "frames held back for now: the first 2 MiB"},
+        {"held_frames", report.reserved, "frames held back for now: the first 2 MiB"},
         {"metadata_frames", plan->metadata_frames, "frames hold the allocator's metadata"},
         {"trimmed_bytes", report.trimmed_bytes, "bytes of memory lost where borders cut a frame"},
         {"slivers", report.refused.slivers, "regions ignored: memory without one whole frame"},
@@ -178,12 +178,12 @@ void cmd_map_remarks(const struct simulated_machine *machine,
 const char *cmd_map_word(const struct quire_boot_region *region)
 {
     static const char *const uses[] = {
-        [QUIRE_BOOT_HELD] = "held",
+        [QUIRE_BOOT_RESERVED] = "held",
         [QUIRE_BOOT_TAKEN] = "taken",
         [QUIRE_BOOT_METADATA] = "metadata",
     };
 
-    if (region->kind == QUIRE_BOOT_RESERVED)
+    if (region->kind == QUIRE_BOOT_FIRMWARE)
         return "firmware";
     if (region->use != QUIRE_BOOT_FREE)
         return uses[region->use];

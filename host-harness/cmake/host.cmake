@@ -5,7 +5,8 @@
 # and the CMake targets quire::host and quire::host-static. It links libquire, libnuma and liburcu;
 # those two by name, so that an installed package needs no finder for them.
 
-pkg_check_modules(urcu REQUIRED liburcu-memb)
+quire_need(QUIRE_HOST libnuma libnuma-dev HEADER numa.h LIBRARY numa)
+quire_need(QUIRE_HOST liburcu liburcu-dev HEADER urcu/urcu-memb.h LIBRARY urcu-memb)
 
 file(GLOB host_sources CONFIGURE_DEPENDS lib/*.c)
 add_library(quire_host STATIC ${host_sources})
@@ -15,11 +16,15 @@ set_target_properties(quire_host_shared PROPERTIES EXPORT_NAME host
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 target_link_libraries(quire_host PUBLIC quire_core)
 target_link_libraries(quire_host_shared PUBLIC quire_shared)
+add_library(quire::host ALIAS quire_host_shared)
+add_library(quire::host-static ALIAS quire_host)
 foreach(library quire_host quire_host_shared)
     set_target_properties(${library} PROPERTIES OUTPUT_NAME quire-host)
     target_compile_definitions(${library} PRIVATE _GNU_SOURCE)
     target_include_directories(${library} PRIVATE ${PROJECT_SOURCE_DIR})
-    target_link_libraries(${library} PRIVATE numa urcu-memb $<BUILD_INTERFACE:quire_warnings>)
+    target_link_libraries(${library} PRIVATE
+        $<BUILD_INTERFACE:quire_warnings> $<BUILD_INTERFACE:Need::libnuma>
+        $<BUILD_INTERFACE:Need::liburcu> $<INSTALL_INTERFACE:numa> $<INSTALL_INTERFACE:urcu-memb>)
 endforeach()
 
 # The shared library exports what host.h declares and nothing else.
@@ -45,12 +50,17 @@ set_target_properties(quire_host_shared PROPERTIES LINK_DEPENDS ${exports})
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
              ${PROJECT_SOURCE_DIR}/include/quire/host.h)
 
+if(NOT QUIRE_INSTALL)
+    return()
+endif()
 # As quire.pc: its prefix is found from where it lies.
-file(RELATIVE_PATH QUIRE_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
-string(REGEX REPLACE "/$" "" QUIRE_PC_PREFIX "${QUIRE_PC_PREFIX}")
 configure_file(cmake/quire-host.pc.in quire-host.pc @ONLY)
 install(FILES ${PROJECT_SOURCE_DIR}/include/quire/host.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/quire)
-install(TARGETS quire_host quire_host_shared EXPORT quireTargets)
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/quire COMPONENT development)
+install(TARGETS quire_host quire_host_shared EXPORT quireHostTargets ${QUIRE_INSTALL_COMPONENTS})
+install(EXPORT quireHostTargets NAMESPACE quire:: DESTINATION ${QUIRE_PACKAGE_FOLDER}
+        COMPONENT development)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/quire-host.pc
-        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+file(GLOB examples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/examples/*.c)
+install(FILES ${examples} DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT examples)

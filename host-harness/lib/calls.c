@@ -138,11 +138,11 @@ int quire_host_stats(struct quire_host *host, struct quire_host_stats *stats)
     uint64_t port_bytes = qa_load(&host->port_bytes, relaxed); /* relaxed: a figure */
 
     *stats = (struct quire_host_stats){
-        .wakeups = qa_load(&host->reclaimer.wakeups, relaxed),  /* relaxed: a figure */
-        .reclaims = qa_load(&host->reclaimer.calls, relaxed),   /* relaxed: a figure */
-        .reclaimed = qa_load(&host->reclaimer.frames, relaxed), /* relaxed: a figure */
-        .last_resorts = qa_load(&host->last_resorts, relaxed),
-        .last_resort_frames = qa_load(&host->last_resort_frames, relaxed),
+        .wakeups = qa_load(&host->reclaimer.wakeups, relaxed),             /* relaxed: a figure */
+        .reclaims = qa_load(&host->reclaimer.calls, relaxed),              /* relaxed: a figure */
+        .reclaimed = qa_load(&host->reclaimer.frames, relaxed),            /* relaxed: a figure */
+        .last_resorts = qa_load(&host->last_resorts, relaxed),             /* relaxed: a figure */
+        .last_resort_frames = qa_load(&host->last_resort_frames, relaxed), /* relaxed: a figure */
         .entered = quire_guard_threads(),
         .metadata_bytes = port_bytes + host->machine_bytes,
     };

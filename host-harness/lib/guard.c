@@ -67,8 +67,8 @@ uint32_t quire_guard_enter(struct guard *guard, uint32_t cpu)
     }
     /* relaxed: an old phase is as good, the waiter looks at both */
     phase = qa_load(&guard->phase, relaxed) & 1;
-    qa_add(&guard->lines[line].readers[phase], 1, relaxed); /* relaxed: ordered by H1 */
-    /* H1 fence: pairs H1: counted before anything that is published is read. */
+    qa_add(&guard->lines[line].readers[phase], 1, relaxed); /* relaxed: ordered by E-guard-enter */
+    /* E-guard-enter fence: counted before anything that is published is read. */
     qa_fence_after_rmw();
     return line << 1 | phase;
 }
@@ -80,14 +80,14 @@ void quire_guard_leave(struct guard *guard, uint32_t token)
         urcu_memb_read_unlock();
         return;
     }
-    /* H2 release: pairs H2: all that was read is read before the waiter goes on. */
+    /* E-guard-leave release: all that was read is read before the waiter goes on. */
     qa_sub(&guard->lines[token >> 1].readers[token & 1], 1, release);
 }
 
 static void wait_for_phase(struct guard *guard, uint32_t phase)
 {
     for (uint32_t i = 0; i < GUARD_LINES; i++) {
-        /* H2 acquire: pairs H2. */
+        /* E-guard-leave acquire. */
         while (qa_load(&guard->lines[i].readers[phase], acquire) != 0)
             sched_yield();
     }
@@ -97,7 +97,7 @@ void quire_guard_wait(struct guard *guard)
 {
     uint32_t phase = qa_load(&guard->phase, relaxed) & 1; /* relaxed: only waiters write it */
 
-    /* H1 fence: pairs H1: what was published before is read by all that are counted from here
+    /* E-guard-enter fence: what was published before is read by all that are counted from here
      * on. */
     qa_fence_seq_cst();
     wait_for_phase(guard, 1 - phase);

@@ -12,13 +12,13 @@
  * Counting. Readers of a phase, on one of 64 lines by CPU: two locked operations on a line that
  * other CPUs seldom touch. The waiter publishes, fences, and waits until each counter of both
  * phases was seen 0 once; a reader adds, fences, and reads what is published. So either the waiter
- * sees the reader, or the reader sees what was published (H1). The phase in which new readers count
- * is flipped between the two waits, so that a steady flow of readers ends: the first wait is for
- * what is left of the phase in which nobody new counts, but for those that read the phase long ago
- * and were held up.
+ * sees the reader, or the reader sees what was published (E-guard-enter). The phase in which new
+ * readers count is flipped between the two waits, so that a steady flow of readers ends: the first
+ * wait is for what is left of the phase in which nobody new counts, but for those that read the
+ * phase long ago and were held up.
  *
- * Invariants: I1 a counter is the number of its readers that are inside, and never below 0: a
- * reader takes off where it added (its token says where). I2 one waiter at a time. Entering and
+ * Invariants: HG1 a counter is the number of its readers that are inside, and never below 0: a
+ * reader takes off where it added (its token says where). HG2 one waiter at a time. Entering and
  * leaving are wait-free and async-signal-safe; waiting blocks.
  */
 #ifndef HOST_HARNESS_LIB_GUARD_H

@@ -11,7 +11,7 @@
  *
  * State: one struct quire_host, built by quire_host_create and constant afterwards but for what is
  * atomic, the guard and the reclaimer.
- * Invariants: I1 arena i is zone i, and its first frame is its address / 4096. I2 the reclaimer's
+ * Invariants: HP1 arena i is zone i, and its first frame is its address / 4096. HP2 the reclaimer's
  * thread runs iff it is started and this process is `creator`.
  */
 #ifndef HOST_HARNESS_LIB_PARTS_H

@@ -37,7 +37,7 @@ static bool sleep_for(struct reclaimer *reclaimer, unsigned milliseconds)
 
 static bool stopped(struct reclaimer *reclaimer)
 {
-    /* H3 acquire: pairs H3. */
+    /* E-reclaim-stop acquire */
     return qa_load(&reclaimer->stop, acquire) != 0;
 }
 
@@ -138,7 +138,7 @@ int quire_reclaimer_start(struct reclaimer *reclaimer)
 
 void quire_reclaimer_stop(struct reclaimer *reclaimer)
 {
-    /* H3 release: pairs H3: the thread has done with what is torn down next. */
+    /* E-reclaim-stop release */
     qa_store(&reclaimer->stop, 1, release);
     (void)sem_post(&reclaimer->wake);
     pthread_join(reclaimer->thread, NULL);

@@ -31,7 +31,7 @@ void handover_teardown(struct handover *handover)
 struct handover_run handover_exchange(struct handover *handover, size_t at, struct handover_run run)
 {
     uint64_t given = run.pfn << HANDOVER_FRAME_BITS | run.frames | (run.contig ? contig_bit : 0);
-    /* B1 acq_rel: pairs B1: the giver's writes to the frames. */
+    /* E-handover acq_rel: the giver's writes to the frames. */
     uint64_t got = qa_xchg(&handover->cells[at].run, run.frames ? given : 0, acq_rel);
     struct handover_run taken = {
         .pfn = (got & ~contig_bit) >> HANDOVER_FRAME_BITS,

@@ -48,9 +48,9 @@ struct simulated_zone *simulated_zone_of(const struct simulated_machine *machine
 static int describe(struct quire_boot *boot, const struct map_region *region)
 {
     static const enum quire_boot_kind kinds[MAP_KINDS] = {
-        [MAP_USABLE] = QUIRE_BOOT_USABLE,      [MAP_RESERVED] = QUIRE_BOOT_RESERVED,
-        [MAP_ACPI_DATA] = QUIRE_BOOT_RESERVED, [MAP_ACPI_NVS] = QUIRE_BOOT_RESERVED,
-        [MAP_UNUSABLE] = QUIRE_BOOT_RESERVED,  [MAP_PERSISTENT] = QUIRE_BOOT_RESERVED,
+        [MAP_USABLE] = QUIRE_BOOT_USABLE,      [MAP_RESERVED] = QUIRE_BOOT_FIRMWARE,
+        [MAP_ACPI_DATA] = QUIRE_BOOT_FIRMWARE, [MAP_ACPI_NVS] = QUIRE_BOOT_FIRMWARE,
+        [MAP_UNUSABLE] = QUIRE_BOOT_FIRMWARE,  [MAP_PERSISTENT] = QUIRE_BOOT_FIRMWARE,
         [MAP_DEVICE] = QUIRE_BOOT_DEVICE,
     };
     enum quire_boot_kind kind = kinds[region->kind];
@@ -59,7 +59,7 @@ static int describe(struct quire_boot *boot, const struct map_region *region)
 
     if (region->kind == MAP_NODE_ONLY)
         return quire_boot_assign(boot, region->start, bytes, node);
-    if (kind == QUIRE_BOOT_RESERVED)
+    if (kind == QUIRE_BOOT_FIRMWARE)
         node = QUIRE_NODE_ANY;
     return quire_boot_add(boot, region->start, bytes, kind, node);
 }

@@ -50,13 +50,13 @@ enum quire_boot_kind {
     QUIRE_BOOT_NOTHING = 0,  /* nobody described it */
     QUIRE_BOOT_USABLE = 1,   /* ordinary memory */
     QUIRE_BOOT_DEVICE = 2,   /* memory on a device: goes into a zone of its own */
-    QUIRE_BOOT_RESERVED = 3, /* the firmware's: never handed out, a hole from the zone's view */
+    QUIRE_BOOT_FIRMWARE = 3, /* the firmware's: never handed out, a hole from the zone's view */
 };
 
 /* What a frame is used for. Of two answers, the one further down wins. */
 enum quire_boot_use {
     QUIRE_BOOT_FREE = 0,
-    QUIRE_BOOT_HELD = 1,     /* quire_boot_reserve: quire_zone_unreserve may free it later */
+    QUIRE_BOOT_RESERVED = 1, /* quire_boot_reserve: quire_zone_unreserve may free it later */
     QUIRE_BOOT_TAKEN = 2,    /* quire_boot_alloc: stays a hole */
     QUIRE_BOOT_METADATA = 3, /* Quire's own: stays a hole */
 };
@@ -93,13 +93,13 @@ struct quire_boot {
 struct quire_boot_report {
     uint32_t accepted; /* entries given by quire_boot_add */
     struct quire_boot_refusals refused;
-    uint64_t trimmed_bytes;         /* of memory, lost to unaligned borders */
-    uint64_t usable;                /* ordinary memory, free */
-    uint64_t device;                /* device memory, free */
-    uint64_t held, taken, metadata; /* of both, in use */
-    uint64_t firmware;              /* reserved by the firmware */
-    uint64_t disputed;              /* of memory: two nodes claimed them */
-    uint64_t nodeless;              /* of memory: nobody told the node */
+    uint64_t trimmed_bytes;             /* of memory, lost to unaligned borders */
+    uint64_t usable;                    /* ordinary memory, free */
+    uint64_t device;                    /* device memory, free */
+    uint64_t reserved, taken, metadata; /* of both, in use */
+    uint64_t firmware;                  /* reserved by the firmware */
+    uint64_t disputed;                  /* of memory: two nodes claimed them */
+    uint64_t nodeless;                  /* of memory: nobody told the node */
 };
 
 /* One stretch of physical memory with one story, for walking. */

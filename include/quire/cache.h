@@ -4,14 +4,15 @@
  * of their own CPU.
  *
  * A cache consists of memory that the caller supplies (private to one address space; it may hold
- * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a rack
- * per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3; blocks of
- * order 9): a magazine that serves allocations, and an outgoing one for what should go home. Other
- * orders, and every call that finds its rack in somebody's hands, go to the zone at once.
+ * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a CPU
+ * cache per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3;
+ * blocks of order 9): a magazine that serves allocations, and an outgoing one for what should go
+ * home. Other orders, and every call that finds its CPU cache in somebody's hands, go to the zone
+ * at once.
  *
  * Ownership, chosen when the cache is built:
- *   exchange  a rack is taken out of its place by an atomic exchange and put back by a store. The
- *             portable way; drained from anywhere without disturbing the owner.
+ *   exchange  a CPU cache is taken out of its place by an atomic exchange and put back by a store.
+ *             The portable way; drained from anywhere without disturbing the owner.
  *   rseq      a hit is a restartable sequence of plain instructions (Linux, x86-64 and aarch64). A
  *             drain of another CPU costs it one restart, and the caller one membarrier call.
  *
@@ -53,9 +54,9 @@ enum {
 struct quire_cache_config {
     struct quire_zone *zone; /* its port's `cpu` is asked in exchange mode */
     enum quire_cache_mode mode;
-    uint32_t cpus;        /* so many CPUs have racks; they share the zone's slots if it has fewer */
-    uint32_t rounds;      /* frames of order 0 in a magazine: even, up to 512, 0 for none, or
-                           * QUIRE_CACHE_SIZE_AUTO: 128, less in small zones */
+    uint32_t cpus;   /* so many CPUs have CPU caches; they share the zone's slots if it has fewer */
+    uint32_t rounds; /* frames of order 0 in a magazine: even, up to 512, 0 for none, or
+                      * QUIRE_CACHE_SIZE_AUTO: 128, less in small zones */
     uint32_t run_rounds;  /* runs of order 1; a magazine of order 2 has half as many, of order 3 a
                            * quarter, rounded down to an even number. AUTO: half of `rounds` */
     uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
@@ -70,26 +71,26 @@ struct quire_cache_state;
 struct quire_cache {
     uint64_t blocks;            /* of the zone's longest stretch, whose frees take the short way */
     uint32_t flags;             /* allocations with flags below this one do */
-    uint32_t cpus;              /* first_cpu .. first_cpu+cpus-1 have racks */
+    uint32_t cpus;              /* first_cpu .. first_cpu+cpus-1 have CPU caches */
     uint64_t first_block;       /* of the stretch: pfn >> 9 */
     const unsigned char *descs; /* its blocks' descriptors */
     const unsigned char *fulls; /* and fullness bytes */
     struct quire_cache_state *state;
-    uint64_t cpu_stride; /* bytes from a CPU's racks to the next one's */
+    uint64_t cpu_stride; /* bytes from a CPU's caches to the next one's */
     int64_t rseq_offset; /* of the thread's rseq area */
     uint32_t first_cpu;
-    uint32_t mode;                             /* enum quire_cache_mode, not AUTO */
-    unsigned char *racks[QUIRE_CACHE_CLASSES]; /* the first CPU's */
+    uint32_t mode;                                  /* enum quire_cache_mode, not AUTO */
+    unsigned char *cpu_caches[QUIRE_CACHE_CLASSES]; /* the first CPU's */
     struct quire_zone *zone;
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
-    uint64_t bound;       /* frames */
-    unsigned char *seats; /* what hits of the layer above read, by CPU */
+    uint64_t bound;           /* frames */
+    unsigned char *cpu_views; /* what hits of the layer above read, by CPU */
 };
 
 /* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
- * number beyond 2^31, rounds odd or too many, or sizes asked for by number with which the racks and
- * the depot could hold more than the zone's managed frames / QUIRE_CACHE_SHARE.
+ * number beyond 2^31, rounds odd or too many, or sizes asked for by number with which the CPU
+ * caches and the depot could hold more than the zone's managed frames / QUIRE_CACHE_SHARE.
  * QUIRE_ERR_UNSUPPORTED: rseq was asked for and does not work here. Wait-free. */
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 
@@ -98,12 +99,12 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 int quire_cache_init(struct quire_cache *cache, const struct quire_cache_config *config,
                      void *memory, size_t bytes);
 
-/* As quire_zone_alloc and quire_zone_free, through the calling CPU's rack. Before a request is
+/* As quire_zone_alloc and quire_zone_free, through the calling CPU's cache. Before a request is
  * refused, all caches are drained and the zone is asked once more. With QUIRE_NO_CALLBACK, in rseq
- * mode, the racks of other CPUs are not, as that takes a system call: their frames count as taken,
- * and the next call that may make one drains them. A single frame that is freed twice, or is part
- * of a run, is noticed when it reaches the zone's bitmap, and then told to the port's `report`; at
- * once in the hardened build. */
+ * mode, the CPU caches of other CPUs are not, as that takes a system call: their frames count as
+ * taken, and the next call that may make one drains them. A single frame that is freed twice, or is
+ * part of a run, is noticed when it reaches the zone's bitmap, and then told to the port's
+ * `report`; at once in the hardened build. */
 int quire_cache_alloc(struct quire_cache *cache, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 
@@ -112,10 +113,10 @@ int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 int quire_cache_alloc_contig(struct quire_cache *cache, const struct quire_contig *want,
                              uint32_t flags, quire_pfn *pfn);
 
-/* Give back what one CPU's racks hold, or what all and the depot hold. A rack that is in
+/* Give back what one CPU's caches hold, or what all and the depot hold. A CPU cache that is in
  * somebody's hands is passed by. In rseq mode one membarrier call for each other CPU that holds
- * anything; its racks are out of its reach until their frames have gone home, one CPU after the
- * other. Bounded by the CPUs' rounds. QUIRE_ERR_SIZE: no such CPU. */
+ * anything; its CPU caches are out of its reach until their frames have gone home, one CPU after
+ * the other. Bounded by the CPUs' rounds. QUIRE_ERR_SIZE: no such CPU. */
 int quire_cache_drain(struct quire_cache *cache, uint32_t cpu);
 int quire_cache_drain_all(struct quire_cache *cache);
 
@@ -125,36 +126,37 @@ int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
 /* To be called now and then, say every second, by anybody: what a CPU did not touch since the last
  * call, what waits to go home, and what the depot did not need goes back to the zone. So a cache
  * that is idle is empty after two calls. It also measures how dense memory is, by which the caches
- * tell what goes home: memory heals without it too, but not to the end. Costs a look at each rack,
- * and at 4096 blocks if any was used. Returns the number of frames given back. */
+ * tell what goes home: memory heals without it too, but not to the end. Costs a look at each CPU
+ * cache, and at 4096 blocks if any was used. Returns the number of frames given back. */
 uint64_t quire_cache_maintain(struct quire_cache *cache);
 
 struct quire_cache_stats {
-    uint64_t cached[QUIRE_CACHE_CLASSES]; /* frames in racks, by class: unmovable and movable ones
-                                           * of order 0, of order 1, of order 2; order 3; order 9 */
-    uint64_t depot[QUIRE_CACHE_CLASSES];  /* frames in the depot, by class: it has order 0 only */
-    uint64_t hits;                        /* allocations that a magazine served at once */
-    uint64_t underflows;                  /* allocations that found a magazine empty */
-    uint64_t overflows;                   /* frees that found one full */
-    uint64_t refills;                     /* half magazines filled from the zone */
-    uint64_t flushes;                     /* half magazines flushed to the zone */
-    uint64_t bypasses;                    /* calls that found the rack taken and used the zone */
-    uint64_t drains;                      /* racks drained, by whatever cause */
-    uint64_t bad_frees;                   /* frames refused when they reached the zone */
+    uint64_t
+        cached[QUIRE_CACHE_CLASSES]; /* frames in CPU caches, by class: unmovable and movable ones
+                                      * of order 0, of order 1, of order 2; order 3; order 9 */
+    uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has order 0 only */
+    uint64_t hits;                       /* allocations that a magazine served at once */
+    uint64_t underflows;                 /* allocations that found a magazine empty */
+    uint64_t overflows;                  /* frees that found one full */
+    uint64_t refills;                    /* half magazines filled from the zone */
+    uint64_t flushes;                    /* half magazines flushed to the zone */
+    uint64_t bypasses;  /* calls that found the CPU cache taken and used the zone */
+    uint64_t drains;    /* CPU caches drained, by whatever cause */
+    uint64_t bad_frees; /* frames refused when they reached the zone */
 };
 
 /* Exact while nobody uses the cache: then the zone's free frames, those cached and in the depot, of
  * all classes, and those that users hold are the zone's managed frames. While calls are under way,
  * the sum is off, at any instant, by what they have in their hands, too little or too much. For
- * each call that is at most the run that it was made for and one rack: 3/2 of a magazine's rounds
- * of 2^order frames if it drains, half of a magazine's if it refills, flushes, or meets the depot;
- * and in a zone large enough to leave its slots credit, that of one slot, on its way into or out of
- * the total: an eighth of the zone over the number of its slots. A call made by an interrupt in the
- * middle of another one counts beside it. The figures are read one after the other: what moves
- * meanwhile comes on top. Wait-free. */
+ * each call that is at most the run that it was made for and one CPU cache: 3/2 of a magazine's
+ * rounds of 2^order frames if it drains, half of a magazine's if it refills, flushes, or meets the
+ * depot; and in a zone large enough to leave its slots credit, that of one slot, on its way into or
+ * out of the total: an eighth of the zone over the number of its slots. A call made by an interrupt
+ * in the middle of another one counts beside it. The figures are read one after the other: what
+ * moves meanwhile comes on top. Wait-free. */
 int quire_cache_stats(const struct quire_cache *cache, struct quire_cache_stats *stats);
 
-/* The most frames that all racks and the depot together can hold. Wait-free. */
+/* The most frames that all CPU caches and the depot together can hold. Wait-free. */
 uint64_t quire_cache_bound(const struct quire_cache *cache);
 
 #ifdef __cplusplus

@@ -195,22 +195,21 @@ int quire_machine_find(struct quire_machine *machine, quire_pfn pfn, quire_node 
 /* ---- Claims: frames promised ahead of need -------------------------------------------------- */
 
 /* A private stock of frames. The structure and the array are the caller's. */
-struct quire_claim {
+struct quire_mempool {
     quire_pfn *pfns;
     uint64_t left; /* atomic: use the functions */
 };
 
 /* Move n single frames into a stock, at once or not at all. Errors as quire_machine_alloc_batch. */
-int quire_machine_claim(struct quire_machine *machine, const struct quire_request *request,
-                        size_t n, quire_pfn pfns[], struct quire_claim *claim,
-                        struct quire_refusal *why);
+int quire_mempool_fill(struct quire_machine *machine, const struct quire_request *request, size_t n,
+                       quire_pfn pfns[], struct quire_mempool *mempool, struct quire_refusal *why);
 
 /* Take one: never fails while the stock has any. QUIRE_ERR_NO_MEMORY: it is empty. Any number of
  * callers at once. */
-int quire_claim_take(struct quire_claim *claim, quire_pfn *pfn);
+int quire_mempool_take(struct quire_mempool *mempool, quire_pfn *pfn);
 
 /* Free what is left. Nobody may take meanwhile. */
-int quire_machine_unclaim(struct quire_machine *machine, struct quire_claim *claim);
+int quire_mempool_release(struct quire_machine *machine, struct quire_mempool *mempool);
 
 /* ---- Caches -------------------------------------------------------------------------------- */
 

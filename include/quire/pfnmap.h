@@ -11,9 +11,9 @@
  * quire_pfnmap) local to one address space. Both are written by quire_pfnmap_init alone and never
  * change afterwards, so a reader sees nothing stale as long as the map was published to it in the
  * usual way (started threads, a release store). The handle may be copied.
- *  I1  root[r] < leaf count; leaf 0 stays empty, so that a miss needs no branch.
- *  I2  a leaf's entry is 0 (no zone), the zone's number + 1, or SHARED + the number of a table.
- *  I3  a table's entry is 0 or the zone's number + 1.
+ *  PM1  root[r] < leaf count; leaf 0 stays empty, so that a miss needs no branch.
+ *  PM2  a leaf's entry is 0 (no zone), the zone's number + 1, or SHARED + the number of a table.
+ *  PM3  a table's entry is 0 or the zone's number + 1.
  */
 #ifndef QUIRE_PFNMAP_H
 #define QUIRE_PFNMAP_H

@@ -27,8 +27,9 @@ extern "C" {
 enum {
     QUIRE_FRAME_SHIFT = 12,
     QUIRE_FRAME_SIZE = 1 << QUIRE_FRAME_SHIFT,
-    QUIRE_MAX_ORDER = 20, /* 4 GiB, the largest power-of-two run */
-    QUIRE_PFN_BITS = 40,  /* physical addresses are below 2^52: what x86-64 and arm64 define */
+    QUIRE_MAX_ORDER = 20,  /* 4 GiB, the largest power-of-two run */
+    QUIRE_BLOCK_ORDER = 9, /* a block: what is isolated, taken offline and mapped as a huge page */
+    QUIRE_PFN_BITS = 40,   /* physical addresses are below 2^52: what x86-64 and arm64 define */
 };
 
 /* A page frame number. */
@@ -102,6 +103,12 @@ enum quire_flags {
     QUIRE_PARTIAL = 1u << 5,     /* batches: fewer frames than asked for are welcome */
     QUIRE_FALLBACK = 1u << 6,    /* comes down from a less scarce zone: must leave this one its
                                   * lowmem_reserve besides the floor, in an emergency too */
+};
+
+/* The flags that every allocation knows; each call says which ones it takes besides. */
+enum {
+    QUIRE_ALLOC_FLAGS = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
+                        QUIRE_ZEROED | QUIRE_FALLBACK
 };
 
 #ifdef __cplusplus

@@ -81,12 +81,12 @@ struct quire_pin;
 /* The handle. Private: use the functions below. */
 struct quire_zone {
     struct quire_zone_head *head;
-    unsigned char *maps;   /* per block: the frame map, and the run map behind it */
-    unsigned char *descs;  /* per block: the descriptor */
-    unsigned char *fulls;  /* per block: the fullness byte */
-    unsigned char *lines;  /* per section: the map of blocks */
-    unsigned char *sparse; /* per section: may blocks be partly free? */
-    unsigned char *wholes; /* per section: how long a run of whole blocks may be free */
+    unsigned char *maps;         /* per block: the frame map, and the run map behind it */
+    unsigned char *descs;        /* per block: the descriptor */
+    unsigned char *fulls;        /* per block: the fullness byte */
+    unsigned char *section_maps; /* per section: the map of blocks */
+    unsigned char *sparse;       /* per section: may blocks be partly free? */
+    unsigned char *wholes;       /* per section: how long a run of whole blocks may be free */
     struct quire_slot_state *slot_states;
     struct quire_pin *pins;
     uint32_t map_stride;
@@ -106,8 +106,9 @@ struct quire_zone {
 
 /* How many bytes of metadata `config` needs: about 0.0064 % of the memory (0.0034 % without the
  * run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
- * more than 2^32 - 1 blocks, slots, watermarks or lowmem_reserve out of range. QUIRE_ERR_ALIGN: a
- * list that is not sorted and disjoint. Wait-free. */
+ * more than 2^32 - 1 blocks, more metadata than can be addressed, slots, watermarks or
+ * lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and disjoint. Wait-free.
+ */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
 
 /* Build a zone in `metadata`, `bytes` long and aligned to QUIRE_METADATA_ALIGN. Blocking only in
@@ -204,15 +205,15 @@ int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, 
 int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
 /* Which frames of a block an isolation holds. */
-struct quire_held {
+struct quire_isolated_frames {
     uint64_t frames[8]; /* bit i of word w: frame 64 w + i */
 };
 
 /* Put back into use what a commit of an isolation reserved (see below): of the whole blocks of
  * `run` the frames that held[] names, an element for each block. QUIRE_ERR_FRAME: one of these is
  * not reserved. QUIRE_ERR_ALIGN: not whole blocks. Others as quire_zone_unreserve. */
-int quire_zone_unreserve_held(struct quire_zone *zone, quire_slot slot, struct quire_run run,
-                              const struct quire_held held[]);
+int quire_zone_unreserve_isolated(struct quire_zone *zone, quire_slot slot, struct quire_run run,
+                                  const struct quire_isolated_frames held[]);
 
 /* ---- Isolated ranges ---------------------------------------------------------------------
  *
@@ -229,7 +230,7 @@ int quire_zone_unreserve_held(struct quire_zone *zone, quire_slot slot, struct q
 /* An isolation, from quire_zone_isolate to commit or undo. Zeroed before and after. Private. */
 struct quire_isolation {
     struct quire_run run;
-    struct quire_held *held;
+    struct quire_isolated_frames *held;
     uint32_t block; /* the first one */
     uint32_t entry;
 };
@@ -241,7 +242,7 @@ struct quire_isolation {
  * isolated already. QUIRE_ERR_SIZE: no frames, or QUIRE_ISOLATIONS ranges are isolated.
  * QUIRE_ERR_INITIALISED: `isolation` is in use. */
 int quire_zone_isolate(struct quire_zone *zone, quire_slot slot, struct quire_run run,
-                       struct quire_held held[], struct quire_isolation *isolation);
+                       struct quire_isolated_frames held[], struct quire_isolation *isolation);
 
 /* Take what was freed into the range since the last look. *frames says how many frames of the
  * range are neither held nor reserved; in used[] are the allocated runs that they belong to, the

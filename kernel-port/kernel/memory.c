@@ -39,7 +39,7 @@ static void add_maps(const struct boot_info *info, const struct options *options
         bool usable = m->type == BOOT_MEMORY_USABLE;
         int error =
             quire_boot_add(&memory.boot, m->phys, m->bytes,
-                           usable ? QUIRE_BOOT_USABLE : QUIRE_BOOT_RESERVED, QUIRE_NODE_ANY);
+                           usable ? QUIRE_BOOT_USABLE : QUIRE_BOOT_FIRMWARE, QUIRE_NODE_ANY);
 
         if (error != QUIRE_ERR_SIZE)
             check(error, "memory map");

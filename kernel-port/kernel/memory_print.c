@@ -22,7 +22,7 @@ static void print_report(void)
 
     quire_boot_report(&memory.boot, &r);
     print("memory: %lu MiB usable, %lu MiB in use, %lu KiB metadata, %u map entries accepted\n",
-          mib(r.usable), mib(r.held + r.taken), r.metadata << 2, r.accepted);
+          mib(r.usable), mib(r.reserved + r.taken), r.metadata << 2, r.accepted);
     if (r.refused.empty + r.refused.wrapping + r.refused.beyond + r.refused.slivers)
         print("memory: entries refused: %u empty, %u wrapping, %u beyond, %u slivers\n",
               r.refused.empty, r.refused.wrapping, r.refused.beyond, r.refused.slivers);

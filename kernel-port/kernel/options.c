@@ -99,7 +99,7 @@ static void read_map(struct options *o, struct piece entry)
         const char *name;
         enum quire_boot_kind kind;
     } kinds[] = {{"usable", QUIRE_BOOT_USABLE},
-                 {"reserved", QUIRE_BOOT_RESERVED},
+                 {"reserved", QUIRE_BOOT_FIRMWARE},
                  {"device", QUIRE_BOOT_DEVICE}};
     struct piece rest = entry, size, address;
     struct option_map *m = &o->maps[o->map_count];

@@ -3,9 +3,9 @@
  * work.c - see work.h.
  *
  * State: the present job, written by the first CPU while nobody works.
- *  I1  `number` changes (release) after the job is written, and every CPU adds 1 to `done`
+ *  KW1  `number` changes (release) after the job is written, and every CPU adds 1 to `done`
  *      (release) once per number, when it has read the job and done its part, if it has one.
- *  I2  A CPU's `quiet` grows only at a moment when no code on that CPU holds anything of a
+ *  KW2  A CPU's `quiet` grows only at a moment when no code on that CPU holds anything of a
  *      snapshot: between two pieces of work, on the way to sleep, or in the wake-up interrupt of a
  *      sleeping CPU. (Interrupts do not nest, and an NMI ends before what it interrupted goes on,
  *      so a handler that reads a snapshot is over when the next wake-up comes.) It grows by a
@@ -25,7 +25,7 @@
 static struct {
     work *what;
     void *argument;
-    uint32_t node, crew;
+    uint32_t node, members;
     uint32_t number, done; /* atomic */
     uint32_t met;          /* atomic: arrivals at work_meet */
 } job;
@@ -97,12 +97,12 @@ static void run(uint32_t node, work *what, void *argument)
     job.what = what;
     job.argument = argument;
     job.node = node;
-    job.crew = 0;
+    job.members = 0;
     job.met = 0;
     job.done = 0;
     for (uint32_t i = 0; i < cpu_count; i++)
         if (takes_part(cpus[i]))
-            cpus[i]->place = job.crew++;
+            cpus[i]->place = job.members++;
     (void)__atomic_fetch_add(&job.number, 1, __ATOMIC_RELEASE); /* pairs with work_wait */
     for (uint32_t i = 1; i < cpu_count; i++)
         wake(i);
@@ -129,13 +129,13 @@ uint32_t work_place(void)
 
 uint32_t work_crew(void)
 {
-    return job.crew;
+    return job.members;
 }
 
 void work_meet(void)
 {
     uint32_t arrival = __atomic_fetch_add(&job.met, 1, __ATOMIC_ACQ_REL);
-    uint32_t all = arrival - arrival % job.crew + job.crew;
+    uint32_t all = arrival - arrival % job.members + job.members;
 
     while (__atomic_load_n(&job.met, __ATOMIC_ACQUIRE) < all) {
         work_quiet();

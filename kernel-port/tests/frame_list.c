@@ -15,21 +15,22 @@ static uint64_t *link_of(quire_pfn pfn)
     return (uint64_t *)direct(quire_phys(pfn)) + 1;
 }
 
-static void push(struct chain *chain, quire_pfn pfn)
+static void push(struct frame_list *list, quire_pfn pfn)
 {
-    shadow_take(pfn, 1, chain->tag, SHADOW_LIGHT);
-    *link_of(pfn) = chain->first.n;
-    chain->first = pfn;
-    chain->count++;
+    shadow_take(pfn, 1, list->tag, SHADOW_LIGHT);
+    *link_of(pfn) = list->first.n;
+    list->first = pfn;
+    list->count++;
 }
 
-void chain_take(struct chain *chain, struct quire_zone *zone, uint32_t flags, uint64_t most)
+void frame_list_take(struct frame_list *list, struct quire_zone *zone, uint32_t flags,
+                     uint64_t most)
 {
     quire_pfn pfns[BATCH];
     size_t got;
 
-    while (chain->count < most) {
-        uint64_t want = most - chain->count < BATCH ? most - chain->count : BATCH;
+    while (list->count < most) {
+        uint64_t want = most - list->count < BATCH ? most - list->count : BATCH;
         int error =
             quire_zone_alloc_batch(zone, memory_slot(), flags | QUIRE_PARTIAL, want, pfns, &got);
 
@@ -40,7 +41,7 @@ void chain_take(struct chain *chain, struct quire_zone *zone, uint32_t flags, ui
             return;
         }
         for (size_t i = 0; i < got; i++)
-            push(chain, pfns[i]);
+            push(list, pfns[i]);
     }
 }
 
@@ -53,21 +54,21 @@ static void give_back(quire_pfn pfns[], size_t n)
         shadow_wrong("a batch was not freed", pfns[bad], (uint64_t)error, 0);
 }
 
-void chain_free(struct chain *chain)
+void frame_list_free(struct frame_list *list)
 {
     quire_pfn pfns[BATCH];
     size_t n = 0;
 
-    while (chain->first.n) {
-        quire_pfn pfn = chain->first;
+    while (list->first.n) {
+        quire_pfn pfn = list->first;
 
         if (n == BATCH || (n && memory_zone(pfn) != memory_zone(pfns[0]))) {
             give_back(pfns, n);
             n = 0;
         }
-        chain->first.n = *link_of(pfn);
-        chain->count--;
-        shadow_give(pfn, 1, chain->tag, SHADOW_LIGHT);
+        list->first.n = *link_of(pfn);
+        list->count--;
+        shadow_give(pfn, 1, list->tag, SHADOW_LIGHT);
         if (!memory_zone(pfn))
             return; /* told by shadow_give; there is no way on */
         pfns[n++] = pfn;

@@ -11,15 +11,16 @@
 
 #include <quire/zone.h>
 
-struct chain {
+struct frame_list {
     quire_pfn first; /* 0: none, frame 0 is never handed out */
     uint64_t count, tag;
 };
 
-/* Take single frames of the zone until it refuses, or until the chain has `most`. */
-void chain_take(struct chain *chain, struct quire_zone *zone, uint32_t flags, uint64_t most);
+/* Take single frames of the zone until it refuses, or until the list has `most`. */
+void frame_list_take(struct frame_list *list, struct quire_zone *zone, uint32_t flags,
+                     uint64_t most);
 
 /* Free them all, in the order last in, first out. They may be of several zones. */
-void chain_free(struct chain *chain);
+void frame_list_free(struct frame_list *list);
 
 #endif /* KERNEL_PORT_TESTS_FRAME_LIST_H */

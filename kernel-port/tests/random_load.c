@@ -13,42 +13,43 @@ enum { LARGE_ORDER = 9, CONTIG_MOST = 200, BATCH = 24, PERCENT = 100 };
 /* Of 100 allocations: how many are of which sort. */
 enum sort { SINGLE = 50, SMALL = 75, MEDIUM = 85, LARGE = 92, CONTIG = 96 /* else a batch */ };
 
-static size_t mix_bytes(uint32_t capacity)
+static size_t random_load_bytes(uint32_t capacity)
 {
-    return sizeof(struct mix) + capacity * sizeof(struct mix_run);
+    return sizeof(struct random_load) + capacity * sizeof(struct random_load_run);
 }
 
-struct mix *mix_make(uint32_t capacity, uint32_t flags, uint64_t seed, uint32_t who, uint32_t node)
+struct random_load *random_load_make(uint32_t capacity, uint32_t flags, uint64_t seed, uint32_t who,
+                                     uint32_t node)
 {
-    struct mix *m = memory_take(mix_bytes(capacity), quire_node_of(node));
+    struct random_load *m = memory_take(random_load_bytes(capacity), quire_node_of(node));
 
-    *m = (struct mix){.random = random_from(seed, who),
-                      .next_tag = (uint64_t)who << 32,
-                      .flags = flags,
-                      .capacity = capacity,
-                      .runs = (struct mix_run *)(m + 1)};
+    *m = (struct random_load){.random = random_from(seed, who),
+                              .next_tag = (uint64_t)who << 32,
+                              .flags = flags,
+                              .capacity = capacity,
+                              .runs = (struct random_load_run *)(m + 1)};
     return m;
 }
 
-void mix_unmake(struct mix *m)
+void random_load_unmake(struct random_load *m)
 {
-    memory_give_back(m, mix_bytes(m->capacity));
+    memory_give_back(m, random_load_bytes(m->capacity));
 }
 
-static void keep(struct mix *m, struct mix_run run)
+static void keep(struct random_load *m, struct random_load_run run)
 {
     run.tag = m->next_tag++;
     shadow_take(run.pfn, run.frames, run.tag, SHADOW_USUAL);
     m->runs[m->held++] = run;
 }
 
-static uint32_t flags_of(struct mix *m)
+static uint32_t flags_of(struct random_load *m)
 {
     return m->flags | (random_next(&m->random) & 1 ? QUIRE_MOVABLE : QUIRE_UNMOVABLE);
 }
 
 /* A run of this order, from a node chosen at random in a quarter of the cases. */
-static void allocate(struct mix *m, unsigned order)
+static void allocate(struct random_load *m, unsigned order)
 {
     struct quire_request want = {.order = order,
                                  .flags = flags_of(m),
@@ -69,10 +70,10 @@ static void allocate(struct mix *m, unsigned order)
     }
     if (pfn.n & ((1ul << order) - 1))
         shadow_wrong("a run is not aligned", pfn, order, 0);
-    keep(m, (struct mix_run){.pfn = pfn, .frames = 1ul << order, .order = order});
+    keep(m, (struct random_load_run){.pfn = pfn, .frames = 1ul << order, .order = order});
 }
 
-static void allocate_contig(struct mix *m)
+static void allocate_contig(struct random_load *m)
 {
     uint32_t zone = random_below(&m->random, memory.zone_count);
     struct quire_contig want = {.frames = 1 + random_below(&m->random, CONTIG_MOST),
@@ -88,10 +89,10 @@ static void allocate_contig(struct mix *m)
     }
     if (quire_phys(pfn) & (want.align - 1))
         shadow_wrong("a contiguous run is not aligned", pfn, want.align, 0);
-    keep(m, (struct mix_run){.pfn = pfn, .frames = want.frames, .contiguous = true});
+    keep(m, (struct random_load_run){.pfn = pfn, .frames = want.frames, .contiguous = true});
 }
 
-static void allocate_batch(struct mix *m)
+static void allocate_batch(struct random_load *m)
 {
     struct quire_zone *zone = &memory.zones[random_below(&m->random, memory.zone_count)];
     quire_pfn pfns[BATCH];
@@ -107,12 +108,12 @@ static void allocate_batch(struct mix *m)
         return;
     }
     for (size_t i = 0; i < got; i++)
-        keep(m, (struct mix_run){.pfn = pfns[i], .frames = 1});
+        keep(m, (struct random_load_run){.pfn = pfns[i], .frames = 1});
 }
 
-static void release(struct mix *m, uint32_t which)
+static void release(struct random_load *m, uint32_t which)
 {
-    struct mix_run run = m->runs[which];
+    struct random_load_run run = m->runs[which];
     int error;
 
     shadow_give(run.pfn, run.frames, run.tag, SHADOW_USUAL);
@@ -127,12 +128,12 @@ static void release(struct mix *m, uint32_t which)
 }
 
 /* The fuller the table, the more is freed: it wanders between empty and full. */
-static bool frees(struct mix *m)
+static bool frees(struct random_load *m)
 {
     return random_below(&m->random, m->capacity) < m->held;
 }
 
-void mix_step(struct mix *m)
+void random_load_step(struct random_load *m)
 {
     uint32_t sort = random_below(&m->random, PERCENT);
 
@@ -154,7 +155,7 @@ void mix_step(struct mix *m)
         allocate_batch(m);
 }
 
-void mix_small_step(struct mix *m)
+void random_load_small_step(struct random_load *m)
 {
     if (frees(m))
         release(m, random_below(&m->random, m->held));
@@ -162,7 +163,7 @@ void mix_small_step(struct mix *m)
         allocate(m, random_below(&m->random, 8) ? 0 : 1 + random_below(&m->random, 3));
 }
 
-void mix_empty(struct mix *m)
+void random_load_empty(struct random_load *m)
 {
     while (m->held)
         release(m, m->held - 1);

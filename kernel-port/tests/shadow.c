@@ -3,9 +3,9 @@
  * shadow.c - see shadow.h.
  *
  * State: a map per zone, one bit per frame of what the zone's blocks span; and the first fault.
- *  I1  A bit is set by who got the frame from the allocator, after it did, and cleared by him
+ *  KS1  A bit is set by who got the frame from the allocator, after it did, and cleared by him
  *      before he gives it back: a locked or that finds it set has found two owners.
- *  I2  fault.what is written last (release), by the one who took `fault.taken`.
+ *  KS2  fault.what is written last (release), by the one who took `fault.taken`.
  */
 #include "shadow.h"
 

@@ -19,7 +19,7 @@ enum { LOCK = 0xf0, XCHG_BYTE = 0x86, XCHG = 0x87, REGISTERS = 3 };
 
 enum { PLACES = 64 };
 
-static struct step_count count;
+static struct instruction_count count;
 static void (*hook)(void);
 
 /* How many instructions each function took; the last place is for all that found none. */
@@ -65,12 +65,13 @@ static void stepped(struct trap_frame *frame)
     count.locked += is_locked((const uint8_t *)frame->rip);
 }
 
-struct step_count step_through(void (*call)(void *argument), void *argument, void (*between)(void))
+struct instruction_count single_step_call(void (*call)(void *argument), void *argument,
+                                          void (*between)(void))
 {
     uint64_t flags = 0;
 
     trap_handle(VECTOR_DEBUG, stepped);
-    count = (struct step_count){0};
+    count = (struct instruction_count){0};
     hook = between;
     memset(places, 0, sizeof places);
     __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) : : "memory");
@@ -80,7 +81,7 @@ struct step_count step_through(void (*call)(void *argument), void *argument, voi
     return count;
 }
 
-void step_print_places(void)
+void single_step_print_functions(void)
 {
     for (unsigned i = 0; i < PLACES && places[i].name; i++)
         tap_note("%6lu in %s", places[i].instructions, places[i].name);

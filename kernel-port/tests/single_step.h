@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-struct step_count {
+struct instruction_count {
     uint64_t instructions;
     uint64_t locked; /* with a lock prefix, and exchanges with memory, which lock without one */
 };
@@ -15,9 +15,10 @@ struct step_count {
 /* Run call(argument) step by step, interrupts off, on this CPU. What the call itself takes, and
  * what brings it about, is in the count: about a dozen. After each instruction between() is called,
  * if there is one, as an interrupt would be. First CPU only. */
-struct step_count step_through(void (*call)(void *argument), void *argument, void (*between)(void));
+struct instruction_count single_step_call(void (*call)(void *argument), void *argument,
+                                          void (*between)(void));
 
 /* Where the last count's instructions were, by function, in the order of their first one. */
-void step_print_places(void);
+void single_step_print_functions(void);
 
 #endif /* KERNEL_PORT_TESTS_SINGLE_STEP_H */

@@ -9,7 +9,7 @@
 
 static uint64_t before[ZONES_MAX];
 
-void census_begin(void)
+void zone_audit_begin(void)
 {
     (void)quire_machine_drain(memory.machine);
     for (uint32_t i = 0; i < memory.zone_count; i++)
@@ -18,7 +18,7 @@ void census_begin(void)
 
 /* The count that allocations go by, and the one of the maps, are the zone's own two; a frame that
  * is in neither is lost. */
-void census_end(const char *what)
+void zone_audit_end(const char *what)
 {
     bool good = true;
 

@@ -6,9 +6,9 @@
 #define KERNEL_PORT_TESTS_ZONE_AUDIT_H
 
 /* Drain all caches and count. First CPU, while nobody else works. */
-void census_begin(void);
+void zone_audit_begin(void);
 
 /* Drain, and say whether every zone is consistent and has what it had: one result. */
-void census_end(const char *what);
+void zone_audit_end(const char *what);
 
 #endif /* KERNEL_PORT_TESTS_ZONE_AUDIT_H */

@@ -10,14 +10,14 @@
  */
 #include "numa/acpi/acpi_table.h"
 
-enum { ENABLED = 1, HOTPLUG = 2, NONVOLATILE = 4 };                      /* flags */
+enum { ENTRY_ENABLED = 1, ENTRY_HOTPLUG = 2, ENTRY_NONVOLATILE = 4 };    /* flags */
 enum { MADT_APIC = 0, MADT_X2APIC = 9, MADT_GICC = 11 };                 /* entries of MADT */
 enum { SRAT_APIC = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2, SRAT_GICC = 3 }; /* entries of SRAT */
-enum { APIC_NOBODY = 0xff };
-#define X2APIC_NOBODY UINT32_MAX
+enum { APIC_BROADCAST = 0xff };
+#define X2APIC_BROADCAST UINT32_MAX
 
 /* What topology.h says of an addition, as a fault at the entry. */
-static int added(const struct acpi_walk *walk, int error, uint64_t id)
+static int check_added(const struct acpi_walk *walk, int error, uint64_t id)
 {
     const char *what = "the entry does not fit the topology";
 
@@ -25,45 +25,45 @@ static int added(const struct acpi_walk *walk, int error, uint64_t id)
         return QUIRE_OK;
     if (error == QUIRE_ERR_BUSY)
         what = "a CPU is in two domains";
-    return quire_faulty(walk->fault, error, what, walk->at, id, 0);
+    return topology_fault_set(walk->fault, error, what, walk->at, id, 0);
 }
 
 static int too_many(const struct acpi_walk *walk, const char *what, uint64_t most)
 {
-    return quire_faulty(walk->fault, QUIRE_ERR_SIZE, what, walk->at, most + 1, most);
+    return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, what, walk->at, most + 1, most);
 }
 
-static int add_cpu(struct quire_topology *topology, const struct acpi_walk *walk, uint32_t id,
-                   quire_node node)
+static int acpi_add_cpu(struct quire_topology *topology, const struct acpi_walk *walk, uint32_t id,
+                        quire_node node)
 {
     int error = quire_topology_add_cpu(topology, id, node);
 
     return error == QUIRE_ERR_SIZE ? too_many(walk, "there are too many CPUs", QUIRE_CPUS)
-                                   : added(walk, error, id);
+                                   : check_added(walk, error, id);
 }
 
 static int madt_entry(struct quire_topology *topology, const struct acpi_walk *walk)
 {
     const uint8_t *p = walk->entry;
-    uint32_t id, nobody = X2APIC_NOBODY, flags;
+    uint32_t id, nobody = X2APIC_BROADCAST, flags;
     int error;
 
     switch (walk->type) {
     case MADT_APIC:
-        if ((error = quire_acpi_short(walk, 8)))
+        if ((error = qi_acpi_check_size(walk, 8)))
             return error;
         id = p[3];
-        nobody = APIC_NOBODY;
+        nobody = APIC_BROADCAST;
         flags = acpi_u32(p + 4);
         break;
     case MADT_X2APIC:
-        if ((error = quire_acpi_short(walk, 16)))
+        if ((error = qi_acpi_check_size(walk, 16)))
             return error;
         id = acpi_u32(p + 4);
         flags = acpi_u32(p + 8);
         break;
     case MADT_GICC:
-        if ((error = quire_acpi_short(walk, 40)))
+        if ((error = qi_acpi_check_size(walk, 40)))
             return error;
         id = acpi_u32(p + 8);
         flags = acpi_u32(p + 12);
@@ -71,16 +71,16 @@ static int madt_entry(struct quire_topology *topology, const struct acpi_walk *w
     default:
         return QUIRE_OK;
     }
-    if (!(flags & ENABLED) || id == nobody)
+    if (!(flags & ENTRY_ENABLED) || id == nobody)
         return QUIRE_OK;
-    return add_cpu(topology, walk, id, quire_node_of(QUIRE_NO_NODE));
+    return acpi_add_cpu(topology, walk, id, quire_node_of(QUIRE_NO_NODE));
 }
 
-int quire_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk)
+int qi_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk)
 {
     int more;
 
-    while ((more = quire_acpi_next(walk)) > 0) {
+    while ((more = qi_acpi_next(walk)) > 0) {
         int error = madt_entry(topology, walk);
 
         if (error)
@@ -90,110 +90,115 @@ int quire_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk)
 }
 
 /* State of one walk over SRAT. */
-struct srat {
+struct srat_reader {
     struct quire_topology *topology;
     struct acpi_walk *walk;
     struct acpi_placed *placed;
     uint32_t known; /* CPUs that were there before; 0: SRAT says which there are */
 };
 
-static int domain(const struct srat *srat, uint32_t id, quire_node *node)
+static int node_of_domain(const struct srat_reader *srat_reader, uint32_t id, quire_node *node)
 {
-    if (quire_topology_add_node(srat->topology, id, node) == QUIRE_OK)
+    if (quire_topology_add_node(srat_reader->topology, id, node) == QUIRE_OK)
         return QUIRE_OK;
-    return too_many(srat->walk, "there are too many proximity domains", QUIRE_NODES);
+    return too_many(srat_reader->walk, "there are too many proximity domains", QUIRE_NODES);
 }
 
-static int place_cpu(const struct srat *srat, uint32_t id, uint32_t domain_id)
+static int place_cpu(const struct srat_reader *srat_reader, uint32_t id, uint32_t domain_id)
 {
-    struct quire_topology *topology = srat->topology;
+    struct quire_topology *topology = srat_reader->topology;
     quire_node node;
     uint32_t cpu = 0;
     int error;
 
-    while (cpu < srat->known && topology->cpu_id[cpu] != id)
+    while (cpu < srat_reader->known && topology->cpu_id[cpu] != id)
         cpu++;
-    if (srat->known && cpu == srat->known)
+    if (srat_reader->known && cpu == srat_reader->known)
         return QUIRE_OK;
-    if ((error = domain(srat, domain_id, &node)))
+    if ((error = node_of_domain(srat_reader, domain_id, &node)))
         return error;
-    if (cpu < srat->known && topology->cpu_node[cpu] == QUIRE_NO_NODE)
-        srat->placed->bits[cpu / 64] |= (uint64_t)1 << cpu % 64;
-    return add_cpu(topology, srat->walk, id, node);
+    if (cpu < srat_reader->known && topology->cpu_node[cpu] == QUIRE_NO_NODE)
+        srat_reader->placed->bits[cpu / 64] |= (uint64_t)1 << cpu % 64;
+    return acpi_add_cpu(topology, srat_reader->walk, id, node);
 }
 
-static int srat_memory(const struct srat *srat)
+static int srat_memory(const struct srat_reader *srat_reader)
 {
-    const uint8_t *p = srat->walk->entry;
+    const uint8_t *p = srat_reader->walk->entry;
     uint64_t phys = acpi_u64(p + 8), bytes = acpi_u64(p + 16);
     uint32_t flags = acpi_u32(p + 28), id = acpi_u32(p + 2);
     enum quire_memory_kind kind = QUIRE_MEMORY_ORDINARY;
     quire_node node;
     int error;
 
-    if (!(flags & ENABLED))
+    if (!(flags & ENTRY_ENABLED))
         return QUIRE_OK;
-    if (srat->walk->table[ACPI_REVISION] < 2)
+    if (srat_reader->walk->table[ACPI_REVISION] < 2)
         id &= 0xff; /* the other bytes were reserved */
-    if ((error = domain(srat, id, &node)))
+    if ((error = node_of_domain(srat_reader, id, &node)))
         return error;
     if (bytes == 0)
         return QUIRE_OK;
-    if (flags & NONVOLATILE)
+    if (flags & ENTRY_NONVOLATILE)
         kind = QUIRE_MEMORY_DEVICE;
-    else if (flags & HOTPLUG)
+    else if (flags & ENTRY_HOTPLUG)
         kind = QUIRE_MEMORY_HOTPLUG;
-    if (srat->topology->range_count == QUIRE_TOPOLOGY_RANGES)
-        return too_many(srat->walk, "there are too many stretches of memory",
+    if (srat_reader->topology->range_count == QUIRE_TOPOLOGY_RANGES)
+        return too_many(srat_reader->walk, "there are too many stretches of memory",
                         QUIRE_TOPOLOGY_RANGES);
-    if (quire_topology_add_memory(srat->topology, phys, bytes, node, kind) != QUIRE_OK)
-        return quire_faulty(srat->walk->fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52",
-                            srat->walk->at, phys, (uint64_t)1 << 52);
+    if (quire_topology_add_memory(srat_reader->topology, phys, bytes, node, kind) != QUIRE_OK)
+        return topology_fault_set(srat_reader->walk->fault, QUIRE_ERR_SIZE,
+                                  "memory ends beyond 2^52", srat_reader->walk->at, phys,
+                                  (uint64_t)1 << 52);
     return QUIRE_OK;
 }
 
-static int srat_entry(const struct srat *srat)
+static int srat_entry(const struct srat_reader *srat_reader)
 {
-    const struct acpi_walk *walk = srat->walk;
+    const struct acpi_walk *walk = srat_reader->walk;
     const uint8_t *p = walk->entry;
     uint32_t id;
     int error;
 
     switch (walk->type) {
     case SRAT_APIC:
-        if ((error = quire_acpi_short(walk, 16)))
+        if ((error = qi_acpi_check_size(walk, 16)))
             return error;
         id = p[2];
         if (walk->table[ACPI_REVISION] >= 2)
             id |= acpi_u16(p + 9) << 8 | (uint32_t)p[11] << 24;
-        return acpi_u32(p + 4) & ENABLED && p[3] != APIC_NOBODY ? place_cpu(srat, p[3], id) : 0;
+        return acpi_u32(p + 4) & ENTRY_ENABLED && p[3] != APIC_BROADCAST
+                   ? place_cpu(srat_reader, p[3], id)
+                   : 0;
     case SRAT_MEMORY:
-        error = quire_acpi_short(walk, 40);
-        return error ? error : srat_memory(srat);
+        error = qi_acpi_check_size(walk, 40);
+        return error ? error : srat_memory(srat_reader);
     case SRAT_X2APIC:
-        if ((error = quire_acpi_short(walk, 24)))
+        if ((error = qi_acpi_check_size(walk, 24)))
             return error;
         id = acpi_u32(p + 8);
-        return acpi_u32(p + 12) & ENABLED && id != X2APIC_NOBODY
-                   ? place_cpu(srat, id, acpi_u32(p + 4))
+        return acpi_u32(p + 12) & ENTRY_ENABLED && id != X2APIC_BROADCAST
+                   ? place_cpu(srat_reader, id, acpi_u32(p + 4))
                    : QUIRE_OK;
     case SRAT_GICC:
-        if ((error = quire_acpi_short(walk, 18)))
+        if ((error = qi_acpi_check_size(walk, 18)))
             return error;
-        return acpi_u32(p + 10) & ENABLED ? place_cpu(srat, acpi_u32(p + 6), acpi_u32(p + 2)) : 0;
+        return acpi_u32(p + 10) & ENTRY_ENABLED
+                   ? place_cpu(srat_reader, acpi_u32(p + 6), acpi_u32(p + 2))
+                   : 0;
     default:
         return QUIRE_OK;
     }
 }
 
-int quire_acpi_srat(struct quire_topology *topology, struct acpi_walk *walk,
-                    struct acpi_placed *placed)
+int qi_acpi_srat(struct quire_topology *topology, struct acpi_walk *walk,
+                 struct acpi_placed *placed)
 {
-    const struct srat srat = {topology, walk, placed, topology->cpu_count};
+    const struct srat_reader srat_reader = {topology, walk, placed, topology->cpu_count};
     int more;
 
-    while ((more = quire_acpi_next(walk)) > 0) {
-        int error = srat_entry(&srat);
+    while ((more = qi_acpi_next(walk)) > 0) {
+        int error = srat_entry(&srat_reader);
 
         if (error)
             return error;

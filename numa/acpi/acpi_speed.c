@@ -11,6 +11,7 @@
  *
  * No state. Called by quire_acpi_read.
  */
+#include "core/word.h"
 #include "numa/acpi/acpi_table.h"
 
 enum { SLIT_COUNT = 36, SLIT_MATRIX = 44 };
@@ -21,15 +22,16 @@ static int check_locality(const struct acpi_walk *walk, uint64_t count, uint32_t
     unsigned distance = walk->table[at];
 
     if (from == to && distance != QUIRE_DISTANCE_LOCAL)
-        return quire_faulty(walk->fault, QUIRE_ERR_SIZE, "a domain's distance to itself is not 10",
-                            at, distance, QUIRE_DISTANCE_LOCAL);
+        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
+                                  "a domain's distance to itself is not 10", at, distance,
+                                  QUIRE_DISTANCE_LOCAL);
     if (from != to && distance <= QUIRE_DISTANCE_LOCAL)
-        return quire_faulty(walk->fault, QUIRE_ERR_SIZE, "two domains are nearer than 11", at,
-                            distance, QUIRE_DISTANCE_LOCAL + 1);
+        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, "two domains are nearer than 11", at,
+                                  distance, QUIRE_DISTANCE_LOCAL + 1);
     return QUIRE_OK;
 }
 
-int quire_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk)
+int qi_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk)
 {
     uint64_t count = acpi_u64(walk->table + SLIT_COUNT);
     uint32_t nodes = topology->node_count;
@@ -37,7 +39,7 @@ int quire_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk)
 
     /* A table of 32 bits of length has less than 2^16 localities. */
     if (count > UINT16_MAX || SLIT_MATRIX + count * count != walk->bytes)
-        return quire_faulty(
+        return topology_fault_set(
             walk->fault, QUIRE_ERR_SIZE, "the table's length is not that of its localities",
             SLIT_COUNT, walk->bytes, count > UINT16_MAX ? UINT32_MAX : SLIT_MATRIX + count * count);
     for (uint32_t i = 0; i < nodes; i++)
@@ -64,7 +66,7 @@ enum {                                                    /* data types of HMAT_
        HMAT_ACCESS_BANDWIDTH = 3,
        HMAT_READ_BANDWIDTH = 4,
 };
-enum { HMAT_NOT_TOLD = 0xffff };
+enum { HMAT_UNKNOWN = 0xffff };
 
 /* The parts of one HMAT_SPEED structure. */
 struct speeds {
@@ -77,7 +79,7 @@ struct speeds {
 static int parse_speeds(const struct acpi_walk *walk, struct speeds *s)
 {
     uint64_t need;
-    int error = quire_acpi_short(walk, 32);
+    int error = qi_acpi_check_size(walk, 32);
 
     if (error)
         return error;
@@ -88,8 +90,9 @@ static int parse_speeds(const struct acpi_walk *walk, struct speeds *s)
     need = s->initiators + s->targets;
     need = 32 + 4 * need + (need <= walk->size ? 2 * s->initiators * s->targets : 0);
     if (need > walk->size)
-        return quire_faulty(walk->fault, QUIRE_ERR_SIZE, "a structure is shorter than its lists",
-                            walk->at, walk->size, need);
+        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
+                                  "a structure is shorter than its lists", walk->at, walk->size,
+                                  need);
     s->initiator = walk->entry + 32;
     s->target = s->initiator + 4 * s->initiators;
     s->entry = s->target + 4 * s->targets;
@@ -101,15 +104,15 @@ static int parse_speeds(const struct acpi_walk *walk, struct speeds *s)
 }
 
 /* What entry [i][k] says, in our units; 0: nothing. Greater than UINT32_MAX: absurd. */
-static uint64_t speed(const struct speeds *s, uint64_t i, uint64_t k)
+static uint64_t speed_between(const struct speeds *s, uint64_t i, uint64_t k)
 {
     uint64_t entry = acpi_u16(s->entry + 2 * (i * s->targets + k));
 
-    if (entry == 0 || entry == HMAT_NOT_TOLD)
+    if (entry == 0 || entry == HMAT_UNKNOWN)
         return 0;
     if (s->base > UINT64_MAX / UINT16_MAX - s->unit)
         return UINT64_MAX;
-    return (entry * s->base + s->unit - 1) / s->unit;
+    return word_divide(entry * s->base + s->unit - 1, s->unit);
 }
 
 static int check_speeds(const struct acpi_walk *walk)
@@ -119,10 +122,10 @@ static int check_speeds(const struct acpi_walk *walk)
 
     for (uint64_t i = 0; !error && i < s.initiators; i++)
         for (uint64_t k = 0; !error && k < s.targets; k++)
-            if (speed(&s, i, k) > UINT32_MAX)
-                error = quire_faulty(walk->fault, QUIRE_ERR_SIZE,
-                                     "a latency or bandwidth does not fit 32 bits", walk->at,
-                                     speed(&s, i, k), UINT32_MAX);
+            if (speed_between(&s, i, k) > UINT32_MAX)
+                error = topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
+                                           "a latency or bandwidth does not fit 32 bits", walk->at,
+                                           speed_between(&s, i, k), UINT32_MAX);
     return error;
 }
 
@@ -130,30 +133,30 @@ static int check_hmat(struct acpi_walk *walk)
 {
     int more;
 
-    while ((more = quire_acpi_next(walk)) > 0) {
+    while ((more = qi_acpi_next(walk)) > 0) {
         int error = QUIRE_OK;
 
         if (walk->type == HMAT_DOMAIN)
-            error = quire_acpi_short(walk, 40);
+            error = qi_acpi_check_size(walk, 40);
         else if (walk->type == HMAT_SPEED)
             error = check_speeds(walk);
         else if (walk->type == HMAT_CACHE)
-            error = quire_acpi_short(walk, 32);
+            error = qi_acpi_check_size(walk, 32);
         if (error)
             return error;
     }
     return more;
 }
 
-static void take_speeds(struct quire_topology *topology, const struct speeds *s,
-                        uint32_t matrix[QUIRE_NODES][QUIRE_NODES])
+static void apply_speeds(struct quire_topology *topology, const struct speeds *s,
+                         uint32_t matrix[QUIRE_NODES][QUIRE_NODES])
 {
     for (uint64_t i = 0; i < s->initiators; i++) {
         uint32_t from = acpi_node_of(topology, acpi_u32(s->initiator + 4 * i));
 
         for (uint64_t k = 0; from != QUIRE_NO_NODE && k < s->targets; k++) {
             uint32_t to = acpi_node_of(topology, acpi_u32(s->target + 4 * k));
-            uint64_t value = speed(s, i, k);
+            uint64_t value = speed_between(s, i, k);
 
             if (to != QUIRE_NO_NODE && value != 0)
                 matrix[from][to] = (uint32_t)value;
@@ -162,30 +165,30 @@ static void take_speeds(struct quire_topology *topology, const struct speeds *s,
 }
 
 /* Take the structures of these two data types. */
-static void take_hmat(struct quire_topology *topology, struct acpi_walk walk, unsigned latency,
-                      unsigned bandwidth)
+static void apply_hmat(struct quire_topology *topology, struct acpi_walk walk, unsigned latency,
+                       unsigned bandwidth)
 {
-    while (quire_acpi_next(&walk) > 0) {
+    while (qi_acpi_next(&walk) > 0) {
         struct speeds s;
 
         /* The lower bits of the flags say which memory: 0 is memory itself, others are caches. */
         if (walk.type != HMAT_SPEED || parse_speeds(&walk, &s) || walk.entry[8] & 15)
             continue;
         if (s.type == latency)
-            take_speeds(topology, &s, topology->latency_ns);
+            apply_speeds(topology, &s, topology->latency_ns);
         else if (s.type == bandwidth)
-            take_speeds(topology, &s, topology->bandwidth_mbs);
+            apply_speeds(topology, &s, topology->bandwidth_mbs);
     }
 }
 
-int quire_acpi_hmat(struct quire_topology *topology, struct acpi_walk *walk)
+int qi_acpi_hmat(struct quire_topology *topology, struct acpi_walk *walk)
 {
     const struct acpi_walk start = *walk;
     int error = check_hmat(walk);
 
     if (error)
         return error;
-    take_hmat(topology, start, HMAT_ACCESS_LATENCY, HMAT_ACCESS_BANDWIDTH);
-    take_hmat(topology, start, HMAT_READ_LATENCY, HMAT_READ_BANDWIDTH);
+    apply_hmat(topology, start, HMAT_ACCESS_LATENCY, HMAT_ACCESS_BANDWIDTH);
+    apply_hmat(topology, start, HMAT_READ_LATENCY, HMAT_READ_BANDWIDTH);
     return QUIRE_OK;
 }

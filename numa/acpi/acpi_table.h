@@ -3,10 +3,10 @@
  * acpi_table.h - how the readers of acpi.h walk a table: numbers byte by byte, entries one by one.
  *
  * State: a cursor on the caller's stack. Invariants:
- *   I1  the table has been through quire_acpi_table: its length is true and its checksum right.
- *   I2  an entry that acpi_next returned lies wholly inside the table, its header included; so a
+ *   AC1  the table has been through quire_acpi_table: its length is true and its checksum right.
+ *   AC2  an entry that acpi_next returned lies wholly inside the table, its header included; so a
  *       reader needs to compare its size with its type's alone, by acpi_short.
- *   I3  every call of acpi_next moves on by at least an entry's header: a walk is O(bytes).
+ *   AC3  every call of acpi_next moves on by at least an entry's header: a walk is O(bytes).
  */
 #ifndef QUIRE_NUMA_ACPI_ACPI_TABLE_H
 #define QUIRE_NUMA_ACPI_ACPI_TABLE_H
@@ -45,21 +45,21 @@ struct acpi_walk {
 };
 
 /* Go to the next entry. 1: there is one; 0: the table ends here; else an error. */
-int quire_acpi_next(struct acpi_walk *walk);
+int qi_acpi_next(struct acpi_walk *walk);
 
 /* 0, or an error: the entry is shorter than its type asks. */
-int quire_acpi_short(const struct acpi_walk *walk, uint32_t size);
+int qi_acpi_check_size(const struct acpi_walk *walk, uint32_t size);
 
 /* One table each, behind quire_acpi_read. They add to the topology as they go, and leave it to
  * quire_acpi_read to take that back after an error; `placed` are the CPUs that got a node. */
 struct acpi_placed {
     uint64_t bits[(QUIRE_CPUS + 63) / 64];
 };
-int quire_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk);
-int quire_acpi_srat(struct quire_topology *topology, struct acpi_walk *walk,
-                    struct acpi_placed *placed);
-int quire_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk);
-int quire_acpi_hmat(struct quire_topology *topology, struct acpi_walk *walk);
+int qi_acpi_madt(struct quire_topology *topology, struct acpi_walk *walk);
+int qi_acpi_srat(struct quire_topology *topology, struct acpi_walk *walk,
+                 struct acpi_placed *placed);
+int qi_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk);
+int qi_acpi_hmat(struct quire_topology *topology, struct acpi_walk *walk);
 
 /* The node of a proximity domain, or QUIRE_NO_NODE. */
 static inline uint32_t acpi_node_of(const struct quire_topology *topology, uint32_t domain)

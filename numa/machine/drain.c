@@ -10,49 +10,49 @@
 
 /* Drain the caches of a zone: also the one before, until the writer has emptied it, or what lies in
  * it would be hidden from who reads the new snapshot while the writer waits. */
-void quire_entry_drain(const struct machine_entry *e, bool calm)
+void qi_entry_drain(const struct machine_entry *e, bool no_syscall)
 {
-    if (e->home)
-        quire_caches_drain(&e->home->cache, calm);
-    if (e->before)
-        quire_caches_drain(&e->before->cache, calm);
+    if (e->zone_cache)
+        qi_cache_drain_whole(&e->zone_cache->cache, no_syscall);
+    if (e->previous)
+        qi_cache_drain_whole(&e->previous->cache, no_syscall);
 }
 
 /* Drain what a CPU holds of one zone; retire its slot as well if asked to. */
-static void drain_entry(const struct machine_entry *e, uint32_t cpu, bool retire)
+static void drain_entry_cpu(const struct machine_entry *e, uint32_t cpu, bool retire)
 {
-    if (e->home)
-        (void)quire_cache_drain(&e->home->cache, cpu);
-    if (e->before)
-        (void)quire_cache_drain(&e->before->cache, cpu);
+    if (e->zone_cache)
+        (void)quire_cache_drain(&e->zone_cache->cache, cpu);
+    if (e->previous)
+        (void)quire_cache_drain(&e->previous->cache, cpu);
     if (retire)
-        (void)quire_zone_retire_slot(&e->zone->zone, quire_entry_slot(e, cpu));
+        (void)quire_zone_retire_slot(&e->zone->zone, qi_entry_slot(e, cpu));
 }
 
-static int drain_cpu(struct quire_machine *m, uint32_t cpu, bool retire)
+static int drain_machine_cpu(struct quire_machine *m, uint32_t cpu, bool retire)
 {
     struct machine_reader r;
     int error = QUIRE_ERR_SIZE;
 
-    quire_machine_enter(m, &r);
+    qi_machine_enter(m, &r);
     if (cpu < r.snapshot->topology.cpu_count) {
-        (void)quire_remote_drain(&r, cpu, false);
+        (void)qi_remote_drain(&r, cpu, false);
         for (uint32_t i = 0; i < r.snapshot->entry_count; i++)
-            drain_entry(&r.snapshot->entries[i], cpu, retire);
+            drain_entry_cpu(&r.snapshot->entries[i], cpu, retire);
         error = QUIRE_OK;
     }
-    quire_machine_leave(&r);
+    qi_machine_leave(&r);
     return error;
 }
 
 int quire_machine_drain_cpu(struct quire_machine *m, uint32_t cpu)
 {
-    return drain_cpu(m, cpu, false);
+    return drain_machine_cpu(m, cpu, false);
 }
 
 int quire_machine_retire_cpu(struct quire_machine *m, uint32_t cpu)
 {
-    return drain_cpu(m, cpu, true);
+    return drain_machine_cpu(m, cpu, true);
 }
 
 /* Drain the zones of a node, or of all (QUIRE_NO_NODE). */
@@ -61,18 +61,18 @@ static int drain_nodes(struct quire_machine *m, quire_node node)
     struct machine_reader r;
     int error = QUIRE_ERR_NODE;
 
-    quire_machine_enter(m, &r);
+    qi_machine_enter(m, &r);
     if (node.n == QUIRE_NO_NODE || node.n < r.snapshot->topology.node_count) {
-        (void)quire_remote_drain_all(&r, false);
+        (void)qi_remote_drain_all(&r, false);
         for (uint32_t i = 0; i < r.snapshot->entry_count; i++) {
             const struct machine_entry *e = &r.snapshot->entries[i];
 
             if (node.n == QUIRE_NO_NODE || node.n == e->zone->node.n)
-                quire_entry_drain(e, false);
+                qi_entry_drain(e, false);
         }
         error = QUIRE_OK;
     }
-    quire_machine_leave(&r);
+    qi_machine_leave(&r);
     return error;
 }
 
@@ -91,11 +91,11 @@ uint64_t quire_machine_maintain(struct quire_machine *m)
     struct machine_reader r;
     uint64_t frames;
 
-    quire_machine_enter(m, &r);
-    frames = quire_remote_drain_all(&r, true);
+    qi_machine_enter(m, &r);
+    frames = qi_remote_drain_all(&r, true);
     for (uint32_t i = 0; i < r.snapshot->entry_count; i++)
-        if (r.snapshot->entries[i].home)
-            frames += quire_cache_maintain(&r.snapshot->entries[i].home->cache);
-    quire_machine_leave(&r);
+        if (r.snapshot->entries[i].zone_cache)
+            frames += quire_cache_maintain(&r.snapshot->entries[i].zone_cache->cache);
+    qi_machine_leave(&r);
     return frames;
 }

@@ -2,83 +2,85 @@
  *
  * fastpath.c - allocation and free of one run: the hit, and the way to what is behind it.
  *
- * A hit touches the CPU's seat and a rack, both of which live as long as the machine; it
+ * A hit touches the CPU's view and a CPU cache, both of which live as long as the machine; it
  * reads no snapshot and counts no reader (M3 of machine.h). What it may find:
  *
- *   - The seat is no longer the CPU's (a CPU moved, nearer memory came), or its zone is on its way
+ *   - The view is no longer the CPU's (a CPU moved, nearer memory came), or its zone is on its way
  *     out. A pop gives a frame that was cached: it is the caller's now, and whoever takes the zone
- *     out finds it allocated, if he had not drained that rack before. A push gives a frame of this
- *     zone, owned until the commit, to a rack: the drain that follows takes it out; once the zone
- *     is closed the rack's limit is 0, and the push goes another way.
+ *     out finds it allocated, if he had not drained that CPU cache before. A push gives a frame of
+ *     this zone, owned until the commit, to a CPU cache: the drain that follows takes it out; once
+ *     the zone is closed the CPU cache's limit is 0, and the push goes another way.
  *   - The caller moved to another CPU: percpu sees to that.
  *
  * Lock-free, any context.
  */
 #include "numa/machine/machine.h"
 
-static const uint32_t known_flags =
+static const uint32_t alloc_known_flags =
     QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-static inline bool hit(const struct quire_seat *seat, unsigned order, uint32_t flags,
-                       quire_pfn *pfn)
+static inline bool alloc_from_view(const struct cpu_view *view, unsigned order, uint32_t flags,
+                                   quire_pfn *pfn)
 {
-    unsigned rack = rack_class(order, flags & QUIRE_MOVABLE);
+    unsigned cls = cache_class_of(order, flags & QUIRE_MOVABLE);
 
-    if (__builtin_expect(!seat || flags & ~MACHINE_HIT_FLAGS || rack >= QUIRE_CACHE_CLASSES, 0))
+    if (__builtin_expect(!view || flags & ~MACHINE_HIT_FLAGS || cls >= QUIRE_CACHE_CLASSES, 0))
         return false;
-    return seat_pop(seat, rack, pfn);
+    return view_pop(view, cls, pfn);
 }
 
-static int ask(const struct machine_reader *r, const struct machine_entry *e,
-               struct machine_attempt *a)
+static int ask_zone(const struct machine_reader *r, const struct machine_entry *e,
+                    struct machine_attempt *a)
 {
-    uint32_t flags = quire_entry_flags(r, e, a->request);
+    uint32_t flags = qi_entry_flags(r, e, a->request);
 
-    if (!(flags & QUIRE_FALLBACK) && quire_at_home(r->snapshot, r->cpu, e))
-        return quire_cache_alloc_missed(&e->home->cache, a->request->order, flags, a->pfns);
+    if (!(flags & QUIRE_FALLBACK) && qi_cpu_is_local(r->snapshot, r->cpu, e))
+        return qi_cache_alloc_slowpath(&e->zone_cache->cache, a->request->order, flags, a->pfns);
     if (a->request->order == 0)
-        quire_remote_turn(r, e);
-    return quire_zone_alloc(&e->zone->zone, quire_entry_slot(e, r->cpu), a->request->order, flags,
+        qi_remote_retarget(r, e);
+    return quire_zone_alloc(&e->zone->zone, qi_entry_slot(e, r->cpu), a->request->order, flags,
                             a->pfns);
 }
 
 /* What no magazine serves. */
-int quire_request_slowly(struct quire_machine *m, const struct quire_request *request,
-                         quire_pfn *pfn, struct quire_refusal *why)
+int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
+                                quire_pfn *pfn, struct quire_refusal *why)
 {
-    struct machine_attempt a = {.ask = ask, .request = request, .pfns = pfn};
+    struct machine_attempt a = {.ask = ask_zone, .request = request, .pfns = pfn};
 
     if (request->order > QUIRE_MAX_ORDER)
-        return quire_machine_wrong(QUIRE_ERR_SIZE, why);
-    if (request->flags & ~known_flags)
-        return quire_machine_wrong(QUIRE_ERR_UNSUPPORTED, why);
+        return qi_machine_refuse(QUIRE_ERR_SIZE, why);
+    if (request->flags & ~alloc_known_flags)
+        return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
     a.frames = 1ull << request->order;
-    a.turn = quire_policy_turn(m, request, 1);
-    return quire_machine_serve(m, &a, why);
+    a.turn = qi_policy_draw(m, request, 1);
+    return qi_machine_serve(m, &a, why);
 }
 
-static __attribute__((noinline)) int alloc_missed(struct quire_machine *m, unsigned order,
-                                                  uint32_t flags, quire_pfn *pfn)
+static __attribute__((__noinline__)) int alloc_slowpath(struct quire_machine *m, unsigned order,
+                                                        uint32_t flags, quire_pfn *pfn)
 {
     struct quire_request request = quire_request_of(order, flags);
 
-    return quire_request_slowly(m, &request, pfn, NULL);
+    return qi_machine_request_slowpath(m, &request, pfn, NULL);
 }
 
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    return hit(machine_seat(m), order, flags, pfn) ? QUIRE_OK : alloc_missed(m, order, flags, pfn);
+    return alloc_from_view(machine_own_view(m), order, flags, pfn)
+               ? QUIRE_OK
+               : alloc_slowpath(m, order, flags, pfn);
 }
 
-/* Does a request with a policy of its own ask the zone of the CPU's seat first? */
-static bool by_policy(const struct quire_seat *seat, const struct quire_request *request)
+/* Does a request with a policy of its own ask the zone of the CPU's view first? */
+static bool policy_asks_view(const struct cpu_view *view, const struct quire_request *request)
 {
-    const void *cache = seat->cache; /* the home's first member */
-    quire_node node = ((const struct machine_home *)cache)->of->node;
+    const void *cache = view->cache; /* the home's first member */
+    quire_node node = ((const struct zone_cache *)cache)->zone->node;
     const struct quire_policy *p = request->policy;
-    uint32_t own = qa_load(&seat->tag, relaxed); /* relaxed: a hint */
+    uint32_t own = qa_load(&view->node, relaxed); /* relaxed: a hint */
 
     if (request->zone != QUIRE_ZONE_NORMAL ||
         (request->node.n != QUIRE_NO_NODE && request->node.n != own))
@@ -91,35 +93,37 @@ static bool by_policy(const struct quire_seat *seat, const struct quire_request 
 
 /* A request that names a node or has a policy, and is not for what the remote magazine serves of
  * late: it may be for the CPU's home all the same. */
-int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
-                            quire_pfn *pfn, struct quire_refusal *why)
+int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_request *request,
+                                 quire_pfn *pfn, struct quire_refusal *why)
 {
-    const struct quire_seat *seat = machine_seat(m);
+    const struct cpu_view *view = machine_own_view(m);
 
-    if (machine_at_seat(seat, request) || (seat && request->policy && by_policy(seat, request))
-            ? hit(seat, request->order, request->flags, pfn)
-            : quire_remote_pop(m, request, pfn))
+    if (view_serves_request(view, request) ||
+                (view && request->policy && policy_asks_view(view, request))
+            ? alloc_from_view(view, request->order, request->flags, pfn)
+            : qi_remote_pop_by_policy(m, request, pfn))
         return QUIRE_OK;
-    return quire_request_slowly(m, request, pfn, why);
+    return qi_machine_request_slowpath(m, request, pfn, why);
 }
 
 int quire_machine_request(struct quire_machine *m, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why)
 {
-    const struct quire_seat *seat;
+    const struct cpu_view *view;
 
     if (request->node.n != QUIRE_NO_NODE)
-        return quire_remote_request(m, request, pfn, why);
-    seat = machine_seat(m);
-    if (machine_at_seat(seat, request) && hit(seat, request->order, request->flags, pfn))
+        return qi_remote_request(m, request, pfn, why);
+    view = machine_own_view(m);
+    if (view_serves_request(view, request) &&
+        alloc_from_view(view, request->order, request->flags, pfn))
         return QUIRE_OK;
-    return quire_request_otherwise(m, request, pfn, why);
+    return qi_machine_request_by_policy(m, request, pfn, why);
 }
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
 /* What no magazine takes. */
-int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned order)
+int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
     const struct machine_entry *e;
     struct machine_reader r;
@@ -127,60 +131,62 @@ int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned o
 
     if (order > QUIRE_MAX_ORDER)
         return QUIRE_ERR_SIZE;
-    quire_machine_enter(m, &r);
-    e = quire_snapshot_find(r.snapshot, pfn);
+    qi_machine_enter(m, &r);
+    e = qi_snapshot_find(r.snapshot, pfn);
     if (!e)
         error = QUIRE_ERR_FRAME;
-    else if (quire_at_home(r.snapshot, r.cpu, e))
-        error = quire_cache_free(&e->home->cache, pfn, order);
+    else if (qi_cpu_is_local(r.snapshot, r.cpu, e))
+        error = quire_cache_free(&e->zone_cache->cache, pfn, order);
     else if (order == 0 && !e->closing)
-        error = quire_remote_free(&r, e, pfn);
+        error = qi_remote_free(&r, e, pfn);
     else
-        error = quire_zone_free(&e->zone->zone, quire_entry_slot(e, r.cpu), pfn, order);
-    quire_machine_leave(&r);
+        error = quire_zone_free(&e->zone->zone, qi_entry_slot(e, r.cpu), pfn, order);
+    qi_machine_leave(&r);
     return error;
 }
 
 /* The free of a run. */
-static __attribute__((noinline)) int free_run(struct quire_machine *m, quire_pfn pfn,
-                                              unsigned order)
+static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *m, quire_pfn pfn,
+                                                          unsigned order)
 {
-    const struct quire_seat *seat = machine_seat(m);
+    const struct cpu_view *view = machine_own_view(m);
 
-    if (seat &&
-        (order == HUGE_ORDER ? seat_push_whole(seat, pfn) : quire_seat_push_run(seat, pfn, order)))
+    if (view &&
+        (order == HUGE_ORDER ? view_push_block(view, pfn) : qi_view_push_run(view, pfn, order)))
         return QUIRE_OK;
-    return quire_machine_free_slowly(m, pfn, order);
+    return qi_machine_free_slowpath(m, pfn, order);
 }
 
-/* A frame of the seat's blocks that did not hit: its block may be sparse, or have pins. */
-static __attribute__((noinline)) int free_beside(struct quire_machine *m, quire_pfn pfn,
-                                                 const struct quire_seat *seat)
+/* A frame of the view's blocks that did not hit: its block may be sparse, or have pins. */
+static __attribute__((__noinline__)) int free_sparse_or_pinned(struct quire_machine *m,
+                                                               quire_pfn pfn,
+                                                               const struct cpu_view *view)
 {
-    return quire_seat_push_beside(seat, pfn) ? QUIRE_OK : quire_machine_free_slowly(m, pfn, 0);
+    return qi_view_push_sparse_or_pinned(view, pfn) ? QUIRE_OK
+                                                    : qi_machine_free_slowpath(m, pfn, 0);
 }
 
 int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
-    const struct quire_seat *seat;
+    const struct cpu_view *view;
     uint32_t cpu;
 
     if (__builtin_expect(order != 0, 0))
-        return free_run(m, pfn, order);
+        return machine_free_run(m, pfn, order);
     cpu = machine_cpu_now(m);
     if (cpu >= QUIRE_CPUS)
-        return quire_machine_free_slowly(m, pfn, 0);
-    seat = machine_seat_of(m, cpu);
-    if (!seat || (pfn.n >> BLOCK_ORDER) - seat->first_block >= seat->blocks)
-        return quire_remote_give(m, pfn, cpu);
-    return seat_push(seat, pfn) ? QUIRE_OK : free_beside(m, pfn, seat);
+        return qi_machine_free_slowpath(m, pfn, 0);
+    view = machine_view_of(m, cpu);
+    if (!view || (pfn.n >> BLOCK_ORDER) - view->first_block >= view->blocks)
+        return qi_remote_push(m, pfn, cpu);
+    return view_push_frame(view, pfn) ? QUIRE_OK : free_sparse_or_pinned(m, pfn, view);
 }
 
 static int ask_contig(const struct machine_reader *r, const struct machine_entry *e,
                       struct machine_attempt *a)
 {
-    int error = quire_zone_alloc_contig(&e->zone->zone, quire_entry_slot(e, r->cpu), a->contig,
-                                        quire_entry_flags(r, e, a->request), a->pfns);
+    int error = quire_zone_alloc_contig(&e->zone->zone, qi_entry_slot(e, r->cpu), a->contig,
+                                        qi_entry_flags(r, e, a->request), a->pfns);
 
     if (error != QUIRE_ERR_SIZE)
         return error;
@@ -197,11 +203,11 @@ int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_reque
         .ask = ask_contig, .request = &in_blocks, .pfns = pfn, .contig = want};
 
     if (want->frames == 0 || (want->high && want->low > want->high))
-        return quire_machine_wrong(QUIRE_ERR_SIZE, why);
+        return qi_machine_refuse(QUIRE_ERR_SIZE, why);
     in_blocks.order = want->frames >= BLOCK_FRAMES ? HUGE_ORDER : 0;
     a.frames = want->frames;
-    a.turn = quire_policy_turn(m, request, 1);
-    return quire_machine_serve(m, &a, why);
+    a.turn = qi_policy_draw(m, request, 1);
+    return qi_machine_serve(m, &a, why);
 }
 
 int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t frames)
@@ -210,11 +216,11 @@ int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t f
     struct machine_reader r;
     int error = QUIRE_ERR_FRAME;
 
-    quire_machine_enter(m, &r);
-    e = quire_snapshot_find(r.snapshot, pfn);
+    qi_machine_enter(m, &r);
+    e = qi_snapshot_find(r.snapshot, pfn);
     if (e)
-        error = quire_zone_free_contig(&e->zone->zone, quire_entry_slot(e, r.cpu), pfn, frames);
-    quire_machine_leave(&r);
+        error = quire_zone_free_contig(&e->zone->zone, qi_entry_slot(e, r.cpu), pfn, frames);
+    qi_machine_leave(&r);
     return error;
 }
 
@@ -224,14 +230,14 @@ int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node,
     const struct machine_entry *e;
     struct machine_reader r;
 
-    quire_machine_enter(m, &r);
-    e = quire_snapshot_find(r.snapshot, pfn);
+    qi_machine_enter(m, &r);
+    e = qi_snapshot_find(r.snapshot, pfn);
     if (e && quire_zone_holds(&e->zone->zone, pfn)) {
         *node = e->zone->node;
         *zone = e->zone->given;
     } else {
         e = NULL;
     }
-    quire_machine_leave(&r);
+    qi_machine_leave(&r);
     return e ? QUIRE_OK : QUIRE_ERR_FRAME;
 }

@@ -23,36 +23,37 @@
  *   G4  What a reader did comes before its leave (release), which comes before what the writer
  *       does after the wait (acquire).
  *
- * Callers: everything that does not hit a magazine. quire_machine_wait: writers, one at a time.
+ * Callers: everything that does not hit a magazine. qi_machine_wait_for_readers: writers, one at a
+ * time.
  */
 #include "numa/machine/machine.h"
 
 /* Begin to read. Wait-free, any context. */
-void quire_machine_enter(struct quire_machine *m, struct machine_reader *r)
+void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
 {
     uintptr_t snapshot;
 
     r->machine = m;
     r->cpu = machine_cpu_known(m);
-    r->line = machine_line(m, r->cpu);
+    r->mcpu = machine_cpu_of(m, r->cpu);
     if (m->port.enter) {
         r->entered = m->port.enter(m->port.ctx);
     } else {
         r->entered = qa_load(&m->phase, relaxed) & 1;           /* relaxed: either will do (G3) */
-        (void)qa_add(&r->line->enters[r->entered], 1, relaxed); /* relaxed: ordered by G1 */
-        qa_fence_after_rmw(); /* G1 fence: pairs G2: the entry before the look */
+        (void)qa_add(&r->mcpu->enters[r->entered], 1, relaxed); /* relaxed: ordered by G1 */
+        qa_fence_after_rmw(); /* E-enter fence: the entry before the look */
     }
-    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* N2 acquire: pairs N1: all of it */
+    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* E-snapshot acquire: all of it */
     r->snapshot = (const struct machine_snapshot *)snapshot;
 }
 
 /* End. Wait-free, any context, any CPU. */
-void quire_machine_leave(struct machine_reader *r)
+void qi_machine_leave(struct machine_reader *r)
 {
     if (r->machine->port.leave)
         r->machine->port.leave(r->machine->port.ctx, r->entered);
     else
-        (void)qa_add(&r->line->leaves[r->entered], 1, release); /* G3 release: pairs G4 */
+        (void)qa_add(&r->mcpu->leaves[r->entered], 1, release); /* E-leave release */
 }
 
 static uint64_t sum_leaves(const struct quire_machine *m, uint32_t phase)
@@ -60,23 +61,23 @@ static uint64_t sum_leaves(const struct quire_machine *m, uint32_t phase)
     uint64_t sum = 0;
 
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
-        const struct machine_cpu *line = machine_line(m, cpu);
+        const struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
 
-        if (line)
-            sum += qa_load(&line->leaves[phase], acquire); /* G4 acquire: pairs G3 */
+        if (mcpu)
+            sum += qa_load(&mcpu->leaves[phase], acquire); /* E-leave acquire */
     }
     return sum;
 }
 
-static uint64_t sum_entries(const struct quire_machine *m, uint32_t phase)
+static uint64_t sum_enters(const struct quire_machine *m, uint32_t phase)
 {
     uint64_t sum = 0;
 
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
-        const struct machine_cpu *line = machine_line(m, cpu);
+        const struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
 
-        if (line)
-            sum += qa_load(&line->enters[phase], relaxed); /* relaxed: ordered by G2 */
+        if (mcpu)
+            sum += qa_load(&mcpu->enters[phase], relaxed); /* relaxed: ordered by G2 */
     }
     return sum;
 }
@@ -86,8 +87,8 @@ static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
     for (;;) {
         uint64_t left = sum_leaves(m, phase);
 
-        qa_fence_seq_cst(); /* G2 fence: pairs G1: the leaves before the entries */
-        if (sum_entries(m, phase) == left)
+        qa_fence_seq_cst(); /* E-enter fence: the leaves before the entries */
+        if (sum_enters(m, phase) == left)
             return;
         machine_relax(m);
     }
@@ -95,7 +96,7 @@ static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
 
 /* Wait until all who may have found what is no longer published have left. Blocking, thread only,
  * one at a time. The caller must not be a reader. */
-void quire_machine_wait(struct quire_machine *m)
+void qi_machine_wait_for_readers(struct quire_machine *m)
 {
     uint32_t phase;
 
@@ -104,7 +105,7 @@ void quire_machine_wait(struct quire_machine *m)
         return;
     }
     phase = qa_load(&m->phase, relaxed) & 1; /* relaxed: written by us alone */
-    qa_fence_seq_cst(); /* G2 fence: pairs G1: the publication before the counts */
+    qa_fence_seq_cst();                      /* E-enter fence: the publication before the counts */
     wait_for_phase(m, phase ^ 1);
     qa_store(&m->phase, phase ^ 1, relaxed); /* relaxed: a hint to readers (G3) */
     wait_for_phase(m, phase);

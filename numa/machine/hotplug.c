@@ -7,36 +7,36 @@
  *
  *   Y1  A home that the new snapshot does not have gets no refill or maintenance once nobody reads
  *       the old one; only hits of those who found it before may come late. So it is closed
- *       (percpu/lifecycle.c): emptied into its zone, and dead for hits. It waits for a rack that is
- *       in somebody's hands. Its memory stays, and may serve again (Y3 to Y5, zone_caches.c). Until
- *       then its frames must not be hidden from those who read the new snapshot: the entry has it
- *       as `before`, and drains see it.
+ *       (percpu/lifecycle.c): emptied into its zone, and dead for hits. It waits for a CPU cache
+ *       that is in somebody's hands. Its memory stays, and may serve again (Y3 to Y5,
+ *       zone_caches.c). Until then its frames must not be hidden from those who read the new
+ *       snapshot: the entry has it as `before`, and drains see it.
  *   Y2  A zone goes in two steps. First it is closing: in no zonelist and without a home, but found
  *       by frees, which go to the zone at once. After the wait nobody allocates from it any more;
  *       its home is closed and remote magazines are drained. If all its frames are free now, they
  *       stay so: nobody owns one, so nobody may free one. Then a snapshot without it; after that
  *       wait the last free has left the zone's metadata. If not, the zone is put back.
  *
- * One change at a time, by a lock that does not wait. Thread only, blocking: readers, racks in
+ * One change at a time, by a lock that does not wait. Thread only, blocking: readers, CPU caches in
  * somebody's hands, and what the port's memory does.
  */
 #include "numa/machine/machine.h"
 
-enum { CLOSE_LOOKS = 64 }; /* at a zone whose frames are not all there yet */
+enum { CLOSE_TRIES = 64 }; /* at a zone whose frames are not all there yet */
 
 /* ---- The lock ------------------------------------------------------------------------------- */
 
-bool quire_machine_lock(struct quire_machine *m)
+bool qi_machine_lock(struct quire_machine *m)
 {
-    return qa_xchg(&m->writer, 1, acquire) == 0; /* W2 acquire: pairs W1: what the last one did */
+    return qa_xchg(&m->writer, 1, acquire) == 0; /* E-writer acquire: what the last one did */
 }
 
-void quire_machine_unlock(struct quire_machine *m)
+void qi_machine_unlock(struct quire_machine *m)
 {
-    qa_store(&m->writer, 0, release); /* W1 release: pairs W2 */
+    qa_store(&m->writer, 0, release); /* E-writer release */
 }
 
-struct machine_snapshot *quire_machine_snapshot(const struct quire_machine *m)
+struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m)
 {
     uintptr_t p = (uintptr_t)qa_load(&m->snapshot, relaxed); /* relaxed: written by us alone */
 
@@ -45,45 +45,46 @@ struct machine_snapshot *quire_machine_snapshot(const struct quire_machine *m)
 
 /* ---- Snapshots in place of each other ------------------------------------------------------- */
 
-static void close_home(const struct quire_machine *m, struct machine_home *h)
+static void close_zone_cache(const struct quire_machine *m, struct zone_cache *h)
 {
-    while (!quire_cache_close(&h->cache))
+    while (!qi_cache_close(&h->cache))
         machine_relax(m);
 }
 
 /* Put a snapshot in force in place of the current one, and wait until that is gone. */
-static void swap(struct quire_machine *m, struct machine_snapshot *s)
+static void replace_snapshot(struct quire_machine *m, struct machine_snapshot *s)
 {
-    struct machine_snapshot *old = quire_machine_snapshot(m);
+    struct machine_snapshot *old = qi_machine_snapshot(m);
 
-    quire_snapshot_publish(m, s);
-    quire_machine_wait(m);
-    quire_remote_forget(m);
+    qi_snapshot_publish(m, s);
+    qi_machine_wait_for_readers(m);
+    qi_remote_forget_zones(m);
     for (uint32_t i = 0; i < old->entry_count; i++) {
         const struct machine_entry *e = &old->entries[i];
 
-        if (e->home && e->home != quire_snapshot_home(s, e->zone)) {
-            close_home(m, e->home);
-            quire_home_keep_hits(m, old, e->home);
+        if (e->zone_cache && e->zone_cache != qi_snapshot_zone_cache(s, e->zone)) {
+            close_zone_cache(m, e->zone_cache);
+            qi_zone_cache_save_hits(m, old, e->zone_cache);
         }
     }
-    quire_snapshot_end(m, old);
+    qi_snapshot_release(m, old);
 }
 
 /* What a change starts from: a copy of the entries and spans in force, with room for more. */
-struct draft {
+struct snapshot_draft {
     struct machine_entry *entries;
     struct quire_pfnmap_span *spans;
     uint32_t count;
     size_t span_count;
 };
 
-static int begin(struct quire_machine *m, struct draft *d, uint32_t more, size_t more_spans)
+static int begin_draft(struct quire_machine *m, struct snapshot_draft *d, uint32_t more,
+                       size_t more_spans)
 {
-    const struct machine_snapshot *s = quire_machine_snapshot(m);
+    const struct machine_snapshot *s = qi_machine_snapshot(m);
     size_t entry_bytes = (s->entry_count + more) * sizeof *d->entries;
-    void *p = quire_machine_memory(m, entry_bytes + (s->span_count + more_spans) * sizeof *d->spans,
-                                   quire_node_of(0));
+    void *p = qi_port_alloc(m, entry_bytes + (s->span_count + more_spans) * sizeof *d->spans,
+                            quire_node_of(0));
 
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
@@ -98,31 +99,32 @@ static int begin(struct quire_machine *m, struct draft *d, uint32_t more, size_t
 }
 
 /* Make a snapshot of a draft and put it in force. The draft is gone afterwards. */
-static int finish(struct quire_machine *m, struct draft *d, const struct quire_topology *topology)
+static int publish_draft(struct quire_machine *m, struct snapshot_draft *d,
+                         const struct quire_topology *topology)
 {
     struct machine_snapshot *s;
-    int error = quire_snapshot_make(m, topology, d->entries, d->count, d->spans, d->span_count, &s);
+    int error = qi_snapshot_make(m, topology, d->entries, d->count, d->spans, d->span_count, &s);
 
-    quire_machine_give_back(m, d->entries);
+    qi_port_give_back(m, d->entries);
     if (error)
         return error;
-    error = quire_machine_lines(m, &s->topology);
+    error = qi_machine_make_cpus(m, &s->topology);
     if (error)
-        quire_snapshot_unmake(m, s);
+        qi_snapshot_discard(m, s);
     else
-        swap(m, s);
+        replace_snapshot(m, s);
     return error;
 }
 
 /* ---- Adding --------------------------------------------------------------------------------- */
 
-static bool overlap(struct quire_run a, struct quire_run b)
+static bool runs_overlap(struct quire_run a, struct quire_run b)
 {
     return a.pfn.n < b.pfn.n + b.frames && b.pfn.n < a.pfn.n + a.frames;
 }
 
 /* Put a span where it belongs, for zone `entry`. */
-static void insert_span(struct draft *d, struct quire_run run, uint32_t entry)
+static void insert_span(struct snapshot_draft *d, struct quire_run run, uint32_t entry)
 {
     size_t at = d->span_count++;
 
@@ -134,7 +136,7 @@ static void insert_span(struct draft *d, struct quire_run run, uint32_t entry)
 static int check_new_zone(const struct quire_machine *m, const struct quire_machine_zone *zone,
                           const struct quire_pfnmap_span spans[], size_t count)
 {
-    const struct machine_snapshot *s = quire_machine_snapshot(m);
+    const struct machine_snapshot *s = qi_machine_snapshot(m);
 
     if (zone->node.n >= s->topology.node_count)
         return QUIRE_ERR_NODE;
@@ -145,38 +147,38 @@ static int check_new_zone(const struct quire_machine *m, const struct quire_mach
             return QUIRE_ERR_BUSY;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < s->span_count; k++)
-            if (overlap(spans[i].run, s->spans[k].run))
+            if (runs_overlap(spans[i].run, s->spans[k].run))
                 return QUIRE_ERR_BUSY;
     return QUIRE_OK;
 }
 
-static int add_zone(struct quire_machine *m, const struct quire_machine_zone *zone,
-                    const struct quire_pfnmap_span spans[], size_t count)
+static int add_zone_locked(struct quire_machine *m, const struct quire_machine_zone *zone,
+                           const struct quire_pfnmap_span spans[], size_t count)
 {
     int error = check_new_zone(m, zone, spans, count);
     struct machine_zone *z, *old;
-    struct draft d;
+    struct snapshot_draft d;
 
     if (!error)
-        error = begin(m, &d, 1, count);
+        error = begin_draft(m, &d, 1, count);
     if (error)
         return error;
     for (size_t i = 0; i < count; i++)
         insert_span(&d, spans[i].run, d.count);
-    old = quire_zone_come_back(m, zone, quire_longest_span(d.spans, d.span_count, d.count));
+    old = qi_machine_zone_bring_back(m, zone, qi_longest_span(d.spans, d.span_count, d.count));
     z = old;
     if (!z)
-        error = quire_machine_zone_add(m, zone, &z);
+        error = qi_machine_zone_make(m, zone, &z);
     if (error) {
-        quire_machine_give_back(m, d.entries);
+        qi_port_give_back(m, d.entries);
         return error;
     }
     d.entries[d.count++] = (struct machine_entry){.zone = z};
-    error = finish(m, &d, &quire_machine_snapshot(m)->topology);
+    error = publish_draft(m, &d, &qi_machine_snapshot(m)->topology);
     if (error && old)
-        quire_zone_gone(m, z);
+        qi_machine_zone_set_gone(m, z);
     else if (error) /* nobody ever heard of it */
-        quire_machine_give_back(m, z);
+        qi_port_give_back(m, z);
     return error;
 }
 
@@ -185,24 +187,24 @@ int quire_machine_add_zone(struct quire_machine *m, const struct quire_machine_z
 {
     int error;
 
-    if (!quire_machine_lock(m))
+    if (!qi_machine_lock(m))
         return QUIRE_ERR_BUSY;
-    error = add_zone(m, zone, spans, count);
-    quire_machine_unlock(m);
+    error = add_zone_locked(m, zone, spans, count);
+    qi_machine_unlock(m);
     return error;
 }
 
 /* ---- Removing ------------------------------------------------------------------------------- */
 
 /* Are all frames of a closing zone free, once what is on its way home has come there? */
-static bool all_home(struct quire_machine *m, const struct machine_zone *z)
+static bool all_frames_free(struct quire_machine *m, const struct machine_zone *z)
 {
-    for (unsigned i = 0; i < CLOSE_LOOKS; i++) {
+    for (unsigned i = 0; i < CLOSE_TRIES; i++) {
         struct machine_reader r;
 
-        quire_machine_enter(m, &r);
-        (void)quire_remote_drain_all(&r, false);
-        quire_machine_leave(&r);
+        qi_machine_enter(m, &r);
+        (void)qi_remote_drain_all(&r, false);
+        qi_machine_leave(&r);
         if (quire_zone_free_frames(&z->zone) == quire_zone_managed(&z->zone))
             return true;
         machine_relax(m);
@@ -213,21 +215,21 @@ static bool all_home(struct quire_machine *m, const struct machine_zone *z)
 /* Mark an entry as closing, or not. */
 static int set_closing(struct quire_machine *m, uint32_t entry, bool closing)
 {
-    struct draft d;
-    int error = begin(m, &d, 0, 0);
+    struct snapshot_draft d;
+    int error = begin_draft(m, &d, 0, 0);
 
     if (error)
         return error;
     d.entries[entry].closing = closing;
-    return finish(m, &d, &quire_machine_snapshot(m)->topology);
+    return publish_draft(m, &d, &qi_machine_snapshot(m)->topology);
 }
 
 /* A snapshot without an entry. */
-static int drop(struct quire_machine *m, uint32_t entry)
+static int drop_entry(struct quire_machine *m, uint32_t entry)
 {
-    struct draft d;
+    struct snapshot_draft d;
     size_t kept = 0;
-    int error = begin(m, &d, 0, 0);
+    int error = begin_draft(m, &d, 0, 0);
 
     if (error)
         return error;
@@ -240,12 +242,12 @@ static int drop(struct quire_machine *m, uint32_t entry)
     d.count--;
     for (uint32_t i = entry; i < d.count; i++)
         d.entries[i] = d.entries[i + 1];
-    return finish(m, &d, &quire_machine_snapshot(m)->topology);
+    return publish_draft(m, &d, &qi_machine_snapshot(m)->topology);
 }
 
-static int remove_zone(struct quire_machine *m, const struct quire_zone *zone)
+static int remove_zone_locked(struct quire_machine *m, const struct quire_zone *zone)
 {
-    const struct machine_snapshot *s = quire_machine_snapshot(m);
+    const struct machine_snapshot *s = qi_machine_snapshot(m);
     struct machine_zone *z;
     uint32_t entry = 0;
     int error;
@@ -258,9 +260,9 @@ static int remove_zone(struct quire_machine *m, const struct quire_zone *zone)
     error = set_closing(m, entry, true);
     if (error)
         return error;
-    error = all_home(m, z) ? drop(m, entry) : QUIRE_ERR_BUSY;
+    error = all_frames_free(m, z) ? drop_entry(m, entry) : QUIRE_ERR_BUSY;
     if (!error) {
-        quire_zone_gone(m, z);
+        qi_machine_zone_set_gone(m, z);
         return QUIRE_OK;
     }
     /* If even that fails for want of memory the zone stays closing; asked again it may go. */
@@ -271,35 +273,35 @@ int quire_machine_remove_zone(struct quire_machine *m, struct quire_zone *zone)
 {
     int error;
 
-    if (!quire_machine_lock(m))
+    if (!qi_machine_lock(m))
         return QUIRE_ERR_BUSY;
-    error = remove_zone(m, zone);
-    quire_machine_unlock(m);
+    error = remove_zone_locked(m, zone);
+    qi_machine_unlock(m);
     return error;
 }
 
 /* ---- Another topology ----------------------------------------------------------------------- */
 
-static int set_topology(struct quire_machine *m, const struct quire_topology *topology)
+static int set_topology_locked(struct quire_machine *m, const struct quire_topology *topology)
 {
-    const struct machine_snapshot *s = quire_machine_snapshot(m);
-    struct draft d;
+    const struct machine_snapshot *s = qi_machine_snapshot(m);
+    struct snapshot_draft d;
     int error;
 
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (s->entries[i].zone->node.n >= topology->node_count)
             return QUIRE_ERR_NODE;
-    error = begin(m, &d, 0, 0);
-    return error ? error : finish(m, &d, topology);
+    error = begin_draft(m, &d, 0, 0);
+    return error ? error : publish_draft(m, &d, topology);
 }
 
 int quire_machine_set_topology(struct quire_machine *m, const struct quire_topology *topology)
 {
     int error;
 
-    if (!quire_machine_lock(m))
+    if (!qi_machine_lock(m))
         return QUIRE_ERR_BUSY;
-    error = set_topology(m, topology);
-    quire_machine_unlock(m);
+    error = set_topology_locked(m, topology);
+    qi_machine_unlock(m);
     return error;
 }

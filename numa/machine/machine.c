@@ -15,98 +15,99 @@ enum { MACHINE_ALIGN = 64 };
 /* ---- Memory --------------------------------------------------------------------------------- */
 
 /* Zeroed memory for `bytes` bytes on a node, or NULL. Writer only. */
-void *quire_machine_memory(struct quire_machine *m, size_t bytes, quire_node node)
+void *qi_port_alloc(struct quire_machine *m, size_t bytes, quire_node node)
 {
     size_t total =
-        (sizeof(struct machine_block) + bytes + MACHINE_PAGE - 1) / MACHINE_PAGE * MACHINE_PAGE;
+        (sizeof(struct port_chunk) + bytes + MACHINE_PAGE - 1) / MACHINE_PAGE * MACHINE_PAGE;
     void *p = m->port.memory(m->port.ctx, total, node);
-    struct machine_block *block = (struct machine_block *)p;
+    struct port_chunk *chunk = (struct port_chunk *)p;
 
-    if (!block)
+    if (!chunk)
         return NULL;
-    block->bytes = total;
-    block->node = node;
-    block->next = m->blocks;
-    m->blocks = block;
-    (void)qa_add(&m->block_bytes, total, relaxed); /* relaxed: a figure */
-    return block + 1;
+    chunk->bytes = total;
+    chunk->node = node;
+    chunk->next = m->chunks;
+    m->chunks = chunk;
+    (void)qa_add(&m->chunk_bytes, total, relaxed); /* relaxed: a figure */
+    return chunk + 1;
 }
 
-static void release(struct quire_machine *m, struct machine_block *block)
+static void release_chunk(struct quire_machine *m, struct port_chunk *chunk)
 {
-    (void)qa_sub(&m->block_bytes, block->bytes, relaxed); /* relaxed: a figure */
+    (void)qa_sub(&m->chunk_bytes, chunk->bytes, relaxed); /* relaxed: a figure */
     if (m->port.give_back)
-        m->port.give_back(m->port.ctx, block, block->bytes, block->node);
+        m->port.give_back(m->port.ctx, chunk, chunk->bytes, chunk->node);
 }
 
-/* Give back what quire_machine_memory gave, or NULL. Writer only. */
-void quire_machine_give_back(struct quire_machine *m, void *memory)
+/* Give back what qi_port_alloc gave, or NULL. Writer only. */
+void qi_port_give_back(struct quire_machine *m, void *memory)
 {
-    struct machine_block **link = &m->blocks;
+    struct port_chunk **link = &m->chunks;
 
     for (; memory && *link; link = &(*link)->next)
         if ((void *)(*link + 1) == memory) {
-            struct machine_block *block = *link;
+            struct port_chunk *chunk = *link;
 
-            *link = block->next;
-            release(m, block);
+            *link = chunk->next;
+            release_chunk(m, chunk);
             return;
         }
 }
 
 /* ---- CPU lines ------------------------------------------------------------------------------ */
 
-static void make_line(struct machine_cpu *line, uint32_t cpu)
+static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
 {
-    /* relaxed: L1 publishes the line */
-    qa_store(&line->turn, cpu, relaxed);                          /* relaxed: see above */
-    qa_store(&line->away, (uintptr_t)&quire_nowhere, relaxed);    /* relaxed: see above */
-    qa_store(&line->serving, (uintptr_t)&quire_nowhere, relaxed); /* relaxed: see above */
-    qa_store(&line->present, 1, relaxed);                         /* relaxed: see above */
+    /* relaxed: E-machine-cpu publishes the line */
+    qa_store(&mcpu->turn, cpu, relaxed);                            /* relaxed: see above */
+    qa_store(&mcpu->remote_zone, (uintptr_t)&qi_no_zone, relaxed);  /* relaxed: see above */
+    qa_store(&mcpu->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */
+    qa_store(&mcpu->present, 1, relaxed);                           /* relaxed: see above */
 }
 
 /* Make the missing lines of a node's CPUs, in one piece. */
-static int make_lines(struct quire_machine *m, const struct quire_topology *t, quire_node node)
+static int make_node_cpus(struct quire_machine *m, const struct quire_topology *t, quire_node node)
 {
-    struct machine_cpu *line;
+    struct machine_cpu *mcpu;
     uint32_t missing = 0;
     void *p;
 
     for (uint32_t cpu = 0; cpu < t->cpu_count; cpu++)
-        missing += t->cpu_node[cpu] == node.n && !machine_line(m, cpu);
+        missing += t->cpu_node[cpu] == node.n && !machine_cpu_of(m, cpu);
     if (missing == 0)
         return QUIRE_OK;
-    p = quire_machine_memory(m, missing * sizeof *line, node);
+    p = qi_port_alloc(m, missing * sizeof *mcpu, node);
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
-    line = (struct machine_cpu *)p;
+    mcpu = (struct machine_cpu *)p;
     for (uint32_t cpu = 0; cpu < t->cpu_count; cpu++)
-        if (t->cpu_node[cpu] == node.n && !machine_line(m, cpu)) {
-            make_line(line, cpu);
+        if (t->cpu_node[cpu] == node.n && !machine_cpu_of(m, cpu)) {
+            init_machine_cpu(mcpu, cpu);
             if (cpu >= machine_cpu_end(m))
-                qa_store(&m->cpu_end, cpu + 1, relaxed);       /* relaxed: L1 publishes the line */
-            qa_store(&m->cpus[cpu], (uintptr_t)line, release); /* L1 release: pairs L2 */
-            line++;
+                qa_store(&m->cpu_end, cpu + 1,
+                         relaxed); /* relaxed: E-machine-cpu publishes the line */
+            qa_store(&m->cpus[cpu], (uintptr_t)mcpu, release); /* E-machine-cpu release */
+            mcpu++;
         }
     return QUIRE_OK;
 }
 
 /* Make lines for all CPUs of a topology that have none. CPU 0 has one in any case. */
-int quire_machine_lines(struct quire_machine *m, const struct quire_topology *t)
+int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t)
 {
     int error = QUIRE_OK;
 
     for (uint32_t n = 0; n < t->node_count && !error; n++)
-        error = make_lines(m, t, quire_node_of(n));
-    if (!error && !machine_line(m, 0)) {
-        void *p = quire_machine_memory(m, sizeof(struct machine_cpu), quire_node_of(0));
-        struct machine_cpu *line = (struct machine_cpu *)p;
+        error = make_node_cpus(m, t, quire_node_of(n));
+    if (!error && !machine_cpu_of(m, 0)) {
+        void *p = qi_port_alloc(m, sizeof(struct machine_cpu), quire_node_of(0));
+        struct machine_cpu *mcpu = (struct machine_cpu *)p;
 
         if (!p)
             return QUIRE_ERR_NO_MEMORY;
-        make_line(line, 0);
-        qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: L1 publishes the line */
-        qa_store(&m->cpus[0], (uintptr_t)line, release); /* L1 release: pairs L2 */
+        init_machine_cpu(mcpu, 0);
+        qa_store(&m->cpu_end, 1, relaxed); /* relaxed: E-machine-cpu publishes the line */
+        qa_store(&m->cpus[0], (uintptr_t)mcpu, release); /* E-machine-cpu release */
     }
     return error;
 }
@@ -114,21 +115,21 @@ int quire_machine_lines(struct quire_machine *m, const struct quire_topology *t)
 /* ---- Zones ---------------------------------------------------------------------------------- */
 
 /* The port that our copy of a handle has. To the caller's port it speaks of the caller's handle. */
-static struct machine_zone *zone_of(void *ctx)
+static struct machine_zone *zone_of_ctx(void *ctx)
 {
     return (struct machine_zone *)ctx;
 }
 
 static int forward_zero(void *ctx, quire_pfn pfn, uint64_t frames)
 {
-    struct machine_zone *z = zone_of(ctx);
+    struct machine_zone *z = zone_of_ctx(ctx);
 
     return z->port.zero(z->port.ctx, pfn, frames);
 }
 
 static void forward_event(void *ctx, struct quire_zone *zone, enum quire_event event)
 {
-    struct machine_zone *z = zone_of(ctx);
+    struct machine_zone *z = zone_of_ctx(ctx);
 
     (void)zone;
     z->port.event(z->port.ctx, z->given, event);
@@ -137,7 +138,7 @@ static void forward_event(void *ctx, struct quire_zone *zone, enum quire_event e
 static void forward_report(void *ctx, struct quire_zone *zone, enum quire_report what,
                            quire_pfn pfn, int error)
 {
-    struct machine_zone *z = zone_of(ctx);
+    struct machine_zone *z = zone_of_ctx(ctx);
 
     (void)zone;
     z->port.report(z->port.ctx, z->given, what, pfn, error);
@@ -145,12 +146,12 @@ static void forward_report(void *ctx, struct quire_zone *zone, enum quire_report
 
 static uint32_t forward_cpu(void *ctx)
 {
-    return machine_cpu_known(zone_of(ctx)->machine);
+    return machine_cpu_known(zone_of_ctx(ctx)->machine);
 }
 
 /* Let a zone, which is not in service, stand for this one of the caller's, of its node, type and
  * size: these are not written again (Y6). */
-void quire_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
+void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
 {
     z->zone = *given->zone;
     z->given = given->zone;
@@ -165,10 +166,10 @@ void quire_machine_zone_set(struct machine_zone *z, const struct quire_machine_z
 }
 
 /* Make a zone ready for service. Its home comes with the snapshot. */
-int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
-                           struct machine_zone **zone)
+int qi_machine_zone_make(struct quire_machine *m, const struct quire_machine_zone *given,
+                         struct machine_zone **zone)
 {
-    void *p = quire_machine_memory(m, sizeof(struct machine_zone), given->node);
+    void *p = qi_port_alloc(m, sizeof(struct machine_zone), given->node);
     struct machine_zone *z = (struct machine_zone *)p;
 
     if (!p)
@@ -177,9 +178,10 @@ int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_z
     z->node = given->node;
     z->type = (enum quire_zone_type)given->zone->head->type;
     z->managed = quire_zone_managed(given->zone);
-    quire_machine_zone_set(z, given);
-    qa_store(&z->no_border, UINT8_MAX, relaxed);             /* relaxed: being made */
-    qa_store(&z->border, (uintptr_t)&z->no_border, relaxed); /* relaxed: being made */
+    qi_machine_zone_set(z, given);
+    qa_store(&z->no_sparse_limit, UINT8_MAX, relaxed); /* relaxed: being made */
+    qa_store(&z->sparse_limit_at, (uintptr_t)&z->no_sparse_limit,
+             relaxed); /* relaxed: being made */
     *zone = z;
     return QUIRE_OK;
 }
@@ -214,7 +216,7 @@ static int check_zones(const struct quire_machine_config *config)
 }
 
 /* May a magazine have so many rounds? (Whether a zone has room for them is seen zone by zone.) */
-static bool sound(uint32_t rounds)
+static bool rounds_allowed(uint32_t rounds)
 {
     return rounds == QUIRE_CACHE_SIZE_AUTO || (rounds <= QUIRE_CACHE_MAX_ROUNDS && rounds % 2 == 0);
 }
@@ -226,19 +228,20 @@ int quire_machine_size(const struct quire_machine_config *config, size_t *bytes)
 
     if (error)
         return error;
-    if ((unsigned)config->mode > QUIRE_CACHE_RSEQ || !quire_policy_valid(&config->policy) ||
+    if ((unsigned)config->mode > QUIRE_CACHE_RSEQ || !qi_policy_valid(&config->policy) ||
         !port->memory || !port->enter != !port->leave || !port->enter != !port->wait_for_readers)
         return QUIRE_ERR_UNSUPPORTED;
-    if (!sound(config->rounds) || !sound(config->huge_rounds))
+    if (!rounds_allowed(config->rounds) || !rounds_allowed(config->huge_rounds))
         return QUIRE_ERR_SIZE;
     *bytes = sizeof(struct quire_machine);
     return QUIRE_OK;
 }
 
-static int build(struct quire_machine *m, const struct quire_machine_config *config)
+static int publish_first_snapshot(struct quire_machine *m,
+                                  const struct quire_machine_config *config)
 {
     size_t bytes = config->zone_count * sizeof(struct machine_entry);
-    void *p = quire_machine_memory(m, bytes, config->zones[0].node);
+    void *p = qi_port_alloc(m, bytes, config->zones[0].node);
     struct machine_entry *entries = (struct machine_entry *)p;
     struct machine_snapshot *s;
     int error = QUIRE_OK;
@@ -246,32 +249,32 @@ static int build(struct quire_machine *m, const struct quire_machine_config *con
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
     for (size_t i = 0; i < config->zone_count && !error; i++)
-        error = quire_machine_zone_add(m, &config->zones[i], &entries[i].zone);
+        error = qi_machine_zone_make(m, &config->zones[i], &entries[i].zone);
     if (!error)
-        error = quire_snapshot_make(m, config->topology, entries, (uint32_t)config->zone_count,
-                                    config->spans, config->span_count, &s);
-    quire_machine_give_back(m, entries);
+        error = qi_snapshot_make(m, config->topology, entries, (uint32_t)config->zone_count,
+                                 config->spans, config->span_count, &s);
+    qi_port_give_back(m, entries);
     if (!error)
-        error = quire_machine_lines(m, &s->topology);
+        error = qi_machine_make_cpus(m, &s->topology);
     if (!error)
-        quire_snapshot_publish(m, s);
+        qi_snapshot_publish(m, s);
     return error;
 }
 
 /* Of a port that does not tell. */
-static uint32_t one_cpu(void *ctx)
+static uint32_t cpu_unknown(void *ctx)
 {
     (void)ctx;
     return 0;
 }
 
-static void give_all_back(struct quire_machine *m)
+static void release_all_chunks(struct quire_machine *m)
 {
-    while (m->blocks) {
-        struct machine_block *block = m->blocks;
+    while (m->chunks) {
+        struct port_chunk *chunk = m->chunks;
 
-        m->blocks = block->next;
-        release(m, block);
+        m->chunks = chunk->next;
+        release_chunk(m, chunk);
     }
 }
 
@@ -291,16 +294,16 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
     __builtin_memset(m, 0, sizeof *m);
     m->port = config->port;
     if (!m->port.cpu)
-        m->port.cpu = one_cpu;
+        m->port.cpu = cpu_unknown;
     m->policy = config->policy;
     m->local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
     m->rounds = config->rounds;
     m->huge_rounds = config->huge_rounds;
     m->wanted_mode = config->mode;
     qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
-    error = build(m, config);
+    error = publish_first_snapshot(m, config);
     if (error)
-        give_all_back(m);
+        release_all_chunks(m);
     else
         *machine = m;
     return error;
@@ -309,6 +312,6 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
 void quire_machine_fini(struct quire_machine *m)
 {
     (void)quire_machine_drain(m);
-    give_all_back(m);
+    release_all_chunks(m);
     __builtin_memset(m, 0, sizeof *m);
 }

@@ -3,25 +3,25 @@
  * machine.h - what a machine is made of. Private to numa; the interface is <quire/machine.h>.
  *
  * Two kinds of things. What lives as long as the machine: a line per CPU, the zones' handles, the
- * homes (caches) with the CPUs' seats there. A hit in a magazine touches nothing else. And what
- * comes and goes: the snapshot, reached by one pointer, read between quire_machine_enter and
- * quire_machine_leave.
+ * homes (caches) with the CPUs' views there. A hit in a magazine touches nothing else. And what
+ * comes and goes: the snapshot, reached by one pointer, read between qi_machine_enter and
+ * qi_machine_leave.
  *
  *   M1  A snapshot never changes between its publication and its end, which comes after everybody
  *       who could have found it has left.
  *   M2  A zone of the snapshot in force has metadata. One that left it may be used by those who are
  *       still inside, and by those who own frames of it; while there are any of either, its
  *       metadata stays.
- *   M3  A CPU's `seat` is its seat at the cache of the zone that its NORMAL requests ask first by
+ *   M3  A CPU's `view` is its view at the cache of the zone that its NORMAL requests ask first by
  *       the default policy, or none. It may be old by any amount: percpu's hits do not mind.
- *   M4  A zone's longest span holds frames of that zone only. The seats of its homes are for frames
+ *   M4  A zone's longest span holds frames of that zone only. The views of its homes are for frames
  *       of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
- *   M6  A CPU's `away` is a zone of another node, in service, where the CPU is not at home, or
- *       quire_nowhere. `serving` is the like, and requests that name that node ask the zone first,
- *       if the machine's policy begins nearby. Readers set them by the snapshot that they read, the
- *       writer takes them back when nobody reads the old one any more. So they are older than a
- *       change only while that is under way, or in the hands of one who stopped.
+ *   M6  A CPU's `remote_zone` is a zone of another node, in service, where the CPU is not at home,
+ *       or qi_no_zone. `serving_zone` is the like, and requests that name that node ask the zone
+ *       first, if the machine's policy begins nearby. Readers set them by the snapshot that they
+ *       read, the writer takes them back when nobody reads the old one any more. So they are older
+ *       than a change only while that is under way, or in the hands of one who stopped.
  */
 #ifndef QUIRE_NUMA_MACHINE_MACHINE_H
 #define QUIRE_NUMA_MACHINE_MACHINE_H
@@ -50,7 +50,7 @@ struct machine_cpu {
     /* The remote magazine, see remote.c. */
     qa32 present, seen;
     qa64 count;
-    qa64 away, serving; /* const struct machine_zone *; M6 */
+    qa64 remote_zone, serving_zone; /* const struct machine_zone *; M6 */
     qa64 rounds[REMOTE_ROUNDS];
     qa64 pops[QUIRE_NODES]; /* rounds that were handed out, by the node that they are of */
     /* Readers inside, by phase, see guard.c. */
@@ -72,31 +72,31 @@ struct machine_zone {
     uint64_t first_block, blocks; /* its longest span, M4 */
     const void *descs, *fulls;    /* of these blocks, and their first map */
     const unsigned char *maps;
-    qa64 border; /* const qa32 *: blocks with a larger fullness byte are sparse */
-    qa32 no_border;
+    qa64 sparse_limit_at; /* const qa32 *: blocks with a larger fullness byte are sparse */
+    qa32 no_sparse_limit;
     /* Writer only: the newest home; all that were made, of which the others are closed; what comes
      * next in quire_machine.gone. */
-    struct machine_home *home, *homes;
+    struct zone_cache *zone_cache, *zone_caches;
     struct machine_zone *next;
 };
 
 /* A cache of a zone for the CPUs that are at home there. */
-struct machine_home {
+struct zone_cache {
     struct quire_cache cache; /* counts hits, by CPU, for as long as it serves */
-    struct machine_zone *of;
-    struct machine_home *next; /* in of->homes */
+    struct machine_zone *zone;
+    struct zone_cache *next; /* in zone->zone_caches */
 } __attribute__((aligned(64)));
 
 /* A zone as a snapshot has it. */
 struct machine_entry {
     struct machine_zone *zone;
-    struct machine_home *home;   /* or NULL */
-    struct machine_home *before; /* that this one takes the place of, or NULL, see Y1 */
-    bool closing;                /* on its way out: takes frees, and those at once */
+    struct zone_cache *zone_cache; /* or NULL */
+    struct zone_cache *previous;   /* that this one takes the place of, or NULL, see Y1 */
+    bool closing;                  /* on its way out: takes frees, and those at once */
 };
 
 /* A node's zonelists, in memory of that node. */
-struct machine_lists {
+struct node_zonelists {
     uint32_t first[QUIRE_ZONE_TYPES], count[QUIRE_ZONE_TYPES];
     size_t bytes;
     uint16_t entries[];
@@ -105,7 +105,7 @@ struct machine_lists {
 struct machine_snapshot {
     struct quire_topology topology;
     struct quire_pfnmap map; /* frame to place in entries[] */
-    struct machine_lists *lists[QUIRE_NODES];
+    struct node_zonelists *lists[QUIRE_NODES];
     struct quire_pfnmap_span *spans;
     size_t span_count;
     uint32_t entry_count;
@@ -114,19 +114,19 @@ struct machine_snapshot {
 };
 
 /* A piece of the port's memory: this much in front of what its user sees. */
-struct machine_block {
-    struct machine_block *next;
+struct port_chunk {
+    struct port_chunk *next;
     size_t bytes;
     quire_node node;
 } __attribute__((aligned(64)));
 
 struct quire_machine {
-    qa64 seats[QUIRE_CPUS]; /* const struct quire_seat *, or 0: M3; a hit begins here. Its tag is
-                             * the node that the CPU is on */
-    qa64 cpus[QUIRE_CPUS];  /* struct machine_cpu *, or 0 */
-    qa64 snapshot;          /* struct machine_snapshot * */
-    qa32 cpu_end;           /* no CPU from here on has a line */
-    qa32 mode;              /* of the caches: enum quire_cache_mode, not AUTO */
+    qa64 cpu_views[QUIRE_CPUS]; /* const struct cpu_view *, or 0: M3; a hit begins here. Its tag is
+                                 * the node that the CPU is on */
+    qa64 cpus[QUIRE_CPUS];      /* struct machine_cpu *, or 0 */
+    qa64 snapshot;              /* struct machine_snapshot * */
+    qa32 cpu_end;               /* no CPU from here on has a line */
+    qa32 mode;                  /* of the caches: enum quire_cache_mode, not AUTO */
     struct quire_machine_port port;
     struct quire_policy policy;
     bool local; /* the policy: nearest first, whatever the node */
@@ -135,33 +135,33 @@ struct quire_machine {
     qa32 phase __attribute__((aligned(64))); /* of the readers, see guard.c */
     qa32 writer;                             /* 1: somebody changes the machine */
     qa64 snapshots, reclaims;
-    struct machine_block *blocks; /* M5 */
-    struct machine_zone *gone;    /* M5: zones out of service, Y3, Y6 */
-    struct machine_away *away;    /* M5: what is offline */
-    qa64 block_bytes;
+    struct port_chunk *chunks;            /* M5 */
+    struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
+    struct offline_range *offline_ranges; /* M5: what is offline */
+    qa64 chunk_bytes;
 };
 
 /* Blocks that are offline, or were and are back. */
-struct machine_away {
-    struct machine_away *next;
+struct offline_range {
+    struct offline_range *next;
     const struct machine_zone *zone;
     struct quire_run run;
-    uint64_t left;            /* blocks that are offline still */
-    struct quire_held held[]; /* a block each: the frames that offlining took;
-                               * followed by a byte each: 1 while it is offline */
+    uint64_t left;                       /* blocks that are offline still */
+    struct quire_isolated_frames held[]; /* a block each: the frames that offlining took;
+                                          * followed by a byte each: 1 while it is offline */
 };
 
 /* Somebody who reads the snapshot. */
 struct machine_reader {
     struct quire_machine *machine;
     const struct machine_snapshot *snapshot;
-    struct machine_cpu *line;
+    struct machine_cpu *mcpu;
     uint32_t cpu;
     uint32_t entered;
 };
 
 /* The zones that a request may use, in order, as policy.c made them out. */
-struct machine_walk {
+struct zonelist_walk {
     const uint16_t *list;
     uint32_t count;
     uint64_t first; /* nodes that are asked first */
@@ -188,9 +188,9 @@ struct machine_attempt {
     bool interleaved;                  /* out */
 };
 
-static inline struct machine_cpu *machine_line(const struct quire_machine *m, uint32_t cpu)
+static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, uint32_t cpu)
 {
-    /* L2 acquire: pairs L1: the line is made. */
+    /* E-machine-cpu acquire: the line is made. */
     uintptr_t p = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpus[cpu], acquire) : 0);
 
     return (struct machine_cpu *)p;
@@ -198,7 +198,7 @@ static inline struct machine_cpu *machine_line(const struct quire_machine *m, ui
 
 static inline uint32_t machine_cpu_end(const struct quire_machine *m)
 {
-    return qa_load(&m->cpu_end, relaxed); /* relaxed: a line is looked for by L2 */
+    return qa_load(&m->cpu_end, relaxed); /* relaxed: a line is looked for by E-machine-cpu */
 }
 
 /* The number of the CPU that the caller runs on. */
@@ -216,19 +216,19 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 #endif
 }
 
-/* The seat of a CPU, or NULL. */
-static inline const struct quire_seat *machine_seat_of(const struct quire_machine *m, uint32_t cpu)
+/* The view of a CPU, or NULL. */
+static inline const struct cpu_view *machine_view_of(const struct quire_machine *m, uint32_t cpu)
 {
-    /* H2 acquire: pairs H1: the home is made. */
-    uintptr_t seat = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->seats[cpu], acquire) : 0);
+    /* E-zone-cache acquire: the home is made. */
+    uintptr_t view = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpu_views[cpu], acquire) : 0);
 
-    return (const struct quire_seat *)seat;
+    return (const struct cpu_view *)view;
 }
 
-/* The seat of the CPU that the caller runs on, or NULL. */
-static inline const struct quire_seat *machine_seat(const struct quire_machine *m)
+/* The view of the CPU that the caller runs on, or NULL. */
+static inline const struct cpu_view *machine_own_view(const struct quire_machine *m)
 {
-    return machine_seat_of(m, machine_cpu_now(m));
+    return machine_view_of(m, machine_cpu_now(m));
 }
 
 /* The flags that a request may have for a magazine to serve it. */
@@ -236,12 +236,12 @@ static inline const struct quire_seat *machine_seat(const struct quire_machine *
     ((uint32_t)(QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK))
 
 /* May a magazine of the CPU serve the request, but for its order and flags? */
-static inline bool machine_at_seat(const struct quire_seat *seat,
-                                   const struct quire_request *request)
+static inline bool view_serves_request(const struct cpu_view *view,
+                                       const struct quire_request *request)
 {
-    return seat && !request->policy && request->zone == QUIRE_ZONE_NORMAL &&
+    return view && !request->policy && request->zone == QUIRE_ZONE_NORMAL &&
            (request->node.n == QUIRE_NO_NODE ||
-            request->node.n == qa_load(&seat->tag, relaxed)); /* relaxed: a hint */
+            request->node.n == qa_load(&view->node, relaxed)); /* relaxed: a hint */
 }
 
 /* The number of the CPU that the caller runs on, or 0 if the machine does not know it. */
@@ -249,7 +249,7 @@ static inline uint32_t machine_cpu_known(const struct quire_machine *m)
 {
     uint32_t cpu = machine_cpu_now(m);
 
-    return machine_line(m, cpu) ? cpu : 0;
+    return machine_cpu_of(m, cpu) ? cpu : 0;
 }
 
 /* Between two looks at what somebody else is to do. */
@@ -269,104 +269,102 @@ static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t 
 }
 
 /* machine.c */
-void *quire_machine_memory(struct quire_machine *m, size_t bytes, quire_node node);
-void quire_machine_give_back(struct quire_machine *m, void *memory);
-int quire_machine_lines(struct quire_machine *m, const struct quire_topology *topology);
-void quire_machine_zone_set(struct machine_zone *zone, const struct quire_machine_zone *given);
-int quire_machine_zone_add(struct quire_machine *m, const struct quire_machine_zone *given,
-                           struct machine_zone **zone);
+void *qi_port_alloc(struct quire_machine *m, size_t bytes, quire_node node);
+void qi_port_give_back(struct quire_machine *m, void *memory);
+int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *topology);
+void qi_machine_zone_set(struct machine_zone *zone, const struct quire_machine_zone *given);
+int qi_machine_zone_make(struct quire_machine *m, const struct quire_machine_zone *given,
+                         struct machine_zone **zone);
 
 /* hotplug.c */
-bool quire_machine_lock(struct quire_machine *m);
-void quire_machine_unlock(struct quire_machine *m);
-struct machine_snapshot *quire_machine_snapshot(const struct quire_machine *m);
+bool qi_machine_lock(struct quire_machine *m);
+void qi_machine_unlock(struct quire_machine *m);
+struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m);
 
 /* guard.c */
-void quire_machine_enter(struct quire_machine *m, struct machine_reader *r);
-void quire_machine_leave(struct machine_reader *r);
-void quire_machine_wait(struct quire_machine *m);
+void qi_machine_enter(struct quire_machine *m, struct machine_reader *r);
+void qi_machine_leave(struct machine_reader *r);
+void qi_machine_wait_for_readers(struct quire_machine *m);
 
 /* snapshot.c */
-int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
-                        const struct machine_entry entries[], uint32_t count,
-                        const struct quire_pfnmap_span spans[], size_t span_count,
-                        struct machine_snapshot **made);
-void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s);
-void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
-void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s);
-const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
-size_t quire_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
-                          const quire_pfn pfns[], size_t n);
-struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
-                                         const struct machine_zone *zone);
-bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
-                        const struct machine_entry *e);
-bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
-bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e);
-quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu);
-uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
-                           const struct quire_request *request);
+int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
+                     const struct machine_entry entries[], uint32_t count,
+                     const struct quire_pfnmap_span spans[], size_t span_count,
+                     struct machine_snapshot **made);
+void qi_snapshot_discard(struct quire_machine *m, struct machine_snapshot *s);
+void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
+void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s);
+const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
+                       const quire_pfn pfns[], size_t n);
+struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
+                                          const struct machine_zone *zone);
+bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
+                      const struct machine_entry *e);
+bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
+bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e);
+quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu);
+uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
+                        const struct quire_request *request);
 
 /* zone_caches.c */
-struct quire_run quire_longest_span(const struct quire_pfnmap_span spans[], size_t count,
-                                    uint32_t entry);
-int quire_home_find(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry);
-void quire_home_keep(struct machine_home *h);
-bool quire_home_kept(const struct machine_home *h);
-struct machine_zone *quire_zone_come_back(struct quire_machine *m,
-                                          const struct quire_machine_zone *given,
-                                          struct quire_run longest);
-void quire_zone_gone(struct quire_machine *m, struct machine_zone *z);
+struct quire_run qi_longest_span(const struct quire_pfnmap_span spans[], size_t count,
+                                 uint32_t entry);
+int qi_zone_cache_choose(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry);
+void qi_zone_cache_register(struct zone_cache *h);
+bool qi_zone_cache_is_registered(const struct zone_cache *h);
+struct machine_zone *qi_machine_zone_bring_back(struct quire_machine *m,
+                                                const struct quire_machine_zone *given,
+                                                struct quire_run longest);
+void qi_machine_zone_set_gone(struct quire_machine *m, struct machine_zone *z);
 
 /* policy.c */
-bool quire_policy_valid(const struct quire_policy *policy);
-int quire_policy_walk(const struct machine_reader *r, const struct quire_request *request,
-                      uint64_t turn, struct machine_walk *walk);
-uint64_t quire_policy_turn(struct quire_machine *m, const struct quire_request *request,
-                           uint64_t n);
-bool quire_policy_strict(const struct quire_machine *m, const struct quire_request *request);
-bool quire_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
-uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_request *request,
-                            uint64_t turn, uint64_t n, quire_node node, uint64_t *first);
-const struct machine_entry *quire_walk_next(const struct machine_snapshot *s,
-                                            struct machine_walk *walk);
+bool qi_policy_valid(const struct quire_policy *policy);
+int qi_policy_walk(const struct machine_reader *r, const struct quire_request *request,
+                   uint64_t turn, struct zonelist_walk *walk);
+uint64_t qi_policy_draw(struct quire_machine *m, const struct quire_request *request, uint64_t n);
+bool qi_policy_strict(const struct quire_machine *m, const struct quire_request *request);
+bool qi_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
+uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,
+                         uint64_t turn, uint64_t n, quire_node node, uint64_t *first);
+const struct machine_entry *qi_walk_next(const struct machine_snapshot *s,
+                                         struct zonelist_walk *walk);
 
 /* stats.c */
-uint64_t quire_home_hits(const struct machine_home *h, uint32_t cpu);
-void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot *s,
-                          const struct machine_home *h);
+uint64_t qi_zone_cache_hits(const struct zone_cache *h, uint32_t cpu);
+void qi_zone_cache_save_hits(struct quire_machine *m, const struct machine_snapshot *s,
+                             const struct zone_cache *h);
 
 /* slowpath.c */
-int quire_machine_serve(struct quire_machine *m, struct machine_attempt *a,
-                        struct quire_refusal *why);
-void quire_machine_count(const struct machine_reader *r, const struct machine_attempt *a,
-                         quire_node given, uint64_t n);
-int quire_machine_wrong(int error, struct quire_refusal *why);
+int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct quire_refusal *why);
+void qi_machine_count_served(const struct machine_reader *r, const struct machine_attempt *a,
+                             quire_node given, uint64_t n);
+int qi_machine_refuse(int error, struct quire_refusal *why);
 
 /* offline.c */
-void quire_away_forget(struct quire_machine *m, const struct machine_zone *z);
+void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z);
 
 /* fastpath.c */
-int quire_request_slowly(struct quire_machine *m, const struct quire_request *request,
-                         quire_pfn *pfn, struct quire_refusal *why);
-int quire_request_otherwise(struct quire_machine *m, const struct quire_request *request,
-                            quire_pfn *pfn, struct quire_refusal *why);
-int quire_machine_free_slowly(struct quire_machine *m, quire_pfn pfn, unsigned order);
+int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
+                                quire_pfn *pfn, struct quire_refusal *why);
+int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_request *request,
+                                 quire_pfn *pfn, struct quire_refusal *why);
+int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order);
 
 /* drain.c */
-void quire_entry_drain(const struct machine_entry *e, bool calm);
+void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
 
 /* remote.c */
-int quire_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
-extern const struct machine_zone quire_nowhere;
-bool quire_remote_pop(const struct quire_machine *m, const struct quire_request *request,
-                      quire_pfn *pfn);
-int quire_remote_request(struct quire_machine *m, const struct quire_request *request,
-                         quire_pfn *pfn, struct quire_refusal *why);
-int quire_remote_give(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
-void quire_remote_turn(const struct machine_reader *r, const struct machine_entry *e);
-void quire_remote_forget(struct quire_machine *m);
-uint64_t quire_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
-uint64_t quire_remote_drain_all(const struct machine_reader *r, bool idle_only);
+int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
+extern const struct machine_zone qi_no_zone;
+bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_request *request,
+                             quire_pfn *pfn);
+int qi_remote_request(struct quire_machine *m, const struct quire_request *request, quire_pfn *pfn,
+                      struct quire_refusal *why);
+int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
+void qi_remote_retarget(const struct machine_reader *r, const struct machine_entry *e);
+void qi_remote_forget_zones(struct quire_machine *m);
+uint64_t qi_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
+uint64_t qi_remote_drain_all(const struct machine_reader *r, bool idle_only);
 
 #endif /* QUIRE_NUMA_MACHINE_MACHINE_H */

@@ -17,12 +17,12 @@
 #include "numa/machine/machine.h"
 
 enum {
-    PASSES = 3,
-    MOST_RUNS = 1 << 20, /* used runs that are listed, and so offered, in a pass */
+    OFFLINE_PASSES = 3,
+    MAX_USED_RUNS = 1 << 20, /* used runs that are listed, and so offered, in a pass */
 };
 
 /* An offlining under way. */
-struct work {
+struct offline_work {
     struct quire_machine *m;
     const struct machine_entry *e;
     struct quire_isolation isolation;
@@ -35,82 +35,83 @@ struct work {
 
 /* ---- What is offline ------------------------------------------------------------------------ */
 
-static size_t blocks_of(struct quire_run run)
+static size_t blocks_in(struct quire_run run)
 {
-    return run.frames / BLOCK_FRAMES;
+    return (size_t)(run.frames / BLOCK_FRAMES);
 }
 
-static unsigned char *flags_of(struct machine_away *away)
+static unsigned char *offline_flags(struct offline_range *range)
 {
-    return (unsigned char *)(away->held + blocks_of(away->run));
+    return (unsigned char *)(range->held + blocks_in(range->run));
 }
 
-/* The first record from `away` on of which a block of the run is offline, or NULL. */
-static struct machine_away *find_away(struct machine_away *away, struct quire_run run)
+/* The first record from `range` on of which a block of the run is offline, or NULL. */
+static struct offline_range *find_offline_range(struct offline_range *range, struct quire_run run)
 {
-    for (; away; away = away->next) {
-        uint64_t first = away->run.pfn.n / BLOCK_FRAMES, at = run.pfn.n / BLOCK_FRAMES;
-        uint64_t end = at + blocks_of(run);
+    for (; range; range = range->next) {
+        uint64_t first = range->run.pfn.n / BLOCK_FRAMES, at = run.pfn.n / BLOCK_FRAMES;
+        uint64_t end = at + blocks_in(run);
 
-        for (at = at < first ? first : at; at < end && at - first < blocks_of(away->run); at++)
-            if (flags_of(away)[at - first])
-                return away;
+        for (at = at < first ? first : at; at < end && at - first < blocks_in(range->run); at++)
+            if (offline_flags(range)[at - first])
+                return range;
     }
     return NULL;
 }
 
-static void forget(struct quire_machine *m, struct machine_away *away)
+static void forget_offline_range(struct quire_machine *m, struct offline_range *range)
 {
-    struct machine_away **link = &m->away;
+    struct offline_range **link = &m->offline_ranges;
 
-    while (*link != away)
+    while (*link != range)
         link = &(*link)->next;
-    *link = away->next;
-    quire_machine_give_back(m, away);
+    *link = range->next;
+    qi_port_give_back(m, range);
 }
 
 /* A zone has left: what was offline of it is no longer ours. */
-void quire_away_forget(struct quire_machine *m, const struct machine_zone *z)
+void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z)
 {
-    for (struct machine_away *away = m->away, *next; away; away = next) {
-        next = away->next;
-        if (away->zone == z)
-            forget(m, away);
+    for (struct offline_range *range = m->offline_ranges, *next; range; range = next) {
+        next = range->next;
+        if (range->zone == z)
+            forget_offline_range(m, range);
     }
 }
 
 /* ---- Offlining ------------------------------------------------------------------------------ */
 
 /* Drain all that may hold frames of the range, and look. */
-static int look(struct work *w)
+static int drain_and_look(struct offline_work *w)
 {
     struct machine_reader r;
 
-    quire_machine_enter(w->m, &r);
-    (void)quire_remote_drain_all(&r, false);
-    quire_entry_drain(w->e, false);
-    quire_machine_leave(&r);
+    qi_machine_enter(w->m, &r);
+    (void)qi_remote_drain_all(&r, false);
+    qi_entry_drain(w->e, false);
+    qi_machine_leave(&r);
     return quire_zone_isolated(&w->e->zone->zone, w->slot, &w->isolation, w->used, w->capacity,
                                &w->count, &w->frames);
 }
 
 /* Look and offer, until nothing is used or enough was tried. */
-static int empty_range(struct work *w, quire_migrate *migrate, void *ctx)
+static int empty_range(struct offline_work *w, quire_migrate *migrate, void *ctx)
 {
-    int error = look(w);
+    int error = drain_and_look(w);
 
-    for (unsigned pass = 0; pass < PASSES && !error && w->frames > 0; pass++) {
+    for (unsigned pass = 0; pass < OFFLINE_PASSES && !error && w->frames > 0; pass++) {
         size_t listed = w->count < w->capacity ? w->count : w->capacity;
 
         for (size_t i = 0; migrate && i < listed; i++)
             (void)migrate(ctx, w->used[i].pfn, w->used[i].frames);
-        error = look(w);
+        error = drain_and_look(w);
     }
     return error;
 }
 
 /* Say what is in the way. */
-static void tell(const struct work *w, struct quire_blocker blockers[], size_t room, size_t *count)
+static void report_blockers(const struct offline_work *w, struct quire_blocker blockers[],
+                            size_t room, size_t *count)
 {
     for (size_t i = 0; i < room && i < w->count && i < w->capacity; i++)
         blockers[i] = (struct quire_blocker){w->used[i].pfn, w->used[i].frames};
@@ -118,11 +119,12 @@ static void tell(const struct work *w, struct quire_blocker blockers[], size_t r
         *count = w->count;
 }
 
-/* Empty the range of `away` and reserve it. */
-static int take_away(struct work *w, struct machine_away *away, quire_migrate *migrate, void *ctx)
+/* Empty the range of `range` and reserve it. */
+static int empty_and_reserve(struct offline_work *w, struct offline_range *range,
+                             quire_migrate *migrate, void *ctx)
 {
     struct quire_zone *z = &w->e->zone->zone;
-    int error = quire_zone_isolate(z, w->slot, away->run, away->held, &w->isolation);
+    int error = quire_zone_isolate(z, w->slot, range->run, range->held, &w->isolation);
 
     if (error)
         return error;
@@ -134,44 +136,43 @@ static int take_away(struct work *w, struct machine_away *away, quire_migrate *m
     return error;
 }
 
-static int offline(struct quire_machine *m, struct quire_run run, quire_migrate *migrate, void *ctx,
-                   struct quire_blocker blockers[], size_t room, size_t *count)
+static int offline_locked(struct quire_machine *m, struct quire_run run, quire_migrate *migrate,
+                          void *ctx, struct quire_blocker blockers[], size_t room, size_t *count)
 {
-    const struct machine_entry *e = quire_snapshot_find(quire_machine_snapshot(m), run.pfn);
-    size_t blocks = blocks_of(run);
-    struct work w = {.m = m, .e = e};
-    struct machine_away *away;
+    const struct machine_entry *e = qi_snapshot_find(qi_machine_snapshot(m), run.pfn);
+    size_t blocks = blocks_in(run);
+    struct offline_work w = {.m = m, .e = e};
+    struct offline_range *range;
     int error;
 
     if (!e)
         return QUIRE_ERR_FRAME;
     if (run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
         return QUIRE_ERR_SIZE;
-    if (find_away(m->away, run))
+    if (find_offline_range(m->offline_ranges, run))
         return QUIRE_ERR_FRAME;
-    w.slot = quire_entry_slot(e, 0);
-    w.capacity = run.frames < MOST_RUNS ? run.frames : MOST_RUNS;
-    away = (struct machine_away *)quire_machine_memory(
-        m, sizeof *away + blocks * (sizeof away->held[0] + 1), e->zone->node);
-    w.used =
-        (struct quire_run *)quire_machine_memory(m, w.capacity * sizeof *w.used, e->zone->node);
-    if (away && w.used) {
-        away->zone = e->zone;
-        away->run = run;
-        error = take_away(&w, away, migrate, ctx);
+    w.slot = qi_entry_slot(e, 0);
+    w.capacity = run.frames < MAX_USED_RUNS ? (size_t)run.frames : MAX_USED_RUNS;
+    range = (struct offline_range *)qi_port_alloc(
+        m, sizeof *range + blocks * (sizeof range->held[0] + 1), e->zone->node);
+    w.used = (struct quire_run *)qi_port_alloc(m, w.capacity * sizeof *w.used, e->zone->node);
+    if (range && w.used) {
+        range->zone = e->zone;
+        range->run = run;
+        error = empty_and_reserve(&w, range, migrate, ctx);
     } else {
         error = QUIRE_ERR_NO_MEMORY;
     }
     if (!error) {
-        away->left = blocks;
-        __builtin_memset(flags_of(away), 1, blocks);
-        away->next = m->away;
-        m->away = away;
+        range->left = blocks;
+        __builtin_memset(offline_flags(range), 1, blocks);
+        range->next = m->offline_ranges;
+        m->offline_ranges = range;
     } else {
-        tell(&w, blockers, room, count);
-        quire_machine_give_back(m, away);
+        report_blockers(&w, blockers, room, count);
+        qi_port_give_back(m, range);
     }
-    quire_machine_give_back(m, w.used);
+    qi_port_give_back(m, w.used);
     return error;
 }
 
@@ -182,19 +183,20 @@ int quire_machine_offline(struct quire_machine *m, struct quire_run run, quire_m
 
     if (count)
         *count = 0;
-    if (!quire_machine_lock(m))
+    if (!qi_machine_lock(m))
         return QUIRE_ERR_BUSY;
-    error = offline(m, run, migrate, ctx, blockers, room, count);
-    quire_machine_unlock(m);
+    error = offline_locked(m, run, migrate, ctx, blockers, room, count);
+    qi_machine_unlock(m);
     return error;
 }
 
 /* ---- And back ------------------------------------------------------------------------------- */
 
-static int online(struct quire_machine *m, struct quire_run run)
+static int online_locked(struct quire_machine *m, struct quire_run run)
 {
-    struct machine_away *away = find_away(m->away, run);
-    uint64_t first, blocks = blocks_of(run);
+    struct offline_range *range = find_offline_range(m->offline_ranges, run);
+    size_t blocks = blocks_in(run);
+    uint64_t first;
     const struct machine_entry *e;
     int error;
 
@@ -202,22 +204,22 @@ static int online(struct quire_machine *m, struct quire_run run)
         return QUIRE_ERR_ALIGN;
     if (blocks == 0 || run.frames >> QUIRE_PFN_BITS)
         return QUIRE_ERR_SIZE;
-    if (!away || run.pfn.n < away->run.pfn.n ||
-        run.pfn.n + run.frames > away->run.pfn.n + away->run.frames)
+    if (!range || run.pfn.n < range->run.pfn.n ||
+        run.pfn.n + run.frames > range->run.pfn.n + range->run.frames)
         return QUIRE_ERR_FRAME;
-    first = (run.pfn.n - away->run.pfn.n) / BLOCK_FRAMES;
+    first = (run.pfn.n - range->run.pfn.n) / BLOCK_FRAMES;
     for (uint64_t i = 0; i < blocks; i++)
-        if (!flags_of(away)[first + i])
+        if (!offline_flags(range)[first + i])
             return QUIRE_ERR_FRAME;
-    e = quire_snapshot_find(quire_machine_snapshot(m), run.pfn);
-    error =
-        quire_zone_unreserve_held(&e->zone->zone, quire_entry_slot(e, 0), run, away->held + first);
+    e = qi_snapshot_find(qi_machine_snapshot(m), run.pfn);
+    error = quire_zone_unreserve_isolated(&e->zone->zone, qi_entry_slot(e, 0), run,
+                                          range->held + first);
     if (error)
         return error;
-    __builtin_memset(flags_of(away) + first, 0, blocks);
-    away->left -= blocks;
-    if (away->left == 0)
-        forget(m, away);
+    __builtin_memset(offline_flags(range) + first, 0, blocks);
+    range->left -= blocks;
+    if (range->left == 0)
+        forget_offline_range(m, range);
     return QUIRE_OK;
 }
 
@@ -225,9 +227,9 @@ int quire_machine_online(struct quire_machine *m, struct quire_run run)
 {
     int error;
 
-    if (!quire_machine_lock(m))
+    if (!qi_machine_lock(m))
         return QUIRE_ERR_BUSY;
-    error = online(m, run);
-    quire_machine_unlock(m);
+    error = online_locked(m, run);
+    qi_machine_unlock(m);
     return error;
 }

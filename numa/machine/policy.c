@@ -10,13 +10,13 @@
  */
 #include "numa/machine/machine.h"
 
-static bool is_interleaving(const struct quire_policy *p)
+static bool mode_interleaves(const struct quire_policy *p)
 {
     return p->mode == QUIRE_POLICY_INTERLEAVE || p->mode == QUIRE_POLICY_WEIGHTED;
 }
 
 /* Does a policy make sense, whatever the machine? */
-bool quire_policy_valid(const struct quire_policy *p)
+bool qi_policy_valid(const struct quire_policy *p)
 {
     if ((unsigned)p->mode > QUIRE_POLICY_WEIGHTED)
         return false;
@@ -26,58 +26,58 @@ bool quire_policy_valid(const struct quire_policy *p)
     return true;
 }
 
-static const struct quire_policy *policy_of(const struct quire_machine *m,
-                                            const struct quire_request *request)
+static const struct quire_policy *effective_policy(const struct quire_machine *m,
+                                                   const struct quire_request *request)
 {
     return request->policy ? request->policy : &m->policy;
 }
 
-bool quire_policy_interleaves(const struct quire_machine *m, const struct quire_request *request)
+bool qi_policy_interleaves(const struct quire_machine *m, const struct quire_request *request)
 {
-    return is_interleaving(policy_of(m, request));
+    return mode_interleaves(effective_policy(m, request));
 }
 
-bool quire_policy_strict(const struct quire_machine *m, const struct quire_request *request)
+bool qi_policy_strict(const struct quire_machine *m, const struct quire_request *request)
 {
-    return policy_of(m, request)->strict;
+    return effective_policy(m, request)->strict;
 }
 
 /* Draw n numbers; the first one. 0 for policies that need none. */
-uint64_t quire_policy_turn(struct quire_machine *m, const struct quire_request *request, uint64_t n)
+uint64_t qi_policy_draw(struct quire_machine *m, const struct quire_request *request, uint64_t n)
 {
-    if (!quire_policy_interleaves(m, request))
+    if (!qi_policy_interleaves(m, request))
         return 0;
-    return qa_add(&machine_line(m, machine_cpu_known(m))->turn, n,
+    return qa_add(&machine_cpu_of(m, machine_cpu_known(m))->turn, n,
                   relaxed); /* relaxed: only the number counts */
 }
 
-static bool may_enter(const struct machine_walk *w, const struct machine_entry *e)
+static bool walk_admits(const struct zonelist_walk *w, const struct machine_entry *e)
 {
     return !(w->no_huge && e->zone->type == QUIRE_ZONE_HUGE);
 }
 
 /* Nodes that have a zone in the list. */
-static uint64_t nodes_of_list(const struct machine_snapshot *s, const struct machine_walk *w)
+static uint64_t nodes_of_list(const struct machine_snapshot *s, const struct zonelist_walk *w)
 {
     uint64_t nodes = 0;
 
     for (uint32_t i = 0; i < w->count; i++) {
         const struct machine_entry *e = &s->entries[w->list[i]];
 
-        if (may_enter(w, e))
+        if (walk_admits(w, e))
             nodes |= quire_nodemask_of(e->zone->node).bits;
     }
     return nodes;
 }
 
 /* The first node of the list that is in the set; the set is not empty. */
-static quire_node nearest(const struct machine_snapshot *s, const struct machine_walk *w,
-                          uint64_t set)
+static quire_node first_in_set(const struct machine_snapshot *s, const struct zonelist_walk *w,
+                               uint64_t set)
 {
     for (uint32_t i = 0; i < w->count; i++) {
         const struct machine_entry *e = &s->entries[w->list[i]];
 
-        if (may_enter(w, e) && set >> e->zone->node.n & 1)
+        if (walk_admits(w, e) && set >> e->zone->node.n & 1)
             return e->zone->node;
     }
     return quire_node_of(QUIRE_NO_NODE);
@@ -102,34 +102,36 @@ static uint64_t turns_before(const struct quire_policy *p, uint64_t set, uint32_
 }
 
 /* Whose turn it is among the nodes of the set, which is not empty. */
-static quire_node in_turn(const struct quire_policy *p, uint64_t set, uint64_t turn)
+static quire_node node_in_turn(const struct quire_policy *p, uint64_t set, uint64_t turn)
 {
+    uint64_t sum = turns_before(p, set, QUIRE_NODES);
     uint32_t n = 0;
 
-    turn %= turns_before(p, set, QUIRE_NODES);
+    turn -= word_divide(turn, sum) * sum;
     for (; turn >= weight_of(p, set, n); n++)
         turn -= weight_of(p, set, n);
     return quire_node_of(n);
 }
 
-static void use_list(const struct machine_snapshot *s, struct machine_walk *w, quire_node node,
-                     enum quire_zone_type type)
+static void use_zonelist(const struct machine_snapshot *s, struct zonelist_walk *w, quire_node node,
+                         enum quire_zone_type type)
 {
-    const struct machine_lists *l = s->lists[node.n];
+    const struct node_zonelists *l = s->lists[node.n];
 
     w->list = l->entries + l->first[type];
     w->count = l->count[type];
 }
 
 /* The node that asks. */
-static quire_node asker(const struct machine_reader *r, const struct quire_request *request)
+static quire_node asking_node(const struct machine_reader *r, const struct quire_request *request)
 {
     return request->node.n == QUIRE_NO_NODE ? node_of_cpu(r->snapshot, r->cpu) : request->node;
 }
 
 /* The nodes that a policy wants first, and whether it takes others. */
-static int apply(const struct machine_reader *r, const struct quire_policy *p, quire_node node,
-                 uint64_t turn, const struct quire_request *request, struct machine_walk *w)
+static int apply_policy(const struct machine_reader *r, const struct quire_policy *p,
+                        quire_node node, uint64_t turn, const struct quire_request *request,
+                        struct zonelist_walk *w)
 {
     uint64_t there = nodes_of_list(r->snapshot, w), set = there & p->nodes.bits;
 
@@ -138,85 +140,84 @@ static int apply(const struct machine_reader *r, const struct quire_policy *p, q
         w->first = p->strict ? quire_nodemask_of(node).bits & there : there;
         break;
     case QUIRE_POLICY_NEAREST:
-        w->first = there ? quire_nodemask_of(nearest(r->snapshot, w, there)).bits : 0;
+        w->first = there ? quire_nodemask_of(first_in_set(r->snapshot, w, there)).bits : 0;
         break;
     case QUIRE_POLICY_PREFERRED:
     case QUIRE_POLICY_BIND:
         w->first = set;
         if (p->strict && set)
-            w->first = quire_nodemask_of(nearest(r->snapshot, w, set)).bits;
+            w->first = quire_nodemask_of(first_in_set(r->snapshot, w, set)).bits;
         w->others = p->mode == QUIRE_POLICY_PREFERRED && !p->strict;
         break;
     default:
         if (set == 0)
             return QUIRE_ERR_NODE;
         w->interleaved = true;
-        w->wanted = in_turn(p, set, turn);
-        use_list(r->snapshot, w, w->wanted, request->zone);
+        w->wanted = node_in_turn(p, set, turn);
+        use_zonelist(r->snapshot, w, w->wanted, request->zone);
         w->first = p->strict ? quire_nodemask_of(w->wanted).bits : nodes_of_list(r->snapshot, w);
         return QUIRE_OK;
     }
     if (w->first == 0)
         return QUIRE_ERR_NODE;
-    w->wanted = nearest(r->snapshot, w, w->first);
+    w->wanted = first_in_set(r->snapshot, w, w->first);
     return QUIRE_OK;
 }
 
-/* Make out the walk of a request. `turn`: from quire_policy_turn. QUIRE_ERR_NODE: no such node, or
+/* Make out the walk of a request. `turn`: from qi_policy_draw. QUIRE_ERR_NODE: no such node, or
  * no zone to ask. QUIRE_ERR_UNSUPPORTED: policy, purpose. */
-int quire_policy_walk(const struct machine_reader *r, const struct quire_request *request,
-                      uint64_t turn, struct machine_walk *w)
+int qi_policy_walk(const struct machine_reader *r, const struct quire_request *request,
+                   uint64_t turn, struct zonelist_walk *w)
 {
-    const struct quire_policy *p = policy_of(r->machine, request);
-    quire_node node = asker(r, request);
+    const struct quire_policy *p = effective_policy(r->machine, request);
+    quire_node node = asking_node(r, request);
 
     if ((unsigned)request->zone >= QUIRE_ZONE_TYPES ||
-        (request->policy && !quire_policy_valid(request->policy)))
+        (request->policy && !qi_policy_valid(request->policy)))
         return QUIRE_ERR_UNSUPPORTED;
     if (node.n >= r->snapshot->topology.node_count)
         return QUIRE_ERR_NODE;
     __builtin_memset(w, 0, sizeof *w);
     w->no_huge = request->order < HUGE_ORDER && !(request->flags & QUIRE_MOVABLE);
-    use_list(r->snapshot, w, node, request->zone);
-    return apply(r, p, node, turn, request, w);
+    use_zonelist(r->snapshot, w, node, request->zone);
+    return apply_policy(r, p, node, turn, request, w);
 }
 
 /* How many of the n turns from `turn` are `node`'s, and one of them. The request interleaves. 0 if
- * the request is wrong, which quire_policy_walk will say. */
-uint64_t quire_policy_share(const struct machine_reader *r, const struct quire_request *request,
-                            uint64_t turn, uint64_t n, quire_node node, uint64_t *first)
+ * the request is wrong, which qi_policy_walk will say. */
+uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,
+                         uint64_t turn, uint64_t n, quire_node node, uint64_t *first)
 {
-    const struct quire_policy *p = policy_of(r->machine, request);
+    const struct quire_policy *p = effective_policy(r->machine, request);
     uint64_t set, sum, before, weight, ends[2] = {turn, turn + n};
-    struct machine_walk w;
+    struct zonelist_walk w;
 
-    if (quire_policy_walk(r, request, turn, &w))
+    if (qi_policy_walk(r, request, turn, &w))
         return 0;
-    use_list(r->snapshot, &w, asker(r, request), request->zone);
+    use_zonelist(r->snapshot, &w, asking_node(r, request), request->zone);
     set = nodes_of_list(r->snapshot, &w) & p->nodes.bits;
     sum = turns_before(p, set, QUIRE_NODES);
     before = turns_before(p, set, node.n);
     weight = weight_of(p, set, node.n);
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t part = ends[i] % sum;
+        uint64_t rounds = word_divide(ends[i], sum), part = ends[i] - rounds * sum;
 
         part = part < before ? 0 : part - before;
-        ends[i] = ends[i] / sum * weight + (part < weight ? part : weight);
+        ends[i] = rounds * weight + (part < weight ? part : weight);
     }
     *first = before;
     return ends[1] - ends[0];
 }
 
 /* The next zone of a walk; NULL at its end, after which it starts again. */
-const struct machine_entry *quire_walk_next(const struct machine_snapshot *s,
-                                            struct machine_walk *w)
+const struct machine_entry *qi_walk_next(const struct machine_snapshot *s, struct zonelist_walk *w)
 {
     for (; w->pass < (w->others ? 2u : 1u); w->pass++, w->at = 0)
         while (w->at < w->count) {
             const struct machine_entry *e = &s->entries[w->list[w->at++]];
             bool first = w->first >> e->zone->node.n & 1;
 
-            if (first == (w->pass == 0) && may_enter(w, e))
+            if (first == (w->pass == 0) && walk_admits(w, e))
                 return e;
         }
     w->at = w->pass = 0;

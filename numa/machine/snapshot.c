@@ -20,7 +20,7 @@
 static const struct {
     unsigned char count;
     unsigned char type[4];
-} chains[QUIRE_ZONE_TYPES] = {
+} fallback_types[QUIRE_ZONE_TYPES] = {
     [QUIRE_ZONE_DMA] = {1, {QUIRE_ZONE_DMA}},
     [QUIRE_ZONE_DMA32] = {2, {QUIRE_ZONE_DMA32, QUIRE_ZONE_DMA}},
     [QUIRE_ZONE_NORMAL] = {3, {QUIRE_ZONE_NORMAL, QUIRE_ZONE_DMA32, QUIRE_ZONE_DMA}},
@@ -29,11 +29,11 @@ static const struct {
 };
 
 /* The entries of each node lie between these, mostly with nothing in between. */
-struct bounds {
+struct node_bounds {
     uint32_t first[QUIRE_NODES], end[QUIRE_NODES];
 };
 
-static void find_bounds(const struct machine_snapshot *s, struct bounds *b)
+static void find_node_bounds(const struct machine_snapshot *s, struct node_bounds *b)
 {
     __builtin_memset(b, 0, sizeof *b);
     for (uint32_t i = 0; i < s->entry_count; i++) {
@@ -48,18 +48,19 @@ static void find_bounds(const struct machine_snapshot *s, struct bounds *b)
 /* ---- Zonelists ------------------------------------------------------------------------------ */
 
 /* The list of a purpose for who asks the nodes in this order, into out[] if not NULL. */
-static uint32_t list(const struct machine_snapshot *s, const struct bounds *b,
-                     const quire_node order[], uint32_t nodes, unsigned type, uint16_t out[])
+static uint32_t fill_zonelist(const struct machine_snapshot *s, const struct node_bounds *b,
+                              const quire_node order[], uint32_t nodes, unsigned type,
+                              uint16_t out[])
 {
     uint32_t count = 0;
 
     for (uint32_t k = 0; k < nodes; k++)
-        for (unsigned c = 0; c < chains[type].count; c++)
+        for (unsigned c = 0; c < fallback_types[type].count; c++)
             for (uint32_t i = b->first[order[k].n]; i < b->end[order[k].n]; i++) {
                 const struct machine_entry *e = &s->entries[i];
 
                 if (e->closing || e->zone->node.n != order[k].n ||
-                    (unsigned)e->zone->type != chains[type].type[c])
+                    (unsigned)e->zone->type != fallback_types[type].type[c])
                     continue;
                 if (out)
                     out[count] = (uint16_t)i;
@@ -68,26 +69,26 @@ static uint32_t list(const struct machine_snapshot *s, const struct bounds *b,
     return count;
 }
 
-static int make_lists(struct quire_machine *m, struct machine_snapshot *s, const struct bounds *b,
-                      uint32_t node)
+static int make_zonelists(struct quire_machine *m, struct machine_snapshot *s,
+                          const struct node_bounds *b, uint32_t node)
 {
     quire_node order[QUIRE_NODES];
     uint32_t nodes = quire_topology_order(&s->topology, quire_node_of(node), order);
-    struct machine_lists *l;
+    struct node_zonelists *l;
     uint32_t total = 0;
     void *p;
 
     for (unsigned type = 0; type < QUIRE_ZONE_TYPES; type++)
-        total += list(s, b, order, nodes, type, NULL);
-    p = quire_machine_memory(m, sizeof *l + total * sizeof l->entries[0], quire_node_of(node));
+        total += fill_zonelist(s, b, order, nodes, type, NULL);
+    p = qi_port_alloc(m, sizeof *l + total * sizeof l->entries[0], quire_node_of(node));
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
-    l = (struct machine_lists *)p;
+    l = (struct node_zonelists *)p;
     l->bytes = sizeof *l + total * sizeof l->entries[0];
     total = 0;
     for (unsigned type = 0; type < QUIRE_ZONE_TYPES; type++) {
         l->first[type] = total;
-        l->count[type] = list(s, b, order, nodes, type, l->entries + total);
+        l->count[type] = fill_zonelist(s, b, order, nodes, type, l->entries + total);
         total += l->count[type];
     }
     s->lists[node] = l;
@@ -95,16 +96,16 @@ static int make_lists(struct quire_machine *m, struct machine_snapshot *s, const
 }
 
 /* The entry that NORMAL requests of a node ask first. */
-static uint32_t first_entry(const struct machine_snapshot *s, quire_node node)
+static uint32_t first_normal_entry(const struct machine_snapshot *s, quire_node node)
 {
-    const struct machine_lists *l = s->lists[node.n];
+    const struct node_zonelists *l = s->lists[node.n];
 
     return l->count[QUIRE_ZONE_NORMAL] ? l->entries[l->first[QUIRE_ZONE_NORMAL]] : NO_ENTRY;
 }
 
 /* Are the CPUs of `node` at home in this entry's zone? */
-bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
-                        const struct machine_entry *e)
+bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
+                      const struct machine_entry *e)
 {
     const unsigned cached =
         1u << QUIRE_ZONE_DMA32 | 1u << QUIRE_ZONE_NORMAL | 1u << QUIRE_ZONE_HUGE;
@@ -112,57 +113,57 @@ bool quire_home_of_node(const struct machine_snapshot *s, quire_node node,
     if (e->closing)
         return false;
     return (e->zone->node.n == node.n && cached >> e->zone->type & 1) ||
-           first_entry(s, node) == (uint32_t)(e - s->entries);
+           first_normal_entry(s, node) == (uint32_t)(e - s->entries);
 }
 
 /* ---- Making, publishing, ending ------------------------------------------------------------- */
 
-static size_t round_up(size_t n)
+static size_t rounded_up(size_t n)
 {
     return (n + 63) / 64 * 64;
 }
 
-static int fill(struct quire_machine *m, struct machine_snapshot *s)
+static int fill_snapshot(struct quire_machine *m, struct machine_snapshot *s)
 {
-    struct bounds b;
+    struct node_bounds b;
     int error = QUIRE_OK;
 
-    find_bounds(s, &b);
+    find_node_bounds(s, &b);
     for (uint32_t n = 0; n < s->topology.node_count && !error; n++)
-        error = make_lists(m, s, &b, n);
+        error = make_zonelists(m, s, &b, n);
     for (uint32_t i = 0; i < s->entry_count && !error; i++)
-        error = quire_home_find(m, s, i);
+        error = qi_zone_cache_choose(m, s, i);
     return error;
 }
 
 /* Take a snapshot back that was not published, with the homes that were made for it. */
-void quire_snapshot_unmake(struct quire_machine *m, struct machine_snapshot *s)
+void qi_snapshot_discard(struct quire_machine *m, struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++)
-        if (s->entries[i].home && !quire_home_kept(s->entries[i].home))
-            quire_machine_give_back(m, s->entries[i].home);
-    quire_snapshot_end(m, s);
+        if (s->entries[i].zone_cache && !qi_zone_cache_is_registered(s->entries[i].zone_cache))
+            qi_port_give_back(m, s->entries[i].zone_cache);
+    qi_snapshot_release(m, s);
 }
 
 /* Make a snapshot of these zones and spans, whose numbers are places in entries[]. After an error
  * nothing is left of it. */
-int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
-                        const struct machine_entry entries[], uint32_t count,
-                        const struct quire_pfnmap_span spans[], size_t span_count,
-                        struct machine_snapshot **made)
+int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
+                     const struct machine_entry entries[], uint32_t count,
+                     const struct quire_pfnmap_span spans[], size_t span_count,
+                     struct machine_snapshot **made)
 {
     struct quire_topology_fault fault;
-    size_t map_bytes, entry_bytes = round_up(sizeof(struct machine_snapshot) +
-                                             count * sizeof(struct machine_entry));
-    size_t span_bytes = round_up(span_count * sizeof *spans);
+    size_t map_bytes, entry_bytes = rounded_up(sizeof(struct machine_snapshot) +
+                                               count * sizeof(struct machine_entry));
+    size_t span_bytes = rounded_up(span_count * sizeof *spans);
     struct machine_snapshot *s;
     unsigned char *p;
     int error = quire_pfnmap_size(spans, span_count, &map_bytes);
 
     if (error)
         return error;
-    p = (unsigned char *)quire_machine_memory(m, entry_bytes + span_bytes + map_bytes,
-                                              count ? entries[0].zone->node : quire_node_of(0));
+    p = (unsigned char *)qi_port_alloc(m, entry_bytes + span_bytes + map_bytes,
+                                       count ? entries[0].zone->node : quire_node_of(0));
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
     s = (struct machine_snapshot *)(void *)p;
@@ -178,65 +179,66 @@ int quire_snapshot_make(struct quire_machine *m, const struct quire_topology *to
         error =
             quire_pfnmap_init(&s->map, spans, span_count, p + entry_bytes + span_bytes, map_bytes);
     if (!error)
-        error = fill(m, s);
+        error = fill_snapshot(m, s);
     if (error)
-        quire_snapshot_unmake(m, s);
+        qi_snapshot_discard(m, s);
     else
         *made = s;
     return error;
 }
 
 /* Open the homes of a snapshot that did not serve in the one before, if there was one (Y4). */
-static void open_homes(const struct machine_snapshot *old, const struct machine_snapshot *s)
+static void open_zone_caches(const struct machine_snapshot *old, const struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++) {
         const struct machine_entry *e = &s->entries[i];
 
-        if (e->home && (!old || e->home != quire_snapshot_home(old, e->zone)))
-            quire_cache_open(&e->home->cache);
+        if (e->zone_cache && (!old || e->zone_cache != qi_snapshot_zone_cache(old, e->zone)))
+            qi_cache_open(&e->zone_cache->cache);
     }
 }
 
-/* Put a snapshot in force, the CPUs' seats first. */
-void quire_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
+/* Put a snapshot in force, the CPUs' views first. */
+void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 {
-    const struct machine_snapshot *old = quire_machine_snapshot(m);
+    const struct machine_snapshot *old = qi_machine_snapshot(m);
 
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (!s->entries[i].closing) { /* it may come back */
-            s->entries[i].zone->home = s->entries[i].home;
-            if (s->entries[i].home)
-                quire_home_keep(s->entries[i].home);
+            s->entries[i].zone->zone_cache = s->entries[i].zone_cache;
+            if (s->entries[i].zone_cache)
+                qi_zone_cache_register(s->entries[i].zone_cache);
         }
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
         quire_node node = node_of_cpu(s, cpu);
-        uint32_t first = first_entry(s, node);
+        uint32_t first = first_normal_entry(s, node);
         const struct machine_entry *e = first == NO_ENTRY ? NULL : &s->entries[first];
         bool served = m->local && e && cpu < s->topology.cpu_count &&
                       (!m->policy.strict || e->zone->node.n == node.n);
 
-        if (!machine_line(m, cpu))
+        if (!machine_cpu_of(m, cpu))
             continue;
-        /* H1 release: pairs H2: the home is made. */
-        qa_store(&m->seats[cpu], served ? (uintptr_t)seat_of(&e->home->cache, cpu) : 0, release);
+        /* E-zone-cache release: the home is made. */
+        qa_store(&m->cpu_views[cpu], served ? (uintptr_t)view_of(&e->zone_cache->cache, cpu) : 0,
+                 release);
     }
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
-    qa_store(&m->snapshot, (uintptr_t)s, release); /* N1 release: pairs N2 */
-    open_homes(old, s);
+    qa_store(&m->snapshot, (uintptr_t)s, release); /* E-snapshot release */
+    open_zone_caches(old, s);
 }
 
 /* Give a snapshot's memory back. */
-void quire_snapshot_end(struct quire_machine *m, struct machine_snapshot *s)
+void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s)
 {
     for (uint32_t n = 0; n < QUIRE_NODES; n++)
-        quire_machine_give_back(m, s->lists[n]);
-    quire_machine_give_back(m, s);
+        qi_port_give_back(m, s->lists[n]);
+    qi_port_give_back(m, s);
 }
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
 /* The entry that a frame belongs to, or NULL. */
-const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn)
+const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn)
 {
     uint32_t i = quire_pfnmap_zone(&s->map, pfn);
 
@@ -245,56 +247,57 @@ const struct machine_entry *quire_snapshot_find(const struct machine_snapshot *s
 
 /* How many frames in a row, from the second one on, are of entry e as the first one is. One compare
  * each while they are of the zone's longest span. */
-size_t quire_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
-                          const quire_pfn pfns[], size_t n)
+size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
+                       const quire_pfn pfns[], size_t n)
 {
     uint64_t first = e->zone->first_block << BLOCK_ORDER, frames = e->zone->blocks << BLOCK_ORDER;
     size_t row = 1;
 
-    while (row < n && (pfns[row].n - first < frames || quire_snapshot_find(s, pfns[row]) == e))
+    while (row < n && (pfns[row].n - first < frames || qi_snapshot_find(s, pfns[row]) == e))
         row++;
     return row;
 }
 
 /* The home that a zone has in a snapshot, or NULL. */
-struct machine_home *quire_snapshot_home(const struct machine_snapshot *s,
-                                         const struct machine_zone *zone)
+struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
+                                          const struct machine_zone *zone)
 {
     for (uint32_t i = 0; i < s->entry_count; i++)
         if (s->entries[i].zone == zone)
-            return s->entries[i].home;
+            return s->entries[i].zone_cache;
     return NULL;
 }
 
 /* Is a CPU at home in a zone, which has a cache then? */
-bool quire_at_home(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
+bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
-    return e->home && cpu < s->topology.cpu_count && quire_home_of_node(s, node_of_cpu(s, cpu), e);
+    return e->zone_cache && cpu < s->topology.cpu_count &&
+           qi_node_is_local(s, node_of_cpu(s, cpu), e);
 }
 
 /* Do NORMAL requests of the entry's node ask it first? */
-bool quire_entry_first(const struct machine_snapshot *s, const struct machine_entry *e)
+bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e)
 {
-    return first_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
+    return first_normal_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
 }
 
 /* The zone's slot that a CPU uses: CPUs at home have slots of their own where there are enough. */
-quire_slot quire_entry_slot(const struct machine_entry *e, uint32_t cpu)
+quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu)
 {
-    if (e->home)
-        return slot_of_cpu(&e->home->cache, cpu - e->home->cache.first_cpu);
+    if (e->zone_cache)
+        return slot_of_cpu(&e->zone_cache->cache, cpu - e->zone_cache->cache.first_cpu);
     return quire_slot_of(cpu % e->zone->zone.slots);
 }
 
 /* The flags with which a request asks a zone. A scarcer one than it asked for must keep its
  * reserve, unless it is what the caller's node has to begin with. */
-uint32_t quire_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
-                           const struct quire_request *request)
+uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
+                        const struct quire_request *request)
 {
     const struct machine_snapshot *s = r->snapshot;
 
     if (e->zone->type >= request->zone ||
-        first_entry(s, node_of_cpu(s, r->cpu)) == (uint32_t)(e - s->entries))
+        first_normal_entry(s, node_of_cpu(s, r->cpu)) == (uint32_t)(e - s->entries))
         return request->flags;
     return request->flags | QUIRE_FALLBACK;
 }

@@ -7,102 +7,102 @@
 #include "numa/machine/machine.h"
 
 /* Frames in a cache of a zone, if there is one. */
-static uint64_t cached_in(const struct machine_home *home)
+static uint64_t cached_frames_in(const struct zone_cache *zone_cache)
 {
     struct quire_cache_stats stats;
     uint64_t sum = 0;
 
-    if (!home)
+    if (!zone_cache)
         return 0;
-    (void)quire_cache_stats(&home->cache, &stats);
+    (void)quire_cache_stats(&zone_cache->cache, &stats);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
         sum += stats.cached[i] + stats.depot[i];
     return sum;
 }
 
-static void add_zone(const struct machine_entry *e, struct quire_node_stats *stats)
+static void add_zone_stats(const struct machine_entry *e, struct quire_node_stats *stats)
 {
     unsigned pressure = quire_zone_pressure(&e->zone->zone);
 
     stats->managed += quire_zone_managed(&e->zone->zone);
     stats->free += quire_zone_free_frames(&e->zone->zone);
-    stats->cached += cached_in(e->home) + cached_in(e->before);
+    stats->cached += cached_frames_in(e->zone_cache) + cached_frames_in(e->previous);
     stats->pressure = stats->pressure > pressure ? stats->pressure : pressure;
     stats->zones++;
 }
 
 /* Hits of a CPU in a home (K6 of percpu/cpu_cache.h). */
-uint64_t quire_home_hits(const struct machine_home *h, uint32_t cpu)
+uint64_t qi_zone_cache_hits(const struct zone_cache *h, uint32_t cpu)
 {
     uint32_t mine = cpu - h->cache.first_cpu;
     uint64_t sum = 0;
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES && mine < h->cache.cpus; i++)
-        sum += rack_pops(rack_of(&h->cache, mine, i));
+        sum += cpu_cache_pops(cpu_cache_of(&h->cache, mine, i));
     return sum;
 }
 
 /* A home has closed and may be forgotten, its hits may not: add them to the CPUs' own counts.
  * Should it come back, it begins at 0. */
-void quire_home_keep_hits(struct quire_machine *m, const struct machine_snapshot *s,
-                          const struct machine_home *h)
+void qi_zone_cache_save_hits(struct quire_machine *m, const struct machine_snapshot *s,
+                             const struct zone_cache *h)
 {
     for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
         uint32_t cpu = h->cache.first_cpu + mine;
-        bool local = node_of_cpu(s, cpu).n == h->of->node.n;
+        bool local = node_of_cpu(s, cpu).n == h->zone->node.n;
         /* One that the topology does not know may lie between others, and somebody may move there
          * on his way to a hit. CPU 0 counts for it. */
-        struct machine_cpu *line = machine_line(m, machine_line(m, cpu) ? cpu : 0);
+        struct machine_cpu *mcpu = machine_cpu_of(m, machine_cpu_of(m, cpu) ? cpu : 0);
         uint64_t hits = 0;
 
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-            hits += rack_forget_pops(rack_of(&h->cache, mine, i));
+            hits += cpu_cache_reset_pops(cpu_cache_of(&h->cache, mine, i));
         if (!hits)
             continue;
         /* relaxed: a figure */
-        (void)qa_add(&line->counts[h->of->node.n][QUIRE_NODE_HIT], hits, relaxed);
-        (void)qa_add(&line->counts[h->of->node.n][local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER],
+        (void)qa_add(&mcpu->counts[h->zone->node.n][QUIRE_NODE_HIT], hits, relaxed);
+        (void)qa_add(&mcpu->counts[h->zone->node.n][local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER],
                      hits, relaxed); /* relaxed: a figure */
     }
 }
 
 /* Add a zone's hits to its node's counts. */
-static void add_hits(const struct machine_snapshot *s, const struct machine_home *h,
-                     struct quire_node_stats *stats)
+static void add_cache_hits(const struct machine_snapshot *s, const struct zone_cache *h,
+                           struct quire_node_stats *stats)
 {
     for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
         uint32_t cpu = h->cache.first_cpu + mine;
-        uint64_t hits = quire_home_hits(h, cpu);
+        uint64_t hits = qi_zone_cache_hits(h, cpu);
 
         stats->counts[QUIRE_NODE_HIT] += hits;
-        stats->counts[node_of_cpu(s, cpu).n == h->of->node.n ? QUIRE_NODE_LOCAL
-                                                             : QUIRE_NODE_OTHER] += hits;
+        stats->counts[node_of_cpu(s, cpu).n == h->zone->node.n ? QUIRE_NODE_LOCAL
+                                                               : QUIRE_NODE_OTHER] += hits;
     }
 }
 
 /* Frames of a node in one CPU's remote magazine. */
-static uint64_t remote_in(const struct machine_snapshot *s, const struct machine_cpu *line,
-                          uint32_t node)
+static uint64_t remote_frames_in(const struct machine_snapshot *s, const struct machine_cpu *mcpu,
+                                 uint32_t node)
 {
-    uint64_t count = qa_load(&line->count, relaxed), sum = 0; /* relaxed: a figure */
+    uint64_t count = qa_load(&mcpu->count, relaxed), sum = 0; /* relaxed: a figure */
 
     for (uint64_t i = 0; i < count && i < REMOTE_ROUNDS; i++) {
-        quire_pfn pfn = {qa_load(&line->rounds[i], relaxed)}; /* relaxed: a figure */
-        const struct machine_entry *e = quire_snapshot_find(s, pfn);
+        quire_pfn pfn = {qa_load(&mcpu->rounds[i], relaxed)}; /* relaxed: a figure */
+        const struct machine_entry *e = qi_snapshot_find(s, pfn);
 
         sum += e && e->zone->node.n == node;
     }
     return sum;
 }
 
-static void add_cpu(const struct machine_snapshot *s, const struct machine_cpu *line, uint32_t node,
-                    struct quire_node_stats *stats)
+static void add_cpu_stats(const struct machine_snapshot *s, const struct machine_cpu *mcpu,
+                          uint32_t node, struct quire_node_stats *stats)
 {
-    stats->remote += remote_in(s, line, node);
+    stats->remote += remote_frames_in(s, mcpu, node);
     for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)
-        stats->counts[i] += qa_load(&line->counts[node][i], relaxed);       /* relaxed: a figure */
-    stats->counts[QUIRE_NODE_HIT] += qa_load(&line->pops[node], relaxed);   /* relaxed: a figure */
-    stats->counts[QUIRE_NODE_OTHER] += qa_load(&line->pops[node], relaxed); /* relaxed: a figure */
+        stats->counts[i] += qa_load(&mcpu->counts[node][i], relaxed);       /* relaxed: a figure */
+    stats->counts[QUIRE_NODE_HIT] += qa_load(&mcpu->pops[node], relaxed);   /* relaxed: a figure */
+    stats->counts[QUIRE_NODE_OTHER] += qa_load(&mcpu->pops[node], relaxed); /* relaxed: a figure */
 }
 
 int quire_machine_node_stats(struct quire_machine *m, quire_node node,
@@ -111,21 +111,21 @@ int quire_machine_node_stats(struct quire_machine *m, quire_node node,
     struct machine_reader r;
     int error = QUIRE_ERR_NODE;
 
-    quire_machine_enter(m, &r);
+    qi_machine_enter(m, &r);
     if (node.n < r.snapshot->topology.node_count) {
         __builtin_memset(stats, 0, sizeof *stats);
         for (uint32_t i = 0; i < r.snapshot->entry_count; i++)
             if (r.snapshot->entries[i].zone->node.n == node.n) {
-                add_zone(&r.snapshot->entries[i], stats);
-                if (r.snapshot->entries[i].home)
-                    add_hits(r.snapshot, r.snapshot->entries[i].home, stats);
+                add_zone_stats(&r.snapshot->entries[i], stats);
+                if (r.snapshot->entries[i].zone_cache)
+                    add_cache_hits(r.snapshot, r.snapshot->entries[i].zone_cache, stats);
             }
         for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
-            if (machine_line(m, cpu))
-                add_cpu(r.snapshot, machine_line(m, cpu), node.n, stats);
+            if (machine_cpu_of(m, cpu))
+                add_cpu_stats(r.snapshot, machine_cpu_of(m, cpu), node.n, stats);
         error = QUIRE_OK;
     }
-    quire_machine_leave(&r);
+    qi_machine_leave(&r);
     return error;
 }
 
@@ -136,37 +136,38 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
     struct machine_reader r;
 
     __builtin_memset(stats, 0, sizeof *stats);
-    quire_machine_enter(m, &r);
+    qi_machine_enter(m, &r);
     s = r.snapshot;
-    stats->metadata_bytes = sizeof *m + qa_load(&m->block_bytes, relaxed); /* relaxed: a figure */
+    stats->metadata_bytes = sizeof *m + qa_load(&m->chunk_bytes, relaxed); /* relaxed: a figure */
     for (uint32_t i = 0; i < s->entry_count; i++) {
-        add_zone(&s->entries[i], &sum);
+        add_zone_stats(&s->entries[i], &sum);
         stats->metadata_bytes += quire_zone_metadata_bytes(&s->entries[i].zone->zone);
     }
     for (uint32_t n = 0; n < s->topology.node_count; n++)
         stats->zonelist_bytes += s->lists[n]->bytes;
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
-        if (machine_line(m, cpu))
-            stats->remote += qa_load(&machine_line(m, cpu)->count, relaxed); /* relaxed: a figure */
+        if (machine_cpu_of(m, cpu))
+            stats->remote +=
+                qa_load(&machine_cpu_of(m, cpu)->count, relaxed); /* relaxed: a figure */
     stats->managed = sum.managed;
     stats->free = sum.free;
     stats->cached = sum.cached;
     stats->snapshots = qa_load(&m->snapshots, relaxed); /* relaxed: a figure */
     stats->reclaims = qa_load(&m->reclaims, relaxed);   /* relaxed: a figure */
-    quire_machine_leave(&r);
+    qi_machine_leave(&r);
     return QUIRE_OK;
 }
 
 int quire_machine_zonelist(struct quire_machine *m, quire_node node, enum quire_zone_type type,
                            struct quire_zonelist_entry entries[], size_t room, size_t *count)
 {
-    const struct machine_lists *l;
+    const struct node_zonelists *l;
     struct machine_reader r;
     int error = QUIRE_ERR_NODE;
 
     if ((unsigned)type >= QUIRE_ZONE_TYPES)
         return QUIRE_ERR_UNSUPPORTED;
-    quire_machine_enter(m, &r);
+    qi_machine_enter(m, &r);
     if (node.n < r.snapshot->topology.node_count) {
         l = r.snapshot->lists[node.n];
         *count = l->count[type];
@@ -179,7 +180,7 @@ int quire_machine_zonelist(struct quire_machine *m, quire_node node, enum quire_
         }
         error = QUIRE_OK;
     }
-    quire_machine_leave(&r);
+    qi_machine_leave(&r);
     return error;
 }
 
@@ -187,7 +188,7 @@ void quire_machine_topology(struct quire_machine *m, struct quire_topology *topo
 {
     struct machine_reader r;
 
-    quire_machine_enter(m, &r);
+    qi_machine_enter(m, &r);
     *topology = r.snapshot->topology;
-    quire_machine_leave(&r);
+    qi_machine_leave(&r);
 }

@@ -10,8 +10,9 @@
 #include <quire/topology.h>
 
 /* Fill in *fault, if there is one, and return `error`. */
-static inline int quire_faulty(struct quire_topology_fault *fault, int error, const char *what,
-                               uint64_t where, uint64_t found, uint64_t expected)
+static inline int topology_fault_set(struct quire_topology_fault *fault, int error,
+                                     const char *what, uint64_t where, uint64_t found,
+                                     uint64_t expected)
 {
     if (fault) {
         fault->what = what;
@@ -24,11 +25,11 @@ static inline int quire_faulty(struct quire_topology_fault *fault, int error, co
 }
 
 /* The same of two things, `where` and `other`. */
-static inline int quire_faulty_pair(struct quire_topology_fault *fault, int error, const char *what,
-                                    uint64_t where, uint64_t other, uint64_t found,
-                                    uint64_t expected)
+static inline int topology_fault_set_pair(struct quire_topology_fault *fault, int error,
+                                          const char *what, uint64_t where, uint64_t other,
+                                          uint64_t found, uint64_t expected)
 {
-    quire_faulty(fault, error, what, where, found, expected);
+    topology_fault_set(fault, error, what, where, found, expected);
     if (fault)
         fault->other = other;
     return error;

@@ -3,10 +3,10 @@
  * topology.c - filling a topology: nodes, CPUs, memory and distances, each checked as it comes.
  *
  * State: the caller's structure alone. What is in it after these functions:
- *   I1  nodes, CPUs and ranges 0 .. count-1 are set; what lies beyond the counts is zero, so that
+ *   TO1  nodes, CPUs and ranges 0 .. count-1 are set; what lies beyond the counts is zero, so that
  *       equal topologies are equal bytes.
- *   I2  node_id and cpu_id have no number twice.
- *   I3  a distance is 0 (not told), 10 on the diagonal, 11 .. 255 elsewhere.
+ *   TO2  node_id and cpu_id have no number twice.
+ *   TO3  a distance is 0 (not told), 10 on the diagonal, 11 .. 255 elsewhere.
  * Callers may write into the structure themselves; so quire_topology_check (topology_check.c) takes
  * none of this for granted.
  */

@@ -10,16 +10,16 @@
 static int check_counts(const struct quire_topology *topology, struct quire_topology_fault *fault)
 {
     if (topology->node_count == 0)
-        return quire_faulty(fault, QUIRE_ERR_NODE, "there is no node", 0, 0, 1);
+        return topology_fault_set(fault, QUIRE_ERR_NODE, "there is no node", 0, 0, 1);
     if (topology->node_count > QUIRE_NODES)
-        return quire_faulty(fault, QUIRE_ERR_SIZE, "there are too many nodes", 0,
-                            topology->node_count, QUIRE_NODES);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "there are too many nodes", 0,
+                                  topology->node_count, QUIRE_NODES);
     if (topology->cpu_count > QUIRE_CPUS)
-        return quire_faulty(fault, QUIRE_ERR_SIZE, "there are too many CPUs", 0,
-                            topology->cpu_count, QUIRE_CPUS);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "there are too many CPUs", 0,
+                                  topology->cpu_count, QUIRE_CPUS);
     if (topology->range_count > QUIRE_TOPOLOGY_RANGES)
-        return quire_faulty(fault, QUIRE_ERR_SIZE, "there are too many stretches of memory", 0,
-                            topology->range_count, QUIRE_TOPOLOGY_RANGES);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "there are too many stretches of memory",
+                                  0, topology->range_count, QUIRE_TOPOLOGY_RANGES);
     return QUIRE_OK;
 }
 
@@ -28,24 +28,25 @@ static int check_ids(const struct quire_topology *topology, struct quire_topolog
     for (uint32_t i = 1; i < topology->node_count; i++)
         for (uint32_t k = 0; k < i; k++)
             if (topology->node_id[i] == topology->node_id[k])
-                return quire_faulty_pair(fault, QUIRE_ERR_BUSY, "two nodes have one id", i, k,
-                                         topology->node_id[i], topology->node_id[k]);
+                return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "two nodes have one id", i, k,
+                                               topology->node_id[i], topology->node_id[k]);
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         uint32_t node = topology->cpu_node[i];
 
         if (node != QUIRE_NO_NODE && node >= topology->node_count)
-            return quire_faulty(fault, QUIRE_ERR_NODE, "a CPU is on a node that does not exist", i,
-                                node, topology->node_count - 1);
+            return topology_fault_set(fault, QUIRE_ERR_NODE,
+                                      "a CPU is on a node that does not exist", i, node,
+                                      topology->node_count - 1);
         for (uint32_t k = 0; k < i; k++)
             if (topology->cpu_id[i] == topology->cpu_id[k])
-                return quire_faulty_pair(fault, QUIRE_ERR_BUSY, "two CPUs have one id", i, k,
-                                         topology->cpu_id[i], topology->cpu_id[k]);
+                return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "two CPUs have one id", i, k,
+                                               topology->cpu_id[i], topology->cpu_id[k]);
     }
     return QUIRE_OK;
 }
 
 /* What is plugged into a window may belong to another node than the window. */
-static bool window(const struct quire_topology_memory *range)
+static bool is_window(const struct quire_topology_memory *range)
 {
     return range->kind == QUIRE_MEMORY_HOTPLUG;
 }
@@ -57,23 +58,23 @@ static int check_range(const struct quire_topology *topology, uint32_t i,
     const struct quire_topology_memory *range = &topology->ranges[i];
 
     if (range->node.n >= topology->node_count)
-        return quire_faulty(fault, QUIRE_ERR_NODE, "memory is on a node that does not exist", i,
-                            range->node.n, topology->node_count - 1);
+        return topology_fault_set(fault, QUIRE_ERR_NODE, "memory is on a node that does not exist",
+                                  i, range->node.n, topology->node_count - 1);
     if (range->kind > QUIRE_MEMORY_DEVICE)
-        return quire_faulty(fault, QUIRE_ERR_UNSUPPORTED, "memory is of an unknown kind", i,
-                            (uint64_t)range->kind, QUIRE_MEMORY_DEVICE);
+        return topology_fault_set(fault, QUIRE_ERR_UNSUPPORTED, "memory is of an unknown kind", i,
+                                  (uint64_t)range->kind, QUIRE_MEMORY_DEVICE);
     if (range->bytes == 0)
-        return quire_faulty(fault, QUIRE_ERR_SIZE, "a stretch of memory is empty", i, 0, 1);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "a stretch of memory is empty", i, 0, 1);
     if (range->phys >= limit || range->bytes > limit - range->phys)
-        return quire_faulty(fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", i, range->phys,
-                            limit);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", i, range->phys,
+                                  limit);
     for (uint32_t k = 0; k < i; k++) {
         const struct quire_topology_memory *other = &topology->ranges[k];
 
-        if (range->node.n != other->node.n && window(range) == window(other) &&
+        if (range->node.n != other->node.n && is_window(range) == is_window(other) &&
             range->phys < other->phys + other->bytes && other->phys < range->phys + range->bytes)
-            return quire_faulty_pair(fault, QUIRE_ERR_BUSY, "memory of two nodes overlaps", i, k,
-                                     range->phys, other->phys + other->bytes);
+            return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "memory of two nodes overlaps", i,
+                                           k, range->phys, other->phys + other->bytes);
     }
     return QUIRE_OK;
 }
@@ -83,7 +84,7 @@ static int check_memory(const struct quire_topology *topology, struct quire_topo
     int error = QUIRE_OK;
 
     if (topology->range_count == 0)
-        return quire_faulty(fault, QUIRE_ERR_NO_MEMORY, "no node has memory", 0, 0, 1);
+        return topology_fault_set(fault, QUIRE_ERR_NO_MEMORY, "no node has memory", 0, 0, 1);
     for (uint32_t i = 0; i < topology->range_count && !error; i++)
         error = check_range(topology, i, fault);
     return error;
@@ -97,14 +98,14 @@ static int check_pair(const struct quire_topology *topology, uint32_t from, uint
     if (there == 0)
         return QUIRE_OK;
     if (from == to && there != QUIRE_DISTANCE_LOCAL)
-        return quire_faulty(fault, QUIRE_ERR_SIZE, "a node's distance to itself is not 10", from,
-                            there, QUIRE_DISTANCE_LOCAL);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "a node's distance to itself is not 10",
+                                  from, there, QUIRE_DISTANCE_LOCAL);
     if (from != to && there <= QUIRE_DISTANCE_LOCAL)
-        return quire_faulty_pair(fault, QUIRE_ERR_SIZE, "two nodes are nearer than 11", from, to,
-                                 there, QUIRE_DISTANCE_LOCAL + 1);
+        return topology_fault_set_pair(fault, QUIRE_ERR_SIZE, "two nodes are nearer than 11", from,
+                                       to, there, QUIRE_DISTANCE_LOCAL + 1);
     if (back != 0 && back != there && !topology->asymmetric)
-        return quire_faulty_pair(fault, QUIRE_ERR_SIZE, "a distance differs by direction", from, to,
-                                 there, back);
+        return topology_fault_set_pair(fault, QUIRE_ERR_SIZE, "a distance differs by direction",
+                                       from, to, there, back);
     return QUIRE_OK;
 }
 

@@ -29,7 +29,7 @@ static struct choice choice_of(const struct quire_topology *topology, uint32_t f
     return choice;
 }
 
-static int compare(struct choice a, struct choice b)
+static int compare_choices(struct choice a, struct choice b)
 {
     if (a.distance != b.distance)
         return a.distance < b.distance ? -1 : 1;
@@ -41,7 +41,8 @@ static int compare(struct choice a, struct choice b)
 }
 
 /* Sort the reachable others by choice, equals by number. Returns how many. */
-static uint32_t sort(const struct quire_topology *topology, uint32_t from, quire_node order[])
+static uint32_t sort_by_distance(const struct quire_topology *topology, uint32_t from,
+                                 quire_node order[])
 {
     uint32_t count = 0;
 
@@ -51,7 +52,8 @@ static uint32_t sort(const struct quire_topology *topology, uint32_t from, quire
 
         if (n == from || choice.distance == QUIRE_DISTANCE_UNREACHABLE)
             continue;
-        for (; at > 0 && compare(choice, choice_of(topology, from, order[at - 1].n)) < 0; at--)
+        for (; at > 0 && compare_choices(choice, choice_of(topology, from, order[at - 1].n)) < 0;
+             at--)
             order[at] = order[at - 1];
         order[at] = quire_node_of(n);
         count++;
@@ -65,7 +67,7 @@ static bool same_choice(const struct quire_topology *topology, uint32_t asker, s
 {
     uint32_t i = 0;
 
-    while (i < members && !compare(choice, choice_of(topology, asker, group[i].n)))
+    while (i < members && !compare_choices(choice, choice_of(topology, asker, group[i].n)))
         i++;
     return i == members;
 }
@@ -93,8 +95,8 @@ static uint32_t first_of_group(const struct quire_topology *topology, uint32_t f
 }
 
 /* Rotate each group of equals. */
-static void rotate(const struct quire_topology *topology, uint32_t from, quire_node order[],
-                   uint32_t count)
+static void rotate_group(const struct quire_topology *topology, uint32_t from, quire_node order[],
+                         uint32_t count)
 {
     quire_node group[QUIRE_NODES];
 
@@ -104,7 +106,7 @@ static void rotate(const struct quire_topology *topology, uint32_t from, quire_n
 
         group[0] = order[start];
         for (members = 1; start + members < count; members++) {
-            if (compare(choice, choice_of(topology, from, order[start + members].n)))
+            if (compare_choices(choice, choice_of(topology, from, order[start + members].n)))
                 break;
             group[members] = order[start + members];
         }
@@ -122,8 +124,8 @@ uint32_t quire_topology_order(const struct quire_topology *topology, quire_node 
     if (from.n >= topology->node_count)
         return 0;
     order[0] = from;
-    others = sort(topology, from.n, order + 1);
-    rotate(topology, from.n, order + 1, others);
+    others = sort_by_distance(topology, from.n, order + 1);
+    rotate_group(topology, from.n, order + 1, others);
     return others + 1;
 }
 
@@ -143,11 +145,11 @@ quire_node quire_topology_nearest(const struct quire_topology *topology, quire_n
 
         if (!(set.bits >> n & 1) || choice.distance == QUIRE_DISTANCE_UNREACHABLE)
             continue;
-        if (compare(choice, best) < 0) {
+        if (compare_choices(choice, best) < 0) {
             best = choice;
             members = 0;
         }
-        if (compare(choice, best) == 0)
+        if (compare_choices(choice, best) == 0)
             group[members++] = quire_node_of(n);
     }
     if (members == 0)

@@ -17,12 +17,15 @@
  *
  * No state; the topology is checked (numa/topology/topology_check.c). O(nodes^2 + CPUs).
  */
+#include "core/word.h"
+
 #include <quire/topology.h>
 
 enum {
-    USUAL = 64,
-    SLOW = 4 * USUAL,
-    LIMIT = 1 << 20, /* a factor beyond it says nothing more, and keeps products within 64 bits */
+    TIER_USUAL = 64,
+    TIER_SLOW = 4 * TIER_USUAL,
+    TIER_LIMIT =
+        1 << 20, /* a factor beyond it says nothing more, and keeps products within 64 bits */
 };
 
 struct speed {
@@ -69,20 +72,20 @@ static struct speed usual_speed(const struct quire_topology *topology, quire_nod
 
 static uint64_t slowness_of(struct speed speed, struct speed usual)
 {
-    uint64_t slowness = USUAL;
+    uint64_t slowness = TIER_USUAL;
     bool known = false;
 
     if (speed.latency && usual.latency) {
-        slowness = slowness * speed.latency / usual.latency;
+        slowness = word_divide(slowness * speed.latency, usual.latency);
         known = true;
     }
-    if (slowness > LIMIT)
-        slowness = LIMIT;
+    if (slowness > TIER_LIMIT)
+        slowness = TIER_LIMIT;
     if (speed.bandwidth && usual.bandwidth) {
-        slowness = slowness * usual.bandwidth / speed.bandwidth;
+        slowness = word_divide(slowness * usual.bandwidth, speed.bandwidth);
         known = true;
     }
-    return known ? slowness : SLOW;
+    return known ? slowness : TIER_SLOW;
 }
 
 /* The tier of each node; QUIRE_NO_TIER without memory. */
@@ -95,7 +98,8 @@ static void tiers_of(const struct quire_topology *topology, uint32_t tier[QUIRE_
 
     for (uint32_t n = 0; n < topology->node_count; n++) {
         tier[n] = QUIRE_NO_TIER;
-        slowness[n] = both.bits >> n & 1 ? USUAL : slowness_of(speed_of(topology, cpus, n), usual);
+        slowness[n] =
+            both.bits >> n & 1 ? TIER_USUAL : slowness_of(speed_of(topology, cpus, n), usual);
     }
     for (uint32_t t = 0; left; t++) {
         uint64_t fastest = UINT64_MAX;

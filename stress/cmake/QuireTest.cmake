@@ -14,11 +14,18 @@
 #
 # A test is called `<preset>.<name>`, so that one summary can hold several builds. It is left out,
 # and its program is not built by default, if one of its labels is in QUIRE_SKIP_LABELS. Programs
-# of tests labelled `stress` count as two processors unless told otherwise. A test without a
-# TIMEOUT has two minutes.
+# of tests labelled `stress` count as two processors unless told otherwise. The folder of stress
+# that a test is in (core, percpu ...) is a label of it too, and the target unit-<folder> builds
+# the programs of its unit tests.
+#
+# A TIMEOUT is there to end what hangs, and judges nothing: it says what the test may take on a
+# quiet machine, two minutes if it is not given, and QUIRE_PATIENCE times as much is allowed.
 
+set(QUIRE_PATIENCE 5)
+
+# Programs for another machine run in an emulator.
 # Address space randomisation makes some ThreadSanitizers refuse to start.
-set(QUIRE_RUNNER "")
+set(QUIRE_RUNNER ${CMAKE_CROSSCOMPILING_EMULATOR})
 if(QUIRE_SANITIZE MATCHES "thread")
     execute_process(COMMAND setarch -R true RESULT_VARIABLE refused ERROR_QUIET)
     if(refused)
@@ -32,6 +39,14 @@ set(QUIRE_TEST_ENVIRONMENT
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
     "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"
     "UBSAN_OPTIONS=print_stacktrace=1")
+
+# The first folder below stress of the file that is being read; empty for other folders.
+function(quire_part result)
+    set(${result} "" PARENT_SCOPE)
+    if(CMAKE_CURRENT_SOURCE_DIR MATCHES "^${PROJECT_SOURCE_DIR}/stress/([^/]+)")
+        set(${result} ${CMAKE_MATCH_1} PARENT_SCOPE)
+    endif()
+endfunction()
 
 # Is a test with these labels left out of this build?
 function(quire_skipped result)
@@ -66,12 +81,14 @@ function(quire_ctest)
             set(t_PROCESSORS 2)
         endif()
     endif()
+    math(EXPR t_TIMEOUT "${t_TIMEOUT} * ${QUIRE_PATIENCE}")
+    quire_part(part)
     set(name ${t_NAME})
     if(QUIRE_PRESET)
         set(name ${QUIRE_PRESET}.${t_NAME})
     endif()
     add_test(NAME ${name} COMMAND ${program} ${t_COMMAND})
-    set_tests_properties(${name} PROPERTIES LABELS "${t_LABELS}" TIMEOUT ${t_TIMEOUT}
+    set_tests_properties(${name} PROPERTIES LABELS "${t_LABELS};${part}" TIMEOUT ${t_TIMEOUT}
         PROCESSORS ${t_PROCESSORS} ENVIRONMENT "${QUIRE_TEST_ENVIRONMENT}")
 endfunction()
 
@@ -85,8 +102,19 @@ function(quire_test)
     add_executable(${t_NAME} ${t_SOURCES})
     target_link_libraries(${t_NAME} PRIVATE quire_core quire_warnings ${t_LIBS})
     target_include_directories(${t_NAME} PRIVATE ${PROJECT_SOURCE_DIR})
+    if(t_WHITEBOX)
+        target_compile_definitions(${t_NAME} PRIVATE ${QUIRE_DEFINITIONS})
+        target_include_directories(${t_NAME} SYSTEM PRIVATE ${QUIRE_KIT})
+    endif()
     quire_skipped(skipped ${t_LABELS})
     set_target_properties(${t_NAME} PROPERTIES EXCLUDE_FROM_ALL ${skipped})
+    quire_part(part)
+    if(part AND "unit" IN_LIST t_LABELS AND NOT skipped)
+        if(NOT TARGET unit-${part})
+            add_custom_target(unit-${part})
+        endif()
+        add_dependencies(unit-${part} ${t_NAME})
+    endif()
     quire_ctest(NAME ${t_NAME} COMMAND ${t_NAME} ${t_ARGS} LABELS ${t_LABELS}
                 TIMEOUT ${t_TIMEOUT} PROCESSORS ${t_PROCESSORS})
 endfunction()

@@ -3,7 +3,7 @@
  * search_avx2.c - the search kernel for x86-64 with AVX2: 32 bytes, or 4 words, at a time.
  *
  * Hosted builds only; otherwise this file is empty, because a kernel's interrupts must not touch
- * vector registers. Called through quire_search_avx2, once search.c found that the CPU and the
+ * vector registers. Called through qi_search_avx2, once search.c found that the CPU and the
  * operating system support it. No state; wait-free, any context. What it reads: search_racy.h.
  */
 #include "core/search/search_racy.h"
@@ -14,32 +14,32 @@
 
 #define AVX2 QUIRE_SEARCH_RACY __attribute__((target("avx2")))
 
-enum { WIDTH = 32, WORDS = 4 };
+enum { AVX2_WIDTH = 32, AVX2_WORDS = 4 };
 
-AVX2 QUIRE_SEARCH_INLINE __m256i load(const void *p)
+AVX2 QUIRE_SEARCH_INLINE __m256i load_avx2(const void *p)
 {
     __m256i vector = _mm256_loadu_si256(p);
     QUIRE_SEARCH_PIN("x", vector);
     return vector;
 }
 
-AVX2 QUIRE_SEARCH_INLINE __m256i spread(uint8_t byte)
+AVX2 QUIRE_SEARCH_INLINE __m256i spread_avx2(uint8_t byte)
 {
     return _mm256_set1_epi8((char)byte);
 }
 
 /* One bit per byte, set where a == b. */
-AVX2 QUIRE_SEARCH_INLINE uint32_t equal(__m256i a, __m256i b)
+AVX2 QUIRE_SEARCH_INLINE uint32_t equal_bytes_avx2(__m256i a, __m256i b)
 {
     return (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b));
 }
 
-AVX2 static inline size_t skip(const uint64_t *words, size_t i, size_t count, uint64_t usual)
+AVX2 static inline size_t skip_avx2(const uint64_t *words, size_t i, size_t count, uint64_t usual)
 {
     const __m256i pattern = _mm256_set1_epi64x((long long)usual);
 
-    for (; i + WORDS <= count; i += WORDS) {
-        uint32_t same = equal(load(&words[i]), pattern);
+    for (; i + AVX2_WORDS <= count; i += AVX2_WORDS) {
+        uint32_t same = equal_bytes_avx2(load_avx2(&words[i]), pattern);
         if (same != UINT32_MAX) {
             return i + (size_t)__builtin_ctz(~same) / 8;
         }
@@ -47,59 +47,60 @@ AVX2 static inline size_t skip(const uint64_t *words, size_t i, size_t count, ui
     return i;
 }
 
-AVX2 static size_t next_zero(const uint64_t *words, size_t bits, size_t from)
+AVX2 static size_t next_zero_avx2(const uint64_t *words, size_t bits, size_t from)
 {
-    return quire_search_bit(words, bits, from, ~UINT64_C(0), skip);
+    return search_bit(words, bits, from, ~UINT64_C(0), skip_avx2);
 }
 
-AVX2 static size_t next_one(const uint64_t *words, size_t bits, size_t from)
+AVX2 static size_t next_one_avx2(const uint64_t *words, size_t bits, size_t from)
 {
-    return quire_search_bit(words, bits, from, 0, skip);
+    return search_bit(words, bits, from, 0, skip_avx2);
 }
 
-AVX2 static size_t next_byte(const uint8_t *bytes, size_t n, size_t from, uint8_t least)
+AVX2 static size_t next_byte_avx2(const uint8_t *bytes, size_t n, size_t from, uint8_t least)
 {
-    const __m256i bound = spread(least);
+    const __m256i bound = spread_avx2(least);
 
-    for (; from < n && n - from >= WIDTH; from += WIDTH) {
-        __m256i vector = load(&bytes[from]);
-        uint32_t hits = equal(_mm256_max_epu8(vector, bound), vector);
+    for (; from < n && n - from >= AVX2_WIDTH; from += AVX2_WIDTH) {
+        __m256i vector = load_avx2(&bytes[from]);
+        uint32_t hits = equal_bytes_avx2(_mm256_max_epu8(vector, bound), vector);
         if (hits != 0) {
             return from + (size_t)__builtin_ctz(hits);
         }
     }
-    return quire_search_word.next_byte(bytes, n, from, least);
+    return qi_search_word.next_byte(bytes, n, from, least);
 }
 
 /* A byte lies in floor .. top exactly if its distance from floor, modulo 256, is at most
  * top - floor: one comparison for both bounds. */
-AVX2 static inline void narrow(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
-                               struct quire_search_least *best)
+AVX2 static inline void narrow_avx2(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
+                                    struct search_least *best)
 {
-    const __m256i base = spread(floor);
-    __m256i span = spread((uint8_t)(best->top - floor));
+    const __m256i base = spread_avx2(floor);
+    __m256i span = spread_avx2((uint8_t)(best->top - floor));
 
-    for (; to - from >= WIDTH; from += WIDTH) {
-        __m256i distance = _mm256_sub_epi8(load(&bytes[from]), base);
-        if (equal(_mm256_min_epu8(distance, span), distance) == 0) {
+    for (; to - from >= AVX2_WIDTH; from += AVX2_WIDTH) {
+        __m256i distance = _mm256_sub_epi8(load_avx2(&bytes[from]), base);
+        if (equal_bytes_avx2(_mm256_min_epu8(distance, span), distance) == 0) {
             continue;
         }
-        uint8_t least = quire_search_min256(distance);
-        best->at = from + (size_t)__builtin_ctz(equal(distance, spread(least)));
+        uint8_t least = search_min256(distance);
+        best->at = from + (size_t)__builtin_ctz(equal_bytes_avx2(distance, spread_avx2(least)));
         best->top = (uint8_t)(floor + least - 1);
         if (least == 0) {
             return;
         }
-        span = spread((uint8_t)(least - 1));
+        span = spread_avx2((uint8_t)(least - 1));
     }
-    quire_search_narrow_word(bytes, from, to, floor, best);
+    qi_search_narrow_word(bytes, from, to, floor, best);
 }
 
-AVX2 static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
+AVX2 static size_t least_byte_avx2(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
 {
-    return quire_search_least_byte(bytes, n, value, index, narrow);
+    return search_least_byte(bytes, n, value, index, narrow_avx2);
 }
 
-const struct quire_search quire_search_avx2 = {"avx2", next_zero, next_one, next_byte, least_byte};
+const struct search_kernel qi_search_avx2 = {"avx2", next_zero_avx2, next_one_avx2, next_byte_avx2,
+                                             least_byte_avx2};
 
 #endif /* QUIRE_SEARCH_X86 */

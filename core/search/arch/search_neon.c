@@ -3,7 +3,7 @@
  * search_neon.c - the search kernel for aarch64: 16 bytes, or 2 words, at a time.
  *
  * Hosted builds only; otherwise this file is empty, because a kernel's interrupts must not touch
- * vector registers. Called through quire_search_neon. No state; wait-free, any context. What it
+ * vector registers. Called through qi_search_neon. No state; wait-free, any context. What it
  * reads: search_racy.h.
  */
 #include "core/search/search_racy.h"
@@ -12,9 +12,9 @@
 
 #include <arm_neon.h>
 
-enum { WIDTH = 16, WORDS = 2 };
+enum { NEON_WIDTH = 16, NEON_WORDS = 2 };
 
-QUIRE_SEARCH_RACY QUIRE_SEARCH_INLINE uint8x16_t load(const void *p)
+QUIRE_SEARCH_RACY QUIRE_SEARCH_INLINE uint8x16_t load_neon(const void *p)
 {
     uint8x16_t vector = vld1q_u8(p);
     QUIRE_SEARCH_PIN("w", vector);
@@ -22,84 +22,86 @@ QUIRE_SEARCH_RACY QUIRE_SEARCH_INLINE uint8x16_t load(const void *p)
 }
 
 /* Four bits per byte, set where `truth` is 0xff: NEON has no instruction for one bit per byte. */
-QUIRE_SEARCH_INLINE uint64_t nibbles(uint8x16_t truth)
+QUIRE_SEARCH_INLINE uint64_t byte_nibbles_neon(uint8x16_t truth)
 {
     uint8x8_t narrowed = vshrn_n_u16(vreinterpretq_u16_u8(truth), 4);
     return vget_lane_u64(vreinterpret_u64_u8(narrowed), 0);
 }
 
 /* The first byte whose nibble is set. */
-QUIRE_SEARCH_INLINE size_t first(uint64_t hits)
+QUIRE_SEARCH_INLINE size_t first_nibble_neon(uint64_t hits)
 {
     return (size_t)__builtin_ctzll(hits) / 4;
 }
 
-QUIRE_SEARCH_RACY static inline size_t skip(const uint64_t *words, size_t i, size_t count,
-                                            uint64_t usual)
+QUIRE_SEARCH_RACY static inline size_t skip_neon(const uint64_t *words, size_t i, size_t count,
+                                                 uint64_t usual)
 {
     const uint8x16_t pattern = vreinterpretq_u8_u64(vdupq_n_u64(usual));
 
-    for (; i + WORDS <= count; i += WORDS) {
-        uint64_t same = nibbles(vceqq_u8(load(&words[i]), pattern));
+    for (; i + NEON_WORDS <= count; i += NEON_WORDS) {
+        uint64_t same = byte_nibbles_neon(vceqq_u8(load_neon(&words[i]), pattern));
         if (same != UINT64_MAX) {
-            return i + first(~same) / 8;
+            return i + first_nibble_neon(~same) / 8;
         }
     }
     return i;
 }
 
-static size_t next_zero(const uint64_t *words, size_t bits, size_t from)
+static size_t next_zero_neon(const uint64_t *words, size_t bits, size_t from)
 {
-    return quire_search_bit(words, bits, from, ~UINT64_C(0), skip);
+    return search_bit(words, bits, from, ~UINT64_C(0), skip_neon);
 }
 
-static size_t next_one(const uint64_t *words, size_t bits, size_t from)
+static size_t next_one_neon(const uint64_t *words, size_t bits, size_t from)
 {
-    return quire_search_bit(words, bits, from, 0, skip);
+    return search_bit(words, bits, from, 0, skip_neon);
 }
 
-QUIRE_SEARCH_RACY static size_t next_byte(const uint8_t *bytes, size_t n, size_t from,
-                                          uint8_t least)
+QUIRE_SEARCH_RACY static size_t next_byte_neon(const uint8_t *bytes, size_t n, size_t from,
+                                               uint8_t least)
 {
     const uint8x16_t bound = vdupq_n_u8(least);
 
-    for (; from < n && n - from >= WIDTH; from += WIDTH) {
-        uint64_t hits = nibbles(vcgeq_u8(load(&bytes[from]), bound));
+    for (; from < n && n - from >= NEON_WIDTH; from += NEON_WIDTH) {
+        uint64_t hits = byte_nibbles_neon(vcgeq_u8(load_neon(&bytes[from]), bound));
         if (hits != 0) {
-            return from + first(hits);
+            return from + first_nibble_neon(hits);
         }
     }
-    return quire_search_word.next_byte(bytes, n, from, least);
+    return qi_search_word.next_byte(bytes, n, from, least);
 }
 
 /* As in search_avx2.c: one comparison of the distance from floor, modulo 256, for both bounds. */
-QUIRE_SEARCH_RACY static inline void narrow(const uint8_t *bytes, size_t from, size_t to,
-                                            uint8_t floor, struct quire_search_least *best)
+QUIRE_SEARCH_RACY static inline void narrow_neon(const uint8_t *bytes, size_t from, size_t to,
+                                                 uint8_t floor, struct search_least *best)
 {
     const uint8x16_t base = vdupq_n_u8(floor);
     uint8_t span = (uint8_t)(best->top - floor);
 
-    for (; to - from >= WIDTH; from += WIDTH) {
-        uint8x16_t distance = vsubq_u8(load(&bytes[from]), base);
+    for (; to - from >= NEON_WIDTH; from += NEON_WIDTH) {
+        uint8x16_t distance = vsubq_u8(load_neon(&bytes[from]), base);
         uint8_t least = vminvq_u8(distance);
         if (least > span) {
             continue;
         }
-        best->at = from + first(nibbles(vceqq_u8(distance, vdupq_n_u8(least))));
+        best->at =
+            from + first_nibble_neon(byte_nibbles_neon(vceqq_u8(distance, vdupq_n_u8(least))));
         best->top = (uint8_t)(floor + least - 1);
         if (least == 0) {
             return;
         }
         span = (uint8_t)(least - 1);
     }
-    quire_search_narrow_word(bytes, from, to, floor, best);
+    qi_search_narrow_word(bytes, from, to, floor, best);
 }
 
-static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
+static size_t least_byte_neon(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
 {
-    return quire_search_least_byte(bytes, n, value, index, narrow);
+    return search_least_byte(bytes, n, value, index, narrow_neon);
 }
 
-const struct quire_search quire_search_neon = {"neon", next_zero, next_one, next_byte, least_byte};
+const struct search_kernel qi_search_neon = {"neon", next_zero_neon, next_one_neon, next_byte_neon,
+                                             least_byte_neon};
 
 #endif /* QUIRE_SEARCH_NEON */

@@ -2,7 +2,7 @@
  *
  * search_word.c - the portable search kernel: 64-bit words, no vector register, no libc.
  *
- * Called through quire_search_word, by everyone in freestanding builds, and by the vector kernels
+ * Called through qi_search_word, by everyone in freestanding builds, and by the vector kernels
  * for the ends of arrays. No state; wait-free, any context. All loads are relaxed atomics that pair
  * with nothing: the result is a hint for a compare-and-swap elsewhere.
  *
@@ -13,46 +13,46 @@
 
 #define LANES(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-static const uint64_t HIGH = LANES(0x80);
+static const uint64_t LANES_HIGH = LANES(0x80);
 
 /* A few bytes next to each other: eight where they are an aligned word, otherwise one. */
-struct group {
+struct lane_group {
     uint64_t lanes; /* the first byte lowest */
     uint64_t valid; /* the high bit of every lane that holds a byte */
     size_t count;
 };
 
-static inline struct group group_at(const uint8_t *bytes, size_t i, size_t n)
+static inline struct lane_group lane_group_at(const uint8_t *bytes, size_t i, size_t n)
 {
     if ((uintptr_t)&bytes[i] % 8 != 0 || n - i < 8) {
-        return (struct group){quire_racy_load_byte(&bytes[i]), 0x80, 1};
+        return (struct lane_group){racy_load_byte(&bytes[i]), 0x80, 1};
     }
-    uint64_t lanes = quire_racy_load(&bytes[i]);
+    uint64_t lanes = racy_load(&bytes[i]);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     lanes = __builtin_bswap64(lanes);
 #endif
-    return (struct group){lanes, HIGH, 8};
+    return (struct lane_group){lanes, LANES_HIGH, 8};
 }
 
 /* The high bit of each lane in which a >= b, unsigned: decided by the high bits where they differ,
  * by the difference of the low seven where they do not. */
 static inline uint64_t at_least(uint64_t a, uint64_t b)
 {
-    uint64_t low_at_least = (a | HIGH) - (b & ~HIGH);
-    return ((a & ~b) | (~(a ^ b) & low_at_least)) & HIGH;
+    uint64_t low_at_least = (a | LANES_HIGH) - (b & ~LANES_HIGH);
+    return ((a & ~b) | (~(a ^ b) & low_at_least)) & LANES_HIGH;
 }
 
 static inline size_t lane_of(uint64_t hits)
 {
-    return (size_t)__builtin_ctzll(hits) / 8;
+    return (size_t)word_first(hits) / 8;
 }
 
-static size_t next_byte(const uint8_t *bytes, size_t n, size_t from, uint8_t least)
+static size_t next_byte_word(const uint8_t *bytes, size_t n, size_t from, uint8_t least)
 {
-    struct group g;
+    struct lane_group g;
 
     for (size_t i = from; i < n; i += g.count) {
-        g = group_at(bytes, i, n);
+        g = lane_group_at(bytes, i, n);
         uint64_t hits = at_least(g.lanes, LANES(least)) & g.valid;
         if (hits != 0) {
             return i + lane_of(hits);
@@ -61,13 +61,13 @@ static size_t next_byte(const uint8_t *bytes, size_t n, size_t from, uint8_t lea
     return n;
 }
 
-void quire_search_narrow_word(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
-                              struct quire_search_least *best)
+void qi_search_narrow_word(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
+                           struct search_least *best)
 {
-    struct group g;
+    struct lane_group g;
 
     for (size_t i = from; i < to; i += g.count) {
-        g = group_at(bytes, i, to);
+        g = lane_group_at(bytes, i, to);
         uint64_t hits = at_least(g.lanes, LANES(floor)) & at_least(LANES(best->top), g.lanes);
         for (hits &= g.valid; hits != 0; hits &= hits - 1) { /* at most eight turns */
             size_t lane = lane_of(hits);
@@ -84,7 +84,7 @@ void quire_search_narrow_word(const uint8_t *bytes, size_t from, size_t to, uint
     }
 }
 
-/* quire_search_bit looks at every word anyhow. */
+/* search_bit looks at every word anyhow. */
 static inline size_t skip_nothing(const uint64_t *words, size_t i, size_t count, uint64_t usual)
 {
     (void)words;
@@ -93,19 +93,20 @@ static inline size_t skip_nothing(const uint64_t *words, size_t i, size_t count,
     return i;
 }
 
-static size_t next_zero(const uint64_t *words, size_t bits, size_t from)
+static size_t next_zero_word(const uint64_t *words, size_t bits, size_t from)
 {
-    return quire_search_bit(words, bits, from, ~UINT64_C(0), skip_nothing);
+    return search_bit(words, bits, from, ~UINT64_C(0), skip_nothing);
 }
 
-static size_t next_one(const uint64_t *words, size_t bits, size_t from)
+static size_t next_one_word(const uint64_t *words, size_t bits, size_t from)
 {
-    return quire_search_bit(words, bits, from, 0, skip_nothing);
+    return search_bit(words, bits, from, 0, skip_nothing);
 }
 
-static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
+static size_t least_byte_word(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
 {
-    return quire_search_least_byte(bytes, n, value, index, quire_search_narrow_word);
+    return search_least_byte(bytes, n, value, index, qi_search_narrow_word);
 }
 
-const struct quire_search quire_search_word = {"word", next_zero, next_one, next_byte, least_byte};
+const struct search_kernel qi_search_word = {"word", next_zero_word, next_one_word, next_byte_word,
+                                             least_byte_word};

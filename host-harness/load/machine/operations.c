@@ -37,13 +37,13 @@ static bool claim_and_use(struct worker *w, const struct request *r, uint32_t n,
     struct quire_machine *machine = w->load->on_machine->machine;
     struct quire_request call = r->call;
     struct quire_refusal why = {0};
-    struct quire_claim claim;
+    struct quire_mempool mempool;
     quire_pfn pfns[CLAIM_FRAMES];
     int error;
 
     call.order = 0;
     w->calls++;
-    error = quire_machine_claim(machine, &call, n, pfns, &claim, &why);
+    error = quire_mempool_fill(machine, &call, n, pfns, &mempool, &why);
     machine_check_reason(w, error, &why);
     if (!call_answer(w, r->list, "claim", error, machine_refusals(w, r, NULL), n))
         return false;
@@ -52,7 +52,7 @@ static bool claim_and_use(struct worker *w, const struct request *r, uint32_t n,
     for (uint32_t i = 0; i < used; i++) {
         quire_pfn pfn = {0};
 
-        error = quire_claim_take(&claim, &pfn);
+        error = quire_mempool_take(&mempool, &pfn);
         if (!call_answer(w, r->list, "taking of a claim", error, 0, pfn.n))
             return false;
         runs[i] = (struct held_run){pfn.n, 1, call_tag(w), false};
@@ -60,7 +60,7 @@ static bool claim_and_use(struct worker *w, const struct request *r, uint32_t n,
             return false;
     }
     machine_thread(w)->counts[COUNT_CLAIMED] += n;
-    return call_answer(w, r->list, "unclaim", quire_machine_unclaim(machine, &claim), 0, n);
+    return call_answer(w, r->list, "unclaim", quire_mempool_release(machine, &mempool), 0, n);
 }
 
 void machine_claim(struct worker *w, const struct operation *op)

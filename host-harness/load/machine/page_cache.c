@@ -69,7 +69,7 @@ void page_cache_put(struct worker *w, uint64_t pfn)
     if (!cell)
         return;
     machine_thread(w)->counts[COUNT_CACHED]++;
-    /* S1 acq_rel: pairs S1: what was written into the page, by whichever thread put it there. */
+    /* E-page-cache acq_rel: what was written into the page, by whichever thread put it there. */
     old = qa_xchg(cell, pfn + 1, acq_rel);
     if (old)
         drop(w, old - 1);
@@ -80,7 +80,7 @@ bool page_cache_drop_one(struct worker *w, uint64_t pfn)
     qa64 *cell = cell_of(w, pfn);
     uint64_t expected = pfn + 1;
 
-    /* S1 acq_rel: pairs S1. */
+    /* E-page-cache acq_rel: as above */
     if (!cell || !qa_cas(cell, &expected, 0, acq_rel))
         return false;
     drop(w, pfn);
@@ -100,7 +100,7 @@ uint64_t page_cache_drop(struct worker *w, quire_node node, uint64_t frames)
         uint64_t got = 0;
 
         if (qa_load(&cache->cells[at], relaxed))          /* relaxed: the exchange decides */
-            got = qa_xchg(&cache->cells[at], 0, acq_rel); /* S1 acq_rel: pairs S1. */
+            got = qa_xchg(&cache->cells[at], 0, acq_rel); /* E-page-cache acq_rel: as above */
         if (got)
             pages[n++] = (struct held_run){got - 1, 1, 0, false};
         if (n == LOAD_BATCH) {

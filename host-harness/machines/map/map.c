@@ -73,7 +73,7 @@ static int node_conflict(struct map_input *input, const struct map_region *a,
                     earlier->line);
 }
 
-/* I3. */
+/* MR3. */
 static int check_nodes(const struct map *map, struct map_input *input)
 {
     struct map_region *sorted = malloc(map->count * sizeof(*sorted) + 1);

@@ -9,10 +9,10 @@
  * line should be is refused with the file, the line, what was wrong and what would be right.
  *
  * State: none of its own; a struct map belongs to its caller. Invariants of a map that was loaded:
- *  I1  count >= 1 and at least one region is usable.
- *  I2  every region has start < end <= 2^52 (MAP_PHYS_LIMIT).
- *  I3  no byte of memory is given two nodes; regions may overlap otherwise, in any order.
- *  I4  node < MAP_NODES, or MAP_NODE_ANY.
+ *  MR1  count >= 1 and at least one region is usable.
+ *  MR2  every region has start < end <= 2^52 (MAP_PHYS_LIMIT).
+ *  MR3  no byte of memory is given two nodes; regions may overlap otherwise, in any order.
+ *  MR4  node < MAP_NODES, or MAP_NODE_ANY.
  * Called from ordinary threads of a process; uses libc.
  */
 #ifndef HOST_HARNESS_MACHINES_MAP_MAP_H

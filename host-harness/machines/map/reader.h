@@ -57,7 +57,7 @@ enum map_number map_size(struct map_span span, uint64_t *bytes);
  * more than a map may have. 0, or -1 after map_fail. */
 int map_read_file(struct map_input *input, char **text, size_t *bytes);
 
-/* Append a region, checking what I2 and I4 of map.h ask. 0, or -1 after map_fail. */
+/* Append a region, checking what MR2 and MR4 of map.h ask. 0, or -1 after map_fail. */
 int map_add(struct map *map, struct map_input *input, const struct map_region *region);
 
 /* The readers: append the file's regions to an empty map. 0, or -1 after map_fail. */

@@ -45,7 +45,7 @@ static void print_place(uint64_t address)
     print("    %016lx  %s+0x%lx\n", address, name, offset);
 }
 
-/* Callers, from the chain of frame pointers. It may be damaged: it must stay within the pages that
+/* Callers, from the list of frame pointers. It may be damaged: it must stay within the pages that
  * are known to be there, and go upwards. */
 static void backtrace(uint64_t rip, uint64_t rbp)
 {

@@ -163,7 +163,7 @@ void suite_bench(const struct options *options)
 
     (void)options;
     failed = 0;
-    census_begin();
+    zone_audit_begin();
     timing_init();
     for (unsigned i = 0; i < sizeof orders / sizeof orders[0]; i++)
         matrix(orders[i]);
@@ -173,5 +173,5 @@ void suite_bench(const struct options *options)
     bulk();
     print("\n");
     tap_equal(failed, 0, "refused calls");
-    census_end("benchmark");
+    zone_audit_end("benchmark");
 }

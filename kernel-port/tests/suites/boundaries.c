@@ -3,7 +3,7 @@
  * boundaries.c - allocation in an interrupt at every single instruction of an allocation.
  *
  * The first CPU steps through random calls; in the exception after each instruction it makes a
- * call of another mix, as an interrupt handler would. No window is too short for this one.
+ * call of another load, as an interrupt handler would. No window is too short for this one.
  */
 #include "suite.h"
 
@@ -16,17 +16,17 @@
 
 enum { CALLS = 150, RUNS = 64, WARM = 200 };
 
-static struct mix *thread_mix, *handler_mix;
+static struct random_load *thread_mix, *handler_mix;
 
 static void one_call(void *argument)
 {
     (void)argument;
-    mix_small_step(thread_mix);
+    random_load_small_step(thread_mix);
 }
 
 static void between(void)
 {
-    mix_small_step(handler_mix);
+    random_load_small_step(handler_mix);
 }
 
 void suite_boundaries(const struct options *options)
@@ -34,20 +34,20 @@ void suite_boundaries(const struct options *options)
     uint64_t instructions = 0;
 
     shadow_begin();
-    thread_mix = mix_make(RUNS, 0, options->seed, 0, cpus[0]->node);
-    handler_mix = mix_make(RUNS, QUIRE_NO_CALLBACK, options->seed, 1, cpus[0]->node);
-    census_begin();
+    thread_mix = random_load_make(RUNS, 0, options->seed, 0, cpus[0]->node);
+    handler_mix = random_load_make(RUNS, QUIRE_NO_CALLBACK, options->seed, 1, cpus[0]->node);
+    zone_audit_begin();
     for (unsigned i = 0; i < WARM; i++)
-        mix_small_step(thread_mix);
+        random_load_small_step(thread_mix);
     for (unsigned i = 0; i < CALLS; i++)
-        instructions += step_through(one_call, NULL, between).instructions;
+        instructions += single_step_call(one_call, NULL, between).instructions;
     tap_note("%u calls, with another one at each of their %lu instructions", (unsigned)CALLS,
              instructions);
     tap(handler_mix->calls >= instructions / 2, "a call was made between any two instructions");
-    mix_empty(thread_mix);
-    mix_empty(handler_mix);
+    random_load_empty(thread_mix);
+    random_load_empty(handler_mix);
     shadow_end("boundaries");
-    census_end("boundaries");
-    mix_unmake(thread_mix);
-    mix_unmake(handler_mix);
+    zone_audit_end("boundaries");
+    random_load_unmake(thread_mix);
+    random_load_unmake(handler_mix);
 }

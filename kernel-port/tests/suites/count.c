@@ -39,12 +39,12 @@ static void call(void *argument)
 /* Per `per` operations; a division that rounds up, so that a limit is never met by rounding. */
 static void count(const struct goal *g, struct op *op, uint32_t per)
 {
-    struct step_count c;
+    struct instruction_count c;
     uint64_t each, locked;
     bool good;
 
     op->failed = 0;
-    c = step_through(call, op, NULL);
+    c = single_step_call(call, op, NULL);
     each = (c.instructions + per - 1) / per;
     locked = (c.locked + per - 1) / per;
     print("@json {\"case\": \"%s\", \"value\": %lu, \"unit\": \"instructions\", "
@@ -54,7 +54,7 @@ static void count(const struct goal *g, struct op *op, uint32_t per)
     tap(good, "%s: %lu instructions, %lu locked (limits %u, %u; Linux takes %u)%s", g->name, each,
         locked, g->most, g->most_locked, g->linux_takes, op->failed ? ", and was refused" : "");
     if (!good)
-        step_print_places();
+        single_step_print_functions();
 }
 
 static void count_pair(const struct goal *g, struct op op)
@@ -96,7 +96,7 @@ static uint32_t other_node(uint32_t node)
 void suite_count(const struct options *options)
 {
     uint32_t here = this_cpu()->node, other = other_node(here);
-    struct chain used = {0};
+    struct frame_list used = {0};
     struct op remote = {.how = op_request_pairs,
                         .request = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(other)}};
 
@@ -107,7 +107,7 @@ void suite_count(const struct options *options)
     (void)quire_machine_drain(memory.machine);
     for (uint32_t i = 0; i < memory.zone_count; i++)
         if (memory.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
-            chain_take(&used, &memory.zones[i], 0, used.count + USED);
+            frame_list_take(&used, &memory.zones[i], 0, used.count + USED);
     count_pair(&(struct goal){"one frame, alloc and free", 100, 2, 690},
                (struct op){.how = op_pairs});
     count_pair(&(struct goal){"order 9, alloc and free", 150, 2, 9959},
@@ -117,5 +117,5 @@ void suite_count(const struct options *options)
     else
         count_pair(&(struct goal){"another node's frame, alloc and free", 150, 4, 601}, remote);
     count_batch(here);
-    chain_free(&used);
+    frame_list_free(&used);
 }

@@ -65,7 +65,7 @@ void suite_drain(const struct options *options)
         return;
     }
     shadow_begin();
-    census_begin();
+    zone_audit_begin();
     duration = options->seconds * clock_tsc_hz();
     seed = options->seed;
     work_on_all(use_or_drain, NULL);
@@ -75,5 +75,5 @@ void suite_drain(const struct options *options)
              cpu_count - 1, drains);
     tap(sum > 0 && drains > 0, "users and drainer had their turn");
     shadow_end("drain");
-    census_end("drain");
+    zone_audit_end("drain");
 }

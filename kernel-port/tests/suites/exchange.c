@@ -114,7 +114,7 @@ void suite_exchange(const struct options *options)
     }
     shadow_begin();
     make_pairs();
-    census_begin();
+    zone_audit_begin();
     duration = options->seconds * clock_tsc_hz();
     work_on_all(exchange, NULL);
     for (uint32_t i = 0; i < pair_count; i++) {
@@ -126,5 +126,5 @@ void suite_exchange(const struct options *options)
              options->seconds, pair_count, across);
     tap_equal(idle, 0, "pairs that passed nothing");
     shadow_end("exchange");
-    census_end("exchange");
+    zone_audit_end("exchange");
 }

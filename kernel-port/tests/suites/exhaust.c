@@ -17,27 +17,27 @@
 
 enum { CACHED = 100, LATE_US = 20000, SMALL = 4096 };
 
-static struct chain chains[CPUS_MAX];
+static struct frame_list lists[CPUS_MAX];
 static struct quire_zone *zone;
 static uint32_t flags;
 
 /* All CPUs at once, until each is refused; and once more, when no debit is in motion. */
 static void take(void *argument)
 {
-    struct chain *chain = &chains[cpu_id()];
+    struct frame_list *list = &lists[cpu_id()];
 
     (void)argument;
-    chain->tag = cpu_id();
+    list->tag = cpu_id();
     work_meet();
-    chain_take(chain, zone, flags, UINT64_MAX);
+    frame_list_take(list, zone, flags, UINT64_MAX);
     work_meet();
-    chain_take(chain, zone, flags, UINT64_MAX);
+    frame_list_take(list, zone, flags, UINT64_MAX);
 }
 
 static void release(void *argument)
 {
     (void)argument;
-    chain_free(&chains[cpu_id()]);
+    frame_list_free(&lists[cpu_id()]);
 }
 
 static bool take_down_to(uint32_t with, uint64_t floor, const char *what)
@@ -167,11 +167,11 @@ void suite_exhaust(const struct options *options)
 {
     (void)options;
     shadow_begin();
-    census_begin();
+    zone_audit_begin();
     for (uint32_t i = 0; i < memory.zone_count; i++)
         if (memory.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
             test_zone(i);
     test_fall_back();
     test_remote_drain();
-    census_end("exhaustion");
+    zone_audit_end("exhaustion");
 }

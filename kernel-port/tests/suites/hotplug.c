@@ -3,7 +3,7 @@
  * hotplug.c - the machine changes while all CPUs allocate: new topologies, each with a grace
  * period, and blocks that go out of service and come back.
  *
- * The first CPU changes things, all others run the mix of stress.c. Frames that are out of
+ * The first CPU changes things, all others run the load of stress.c. Frames that are out of
  * service belong to the first CPU, as far as the shadow knows: if one is handed out, it is seen.
  */
 #include "suite.h"
@@ -20,7 +20,7 @@
 
 enum { RUNS = 512, BLOCK = 512, OFFLINE_TAG = 0x0ff };
 
-static struct mix *mixes[CPUS_MAX];
+static struct random_load *loads[CPUS_MAX];
 static struct quire_topology other; /* as the machine's, with two nodes farther apart */
 static uint64_t duration, changes, offline, busy, odd;
 static bool over;
@@ -86,13 +86,13 @@ static void change(uint64_t seed)
     __atomic_store_n(&over, true, __ATOMIC_RELEASE); /* pairs with use */
 }
 
-static void use(struct mix *m)
+static void use(struct random_load *m)
 {
     while (!__atomic_load_n(&over, __ATOMIC_ACQUIRE)) {
-        mix_step(m);
+        random_load_step(m);
         work_quiet();
     }
-    mix_empty(m);
+    random_load_empty(m);
 }
 
 static void use_or_change(void *argument)
@@ -103,7 +103,7 @@ static void use_or_change(void *argument)
     if (cpu_id() == 0)
         change(*seed);
     else
-        use(mixes[cpu_id()]);
+        use(loads[cpu_id()]);
 }
 
 void suite_hotplug(const struct options *options)
@@ -119,8 +119,8 @@ void suite_hotplug(const struct options *options)
     over = false;
     shadow_begin();
     for (uint32_t i = 0; i < cpu_count; i++)
-        mixes[i] = mix_make(RUNS, 0, options->seed, i, cpus[i]->node);
-    census_begin();
+        loads[i] = random_load_make(RUNS, 0, options->seed, i, cpus[i]->node);
+    zone_audit_begin();
     (void)quire_machine_stats(memory.machine, &before);
     duration = options->seconds * clock_tsc_hz();
     work_on_all(use_or_change, &seed);
@@ -131,7 +131,7 @@ void suite_hotplug(const struct options *options)
     tap(changes > 0 && after.snapshots - before.snapshots >= changes,
         "each change published a snapshot, and its grace period ended");
     shadow_end("hot-plug");
-    census_end("hot-plug");
+    zone_audit_end("hot-plug");
     for (uint32_t i = 0; i < cpu_count; i++)
-        mix_unmake(mixes[i]);
+        random_load_unmake(loads[i]);
 }

@@ -4,7 +4,7 @@
  *
  * Every CPU works as in stress.c, and has a timer whose interrupt allocates and frees too.
  * The first CPU sends NMIs to CPUs at random; their handler does the same with no callbacks. Each
- * context has a mix of its own. A flag says whether a CPU is inside the allocator as seen from
+ * context has a load of its own. A flag says whether a CPU is inside the allocator as seen from
  * outside, so that it can be told that some came there.
  */
 #include "suite.h"
@@ -33,7 +33,7 @@ enum context { THREAD = 0, TIMER = 1, NMI = 2, CONTEXTS = 3 };
 
 /* One CPU's; written by its own contexts, and read by the first CPU when all is over. */
 struct state {
-    struct mix *mixes[CONTEXTS];
+    struct random_load *loads[CONTEXTS];
     uint32_t depth; /* contexts that are inside the allocator just now */
     uint64_t inside[CONTEXTS];
 } __attribute__((aligned(64)));
@@ -61,7 +61,7 @@ static void handler(enum context context)
     s->inside[context] += __atomic_load_n(&s->depth, __ATOMIC_RELAXED) > 0;
     enter(s);
     for (unsigned i = 0; i < STEPS; i++)
-        mix_small_step(s->mixes[context]);
+        random_load_small_step(s->loads[context]);
     leave(s);
 }
 
@@ -93,14 +93,14 @@ static void work_under_fire(void *argument)
     while (rdtsc() - start < duration) {
         for (unsigned i = 0; i < STEPS; i++) {
             enter(s);
-            mix_step(s->mixes[THREAD]);
+            random_load_step(s->loads[THREAD]);
             leave(s);
         }
         if (sender)
             apic_nmi(cpus[random_below(&aim, cpu_count)]->apic_id);
     }
     clock_quiet();
-    mix_empty(s->mixes[THREAD]);
+    random_load_empty(s->loads[THREAD]);
 }
 
 static void make(const struct options *options)
@@ -111,8 +111,8 @@ static void make(const struct options *options)
 
     for (uint32_t i = 0; i < cpu_count; i++)
         for (unsigned k = 0; k < CONTEXTS; k++)
-            states[i].mixes[k] = mix_make(kinds[k].runs, kinds[k].flags, options->seed,
-                                          i * CONTEXTS + k, cpus[i]->node);
+            states[i].loads[k] = random_load_make(kinds[k].runs, kinds[k].flags, options->seed,
+                                                  i * CONTEXTS + k, cpus[i]->node);
 }
 
 static void report(void)
@@ -123,7 +123,7 @@ static void report(void)
         uint64_t calls = 0, inside = 0;
 
         for (uint32_t i = 0; i < cpu_count; i++) {
-            calls += states[i].mixes[k]->calls;
+            calls += states[i].loads[k]->calls;
             inside += states[i].inside[k];
         }
         tap_note("%s: %lu calls; %lu came inside the allocator", names[k], calls, inside);
@@ -136,7 +136,7 @@ void suite_interrupts(const struct options *options)
 {
     shadow_begin();
     make(options);
-    census_begin();
+    zone_audit_begin();
     trap_on_timer(on_timer);
     trap_on_nmi(on_nmi);
     duration = options->seconds * clock_tsc_hz();
@@ -145,13 +145,13 @@ void suite_interrupts(const struct options *options)
     trap_on_timer(NULL);
     trap_on_nmi(NULL);
     for (uint32_t i = 0; i < cpu_count; i++) {
-        mix_empty(states[i].mixes[TIMER]);
-        mix_empty(states[i].mixes[NMI]);
+        random_load_empty(states[i].loads[TIMER]);
+        random_load_empty(states[i].loads[NMI]);
     }
     report();
     shadow_end("interrupts");
-    census_end("interrupts");
+    zone_audit_end("interrupts");
     for (uint32_t i = 0; i < cpu_count; i++)
         for (unsigned k = 0; k < CONTEXTS; k++)
-            mix_unmake(states[i].mixes[k]);
+            random_load_unmake(states[i].loads[k]);
 }

@@ -22,7 +22,7 @@ enum {
     STEPS_LEAST = 200
 };
 
-static struct mix *mixes[CPUS_MAX];
+static struct random_load *loads[CPUS_MAX];
 static uint64_t duration;
 
 /* A CPU's table is as long as memory allows, with all CPUs' tables full, to be half full. */
@@ -39,20 +39,20 @@ static uint32_t table_size(void)
 /* Now and then somebody drains somebody else's caches in the middle of it all. */
 static void stress(void *argument)
 {
-    struct mix *m = mixes[cpu_id()];
+    struct random_load *m = loads[cpu_id()];
     uint64_t start;
 
     (void)argument;
     work_meet();
     start = rdtsc();
     for (uint32_t n = 1; n < STEPS_LEAST || rdtsc() - start < duration; n++) {
-        mix_step(m);
+        random_load_step(m);
         if (n % DRAIN_EVERY == 0)
             (void)quire_machine_drain_cpu(memory.machine, random_below(&m->random, cpu_count));
         if (n % 64 == 0)
             work_quiet();
     }
-    mix_empty(m);
+    random_load_empty(m);
 }
 
 void suite_stress(const struct options *options)
@@ -61,20 +61,20 @@ void suite_stress(const struct options *options)
 
     shadow_begin();
     for (uint32_t i = 0; i < cpu_count; i++)
-        mixes[i] = mix_make(table_size(), 0, options->seed, i, cpus[i]->node);
-    census_begin();
+        loads[i] = random_load_make(table_size(), 0, options->seed, i, cpus[i]->node);
+    zone_audit_begin();
     duration = options->seconds * clock_tsc_hz();
     work_on_all(stress, NULL);
     for (uint32_t i = 0; i < cpu_count; i++) {
-        calls += mixes[i]->calls;
-        refused += mixes[i]->refused;
-        idle += mixes[i]->calls < STEPS_LEAST / 2;
+        calls += loads[i]->calls;
+        refused += loads[i]->refused;
+        idle += loads[i]->calls < STEPS_LEAST / 2;
     }
     tap_note("%lu calls on %u CPUs in %lu s, %lu refusals", calls, cpu_count, options->seconds,
              refused);
     tap_equal(idle, 0, "CPUs that did not have their turn");
     shadow_end("stress");
-    census_end("stress");
+    zone_audit_end("stress");
     for (uint32_t i = 0; i < cpu_count; i++)
-        mix_unmake(mixes[i]);
+        random_load_unmake(loads[i]);
 }

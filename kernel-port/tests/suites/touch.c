@@ -15,33 +15,34 @@
 #include "kernel-port/tests/zone_audit.h"
 #include "x86.h"
 
-static struct chain chains[CPUS_MAX];
+static struct frame_list lists[CPUS_MAX];
 
 /* Zones of the CPU's own node first. */
-static void take_all(struct chain *chain)
+static void take_all(struct frame_list *list)
 {
     for (unsigned remote = 0; remote < 2; remote++)
         for (uint32_t i = 0; i < memory.zone_count; i++)
             if ((memory.plan.zones[i].node != this_cpu()->node) == remote)
-                chain_take(chain, &memory.zones[i], QUIRE_EMERGENCY | QUIRE_MOVABLE, UINT64_MAX);
+                frame_list_take(list, &memory.zones[i], QUIRE_EMERGENCY | QUIRE_MOVABLE,
+                                UINT64_MAX);
 }
 
 static void touch(void *argument)
 {
-    struct chain *chain = &chains[cpu_id()];
+    struct frame_list *list = &lists[cpu_id()];
 
     (void)argument;
-    *chain = (struct chain){.tag = cpu_id()};
+    *list = (struct frame_list){.tag = cpu_id()};
     work_meet();
-    take_all(chain);
+    take_all(list);
     work_meet(); /* now nobody undoes anything: the last frames, if one was in somebody's hands */
-    take_all(chain);
+    take_all(list);
 }
 
 static void release(void *argument)
 {
     (void)argument;
-    chain_free(&chains[cpu_id()]);
+    frame_list_free(&lists[cpu_id()]);
 }
 
 void suite_touch(const struct options *options)
@@ -50,7 +51,7 @@ void suite_touch(const struct options *options)
 
     (void)options;
     shadow_begin();
-    census_begin();
+    zone_audit_begin();
     for (uint32_t i = 0; i < memory.zone_count; i++) {
         managed += quire_zone_managed(&memory.zones[i]);
         free += quire_zone_free_frames(&memory.zones[i]);
@@ -58,7 +59,7 @@ void suite_touch(const struct options *options)
     start = rdtsc();
     work_on_all(touch, NULL);
     for (uint32_t i = 0; i < cpu_count; i++)
-        taken += chains[i].count;
+        taken += lists[i].count;
     for (uint32_t i = 0; i < memory.zone_count; i++)
         left += quire_zone_free_frames(&memory.zones[i]);
     tap_equal(taken, free, "frames that were free are taken, each once");
@@ -68,5 +69,5 @@ void suite_touch(const struct options *options)
     tap_note("%lu of %lu MiB written and checked by %u CPUs in %lu ms", taken >> 8, managed >> 8,
              cpu_count, clock_ns(rdtsc() - start) / 1000000);
     shadow_end("touch");
-    census_end("touch");
+    zone_audit_end("touch");
 }

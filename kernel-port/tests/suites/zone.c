@@ -251,7 +251,7 @@ void suite_zone(const struct options *options)
     (void)options;
     shadow_begin();
     slot = memory_slot();
-    census_begin();
+    zone_audit_begin();
     for (index = 0; index < memory.zone_count; index++) {
         zone = &memory.zones[index];
         test_orders();
@@ -265,5 +265,5 @@ void suite_zone(const struct options *options)
             test_pages();
     }
     shadow_end("zones");
-    census_end("zones");
+    zone_audit_end("zones");
 }

@@ -3,10 +3,10 @@
  * machines.c - memory maps of four real machines, from boot logs in public bug reports. The same
  * logs as text are in stress/data/memory-maps.
  */
-#include "support.h"
+#include "boot_fixture.h"
 
 #define U QUIRE_BOOT_USABLE
-#define R QUIRE_BOOT_RESERVED
+#define R QUIRE_BOOT_FIRMWARE
 #define N QUIRE_NODE_ANY
 
 #define MACHINE(list)                          \
@@ -26,7 +26,7 @@ static const struct machine_region desktop_regions[] = {
     {0xdf000000, 0xdfffffff, R, N}, {0xf8000000, 0xfbffffff, R, N},
     {0xfd000000, 0xffffffff, R, N}, {0x100000000, 0x41f37ffff, U, N},
 };
-const struct machine desktop = MACHINE(desktop_regions);
+const struct boot_machine desktop = MACHINE(desktop_regions);
 
 /* Alienware 15 R2, 12 GiB. */
 static const struct machine_region laptop_regions[] = {
@@ -54,7 +54,7 @@ static const struct machine_region laptop_regions[] = {
     {0xff000000, 0xffffffff, R, N},
     {0x100000000, 0x3c3ffffff, U, N},
 };
-const struct machine laptop = MACHINE(laptop_regions);
+const struct boot_machine laptop = MACHINE(laptop_regions);
 
 /* Fujitsu CX2550 M2, 256 GiB, two nodes; the log says nothing of them. */
 static const struct machine_region server_2node_regions[] = {
@@ -66,7 +66,7 @@ static const struct machine_region server_2node_regions[] = {
     {0xff000000, 0xff3fffff, R, N},    {0xff500000, 0xffffffff, R, N},
     {0x100000000, 0x407fffffff, U, N},
 };
-const struct machine server_2node = MACHINE(server_2node_regions);
+const struct boot_machine server_2node = MACHINE(server_2node_regions);
 
 /* Ampere Altra, four nodes, 8 and 64 TiB apart; the order is the log's. */
 static const struct machine_region server_4node_regions[] = {
@@ -75,4 +75,4 @@ static const struct machine_region server_4node_regions[] = {
     {0xc2000000, 0xffffffff, U, 3},         {0x400000000000, 0x4000bfffffff, U, 1},
     {0x400100000000, 0x403fffffffff, U, 1},
 };
-const struct machine server_4node = MACHINE(server_4node_regions);
+const struct boot_machine server_4node = MACHINE(server_4node_regions);

@@ -3,10 +3,11 @@
  * model.c - see model.h.
  */
 #include "model.h"
+#include "stress/common/random.h"
 
 uint64_t below(struct world *w, uint64_t n)
 {
-    return next_random(&w->random) % n;
+    return random_next(&w->random) % n;
 }
 
 bool is_memory(const struct model_frame *m)
@@ -22,11 +23,12 @@ uint32_t node_of(const struct model_frame *m)
 /* Does the call speak of this frame? Memory must hold all its bytes, the rest one of them. */
 static bool speaks_of(const struct call *call, uint64_t frame)
 {
-    uint64_t first = frame * FRAME, last = first + FRAME - 1, end = call->phys + call->bytes - 1;
+    uint64_t first = frame * FRAME_BYTES, last = first + FRAME_BYTES - 1,
+             end = call->phys + call->bytes - 1;
 
     if (call->bytes == 0)
         return false;
-    if (call->what == ADD && call->kind != QUIRE_BOOT_RESERVED)
+    if (call->what == ADD && call->kind != QUIRE_BOOT_FIRMWARE)
         return call->phys <= first && end >= last;
     return call->phys <= last && end >= first;
 }
@@ -39,7 +41,7 @@ static void model_call(struct world *w, const struct call *call)
         if (!speaks_of(call, i))
             continue;
         if (call->what == RESERVE) {
-            m->use = QUIRE_BOOT_HELD;
+            m->use = QUIRE_BOOT_RESERVED;
             continue;
         }
         if (call->what == ADD && call->kind > m->kind)
@@ -57,17 +59,18 @@ static void model_call(struct world *w, const struct call *call)
 /* Borders often meet, and are often, but not always, on frames or blocks. */
 static uint64_t random_border(struct world *w)
 {
-    static const uint64_t grains[] = {1, 2048, FRAME, FRAME, BLOCK * FRAME, 8 * BLOCK * FRAME};
+    static const uint64_t grains[] = {
+        1, 2048, FRAME_BYTES, FRAME_BYTES, BLOCK * FRAME_BYTES, 8 * BLOCK * FRAME_BYTES};
     uint64_t grain = grains[below(w, sizeof(grains) / sizeof(grains[0]))];
 
-    return below(w, (uint64_t)FRAMES * FRAME) / grain * grain;
+    return below(w, (uint64_t)FRAMES * FRAME_BYTES) / grain * grain;
 }
 
 static struct call random_call(struct world *w)
 {
     static const enum quire_boot_kind kinds[] = {QUIRE_BOOT_USABLE, QUIRE_BOOT_USABLE,
                                                  QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE,
-                                                 QUIRE_BOOT_RESERVED};
+                                                 QUIRE_BOOT_FIRMWARE};
     struct call call = {.what = ADD, .node = (uint32_t)below(w, NODES)};
     uint64_t a = random_border(w), b = random_border(w);
 
@@ -160,13 +163,14 @@ bool fits(const struct world *w, uint64_t first, uint64_t frames, uint32_t node)
 
 static int64_t model_place(const struct world *w, const struct quire_boot_request *r)
 {
-    uint64_t frames = (r->bytes + FRAME - 1) / FRAME;
+    uint64_t frames = (r->bytes + FRAME_BYTES - 1) / FRAME_BYTES;
     uint64_t high = r->high ? r->high : UINT64_MAX;
 
     for (int64_t i = FRAMES - 1; i >= 0; i--) {
-        uint64_t phys = (uint64_t)i * FRAME;
+        uint64_t phys = (uint64_t)i * FRAME_BYTES;
 
-        if ((r->align && phys % r->align) || phys < r->low || phys + frames * FRAME - 1 > high)
+        if ((r->align && phys % r->align) || phys < r->low ||
+            phys + frames * FRAME_BYTES - 1 > high)
             continue;
         if (fits(w, (uint64_t)i, frames, r->node))
             return i;
@@ -177,10 +181,10 @@ static int64_t model_place(const struct world *w, const struct quire_boot_reques
 void allocate(struct world *w)
 {
     struct quire_boot_request r = {
-        .bytes = 1 + below(w, below(w, 4) ? 8 * FRAME : 600 * FRAME),
+        .bytes = 1 + below(w, below(w, 4) ? 8 * FRAME_BYTES : 600 * FRAME_BYTES),
         .align = below(w, 2) ? 0 : (uint64_t)1 << below(w, 24),
         .low = below(w, 2) ? 0 : random_border(w) / 2,
-        .high = below(w, 2) ? 0 : (uint64_t)FRAMES * FRAME / 2 + random_border(w) / 2,
+        .high = below(w, 2) ? 0 : (uint64_t)FRAMES * FRAME_BYTES / 2 + random_border(w) / 2,
         .node = below(w, 2) ? QUIRE_NODE_ANY : (uint32_t)below(w, NODES),
     };
     int64_t expected = model_place(w, &r);
@@ -192,7 +196,7 @@ void allocate(struct world *w)
         return;
     }
     assert_int_equal(err, QUIRE_OK);
-    assert_int_equal(phys, (uint64_t)expected * FRAME);
-    for (uint64_t i = 0; i < (r.bytes + FRAME - 1) / FRAME; i++)
+    assert_int_equal(phys, (uint64_t)expected * FRAME_BYTES);
+    for (uint64_t i = 0; i < (r.bytes + FRAME_BYTES - 1) / FRAME_BYTES; i++)
         w->frames[(uint64_t)expected + i].use = QUIRE_BOOT_TAKEN;
 }

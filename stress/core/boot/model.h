@@ -7,7 +7,7 @@
 #ifndef QUIRE_STRESS_CORE_BOOT_MODEL_H
 #define QUIRE_STRESS_CORE_BOOT_MODEL_H
 
-#include "support.h"
+#include "boot_fixture.h"
 
 enum {
     FRAMES = 16384,

@@ -2,7 +2,7 @@
  *
  * test_alloc.c - memory from the boot map, before there are zones.
  */
-#include "support.h"
+#include "boot_fixture.h"
 
 #define LIMIT ((uint64_t)1 << 52) /* bytes */
 #define ANY   .node = QUIRE_NODE_ANY
@@ -24,10 +24,10 @@ static struct boot_fixture *two_nodes(void)
 {
     struct boot_fixture *f = boot_fixture_new(QUIRE_BOOT_LOW);
 
-    add(f, 0, GIB(2), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(1), FRAME, QUIRE_BOOT_RESERVED, 0);
-    add(f, GIB(4), GIB(2), QUIRE_BOOT_USABLE, 1);
-    add(f, GIB(8), GIB(1), QUIRE_BOOT_DEVICE, 1);
+    add(f, 0, 2 * GIB, QUIRE_BOOT_USABLE, 0);
+    add(f, GIB, FRAME_BYTES, QUIRE_BOOT_FIRMWARE, 0);
+    add(f, 4 * GIB, 2 * GIB, QUIRE_BOOT_USABLE, 1);
+    add(f, 8 * GIB, GIB, QUIRE_BOOT_DEVICE, 1);
     return f;
 }
 
@@ -38,15 +38,16 @@ static void alloc_takes_the_highest_place(void **state)
 
     (void)state;
     assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 1, ANY}, &phys), QUIRE_OK);
-    assert_int_equal(phys, GIB(6) - FRAME);
-    assert_int_equal(region_at(&f->boot, phys / FRAME).use, QUIRE_BOOT_TAKEN);
-    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = FRAME + 1, ANY}, &phys), 0);
-    assert_int_equal(phys, GIB(6) - 3 * FRAME);
-    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 1, .align = MIB(2), ANY}, &phys),
-                     QUIRE_OK);
-    assert_int_equal(phys, GIB(6) - MIB(2));
+    assert_int_equal(phys, 6 * GIB - FRAME_BYTES);
+    assert_int_equal(region_at(&f->boot, phys / FRAME_BYTES).use, QUIRE_BOOT_TAKEN);
+    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = FRAME_BYTES + 1, ANY}, &phys),
+                     0);
+    assert_int_equal(phys, 6 * GIB - 3 * FRAME_BYTES);
+    assert_int_equal(
+        alloc(f, (struct quire_boot_request){.bytes = 1, .align = 2 * MIB, ANY}, &phys), QUIRE_OK);
+    assert_int_equal(phys, 6 * GIB - 2 * MIB);
     assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 1, .node = 0}, &phys), 0);
-    assert_int_equal(phys, GIB(2) - FRAME);
+    assert_int_equal(phys, 2 * GIB - FRAME_BYTES);
     assert_int_equal(taken_frames(f), 5);
     boot_fixture_free(f);
 }
@@ -54,27 +55,27 @@ static void alloc_takes_the_highest_place(void **state)
 static void alloc_keeps_limits(void **state)
 {
     struct boot_fixture *f = two_nodes();
-    struct quire_boot_request r = {.bytes = FRAME, .high = GIB(1) + FRAME - 1, ANY};
+    struct quire_boot_request r = {.bytes = FRAME_BYTES, .high = GIB + FRAME_BYTES - 1, ANY};
     uint64_t phys = 0;
 
     (void)state;
     assert_int_equal(alloc(f, r, &phys), QUIRE_OK);
-    assert_int_equal(phys, GIB(1) - FRAME); /* the frame at 1 GiB is reserved */
-    r.high = MIB(512) - 1;
+    assert_int_equal(phys, GIB - FRAME_BYTES); /* the frame at 1 GiB is reserved */
+    r.high = 512 * MIB - 1;
     assert_int_equal(alloc(f, r, &phys), QUIRE_OK);
-    assert_int_equal(phys, MIB(512) - FRAME);
-    r.high = MIB(3) - 2; /* the frame that ends at 3 MiB is not wholly below */
+    assert_int_equal(phys, 512 * MIB - FRAME_BYTES);
+    r.high = 3 * MIB - 2; /* the frame that ends at 3 MiB is not wholly below */
     assert_int_equal(alloc(f, r, &phys), QUIRE_OK);
-    assert_int_equal(phys, MIB(3) - 2 * FRAME);
-    r.high = MIB(2) - 1; /* held by init */
+    assert_int_equal(phys, 3 * MIB - 2 * FRAME_BYTES);
+    r.high = 2 * MIB - 1; /* held by init */
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_NO_MEMORY);
-    r.low = GIB(6) - FRAME + 1;
+    r.low = 6 * GIB - FRAME_BYTES + 1;
     r.high = 0;
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_NO_MEMORY);
     r.low--;
     r.high = UINT64_MAX;
     assert_int_equal(alloc(f, r, &phys), QUIRE_OK);
-    assert_int_equal(phys, GIB(6) - FRAME);
+    assert_int_equal(phys, 6 * GIB - FRAME_BYTES);
     boot_fixture_free(f);
 }
 
@@ -91,11 +92,11 @@ static void alloc_refuses(void **state)
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_SIZE);
     r = (struct quire_boot_request){.bytes = 1, .low = 2, .high = 1, ANY};
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_SIZE);
-    r = (struct quire_boot_request){.bytes = 1, .align = 3 * FRAME, ANY};
+    r = (struct quire_boot_request){.bytes = 1, .align = 3 * FRAME_BYTES, ANY};
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_ALIGN);
     r = (struct quire_boot_request){.bytes = 1, .node = 2};
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_NODE);
-    r = (struct quire_boot_request){.bytes = GIB(3), ANY};
+    r = (struct quire_boot_request){.bytes = 3 * GIB, ANY};
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_NO_MEMORY);
     r = (struct quire_boot_request){.bytes = 1, .align = (uint64_t)1 << 63, ANY};
     assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_NO_MEMORY);
@@ -112,13 +113,14 @@ static void alloc_with_a_full_array(void **state)
 
     (void)state;
     assert_int_equal(quire_boot_init(&f->boot, small, 3, 0), QUIRE_OK);
-    add(f, 2 * FRAME, 2 * FRAME, QUIRE_BOOT_USABLE, 0);
+    add(f, 2 * FRAME_BYTES, 2 * FRAME_BYTES, QUIRE_BOOT_USABLE, 0);
     before = fingerprint(&f->boot);
     assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 1, ANY}, &phys),
                      QUIRE_ERR_NO_MEMORY);
     assert_int_equal(fingerprint(&f->boot), before);
-    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 2 * FRAME, ANY}, &phys), 0);
-    assert_int_equal(phys, 2 * FRAME);
+    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 2 * FRAME_BYTES, ANY}, &phys),
+                     0);
+    assert_int_equal(phys, 2 * FRAME_BYTES);
     boot_fixture_free(f);
 }
 
@@ -129,13 +131,16 @@ static void taken_memory_is_not_reserved(void **state)
     uint64_t phys, before;
 
     (void)state;
-    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = FRAME, ANY}, &phys), QUIRE_OK);
+    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = FRAME_BYTES, ANY}, &phys),
+                     QUIRE_OK);
     before = fingerprint(&f->boot);
-    assert_int_equal(quire_boot_reserve(&f->boot, phys - FRAME, FRAME + 1), QUIRE_ERR_BUSY);
-    assert_int_equal(quire_boot_add(&f->boot, phys, 1, QUIRE_BOOT_RESERVED, 1), QUIRE_ERR_BUSY);
-    assert_int_equal(quire_boot_add(&f->boot, phys, FRAME, QUIRE_BOOT_DEVICE, 1), QUIRE_ERR_BUSY);
+    assert_int_equal(quire_boot_reserve(&f->boot, phys - FRAME_BYTES, FRAME_BYTES + 1),
+                     QUIRE_ERR_BUSY);
+    assert_int_equal(quire_boot_add(&f->boot, phys, 1, QUIRE_BOOT_FIRMWARE, 1), QUIRE_ERR_BUSY);
+    assert_int_equal(quire_boot_add(&f->boot, phys, FRAME_BYTES, QUIRE_BOOT_DEVICE, 1),
+                     QUIRE_ERR_BUSY);
     assert_int_equal(fingerprint(&f->boot), before);
-    assert_int_equal(quire_boot_reserve(&f->boot, phys - FRAME, FRAME), QUIRE_OK);
+    assert_int_equal(quire_boot_reserve(&f->boot, phys - FRAME_BYTES, FRAME_BYTES), QUIRE_OK);
     boot_fixture_free(f);
 }
 
@@ -147,10 +152,10 @@ static void nothing_changes_after_planning(void **state)
     (void)state;
     plan(f);
     before = fingerprint(&f->boot);
-    assert_int_equal(quire_boot_add(&f->boot, GIB(20), FRAME, QUIRE_BOOT_USABLE, 0),
+    assert_int_equal(quire_boot_add(&f->boot, 20 * GIB, FRAME_BYTES, QUIRE_BOOT_USABLE, 0),
                      QUIRE_ERR_INITIALISED);
-    assert_int_equal(quire_boot_assign(&f->boot, 0, FRAME, 0), QUIRE_ERR_INITIALISED);
-    assert_int_equal(quire_boot_reserve(&f->boot, 0, FRAME), QUIRE_ERR_INITIALISED);
+    assert_int_equal(quire_boot_assign(&f->boot, 0, FRAME_BYTES, 0), QUIRE_ERR_INITIALISED);
+    assert_int_equal(quire_boot_reserve(&f->boot, 0, FRAME_BYTES), QUIRE_ERR_INITIALISED);
     assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 1, ANY}, &phys),
                      QUIRE_ERR_INITIALISED);
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_INITIALISED);

@@ -2,7 +2,7 @@
  *
  * test_map.c - the boot map: what firmware may say, however absurd, and what comes of it.
  */
-#include "support.h"
+#include "boot_fixture.h"
 
 #include <string.h>
 
@@ -32,7 +32,7 @@ static void empty_map_is_one_hole(void **state)
     struct quire_boot_region r;
 
     (void)state;
-    assert_frames(f, 0, LIMIT / FRAME, QUIRE_BOOT_NOTHING);
+    assert_frames(f, 0, LIMIT / FRAME_BYTES, QUIRE_BOOT_NOTHING);
     assert_int_equal(quire_boot_region(&f->boot, 1, &r), QUIRE_ERR_SIZE);
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_NO_MEMORY);
     boot_fixture_free(f);
@@ -57,15 +57,15 @@ static void low_memory_is_held(void **state)
     struct boot_fixture *f = boot_fixture_new(QUIRE_BOOT_LOW);
 
     (void)state;
-    add(f, 0, MIB(4), QUIRE_BOOT_USABLE, 0);
-    assert_int_equal(region_at(&f->boot, 511).use, QUIRE_BOOT_HELD);
+    add(f, 0, 4 * MIB, QUIRE_BOOT_USABLE, 0);
+    assert_int_equal(region_at(&f->boot, 511).use, QUIRE_BOOT_RESERVED);
     assert_int_equal(region_at(&f->boot, 512).use, QUIRE_BOOT_FREE);
-    assert_int_equal(report_of(f).held, 512);
+    assert_int_equal(report_of(f).reserved, 512);
     boot_fixture_free(f);
 
     f = boot_fixture_new(5000); /* grows outwards, to two frames */
-    add(f, 0, MIB(4), QUIRE_BOOT_USABLE, 0);
-    assert_int_equal(report_of(f).held, 2);
+    add(f, 0, 4 * MIB, QUIRE_BOOT_USABLE, 0);
+    assert_int_equal(report_of(f).reserved, 2);
     boot_fixture_free(f);
 }
 
@@ -76,13 +76,13 @@ static void borders_are_rounded_to_the_safe_side(void **state)
     (void)state;
     add(f, 0x1001, 0x4000, QUIRE_BOOT_USABLE, 0); /* frames 2, 3, 4 */
     assert_frames(f, 2, 3, QUIRE_BOOT_USABLE);
-    add(f, 0x10fff, 0x2002, QUIRE_BOOT_RESERVED, 0); /* frames 0x10 to 0x13 */
-    assert_frames(f, 0x10, 4, QUIRE_BOOT_RESERVED);
+    add(f, 0x10fff, 0x2002, QUIRE_BOOT_FIRMWARE, 0); /* frames 0x10 to 0x13 */
+    assert_frames(f, 0x10, 4, QUIRE_BOOT_FIRMWARE);
     add(f, 0x20800, 0x2000, QUIRE_BOOT_DEVICE, 0); /* frame 0x21 */
     assert_frames(f, 0x21, 1, QUIRE_BOOT_DEVICE);
     assert_int_equal(report_of(f).trimmed_bytes, 0x1000 + 0x1000);
     assert_int_equal(quire_boot_reserve(&f->boot, 0x3fff, 1), QUIRE_OK);
-    assert_int_equal(region_at(&f->boot, 3).use, QUIRE_BOOT_HELD);
+    assert_int_equal(region_at(&f->boot, 3).use, QUIRE_BOOT_RESERVED);
     assert_int_equal(region_at(&f->boot, 4).use, QUIRE_BOOT_FREE);
     boot_fixture_free(f);
 }
@@ -128,8 +128,8 @@ static void the_last_frame_counts(void **state)
     struct boot_fixture *f = boot_fixture_new(0);
 
     (void)state;
-    add(f, LIMIT - FRAME, FRAME, QUIRE_BOOT_USABLE, 0);
-    assert_frames(f, LIMIT / FRAME - 1, 1, QUIRE_BOOT_USABLE);
+    add(f, LIMIT - FRAME_BYTES, FRAME_BYTES, QUIRE_BOOT_USABLE, 0);
+    assert_frames(f, LIMIT / FRAME_BYTES - 1, 1, QUIRE_BOOT_USABLE);
     boot_fixture_free(f);
 }
 
@@ -139,17 +139,17 @@ static void protection_is_clipped_not_forgotten(void **state)
     struct quire_boot_report r;
 
     (void)state;
-    add(f, 0, GIB(8), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(6), UINT64_MAX, QUIRE_BOOT_RESERVED, 0); /* wraps */
-    assert_int_equal(quire_boot_reserve(&f->boot, GIB(5), LIMIT), QUIRE_OK);
+    add(f, 0, 8 * GIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 6 * GIB, UINT64_MAX, QUIRE_BOOT_FIRMWARE, 0); /* wraps */
+    assert_int_equal(quire_boot_reserve(&f->boot, 5 * GIB, LIMIT), QUIRE_OK);
     assert_int_equal(quire_boot_reserve(&f->boot, LIMIT, 1), QUIRE_ERR_SIZE);
     r = report_of(f);
     assert_int_equal(r.refused.wrapping, 1);
     assert_int_equal(r.refused.beyond, 2);
     assert_int_equal(r.refused.clipped, 2);
-    assert_int_equal(r.usable, GIB(5) / FRAME);
-    assert_int_equal(r.held, GIB(1) / FRAME);
-    assert_int_equal(r.firmware, (LIMIT - GIB(6)) / FRAME);
+    assert_int_equal(r.usable, 5 * GIB / FRAME_BYTES);
+    assert_int_equal(r.reserved, GIB / FRAME_BYTES);
+    assert_int_equal(r.firmware, (LIMIT - 6 * GIB) / FRAME_BYTES);
     boot_fixture_free(f);
 }
 
@@ -159,14 +159,14 @@ static void wrong_arguments_change_nothing(void **state)
     uint64_t before = fingerprint(&f->boot);
 
     (void)state;
-    assert_int_equal(quire_boot_add(&f->boot, 0, FRAME, QUIRE_BOOT_NOTHING, 0),
+    assert_int_equal(quire_boot_add(&f->boot, 0, FRAME_BYTES, QUIRE_BOOT_NOTHING, 0),
                      QUIRE_ERR_UNSUPPORTED);
-    assert_int_equal(quire_boot_add(&f->boot, 0, FRAME, (enum quire_boot_kind)4, 0),
+    assert_int_equal(quire_boot_add(&f->boot, 0, FRAME_BYTES, (enum quire_boot_kind)4, 0),
                      QUIRE_ERR_UNSUPPORTED);
-    assert_int_equal(quire_boot_add(&f->boot, 0, FRAME, QUIRE_BOOT_USABLE, QUIRE_BOOT_NODES),
+    assert_int_equal(quire_boot_add(&f->boot, 0, FRAME_BYTES, QUIRE_BOOT_USABLE, QUIRE_BOOT_NODES),
                      QUIRE_ERR_NODE);
-    assert_int_equal(quire_boot_assign(&f->boot, 0, FRAME, QUIRE_BOOT_NODES), QUIRE_ERR_NODE);
-    assert_int_equal(quire_boot_assign(&f->boot, 0, FRAME, QUIRE_NODE_ANY), QUIRE_ERR_NODE);
+    assert_int_equal(quire_boot_assign(&f->boot, 0, FRAME_BYTES, QUIRE_BOOT_NODES), QUIRE_ERR_NODE);
+    assert_int_equal(quire_boot_assign(&f->boot, 0, FRAME_BYTES, QUIRE_NODE_ANY), QUIRE_ERR_NODE);
     assert_int_equal(quire_boot_assign(&f->boot, LIMIT - 1, 2, 0), QUIRE_ERR_SIZE);
     assert_int_equal(quire_boot_reserve(&f->boot, 0, 0), QUIRE_ERR_SIZE);
     assert_int_equal(fingerprint(&f->boot), before);
@@ -176,12 +176,12 @@ static void wrong_arguments_change_nothing(void **state)
 static void what_wins_does_not_depend_on_the_order(void **state)
 {
     static const enum quire_boot_kind orders[6][3] = {
-        {QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE, QUIRE_BOOT_RESERVED},
-        {QUIRE_BOOT_USABLE, QUIRE_BOOT_RESERVED, QUIRE_BOOT_DEVICE},
-        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE, QUIRE_BOOT_RESERVED},
-        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_RESERVED, QUIRE_BOOT_USABLE},
-        {QUIRE_BOOT_RESERVED, QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE},
-        {QUIRE_BOOT_RESERVED, QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE},
+        {QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE, QUIRE_BOOT_FIRMWARE},
+        {QUIRE_BOOT_USABLE, QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_DEVICE},
+        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE, QUIRE_BOOT_FIRMWARE},
+        {QUIRE_BOOT_DEVICE, QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_USABLE},
+        {QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_USABLE, QUIRE_BOOT_DEVICE},
+        {QUIRE_BOOT_FIRMWARE, QUIRE_BOOT_DEVICE, QUIRE_BOOT_USABLE},
     };
 
     (void)state;
@@ -191,17 +191,17 @@ static void what_wins_does_not_depend_on_the_order(void **state)
         for (size_t j = 0; j < 3; j++) /* usable 0-29, device 10-19, reserved 15-24 */
             switch (orders[i][j]) {
             case QUIRE_BOOT_USABLE:
-                add(f, 0, 30 * FRAME, QUIRE_BOOT_USABLE, 0);
+                add(f, 0, 30 * FRAME_BYTES, QUIRE_BOOT_USABLE, 0);
                 break;
             case QUIRE_BOOT_DEVICE:
-                add(f, 10 * FRAME, 10 * FRAME, QUIRE_BOOT_DEVICE, 0);
+                add(f, 10 * FRAME_BYTES, 10 * FRAME_BYTES, QUIRE_BOOT_DEVICE, 0);
                 break;
             default:
-                add(f, 15 * FRAME, 10 * FRAME, QUIRE_BOOT_RESERVED, 0);
+                add(f, 15 * FRAME_BYTES, 10 * FRAME_BYTES, QUIRE_BOOT_FIRMWARE, 0);
             }
         assert_frames(f, 0, 10, QUIRE_BOOT_USABLE);
         assert_frames(f, 10, 5, QUIRE_BOOT_DEVICE);
-        assert_frames(f, 15, 10, QUIRE_BOOT_RESERVED);
+        assert_frames(f, 15, 10, QUIRE_BOOT_FIRMWARE);
         assert_frames(f, 25, 5, QUIRE_BOOT_USABLE);
         boot_fixture_free(f);
     }
@@ -213,8 +213,8 @@ static void the_lower_node_keeps_disputed_frames(void **state)
     for (int swap = 0; swap < 2; swap++) {
         struct boot_fixture *f = boot_fixture_new(0);
 
-        add(f, 0, 20 * FRAME, QUIRE_BOOT_USABLE, swap ? 3 : 1);
-        add(f, 10 * FRAME, 20 * FRAME, QUIRE_BOOT_USABLE, swap ? 1 : 3);
+        add(f, 0, 20 * FRAME_BYTES, QUIRE_BOOT_USABLE, swap ? 3 : 1);
+        add(f, 10 * FRAME_BYTES, 20 * FRAME_BYTES, QUIRE_BOOT_USABLE, swap ? 1 : 3);
         assert_int_equal(region_at(&f->boot, 5).node, swap ? 3 : 1);
         assert_int_equal(region_at(&f->boot, 15).node, 1);
         assert_true(region_at(&f->boot, 15).disputed);
@@ -229,9 +229,9 @@ static void nodes_may_be_told_apart_from_memory(void **state)
     struct boot_fixture *f = boot_fixture_new(0);
 
     (void)state;
-    assert_int_equal(quire_boot_assign(&f->boot, 0, 10 * FRAME, 2), QUIRE_OK);
-    add(f, 5 * FRAME, 10 * FRAME, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY);
-    assert_int_equal(quire_boot_assign(&f->boot, 12 * FRAME, 10 * FRAME, 7), QUIRE_OK);
+    assert_int_equal(quire_boot_assign(&f->boot, 0, 10 * FRAME_BYTES, 2), QUIRE_OK);
+    add(f, 5 * FRAME_BYTES, 10 * FRAME_BYTES, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY);
+    assert_int_equal(quire_boot_assign(&f->boot, 12 * FRAME_BYTES, 10 * FRAME_BYTES, 7), QUIRE_OK);
     assert_int_equal(region_at(&f->boot, 5).node, 2);
     assert_int_equal(region_at(&f->boot, 10).node, QUIRE_NODE_ANY);
     assert_int_equal(region_at(&f->boot, 12).node, 7);
@@ -248,11 +248,11 @@ static void many_regions(void **state)
 
     (void)state;
     for (uint64_t i = 0; i < n; i++)
-        add(f, (i * 701 % n) * 3 * FRAME, 2 * FRAME, QUIRE_BOOT_USABLE, 0);
+        add(f, (i * 701 % n) * 3 * FRAME_BYTES, 2 * FRAME_BYTES, QUIRE_BOOT_USABLE, 0);
     assert_int_equal(report_of(f).accepted, n);
     assert_int_equal(report_of(f).usable, 2 * n);
     assert_int_equal(f->boot.count, 2 * n);
-    add(f, 0, n * 3 * FRAME, QUIRE_BOOT_USABLE, 0);
+    add(f, 0, n * 3 * FRAME_BYTES, QUIRE_BOOT_USABLE, 0);
     assert_frames(f, 0, 3 * n, QUIRE_BOOT_USABLE);
     assert_int_equal(f->boot.count, 2);
     boot_fixture_free(f);
@@ -273,7 +273,8 @@ static void full_array(void **state)
         assert_int_equal(quire_boot_init(&f->boot, small, capacity, 0), QUIRE_OK);
         do {
             before = fingerprint(&f->boot);
-            err = quire_boot_add(&f->boot, (2 * i++ + 1) * FRAME, FRAME, QUIRE_BOOT_USABLE, 0);
+            err = quire_boot_add(&f->boot, (2 * i++ + 1) * FRAME_BYTES, FRAME_BYTES,
+                                 QUIRE_BOOT_USABLE, 0);
         } while (!err);
         assert_int_equal(err, QUIRE_ERR_NO_MEMORY);
         assert_int_equal(i - 1, (capacity - 1) / 2); /* each takes two entries */
@@ -282,7 +283,7 @@ static void full_array(void **state)
         assert_int_equal(report_of(f).accepted, i - 1);
         /* What needs no room still works. */
         if (capacity >= 3)
-            add(f, FRAME, FRAME, QUIRE_BOOT_RESERVED, 0);
+            add(f, FRAME_BYTES, FRAME_BYTES, QUIRE_BOOT_FIRMWARE, 0);
     }
     boot_fixture_free(f);
 }
@@ -290,7 +291,7 @@ static void full_array(void **state)
 static void real_machines(void **state)
 {
     static const struct {
-        const struct machine *machine;
+        const struct boot_machine *machine;
         uint64_t usable, firmware; /* frames, added up from the logs by other means */
     } cases[] = {
         {&desktop, 4181774, 38002},

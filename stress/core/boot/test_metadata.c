@@ -3,11 +3,11 @@
  * test_metadata.c - where a plan puts the zones' metadata, and what happens when something does not
  * fit: no memory for it, or an array that is too small.
  */
-#include "support.h"
+#include "boot_fixture.h"
 
 static uint64_t frames_of(uint64_t bytes)
 {
-    return (bytes + FRAME - 1) / FRAME;
+    return (bytes + FRAME_BYTES - 1) / FRAME_BYTES;
 }
 
 /* All pieces lie where they are said to, and no frame is taken for anything else. */
@@ -18,7 +18,7 @@ static void assert_metadata(const struct boot_fixture *f)
 
     for (size_t i = 0; i < p->zone_count; i++) {
         const struct quire_boot_zone *zone = &f->zones[i];
-        uint64_t first = zone->metadata_phys / FRAME;
+        uint64_t first = zone->metadata_phys / FRAME_BYTES;
         size_t needed = 0;
 
         frames += frames_of(zone->metadata_bytes);
@@ -43,12 +43,13 @@ static void metadata_is_local_and_on_top(void **state)
 
         assert_int_equal(z->node, i);
         assert_int_equal(z->metadata_node, i);
-        assert_int_equal(region_at(&f->boot, z->metadata_phys / FRAME).node, i);
-        assert_int_equal(region_at(&f->boot, z->metadata_phys / FRAME).use, QUIRE_BOOT_METADATA);
+        assert_int_equal(region_at(&f->boot, z->metadata_phys / FRAME_BYTES).node, i);
+        assert_int_equal(region_at(&f->boot, z->metadata_phys / FRAME_BYTES).use,
+                         QUIRE_BOOT_METADATA);
     }
     assert_int_equal(f->plan.remote_metadata, 0);
     assert_int_equal(f->zones[1].metadata_phys + f->zones[1].metadata_bytes +
-                         (uint64_t)(-f->zones[1].metadata_bytes % FRAME),
+                         (uint64_t)(-f->zones[1].metadata_bytes % FRAME_BYTES),
                      0x404000000000);
     boot_fixture_free(f);
 }
@@ -59,10 +60,10 @@ static void metadata_below_a_limit(void **state)
 
     (void)state;
     add_machine(f, &server_4node);
-    f->layout.metadata_high = GIB(4) - 1; /* nodes 0 and 1 have nothing there */
+    f->layout.metadata_high = 4 * GIB - 1; /* nodes 0 and 1 have nothing there */
     plan(f);
     for (size_t i = 0; i < 4; i++)
-        assert_true(f->zones[i].metadata_phys + f->zones[i].metadata_bytes <= GIB(4));
+        assert_true(f->zones[i].metadata_phys + f->zones[i].metadata_bytes <= 4 * GIB);
     assert_int_equal(f->plan.remote_metadata, 2);
     assert_int_equal(f->zones[0].metadata_node, 2); /* nearer by number than 3 */
     assert_int_equal(f->zones[1].metadata_node, 2);
@@ -70,7 +71,7 @@ static void metadata_below_a_limit(void **state)
 
     f = boot_fixture_new(QUIRE_BOOT_LOW);
     add_machine(f, &server_4node);
-    f->layout.metadata_high = GIB(2);
+    f->layout.metadata_high = 2 * GIB;
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_NO_MEMORY);
     boot_fixture_free(f);
 }
@@ -87,7 +88,7 @@ static void metadata_goes_to_the_nearest_node(void **state)
 
     (void)state;
     add_machine(f, &server_4node);
-    f->layout.metadata_high = GIB(4) - 1;
+    f->layout.metadata_high = 4 * GIB - 1;
     f->layout.distance = three_is_near;
     plan(f);
     assert_int_equal(f->zones[0].metadata_node, 3);
@@ -106,8 +107,8 @@ static void metadata_may_eat_a_zone(void **state)
         struct boot_fixture *f = boot_fixture_new(0);
         const struct quire_boot_zone *small;
 
-        add(f, GIB(8), GIB(1), QUIRE_BOOT_USABLE, 0);
-        add(f, GIB(16), frames * FRAME, QUIRE_BOOT_USABLE, 1);
+        add(f, 8 * GIB, GIB, QUIRE_BOOT_USABLE, 0);
+        add(f, 16 * GIB, frames * FRAME_BYTES, QUIRE_BOOT_USABLE, 1);
         plan(f);
         assert_metadata(f);
         small = zone_of(f, 1, QUIRE_ZONE_NORMAL);
@@ -122,7 +123,7 @@ static void metadata_may_eat_a_zone(void **state)
             assert_int_equal(usable_frames(small), frames - frames_of(small->metadata_bytes));
         }
         assert_int_equal(f->plan.usable_frames + f->plan.metadata_frames + f->plan.zoneless_frames,
-                         GIB(1) / FRAME + frames);
+                         GIB / FRAME_BYTES + frames);
         boot_fixture_free(f);
     }
     assert_int_equal(eaten, 1); /* metadata exactly as large as the node */
@@ -137,16 +138,16 @@ static void metadata_may_grow_by_its_own_hole(void **state)
     (void)state;
     for (uint32_t pins = 1; pins < 64; pins++) {
         struct boot_fixture *f = boot_fixture_new(0);
-        struct quire_run run = {quire_pfn_of(GIB(4) / FRAME), MIB(64) / FRAME};
+        struct quire_run run = {quire_pfn_of(4 * GIB / FRAME_BYTES), 64 * MIB / FRAME_BYTES};
         struct quire_zone_config whole = f->layout.zone;
         size_t bytes = 0;
 
         f->layout.zone.spare_pins = whole.spare_pins = pins;
-        f->layout.metadata_high = GIB(4) + MIB(32) - 1;
+        f->layout.metadata_high = 4 * GIB + 32 * MIB - 1;
         whole.usable = &run;
         whole.usable_count = 1;
         assert_int_equal(quire_zone_metadata_size(&whole, &bytes), QUIRE_OK);
-        add(f, GIB(4), MIB(64), QUIRE_BOOT_USABLE, 0);
+        add(f, 4 * GIB, 64 * MIB, QUIRE_BOOT_USABLE, 0);
         plan(f);
         grown += f->zones[0].metadata_bytes > bytes;
         assert_metadata(f);
@@ -174,14 +175,14 @@ static void dropping_may_go_on(void **state)
             struct boot_fixture *f = boot_fixture_new(0);
 
             f->layout.distance = two_is_near;
-            add(f, GIB(8), first * FRAME, QUIRE_BOOT_USABLE, 0);
-            add(f, GIB(16), second * FRAME, QUIRE_BOOT_USABLE, 1);
-            add(f, GIB(24), GIB(1), QUIRE_BOOT_USABLE, 2);
+            add(f, 8 * GIB, first * FRAME_BYTES, QUIRE_BOOT_USABLE, 0);
+            add(f, 16 * GIB, second * FRAME_BYTES, QUIRE_BOOT_USABLE, 1);
+            add(f, 24 * GIB, GIB, QUIRE_BOOT_USABLE, 2);
             plan(f);
             assert_metadata(f);
             assert_int_equal(f->plan.usable_frames + f->plan.zoneless_frames +
                                  f->plan.metadata_frames,
-                             GIB(1) / FRAME + first + second);
+                             GIB / FRAME_BYTES + first + second);
             left[f->plan.zone_count]++;
             boot_fixture_free(f);
         }
@@ -194,7 +195,7 @@ static void bad_zone_options(void **state)
     uint64_t before;
 
     (void)state;
-    add(f, 0, GIB(1), QUIRE_BOOT_USABLE, 0);
+    add(f, 0, GIB, QUIRE_BOOT_USABLE, 0);
     before = fingerprint(&f->boot);
     f->layout.zone.slots = QUIRE_ZONE_MAX_SLOTS + 1;
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_SIZE);
@@ -209,13 +210,13 @@ static void bad_zone_options(void **state)
 
 static struct boot_fixture *desktop_with_a_second_node(void)
 {
-    static const uint64_t huge[] = {GIB(3) + MIB(6)};
+    static const uint64_t huge[] = {3 * GIB + 6 * MIB};
     struct boot_fixture *f = boot_fixture_new(QUIRE_BOOT_LOW);
 
     f->layout.huge_bytes = huge;
     f->layout.huge_nodes = 1;
     add_machine(f, &desktop);
-    add(f, GIB(15) + FRAME, GIB(2), QUIRE_BOOT_USABLE, 1);
+    add(f, 15 * GIB + FRAME_BYTES, 2 * GIB, QUIRE_BOOT_USABLE, 1);
     return f;
 }
 

@@ -30,7 +30,7 @@ static int owner_of(const struct world *w, uint64_t block)
         if (!is_memory(m))
             continue;
         present[who] = true;
-        weights[who] += m->use == QUIRE_BOOT_FREE ? 1000 : m->use == QUIRE_BOOT_HELD;
+        weights[who] += m->use == QUIRE_BOOT_FREE ? 1000 : m->use == QUIRE_BOOT_RESERVED;
     }
     for (int i = 0; i < NODES * 2; i++)
         if (present[i] && (best == NOWHERE || weights[i] > weights[best]))
@@ -42,7 +42,7 @@ static int owner_of(const struct world *w, uint64_t block)
 static void model_huge(struct world *w, const int owners[])
 {
     for (uint32_t node = 0; node < NODES; node++) {
-        uint64_t left = w->huge_bytes[node] / FRAME;
+        uint64_t left = w->huge_bytes[node] / FRAME_BYTES;
 
         for (uint64_t b = BLOCKS; b-- > DMA_FRAMES / BLOCK && left > 0;) {
             if (owners[b] != (int)node * 2 || !fits(w, b * BLOCK, BLOCK, node))
@@ -57,7 +57,7 @@ static void model_huge(struct world *w, const int owners[])
 /* The frames of one piece of metadata: free ordinary memory, not Huge's, nobody else's. */
 static void model_metadata(struct world *w, const int owners[], uint64_t phys, size_t bytes)
 {
-    for (uint64_t i = phys / FRAME; i < (phys + bytes + FRAME - 1) / FRAME; i++) {
+    for (uint64_t i = phys / FRAME_BYTES; i < (phys + bytes + FRAME_BYTES - 1) / FRAME_BYTES; i++) {
         struct model_frame *m = &w->frames[i];
 
         assert_true(i < FRAMES && free_for(m, QUIRE_NODE_ANY) && !m->huge);
@@ -82,7 +82,7 @@ static enum place expected_place(const struct model_frame *m, int owner)
 {
     if (!is_memory(m) || m->use >= QUIRE_BOOT_TAKEN || (m->kind == QUIRE_BOOT_DEVICE) != owner % 2)
         return IN_NONE;
-    return m->use == QUIRE_BOOT_HELD || (int)node_of(m) != owner / 2 ? IN_RESERVED : IN_USABLE;
+    return m->use == QUIRE_BOOT_RESERVED || (int)node_of(m) != owner / 2 ? IN_RESERVED : IN_USABLE;
 }
 
 /* Where it did put it: looks through all zones, and at most one may have the frame. */
@@ -133,7 +133,7 @@ static void compare_frame(struct world *w, uint64_t i, int owner, struct tally *
     tally->reserved += got == IN_RESERVED;
     tally->shared += shared;
     tally->metadata += m->use == QUIRE_BOOT_METADATA;
-    tally->zoneless += got == IN_NONE && is_memory(m) && m->use <= QUIRE_BOOT_HELD && !shared;
+    tally->zoneless += got == IN_NONE && is_memory(m) && m->use <= QUIRE_BOOT_RESERVED && !shared;
 }
 
 /* ---- The zones --------------------------------------------------------------------- */
@@ -211,8 +211,9 @@ static bool make_plan(struct world *w)
     for (uint64_t i = 0; i < FRAMES; i++)
         free_frames += free_for(&w->frames[i], QUIRE_NODE_ANY);
     for (uint32_t i = 0; i < NODES; i++)
-        free_frames -=
-            free_frames < w->huge_bytes[i] / FRAME ? free_frames : w->huge_bytes[i] / FRAME;
+        free_frames -= free_frames < w->huge_bytes[i] / FRAME_BYTES
+                           ? free_frames
+                           : w->huge_bytes[i] / FRAME_BYTES;
     assert_true(free_frames < 4 * BLOCK); /* scattered, at the worst */
     return false;
 }
@@ -233,7 +234,7 @@ static bool run_case(uint64_t seed)
         allocate(w);
     compare_map(w);
     for (uint32_t i = 0; i < NODES; i++)
-        w->huge_bytes[i] = below(w, 3) ? 0 : below(w, 6) * BLOCK * FRAME;
+        w->huge_bytes[i] = below(w, 3) ? 0 : below(w, 6) * BLOCK * FRAME_BYTES;
     for (uint64_t b = 0; b < BLOCKS; b++)
         owners[b] = owner_of(w, b);
     planned = make_plan(w);

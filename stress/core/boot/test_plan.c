@@ -3,7 +3,7 @@
  * test_plan.c - from a boot map to zones: who gets which block, what is set aside for Huge, and
  * that the zones that are built hold what was planned.
  */
-#include "support.h"
+#include "boot_fixture.h"
 
 /* The zone has exactly these usable frames. */
 static void assert_zone(const struct boot_fixture *f, uint32_t node, enum quire_zone_type type,
@@ -18,7 +18,7 @@ static void assert_zone(const struct boot_fixture *f, uint32_t node, enum quire_
 
 static uint64_t frames_of(uint64_t bytes)
 {
-    return (bytes + FRAME - 1) / FRAME;
+    return (bytes + FRAME_BYTES - 1) / FRAME_BYTES;
 }
 
 static void zones_by_address(void **state)
@@ -27,16 +27,16 @@ static void zones_by_address(void **state)
     const struct quire_boot_zone *normal;
 
     (void)state;
-    add(f, 0, GIB(8), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(16), GIB(1), QUIRE_BOOT_DEVICE, 0);
+    add(f, 0, 8 * GIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 16 * GIB, GIB, QUIRE_BOOT_DEVICE, 0);
     plan(f);
     assert_int_equal(f->plan.zone_count, 4);
     normal = zone_of(f, 0, QUIRE_ZONE_NORMAL);
     assert_non_null(normal);
     assert_zone(f, 0, QUIRE_ZONE_DMA, 3584, 512);
-    assert_zone(f, 0, QUIRE_ZONE_DMA32, GIB(4) / FRAME - 4096, 0);
-    assert_zone(f, 0, QUIRE_ZONE_NORMAL, GIB(4) / FRAME - f->plan.metadata_frames, 0);
-    assert_zone(f, 0, QUIRE_ZONE_DEVICE, GIB(1) / FRAME, 0);
+    assert_zone(f, 0, QUIRE_ZONE_DMA32, 4 * GIB / FRAME_BYTES - 4096, 0);
+    assert_zone(f, 0, QUIRE_ZONE_NORMAL, 4 * GIB / FRAME_BYTES - f->plan.metadata_frames, 0);
+    assert_zone(f, 0, QUIRE_ZONE_DEVICE, GIB / FRAME_BYTES, 0);
     for (size_t i = 0; i < f->plan.zone_count; i++)
         assert_int_equal(f->zones[i].config.id, i);
     boot_fixture_free(f);
@@ -49,10 +49,10 @@ static void address_zones_can_be_left_out(void **state)
     (void)state;
     f->layout.no_dma = true;
     f->layout.no_dma32 = true;
-    add(f, 0, GIB(8), QUIRE_BOOT_USABLE, 0);
+    add(f, 0, 8 * GIB, QUIRE_BOOT_USABLE, 0);
     plan(f);
     assert_int_equal(f->plan.zone_count, 1);
-    assert_zone(f, 0, QUIRE_ZONE_NORMAL, GIB(8) / FRAME - f->plan.metadata_frames, 0);
+    assert_zone(f, 0, QUIRE_ZONE_NORMAL, 8 * GIB / FRAME_BYTES - f->plan.metadata_frames, 0);
     boot_fixture_free(f);
 }
 
@@ -62,12 +62,12 @@ static void address_zones_can_be_left_out(void **state)
 static struct boot_fixture *meeting(uint64_t frames, enum quire_boot_kind kind)
 {
     struct boot_fixture *f = boot_fixture_new(0);
-    uint64_t border = GIB(1) + frames * FRAME;
+    uint64_t border = GIB + frames * FRAME_BYTES;
 
     f->layout.no_dma = true;
     f->layout.no_dma32 = true;
-    add(f, MIB(512), border - MIB(512), QUIRE_BOOT_USABLE, 0);
-    add(f, border, GIB(2) - border, kind, 1);
+    add(f, 512 * MIB, border - 512 * MIB, QUIRE_BOOT_USABLE, 0);
+    add(f, border, 2 * GIB - border, kind, 1);
     return f;
 }
 
@@ -78,7 +78,7 @@ static void a_block_goes_to_who_has_more_of_it(void **state)
         struct boot_fixture *f = meeting(frames, QUIRE_BOOT_USABLE);
         bool first = frames >= BLOCK / 2; /* equal: the lower node */
         uint64_t shared = first ? BLOCK - frames : frames;
-        uint64_t lost = GIB(1) / FRAME + (first ? frames : 0);
+        uint64_t lost = GIB / FRAME_BYTES + (first ? frames : 0);
 
         plan(f);
         assert_int_equal(f->plan.shared_frames, shared);
@@ -96,7 +96,7 @@ static void shared_memory_can_be_rescued(void **state)
 {
     struct boot_fixture *f = meeting(100, QUIRE_BOOT_USABLE);
     const struct quire_boot_zone *zone;
-    quire_pfn pfn = quire_pfn_of(GIB(1) / FRAME);
+    quire_pfn pfn = quire_pfn_of(GIB / FRAME_BYTES);
 
     (void)state;
     plan(f);
@@ -130,15 +130,15 @@ static void free_frames_decide(void **state)
     struct boot_fixture *f = meeting(500, QUIRE_BOOT_USABLE);
 
     (void)state;
-    assert_int_equal(quire_boot_reserve(&f->boot, GIB(1), 500 * FRAME), QUIRE_OK);
+    assert_int_equal(quire_boot_reserve(&f->boot, GIB, 500 * FRAME_BYTES), QUIRE_OK);
     plan(f);
     assert_zone(f, 1, QUIRE_ZONE_NORMAL,
-                (GIB(2) - GIB(1)) / FRAME - 500 - frames_of(f->zones[1].metadata_bytes), 500);
+                (2 * GIB - GIB) / FRAME_BYTES - 500 - frames_of(f->zones[1].metadata_bytes), 500);
     assert_int_equal(f->plan.shared_frames, 0);
     boot_fixture_free(f);
 
     f = meeting(500, QUIRE_BOOT_USABLE);
-    assert_int_equal(quire_boot_reserve(&f->boot, GIB(1), MIB(2)), QUIRE_OK);
+    assert_int_equal(quire_boot_reserve(&f->boot, GIB, 2 * MIB), QUIRE_OK);
     plan(f);
     assert_int_equal(reserved_frames(zone_of(f, 0, QUIRE_ZONE_NORMAL)), BLOCK);
     boot_fixture_free(f);
@@ -150,8 +150,8 @@ static void many_nodes_in_one_block(void **state)
 
     (void)state;
     for (uint32_t i = 0; i < 60; i++)
-        add(f, GIB(8) + i * 2 * FRAME, 2 * FRAME, QUIRE_BOOT_USABLE, 59 - i);
-    add(f, GIB(16), MIB(64), QUIRE_BOOT_USABLE, 99);
+        add(f, 8 * GIB + i * 2 * FRAME_BYTES, 2 * FRAME_BYTES, QUIRE_BOOT_USABLE, 59 - i);
+    add(f, 16 * GIB, 64 * MIB, QUIRE_BOOT_USABLE, 99);
     plan(f);
     assert_int_equal(f->plan.zone_count, 2); /* the lowest node, and the one for the metadata */
     assert_zone(f, 0, QUIRE_ZONE_NORMAL, 2, 59 * 2);
@@ -164,55 +164,56 @@ static void many_nodes_in_one_block(void **state)
 
 static void huge_takes_whole_sections_first(void **state)
 {
-    const uint64_t huge[] = {GIB(2) + MIB(4)};
+    const uint64_t huge[] = {2 * GIB + 4 * MIB};
     struct boot_fixture *f = boot_fixture_new(0);
     const struct quire_boot_zone *zone;
 
     (void)state;
     f->layout.huge_bytes = huge;
     f->layout.huge_nodes = 1;
-    add(f, 0, GIB(8) + MIB(7), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(7) + MIB(3), FRAME, QUIRE_BOOT_RESERVED, 0); /* spoils the section at 7 GiB */
+    add(f, 0, 8 * GIB + 7 * MIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 7 * GIB + 3 * MIB, FRAME_BYTES, QUIRE_BOOT_FIRMWARE,
+        0); /* spoils the section at 7 GiB */
     plan(f);
     zone = zone_of(f, 0, QUIRE_ZONE_HUGE);
     assert_non_null(zone);
     assert_int_equal(zone->config.usable_count, 2);
-    assert_int_equal(quire_phys(zone->config.usable[0].pfn), GIB(5));
-    assert_int_equal(zone->config.usable[0].frames, GIB(2) / FRAME);
-    assert_int_equal(quire_phys(zone->config.usable[1].pfn), GIB(8) + MIB(2));
-    assert_int_equal(zone->config.usable[1].frames, MIB(4) / FRAME);
+    assert_int_equal(quire_phys(zone->config.usable[0].pfn), 5 * GIB);
+    assert_int_equal(zone->config.usable[0].frames, 2 * GIB / FRAME_BYTES);
+    assert_int_equal(quire_phys(zone->config.usable[1].pfn), 8 * GIB + 2 * MIB);
+    assert_int_equal(zone->config.usable[1].frames, 4 * MIB / FRAME_BYTES);
     assert_int_equal(f->plan.huge_missing, 0);
     for (size_t i = 0; i < f->plan.zone_count; i++) /* metadata lies elsewhere */
-        assert_false(in_runs(zone->config.usable, 2, f->zones[i].metadata_phys / FRAME));
+        assert_false(in_runs(zone->config.usable, 2, f->zones[i].metadata_phys / FRAME_BYTES));
     boot_fixture_free(f);
 }
 
 static void huge_says_what_is_missing(void **state)
 {
-    const uint64_t huge[] = {0, GIB(3), MIB(2)};
+    const uint64_t huge[] = {0, 3 * GIB, 2 * MIB};
     struct boot_fixture *f = boot_fixture_new(0);
 
     (void)state;
     f->layout.huge_bytes = huge;
     f->layout.huge_nodes = 3;
-    add(f, 0, GIB(1), QUIRE_BOOT_USABLE, 0);
-    add(f, GIB(8) + MIB(1), GIB(2), QUIRE_BOOT_USABLE, 1);
+    add(f, 0, GIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 8 * GIB + MIB, 2 * GIB, QUIRE_BOOT_USABLE, 1);
     plan(f);
     assert_null(zone_of(f, 0, QUIRE_ZONE_HUGE));
-    assert_zone(f, 1, QUIRE_ZONE_HUGE, (GIB(2) - MIB(2)) / FRAME, 0);
-    assert_int_equal(f->plan.huge_missing, GIB(1) + MIB(2) + MIB(2)); /* node 2 has no memory */
+    assert_zone(f, 1, QUIRE_ZONE_HUGE, (2 * GIB - 2 * MIB) / FRAME_BYTES, 0);
+    assert_int_equal(f->plan.huge_missing, GIB + 2 * MIB + 2 * MIB); /* node 2 has no memory */
     boot_fixture_free(f);
 }
 
 static void huge_refuses(void **state)
 {
-    const uint64_t odd[] = {MIB(2) + FRAME}, beyond[] = {UINT64_MAX & ~(MIB(2) - 1)};
-    const uint64_t everything[] = {GIB(1)}; /* then metadata has no place */
+    const uint64_t odd[] = {2 * MIB + FRAME_BYTES}, beyond[] = {UINT64_MAX & ~(2 * MIB - 1)};
+    const uint64_t everything[] = {GIB}; /* then metadata has no place */
     struct boot_fixture *f = boot_fixture_new(0);
     uint64_t before;
 
     (void)state;
-    add(f, 0, GIB(1), QUIRE_BOOT_USABLE, 0);
+    add(f, 0, GIB, QUIRE_BOOT_USABLE, 0);
     before = fingerprint(&f->boot);
     f->layout.huge_bytes = odd;
     f->layout.huge_nodes = 1;
@@ -234,7 +235,7 @@ static void huge_refuses(void **state)
 static void real_machines(void **state)
 {
     static const struct {
-        const struct machine *machine;
+        const struct boot_machine *machine;
         size_t zones;
         uint64_t usable, held; /* frames: of the log, and of these the first 2 MiB */
     } cases[] = {

@@ -7,6 +7,7 @@
  * thread holds must succeed, and wrong frees of it must be refused.
  */
 #include "stress.h"
+#include "stress/common/random.h"
 
 #include <inttypes.h>
 
@@ -18,19 +19,11 @@ struct weights {
 static const unsigned orders[] = {MODE_ORDERS};
 static const struct weights weights = {MODE_WEIGHTS};
 
-static uint64_t below(struct worker *w, uint64_t bound)
-{
-    w->random ^= w->random >> 12;
-    w->random ^= w->random << 25;
-    w->random ^= w->random >> 27;
-    return (w->random * UINT64_C(0x2545f4914f6cdd1d) >> 20) % bound;
-}
-
-static void must(int got, const char *call, uint64_t pfn, uint64_t frames)
+static void must_do(int got, const char *call, uint64_t pfn, uint64_t frames)
 {
     if (got != QUIRE_OK) {
-        shadow_fail("%s of pfn 0x%" PRIx64 ", %" PRIu64 " frames: %s", call, pfn, frames,
-                    quire_strerror(got));
+        die("%s of pfn 0x%" PRIx64 ", %" PRIu64 " frames: %s", call, pfn, frames,
+            quire_strerror(got));
     }
 }
 
@@ -41,7 +34,7 @@ static bool may(struct worker *w, int got, const char *call, int error, int othe
         return true;
     }
     if ((got != error && got != other) || (MODE_NEVER_REFUSED && got == QUIRE_ERR_NO_MEMORY)) {
-        shadow_fail("%s refused: %s", call, quire_strerror(got));
+        die("%s refused: %s", call, quire_strerror(got));
     }
     w->refused++;
     return false;
@@ -49,15 +42,17 @@ static bool may(struct worker *w, int got, const char *call, int error, int othe
 
 static uint32_t draw_flags(struct worker *w)
 {
-    return below(w, 2) ? QUIRE_MOVABLE : QUIRE_UNMOVABLE;
+    return random_below(&w->random, 2) ? QUIRE_MOVABLE : QUIRE_UNMOVABLE;
 }
 
 /* A length that often ends at the edge of a word or a block. */
 static uint64_t draw_frames(struct worker *w)
 {
     static const uint16_t edges[] = {1, 2, 63, 64, 65, 128, 200, 511, 512, 513, 600, 1024};
-    uint64_t most = below(w, 2) ? 70 : MODE_FRAMES;
-    return below(w, 3) == 0 ? edges[below(w, sizeof edges / sizeof edges[0])] : 1 + below(w, most);
+    uint64_t most = random_below(&w->random, 2) ? 70 : MODE_FRAMES;
+    return random_below(&w->random, 3) == 0
+               ? edges[random_below(&w->random, sizeof edges / sizeof edges[0])]
+               : 1 + random_below(&w->random, most);
 }
 
 static bool has_room(const struct worker *w, uint64_t frames)
@@ -76,7 +71,7 @@ static void hold(struct worker *w, enum kind kind, uint64_t pfn, uint64_t frames
 
 static void take_order(struct worker *w)
 {
-    unsigned order = orders[below(w, sizeof orders / sizeof orders[0])];
+    unsigned order = orders[random_below(&w->random, sizeof orders / sizeof orders[0])];
     quire_pfn pfn;
     if (!has_room(w, UINT64_C(1) << order)) {
         return;
@@ -90,9 +85,9 @@ static void take_order(struct worker *w)
 static void take_batch(struct worker *w)
 {
     quire_pfn pfns[96];
-    size_t n = 1 + below(w, sizeof pfns / sizeof pfns[0]);
+    size_t n = 1 + random_below(&w->random, sizeof pfns / sizeof pfns[0]);
     size_t count = 0;
-    uint32_t flags = draw_flags(w) | (below(w, 2) ? QUIRE_PARTIAL : 0);
+    uint32_t flags = draw_flags(w) | (random_below(&w->random, 2) ? QUIRE_PARTIAL : 0);
     if (!has_room(w, n) || w->count + n > HOLDINGS) {
         return;
     }
@@ -101,7 +96,7 @@ static void take_batch(struct worker *w)
         return;
     }
     if (count > n || count == 0 || (count < n && (flags & QUIRE_PARTIAL) == 0)) {
-        shadow_fail("alloc_batch gave %zu of %zu frames", count, n);
+        die("alloc_batch gave %zu of %zu frames", count, n);
     }
     for (size_t i = 0; i < count; i++) {
         hold(w, HELD_ORDER, pfns[i].n, 1);
@@ -112,13 +107,13 @@ static void take_contig(struct worker *w)
 {
     struct quire_contig want = {.frames = draw_frames(w)};
     quire_pfn pfn;
-    if (below(w, 2)) {
+    if (random_below(&w->random, 2)) {
         /* With room behind it, where a refusal is a failure. */
         uint64_t most = MODE_NEVER_REFUSED ? MODE_FRAMES / 2 : MODE_FRAMES;
-        want.low = (MODE_FIRST + below(w, most)) * QUIRE_FRAME_SIZE;
+        want.low = (MODE_FIRST + random_below(&w->random, most)) * QUIRE_FRAME_SIZE;
     }
-    if (below(w, 4) == 0) {
-        want.align = UINT64_C(1) << (12 + below(w, 9));
+    if (random_below(&w->random, 4) == 0) {
+        want.align = UINT64_C(1) << (12 + random_below(&w->random, 9));
     }
     if (want.frames > MODE_FRAMES || !has_room(w, want.frames)) {
         return;
@@ -147,14 +142,14 @@ static void take_runs(struct worker *w)
         sum += runs[i].frames;
     }
     if (sum != frames) {
-        shadow_fail("alloc_runs gave %" PRIu64 " of %" PRIu64 " frames", sum, frames);
+        die("alloc_runs gave %" PRIu64 " of %" PRIu64 " frames", sum, frames);
     }
 }
 
 static void take_at(struct worker *w)
 {
-    unsigned order = orders[below(w, sizeof orders / sizeof orders[0])];
-    uint64_t pfn = (MODE_FIRST + below(w, MODE_FRAMES)) >> order << order;
+    unsigned order = orders[random_below(&w->random, sizeof orders / sizeof orders[0])];
+    uint64_t pfn = (MODE_FIRST + random_below(&w->random, MODE_FRAMES)) >> order << order;
     uint64_t frames = UINT64_C(1) << order;
     if (!has_room(w, frames) || pfn < MODE_FIRST || pfn + frames > MODE_FIRST + MODE_FRAMES) {
         return;
@@ -171,8 +166,8 @@ static void take_at(struct worker *w)
 static void take_reserved(struct worker *w)
 {
     uint64_t frames = draw_frames(w);
-    uint64_t pfn = MODE_FIRST + below(w, MODE_FRAMES);
-    if (below(w, 3) == 0) {
+    uint64_t pfn = MODE_FIRST + random_below(&w->random, MODE_FRAMES);
+    if (random_below(&w->random, 3) == 0) {
         pfn = pfn / 512 * 512;
     }
     if (!has_room(w, frames) || pfn < MODE_FIRST || pfn + frames > MODE_FIRST + MODE_FRAMES) {
@@ -194,7 +189,7 @@ static void give_singles(struct worker *w, const struct holding *h)
         for (; n < 64 && done < h->frames; n++, done++) {
             pfns[n] = quire_pfn_of(h->pfn + done);
         }
-        must(quire_zone_free_batch(w->zone, w->slot, pfns, n, NULL), "free_batch", pfns[0].n, n);
+        must_do(quire_zone_free_batch(w->zone, w->slot, pfns, n, NULL), "free_batch", pfns[0].n, n);
     }
 }
 
@@ -203,19 +198,19 @@ static void give_order(struct worker *w, const struct holding *h)
     quire_pfn pfn = quire_pfn_of(h->pfn);
     unsigned order = (unsigned)__builtin_ctzll(h->frames);
     bool known = MODE_RUN_MAP || order >= 9;
-    switch (below(w, 4)) {
+    switch (random_below(&w->random, 4)) {
     case 0:
-        must(quire_zone_free_contig(w->zone, w->slot, pfn, h->frames), "free_contig", pfn.n,
-             h->frames);
+        must_do(quire_zone_free_contig(w->zone, w->slot, pfn, h->frames), "free_contig", pfn.n,
+                h->frames);
         break;
     case 1:
         if (known) {
-            must(quire_zone_free_any(w->zone, w->slot, pfn), "free_any", pfn.n, h->frames);
+            must_do(quire_zone_free_any(w->zone, w->slot, pfn), "free_any", pfn.n, h->frames);
             break;
         }
         __attribute__((fallthrough));
     default:
-        must(quire_zone_free(w->zone, w->slot, pfn, order), "free", pfn.n, h->frames);
+        must_do(quire_zone_free(w->zone, w->slot, pfn, order), "free", pfn.n, h->frames);
         break;
     }
 }
@@ -231,15 +226,15 @@ static void give(struct worker *w, unsigned i)
         give_order(w, &h);
         break;
     case HELD_LENGTH:
-        must(quire_zone_free_contig(w->zone, w->slot, quire_pfn_of(h.pfn), h.frames), "free_contig",
-             h.pfn, h.frames);
+        must_do(quire_zone_free_contig(w->zone, w->slot, quire_pfn_of(h.pfn), h.frames),
+                "free_contig", h.pfn, h.frames);
         break;
     case HELD_SINGLES:
         give_singles(w, &h);
         break;
     case HELD_RESERVED:
-        must(quire_zone_unreserve(w->zone, w->slot, quire_pfn_of(h.pfn), h.frames), "unreserve",
-             h.pfn, h.frames);
+        must_do(quire_zone_unreserve(w->zone, w->slot, quire_pfn_of(h.pfn), h.frames), "unreserve",
+                h.pfn, h.frames);
         break;
     }
 }
@@ -257,11 +252,11 @@ void worker_empty(struct worker *w)
 /* A run falls apart into single frames; 512 of them become a run again. */
 static void change_shape(struct worker *w)
 {
-    struct holding *h = &w->held[below(w, w->count)];
+    struct holding *h = &w->held[random_below(&w->random, w->count)];
     quire_pfn pfn = quire_pfn_of(h->pfn);
     if (h->kind == HELD_ORDER) {
         unsigned order = (unsigned)__builtin_ctzll(h->frames);
-        must(quire_zone_split(w->zone, w->slot, pfn, order), "split", h->pfn, h->frames);
+        must_do(quire_zone_split(w->zone, w->slot, pfn, order), "split", h->pfn, h->frames);
         h->kind = h->frames > 1 ? HELD_SINGLES : HELD_ORDER;
     } else if (h->kind == HELD_SINGLES && h->frames == 512) {
         int got = quire_zone_join(w->zone, w->slot, pfn);
@@ -280,7 +275,7 @@ static void make_mistake(struct worker *w)
     if (!MODE_RUN_MAP) {
         return;
     }
-    h = &w->held[below(w, w->count)];
+    h = &w->held[random_below(&w->random, w->count)];
     if (h->kind != HELD_ORDER || h->frames == 1) {
         return;
     }
@@ -289,8 +284,8 @@ static void make_mistake(struct worker *w)
     if (quire_zone_free(w->zone, w->slot, quire_pfn_of(h->pfn), order - 1) != QUIRE_ERR_ORDER ||
         quire_zone_free(w->zone, w->slot, quire_pfn_of(inside), 0) != QUIRE_ERR_ORDER ||
         quire_zone_free_any(w->zone, w->slot, quire_pfn_of(inside)) != QUIRE_ERR_ORDER) {
-        shadow_fail("part of the run at pfn 0x%" PRIx64 ", %" PRIu64 " frames, could be freed",
-                    h->pfn, h->frames);
+        die("part of the run at pfn 0x%" PRIx64 ", %" PRIu64 " frames, could be freed", h->pfn,
+            h->frames);
     }
 }
 
@@ -313,7 +308,7 @@ void worker_act(struct worker *w)
         {&weights.wrong, make_mistake, true},
         {&weights.isolate, worker_isolate, false},
     };
-    uint64_t drawn = below(w, 100);
+    uint64_t drawn = random_below(&w->random, 100);
     w->done++;
     for (unsigned i = 0; i < sizeof actions / sizeof actions[0]; i++) {
         if (drawn < *actions[i].weight) {
@@ -325,8 +320,8 @@ void worker_act(struct worker *w)
         drawn -= *actions[i].weight;
     }
     if (drawn < weights.retire) {
-        must(quire_zone_retire_slot(w->zone, w->slot), "retire_slot", 0, 0);
+        must_do(quire_zone_retire_slot(w->zone, w->slot), "retire_slot", 0, 0);
     } else if (w->count > 0) {
-        give(w, (unsigned)below(w, w->count));
+        give(w, (unsigned)random_below(&w->random, w->count));
     }
 }

@@ -8,6 +8,7 @@
  * shadow before it is given back. What is committed becomes reserved holdings.
  */
 #include "stress.h"
+#include "stress/common/random.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -22,15 +23,15 @@ static uint64_t blocks_of(const struct worker *w)
     return w->isolation.run.frames / 512;
 }
 
-static bool has(const struct quire_held *held, uint64_t frame)
+static bool has(const struct quire_isolated_frames *held, uint64_t frame)
 {
     return held[frame / 512].frames[frame % 512 / 64] >> frame % 64 & 1;
 }
 
 /* The next stretch of frames in `held` but not in `but`, from *frame on, within the worker's range.
  * Returns its length; 0: there is none. */
-static uint64_t stretch(const struct worker *w, const struct quire_held *held,
-                        const struct quire_held *but, uint64_t *frame)
+static uint64_t stretch(const struct worker *w, const struct quire_isolated_frames *held,
+                        const struct quire_isolated_frames *but, uint64_t *frame)
 {
     uint64_t end = blocks_of(w) * 512, n = 0;
     while (*frame < end && (!has(held, *frame) || (but && has(but, *frame)))) {
@@ -56,10 +57,8 @@ static void learn(struct worker *w)
 
 static void begin(struct worker *w)
 {
-    /* cppcheck-suppress moduloofone; one mode has one block */
-    uint64_t n = 1 + w->random / 7 % (blocks < ISOLATED ? blocks : ISOLATED);
-    /* cppcheck-suppress moduloofone; likewise */
-    uint64_t at = first_block + w->random / 64 % (blocks - n + 1);
+    uint64_t n = 1 + random_below(&w->random, blocks < ISOLATED ? blocks : ISOLATED);
+    uint64_t at = first_block + random_below(&w->random, blocks - n + 1);
     struct quire_run run = {{at * 512}, n * 512};
     int got = quire_zone_isolate(w->zone, w->slot, run, w->isolated, &w->isolation);
     if (got == QUIRE_ERR_BUSY || got == QUIRE_ERR_SIZE) {
@@ -67,10 +66,10 @@ static void begin(struct worker *w)
         return;
     }
     if (got != QUIRE_OK) {
-        shadow_fail("isolate: %s", quire_strerror(got));
+        die("isolate: %s", quire_strerror(got));
     }
     for (uint64_t i = 0; i < n; i++) {
-        w->known[i] = (struct quire_held){{0}};
+        w->known[i] = (struct quire_isolated_frames){{0}};
     }
     learn(w);
 }
@@ -84,14 +83,13 @@ static uint64_t look(struct worker *w)
     size_t count;
     int got = quire_zone_isolated(w->zone, w->slot, &w->isolation, used, RUNS, &count, &frames);
     if (got != QUIRE_OK || count > RUNS || frames > range->frames) {
-        shadow_fail("isolated: %s, %zu runs, %" PRIu64 " frames", quire_strerror(got), count,
-                    frames);
+        die("isolated: %s, %zu runs, %" PRIu64 " frames", quire_strerror(got), count, frames);
     }
     for (size_t i = 0; i < count; i++) {
         if (used[i].frames == 0 || used[i].pfn.n >= range->pfn.n + range->frames ||
             used[i].pfn.n + used[i].frames <= range->pfn.n) {
-            shadow_fail("0x%" PRIx64 ", %" PRIu64 " frames, is in nobody's way", used[i].pfn.n,
-                        used[i].frames);
+            die("0x%" PRIx64 ", %" PRIu64 " frames, is in nobody's way", used[i].pfn.n,
+                used[i].frames);
         }
     }
     learn(w);
@@ -111,8 +109,8 @@ static void keep_reserved(struct worker *w, uint64_t pfn)
         shadow_give(w->shadow, w->who, pfn + at, n);
         int got = quire_zone_unreserve(w->zone, w->slot, quire_pfn_of(pfn + at), n);
         if (got != QUIRE_OK) {
-            shadow_fail("unreserve of 0x%" PRIx64 ", %" PRIu64 " frames: %s", pfn + at, n,
-                        quire_strerror(got));
+            die("unreserve of 0x%" PRIx64 ", %" PRIu64 " frames: %s", pfn + at, n,
+                quire_strerror(got));
         }
     }
 }
@@ -124,7 +122,7 @@ static void commit(struct worker *w)
     if (got == QUIRE_OK) {
         keep_reserved(w, w->isolation.run.pfn.n);
     } else if (got != QUIRE_ERR_BUSY) {
-        shadow_fail("isolate_commit: %s", quire_strerror(got));
+        die("isolate_commit: %s", quire_strerror(got));
     }
 }
 
@@ -139,7 +137,7 @@ void worker_give_back(struct worker *w)
     }
     int got = quire_zone_isolate_undo(w->zone, w->slot, &w->isolation);
     if (got != QUIRE_OK) {
-        shadow_fail("isolate_undo: %s", quire_strerror(got));
+        die("isolate_undo: %s", quire_strerror(got));
     }
 }
 
@@ -147,9 +145,9 @@ void worker_isolate(struct worker *w)
 {
     if (!w->isolation.held) {
         begin(w);
-    } else if (w->random / 256 % 4 == 0) {
+    } else if (random_below(&w->random, 4) == 0) {
         worker_give_back(w);
-    } else if (look(w) < 40 || w->random / 1024 % 8 == 0) {
+    } else if (look(w) < 40 || random_below(&w->random, 8) == 0) {
         commit(w);
     }
 }

@@ -15,6 +15,7 @@
  */
 #define _GNU_SOURCE /* gettid, timers for one thread */
 #include "stress.h"
+#include "stress/common/random.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -73,7 +74,7 @@ static timer_t disturb(void)
     event.sigev_notify_thread_id = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 ||
         timer_settime(timer, 0, &often, NULL) != 0) {
-        shadow_fail("cannot set a timer");
+        die("cannot set a timer");
     }
     return timer;
 }
@@ -104,21 +105,21 @@ static void check_zone(void)
     struct quire_violation v;
     struct shadow *s = &stress.shadow;
     if (quire_zone_check(&stress.zone, &v) != 0) {
-        shadow_fail("quire_zone_check: %s at 0x%" PRIx64 ": expected %" PRIu64 ", found %" PRIu64,
-                    v.what, v.pfn.n, v.expected, v.found);
+        die("quire_zone_check: %s at 0x%" PRIx64 ": expected %" PRIu64 ", found %" PRIu64, v.what,
+            v.pfn.n, v.expected, v.found);
     }
     uint64_t held = atomic_load(&s->held);
     uint64_t free_frames = quire_zone_free_frames(&stress.zone);
     if (free_frames + held != MODE_FRAMES) {
-        shadow_fail("%" PRIu64 " frames free and %d - %" PRIu64 " expected", free_frames,
-                    MODE_FRAMES, held);
+        die("%" PRIu64 " frames free and %d - %" PRIu64 " expected", free_frames, MODE_FRAMES,
+            held);
     }
     for (uint64_t n = MODE_FIRST; n < MODE_FIRST + MODE_FRAMES; n++) {
         enum quire_frame_state state;
         int error = quire_zone_frame_state(&stress.zone, quire_pfn_of(n), &state);
         uint32_t owner = shadow_owner(s, n);
         if (error != 0 || (state == QUIRE_FRAME_FREE) != (owner == 0)) {
-            shadow_fail("frame 0x%" PRIx64 ": state %d, owner %" PRIu32, n, (int)state, owner);
+            die("frame 0x%" PRIx64 ": state %d, owner %" PRIu32, n, (int)state, owner);
         }
     }
 }
@@ -126,15 +127,15 @@ static void check_zone(void)
 /* With nothing held, as many blocks can be had as lie wholly in the zone. */
 static void check_blocks(void)
 {
-    uint64_t first = (MODE_FIRST + 511) / 512;
-    uint64_t end = (MODE_FIRST + MODE_FRAMES) / 512;
+    uint64_t first = (MODE_FIRST + BLOCK - 1) / BLOCK;
+    uint64_t end = (MODE_FIRST + MODE_FRAMES) / BLOCK;
     uint64_t got = 0;
     quire_pfn pfn;
     while (quire_zone_alloc(&stress.zone, quire_slot_of(0), 9, QUIRE_EMERGENCY, &pfn) == 0) {
         got++;
     }
     if (got != (end > first ? end - first : 0)) {
-        shadow_fail("%" PRIu64 " whole blocks at the end, expected %" PRIu64, got, end - first);
+        die("%" PRIu64 " whole blocks at the end, expected %" PRIu64, got, end - first);
     }
 }
 
@@ -143,19 +144,12 @@ static void check_counts(void)
     struct quire_zone_stats stats;
     if (quire_zone_stats(&stress.zone, &stats) != 0 || stats.reserved != 0 ||
         stats.managed != MODE_FRAMES || stats.counts[QUIRE_COUNT_WITHDRAWN] != 0) {
-        shadow_fail("%" PRIu64 " managed, %" PRIu64 " reserved, %" PRIu64 " withdrawn at the end",
-                    stats.managed, stats.reserved, stats.counts[QUIRE_COUNT_WITHDRAWN]);
+        die("%" PRIu64 " managed, %" PRIu64 " reserved, %" PRIu64 " withdrawn at the end",
+            stats.managed, stats.reserved, stats.counts[QUIRE_COUNT_WITHDRAWN]);
     }
 }
 
 /* ---- Start and end ----------------------------------------------------------------------- */
-
-static void must_open(int error)
-{
-    if (error != QUIRE_OK) {
-        shadow_fail("cannot open the zone: %s", quire_strerror(error));
-    }
-}
 
 static void *open_zone(uint64_t seed)
 {
@@ -169,12 +163,9 @@ static void *open_zone(uint64_t seed)
                                        .high = MODE_MIN,
                                        .no_run_map = !MODE_RUN_MAP};
     size_t bytes;
-    must_open(quire_zone_metadata_size(&config, &bytes));
-    void *metadata =
-        aligned_alloc(QUIRE_METADATA_ALIGN,
-                      bytes / QUIRE_METADATA_ALIGN * QUIRE_METADATA_ALIGN + QUIRE_METADATA_ALIGN);
-    must_open(metadata == NULL ? QUIRE_ERR_NO_MEMORY
-                               : quire_zone_init(&stress.zone, &config, metadata, bytes));
+    must(quire_zone_metadata_size(&config, &bytes), "metadata_size");
+    void *metadata = rubbish(QUIRE_METADATA_ALIGN, bytes);
+    must(quire_zone_init(&stress.zone, &config, metadata, bytes), "zone_init");
     shadow_open(&stress.shadow, MODE_FIRST, MODE_FRAMES, MODE_FRAMES - MODE_MIN);
     for (uint32_t i = 0; i < WORKERS; i++) {
         stress.workers[i] =
@@ -182,7 +173,7 @@ static void *open_zone(uint64_t seed)
                             .shadow = &stress.shadow,
                             .who = i + 1,
                             .slot = quire_slot_of(MODE_ONE_SLOT ? 0 : i % MODE_THREADS),
-                            .random = (seed * WORKERS + i + 1) * UINT64_C(0x9e3779b97f4a7c15)};
+                            .random = random_seed(seed, i)};
     }
     return metadata;
 }
@@ -202,7 +193,7 @@ int main(int argc, char *argv[])
     (void)pthread_barrier_init(&stress.stop, NULL, MODE_THREADS + 1);
     for (int i = 0; i < MODE_THREADS; i++) {
         if (pthread_create(&threads[i], NULL, work, &stress.workers[i]) != 0) {
-            shadow_fail("cannot start thread %d", i);
+            die("cannot start thread %d", i);
         }
     }
     for (int round = 0; round < MODE_ROUNDS; round++) {

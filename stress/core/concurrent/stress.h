@@ -8,7 +8,9 @@
 #define QUIRE_STRESS_CORE_CONCURRENT_STRESS_H
 
 #include "mode.h"
-#include "shadow.h"
+#include "stress/common/die.h"
+#include "stress/common/shadow.h"
+#include "stress/common/sizes.h"
 
 #include <quire/zone.h>
 
@@ -39,8 +41,8 @@ struct worker {
     unsigned count;
     uint64_t frames; /* held */
     struct quire_isolation isolation;
-    struct quire_held isolated[ISOLATED]; /* what it holds, */
-    struct quire_held known[ISOLATED];    /* and what of it stands in the shadow */
+    struct quire_isolated_frames isolated[ISOLATED]; /* what it holds, */
+    struct quire_isolated_frames known[ISOLATED];    /* and what of it stands in the shadow */
     uint64_t done, refused;
     uint64_t due; /* a handler's: what its thread must have done before it acts again */
 };

@@ -2,7 +2,7 @@
  *
  * errors.c - every refusal of the isolation calls, and bad frees into an isolated range.
  */
-#include "support.h"
+#include "isolation_fixture.h"
 
 enum { BLOCKS = 8, ALL = BLOCKS * BLOCK };
 
@@ -59,14 +59,14 @@ static void overlaps(void **state)
     (void)state;
     struct isolating t;
     struct quire_isolation more[QUIRE_ISOLATIONS] = {{.held = NULL}};
-    struct quire_held held[QUIRE_ISOLATIONS];
+    struct quire_isolated_frames held[QUIRE_ISOLATIONS];
     isolating_simple(&t, 32, true);
     struct quire_zone *z = &t.f.zone;
     assert_ok(isolate(&t, 4 * BLOCK, 4 * BLOCK));
     static const uint64_t ranges[][2] = {{4, 4}, {3, 2}, {5, 1}, {7, 3}, {0, 16}, {4, 1}, {7, 1}};
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         struct quire_run run = {at(ranges[i][0] * BLOCK), ranges[i][1] * BLOCK};
-        struct quire_held many[16];
+        struct quire_isolated_frames many[16];
         assert_refused(&t.f, quire_zone_isolate(z, slot(0), run, many, &more[0]), QUIRE_ERR_BUSY);
         assert_null(more[0].held);
         assert_figures(&t, 32 * BLOCK, 0, 4);
@@ -98,19 +98,19 @@ static void bad_frees(bool run_map)
     assert_refused(&t.f, quire_zone_free(&t.f.zone, slot(0), at(64), 0), QUIRE_ERR_DOUBLE_FREE);
     assert_refused(&t.f, quire_zone_free(&t.f.zone, slot(0), at(64), 6), QUIRE_ERR_DOUBLE_FREE);
     assert_refused(&t.f, quire_zone_free(&t.f.zone, slot(0), at(0), 9), QUIRE_ERR_ORDER);
-    t.f.reports = 0;
+    t.f.heard.reports = 0;
     (void)quire_zone_free(&t.f.zone, slot(0), at(6), 0);
-    assert_int_equal(t.f.reports, 0);
+    assert_int_equal(t.f.heard.reports, 0);
     assert_int_equal(look(&t), 1);
-    assert_int_equal(t.f.reports, 1);
-    assert_int_equal(t.f.report, QUIRE_REPORT_BAD_FREE);
-    assert_int_equal(t.f.report_error, QUIRE_ERR_DOUBLE_FREE);
-    assert_int_equal(t.f.report_pfn.n, 6);
+    assert_int_equal(t.f.heard.reports, 1);
+    assert_int_equal(t.f.heard.report, QUIRE_REPORT_BAD_FREE);
+    assert_int_equal(t.f.heard.report_error, QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(t.f.heard.report_pfn, 6);
     assert_sound(&t.f, BLOCK);
     (void)quire_zone_free(&t.f.zone, slot(0), at(7), 0);
     assert_ok(undo(&t));
-    assert_int_equal(t.f.reports, 2);
-    assert_int_equal(t.f.report_pfn.n, 7);
+    assert_int_equal(t.f.heard.reports, 2);
+    assert_int_equal(t.f.heard.report_pfn, 7);
     assert_sound(&t.f, 2 * BLOCK - 1);
     fixture_close(&t.f);
 }
@@ -153,14 +153,14 @@ static void watermarks(void **state)
     t.f.config.high = 300;
     fixture_open(&t.f);
     assert_ok(isolate(&t, 0, ALL));
-    assert_int_equal(t.f.event_count, 2);
-    assert_int_equal(t.f.events[0], QUIRE_EVENT_LOW);
-    assert_int_equal(t.f.events[1], QUIRE_EVENT_MIN);
+    assert_int_equal(t.f.heard.event_count, 2);
+    assert_int_equal(t.f.heard.events[0], QUIRE_EVENT_LOW);
+    assert_int_equal(t.f.heard.events[1], QUIRE_EVENT_MIN);
     assert_sound(&t.f, 0);
     assert_int_equal(quire_zone_pressure(&t.f.zone), 100);
     assert_ok(undo(&t));
-    assert_int_equal(t.f.event_count, 3);
-    assert_int_equal(t.f.events[2], QUIRE_EVENT_RECOVERED);
+    assert_int_equal(t.f.heard.event_count, 3);
+    assert_int_equal(t.f.heard.events[2], QUIRE_EVENT_RECOVERED);
     fixture_close(&t.f);
 }
 

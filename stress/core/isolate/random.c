@@ -6,7 +6,8 @@
  * The model knows what quire_zone_isolated has to find: frames of a listed range that are free are
  * out of reach at once, and held from the next look on.
  */
-#include "support.h"
+#include "stress/common/random.h"
+#include "isolation_fixture.h"
 
 enum { BLOCKS = 6, FRAMES = BLOCKS * BLOCK, STEPS = 30000, MOST = 400 };
 
@@ -27,8 +28,7 @@ struct model {
 
 static uint64_t below(struct model *m, uint64_t bound)
 {
-    m->random = m->random * UINT64_C(6364136223846793005) + 1442695040888963407;
-    return (m->random >> 33) % bound;
+    return random_below(&m->random, bound);
 }
 
 static bool listed(const struct model *m, uint64_t pfn)

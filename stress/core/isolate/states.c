@@ -2,7 +2,7 @@
  *
  * states.c - blocks of every kind are isolated, emptied, committed and given back.
  */
-#include "support.h"
+#include "isolation_fixture.h"
 
 enum { BLOCKS = 8, ALL = BLOCKS * BLOCK };
 

@@ -2,13 +2,7 @@
  *
  * test_error.c - quire_strerror: a phrase of its own for each error, never NULL.
  */
-/* cmocka wants these before its own header. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include <quire/types.h>
 

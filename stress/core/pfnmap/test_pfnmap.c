@@ -3,13 +3,9 @@
  * test_pfnmap.c - the frame-to-zone table: absurd spans, sizes, real machines, and random spans
  * against a search through the list.
  */
-/* cmocka wants these before its own header. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
+#include "stress/common/random.h"
+#include "stress/common/sizes.h"
 
 #include <quire/pfnmap.h>
 
@@ -18,7 +14,7 @@
 
 #define NONE QUIRE_PFNMAP_NONE
 
-enum { BLOCK = 512, SECTION = 512 * 512, MANY = 64 };
+enum { MANY = 64 };
 
 static const uint64_t limit = (uint64_t)1 << QUIRE_PFN_BITS;
 
@@ -218,16 +214,6 @@ static void too_many_shared_sections(void **state)
 
 /* ---- Against a search ---------------------------------------------------------------------- */
 
-/* SplitMix64. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 /* What the header promises: the zone of the frame's block; else, where only one zone has blocks in
  * the section, that zone; else none. */
 static uint32_t search(const struct quire_pfnmap_span *spans, size_t count, uint64_t frame)
@@ -254,11 +240,11 @@ static size_t random_spans(uint64_t *random, struct quire_pfnmap_span *spans)
     uint64_t at = 0;
     size_t count = 0;
 
-    while (count < MANY && next_random(random) % 64) {
-        uint64_t frames = (1 + next_random(random) % (next_random(random) % 2 ? 40 : 1500)) * BLOCK;
+    while (count < MANY && random_next(random) % 64) {
+        uint64_t frames = (1 + random_next(random) % (random_next(random) % 2 ? 40 : 1500)) * BLOCK;
 
-        at += gaps[next_random(random) % 5];
-        spans[count++] = span(at, frames, (uint32_t)(next_random(random) % 3));
+        at += gaps[random_next(random) % 5];
+        spans[count++] = span(at, frames, (uint32_t)(random_next(random) % 3));
         at += frames;
     }
     return count;
@@ -281,7 +267,7 @@ static void against_a_search(void **state)
                                        end - 1,
                                        end,
                                        end / SECTION * SECTION,
-                                       end + next_random(&random) % SECTION};
+                                       end + random_next(&random) % SECTION};
 
             for (size_t j = 0; j < sizeof(frames) / sizeof(frames[0]); j++)
                 assert_int_equal(zone_of(&map, frames[j]), search(spans, count, frames[j]));

@@ -2,7 +2,7 @@
  *
  * claim.cpp - protocol 5: a given range of frames, across blocks. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -20,7 +20,7 @@ class RangeOfWhole : public InWorld
     void thread(unsigned index) override
     {
         if (index == 0) {
-            quire_block_settle(&world->z, 0);
+            qi_block_make_whole(&world->z, 0);
             (void)world->take_range(0, at(0, 0, 0), WORD_BITS + 2, true);
         } else if (world->take(0, 0) != NO_FRAME) {
             require(desc_state(world->desc(0)) == D_SPLIT, "a frame of a block that is not split");

@@ -2,7 +2,7 @@
  *
  * count.cpp - the count: reserve, then pick. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -51,12 +51,12 @@ class CreditPromises : public InWorld
             return;
         }
         if (index == 2) {
-            quire_count_retire(&world->z, slot(0));
+            qi_count_retire_slot(&world->z, slot(0));
             return;
         }
-        if (quire_count_debit(&world->z, slot(1), free_ + 1, QUIRE_EMERGENCY) != QUIRE_OK)
+        if (qi_count_debit(&world->z, slot(1), free_ + 1, QUIRE_EMERGENCY) != QUIRE_OK)
             return;
-        got = quire_block_take_many(&world->z, 0, free_ + 1, pfns);
+        got = qi_block_take_many(&world->z, 0, free_ + 1, pfns);
         require(got == free_ + 1, "counted, debited, and not to be found");
         for (unsigned i = 0; i < got; i++)
             world->hold(pfns[i].n, 1, false);
@@ -81,7 +81,7 @@ class TwoGatherers : public InWorld
 
     void thread(unsigned index) override
     {
-        passed_ += quire_count_debit(&world->z, slot(index), 2, QUIRE_EMERGENCY) == QUIRE_OK;
+        passed_ += qi_count_debit(&world->z, slot(index), 2, QUIRE_EMERGENCY) == QUIRE_OK;
     }
 
     void check() override
@@ -107,7 +107,7 @@ class Floor : public InWorld
 
     void thread(unsigned index) override
     {
-        passed_ += quire_count_debit(&world->z, slot(index), 2, 0) == QUIRE_OK;
+        passed_ += qi_count_debit(&world->z, slot(index), 2, 0) == QUIRE_OK;
     }
 
     void check() override
@@ -132,13 +132,13 @@ class BorrowAndRepay : public InWorld
         struct quire_zone *z = &world->z;
 
         if (index == 1) {
-            quire_count_retire(z, slot(0));
+            qi_count_retire_slot(z, slot(0));
             return;
         }
         for (unsigned i = 0; i < 2; i++)
-            require(quire_count_debit(z, slot(0), 1, 0) == QUIRE_OK, "a false refusal");
-        quire_count_credit(z, slot(0), 1, 0);
-        quire_count_credit(z, slot(0), 1, 0);
+            require(qi_count_debit(z, slot(0), 1, 0) == QUIRE_OK, "a false refusal");
+        qi_count_credit(z, slot(0), 1, 0);
+        qi_count_credit(z, slot(0), 1, 0);
     }
 };
 
@@ -152,8 +152,8 @@ class SharedSlot : public InWorld
 
     void thread(unsigned) override
     {
-        require(quire_count_debit(&world->z, slot(0), 1, 0) == QUIRE_OK, "a false refusal");
-        quire_count_credit(&world->z, slot(0), 1, 0);
+        require(qi_count_debit(&world->z, slot(0), 1, 0) == QUIRE_OK, "a false refusal");
+        qi_count_credit(&world->z, slot(0), 1, 0);
     }
 };
 
@@ -168,8 +168,8 @@ class Crossing : public InWorld
 
     void thread(unsigned index) override
     {
-        require(quire_count_debit(&world->z, slot(index), 1, 0) == QUIRE_OK, "a false refusal");
-        quire_count_settle(&world->z, slot(index), 0);
+        require(qi_count_debit(&world->z, slot(index), 1, 0) == QUIRE_OK, "a false refusal");
+        qi_count_check_watermarks(&world->z, slot(index), 0);
     }
 
     void check() override

@@ -2,7 +2,7 @@
  *
  * free.cpp - protocol 2: frames and runs back into their block. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {

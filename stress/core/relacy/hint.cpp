@@ -5,7 +5,7 @@
  * In all of them one thread makes something free and sets a hint, while the other finds nothing
  * and clears it. verify() looks at H1 to H3 of layout.h afterwards.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -33,7 +33,7 @@ class FreeAndFull : public InWorld
         if (index == 0)
             world->put(at(0, 0, 1));
         else if (world->take(0, 0) == NO_FRAME)
-            quire_hint_full(&world->z, 0);
+            qi_hint_block_full(&world->z, 0);
     }
 };
 
@@ -51,7 +51,7 @@ class FreeAndSearch : public InWorld
         if (index == 0)
             world->put(at(0, 0, 1));
         else
-            (void)quire_pick_stray(&world->z, slot(1), 0, &frame_);
+            (void)qi_take_from_hinted(&world->z, slot(1), 0, &frame_);
     }
 
     void check() override
@@ -83,13 +83,13 @@ class FreeAndSection : public InWorld
 
         if (index == 0)
             world->put(at(0, 0, 1));
-        else if (quire_pick_stray(&world->z, slot(1), 0, &frame))
+        else if (qi_take_from_hinted(&world->z, slot(1), 0, &frame))
             world->hold(frame, 1, false);
     }
 
     void check() override
     {
-        qa_store(&world->head.total, quire_line_free(frame_map(&world->z, 0)), relaxed);
+        qa_store(&world->head.total, qi_map_count_free(frame_map(&world->z, 0)), relaxed);
         world->verify();
     }
 };
@@ -110,7 +110,7 @@ class WholeAndSearch : public InWorld
             world->drop(0, BLOCK_FRAMES);
             require(world->put_whole(0, BLOCK_ORDER) == QUIRE_OK, "a good free was refused");
         } else {
-            (void)quire_pick_whole(&world->z, slot(1), NEAR_WHOLE, 0);
+            (void)qi_find_whole(&world->z, slot(1), NEAR_WHOLE, 0);
         }
     }
 };
@@ -138,7 +138,7 @@ class UndoAndFull : public InWorld
                 break;
         }
         if (world->take(0, WORD_ORDER) == NO_FRAME)
-            quire_hint_full(&world->z, 0);
+            qi_hint_block_full(&world->z, 0);
     }
 };
 

@@ -2,7 +2,7 @@
  *
  * home.cpp - protocol 6: home blocks, taken, left and revoked. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -20,7 +20,7 @@ class TwoOwners : public InWorld
 
     void thread(unsigned index) override
     {
-        owners_ += quire_home_take(&world->z, slot(index), CLASS_MOVABLE, 0);
+        owners_ += qi_home_take(&world->z, slot(index), CLASS_MOVABLE, 0);
     }
 
     void check() override
@@ -55,7 +55,7 @@ class Revoked : public InWorld
         if (index == 1) {
             OneStep step(whole_);
 
-            quire_block_recover(&world->z, slot(1), 0);
+            qi_block_force_whole(&world->z, slot(1), 0);
             return;
         }
         {
@@ -65,7 +65,7 @@ class Revoked : public InWorld
         }
         if (frame != NO_FRAME)
             world->put(frame);
-        (void)quire_home_leave(&world->z, desc_owner(slot(0)), 0);
+        (void)qi_home_leave(&world->z, desc_owner(slot(0)), 0);
     }
 
     bool whole_;
@@ -87,12 +87,12 @@ class LateLeave : public InWorld
         struct quire_zone *z = &world->z;
 
         if (index == 0) {
-            (void)quire_home_leave(z, desc_owner(slot(0)), 0);
+            (void)qi_home_leave(z, desc_owner(slot(0)), 0);
             return;
         }
-        quire_block_recover(z, slot(1), 0);
-        if (quire_blocks_claim(z, 0, 0))
-            split_ = quire_block_split(z, slot(1), 0, desc_home(slot(1), CLASS_MOVABLE));
+        qi_block_force_whole(z, slot(1), 0);
+        if (qi_blocks_claim(z, 0, 0))
+            split_ = qi_block_split(z, slot(1), 0, desc_home(slot(1), CLASS_MOVABLE));
     }
 
     void check() override
@@ -119,9 +119,9 @@ class HintOfHome : public InWorld
     void thread(unsigned index) override
     {
         if (index == 0)
-            (void)quire_home_take(&world->z, slot(0), CLASS_MOVABLE, 0);
+            (void)qi_home_take(&world->z, slot(0), CLASS_MOVABLE, 0);
         else
-            (void)quire_home_leave(&world->z, desc_owner(slot(0)), 0);
+            (void)qi_home_leave(&world->z, desc_owner(slot(0)), 0);
     }
 };
 
@@ -145,8 +145,8 @@ class TwoHomes : public InWorld
 
     void thread(unsigned index) override
     {
-        require(quire_home_take(&world->z, slot(0), CLASS_MOVABLE, index), "nobody's home");
-        quire_home_install(&world->z, slot(0), CLASS_MOVABLE, index);
+        require(qi_home_take(&world->z, slot(0), CLASS_MOVABLE, index), "nobody's home");
+        qi_home_install(&world->z, slot(0), CLASS_MOVABLE, index);
     }
 
     void check() override
@@ -172,7 +172,7 @@ class FreeAndLeave : public InWorld
     void thread(unsigned index) override
     {
         if (index == 0)
-            (void)quire_home_leave(&world->z, desc_owner(slot(0)), 0);
+            (void)qi_home_leave(&world->z, desc_owner(slot(0)), 0);
         else
             world->put(at(0, 1, 1));
     }

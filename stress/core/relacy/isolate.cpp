@@ -7,7 +7,7 @@
  * finds a block that does not follow the list (I6), a lost last free and a wrong count. Where the
  * isolation goes on, a last look without a rival must get everything that the rival does not hold.
  */
-#include "isolator.hpp"
+#include "world/isolator.hpp"
 
 namespace
 {
@@ -73,7 +73,7 @@ class Settling : public Beside
 
     uint64_t rival() override
     {
-        quire_block_recover(&world->z, slot(1), 0);
+        qi_block_force_whole(&world->z, slot(1), 0);
         return 0;
     }
 };
@@ -91,8 +91,8 @@ class Home : public Beside
 
     uint64_t rival() override
     {
-        if (quire_home_take(&world->z, slot(1), CLASS_MOVABLE, 0))
-            (void)quire_home_leave(&world->z, desc_owner(slot(1)), 0);
+        if (qi_home_take(&world->z, slot(1), CLASS_MOVABLE, 0))
+            (void)qi_home_leave(&world->z, desc_owner(slot(1)), 0);
         return 1;
     }
 };
@@ -139,9 +139,9 @@ class Split : public Beside
 
     uint64_t rival() override
     {
-        if (quire_blocks_claim(&world->z, 0, 0) &&
-            quire_block_split(&world->z, slot(1), 0, desc_home(slot(1), CLASS_MOVABLE)))
-            (void)quire_home_leave(&world->z, desc_owner(slot(1)), 0);
+        if (qi_blocks_claim(&world->z, 0, 0) &&
+            qi_block_split(&world->z, slot(1), 0, desc_home(slot(1), CLASS_MOVABLE)))
+            (void)qi_home_leave(&world->z, desc_owner(slot(1)), 0);
         return 0;
     }
 
@@ -217,7 +217,7 @@ class Words : public Beside
     void prepare() override
     {
         world->make_split(0);
-        world->give(at(0, LINE_WORDS - 1, 9), 1, false);
+        world->give(at(0, MAP_WORDS - 1, 9), 1, false);
     }
 
     uint64_t rival() override
@@ -304,7 +304,7 @@ int main(int argc, char **argv)
             {"demotion_undo", demotion_undo, 2, Search::BOUND, depth},
             {"joining", joining, 2, Search::BOUND, depth},
             {"joining_undo", joining_undo, 2, Search::BOUND, depth},
-#if QUIRE_LINE_WORDS > 2
+#if QUIRE_MAP_WORDS > 2
             {"words", words, 2, Search::BOUND, depth},
             {"words_undo", words_undo, 2, Search::BOUND, depth},
 #endif

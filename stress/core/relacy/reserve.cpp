@@ -6,7 +6,7 @@
  * Reserved frames are held in the shadow by whoever reserved them. In the end everything that is
  * still reserved is put into use; then the block must be its section's, and no figure may be off.
  */
-#include "isolator.hpp"
+#include "world/isolator.hpp"
 
 namespace
 {
@@ -117,7 +117,7 @@ class WholeAndPart : public Reserving
         require(errors_[0] || errors_[1], "a frame went into use twice");
         require(managed > 0 || errors_[0] == QUIRE_ERR_BUSY || errors_[1] == QUIRE_ERR_BUSY,
                 "a false refusal");
-        for (unsigned i = 0; i < LINE_WORDS; i++)
+        for (unsigned i = 0; i < MAP_WORDS; i++)
             world->drop_word(0, i, managed ? free_in(i) : 0);
         Reserving::check();
     }

@@ -2,7 +2,7 @@
  *
  * section.cpp - protocol 4: whole blocks out of a section, and their way into pieces. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -90,7 +90,7 @@ class ManyBlocks : public InWorld
         for (uint32_t b = 0; b < World::WIDE; b++)
             world->make_free(b, true);
         world->start(HINTS);
-        for (unsigned i = 0; i < LINE_WORDS * World::SECTIONS; i++)
+        for (unsigned i = 0; i < MAP_WORDS * World::SECTIONS; i++)
             block_word(&world->z, i)->share();
         done_ = 0;
     }
@@ -127,7 +127,7 @@ class OtherSection : public InWorld
         for (uint32_t b = 0; b < World::WIDE; b++)
             world->make_free(b, true);
         world->start(MAPS_ONLY);
-        for (unsigned i = 0; i < LINE_WORDS; i++)
+        for (unsigned i = 0; i < MAP_WORDS; i++)
             block_word(&world->z, i)->share();
     }
 
@@ -155,7 +155,7 @@ class UndoAndSearch : public InWorld
         for (uint32_t b = 0; b < SECTION_BLOCKS - WORD_BITS; b++)
             world->make_free(b, true);
         world->start(HINTS);
-        for (unsigned i = 0; i < LINE_WORDS; i++)
+        for (unsigned i = 0; i < MAP_WORDS; i++)
             block_word(&world->z, i)->share();
     }
 
@@ -164,7 +164,7 @@ class UndoAndSearch : public InWorld
         if (index == 0)
             require(!world->take_whole(0, SECTION_ORDER), "blocks were given out twice");
         else
-            (void)quire_pick_whole(&world->z, slot(1), NEAR_WHOLE, 0);
+            (void)qi_find_whole(&world->z, slot(1), NEAR_WHOLE, 0);
     }
 };
 
@@ -184,10 +184,10 @@ class SplitAgain : public InWorld
         uint64_t frame;
 
         if (index == 0) {
-            quire_block_settle(z, 0);
-            if (!quire_blocks_claim(z, 0, 0))
+            qi_block_make_whole(z, 0);
+            if (!qi_blocks_claim(z, 0, 0))
                 return;
-            require(quire_block_split(z, slot(0), 0, desc_home(slot(0), 0)), "damage was seen");
+            require(qi_block_split(z, slot(0), 0, desc_home(slot(0), 0)), "damage was seen");
             (void)world->take(0, 0);
         } else if ((frame = world->take(0, 0)) != NO_FRAME) {
             require(desc_state(world->desc(0)) == D_SPLIT, "a frame of a block that is not split");
@@ -207,8 +207,8 @@ class SplitFresh : public InWorld
     void thread(unsigned index) override
     {
         if (index == 0) {
-            require(quire_blocks_claim(&world->z, 0, 0), "a free block could not be claimed");
-            (void)quire_block_split(&world->z, slot(0), 0, desc_home(slot(0), 0));
+            require(qi_blocks_claim(&world->z, 0, 0), "a free block could not be claimed");
+            (void)qi_block_split(&world->z, slot(0), 0, desc_home(slot(0), 0));
         }
         (void)world->take(0, 0);
     }
@@ -221,7 +221,7 @@ class WholeToFrames : public InWorld
     void setup() override
     {
         world->give_whole(0, BLOCK_ORDER);
-        for (unsigned i = 0; i < LINE_WORDS; i++)
+        for (unsigned i = 0; i < MAP_WORDS; i++)
             qa_store(&frame_map(&world->z, 0)->w[i], 0, relaxed);
         world->start(SECTION_BITS);
     }
@@ -231,8 +231,8 @@ class WholeToFrames : public InWorld
         if (index == 0) {
             world->drop(0, BLOCK_FRAMES);
             require(world->put_whole(0, BLOCK_ORDER) == QUIRE_OK, "a good free was refused");
-        } else if (index == 1 && quire_blocks_claim(&world->z, 0, 0)) {
-            (void)quire_block_split(&world->z, slot(1), 0, desc_home(slot(1), 0));
+        } else if (index == 1 && qi_blocks_claim(&world->z, 0, 0)) {
+            (void)qi_block_split(&world->z, slot(1), 0, desc_home(slot(1), 0));
         } else {
             (void)world->take(0, 0);
         }
@@ -245,7 +245,7 @@ class SplitWhole : public InWorld
     void setup() override
     {
         world->give_whole(0, BLOCK_ORDER);
-        for (unsigned i = 0; i < LINE_WORDS; i++)
+        for (unsigned i = 0; i < MAP_WORDS; i++)
             qa_store(&frame_map(&world->z, 0)->w[i], 0, relaxed);
         world->start(MAPS_ONLY);
     }
@@ -277,8 +277,8 @@ class JoinAndHome : public InWorld
 
         if (index == 0)
             joined_ = quire_zone_join(z, slot(0), quire_pfn_of(0)) == QUIRE_OK;
-        else if (quire_home_take(z, slot(1), CLASS_MOVABLE, 0))
-            (void)quire_home_leave(z, desc_owner(slot(1)), 0);
+        else if (qi_home_take(z, slot(1), CLASS_MOVABLE, 0))
+            (void)qi_home_leave(z, desc_owner(slot(1)), 0);
     }
 
     void check() override

@@ -5,7 +5,7 @@
  * In all of them the last frames of block 0 are freed while something else goes on, and the block
  * must be its section's in the end: verify() calls anything else a lost free.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -112,11 +112,11 @@ class HomeBeside : public InWorld
         }
         {
             OneStep step(fine_ == PUTS);
-            home = quire_home_take(&world->z, slot(1), CLASS_MOVABLE, 0);
+            home = qi_home_take(&world->z, slot(1), CLASS_MOVABLE, 0);
         }
         if (home) {
             OneStep step(fine_ == TAKES);
-            require(quire_home_leave(&world->z, desc_owner(slot(1)), 0), "a home was lost");
+            require(qi_home_leave(&world->z, desc_owner(slot(1)), 0), "a home was lost");
         }
     }
 
@@ -137,7 +137,7 @@ class RecoveryBeside : public InWorld
         if (index == 0)
             world->put(at(0, 0, 1));
         else
-            quire_blocks_recover(&world->z, slot(1));
+            qi_zone_force_whole(&world->z, slot(1));
     }
 };
 
@@ -186,7 +186,7 @@ class DoubleFree : public InWorld
 
     void check() override
     {
-        bool fresh, sound;
+        bool sound;
 
         require(desc_state(world->desc(0)) == D_FREE, "the last free was lost");
         if (error_ != QUIRE_OK) {
@@ -194,8 +194,8 @@ class DoubleFree : public InWorld
             world->verify();
             return;
         }
-        require(quire_blocks_claim(&world->z, 0, 0), "the block cannot be claimed");
-        sound = quire_block_sound(&world->z, slot(0), 0, &fresh);
+        require(qi_blocks_claim(&world->z, 0, 0), "the block cannot be claimed");
+        sound = qi_block_verify_map(&world->z, slot(0), 0);
         require(!sound && desc_state(world->desc(0)) == D_WITHDRAWN, "damage was not seen");
         require(quire_zone_free_frames(&world->z) == 0, "the damaged block is still counted");
     }
@@ -209,7 +209,7 @@ LastFrees two_last_frees(2), last_frees(threads);
 TakerBeside taking(1, TAKES), putting(1, PUTS), taker(1, ALL);
 TakerBeside takers(2, ALL);
 TakerBeside steady_taker(2, NOTHING), stubborn_taker(3, NOTHING);
-HomeBeside home_taking(TAKES), home_leaving(PUTS), home_beside(ALL);
+HomeBeside home_taking(TAKES), home_leaving(PUTS), find_home_same_word(ALL);
 RecoveryBeside recovery_beside;
 Home idle_home;
 DoubleFree double_free;
@@ -218,21 +218,22 @@ DoubleFree double_free;
 
 int main(int argc, char **argv)
 {
-    return explore(argc, argv,
-                   {
-                       {"taking", taking, 2, FULL_IF_SMALL, 2},
-                       {"putting", putting, 2, Search::BOUND, SMALL ? 6 : 2},
-                       {"taker", taker, 2, Search::BOUND, SMALL ? 6 : 2},
-                       {"steady_taker", steady_taker, 2, FULL_OR_RANDOM, 50000},
-                       {"stubborn_taker", stubborn_taker, 2, FULL_OR_RANDOM, 50000},
-                       {"takers_at_random", takers, 3, Search::RANDOM, 30000},
-                       {"home_taking", home_taking, 2, FULL_IF_SMALL, 2},
-                       {"home_leaving", home_leaving, 2, Search::BOUND, SMALL ? 5 : 2},
-                       {"home_beside", home_beside, 2, Search::BOUND, SMALL ? 5 : 2},
-                       {"recovery_beside", recovery_beside, 2, FULL_IF_SMALL, 2},
-                       {"idle_home", idle_home, 2, FULL_IF_SMALL, 2},
-                       {"double_free", double_free, 2, FULL_IF_SMALL, 2},
-                       {"more_last_frees", last_frees, threads, Search::BOUND, 2},
-                       {"two_last_frees", two_last_frees, 2, FULL_IF_SMALL, 2},
-                   });
+    return explore(
+        argc, argv,
+        {
+            {"taking", taking, 2, FULL_IF_SMALL, 2},
+            {"putting", putting, 2, Search::BOUND, SMALL ? 6 : 2},
+            {"taker", taker, 2, Search::BOUND, SMALL ? 6 : 2},
+            {"steady_taker", steady_taker, 2, FULL_OR_RANDOM, 50000},
+            {"stubborn_taker", stubborn_taker, 2, FULL_OR_RANDOM, 50000},
+            {"takers_at_random", takers, 3, Search::RANDOM, 30000},
+            {"home_taking", home_taking, 2, FULL_IF_SMALL, 2},
+            {"home_leaving", home_leaving, 2, Search::BOUND, SMALL ? 5 : 2},
+            {"find_home_same_word", find_home_same_word, 2, Search::BOUND, SMALL ? 5 : 2},
+            {"recovery_beside", recovery_beside, 2, FULL_IF_SMALL, 2},
+            {"idle_home", idle_home, 2, FULL_IF_SMALL, 2},
+            {"double_free", double_free, 2, FULL_IF_SMALL, 2},
+            {"more_last_frees", last_frees, threads, Search::BOUND, 2},
+            {"two_last_frees", two_last_frees, 2, FULL_IF_SMALL, 2},
+        });
 }

@@ -9,7 +9,7 @@
  * had: nothing that was not touched by the operation may be missing, and nothing is given out
  * twice. Who waits for thread 0 does not end, which the search finds as well.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -62,20 +62,20 @@ void take_range()
 {
     uint64_t first = 2 * WORD_BITS - 2;
 
-    if (!quire_range_claim(&world->z, slot(0), first, 4))
-        quire_range_publish(&world->z, first, 4, true);
+    if (!qi_range_claim(&world->z, slot(0), first, 4))
+        qi_range_publish(&world->z, first, 4, true);
 }
 
 void take_home_and_leave()
 {
-    if (quire_home_take(&world->z, slot(0), CLASS_MOVABLE, 0))
-        (void)quire_home_leave(&world->z, desc_owner(slot(0)), 0);
+    if (qi_home_take(&world->z, slot(0), CLASS_MOVABLE, 0))
+        (void)qi_home_leave(&world->z, desc_owner(slot(0)), 0);
 }
 
 void split_block()
 {
-    if (quire_blocks_claim(&world->z, 1, 0))
-        (void)quire_block_split(&world->z, slot(0), 1, D_SPLIT);
+    if (qi_blocks_claim(&world->z, 1, 0))
+        (void)qi_block_split(&world->z, slot(0), 1, D_SPLIT);
 }
 
 void reserve()
@@ -89,7 +89,7 @@ void reserve_and_unreserve()
         (void)quire_zone_unreserve(&world->z, slot(0), pfn(frame_at(1, 0)), WORD_BITS);
 }
 
-struct quire_held held;
+struct quire_isolated_frames held;
 struct quire_isolation isolation;
 
 void isolate()
@@ -129,7 +129,7 @@ void unreserve_other()
     int error = quire_zone_unreserve(&world->z, slot(1), pfn(at(1, 1, 0)), WORD_BITS);
 
     require(!error || error == QUIRE_ERR_BUSY, "reserved frames were refused");
-    for (unsigned i = 0; i < LINE_WORDS; i++)
+    for (unsigned i = 0; i < MAP_WORDS; i++)
         world->drop_word(1, i, WORD_FULL);
 }
 

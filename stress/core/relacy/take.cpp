@@ -2,7 +2,7 @@
  *
  * take.cpp - protocol 1: frames out of one block. White-box.
  */
-#include "world.hpp"
+#include "world/world.hpp"
 
 namespace
 {
@@ -85,7 +85,7 @@ class Batches : public InWorld
     void thread(unsigned) override
     {
         quire_pfn pfns[3];
-        unsigned got = quire_block_take_many(&world->z, 0, 3, pfns);
+        unsigned got = qi_block_take_many(&world->z, 0, 3, pfns);
 
         for (unsigned i = 0; i < got; i++)
             world->hold(pfns[i].n, 1, false);
@@ -109,7 +109,7 @@ class WordsAndLastFree : public InWorld
     void setup() override
     {
         world->make_split(0);
-        for (unsigned i = 0; i < LINE_WORDS - 2; i++)
+        for (unsigned i = 0; i < MAP_WORDS - 2; i++)
             world->give(at(0, i, 1), 1, false);
         world->start(MAPS_ONLY);
     }
@@ -129,7 +129,7 @@ class WordsAndLastFree : public InWorld
 
             frame = world->take(0, WORD_ORDER);
         }
-        for (unsigned i = 0; i < LINE_WORDS - 2; i++) {
+        for (unsigned i = 0; i < MAP_WORDS - 2; i++) {
             OneStep step;
 
             world->put(at(0, i, 1));
@@ -151,7 +151,7 @@ class TwoRuns : public InWorld
 
     void thread(unsigned index) override
     {
-        (void)world->take(0, LINE_WORDS == 4 ? WORD_ORDER + 1 : WORD_ORDER + 1 + index);
+        (void)world->take(0, MAP_WORDS == 4 ? WORD_ORDER + 1 : WORD_ORDER + 1 + index);
     }
 };
 
@@ -180,7 +180,7 @@ int main(int argc, char **argv)
                        {"takers", takers, 3, Search::BOUND, 2},
                        {"batches", batches, 3, Search::BOUND, 1},
                        {"words_and_last_free", words_and_last_free, 2, Search::BOUND,
-                        LINE_WORDS == 4 ? 3u : 1u},
+                        MAP_WORDS == 4 ? 3u : 1u},
                        {"two_runs", two_runs, 2, Search::BOUND, 2},
                    });
 }

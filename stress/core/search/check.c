@@ -4,6 +4,8 @@
  */
 #include "check.h"
 
+#include "stress/common/random.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,22 +36,13 @@ void arena_unmap(struct arena arena)
     munmap(arena.low - page, (size_t)(arena.high - arena.low) + 2 * page);
 }
 
-/* SplitMix64. */
-uint64_t next_random(uint64_t *state)
-{
-    uint64_t x = *state += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 void fill(uint8_t *bytes, size_t n, enum pattern pattern, uint64_t *state)
 {
     static const uint8_t edges[] = {0x00, 0x01, 0x7f, 0x80, 0x81, 0xff};
-    uint64_t any = next_random(state);
+    uint64_t any = random_next(state);
 
     for (size_t i = 0; i < n; i++) {
-        uint64_t random = next_random(state);
+        uint64_t random = random_next(state);
         switch (pattern) {
         case PATTERN_FEW:
             bytes[i] = random % 4;
@@ -80,7 +73,7 @@ void fill(uint8_t *bytes, size_t n, enum pattern pattern, uint64_t *state)
     }
 }
 
-bool expect(const struct quire_search *search, const char *function, const void *array, size_t n,
+bool expect(const struct search_kernel *search, const char *function, const void *array, size_t n,
             size_t a, size_t b, size_t expected, size_t got)
 {
     if (got != expected) {
@@ -92,14 +85,14 @@ bool expect(const struct quire_search *search, const char *function, const void 
 }
 
 /* One query of each kind, with arguments that random numbers choose. */
-static bool agree(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool agree(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                   uint64_t *state)
 {
-    const struct quire_search *word = &quire_search_word;
+    const struct search_kernel *word = &qi_search_word;
     const uint64_t *words = (const uint64_t *)(const void *)bytes;
-    size_t from = next_random(state) % (n + 2);
-    size_t bit = next_random(state) % (n * 8 + 2);
-    uint8_t value = (uint8_t)next_random(state);
+    size_t from = random_next(state) % (n + 2);
+    size_t bit = random_next(state) % (n * 8 + 2);
+    uint8_t value = (uint8_t)random_next(state);
 
     return expect(search, "next_byte", bytes, n, from, value,
                   word->next_byte(bytes, n, from, value),
@@ -113,7 +106,7 @@ static bool agree(const struct quire_search *search, const uint8_t *bytes, size_
                   search->next_one(words, n * 8, bit));
 }
 
-bool check_agreement(const struct quire_search *search)
+bool check_agreement(const struct search_kernel *search)
 {
     enum { BYTES = 1 << 16, QUERIES = 200 };
     struct arena arena = arena_map(BYTES);
@@ -123,7 +116,7 @@ bool check_agreement(const struct quire_search *search)
     for (unsigned pattern = 0; good && pattern < PATTERNS; pattern++) {
         fill(arena.low, BYTES, (enum pattern)pattern, &state);
         for (size_t query = 0; good && query < QUERIES; query++) {
-            size_t n = next_random(&state) % (BYTES / 8 + 1) * 8;
+            size_t n = random_next(&state) % (BYTES / 8 + 1) * 8;
             good = agree(search, arena.high - n, n, &state);
         }
     }

@@ -15,13 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-bool check_next_byte(const struct quire_search *search);
-bool check_least_byte(const struct quire_search *search);
-bool check_bits(const struct quire_search *search);
+bool check_next_byte(const struct search_kernel *search);
+bool check_least_byte(const struct search_kernel *search);
+bool check_bits(const struct search_kernel *search);
 /* On arrays of many pages, against the word kernel. */
-bool check_agreement(const struct quire_search *search);
+bool check_agreement(const struct search_kernel *search);
 /* While another thread changes what is searched. */
-bool check_racing(const struct quire_search *search);
+bool check_racing(const struct search_kernel *search);
 
 /* ---- What the checks share ---------------------------------------------------------------- */
 
@@ -34,9 +34,6 @@ struct arena {
 /* `bytes` is rounded up to pages. Ends the program if there is no memory. */
 struct arena arena_map(size_t bytes);
 void arena_unmap(struct arena arena);
-
-/* The next of a sequence of pseudo-random numbers; any state will do to start from. */
-uint64_t next_random(uint64_t *state);
 
 /* What the bytes of an array look like. */
 enum pattern {
@@ -53,7 +50,7 @@ enum pattern {
 void fill(uint8_t *bytes, size_t n, enum pattern pattern, uint64_t *state);
 
 /* Prints what was asked, unless got == expected, which is returned. a and b are the arguments. */
-bool expect(const struct quire_search *search, const char *function, const void *array, size_t n,
+bool expect(const struct search_kernel *search, const char *function, const void *array, size_t n,
             size_t a, size_t b, size_t expected, size_t got);
 
 #endif /* QUIRE_STRESS_CORE_SEARCH_CHECK_H */

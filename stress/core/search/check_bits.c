@@ -14,20 +14,20 @@ static bool bit(const uint64_t *words, size_t i)
     return (words[i / 64] >> i % 64 & 1) != 0;
 }
 
-static size_t next(const struct quire_search *search, bool one, const uint64_t *words, size_t bits,
+static size_t next(const struct search_kernel *search, bool one, const uint64_t *words, size_t bits,
                    size_t from)
 {
     return one ? search->next_one(words, bits, from) : search->next_zero(words, bits, from);
 }
 
-static bool ask(const struct quire_search *search, bool one, const uint64_t *words, size_t bits,
+static bool ask(const struct search_kernel *search, bool one, const uint64_t *words, size_t bits,
                 size_t from, size_t expected)
 {
     return expect(search, one ? "next_one" : "next_zero", words, bits, from, 0, expected,
                   next(search, one, words, bits, from));
 }
 
-static bool every_from(const struct quire_search *search, bool one, const uint64_t *words,
+static bool every_from(const struct search_kernel *search, bool one, const uint64_t *words,
                        size_t bits)
 {
     size_t expected = bits;
@@ -44,7 +44,7 @@ static bool every_from(const struct quire_search *search, bool one, const uint64
 }
 
 /* One bit that is different, at every place. */
-static bool every_place(const struct quire_search *search, bool one, uint64_t *words, size_t bits)
+static bool every_place(const struct search_kernel *search, bool one, uint64_t *words, size_t bits)
 {
     memset(words, one ? 0 : 0xff, bits / 8);
     for (size_t place = 0; place < bits; place++) {
@@ -60,7 +60,7 @@ static bool every_place(const struct quire_search *search, bool one, uint64_t *w
     return true;
 }
 
-static bool check_array(const struct quire_search *search, uint8_t *bytes, size_t bits,
+static bool check_array(const struct search_kernel *search, uint8_t *bytes, size_t bits,
                         uint64_t *state)
 {
     uint64_t *words = (uint64_t *)(void *)bytes;
@@ -74,7 +74,7 @@ static bool check_array(const struct quire_search *search, uint8_t *bytes, size_
     return every_place(search, false, words, bits) && every_place(search, true, words, bits);
 }
 
-bool check_bits(const struct quire_search *search)
+bool check_bits(const struct search_kernel *search)
 {
     struct arena arena = arena_map(MOST_WORDS * 8);
     uint64_t state = 3;

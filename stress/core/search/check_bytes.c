@@ -6,14 +6,16 @@
  */
 #include "check.h"
 
+#include "stress/common/random.h"
+
 enum { LONGEST = 600, VALUES = UINT8_MAX + 1 };
 
-typedef bool array_check(const struct quire_search *search, const uint8_t *bytes, size_t n,
+typedef bool array_check(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                          uint64_t *state);
 
 /* Every length, at the low and at the high end, with two of the patterns in turn: enough, and fast
  * enough under the sanitizers and under emulation. */
-static bool for_arrays(const struct quire_search *search, array_check *check)
+static bool for_arrays(const struct search_kernel *search, array_check *check)
 {
     struct arena arena = arena_map(LONGEST);
     uint64_t state = 2;
@@ -35,10 +37,10 @@ static bool for_arrays(const struct quire_search *search, array_check *check)
 
 /* From every place, to the first and the last byte value, the ones in the middle and a random one.
  */
-static bool every_from(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool every_from(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                        uint64_t *state)
 {
-    const uint8_t bounds[] = {0, 1, 0x7f, 0x80, 0xff, (uint8_t)next_random(state)};
+    const uint8_t bounds[] = {0, 1, 0x7f, 0x80, 0xff, (uint8_t)random_next(state)};
 
     for (size_t i = 0; i < sizeof bounds; i++) {
         size_t expected = n;
@@ -56,10 +58,10 @@ static bool every_from(const struct quire_search *search, const uint8_t *bytes, 
                   search->next_byte(bytes, n, SIZE_MAX, 0));
 }
 
-static bool every_least(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool every_least(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                         uint64_t *state)
 {
-    size_t from = next_random(state) % (n + 1);
+    size_t from = random_next(state) % (n + 1);
     size_t expected = from;
 
     for (unsigned least = 0; least < VALUES; least++) {
@@ -74,7 +76,7 @@ static bool every_least(const struct quire_search *search, const uint8_t *bytes,
     return true;
 }
 
-bool check_next_byte(const struct quire_search *search)
+bool check_next_byte(const struct search_kernel *search)
 {
     return for_arrays(search, every_from) && for_arrays(search, every_least);
 }
@@ -110,7 +112,7 @@ static size_t naive_least(const uint8_t *bytes, size_t n, const size_t greater[V
     return greater[value];
 }
 
-static bool ask_least(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool ask_least(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                       const size_t greater[VALUES], uint8_t value, size_t index)
 {
     return expect(search, "least_byte", bytes, n, value, index,
@@ -119,7 +121,7 @@ static bool ask_least(const struct quire_search *search, const uint8_t *bytes, s
 }
 
 /* Values and indices on an edge. */
-static bool edges(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool edges(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                   const size_t greater[VALUES])
 {
     const uint8_t values[] = {0, 1, 0x7f, 0x80, 0xfe, 0xff};
@@ -136,7 +138,7 @@ static bool edges(const struct quire_search *search, const uint8_t *bytes, size_
 }
 
 /* Going from each byte to the next greater pair meets all bytes but zeros, each once, in order. */
-static bool walk(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool walk(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                  const size_t greater[VALUES])
 {
     size_t index = n;
@@ -153,14 +155,14 @@ static bool walk(const struct quire_search *search, const uint8_t *bytes, size_t
 }
 
 /* Every value, after all places and after one at random; then the above. */
-static bool every_value(const struct quire_search *search, const uint8_t *bytes, size_t n,
+static bool every_value(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                         uint64_t *state)
 {
     size_t greater[VALUES];
 
     find_greater(bytes, n, greater);
     for (size_t value = 0; value < VALUES; value++) {
-        size_t index = next_random(state) % (n + 1);
+        size_t index = random_next(state) % (n + 1);
         if (!ask_least(search, bytes, n, greater, (uint8_t)value, n) ||
             !ask_least(search, bytes, n, greater, (uint8_t)value, index)) {
             return false;
@@ -169,7 +171,7 @@ static bool every_value(const struct quire_search *search, const uint8_t *bytes,
     return edges(search, bytes, n, greater) && walk(search, bytes, n, greater);
 }
 
-bool check_least_byte(const struct quire_search *search)
+bool check_least_byte(const struct search_kernel *search)
 {
     return for_arrays(search, every_value);
 }

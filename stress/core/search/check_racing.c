@@ -8,6 +8,8 @@
  */
 #include "check.h"
 
+#include "stress/common/random.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -46,7 +48,7 @@ static void *change(void *arg)
     uint64_t state = 4;
 
     while (!atomic_load_explicit(&field->stop, memory_order_relaxed)) {
-        uint64_t random = next_random(&state);
+        uint64_t random = random_next(&state);
         uint64_t one = random % 2 == 0 ? 0 : UINT64_C(1) << (random >> 1) % 64;
         size_t word = (random >> 8) % (WORDS - 1);
         size_t place = (random >> 20) % BYTES;
@@ -78,7 +80,7 @@ static void set_up(struct field *field)
     atomic_init(&field->changes, 0);
 }
 
-static bool holds(bool good, const struct quire_search *search, const char *what, size_t got)
+static bool holds(bool good, const struct search_kernel *search, const char *what, size_t got)
 {
     if (!good) {
         (void)fprintf(stderr, "%s, racing: %s: got %zu\n", search->name, what, got);
@@ -86,7 +88,7 @@ static bool holds(bool good, const struct quire_search *search, const char *what
     return good;
 }
 
-static bool search_once(const struct quire_search *search, const struct field *field)
+static bool search_once(const struct search_kernel *search, const struct field *field)
 {
     size_t zero = search->next_zero(field->mostly_ones, WORDS * 64, 0);
     size_t one = search->next_one(field->mostly_zeros, WORDS * 64, 0);
@@ -104,7 +106,7 @@ static bool search_once(const struct quire_search *search, const struct field *f
            holds(top == 0, search, "least_byte missed a byte that stays", top);
 }
 
-bool check_racing(const struct quire_search *search)
+bool check_racing(const struct search_kernel *search)
 {
     static struct field field;
     pthread_t writer;

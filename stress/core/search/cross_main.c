@@ -10,7 +10,7 @@
 
 static const struct {
     const char *name;
-    bool (*run)(const struct quire_search *search);
+    bool (*run)(const struct search_kernel *search);
 } checks[] = {
     {"next_byte", check_next_byte}, {"least_byte", check_least_byte}, {"bits", check_bits},
     {"agreement", check_agreement}, {"racing", check_racing},
@@ -18,9 +18,9 @@ static const struct {
 
 static bool is_listed(const char *name)
 {
-    const struct quire_search *search;
+    const struct search_kernel *search;
 
-    for (size_t i = 0; (search = quire_search_kernel(i)) != NULL; i++) {
+    for (size_t i = 0; (search = qi_search_kernel(i)) != NULL; i++) {
         if (strcmp(search->name, name) == 0) {
             return true;
         }
@@ -31,13 +31,13 @@ static bool is_listed(const char *name)
 
 int main(int argc, char **argv)
 {
-    const struct quire_search *search;
+    const struct search_kernel *search;
     bool good = true;
 
     for (int i = 1; i < argc; i++) {
         good = is_listed(argv[i]) && good;
     }
-    for (size_t i = 0; (search = quire_search_kernel(i)) != NULL; i++) {
+    for (size_t i = 0; (search = qi_search_kernel(i)) != NULL; i++) {
         for (size_t c = 0; c < sizeof checks / sizeof checks[0]; c++) {
             bool passed = checks[c].run(search);
             (void)printf("%s %s: %s\n", search->name, checks[c].name, passed ? "passed" : "FAILED");

@@ -11,7 +11,7 @@
  *   block 4  frames 0..99 reserved, frames 100..199 a hole, the rest free
  *   block 5  a contiguous run of 600 frames, which ends at frame 88 of block 6
  */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 #include <inttypes.h>
 

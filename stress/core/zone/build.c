@@ -3,7 +3,7 @@
  * build.c - building zones: what a configuration may say, how large the metadata is, what becomes
  * of holes, partial blocks, and sections that are far apart.
  */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * check.c - quire_zone_check sees damage: each kind is done to a zone in use, by hand, and must be
  * named as what it is. White-box: it looks at the metadata through core/layout.h.
  */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 #include "core/internal.h"
 
@@ -23,7 +23,7 @@ struct scene {
     struct fixture f;
     const struct quire_zone *z;
     struct quire_isolation isolation;
-    struct quire_held held;
+    struct quire_isolated_frames held;
     void *copy;
 };
 
@@ -119,11 +119,11 @@ static void set_wholes(struct scene *s, uint32_t b, uint32_t value, uint32_t non
 /* Changes of what there is one of. */
 static void hole_unpinned(struct scene *s)
 {
-    qa_store(&quire_pin_find(s->z, FIRST + 9)->pinned.w[7], 0, relaxed);
+    qa_store(&qi_pin_find(s->z, FIRST + 9)->pinned.w[7], 0, relaxed);
 }
 static void pin_entry_twice(struct scene *s)
 {
-    struct quire_pin *pin = quire_pin_find(s->z, FIRST + 9);
+    struct quire_pin *pin = qi_pin_find(s->z, FIRST + 9);
 
     for (pin++; pin < s->z->pins + s->z->pin_mask && qa_load(&pin->key, relaxed);)
         pin++;
@@ -280,10 +280,10 @@ static bool is_free_choice(const struct scene *s, uint64_t bit)
             steers |= 0xffu << D_SWEPT_SHIFT;
         return !has_map(s->z, b) || steers >> (bit - descs) % 32 & 1;
     }
-    b = (uint32_t)(s->z->first_block + (bit - maps) / (2 * LINE_BITS));
-    bit = (bit - maps) % (2 * LINE_BITS);
-    return desc_divided(qa_load(desc_of(s->z, b), relaxed)) && bit >= LINE_BITS &&
-           qa_load(&frame_map(s->z, b)->w[(bit - LINE_BITS) / WORD_BITS], relaxed) >>
+    b = (uint32_t)(s->z->first_block + (bit - maps) / (2 * MAP_BITS));
+    bit = (bit - maps) % (2 * MAP_BITS);
+    return desc_divided(qa_load(desc_of(s->z, b), relaxed)) && bit >= MAP_BITS &&
+           qa_load(&frame_map(s->z, b)->w[(bit - MAP_BITS) / WORD_BITS], relaxed) >>
                    bit % WORD_BITS &
                1;
 }
@@ -301,7 +301,7 @@ static void every_bit_matters(void **state)
     scene_open(&s);
     bytes = s.f.metadata;
     end = (uint64_t)(s.z->maps - bytes) + (s.z->end_block - s.z->first_block) * s.z->map_stride;
-    for (uint64_t bit = (uint64_t)(s.z->lines - bytes) * 8; bit < end * 8; bit++) {
+    for (uint64_t bit = (uint64_t)(s.z->section_maps - bytes) * 8; bit < end * 8; bit++) {
         if ((bytes + bit / 8 >= s.z->fulls && bytes + bit / 8 < s.z->descs) ||
             is_free_choice(&s, bit))
             continue;
@@ -311,7 +311,7 @@ static void every_bit_matters(void **state)
         bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
         flipped++;
     }
-    assert_true(flipped > (s.z->end_block - s.z->first_block) * LINE_BITS);
+    assert_true(flipped > (s.z->end_block - s.z->first_block) * MAP_BITS);
     scene_close(&s);
 }
 

@@ -4,7 +4,7 @@
  * another process, and refused where it is not a zone.
  */
 #define _GNU_SOURCE /* memfd_create */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>

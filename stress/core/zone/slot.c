@@ -2,7 +2,7 @@
  *
  * slot.c - slots: shared, given up, and re-entered by a signal handler at any instruction.
  */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 #include <signal.h>
 #include <stdatomic.h>

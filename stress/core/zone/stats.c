@@ -2,7 +2,7 @@
  *
  * stats.c - figures of zones in states that can be worked out by hand, and reports of misuse.
  */
-#include "support.h"
+#include "stress/common/zone_fixture.h"
 
 static struct quire_zone_stats stats_of(struct fixture *f)
 {
@@ -132,23 +132,23 @@ static void bad_frees_are_reported(void **state)
     fixture_simple(&f, 0, 2 * BLOCK);
     uint64_t run = must_alloc(&f, 4);
     assert_int_equal(quire_zone_free(&f.zone, slot(0), at(run + 4), 2), QUIRE_ERR_ORDER);
-    assert_int_equal(f.reports, 1);
-    assert_int_equal(f.report, QUIRE_REPORT_BAD_FREE);
-    assert_int_equal(f.report_error, QUIRE_ERR_ORDER);
-    assert_int_equal(f.report_pfn.n, run + 4);
+    assert_int_equal(f.heard.reports, 1);
+    assert_int_equal(f.heard.report, QUIRE_REPORT_BAD_FREE);
+    assert_int_equal(f.heard.report_error, QUIRE_ERR_ORDER);
+    assert_int_equal(f.heard.report_pfn, run + 4);
     (void)quire_zone_free(&f.zone, slot(0), at(run ^ 64), 0);
-    assert_int_equal(f.reports, 2);
-    assert_int_equal(f.report_error, QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(f.heard.reports, 2);
+    assert_int_equal(f.heard.report_error, QUIRE_ERR_DOUBLE_FREE);
     (void)quire_zone_free_any(&f.zone, slot(0), at(run + 1));
-    assert_int_equal(f.reports, 3);
-    assert_int_equal(f.report_error, QUIRE_ERR_ORDER);
+    assert_int_equal(f.heard.reports, 3);
+    assert_int_equal(f.heard.report_error, QUIRE_ERR_ORDER);
     (void)quire_zone_free_contig(&f.zone, slot(0), at(run), 15);
-    assert_int_equal(f.reports, 4);
+    assert_int_equal(f.heard.reports, 4);
     quire_pfn batch[] = {at(run ^ 64)};
     (void)quire_zone_free_batch(&f.zone, slot(0), batch, 1, NULL);
-    assert_int_equal(f.reports, 5);
+    assert_int_equal(f.heard.reports, 5);
     must_free(&f, run, 4);
-    assert_int_equal(f.reports, 5);
+    assert_int_equal(f.heard.reports, 5);
     fixture_close(&f);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * fuzz_map.c - any bytes as a memory map: the readers must not crash, and must either refuse with
- * one printable line or give a map that keeps the invariants I1 to I4 of map.h.
+ * one printable line or give a map that keeps the invariants MR1 to MR4 of map.h.
  */
 #include "host-harness/machines/map/map.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * ops.c - libFuzzer target: sequences of operations on a small zone, compared with the naive model
- * of stress/property after every step.
+ * of stress/core/property after every step.
  *
  * The input is a stream of numbers, little-endian, as many bytes each as its bound needs: first the
  * zone, then whatever op_draw asks for. So every input is a valid sequence, and a changed byte
  * changes few arguments. A wrong answer prints the sequence as text for `property --replay` and
  * aborts.
  */
-#include "stress/core/property/runner.h"
+#include "stress/core/property/runner/runner.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * forks.c - processes forked while other threads allocate and free: each child allocates, frees and
  * destroys its copy, whatever the other threads were doing, and the parent does not notice.
  */
-#include "support.h"
+#include "host_fixture.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

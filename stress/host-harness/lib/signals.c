@@ -7,7 +7,7 @@
  * its handler, runs that no magazine serves among them, in the middle of whatever it was doing: an
  * allocation, a wait for readers, or registering itself. At the end nothing may be lost.
  */
-#include "support.h"
+#include "host_fixture.h"
 
 #include <pthread.h>
 #include <signal.h>

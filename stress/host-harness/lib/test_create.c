@@ -2,8 +2,8 @@
  *
  * test_create.c - a host is made and unmade: what it consists of, and what is refused, how.
  */
+#include "host_fixture.h"
 #include "stress/common/sanitized.h"
-#include "support.h"
 
 #include <errno.h>
 #include <stdio.h>

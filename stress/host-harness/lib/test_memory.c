@@ -4,7 +4,7 @@
  * lie on the node that was promised. On a machine with one node the loops over nodes are short; the
  * guest has four.
  */
-#include "support.h"
+#include "host_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>

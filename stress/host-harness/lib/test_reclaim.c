@@ -3,7 +3,7 @@
  * test_reclaim.c - memory gets short: the thread reclaims in the background, a request takes the
  * last resort, and neither is called when there is nothing to do.
  */
-#include "support.h"
+#include "host_fixture.h"
 
 #include <pthread.h>
 #include <time.h>

@@ -3,12 +3,7 @@
  * test_cli.c - the program on bad input: one line on stderr that names the fault and the remedy,
  * nothing on stdout, the exit status promised in quire(1). And what the options of `quire map` do.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "stress/common/program.h"
 

@@ -3,12 +3,7 @@
  * test_machine.c - maps become machines: their zones work, every frame finds its zone, metadata is
  * where no frame is handed out, and nothing is left after a refusal or a teardown.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "host-harness/machines/simulated.h"
 
@@ -74,7 +69,7 @@ static bool is_out_of_use(const struct simulated_machine *m, quire_pfn pfn)
 
     for (size_t i = 0; !quire_boot_region(&m->plan->boot, i, &region); i++) {
         if (pfn.n >= region.run.pfn.n && pfn.n - region.run.pfn.n < region.run.frames)
-            return region.use != QUIRE_BOOT_FREE || region.kind == QUIRE_BOOT_RESERVED ||
+            return region.use != QUIRE_BOOT_FREE || region.kind == QUIRE_BOOT_FIRMWARE ||
                    region.kind == QUIRE_BOOT_NOTHING;
     }
     return true;

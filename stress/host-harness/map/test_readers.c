@@ -3,12 +3,7 @@
  * test_readers.c - what the map readers understand: each case is a text and the regions that it
  * must give, in any order of lines a real file may have.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "host-harness/machines/map/map.h"
 

@@ -8,20 +8,16 @@
  * log names. A zone's `frames` are the `ram` between its bounds. How many of them metadata takes is
  * the allocator's business, so usable, reserved and metadata frames are compared as a sum.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "stress/common/program.h"
+#include "stress/common/sizes.h"
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { ZONES = 4, FRAME = 4096 };
+enum { ZONES = 4 };
 
 struct zone_want {
     unsigned node;
@@ -117,7 +113,7 @@ static double frames_called(const cJSON *root, const char *what, double start, d
     {
         double from = number(region, "start"), frames = number(region, "frames");
         if (strcmp(string(region, "what"), what) == 0 && from >= start &&
-            from + frames * FRAME <= end)
+            from + frames * FRAME_BYTES <= end)
             sum += frames;
     }
     return sum;
@@ -134,9 +130,10 @@ static void check_zone(const cJSON *root, const cJSON *zone, const struct zone_w
     same("start of the zone", start, want->start);
     same("frames of the zone", usable + reserved + metadata, want->frames);
     same("usable frames in the regions", frames_called(root, "usable", start, end), usable);
-    same("hole frames", number(zone, "hole_frames"), (end - start) / FRAME - usable - reserved);
+    same("hole frames", number(zone, "hole_frames"),
+         (end - start) / FRAME_BYTES - usable - reserved);
     /* Metadata is in the node's own memory, at the top, which shortens the zone there. */
-    assert_true(end <= want->end && end >= want->end - metadata * FRAME);
+    assert_true(end <= want->end && end >= want->end - metadata * FRAME_BYTES);
     same("node of the metadata", number(zone, "metadata_node"), want->node);
     /* The design's figure, with what a zone of any size has: its head, slots and pins. */
     assert_true(number(zone, "metadata_bytes") < (end - start) * 0.000064 + 40000);
@@ -150,8 +147,8 @@ static void check_metadata(const cJSON *root)
     cJSON_ArrayForEach(zone, cJSON_GetObjectItemCaseSensitive(root, "zones"))
     {
         double start = number(zone, "metadata_start"), size = number(zone, "metadata_bytes");
-        assert_true(frames_called(root, "metadata", 0, 0x1p52) * FRAME >= size);
-        assert_int_equal((uint64_t)start % FRAME, 0);
+        assert_true(frames_called(root, "metadata", 0, 0x1p52) * FRAME_BYTES >= size);
+        assert_int_equal((uint64_t)start % FRAME_BYTES, 0);
         bytes += size;
     }
     same("metadata bytes", number(root, "metadata_bytes"), bytes);

@@ -3,12 +3,7 @@
  * test_refusals.c - what the map readers refuse. Each case is a text, the place that the error must
  * name, a word of what was wrong, and a word of what would be right.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "host-harness/machines/map/map.h"
 

@@ -3,14 +3,10 @@
  * test_cli.c - `quire topo` as a program: what it draws of machines of every size, its JSON, and
  * bad input of every kind, to which one line on standard error and exit status 2 are the answer.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "stress/common/program.h"
+#include "stress/common/sizes.h"
 #include "stress/numa/acpi/tables.h"
 
 #include <cjson/cJSON.h>
@@ -18,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define GIB ((uint64_t)1 << 30)
 
 static struct program program;
 static const char uneven_file[] = DATA "/acpi/asym-SRAT.dat";

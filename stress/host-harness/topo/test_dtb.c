@@ -3,22 +3,16 @@
  * test_dtb.c - device trees as topologies and as memory maps: cells of all widths, what is
  * disabled, what is reserved, and trees that lie.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "host-harness/machines/topo/topo.h"
+#include "stress/common/sizes.h"
 #include "tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define GIB ((uint64_t)1 << 30)
 
 static struct topo topo;
 static const struct quire_topology *const t = &topo.topology;

@@ -3,22 +3,16 @@
  * test_read_real.c - topologies of real machines and of QEMU's, from hwloc files and device trees,
  * against what is in the files; hwloc's synthetic ones; and this machine, against the kernel.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "host-harness/machines/topo/topo.h"
+#include "stress/common/sizes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define GIB ((uint64_t)1 << 30)
 
 static struct topo topo;
 static const struct quire_topology *const t = &topo.topology;

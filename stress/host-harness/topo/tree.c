@@ -4,12 +4,7 @@
  */
 #include "tree.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include <libfdt.h>
 #include <string.h>

@@ -5,12 +5,7 @@
  */
 #include "tables.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include <stdio.h>
 #include <stdlib.h>

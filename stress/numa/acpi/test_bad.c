@@ -4,19 +4,13 @@
  * topology as it was, byte by byte. Each is read from memory of its exact size, so that an
  * AddressSanitizer sees a read behind its end.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "stress/common/assert.h"
 
-#include <cmocka.h>
-
+#include "stress/common/sizes.h"
 #include "tables.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define GIB ((uint64_t)1 << 30)
 
 static struct quire_topology t;
 static struct table table;

@@ -3,12 +3,7 @@
  * test_find.c - from the root pointer to a table, in a piece of memory that stands for the
  * physical one; and what is said when a step of that is wrong.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "tables.h"
 

@@ -3,16 +3,10 @@
  * test_made.c - what no table at hand has: x2APIC and GICC entries, domains beyond 255, CPUs
  * that are not there, windows for hot-plug, lists of HMAT that are not square, its revision 1.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "stress/common/assert.h"
 
-#include <cmocka.h>
-
+#include "stress/common/sizes.h"
 #include "tables.h"
-
-#define GIB ((uint64_t)1 << 30)
 
 static struct quire_topology t;
 static struct table table;

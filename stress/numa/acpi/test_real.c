@@ -3,12 +3,7 @@
  * test_real.c - what the tables of three machines of QEMU say, against the command lines that
  * they were made by and a disassembly by iasl.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
 
 #include "tables.h"
 

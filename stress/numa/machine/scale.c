@@ -6,6 +6,8 @@
  * metadata, 4.2 GiB, is fresh memory that reads as zeros and is touched nowhere but where frames
  * are used.)
  */
+#include "stress/common/die.h"
+
 #include <quire/boot.h>
 #include <quire/machine.h>
 
@@ -30,14 +32,6 @@ static struct quire_machine_zone given[NODES];
 static struct quire_pfnmap_span spans[NODES];
 static struct quire_topology topology;
 static uint32_t cpu_now;
-
-static void must(int error, const char *what)
-{
-    if (error) {
-        (void)fprintf(stderr, "FAILED: %s: %s\n", what, quire_strerror(error));
-        exit(1);
-    }
-}
 
 /* Fresh memory that costs nothing until it is touched. */
 static void *fresh(size_t bytes)

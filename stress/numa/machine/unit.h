@@ -5,18 +5,8 @@
 #ifndef QUIRE_STRESS_NUMA_MACHINE_UNIT_H
 #define QUIRE_STRESS_NUMA_MACHINE_UNIT_H
 
-/* cmocka wants these before its own header. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "rig.h"
-
-#define assert_ok(call)            assert_int_equal(call, QUIRE_OK)
-#define assert_error(call, wanted) assert_int_equal(call, wanted)
+#include "stress/common/assert.h"
+#include "stress/numa/machine/machine_rig.h"
 
 /* Distances of nodes in a row. */
 static inline void in_a_row(struct rig *r)

@@ -2,18 +2,12 @@
  *
  * test_build.c - filling a topology, and what quire_topology_check refuses and fills in.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
+#include "stress/common/sizes.h"
 
 #include <quire/topology.h>
 
 #include <string.h>
-
-#define GIB ((uint64_t)1 << 30)
 
 static struct quire_topology t, before;
 

@@ -3,18 +3,12 @@
  * test_order.c - the order of a node's neighbours: nearest first, equals shared out; and tiers and
  * demotion targets, which follow from speeds.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "stress/common/assert.h"
+#include "stress/common/sizes.h"
 
 #include <quire/topology.h>
 
 #include <stdio.h>
-
-#define GIB ((uint64_t)1 << 30)
 
 static struct quire_topology t;
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * atomic_riscv.h - compare-and-swap of a byte on RISC-V, by the word around it: the base set of
+ * atomic instructions has none, and the compiler would call libatomic. Only for atomic.h.
+ *
+ * A full acquire and release whatever is asked for. Lock-free: it retries only when another byte of
+ * the word changed.
+ */
+#ifndef QUIRE_CORE_ARCH_ATOMIC_RISCV_H
+#define QUIRE_CORE_ARCH_ATOMIC_RISCV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef uint32_t __attribute__((may_alias)) word_of_bytes;
+
+static inline bool byte_cas(void *p, void *expected, uint8_t desired)
+{
+    uint8_t *const old = (uint8_t *)expected;
+    word_of_bytes *const word = (word_of_bytes *)((uintptr_t)p & ~(uintptr_t)3);
+    unsigned shift = (unsigned)((uintptr_t)p & 3) * 8;
+    uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED), next;
+
+    do {
+        if ((uint8_t)(seen >> shift) != *old) {
+            *old = (uint8_t)(seen >> shift);
+            return false;
+        }
+        next = (seen & ~((uint32_t)0xff << shift)) | (uint32_t)desired << shift;
+    } while (
+        !__atomic_compare_exchange_n(word, &seen, next, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return true;
+}
+
+#define QA_CAS(p, e, d, order)                                     \
+    __builtin_choose_expr(                                         \
+        sizeof((p)->v) == 1, byte_cas(&(p)->v, (e), (uint8_t)(d)), \
+        __atomic_compare_exchange_n(&(p)->v, (e), (d), false, order, __ATOMIC_RELAXED))
+
+#endif /* QUIRE_CORE_ARCH_ATOMIC_RISCV_H */

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * contig.c - contiguous runs of any length under the constraints of a device.
+ */
+#include "stress/common/zone_fixture.h"
+
+enum { PAGE = QUIRE_FRAME_SIZE };
+
+static int try(struct fixture *f, struct quire_contig want, quire_pfn *pfn)
+{
+    return quire_zone_alloc_contig(&f->zone, slot(0), &want, 0, pfn);
+}
+
+static uint64_t take(struct fixture *f, struct quire_contig want)
+{
+    quire_pfn pfn = {UINT64_MAX};
+    assert_ok(try(f, want, &pfn));
+    assert_state(f, pfn.n, 1, QUIRE_FRAME_USED);
+    if (want.frames > 1) {
+        assert_state(f, pfn.n + 1, want.frames - 1, QUIRE_FRAME_INSIDE);
+    }
+    return pfn.n;
+}
+
+static void give(struct fixture *f, uint64_t pfn, uint64_t frames)
+{
+    assert_ok(quire_zone_free_contig(&f->zone, slot(1), at(pfn), frames));
+}
+
+/* Every length around the borders of words and blocks, at starts around them too; read back and
+ * freed by its exact length only. */
+static void lengths_and_starts(void **state)
+{
+    (void)state;
+    static const uint64_t lengths[] = {1,   2,   3,   63,  64,  65,   127,  128, 129,
+                                       448, 511, 512, 513, 576, 1023, 1024, 1025};
+    static const uint64_t starts[] = {0,   1,   62,  63,  64,  65,  127,
+                                      300, 448, 510, 511, 512, 513, 1000};
+    const uint64_t base = 33 * BLOCK;
+    struct fixture f;
+    fixture_simple(&f, base, 4 * BLOCK + 100);
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        for (size_t j = 0; j < sizeof starts / sizeof starts[0]; j++) {
+            uint64_t frames = 0;
+            uint64_t n = lengths[i];
+            uint64_t pfn =
+                take(&f, (struct quire_contig){.frames = n, .low = (base + starts[j]) * PAGE});
+            assert_int_equal(pfn, base + starts[j]);
+            assert_sound(&f, 4 * BLOCK + 100 - n);
+            assert_ok(quire_zone_run_length(&f.zone, at(pfn), &frames));
+            assert_int_equal(frames, n);
+            assert_int_not_equal(quire_zone_free_contig(&f.zone, slot(0), at(pfn), n + 1), 0);
+            if (n > 1) {
+                assert_refused(&f, quire_zone_free_contig(&f.zone, slot(0), at(pfn), n - 1),
+                               QUIRE_ERR_ORDER);
+            }
+            give(&f, pfn, n);
+            assert_sound(&f, 4 * BLOCK + 100);
+        }
+    }
+    assert_int_equal(must_alloc(&f, 10) % 1024, 0);
+    fixture_close(&f);
+}
+
+static void neighbours(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint64_t frames;
+    fixture_simple(&f, 0, 4 * BLOCK);
+    for (uint64_t n = 0; n < 4 * BLOCK / 100; n++) {
+        assert_int_equal(take(&f, (struct quire_contig){.frames = 100}), n * 100);
+    }
+    for (uint64_t n = 0; n < 4 * BLOCK / 100; n++) {
+        assert_ok(quire_zone_run_length(&f.zone, at(n * 100), &frames));
+        assert_int_equal(frames, 100);
+    }
+    assert_refused(&f, quire_zone_free_contig(&f.zone, slot(0), at(400), 200), QUIRE_ERR_ORDER);
+    for (uint64_t n = 0; n < 4 * BLOCK / 100; n += 2) {
+        give(&f, n * 100, 100);
+    }
+    quire_pfn pfn;
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 101}, &pfn), QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 100}), 0);
+    fixture_close(&f);
+}
+
+static void alignment(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    fixture_simple(&f, 3, 8 * BLOCK);
+    for (uint64_t align = 1; align <= 2048 * PAGE; align *= 2) {
+        uint64_t step = align > PAGE ? align / PAGE : 1;
+        uint64_t n = take(&f, (struct quire_contig){.frames = 5, .align = align});
+        assert_int_equal(n, (3 + step - 1) / step * step);
+        give(&f, n, 5);
+    }
+    assert_refused(&f,
+                   try(&f, (struct quire_contig){.frames = 1, .align = UINT64_C(1) << 63}, &pfn),
+                   QUIRE_ERR_NO_MEMORY);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .align = 3}, &pfn),
+                   QUIRE_ERR_ALIGN);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .align = 4097}, &pfn),
+                   QUIRE_ERR_ALIGN);
+    fixture_close(&f);
+}
+
+static void boundary(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    fixture_simple(&f, 10, 3 * BLOCK);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 6, .boundary = 16 * PAGE}), 10);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 9, .boundary = 16 * PAGE}), 16);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 8, .boundary = 16 * PAGE}), 32);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 7, .boundary = 16 * PAGE}), 25);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 16, .boundary = 16 * PAGE}), 48);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 300, .boundary = BLOCK * PAGE}), 64);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 300, .boundary = BLOCK * PAGE}),
+                     BLOCK);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .boundary = PAGE}), 40);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 2, .boundary = PAGE}, &pfn),
+                   QUIRE_ERR_SIZE);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 17, .boundary = 16 * PAGE}, &pfn),
+                   QUIRE_ERR_SIZE);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .boundary = 2048}, &pfn),
+                   QUIRE_ERR_ALIGN);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .boundary = 3 * PAGE}, &pfn),
+                   QUIRE_ERR_ALIGN);
+    fixture_close(&f);
+}
+
+/* Addresses are in bytes and `high` is inclusive: one byte decides. */
+static void low_and_high(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    fixture_simple(&f, 0, 2 * BLOCK);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .low = 1}), 1);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .low = 100 * PAGE}), 100);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .low = 102 * PAGE - 1}), 102);
+    assert_int_equal(
+        take(&f, (struct quire_contig){.frames = 3, .low = 200 * PAGE, .high = 203 * PAGE - 1}),
+        200);
+    assert_refused(
+        &f,
+        try(&f, (struct quire_contig){.frames = 3, .low = 300 * PAGE, .high = 303 * PAGE - 2},
+            &pfn),
+        QUIRE_ERR_NO_MEMORY);
+    assert_refused(
+        &f,
+        try(&f, (struct quire_contig){.frames = 3, .low = 300 * PAGE + 1, .high = 303 * PAGE - 1},
+            &pfn),
+        QUIRE_ERR_NO_MEMORY);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .low = 9, .high = 8}, &pfn),
+                   QUIRE_ERR_SIZE);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 10, .high = UINT64_MAX}), 2);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .low = UINT64_MAX}, &pfn),
+                   QUIRE_ERR_NO_MEMORY);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1, .low = 2 * BLOCK * PAGE}, &pfn),
+                   QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 1, .high = PAGE - 1}), 0);
+    fixture_close(&f);
+}
+
+static void bad_lengths(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    fixture_simple(&f, 0, 2 * BLOCK);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 0}, &pfn), QUIRE_ERR_SIZE);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 2 * BLOCK + 1}, &pfn),
+                   QUIRE_ERR_SIZE);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = UINT64_MAX}, &pfn), QUIRE_ERR_SIZE);
+    struct quire_contig one = {.frames = 1};
+    assert_refused(&f, quire_zone_alloc_contig(&f.zone, slot(4), &one, 0, &pfn), QUIRE_ERR_SIZE);
+    assert_refused(&f, quire_zone_alloc_contig(&f.zone, slot(0), &one, QUIRE_PARTIAL, &pfn),
+                   QUIRE_ERR_UNSUPPORTED);
+    fixture_close(&f);
+}
+
+/* From the middle of one section through another into a third. */
+static void more_than_a_gigabyte(void **state)
+{
+    (void)state;
+    const uint64_t base = 5 * (uint64_t)SECTION;
+    const uint64_t frames = SECTION + 300 * BLOCK + 11;
+    struct fixture f;
+    uint64_t length;
+    fixture_simple(&f, base, 3 * (uint64_t)SECTION);
+    struct quire_contig want = {.frames = frames, .low = (base + 400 * BLOCK + 77) * PAGE};
+    uint64_t pfn = take(&f, want);
+    assert_int_equal(pfn, base + 400 * BLOCK + 77);
+    assert_sound(&f, 3 * (uint64_t)SECTION - frames);
+    assert_ok(quire_zone_run_length(&f.zone, at(pfn), &length));
+    assert_int_equal(length, frames);
+    assert_refused(&f, quire_zone_free_contig(&f.zone, slot(0), at(pfn), frames - 1),
+                   QUIRE_ERR_ORDER);
+    assert_ok(quire_zone_free_any(&f.zone, slot(0), at(pfn)));
+    assert_sound(&f, 3 * (uint64_t)SECTION);
+    (void)must_alloc(&f, 19);
+    fixture_close(&f);
+}
+
+/* Between frames in use, the lowest gap that fits is taken, even where it spans blocks. */
+static void lowest_gap(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_simple(&f, 0, 6 * BLOCK);
+    static const uint64_t used[] = {50, 500, 600, 3 * BLOCK + 5};
+    for (size_t i = 0; i < sizeof used / sizeof used[0]; i++) {
+        assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(used[i]), 0, 0));
+    }
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 51}), 51);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 99}), 102);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 700}), 601);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 99}), 201);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 99, .low = 450 * PAGE}), 501);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 2 * BLOCK}), 3 * BLOCK + 6);
+    fixture_close(&f);
+}
+
+static void not_across_extents(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    fixture_begin(&f);
+    fixture_usable(&f, 2 * (uint64_t)SECTION - BLOCK, BLOCK);
+    fixture_usable(&f, 3 * (uint64_t)SECTION, BLOCK);
+    fixture_open(&f);
+    assert_int_equal(try(&f, (struct quire_contig){.frames = BLOCK + 1}, &pfn),
+                     QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = BLOCK}),
+                     2 * (uint64_t)SECTION - BLOCK);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = BLOCK}), 3 * (uint64_t)SECTION);
+    fixture_close(&f);
+}
+
+/* A zone without run map cannot know the length, but claims and frees the same frames. */
+static void without_run_map(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn = {UINT64_MAX};
+    fixture_begin(&f);
+    f.config.no_run_map = true;
+    fixture_usable(&f, 0, 4 * BLOCK);
+    fixture_open(&f);
+    assert_ok(try(&f, (struct quire_contig){.frames = 1111, .low = 100 * PAGE}, &pfn));
+    assert_int_equal(pfn.n, 100);
+    assert_sound(&f, 4 * BLOCK - 1111);
+    give(&f, 100, 1111);
+    assert_sound(&f, 4 * BLOCK);
+    assert_int_equal(must_alloc(&f, 11), 0);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lengths_and_starts),
+        cmocka_unit_test(neighbours),
+        cmocka_unit_test(alignment),
+        cmocka_unit_test(boundary),
+        cmocka_unit_test(low_and_high),
+        cmocka_unit_test(bad_lengths),
+        cmocka_unit_test(more_than_a_gigabyte),
+        cmocka_unit_test(lowest_gap),
+        cmocka_unit_test(not_across_extents),
+        cmocka_unit_test(without_run_map),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * core.cpp - the real sources of core, compiled as C++ over Relacy's atomics. White-box.
+ *
+ * Left out are the vectorised searches, which read metadata by raw pointers: the kernels below take
+ * their place. And what reads or builds a zone that is not in use (core/zone, core/boot), and
+ * batches, which are made of the steps that are here.
+ */
+#include "core.hpp"
+#include "world.hpp"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wextra"
+#include "core/alloc/alloc_at.c"
+#include "core/alloc/alloc_contig.c"
+#include "core/alloc/count.c"
+#include "core/alloc/find_block.c"
+#include "core/alloc/request.c"
+#include "core/alloc/reserve.c"
+#include "core/alloc/split_join.c"
+#include "core/alloc/walk.c"
+#include "core/alloc/zone_alloc.c"
+#include "core/alloc/zone_free.c"
+#include "core/blocks/block_whole.c"
+#include "core/blocks/claim.c"
+#include "core/blocks/hint.c"
+#include "core/blocks/home.c"
+#include "core/blocks/map_words.c"
+#include "core/blocks/pin.c"
+#include "core/blocks/run_map.c"
+#include "core/blocks/section.c"
+#include "core/blocks/take.c"
+#include "core/isolate/blockers.c"
+#include "core/isolate/isolate.c"
+#pragma GCC diagnostic pop
+
+/* A search kernel gets the address that a hint byte would have if a hint were one byte large. */
+static uint8_t hint_at(const uint8_t *byte)
+{
+    const unsigned char *const arrays[] = {world->z.fulls, world->z.sparse, world->z.wholes};
+    const size_t sizes[] = {World::WIDE, World::SECTIONS, World::SECTIONS};
+
+    for (unsigned i = 0; i < 3; i++)
+        if (byte >= arrays[i] && byte < arrays[i] + sizes[i]) {
+            const void *first = arrays[i];
+
+            return qa_load(static_cast<const qa8 *>(first) + (byte - arrays[i]), relaxed);
+        }
+    require(false, "a search looked outside of the hints");
+    return 0;
+}
+
+static size_t next_byte(const uint8_t *bytes, size_t n, size_t from, uint8_t least)
+{
+    while (from < n && hint_at(bytes + from) < least)
+        from++;
+    return from;
+}
+
+static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
+{
+    size_t best = n;
+    uint8_t best_value = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint8_t v = hint_at(bytes + i);
+        bool after = v > value || (v == value && i > index);
+
+        if (after && (best == n || v < best_value)) {
+            best = i;
+            best_value = v;
+        }
+    }
+    return best;
+}
+
+const struct search_kernel *qi_search_best(void)
+{
+    static const struct search_kernel kernel = {"relacy", nullptr, nullptr, next_byte, least_byte};
+
+    return &kernel;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * stress.c - threads allocate and free through one cache while a shadow keeps the books, the kernel
+ * is told to move them from CPU to CPU, and one more thread drains, retires and maintains at
+ * random, as if CPUs went away and came back. In rounds: all work, all rest, everything is checked,
+ * and a child that is forked off works on its own copy of zone and cache for a while.
+ *
+ *   percpu_stress MODE SCENARIO [FACTOR]
+ *
+ *   mix      1, 2, 8 and 64 threads
+ *   lies     the same, and the port's `cpu` answers at random: every call may find its CPU changed
+ *            and its CPU caches in use (exchange mode)
+ *   thrift   the zone runs short of memory and recovers all the time, so that the caches are
+ *            drained and shut, and opened again
+ *   exhaust  threads hold all frames but those that are in somebody's hands: nobody is refused
+ *
+ * FACTOR multiplies the number of operations. Exit status 0: nothing was wrong.
+ */
+#include "stress/common/random.h"
+#include "stress/percpu/cache_load.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    MOST_THREADS = 64,
+    ROUNDS = 4,
+    OPERATIONS = SANITIZED ? 100000 : 800000, /* of all threads together, per round */
+    BALLAST = 24,                             /* blocks, see load_hold */
+};
+
+struct stress {
+    struct rig rig;
+    struct shadow shadow;
+    struct load loads[MOST_THREADS], ballast;
+    _Atomic pid_t tids[MOST_THREADS];
+    unsigned threads;
+    uint64_t operations;                 /* per thread and round */
+    pthread_barrier_t start, done, rest; /* all; workers and main; the disturber and main */
+    bool over;
+    _Atomic bool resting; /* no disturbance any more */
+};
+
+static struct stress stress;
+
+static uint32_t real_cpu(void)
+{
+    return (uint32_t)sched_getcpu();
+}
+
+/* Any of the simulated CPUs, another one each time. */
+static uint32_t lying_cpu(void)
+{
+    static _Thread_local uint32_t state;
+
+    state = state * 1664525 + 1013904223;
+    return state >> 16 & 3;
+}
+
+/* ---- Those who work ----------------------------------------------------------------------- */
+
+static void *work(void *arg)
+{
+    struct load *l = arg;
+
+    atomic_store(&stress.tids[l->who - 1], (pid_t)gettid());
+    for (;;) {
+        (void)pthread_barrier_wait(&stress.start);
+        if (stress.over)
+            return NULL;
+        for (uint64_t i = 0; i < stress.operations; i++)
+            load_act(l);
+        (void)pthread_barrier_wait(&stress.done);
+    }
+}
+
+/* ---- The one who disturbs ------------------------------------------------------------------ */
+
+static void move_somebody(struct load *l)
+{
+    pid_t tid = atomic_load(&stress.tids[random_below(&l->random, stress.threads)]);
+    cpu_set_t all, set;
+
+    if (tid == 0 || sched_getaffinity(0, sizeof all, &all) != 0)
+        return;
+    CPU_ZERO(&set);
+    while (CPU_COUNT(&set) == 0) {
+        size_t cpu = random_below(&l->random, CPU_SETSIZE);
+
+        if (CPU_ISSET(cpu, &all))
+            CPU_SET(cpu, &set);
+    }
+    if (sched_setaffinity(tid, sizeof set, random_below(&l->random, 4) ? &set : &all) != 0)
+        die("sched_setaffinity");
+}
+
+static void disturb_once(struct load *l)
+{
+    struct quire_cache *c = &stress.rig.cache;
+    uint32_t cpu = (uint32_t)random_below(&l->random, c->cpus);
+    struct quire_cache_stats s;
+    int error = QUIRE_OK;
+
+    switch (random_below(&l->random, 8)) {
+    case 0:
+        error = quire_cache_drain(c, cpu);
+        break;
+    case 1:
+        error = quire_cache_drain_all(c);
+        break;
+    case 2:
+        error = quire_cache_retire_cpu(c, cpu);
+        break;
+    case 3:
+        (void)quire_cache_maintain(c);
+        break;
+    case 4:
+        error = quire_cache_stats(c, &s);
+        break;
+    default:
+        move_somebody(l);
+        break;
+    }
+    if (error != QUIRE_OK)
+        die("a drain, retirement or look: %s", quire_strerror(error));
+}
+
+static void *disturb(void *arg)
+{
+    struct load *l = arg;
+
+    for (;;) {
+        (void)pthread_barrier_wait(&stress.start);
+        if (stress.over)
+            return NULL;
+        while (!atomic_load(&stress.resting)) {
+            struct timespec pause = {0, (long)random_below(&l->random, 200000)};
+
+            disturb_once(l);
+            (void)nanosleep(&pause, NULL);
+        }
+        (void)pthread_barrier_wait(&stress.rest);
+    }
+}
+
+/* ---- The child ------------------------------------------------------------------------------ */
+
+/* Work on, with the parent's holdings, until everything is allocated; then give all back. */
+static void live_as_child(void)
+{
+    struct load *l = &stress.loads[0];
+    struct rig *r = &stress.rig;
+    quire_pfn pfn;
+
+    for (int i = 0; i < 2000; i++)
+        load_act(l);
+    check_books(r, &stress.shadow);
+    while (quire_cache_alloc(&r->cache, 0, QUIRE_EMERGENCY, &pfn) == QUIRE_OK)
+        shadow_take(&stress.shadow, MOST_THREADS + 1, pfn.n, 1);
+    if (atomic_load(&stress.shadow.held) != quire_zone_managed(&r->zone))
+        die("a child could allocate only up to %" PRIu64 " frames",
+            atomic_load(&stress.shadow.held));
+    check_books(r, &stress.shadow);
+    _exit(0);
+}
+
+static void fork_at_rest(void)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        live_as_child();
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        die("fork or waitpid");
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        die("the child ended with status 0x%x", (unsigned)status);
+}
+
+/* ---- Start and end -------------------------------------------------------------------------- */
+
+static void open_all(const char *scenario, unsigned threads)
+{
+    bool exhaust = strcmp(scenario, "exhaust") == 0;
+    /* In flight: what somebody who drains, refills or flushes has in his hands, a CPU cache at
+     * most. */
+    uint32_t rounds = 64, hold = exhaust ? 40 : 200, cls = rounds + rounds / 2;
+    uint64_t held = BALLAST * BLOCK;
+    uint64_t frames = exhaust ? threads * (hold + cls) + cls : 8ull * BLOCK + threads * 100;
+    struct rig *r = &stress.rig;
+
+    rig_begin(r, frames + held);
+    r->cache_config.rounds = rounds;
+    r->cache_config.run_rounds = exhaust ? 0 : 16;
+    r->cache_config.huge_rounds = exhaust ? 0 : 2;
+    r->cache_config.depot = 4;
+    if (strcmp(scenario, "thrift") == 0) {
+        r->zone_config.min = frames / 16;
+        r->zone_config.low = frames * 5 / 16;
+        r->zone_config.high = frames * 6 / 16;
+    }
+    r->cpu_now = strcmp(scenario, "lies") == 0 ? lying_cpu : real_cpu;
+    rig_open(r);
+    shadow_open(&stress.shadow, r->usable[0].pfn.n, frames + held, frames + held);
+    stress.ballast = (struct load){.rig = r, .shadow = &stress.shadow, .who = MOST_THREADS + 2};
+    load_hold(&stress.ballast, BALLAST);
+    for (uint32_t i = 0; i < threads; i++)
+        stress.loads[i] = (struct load){.rig = r,
+                                        .shadow = &stress.shadow,
+                                        .who = i + 1,
+                                        .most = hold,
+                                        .only_frames = exhaust,
+                                        .full = exhaust,
+                                        .never_refused = exhaust,
+                                        .random = 0x9e3779b97f4a7c15u * (i + 1)};
+    stress.over = false;
+    stress.threads = threads;
+    memset(stress.tids, 0, sizeof stress.tids);
+}
+
+static void one_round(void)
+{
+    atomic_store(&stress.resting, false);
+    (void)pthread_barrier_wait(&stress.start);
+    (void)pthread_barrier_wait(&stress.done);
+    atomic_store(&stress.resting, true);
+    (void)pthread_barrier_wait(&stress.rest);
+    check_books(&stress.rig, &stress.shadow);
+    fork_at_rest();
+    check_books(&stress.rig, &stress.shadow);
+}
+
+static void start(pthread_t *thread, void *(*body)(void *), struct load *l)
+{
+    if (pthread_create(thread, NULL, body, l) != 0)
+        die("cannot start a thread");
+}
+
+static void run(const char *scenario, unsigned threads, uint64_t factor)
+{
+    struct load disturber = {.random = 77};
+    pthread_t workers[MOST_THREADS], other;
+    struct quire_cache_stats stats;
+    uint64_t calls = 0, refused = 0;
+
+    open_all(scenario, threads);
+    stress.operations = OPERATIONS * factor / threads;
+    (void)pthread_barrier_init(&stress.start, NULL, threads + 2);
+    (void)pthread_barrier_init(&stress.done, NULL, threads + 1);
+    (void)pthread_barrier_init(&stress.rest, NULL, 2);
+    for (unsigned i = 0; i < threads; i++)
+        start(&workers[i], work, &stress.loads[i]);
+    start(&other, disturb, &disturber);
+    for (int round = 0; round < ROUNDS; round++)
+        one_round();
+    stress.over = true;
+    (void)pthread_barrier_wait(&stress.start);
+    (void)pthread_join(other, NULL);
+    for (unsigned i = 0; i < threads; i++) {
+        (void)pthread_join(workers[i], NULL);
+        load_empty(&stress.loads[i]);
+        calls += stress.loads[i].calls;
+        refused += stress.loads[i].refused;
+    }
+    load_empty(&stress.ballast);
+    check_books(&stress.rig, &stress.shadow);
+    if (quire_cache_stats(&stress.rig.cache, &stats) != QUIRE_OK || stats.bad_frees != 0 ||
+        stress.rig.heard.reports != 0 || stress.rig.heard.withdrawn != 0)
+        die("good frees were taken for bad ones");
+    printf("%s, %u threads: %" PRIu64 " calls, %" PRIu64 " refused, %" PRIu64 " refills, %" PRIu64
+           " bypasses, %" PRIu64 " drains, %u shortages: clean\n",
+           scenario, threads, calls, refused, stats.refills, stats.bypasses, stats.drains,
+           stress.rig.heard.lows);
+    rig_close(&stress.rig, 0);
+    shadow_close(&stress.shadow);
+}
+
+int main(int argc, char *argv[])
+{
+    static const unsigned threads[] = {1, 2, 8, MOST_THREADS};
+    const char *scenario = argc > 2 ? argv[2] : "";
+    uint64_t factor = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
+
+    select_mode(argc, argv);
+    if (strcmp(scenario, "mix") != 0 && strcmp(scenario, "lies") != 0 &&
+        strcmp(scenario, "thrift") != 0 && strcmp(scenario, "exhaust") != 0)
+        die("%s: the second argument is the scenario: mix, lies, thrift or exhaust", argv[0]);
+    if (strcmp(scenario, "lies") == 0 && mode == QUIRE_CACHE_RSEQ)
+        skip_all("in rseq mode the kernel says where a thread runs, and does not lie");
+    for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++)
+        run(scenario, threads[i], factor);
+    return 0;
+}

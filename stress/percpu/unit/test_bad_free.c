@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_bad_free.c - frames that are freed twice, or that are part of a run, while they are cached.
+ * Compiled twice: the normal build notices at the flush, the hardened one (QUIRE_HARDENED) on the
+ * spot. Either way the port hears which frame it was, and no other frame suffers.
+ */
+#include "unit.h"
+
+#include "percpu/fastpath.h"
+
+#ifdef QUIRE_HARDENED
+static const bool at_once = true;
+#else
+static const bool at_once = false;
+#endif
+
+static void open_sized(struct rig *r, uint32_t rounds)
+{
+    rig_begin(r, 128 * BLOCK);
+    r->cache_config.rounds = rounds;
+    r->cache_config.run_rounds = 16;
+    r->cache_config.huge_rounds = 4;
+    r->cache_config.depot = 0;
+    rig_open(r);
+    run_on(r, 0);
+}
+
+/* Free a frame that the caller does not hold (any more). */
+static void give_badly(struct rig *r, uint64_t pfn, unsigned order, int error)
+{
+    assert_int_equal(quire_cache_free(&r->cache, quire_pfn_of(pfn), order),
+                     at_once ? error : QUIRE_OK);
+    assert_int_equal(r->heard.reports, at_once);
+    if (at_once) {
+        assert_int_equal(r->heard.report_pfn, pfn);
+        assert_int_equal(r->heard.report_error, error);
+    }
+}
+
+/* What is cached goes home; now at the latest one bad free has been told. */
+static void assert_noticed(struct rig *r, uint64_t pfn, int error)
+{
+    assert_ok(quire_cache_drain_all(&r->cache));
+    assert_int_equal(r->heard.reports, 1);
+    assert_int_equal(r->heard.report_pfn, pfn);
+    assert_int_equal(r->heard.report_error, error);
+    assert_int_equal(stats_of(r).bad_frees, 1);
+    assert_int_equal(r->heard.withdrawn, 0);
+}
+
+/* Once more, at a distance of `between` other frees, in magazines of `rounds`. */
+static void twice(uint32_t rounds, size_t between)
+{
+    uint64_t pfns[600];
+    struct rig r;
+
+    open_sized(&r, rounds);
+    take_many(&r, 0, between + 20, pfns);
+    assert_ok(quire_cache_drain_all(&r.cache));
+    give_many(&r, between + 1, pfns);
+    give_badly(&r, pfns[0], 0, QUIRE_ERR_DOUBLE_FREE);
+    give_many(&r, 9, pfns + between + 1);
+    assert_noticed(&r, pfns[0], QUIRE_ERR_DOUBLE_FREE);
+    for (size_t i = 0; i < between + 10; i++)
+        assert_int_equal(state_of(&r, pfns[i]), QUIRE_FRAME_FREE);
+    for (size_t i = between + 10; i < between + 20; i++)
+        assert_int_equal(state_of(&r, pfns[i]), QUIRE_FRAME_USED);
+    rig_close(&r, 10);
+}
+
+static void freed_twice(void **unused)
+{
+    static const size_t between[] = {0, 1, 31, 62, 63, 64, 65, 100, 200, 300, 500};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof between / sizeof between[0]; i++)
+        twice(512, between[i]);
+    for (size_t i = 0; i < 5; i++) /* the first free has gone home by then, or not */
+        twice(16, i);
+}
+
+/* A second free after the first one reached the zone. */
+static void freed_long_ago(void **unused)
+{
+    struct rig r;
+    uint64_t other, pfn;
+
+    (void)unused;
+    open_sized(&r, 64);
+    other = take(&r, 0, 0);
+    pfn = take(&r, 0, 0);
+    give(&r, pfn, 0);
+    assert_ok(quire_cache_drain_all(&r.cache));
+    give_badly(&r, pfn, 0, QUIRE_ERR_DOUBLE_FREE);
+    assert_noticed(&r, pfn, QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(state_of(&r, other), QUIRE_FRAME_USED);
+    rig_close(&r, 1);
+}
+
+/* A frame of a run that is freed by itself. */
+static void part_of_a_run(void **unused)
+{
+    (void)unused;
+    for (uint64_t place = 0; place < 8; place++) {
+        struct rig r;
+        uint64_t run, other;
+
+        open_sized(&r, 64);
+        other = take(&r, 0, 0);
+        run = take(&r, 3, 0);
+        give_badly(&r, run + place, 0, QUIRE_ERR_ORDER);
+        assert_noticed(&r, run + place, QUIRE_ERR_ORDER);
+        give(&r, run, 3);
+        give(&r, other, 0);
+        rig_close(&r, 0);
+    }
+}
+
+/* Several bad ones among good ones, and every good one goes home. */
+static void several(void **unused)
+{
+    uint64_t pfns[300];
+    struct rig r;
+
+    (void)unused;
+    open_sized(&r, 512);
+    take_many(&r, 0, 300, pfns);
+    assert_ok(quire_cache_drain_all(&r.cache));
+    for (size_t i = 0; i < 300; i++) {
+        assert_ok(quire_cache_free(&r.cache, quire_pfn_of(pfns[i]), 0));
+        if (i % 7 == 0)
+            assert_int_equal(quire_cache_free(&r.cache, quire_pfn_of(pfns[i / 2]), 0),
+                             at_once ? QUIRE_ERR_DOUBLE_FREE : QUIRE_OK);
+    }
+    assert_ok(quire_cache_drain_all(&r.cache));
+    assert_int_equal(r.heard.reports, 43);
+    assert_int_equal(stats_of(&r).bad_frees, 43);
+    rig_close(&r, 0);
+}
+
+/* A run, or a block, that is freed twice. */
+static void run_twice(void **unused)
+{
+    static const unsigned orders[] = {1, 2, 3, 9};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
+        struct rig r;
+        uint64_t run;
+
+        open_sized(&r, 64);
+        run = take(&r, orders[i], 0);
+        give(&r, run, orders[i]);
+        give_badly(&r, run, orders[i], QUIRE_ERR_DOUBLE_FREE);
+        assert_noticed(&r, run, QUIRE_ERR_DOUBLE_FREE);
+        rig_close(&r, 0);
+    }
+}
+
+/* A block with reserved frames: those are never had, by whatever call, and the others are cached
+ * like any. */
+static void reserved(void **unused)
+{
+    enum { FIRST = 300, FRAMES = 70 };
+    uint64_t pfn, run, block, hits;
+    const struct cpu_view *view;
+    struct rig r;
+
+    (void)unused;
+    open_sized(&r, 64);
+    pfn = take(&r, 0, 0);
+    run = take(&r, 1, 0);
+    block = pfn / BLOCK * BLOCK;
+    view = view_of(&r.cache, r.cache.first_cpu);
+    assert_int_equal(run / BLOCK * BLOCK, block);
+    assert_ok(quire_zone_reserve(&r.zone, quire_slot_of(0), quire_pfn_of(block + FIRST), FRAMES));
+    for (unsigned i = 0; i < FRAMES; i++)
+        for (unsigned order = 0; order <= 3; order++) {
+            quire_pfn bad = {block + FIRST + i};
+            int error = bad.n % (1u << order) ? QUIRE_ERR_ALIGN : QUIRE_ERR_FRAME;
+
+            assert_int_equal(quire_cache_free(&r.cache, bad, order), error);
+            assert_false(view_push_frame(view, bad));
+            assert_false(qi_view_push_sparse_or_pinned(view, bad));
+            assert_false(order && qi_view_push_run(view, bad, order));
+        }
+    assert_int_equal(r.heard.reports, 4 * FRAMES);
+    r.heard.reports = 0;
+    hits = stats_of(&r).hits;
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t free = quire_zone_free_frames(&r.zone);
+
+        give(&r, pfn, 0);
+        give(&r, run, 1);
+        assert_int_equal(quire_zone_free_frames(&r.zone), free);
+        assert_int_equal(take(&r, 0, 0), pfn);
+        assert_int_equal(take(&r, 1, 0), run);
+        assert_true(qi_view_push_sparse_or_pinned(view, quire_pfn_of(pfn)));
+        assert_true(qi_view_push_run(view, quire_pfn_of(run), 1));
+        assert_int_equal(take(&r, 0, 0), pfn);
+        assert_int_equal(take(&r, 1, 0), run);
+    }
+    assert_int_equal(stats_of(&r).hits, hits + 400);
+    give_badly(&r, block + FIRST - 1, 0, QUIRE_ERR_DOUBLE_FREE); /* free, beside them */
+    assert_noticed(&r, block + FIRST - 1, QUIRE_ERR_DOUBLE_FREE);
+    give(&r, pfn, 0);
+    give(&r, run, 1);
+    assert_ok(quire_zone_unreserve(&r.zone, quire_slot_of(0), quire_pfn_of(block + FIRST), FRAMES));
+    rig_close(&r, 0);
+}
+
+/* Good calls of every kind are never taken for bad ones. */
+static void no_false_alarm(void **unused)
+{
+    static uint64_t pfns[4000];
+    struct rig r;
+
+    (void)unused;
+    open_sized(&r, 32);
+    for (int round = 0; round < 20; round++) {
+        uint32_t flags = round % 2 ? QUIRE_MOVABLE : 0;
+        uint64_t block = take(&r, 9, 0), run = take(&r, 2, flags);
+
+        run_on(&r, (uint32_t)round % cpu_count());
+        take_many(&r, flags, 4000, pfns);
+        give_many(&r, 4000, pfns);
+        give(&r, block, 9);
+        give(&r, run, 2);
+        (void)quire_cache_maintain(&r.cache);
+    }
+    assert_int_equal(r.heard.reports, 0);
+    assert_int_equal(stats_of(&r).bad_frees, 0);
+    rig_close(&r, 0);
+}
+
+int main(int argc, char *argv[])
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(freed_twice),    cmocka_unit_test(freed_long_ago),
+        cmocka_unit_test(part_of_a_run),  cmocka_unit_test(several),
+        cmocka_unit_test(run_twice),      cmocka_unit_test(reserved),
+        cmocka_unit_test(no_false_alarm),
+    };
+
+    return run_unit(argc, argv, tests);
+}
