@@ -101,12 +101,17 @@ static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], s
 static uint64_t free_word_groups(const struct quire_zone *z, const struct frame_set *set,
                                  const quire_pfn pfns[], size_t n)
 {
+    struct extent_pfns s = {0, 0, 0};
     uint64_t freed = n;
 
     for (unsigned i = 0; i < set->count; i++) {
-        uint64_t frame = frame_of_pfn(z, pfns[set->member[i]]), mask = set->mask[i];
-        uint64_t done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
+        quire_pfn pfn = pfns[set->member[i]];
+        uint64_t frame, mask = set->mask[i], done;
 
+        if (pfn.n - s.first >= s.count)
+            (void)extent_pfns_find(z, pfn, &s);
+        frame = pfn.n - s.shift;
+        done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
         if (done != mask)
             freed -= word_count(mask & ~done);
     }
