@@ -181,8 +181,7 @@ static void reserved(void **unused)
 
             assert_int_equal(quire_cache_free(&r.cache, bad, order), error);
             assert_false(view_push_frame(view, bad));
-            assert_false(qi_view_push_sparse_or_pinned(view, bad));
-            assert_false(order && qi_view_push_run(view, bad, order));
+            assert_false(qi_view_push_other(view, bad, order));
         }
     assert_int_equal(r.reports, 4 * FRAMES);
     r.reports = 0;
@@ -195,8 +194,8 @@ static void reserved(void **unused)
         assert_int_equal(quire_zone_free_frames(&r.zone), free);
         assert_int_equal(take(&r, 0, 0), pfn);
         assert_int_equal(take(&r, 1, 0), run);
-        assert_true(qi_view_push_sparse_or_pinned(view, quire_pfn_of(pfn)));
-        assert_true(qi_view_push_run(view, quire_pfn_of(run), 1));
+        assert_true(qi_view_push_other(view, quire_pfn_of(pfn), 0));
+        assert_true(qi_view_push_other(view, quire_pfn_of(run), 1));
         assert_int_equal(take(&r, 0, 0), pfn);
         assert_int_equal(take(&r, 1, 0), run);
     }
