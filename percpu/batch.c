@@ -100,7 +100,7 @@ static bool block_may_enter(const struct batch_check *e, uint64_t at)
 
     if (at >= s->window.blocks)
         return false;
-    a = admit_hit(s->cache, &s->window, s->sparse_limit, at, quire_pfn_of(0), 0);
+    a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, quire_pfn_of(0), 0);
     return a.place == TO_LOADED && a.cls == e->cls;
 }
 

@@ -115,7 +115,8 @@ __attribute__((noinline)) bool qi_view_push_other(const struct cpu_view *s, quir
 
     if (at >= s->window.blocks)
         return false;
-    if (order == 0 && admit_hit(c, &s->window, s->sparse_limit, at, pfn, 0).place == TO_LOADED)
+    if (order == 0 &&
+        admit_hit(c->zone, &s->window, s->sparse_limit, at, pfn, 0).place == TO_LOADED)
         return false; /* view_push_frame found no room */
     a = admit(c, &s->window, pfn, order);
     if (a.place == TO_ZONE || cached_enter(c, pfn, order) != QUIRE_OK)
@@ -155,7 +156,7 @@ static inline __attribute__((always_inline)) int free_rseq(struct quire_cache *c
     struct admission a = {CACHE_NONE, TO_ZONE};
 
     if (at < s->window.blocks)
-        a = admit_hit(c, &s->window, s->sparse_limit, at, pfn, order);
+        a = admit_hit(c->zone, &s->window, s->sparse_limit, at, pfn, order);
     if (a.place != TO_LOADED || cached_enter(c, pfn, order) != QUIRE_OK)
         return free_by_view(c, pfn, order);
     return rseq_push(c, a.cls, pfn.n) ? QUIRE_OK

@@ -121,18 +121,19 @@ static inline bool is_whole_block(quire_pfn pfn, uint32_t desc)
     return pfn.n % BLOCK_FRAMES == 0 && desc == desc_whole(HUGE_ORDER);
 }
 
-/* What a hit admits to the loaded magazine: a single frame of a dense block without pins, a block
- * while no range is being emptied; and a frame of a sparse block to the outgoing one. TO_ZONE may
- * be too careful; `admit` knows the rest. `at`: the block's place in the window. */
+/* What a hit admits: to the loaded magazine a single frame of a dense block without pins, or a
+ * block while no range of the zone is being emptied; to the outgoing one a frame of a sparse block.
+ * TO_ZONE may be too careful: `admit` knows the rest. The order is a constant; `at` is the block's
+ * place in the window, `z` is read for blocks alone. */
 static inline __attribute__((always_inline)) struct admission admit_hit(
-    const struct quire_cache *c, const struct block_window *w, const qa32 *sparse_limit,
-    uint64_t at, quire_pfn pfn, unsigned order)
+    const struct quire_zone *z, const struct block_window *w, const qa32 *sparse_limit, uint64_t at,
+    quire_pfn pfn, unsigned order)
 {
     uint32_t d = qa_load(window_desc(w, at), relaxed); /* relaxed: a hint; the zone decides */
     struct admission a = {order == HUGE_ORDER ? CACHE_HUGE : frame_class(d), TO_ZONE};
 
     if (order == HUGE_ORDER)
-        a.place = is_whole_block(pfn, d) && !has_isolations(c->zone) ? TO_LOADED : TO_ZONE;
+        a.place = is_whole_block(pfn, d) && !has_isolations(z) ? TO_LOADED : TO_ZONE;
     else if (is_cacheable(d))
         a.place = is_sparse(w, sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
     return a;
@@ -252,7 +253,7 @@ static inline __attribute__((always_inline)) bool view_push_hit(const struct cpu
 
     if (at >= s->window.blocks)
         return false;
-    a = admit_hit(s->cache, &s->window, s->sparse_limit, at, pfn, order);
+    a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, pfn, order);
     if (a.place != TO_LOADED || cached_enter(s->cache, pfn, order) != QUIRE_OK)
         return false;
     if (cache_uses_rseq(s->cache) ? qi_cache_push_rseq(s->cache, a.cls, pfn)

@@ -37,7 +37,7 @@ static void give_badly(struct rig *r, uint64_t pfn, unsigned order, int error)
     }
 }
 
-/* What is cached goes home; now at the latest one bad free has been told. */
+/* What is cached is flushed; now at the latest one bad free has been told. */
 static void assert_noticed(struct rig *r, uint64_t pfn, int error)
 {
     assert_ok(quire_cache_drain_all(&r->cache));
@@ -116,7 +116,7 @@ static void part_of_a_run(void **unused)
     }
 }
 
-/* Several bad ones among good ones, and every good one goes home. */
+/* Several bad ones among good ones, and every good one is flushed. */
 static void several(void **unused)
 {
     uint64_t pfns[300];
