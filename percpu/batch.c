@@ -4,13 +4,13 @@
  *
  * A batch goes as a whole or not at all: a magazine that has not so many rounds, or no room for
  * them, or frames that do not all belong into it (of sparse blocks, of blocks with pins, of both
- * mobilities) leave it to the zone. Frames that go in are looked at as the zone would look at them:
- * allocated, none part of a run, none twice; those that share a word of a map share the look. So a
- * bad one is told at once, by the zone, to which it is left; but not one that is in a cache
+ * mobilities) leave it to the zone. Frames that go in are checked as the zone would check them:
+ * allocated, none part of a run, none twice; those that share a word of a map are checked at once.
+ * So a bad one is told at once, by the zone, to which it is left; but not one that is in a cache
  * already: that is noticed later, as for single frees.
  *
- * They are written above the magazine's last round while they are looked at, and are there when the
- * count says so.
+ * They are written above the magazine's last round while they are checked, and are there when the
+ * count says so. The caller owns the CPU cache meanwhile (K1): the table of cpu_cache.h.
  *
  * Lock-free, any context; a CPU cache is held for at most QUIRE_CACHE_MAX_ROUNDS rounds.
  */
@@ -29,15 +29,15 @@ struct word_set {
 _Static_assert(QUIRE_CACHE_MAX_ROUNDS <= UINT16_MAX, "a batch is longer than a number in it");
 
 /* Take the view's CPU cache of a class, or in rseq mode that of the CPU that this runs on. NULL: it
- * is in somebody's hands. */
-static struct cpu_cache *view_take_class(const struct cpu_view *s, unsigned cls)
+ * is taken. */
+static struct cpu_cache *view_take_class(const struct cpu_view *s, enum cache_class cls)
 {
     const struct quire_cache *c = s->cache;
     struct cpu_cache *r = s->cpu_caches[cls];
     uint32_t cpu = 0;
 
-    if (QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ) {
-        cpu = qi_cache_cpu(c);
+    if (cache_uses_rseq(c)) {
+        cpu = cache_cpu(c);
         if (cpu >= c->cpus)
             return NULL;
         r = cpu_cache_of(c, cpu, cls);
@@ -63,7 +63,7 @@ static void copy_rounds(quire_pfn to[], const quire_pfn from[], size_t n)
 }
 
 /* Pop n rounds of a class of single frames. False: not this way. */
-bool qi_view_pop_batch(const struct cpu_view *s, unsigned cls, quire_pfn pfns[], size_t n)
+bool qi_view_pop_batch(const struct cpu_view *s, enum cache_class cls, quire_pfn pfns[], size_t n)
 {
     struct cpu_cache *r = view_take_class(s, cls);
     bool enough;
@@ -88,38 +88,36 @@ bool qi_view_pop_batch(const struct cpu_view *s, unsigned cls, quire_pfn pfns[],
 struct batch_check {
     const struct cpu_view *view;
     const struct quire_zone *zone;
-    unsigned cls;
-    uint64_t b;     /* the last one's block, of the view's; good so far */
+    enum cache_class cls;
+    uint64_t at;    /* the last one's block, its place in the window; good so far */
     uint64_t word;  /* and word: pfn / 64 */
     bool unordered; /* words came not always upwards: one may have come again */
 };
 
-/* May frames of a block of the view's enter the class? */
-static bool block_may_enter(const struct batch_check *e, uint64_t b)
+/* May frames of the block at this place of the window enter the class? */
+static bool block_may_enter(const struct batch_check *e, uint64_t at)
 {
     const struct cpu_view *s = e->view;
-    uint32_t d;
+    struct admission a;
 
-    if (b >= s->blocks)
+    if (at >= s->window.blocks)
         return false;
-    d = qa_load((const qa32 *)s->descs + b, relaxed); /* relaxed: a look; the zone decides */
-    /* relaxed: hints, both */
-    return is_cacheable(d) && desc_class(d) % 2 == e->cls &&
-           qa_load((const qa8 *)s->fulls + b, relaxed) <= qa_load(s->sparse_limit, relaxed);
+    a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, quire_pfn_of(0), 0);
+    return a.place == TO_LOADED && a.cls == e->cls;
 }
 
 /* May these frames of the word of `pfn` enter the class? */
 static __attribute__((__noinline__)) bool word_may_enter(struct batch_check *e, quire_pfn pfn,
                                                          uint64_t mask)
 {
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - e->view->first_block, word = pfn.n / WORD_BITS;
-    uint32_t block = block_of(e->view->first_frame) + (uint32_t)b;
+    uint64_t at = window_find(&e->view->window, pfn), word = pfn.n / WORD_BITS;
+    uint32_t block = window_block(&e->view->window, at);
     unsigned place = (unsigned)(word % MAP_WORDS);
 
-    if (b != e->b) {
-        if (!block_may_enter(e, b))
+    if (at != e->at) {
+        if (!block_may_enter(e, at))
             return false;
-        e->b = b;
+        e->at = at;
     }
     e->unordered |= word <= e->word;
     e->word = word;
@@ -205,10 +203,10 @@ static inline size_t copy_word_rounds(quire_pfn to[], const quire_pfn from[], si
 
 /* Copy n > 0 frames behind a magazine's last round, if all may enter its class. */
 static __attribute__((__noinline__)) bool copy_checked_rounds(const struct cpu_view *s,
-                                                              unsigned cls, quire_pfn to[],
+                                                              enum cache_class cls, quire_pfn to[],
                                                               const quire_pfn pfns[], size_t n)
 {
-    struct batch_check e = {.view = s, .zone = s->cache->zone, .cls = cls, .b = UINT64_MAX};
+    struct batch_check e = {.view = s, .zone = s->cache->zone, .cls = cls, .at = UINT64_MAX};
 
     for (size_t i = 0, some; i < n; i += some) {
         uint64_t mask;
@@ -234,15 +232,15 @@ static bool mark_cached(const struct quire_cache *c, const quire_pfn pfns[], uin
 /* Push n > 0 single frames. False: not this way, and nothing has changed. */
 bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t n)
 {
-    uint64_t b = (pfns[0].n >> BLOCK_ORDER) - s->first_block, word;
+    uint64_t at = window_find(&s->window, pfns[0]), word;
+    enum cache_class cls;
     struct cpu_cache *r;
-    unsigned cls;
     bool all;
 
-    if (b >= s->blocks || n > QUIRE_CACHE_MAX_ROUNDS)
+    if (at >= s->window.blocks || n > QUIRE_CACHE_MAX_ROUNDS)
         return false;
-    /* relaxed: a look; each frame is checked */
-    cls = desc_class(qa_load((const qa32 *)s->descs + b, relaxed)) % 2;
+    /* relaxed: a hint; each frame is checked */
+    cls = frame_class(qa_load(window_desc(&s->window, at), relaxed));
     r = view_take_class(s, cls);
     if (!r)
         return false;

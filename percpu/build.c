@@ -9,7 +9,7 @@
  * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay, or are
  * refused if they come to more than the zone's share that QUIRE_CACHE_SHARE states.
  *
- * Nobody uses the cache while it is built; the handle is constant afterwards. Wait-free.
+ * The cache is not in use while it is built; the handle is constant afterwards. Wait-free.
  */
 #include "percpu/depot.h"
 #include "percpu/fastpath.h"
@@ -51,7 +51,7 @@ static bool rseq_works(void)
 }
 
 /* The rounds of a class's loaded magazine: even. */
-static uint32_t class_capacity(const struct cache_sizes *s, unsigned cls)
+static uint32_t class_capacity(const struct cache_sizes *s, enum cache_class cls)
 {
     if (cls < CACHE_RUNS)
         return s->rounds;
@@ -154,20 +154,6 @@ int quire_cache_size(const struct quire_cache_config *config, size_t *bytes)
     return error;
 }
 
-/* The short way of rseq mode: requests without flags but mobility, frees into the longest of the
- * zone's stretches. */
-static void build_fastpath(struct quire_cache *c)
-{
-#if QUIRE_RSEQ
-    if (c->mode != QUIRE_CACHE_RSEQ)
-        return;
-    c->rseq_offset = __rseq_offset;
-    c->flags = QUIRE_MOVABLE + 1;
-#else
-    (void)c;
-#endif
-}
-
 static void build_cpu_caches(struct quire_cache *c)
 {
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
@@ -215,12 +201,15 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     }
     c->bound = frames_bound(&s, config->cpus);
     c->mode = s.mode;
+    c->without_rseq = s.mode == QUIRE_CACHE_RSEQ ? 0 : UINT32_MAX;
     c->cpus = config->cpus;
     c->first_cpu = config->first_cpu;
     c->cpu_stride = bytes_per_cpu(&s);
     c->depot_nodes = s.depot;
     c->zone = config->zone;
-    build_fastpath(c);
+#if QUIRE_RSEQ
+    c->rseq_offset = __rseq_offset;
+#endif
     build_cpu_caches(c);
     qi_views_build(c);
     return QUIRE_OK;

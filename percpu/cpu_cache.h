@@ -2,42 +2,68 @@
  *
  * cpu_cache.h - what a cache's memory is made of, and who may touch it. Private to percpu.
  *
- * A CPU cache is one CPU's for one class: the loaded magazine and the outgoing one. Its first eight
- * bytes say whether it may be used: `present` is 1 in place and 0 in somebody's hands; `detached`
- * is how many other CPUs are about to drain it (rseq mode).
+ * A CPU cache belongs to one CPU and one class: a loaded magazine, which serves allocations and is
+ * refilled, and an outgoing one of half its size, for frames that are flushed to their zone. Its
+ * first eight bytes say whether it may be used: `present` is 1 in place and 0 while it is taken;
+ * `detached` is how many other CPUs are about to drain it (rseq mode).
  *
- *   K1  Whoever turned `present` from 1 to 0 owns the CPU cache's magazines until he stores 1.
- *       Nobody else stores 1. So putting it back is sound from any CPU.
- *   K2  exchange mode: nothing of a CPU cache is touched without owning it.
+ * The danger is two at once in one magazine: a frame is handed out twice, or lost. The protocol: to
+ * take a CPU cache is to turn `present` from 1 to 0, to put it back is to store 1. Nothing waits
+ * for a CPU cache: a call that finds it taken goes to the zone.
+ *
+ *   K1  Who turned `present` from 1 to 0 owns the magazines until it stores 1. Nothing else stores
+ *       1. So a CPU cache may be put back from any CPU.
+ *   K2  exchange mode: nothing of a CPU cache but hints is touched without owning it.
  *   K3  rseq mode: restartable sections on the CPU cache's own CPU may also push and pop while the
- *       eight bytes read 1, 0; they commit by storing a count, or by storing 0 to `present`.
- *       Everybody else sets `detached`, makes the kernel restart the sections of that CPU, and then
- *       takes the CPU cache like anybody; sections that start later see `detached` and let go.
- *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only.
+ *       eight bytes read 1, 0; they commit by storing a count, or by storing 0 to `present`. Any
+ *       other CPU sets `detached`, makes the kernel restart the sections of that CPU, and then
+ *       takes the CPU cache as in exchange mode; sections that start later see `detached` and give
+ *       up.
+ *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only (the
+ *       hardened build checks this one, see hardened.h).
  *   K5  `limit` is capacity, or 0 while `short_of_memory` is 1, the zone being short of memory:
- *       then nothing is pushed. Both are hints to those who push; at rest they agree.
+ *       then nothing is pushed. Both are hints for a push; at rest they agree.
  *   K6  Hits are counted where they commit: the word that has the count has the number of pops
  *       above it, so one store moves both, and the figure costs nothing and is exact. It wraps
  *       after 2^48 pops. What is allocated in other ways is not counted there.
  *
+ * Who may work on one CPU cache beside whom (X: both go on; -: the second finds it taken and goes
+ * to the zone; r: the kernel restarts the hit, which finds it changed or taken):
+ *
+ *                      hit, exchange   hit, rseq   owner   stats, limits
+ *   hit, exchange            -                       -          X
+ *   hit, rseq                              r         r          X
+ *   owner (refill,           -             r         -          X
+ *    flush, drain)
+ *   stats, limits            X             X         X          X
+ *
  * Inside this layer a cache's CPUs are counted from its first one: `cpu` is below `cpus`, or is a
- * CPU without CPU caches. Only cache.h and the kernel speak of CPUs as the machine counts them.
+ * CPU without CPU caches. Only cache.h, the kernel and the functions for the layer above speak of
+ * CPUs as the machine counts them.
  */
 #ifndef QUIRE_PERCPU_CPU_CACHE_H
 #define QUIRE_PERCPU_CPU_CACHE_H
 
+#include "core/assert.h"
 #include "core/atomic.h"
 
 #include <quire/cache.h>
 
 /* The classes: order 0, 1 and 2 by mobility, order 3 (whose blocks the zone does not tell apart by
  * mobility), order 9. */
-enum {
-    CACHE_UNMOVABLE = 0,
+enum cache_class {
+    CACHE_UNMOVABLE = 0, /* single frames */
     CACHE_MOVABLE = 1,
-    CACHE_RUNS = 2, /* from here on more than a frame a round, freed one by one */
-    CACHE_LARGE = 6,
-    CACHE_HUGE = 7,
+    CACHE_RUNS = 2, /* order 1, the first of those with more than a frame a round, which are
+                     * allocated and freed one by one */
+    CACHE_RUNS_MOVABLE = 3,
+    CACHE_RUNS2 = 4, /* order 2 */
+    CACHE_RUNS2_MOVABLE = 5,
+    CACHE_LARGE = 6, /* order 3 */
+    CACHE_HUGE = 7,  /* order 9 */
+    CACHE_NONE = QUIRE_CACHE_CLASSES,
+};
+enum {
     MAX_RUN_ORDER = 3, /* the largest below HUGE_ORDER */
     HUGE_ORDER = 9,
 };
@@ -67,7 +93,7 @@ enum { CPU_CACHE_COUNT_MASK = 0xffff };
 /* Rounds in the loaded magazine. */
 static inline uint32_t cpu_cache_count(const struct cpu_cache *r)
 {
-    return qa_load(&r->count, relaxed) & CPU_CACHE_COUNT_MASK; /* relaxed: K1, or a look */
+    return qa_load(&r->count, relaxed) & CPU_CACHE_COUNT_MASK; /* relaxed: K1, or a hint */
 }
 
 /* Allocations that the loaded magazine served as hits. */
@@ -76,29 +102,29 @@ static inline uint64_t cpu_cache_pops(const struct cpu_cache *r)
     return qa_load(&r->count, relaxed) >> 16; /* relaxed: a figure */
 }
 
-/* Start counting pops again, in a CPU cache that nobody pops from any more. Returns how many there
- * were.
- */
+/* Start counting pops again, in a CPU cache from which no pop is under way. Returns how many there
+ * were. */
 static inline uint64_t cpu_cache_reset_pops(struct cpu_cache *r)
 {
-    uint64_t word = qa_load(&r->count, relaxed); /* relaxed: nobody else writes */
+    uint64_t word = qa_load(&r->count, relaxed); /* relaxed: the only writer */
 
-    qa_store(&r->count, word & CPU_CACHE_COUNT_MASK, relaxed); /* relaxed: nobody else writes */
+    qa_store(&r->count, word & CPU_CACHE_COUNT_MASK, relaxed); /* relaxed: the only writer */
     return word >> 16;
 }
 
-/* For who has the CPU cache in his hands. */
+/* For the owner (K1). */
 static inline void cpu_cache_set_count(struct cpu_cache *r, uint32_t n)
 {
     uint64_t word = qa_load(&r->count, relaxed); /* relaxed: K1 */
 
+    qi_assert(n <= 2 * r->half); /* K4 */
     qa_store(&r->count, (word & ~(uint64_t)CPU_CACHE_COUNT_MASK) | n,
              relaxed); /* relaxed: E-cpu-cache publishes it */
 }
 
 /* What all CPUs share, apart from the depot. */
 struct quire_cache_state {
-    qa32 sparse_limit;    /* a block with a larger fullness byte is sparse: its frames go home */
+    qa32 sparse_limit; /* a block with a larger fullness byte is sparse: its frames are flushed */
     qa32 short_of_memory; /* 1 while the zone is short of memory, see K5 */
     qa32 drain_pending; /* 1: a drain was due in a call that makes no system call, see pressure.c */
     qa64 bypasses __attribute__((aligned(64)));
@@ -109,7 +135,7 @@ struct quire_cache_state {
 };
 
 static inline struct cpu_cache *cpu_cache_of(const struct quire_cache *c, uint32_t cpu,
-                                             unsigned cls)
+                                             enum cache_class cls)
 {
     void *p = c->cpu_caches[cls] + cpu * c->cpu_stride;
 
@@ -122,24 +148,23 @@ static inline quire_pfn *outgoing_rounds(struct cpu_cache *r)
 }
 
 /* The order of a class. */
-static inline unsigned class_order(unsigned cls)
+static inline unsigned class_order(enum cache_class cls)
 {
     return cls == CACHE_HUGE ? (unsigned)HUGE_ORDER : cls / 2;
 }
 
-/* The class of an order and a mobility (QUIRE_MOVABLE or 0), QUIRE_CACHE_CLASSES if there is none.
- */
-static inline unsigned cache_class_of(unsigned order, unsigned movable)
+/* The class of an order and a mobility (QUIRE_MOVABLE or 0), CACHE_NONE if there is none. */
+static inline enum cache_class cache_class_of(unsigned order, unsigned movable)
 {
     if (order < MAX_RUN_ORDER)
-        return 2 * order + movable;
+        return (enum cache_class)(2 * order + movable);
     if (order == MAX_RUN_ORDER)
         return CACHE_LARGE;
-    return order == HUGE_ORDER ? (unsigned)CACHE_HUGE : (unsigned)QUIRE_CACHE_CLASSES;
+    return order == HUGE_ORDER ? CACHE_HUGE : CACHE_NONE;
 }
 
-/* frames a round of this class stands for */
-static inline uint64_t frames_per_round(unsigned cls)
+/* How many frames a round of a class stands for. */
+static inline uint64_t frames_per_round(enum cache_class cls)
 {
     return 1ull << class_order(cls);
 }
@@ -157,23 +182,31 @@ static inline quire_slot slot_of_cpu(const struct quire_cache *c, uint32_t cpu)
     return quire_slot_of(c->cpus + cpu % (slots - c->cpus));
 }
 
+/* K5, of a limit that may be changed meanwhile. */
+static inline bool cpu_cache_limit_valid(const struct cpu_cache *r)
+{
+    uint32_t limit = qa_load(&r->limit, relaxed); /* relaxed: a hint */
+
+    return limit == 0 || limit == 2 * r->half;
+}
+
 /* Put back what was taken. From any CPU. */
 static inline void cpu_cache_put(struct cpu_cache *r)
 {
-    qa_store(&r->present, 1, release); /* E-cpu-cache release */
+    qi_assert(qa_load(&r->present, relaxed) == 0);   /* K1; relaxed: the owner's */
+    qi_assert(cpu_cache_count(r) <= 2 * r->half);    /* K4 */
+    qi_assert(qa_load(&r->out, relaxed) <= r->half); /* K4; relaxed: the owner's */
+    qi_assert(cpu_cache_limit_valid(r));             /* K5 */
+    qa_store(&r->present, 1, release);               /* E-cpu-cache release */
 }
 
-/* A statistic of a CPU cache. Only who has it in his hands counts, so a load and a store will do.
- */
+/* A statistic of a CPU cache. Only the owner counts, so a load and a store will do. */
 static inline void count_as_owner(qa64 *counter)
 {
     if (CPU_CACHE_POP != CPU_CACHE_COUNT_MASK)
         return;                                                /* QUIRE_UNCOUNTED */
     qa_store(counter, qa_load(counter, relaxed) + 1, relaxed); /* relaxed: K1; a statistic */
 }
-
-/* fastpath.c, for the layer above */
-int qi_cache_alloc_slowpath(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 
 /* view.c; all but the first for the layer above */
 void qi_views_build(struct quire_cache *c);
@@ -188,23 +221,13 @@ bool qi_cache_close(struct quire_cache *c);
 void qi_cache_open(struct quire_cache *c);
 
 /* ownership.c */
-uint32_t qi_cache_cpu(const struct quire_cache *c);
 bool qi_cpu_cache_take(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu);
 bool qi_cpu_cache_steal(struct cpu_cache *r);
 bool qi_cpu_caches_detach(const struct quire_cache *c, uint32_t cpu);
 void qi_cpu_caches_attach(const struct quire_cache *c, uint32_t cpu);
 
-/* flush.c */
-uint64_t qi_rounds_flush(struct quire_cache *c, quire_slot slot, unsigned cls,
-                         const quire_pfn pfns[], uint32_t n);
-uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, uint32_t nodes);
-uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, unsigned cls,
-                            struct cpu_cache *r, bool out_only);
-
 /* drain.c */
 void qi_cache_drain_whole(struct quire_cache *c, bool no_syscall);
-int qi_cache_bypass_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
-int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error);
 
 /* pressure.c */
 bool qi_cache_set_limits(const struct quire_cache *c);
@@ -213,10 +236,9 @@ void qi_cache_follow_pressure(struct quire_cache *c, uint32_t flags);
 /* density.c */
 void qi_density_sample(struct quire_cache *c, unsigned times);
 
-/* slowpath.c */
-int qi_cache_refill_and_pop(struct quire_cache *c, uint32_t cpu, unsigned cls, uint32_t flags,
-                            quire_pfn *pfn);
-int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, unsigned cls, quire_pfn pfn,
-                           bool sparse);
+/* slowpath.c: frames back to the zone */
+uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, uint32_t nodes);
+uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+                            struct cpu_cache *r, bool out_only);
 
 #endif /* QUIRE_PERCPU_CPU_CACHE_H */

@@ -3,31 +3,36 @@
  * density.c - density-aware recycling: which blocks are sparse.
  *
  * A plain last-in-first-out cache hands the frame just freed to the next caller for ever: fast, but
- * fragmented memory stays as it is. So a free looks at the fullness byte of the frame's block (half
+ * fragmented memory stays as it is. So a free reads the fullness byte of the frame's block (half
  * the number of its free frames). A frame of a dense block goes into the loaded magazine and is
- * used again at once. One of a sparse block goes into the outgoing magazine and from there home,
- * while refills take what the fullest blocks have. So sparse blocks run empty and become whole,
- * dense ones fill up, and what is left to do gets less until nothing moves any more.
+ * used again at once. One of a sparse block goes into the outgoing magazine and from there to the
+ * zone, while refills take what the fullest blocks have. So sparse blocks run empty and become
+ * whole, dense ones fill up, and what is left to do gets less until nothing moves any more.
  *
- * A block is sparse if its byte is above a border: half of the mean byte of the split blocks. The
- * mean falls as memory heals, and the border with it, so there are always blocks above it that give
+ * A block is sparse if its byte is above a limit: half of the mean byte of the split blocks. The
+ * mean falls as memory heals, and the limit with it, so there are always blocks above it that give
  * up their frames; but not below DENSE_ALWAYS, where a block is as good as full and draining it
  * would move frames without end. The bytes are written where frames leave and reach the zone, so a
  * hit only compares.
  *
- * The mean is estimated, as a machine has too many blocks to count: a look takes PIECE blocks, from
- * another place each time, and moves the mean by a part of the difference. Looks are taken every
- * DENSITY_PERIOD refills (a fraction of a ns a frame) and, many, in quire_cache_maintain. That is
- * the call that matters in the end: once memory has almost healed no magazine meets the zone any
- * more, the border would stay where it is, and the last frames of a sparse block would lie in an
- * outgoing magazine that never fills; so maintenance sends those home too.
+ * The mean is estimated, as a machine has too many blocks to count: a sample takes SAMPLE_BLOCKS
+ * blocks, from another place each time, and moves the mean by a part of the difference. Samples are
+ * taken every DENSITY_PERIOD refills (a fraction of a ns a frame) and, many, in
+ * quire_cache_maintain. That is the call that matters in the end: once memory has almost healed no
+ * magazine meets the zone any more, the limit would stay where it is, and the last frames of a
+ * sparse block would lie in an outgoing magazine that never fills; so maintenance flushes those
+ * too.
  *
  * What comes of it: share of the possible whole blocks, 2 and 8 GiB, one and two threads, free a
  * random frame and allocate one, a maintenance per round. After 100 rounds of a tenth at half full,
  * 98 to 99 %; after 300 rounds of a twentieth at 80 %, 99 %, at 90 %, 98 to 99 %, at 95 %, 97 to
- * 99 % (the zone without a cache: 84 %). Without maintenance: 30 to 95 %, whatever the border.
+ * 99 % (the zone without a cache: 84 %). Without maintenance: 30 to 95 %, whatever the limit.
  *
- * State: `mean` and `samples` of struct quire_cache_state, hints that racing looks may overwrite.
+ * State: `mean`, `samples` and `sparse_limit` of struct quire_cache_state, hints:
+ *
+ *             sample   push
+ *   sample      X       X      (two samples at once: one may be lost; a push may use the old limit)
+ *
  * Callers: refills and maintenance, any context. Wait-free. The bytes and descriptors read may be
  * stale by any amount.
  */
@@ -35,15 +40,15 @@
 #include "percpu/cpu_cache.h"
 
 enum {
-    SAMPLE_BLOCKS = 64, /* blocks a look: one line of bytes, four of descriptors */
+    SAMPLE_BLOCKS = 64, /* blocks a sample: one line of bytes, four of descriptors */
     MEAN_ONE = 256,     /* the mean's unit: one 256th */
-    MEAN_WEIGHT = 16,   /* a look counts one part in so many */
+    MEAN_WEIGHT = 16,   /* a sample counts one part in so many */
     DENSE_ALWAYS = 4,   /* bytes up to this one are dense: at most 8 free frames */
 };
-/* Odd and near 2^32 over the golden ratio, so that looks that follow each other lie far apart. */
+/* Odd and near 2^32 over the golden ratio, so that samples that follow each other lie far apart. */
 #define SAMPLE_SCATTER 0x9e3779b1u
 
-/* The mean byte of the split blocks among PIECE ones, in MEAN_ONEs; `none` if none is split. */
+/* The mean byte of the split blocks among SAMPLE_BLOCKS, in MEAN_ONEs; `none` if none is split. */
 static uint32_t mean_fullness(const struct quire_zone *z, uint32_t first, uint32_t none)
 {
     uint32_t sum = 0, blocks = 0;
@@ -55,7 +60,7 @@ static uint32_t mean_fullness(const struct quire_zone *z, uint32_t first, uint32
     return blocks ? sum * MEAN_ONE / blocks : none;
 }
 
-/* Look at the density in `times` places and set the border by it. */
+/* Sample the density in `times` places and set the limit by it. */
 void qi_density_sample(struct quire_cache *c, unsigned times)
 {
     struct quire_cache_state *s = c->state;

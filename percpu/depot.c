@@ -110,7 +110,7 @@ uint32_t qi_depot_get(struct depot *depot, unsigned cls, quire_pfn pfns[])
 
 /* The same, to be looked at where they are until they are given back, which empties the node. NULL:
  * the depot has none. Lock-free. */
-const quire_pfn *quire_depot_hold(struct depot *depot, unsigned cls, uint32_t *n)
+const quire_pfn *qi_depot_hold(struct depot *depot, unsigned cls, uint32_t *n)
 {
     struct depot_half *node = take_full(depot, cls);
 
@@ -120,7 +120,7 @@ const quire_pfn *quire_depot_hold(struct depot *depot, unsigned cls, uint32_t *n
     return node->rounds;
 }
 
-void quire_depot_emptied(struct depot *depot, const quire_pfn *rounds)
+void qi_depot_emptied(struct depot *depot, const quire_pfn *rounds)
 {
     uintptr_t node = (uintptr_t)rounds - offsetof(struct depot_half, rounds);
 

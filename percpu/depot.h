@@ -24,8 +24,8 @@ size_t qi_depot_bytes(uint32_t nodes, uint32_t half);
 void qi_depot_init(struct depot *depot, uint32_t nodes, uint32_t half);
 bool qi_depot_put(struct depot *depot, unsigned cls, const quire_pfn pfns[], uint32_t n);
 uint32_t qi_depot_get(struct depot *depot, unsigned cls, quire_pfn pfns[]);
-const quire_pfn *quire_depot_hold(struct depot *depot, unsigned cls, uint32_t *n);
-void quire_depot_emptied(struct depot *depot, const quire_pfn *rounds);
+const quire_pfn *qi_depot_hold(struct depot *depot, unsigned cls, uint32_t *n);
+void qi_depot_emptied(struct depot *depot, const quire_pfn *rounds);
 uint64_t qi_depot_frames(const struct depot *depot, unsigned cls);
 uint32_t qi_depot_unused(struct depot *depot, unsigned cls);
 

@@ -1,25 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
- * drain.c - how frames get out of the caches, and around them: drains, decay, and what is done
- * before a request is refused.
+ * drain.c - how frames get out of the caches: drains, and decay.
  *
- * A drain goes from CPU to CPU, and keeps only the one away from its CPU caches whose turn it is,
- * and only until they are in the drainer's hands: what they hold goes home afterwards. It passes by
- * CPU caches that are in somebody's hands already. In exchange mode it takes them like anybody; in
- * rseq mode this works on the drainer's own CPU, and for another one the kernel has to restart what
- * runs there: one membarrier call for each such CPU that holds anything. It waits for that CPU to
- * take an interrupt, not for what its threads do, and if the kernel refuses it the CPU caches stay
- * as they are.
+ * The danger is an owner that is kept away from its CPU caches for as long as their frames take to
+ * be flushed, and a drain that waits for an owner. The protocol: a drain goes from CPU to CPU,
+ * takes what is there, passes by what is taken already, lets the owner back, and only then flushes.
+ * In exchange mode it takes a CPU cache as an owner does. In rseq mode this works on the drainer's
+ * own CPU; for another one the kernel has to restart what runs there (K3): one membarrier call for
+ * each such CPU that holds anything. That call waits for the CPU to take an interrupt, not for what
+ * its threads do, and if the kernel refuses it the CPU caches stay as they are.
+ *
+ *   while another CPU is drained, its        exchange mode      rseq mode
+ *     pop and push                           finds it taken     restarted, then finds it taken
+ *     refill, overflow                       finds it taken     restarted, then finds it taken
+ *     drain by a third CPU                   passes by          passes by
+ *   (what finds a CPU cache taken goes to the zone)
  *
  * Bounded: each CPU cache once, each depot node once. Lock-free, any context but for the system
- * call, which a calm drain does without.
+ * call, which a drain with `no_syscall` does without.
  */
 #include "core/layout.h"
 #include "percpu/depot.h"
+#include "percpu/fastpath.h"
 
 enum { DENSITY_SAMPLES = 64 }; /* of a maintenance: some 5 microseconds */
 
-/* Did nobody use the CPU cache since the last time this was asked? What every use changes, in 32
+/* Was the CPU cache not used since the last time this was asked? What every use changes, in 32
  * bits: if they agree by chance a CPU cache in use is drained and pays a refill. */
 static bool cpu_cache_is_idle(struct cpu_cache *r)
 {
@@ -34,10 +40,10 @@ static bool cpu_cache_is_idle(struct cpu_cache *r)
     return qa_xchg(&r->seen, now, relaxed) == now; /* relaxed: a hint */
 }
 
-/* Does a CPU cache hold anything, or its outgoing magazine, by a look? */
+/* Does a CPU cache hold anything, or its outgoing magazine? As currently read. */
 static bool holds_rounds(const struct cpu_cache *r, bool out_only)
 {
-    return qa_load(&r->out, relaxed) > 0 || /* relaxed: a look */
+    return qa_load(&r->out, relaxed) > 0 || /* relaxed: a hint */
            (!out_only && cpu_cache_count(r) > 0);
 }
 
@@ -81,11 +87,11 @@ static uint64_t drain_cpu_caches(struct quire_cache *c, uint32_t cpu, bool no_sy
 
 static const bool both_magazines[QUIRE_CACHE_CLASSES];
 
-/* Drain all CPU caches and the depot; `no_syscall`: without a system call, and ask for the rest of
- * it to be done by somebody who may wait (PR2 of pressure.c). */
+/* Drain all CPU caches and the depot. `no_syscall`: without a system call; the rest is left to a
+ * call that may wait (PR2 of pressure.c). */
 void qi_cache_drain_whole(struct quire_cache *c, bool no_syscall)
 {
-    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
+    quire_slot slot = slot_of_cpu(c, cache_cpu(c));
     uint32_t drain_pending = no_syscall && c->mode == QUIRE_CACHE_RSEQ;
 
     if (qa_load(&c->state->drain_pending, relaxed) !=
@@ -121,9 +127,9 @@ int quire_cache_retire_cpu(struct quire_cache *c, uint32_t cpu)
     return error ? error : quire_zone_retire_slot(c->zone, slot_of_cpu(c, cpu - c->first_cpu));
 }
 
-/* What a CPU did not use since the last time goes home; of the rest, what waits to do so. *used: it
- * may have used something; a CPU cache that holds something may have been, by hits that cancel out.
- * */
+/* What a CPU did not use since the last time is flushed; of the rest, the outgoing magazines.
+ * *used: it may have used something; a CPU cache that holds something may have been, by hits that
+ * cancel out. */
 static uint64_t decay_cpu_caches(struct quire_cache *c, uint32_t cpu, bool *used)
 {
     bool in_use[QUIRE_CACHE_CLASSES];
@@ -139,7 +145,7 @@ static uint64_t decay_cpu_caches(struct quire_cache *c, uint32_t cpu, bool *used
 
 uint64_t quire_cache_maintain(struct quire_cache *c)
 {
-    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
+    quire_slot slot = slot_of_cpu(c, cache_cpu(c));
     uint64_t frames = 0;
     bool used = false;
 
@@ -155,49 +161,4 @@ uint64_t quire_cache_maintain(struct quire_cache *c)
         qi_density_sample(c, DENSITY_SAMPLES);
     qi_cache_follow_pressure(c, 0);
     return frames;
-}
-
-/* ---- Around the caches ---------------------------------------------------------------------- */
-
-/* The zone refused a request: drain the caches, as far as the request permits. */
-static void drain_before_refusal(struct quire_cache *c, uint32_t flags)
-{
-    qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
-}
-
-/* An allocation that no CPU cache serves: from the zone; before it is refused, the caches are
- * drained.
- */
-int qi_cache_bypass_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
-{
-    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
-    int error = quire_zone_alloc(c->zone, slot, order, flags, pfn);
-
-    if (error != QUIRE_ERR_NO_MEMORY)
-        return error;
-    drain_before_refusal(c, flags);
-    return quire_zone_alloc(c->zone, slot, order, flags, pfn);
-}
-
-int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *want, uint32_t flags,
-                             quire_pfn *pfn)
-{
-    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
-    int error = quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
-
-    if (error != QUIRE_ERR_NO_MEMORY)
-        return error;
-    drain_before_refusal(c, flags);
-    return quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
-}
-
-/* The hardened build noticed that a frame may not be freed. */
-int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error)
-{
-    const struct quire_port *port = &c->zone->port;
-
-    (void)qa_add(&c->state->bad_frees, 1, relaxed); /* relaxed: a statistic */
-    if (port->report)
-        port->report(port->ctx, c->zone, QUIRE_REPORT_BAD_FREE, pfn, error);
-    return error;
 }

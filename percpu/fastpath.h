@@ -1,47 +1,100 @@
 /* SPDX-License-Identifier: MIT
  *
- * fastpath.h - a CPU's view at a cache: all that a hit reads, worked out when the cache is built,
- * and the hits themselves, inline. Private to percpu and numa.
+ * fastpath.h - a CPU's view of a cache: all that a hit reads, worked out when the cache is built;
+ * which frees may be cached; and the hits themselves, inline. Private to percpu and numa.
  *
- * For callers that may find the zone of the cache taken out of service meanwhile: views, CPU caches
- * and the zone's handle live as long as the cache's memory, the zone's metadata does not. It is
- * read only for a frame that the caller still owns, and while somebody owns a frame no zone goes.
+ * The danger is a zone that is taken out of service while a hit is under way. A view, the CPU
+ * caches and the zone's handle live as long as the cache's memory; the zone's metadata does not. So
+ * a hit reads metadata only on behalf of a frame that its caller owns, and while a frame of a zone
+ * is owned the zone stays.
  *
- *   T1  A view does not change once its cache is in service, but for its tag. While the cache is
- *       closed, and nobody owns a frame of its range, it may be bound to a zone that takes the
- *       place of the old one (view.c): CPU caches, range and cache stay.
- *   T2  Its blocks are the zone's: of the longest stretch of sections, or of a part of it.
- *   T3  In exchange mode whoever has a view may use it, on whatever CPU he is by now (K1 of
- * cpu_cache.h). In rseq mode the kernel's word says whose CPU caches are used, and the view is any
- * CPU's.
+ *   T1  A view does not change once its cache is in service, but for `node`. While the cache is
+ *       closed, and no frame of the window is owned, the window may be bound to a zone that takes
+ *       the place of the old one (view.c): CPU caches, range and cache stay.
+ *   T2  Its window is of the zone's longest stretch of sections, or a part of it.
+ *   T3  In exchange mode a caller may use any view, whatever CPU it runs on by now (K1 of
+ *       cpu_cache.h). In rseq mode the kernel's word says whose CPU caches are used, and all views
+ *       are alike.
  *
- * A hit does the common thing or nothing: what it answers with false, qi_cache_alloc_slowpath and
- * quire_cache_free know. Lock-free, any context; in rseq mode without a locked instruction, in
- * exchange mode one.
+ *                     pop   push   rebind   set node
+ *   pop                X     X       X         X
+ *   push               X     X       -         X
+ *   rebind             X     -       -         X
+ *
+ * (X: may run side by side, on one view; -: they do not, as no frame of the window is owned then,
+ * and one caller rebinds.)
+ *
+ * Admission, the one place that says what becomes of a free. A single frame may be cached if its
+ * block is SPLIT and the frame is none of the block's pins; a run or block if the maps show just
+ * that run, and its range is not being emptied: it may be freed, but not handed out again. What is
+ * read is as a free without a cache reads it, and may be stale: the zone decides when the frame is
+ * flushed. A frame of a dense block goes into the loaded magazine and is used again at once, one of
+ * a sparse block into the outgoing one (density.c says why, and what is sparse). A block with pins
+ * never becomes whole, so it counts as dense. All else goes to the zone, which knows the errors.
+ *
+ * A hit does the common thing or nothing: what it answers with false is for slowpath.c. Lock-free,
+ * any context; in rseq mode without a locked instruction, in exchange mode one.
  */
 #ifndef QUIRE_PERCPU_FASTPATH_H
 #define QUIRE_PERCPU_FASTPATH_H
 
+#include "core/window.h"
 #include "percpu/arch/rseq.h"
 #include "percpu/hardened.h"
 
 struct cpu_view {
     struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
-    uint64_t first_block, blocks; /* T2; pfn >> 9, and how many */
-    const void *descs, *fulls;    /* their descriptors and fullness bytes */
-    const qa32 *sparse_limit;     /* a block with a larger fullness byte is sparse */
+    struct block_window window; /* T2 */
+    const qa32 *sparse_limit;   /* a block with a larger fullness byte is sparse */
     const struct quire_cache *cache;
-    uint64_t first_frame; /* the zone's number of the first block's first frame */
-    qa32 node;            /* the layer above's; a hint */
+    qa32 node; /* the CPU's, as the layer above has it; a hint */
 } __attribute__((aligned(64)));
+
+/* The flags that a request may have for a magazine to serve it. */
+#define CACHE_HIT_FLAGS \
+    ((uint32_t)(QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK))
+
+/* The views of all CPUs, from the cache's first one on. */
+static inline struct cpu_view *views_of(const struct quire_cache *c)
+{
+    void *cpu_views = c->cpu_views;
+
+    return (struct cpu_view *)cpu_views;
+}
 
 /* The view of a CPU that has CPU caches, as the machine counts it. */
 static inline const struct cpu_view *view_of(const struct quire_cache *c, uint32_t cpu)
 {
-    const void *cpu_views = c->cpu_views;
-
-    return (const struct cpu_view *)cpu_views + (cpu - c->first_cpu);
+    return views_of(c) + (cpu - c->first_cpu);
 }
+
+/* Is the cache in rseq mode? */
+static inline bool cache_uses_rseq(const struct quire_cache *c)
+{
+    return QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ;
+}
+
+/* The CPU that the caller runs on, or one that has no CPU caches if that cannot be told. */
+static inline uint32_t cache_cpu(const struct quire_cache *c)
+{
+    const struct quire_port *port = &c->zone->port;
+
+#if QUIRE_RSEQ
+    if (c->mode == QUIRE_CACHE_RSEQ)
+        return rseq_cache_cpu(c);
+#endif
+    return port->cpu ? port->cpu(port->ctx) - c->first_cpu : UINT32_MAX;
+}
+
+/* ---- Admission ------------------------------------------------------------------------------ */
+
+/* Where a freed run goes. */
+enum admit_place { TO_ZONE, TO_LOADED, TO_OUTGOING };
+
+struct admission {
+    enum cache_class cls; /* unless TO_ZONE */
+    enum admit_place place;
+};
 
 /* Is the block with this descriptor SPLIT, without pins? */
 static inline bool is_cacheable(uint32_t desc)
@@ -49,13 +102,76 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
 }
 
-/* Is this one allocated block, while no range is being emptied? */
-static inline bool is_allocated_block(const struct quire_cache *c, quire_pfn pfn, uint32_t desc)
+/* The class of single frames of the block with this descriptor: of its mobility. */
+static inline enum cache_class frame_class(uint32_t desc)
 {
-    return pfn.n % BLOCK_FRAMES == 0 && desc == desc_whole(HUGE_ORDER) && !has_isolations(c->zone);
+    return (enum cache_class)(desc_class(desc) % 2);
 }
 
-/* Pop a round of a CPU cache in exchange mode. */
+/* Is the block at this place of a window sparse? */
+static inline bool is_sparse(const struct block_window *w, const qa32 *sparse_limit, uint64_t at)
+{
+    /* relaxed: hints, both */
+    return qa_load(window_fullness(w, at), relaxed) > qa_load(sparse_limit, relaxed);
+}
+
+/* Is this an allocated block of order 9, by its descriptor? */
+static inline bool is_whole_block(quire_pfn pfn, uint32_t desc)
+{
+    return pfn.n % BLOCK_FRAMES == 0 && desc == desc_whole(HUGE_ORDER);
+}
+
+/* What a hit admits: to the loaded magazine a single frame of a dense block without pins, or a
+ * block while no range of the zone is being emptied; to the outgoing one a frame of a sparse block.
+ * TO_ZONE may be too careful: `admit` knows the rest. The order is a constant; `at` is the block's
+ * place in the window, `z` is read for blocks alone. */
+static inline __attribute__((always_inline)) struct admission admit_hit(
+    const struct quire_zone *z, const struct block_window *w, const qa32 *sparse_limit, uint64_t at,
+    quire_pfn pfn, unsigned order)
+{
+    uint32_t d = qa_load(window_desc(w, at), relaxed); /* relaxed: a hint; the zone decides */
+    struct admission a = {order == HUGE_ORDER ? CACHE_HUGE : frame_class(d), TO_ZONE};
+
+    if (order == HUGE_ORDER)
+        a.place = is_whole_block(pfn, d) && !has_isolations(z) ? TO_LOADED : TO_ZONE;
+    else if (is_cacheable(d))
+        a.place = is_sparse(w, sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
+    return a;
+}
+
+/* slowpath.c: of a frame of a SPLIT block with pins, QUIRE_OK if it is none of these */
+int qi_pinned_frame_check(const struct quire_zone *z, uint64_t frame);
+
+/* A run of any order whose first block is in the window. */
+static inline struct admission admit(const struct quire_cache *c, const struct block_window *w,
+                                     quire_pfn pfn, unsigned order)
+{
+    const qa32 *sparse_limit = &c->state->sparse_limit;
+    uint64_t at = window_find(w, pfn), n = 1ull << order;
+    uint64_t frame = w->first_frame + (pfn.n - (w->first_block << BLOCK_ORDER));
+    uint32_t d = qa_load(window_desc(w, at), relaxed); /* relaxed: a hint; the zone decides */
+    struct admission a = {cache_class_of(order, frame_class(d)), TO_ZONE};
+    bool may;
+
+    if (order == HUGE_ORDER) {
+        may = is_whole_block(pfn, d) && !qi_block_in_isolated_range(c->zone, block_of(frame));
+        a.place = may ? TO_LOADED : TO_ZONE;
+        return a;
+    }
+    if (a.cls >= CACHE_NONE || desc_state(d) != D_SPLIT || frame % n)
+        return a;
+    if (order > 0)
+        may = qi_run_check(c->zone, frame, n) == QUIRE_OK;
+    else
+        may = is_cacheable(d) || qi_pinned_frame_check(c->zone, frame) == QUIRE_OK;
+    if (may)
+        a.place = !(d & D_PINS) && is_sparse(w, sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
+    return a;
+}
+
+/* ---- A CPU cache in exchange mode ----------------------------------------------------------- */
+
+/* Pop a round. */
 static inline bool cpu_cache_pop_xchg(struct cpu_cache *r, quire_pfn *pfn)
 {
     uint64_t word;
@@ -74,7 +190,7 @@ static inline bool cpu_cache_pop_xchg(struct cpu_cache *r, quire_pfn *pfn)
     return any;
 }
 
-/* Push a round to a CPU cache in exchange mode, if there is room. */
+/* Push a round, if there is room. */
 static inline bool cpu_cache_push_xchg(struct cpu_cache *r, quire_pfn pfn)
 {
     uint64_t word;
@@ -110,16 +226,17 @@ static inline bool cpu_cache_push_outgoing_xchg(struct cpu_cache *r, quire_pfn p
     return room;
 }
 
-/* fastpath.c; the first two in rseq mode */
-bool qi_cache_pop_rseq(const struct quire_cache *c, unsigned cls, quire_pfn *pfn);
-bool qi_cache_push_rseq(const struct quire_cache *c, unsigned cls, quire_pfn pfn, bool sparse);
-bool qi_view_push_sparse_or_pinned(const struct cpu_view *s, quire_pfn pfn);
-bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order);
+/* ---- Hits ----------------------------------------------------------------------------------- */
+
+/* fastpath.c: pop, and push to the loaded magazine, in rseq mode: out of line, as each copy of a
+ * section is one more to be tested */
+bool qi_cache_pop_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn *pfn);
+bool qi_cache_push_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn pfn);
 
 /* Pop a round of a class. False: there is none. */
-static inline bool view_pop(const struct cpu_view *s, unsigned cls, quire_pfn *pfn)
+static inline bool view_pop(const struct cpu_view *s, enum cache_class cls, quire_pfn *pfn)
 {
-    if (QUIRE_RSEQ && s->cache->mode == QUIRE_CACHE_RSEQ)
+    if (cache_uses_rseq(s->cache))
         return qi_cache_pop_rseq(s->cache, cls, pfn);
     if (!cpu_cache_pop_xchg(s->cpu_caches[cls], pfn))
         return false;
@@ -127,53 +244,58 @@ static inline bool view_pop(const struct cpu_view *s, unsigned cls, quire_pfn *p
     return true;
 }
 
-/* Push what may be cached, of a dense or a sparse block. */
-static inline bool view_push_class(const struct cpu_view *s, unsigned cls, quire_pfn pfn,
-                                   bool sparse)
+/* Push a run that a hit admits to the loaded magazine. False: nothing has changed. */
+static inline __attribute__((always_inline)) bool view_push_hit(const struct cpu_view *s,
+                                                                quire_pfn pfn, unsigned order)
 {
-    if (QUIRE_RSEQ && s->cache->mode == QUIRE_CACHE_RSEQ)
-        return qi_cache_push_rseq(s->cache, cls, pfn, sparse);
-    return sparse ? cpu_cache_push_outgoing_xchg(s->cpu_caches[cls], pfn)
-                  : cpu_cache_push_xchg(s->cpu_caches[cls], pfn);
+    uint64_t at = window_find(&s->window, pfn);
+    struct admission a;
+
+    if (at >= s->window.blocks)
+        return false;
+    a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, pfn, order);
+    if (a.place != TO_LOADED || cached_enter(s->cache, pfn, order) != QUIRE_OK)
+        return false;
+    if (cache_uses_rseq(s->cache) ? qi_cache_push_rseq(s->cache, a.cls, pfn)
+                                  : cpu_cache_push_xchg(s->cpu_caches[a.cls], pfn))
+        return true;
+    cached_clear(s->cache, &pfn, 1);
+    return false;
 }
 
-/* Push a single frame of a dense block without pins. False: nothing has changed. */
+/* A single frame. */
 static inline bool view_push_frame(const struct cpu_view *s, quire_pfn pfn)
 {
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
-    uint32_t d, fullness;
-
-    if (b >= s->blocks)
-        return false;
-    d = qa_load((const qa32 *)s->descs + b, relaxed);       /* relaxed: a look; the zone decides */
-    fullness = qa_load((const qa8 *)s->fulls + b, relaxed); /* relaxed: a hint */
-    if (!is_cacheable(d) || fullness > qa_load(s->sparse_limit, relaxed) || /* relaxed: a hint */
-        cached_check_set(s->cache, pfn) != QUIRE_OK)
-        return false;
-    if (view_push_class(s, desc_class(d) % 2, pfn, false))
-        return true;
-    cached_clear(s->cache, &pfn, 1);
-    return false;
+    return view_push_hit(s, pfn, 0);
 }
 
-/* Push a block of order 9. False: nothing has changed. */
+/* A block of order 9. */
 static inline bool view_push_block(const struct cpu_view *s, quire_pfn pfn)
 {
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - s->first_block;
-
-    /* relaxed: a look; the zone decides */
-    if (b >= s->blocks ||
-        !is_allocated_block(s->cache, pfn, qa_load((const qa32 *)s->descs + b, relaxed)) ||
-        !cached_set(s->cache, pfn))
-        return false;
-    if (view_push_class(s, CACHE_HUGE, pfn, false))
-        return true;
-    cached_clear(s->cache, &pfn, 1);
-    return false;
+    return view_push_hit(s, pfn, HUGE_ORDER);
 }
 
+/* fastpath.c: push what these leave: a single frame of a block that is sparse or has pins, a run of
+ * order 1 to 3, a block while a range is being emptied. False: nothing has changed. */
+bool qi_view_push_other(const struct cpu_view *s, quire_pfn pfn, unsigned order);
+
 /* batch.c */
-bool qi_view_pop_batch(const struct cpu_view *s, unsigned cls, quire_pfn pfns[], size_t n);
+bool qi_view_pop_batch(const struct cpu_view *s, enum cache_class cls, quire_pfn pfns[], size_t n);
 bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t n);
+
+/* ---- What missed: slowpath.c ---------------------------------------------------------------- */
+
+/* For the layer above; `cpu` as the machine counts it */
+int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                             quire_pfn *pfn);
+int qi_cache_alloc_slowpath(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
+int qi_cache_free_missed(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
+int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error);
+
+/* For fastpath.c; `cpu` counted from the cache's first one */
+int qi_cache_alloc_drained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                           quire_pfn *pfn);
+int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
+int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission a, quire_pfn pfn);
 
 #endif /* QUIRE_PERCPU_FASTPATH_H */

@@ -46,20 +46,24 @@ static inline bool cached_has(const struct quire_cache *c, quire_pfn pfn)
                                     1; /* relaxed: see above */
 }
 
-/* The single frame `pfn` of a SPLIT block is about to enter a cache: may it, as far as the zone and
- * the caches know? If so, it is marked. */
-static inline int cached_check_set(const struct quire_cache *c, quire_pfn pfn)
+/* A run is about to enter a cache, and was admitted: may it, as far as the zone and the caches
+ * know? If so, it is marked. Of runs the zone was asked already. */
+static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn, unsigned order)
 {
-    uint64_t frame = frame_of_pfn(c->zone, pfn);
-    uint32_t b = block_of(frame);
-    unsigned word = place_of(frame) / WORD_BITS;
-    uint64_t mask = 1ull << frame % WORD_BITS;
-    int error;
+    if (order == 0) {
+        uint64_t frame = frame_of_pfn(c->zone, pfn), mask = 1ull << frame % WORD_BITS;
+        unsigned word = place_of(frame) / WORD_BITS;
+        uint32_t b = block_of(frame);
+        int error;
 
-    if (!(qa_load(&frame_map(c->zone, b)->w[word], relaxed) & mask)) /* relaxed: the caller's bit */
-        return QUIRE_ERR_DOUBLE_FREE;
-    error = frames_check(c->zone, b, word, mask);
-    return error || cached_set(c, pfn) ? error : QUIRE_ERR_DOUBLE_FREE;
+        /* relaxed: the caller's bit */
+        if (!(qa_load(&frame_map(c->zone, b)->w[word], relaxed) & mask))
+            return QUIRE_ERR_DOUBLE_FREE;
+        error = frames_check(c->zone, b, word, mask);
+        if (error)
+            return error;
+    }
+    return cached_set(c, pfn) ? QUIRE_OK : QUIRE_ERR_DOUBLE_FREE;
 }
 
 /* The frames leave their cache. */
@@ -89,10 +93,11 @@ static inline bool cached_has(const struct quire_cache *c, quire_pfn pfn)
     return false;
 }
 
-static inline int cached_check_set(const struct quire_cache *c, quire_pfn pfn)
+static inline int cached_enter(const struct quire_cache *c, quire_pfn pfn, unsigned order)
 {
     (void)c;
     (void)pfn;
+    (void)order;
     return QUIRE_OK;
 }
 

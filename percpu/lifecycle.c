@@ -3,10 +3,18 @@
  * lifecycle.c - a cache goes out of service, and back into it: for the layer above, whose zones
  * come and go.
  *
- * While it closes, the caller sees to it that nobody refills, eases or maintains the cache; drains,
- * and hits of those who found it before (fastpath.h), may be under way. Hits may pop. With a limit
- * of 0 they cannot push once their CPU cache was in our hands: who takes it after us sees the
- * limit, as putting it back published it. It opens while others may use it already.
+ * A cache is open, or closed: empty, with all limits 0. The danger is a hit that found the cache
+ * before it closed, and pushes a frame after it was emptied. The protocol: closing sets the limits
+ * to 0 first, and then takes each CPU cache, empties it and puts it back. Putting it back publishes
+ * the limit: what takes the CPU cache afterwards sees 0 and does not push (E-cpu-cache).
+ *
+ *               close   drain   refill   pop   push   open, maintain
+ *   close         -       X       -       X     X           -
+ *   open          -       X       X       X     X           -
+ *
+ * (X: may run side by side; -: the caller sees to it that they do not.) What a push does beside
+ * close is in the CPU cache before it is taken, and is emptied with it, or is not done. A drain
+ * that has a CPU cache when close comes by makes it answer false: to be asked again.
  *
  * Bounded: each CPU cache once, each depot node once. In rseq mode a system call for each CPU.
  */
@@ -34,15 +42,16 @@ static bool empty_cpu_caches(struct quire_cache *c, uint32_t cpu)
     return all;
 }
 
-/* Let nobody push. A new cache is shut before anybody knows of it, until it is opened. */
+/* Let nothing be pushed. A new cache is closed so before it is known to others, until it is opened.
+ */
 void qi_cache_forbid_push(struct quire_cache *c)
 {
-    qa_store(&c->state->short_of_memory, 1, relaxed); /* relaxed: nobody else turns it, see above */
+    qa_store(&c->state->short_of_memory, 1, relaxed); /* relaxed: the only one to turn it */
     (void)qi_cache_set_limits(c);
 }
 
-/* Take a cache out of service. False: a CPU cache was in somebody's hands, or the kernel did not
- * restart the sections of a CPU; ask again. */
+/* Take a cache out of service. False: a CPU cache was taken, or the kernel did not restart the
+ * sections of a CPU; ask again. */
 bool qi_cache_close(struct quire_cache *c)
 {
     bool all = true;
@@ -55,7 +64,8 @@ bool qi_cache_close(struct quire_cache *c)
     return all;
 }
 
-/* Back into service. Those who ease it may find that the zone is short of memory all the same. */
+/* Back into service. Others may use it already. That the zone is short of memory is found by the
+ * next call that meets it (pressure.c). */
 void qi_cache_open(struct quire_cache *c)
 {
     (void)qa_xchg(&c->state->short_of_memory, 0, relaxed); /* relaxed: ordered by E-limits */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * ownership.c - how a CPU cache gets into somebody's hands and back, in both modes of ownership.
+ * ownership.c - how a CPU cache is taken, in both modes of ownership.
  *
- * See cpu_cache.h for who may touch what (K1 to K5). An owner's path without an atomic
- * read-modify-write and a drain that never interrupts the owner exclude each other, so the modes
- * differ in what a drain costs: exchange pays one locked instruction a call and drains from
+ * See cpu_cache.h for who may touch what (K1 to K5, and the table). An owner's path without an
+ * atomic read-modify-write and a drain that never interrupts the owner exclude each other, so the
+ * modes differ in what a drain costs: exchange pays one locked instruction a call and drains from
  * anywhere; rseq pays none, and a drain of another CPU asks the kernel to restart what runs there.
  *
- * Nobody waits for a CPU cache: whoever finds it taken goes to the zone. Lock-free, any context,
- * but qi_cpu_caches_detach in rseq mode, which is a system call (it does not wait for other
- * threads' calls, only for their CPUs to take an interrupt).
+ * Nothing waits for a CPU cache: a call that finds it taken goes to the zone. Lock-free, any
+ * context, but qi_cpu_caches_detach in rseq mode, which is a system call (it does not wait for
+ * other threads' calls, only for their CPUs to take an interrupt).
  */
 #include "percpu/arch/rseq.h"
 
@@ -23,19 +23,7 @@
  * that steps through a section restarts it every time. */
 enum { RSEQ_TRIES = 8 };
 
-/* The CPU that the caller runs on, or one that has no CPU caches if that cannot be told. */
-uint32_t qi_cache_cpu(const struct quire_cache *c)
-{
-    const struct quire_port *port = &c->zone->port;
-
-#if QUIRE_RSEQ
-    if (c->mode == QUIRE_CACHE_RSEQ)
-        return rseq_cpu(rseq_area()) - c->first_cpu;
-#endif
-    return port->cpu ? port->cpu(port->ctx) - c->first_cpu : UINT32_MAX;
-}
-
-/* Take a CPU cache of CPU `cpu`, on which the caller believes to run; in exchange mode he need not.
+/* Take a CPU cache of CPU `cpu`, on which the caller believes to run; in exchange mode it need not.
  * False: it is taken, or being drained, or (rseq mode) the caller runs elsewhere. */
 bool qi_cpu_cache_take(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu)
 {

@@ -9,14 +9,26 @@
  *   PR2  `drain_pending` is 1 if a drain was due in a call that must not wait for the kernel (rseq
  *       mode, QUIRE_NO_CALLBACK). The next call that may wait makes it.
  *
+ * The danger is two calls that notice opposite crossings: one turns `short_of_memory` on, the other
+ * off, and the limits that are written last are those of the first. So both turn the word, fence,
+ * write the limits, fence, and read the word again (E-limits); if it is not what they wrote the
+ * limits for, they write them again. The last limits fit the last word.
+ *
+ *   turn on:  word = 1; E-limits; limits = 0; E-limits; if (word != 1) again
+ *   turn off: word = 0; E-limits; limits = capacity; E-limits; if (word != 0) again
+ *
+ *                 follow   open (lifecycle.c)   close   push
+ *   follow          X              X              -      X
+ *
+ * (X: may run side by side; -: the caller of close sees to it that they do not. A push may see a
+ * limit that is late, K5.)
+ *
  * Lock-free, any context.
  */
 #include "core/fastpath.h"
 #include "percpu/cpu_cache.h"
 
-/* Set the CPU caches' limits by `short_of_memory`, which the caller has just turned (K5). Somebody
- * else may turn it back meanwhile. With the fences on all sides either the look at the end sees
- * that, or the other one's limits come after these: the last word is the one that fits. Another
+/* Set the CPU caches' limits by `short_of_memory`, which the caller has just turned (K5). Another
  * turn of the loop follows a turn of `short_of_memory`, that is a crossing of the zone's
  * watermarks. */
 bool qi_cache_set_limits(const struct quire_cache *c)
@@ -31,15 +43,15 @@ bool qi_cache_set_limits(const struct quire_cache *c)
                 /* relaxed: a hint */
                 qa_store(&cpu_cache_of(c, cpu, i)->limit, short_of_memory ? 0 : c->capacity[i],
                          relaxed);
-        qa_fence_seq_cst(); /* E-limits fence: the limits before the look */
+        qa_fence_seq_cst(); /* E-limits fence: the limits before the word is read again */
     } while (qa_load(&c->state->short_of_memory, relaxed) !=
              short_of_memory); /* relaxed: ordered by E-limits */
     return short_of_memory;
 }
 
 /* Turn `short_of_memory` if the zone asks for it. True: a shortage began, and the caches are to be
- * drained. While the zone's count is sharded there is plenty, and nobody needs to look at the
- * slots' lines, each of which is another CPU's. */
+ * drained. While the zone's count is sharded there is plenty, and the slots' lines, each of which
+ * is another CPU's, are not read. */
 static bool shortage_begins(const struct quire_cache *c)
 {
     const struct quire_zone_head *h = c->zone->head;

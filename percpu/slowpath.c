@@ -1,26 +1,118 @@
 /* SPDX-License-Identifier: MIT
  *
- * slowpath.c - what a call does when its magazine cannot serve it: refill, overflow, bypass.
+ * slowpath.c - what a call does that no hit served: checks, refill, overflow, flush, and the drain
+ * before a refusal.
  *
  * Refills and flushes move half a magazine, so that alternating bursts of allocations and frees
  * meet at the middle and do not go to the zone each time. A refill takes a half from the depot, or
  * from the zone (which fills up the fullest blocks). An overflow of the loaded magazine, whose
- * frames are of dense blocks, goes to the depot, or home; a full outgoing magazine goes home, block
- * by block.
+ * frames are of dense blocks, goes to the depot, or is flushed to the zone; a full outgoing
+ * magazine is flushed.
  *
- * A call that finds its CPU cache in somebody's hands (an interrupt in the middle of another call,
- * a drain) goes to the zone. Before an allocation is refused, everything that is cached anywhere is
- * given back and the zone is asked once more.
+ * What goes by the CPU caches, to the zone at once: an order or a flag that is not cached, a CPU
+ * without CPU caches, all while the zone is short of memory, and a call that finds its CPU cache
+ * taken (by the call that an interrupt came into, or by a drain). A request that falls back asks
+ * the zone again, as what lies in a CPU cache was taken without leaving the zone its reserve.
  *
- * Lock-free, any context.
+ * A refusal is the caller's: qi_cache_alloc_undrained refuses when the zone does. The cache's own
+ * call then drains all caches, as far as its flags permit, and asks the zone once more; the layer
+ * above has a ladder of its own.
+ *
+ * A bad frame (freed twice, or part of a run) that reaches the zone by a flush is dropped, which is
+ * all that can be done for it then, and told to the port by the zone.
+ *
+ * The state is that of cpu_cache.h, touched by its owner (K1); the table there says who may run
+ * beside whom. Lock-free, any context but for the system call of a drain.
  */
+#include "core/internal.h"
 #include "percpu/depot.h"
-#include "percpu/hardened.h"
+#include "percpu/fastpath.h"
 
-enum { DENSITY_PERIOD = 32 }; /* refills between two looks at the density */
+enum { DENSITY_PERIOD = 32 }; /* refills between two samples of the density */
+
+/* ---- Admission (fastpath.h) ----------------------------------------------------------------- */
+
+int qi_pinned_frame_check(const struct quire_zone *z, uint64_t frame)
+{
+    uint64_t pinned = qi_pinned_frames(z, block_of(frame), place_of(frame) / WORD_BITS);
+
+    return pinned >> frame % WORD_BITS & 1 ? QUIRE_ERR_FRAME : QUIRE_OK;
+}
+
+/* A run that is not in the window of views: through a window of its block. */
+static __attribute__((__noinline__)) struct admission admit_elsewhere(const struct quire_cache *c,
+                                                                      quire_pfn pfn, unsigned order)
+{
+    struct block_window one = {.first_block = pfn.n >> BLOCK_ORDER, .blocks = 1};
+    uint64_t frame = frame_of_pfn(c->zone, pfn);
+
+    if (frame == NO_FRAME)
+        return (struct admission){CACHE_NONE, TO_ZONE};
+    window_bind(&one, c->zone, frame_at(block_of(frame), 0));
+    return admit(c, &one, pfn, order);
+}
+
+/* ---- Flush ---------------------------------------------------------------------------------- */
+
+/* Free n rounds of a class into the zone. Returns how many frames that were. */
+static uint64_t flush_rounds(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+                             const quire_pfn pfns[], uint32_t n)
+{
+    uint64_t freed = 0;
+
+    if (cls >= CACHE_RUNS) {
+        for (uint32_t i = 0; i < n; i++)
+            freed += quire_zone_free(c->zone, slot, pfns[i], class_order(cls)) == QUIRE_OK;
+    } else {
+        freed = qi_frames_flush(c->zone, slot, pfns, n);
+    }
+    if (freed < n)
+        (void)qa_add(&c->state->bad_frees, n - freed, relaxed); /* relaxed: a statistic */
+    return freed * frames_per_round(cls);
+}
+
+/* Give `nodes` full nodes of the depot to the zone. */
+uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, uint32_t nodes)
+{
+    struct depot *depot = c->state->depot;
+    uint64_t frames = 0;
+
+    for (; nodes > 0; nodes--) {
+        uint32_t n;
+        const quire_pfn *pfns = qi_depot_hold(depot, cls, &n);
+
+        if (!pfns)
+            break;
+        cached_clear(c, pfns, n);
+        frames += flush_rounds(c, slot, cls, pfns, n);
+        qi_depot_emptied(depot, pfns);
+    }
+    return frames;
+}
+
+/* Flush a CPU cache that the caller has taken, or only its outgoing magazine. */
+uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+                            struct cpu_cache *r, bool out_only)
+{
+    uint32_t count = out_only ? 0 : cpu_cache_count(r);
+    uint32_t out = qa_load(&r->out, relaxed); /* relaxed: K1 */
+    uint64_t frames;
+
+    cached_clear(c, r->rounds, count);
+    cached_clear(c, outgoing_rounds(r), out);
+    frames = flush_rounds(c, slot, cls, r->rounds, count) +
+             flush_rounds(c, slot, cls, outgoing_rounds(r), out);
+    if (!out_only)
+        cpu_cache_set_count(r, 0);
+    qa_store(&r->out, 0, relaxed);               /* relaxed: E-cpu-cache publishes it */
+    (void)qa_add(&c->state->drains, 1, relaxed); /* relaxed: a statistic */
+    return frames;
+}
+
+/* ---- Allocation ----------------------------------------------------------------------------- */
 
 /* Half a magazine of frames, from the depot or the zone, into pfns[]. Returns how many. */
-static uint32_t refill_half(struct quire_cache *c, quire_slot slot, unsigned cls,
+static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_class cls,
                             struct cpu_cache *r, uint32_t flags, quire_pfn pfns[])
 {
     size_t n = 0;
@@ -44,30 +136,25 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, unsigned cls
     return (uint32_t)n;
 }
 
-/* An allocation that did not find a round. */
-int qi_cache_refill_and_pop(struct quire_cache *c, uint32_t cpu, unsigned cls, uint32_t flags,
-                            quire_pfn *pfn)
+/* A round that no hit popped: of the CPU's cache of the class, refilled if it is empty. */
+static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class cls,
+                           uint32_t flags, quire_pfn *pfn)
 {
-    quire_slot slot = slot_of_cpu(c, cpu);
-    unsigned order = class_order(cls);
-    struct cpu_cache *r;
+    struct cpu_cache *r = cpu_cache_of(c, cpu, cls);
     uint32_t count;
     bool got;
 
-    if (cpu >= c->cpus || c->capacity[cls] == 0)
-        return qi_cache_bypass_alloc(c, order, flags, pfn);
-    r = cpu_cache_of(c, cpu, cls);
     qi_cache_follow_pressure(c, flags);
     if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
-        return qi_cache_bypass_alloc(c, order, flags, pfn);
+        return false;
     if (!qi_cpu_cache_take(c, r, cpu)) {
         (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
-        return qi_cache_bypass_alloc(c, order, flags, pfn);
+        return false;
     }
     count = cpu_cache_count(r);
     if (count == 0) {
         count_as_owner(&r->underflows);
-        count = refill_half(c, slot, cls, r, flags, r->rounds);
+        count = refill_half(c, slot_of_cpu(c, cpu), cls, r, flags, r->rounds);
     }
     got = count > 0;
     if (got) {
@@ -76,13 +163,72 @@ int qi_cache_refill_and_pop(struct quire_cache *c, uint32_t cpu, unsigned cls, u
     }
     cpu_cache_set_count(r, count);
     cpu_cache_put(r);
-    return got ? QUIRE_OK : qi_cache_bypass_alloc(c, order, flags, pfn);
+    return got;
 }
 
-/* Put a frame into the loaded magazine, whose upper half goes to the depot, or home, when it is
- * full. Did it? */
-static bool push_loaded(struct quire_cache *c, quire_slot slot, unsigned cls, struct cpu_cache *r,
-                        quire_pfn pfn)
+/* An allocation that no hit served, refused when the zone refuses it. */
+static int alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                           quire_pfn *pfn)
+{
+    enum cache_class cls = cache_class_of(order, flags & QUIRE_MOVABLE);
+    const struct quire_port *port = &c->zone->port;
+    uint32_t plain = flags & ~(uint32_t)QUIRE_ZEROED;
+    int error;
+
+    if (cls >= CACHE_NONE || c->capacity[cls] == 0 || cpu >= c->cpus || plain & ~CACHE_HIT_FLAGS ||
+        (plain != flags && !port->zero) || !refill_and_pop(c, cpu, cls, plain, pfn))
+        return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
+    if (plain == flags)
+        return QUIRE_OK;
+    error = port->zero(port->ctx, *pfn, 1ull << order);
+    if (error)
+        (void)qi_cache_free_checked(c, cpu, *pfn, order);
+    return error;
+}
+
+/* The same, for the layer above. */
+int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                             quire_pfn *pfn)
+{
+    return alloc_undrained(c, cpu - c->first_cpu, order, flags, pfn);
+}
+
+/* The same; before it is refused the caches are drained, and the zone is asked once more. */
+int qi_cache_alloc_drained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                           quire_pfn *pfn)
+{
+    int error = alloc_undrained(c, cpu, order, flags, pfn);
+
+    if (error != QUIRE_ERR_NO_MEMORY)
+        return error;
+    qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
+    return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
+}
+
+/* The same, for a caller that does not know its CPU. */
+int qi_cache_alloc_slowpath(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    return qi_cache_alloc_drained(c, cache_cpu(c), order, flags, pfn);
+}
+
+int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *want, uint32_t flags,
+                             quire_pfn *pfn)
+{
+    quire_slot slot = slot_of_cpu(c, cache_cpu(c));
+    int error = quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
+
+    if (error != QUIRE_ERR_NO_MEMORY)
+        return error;
+    qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
+    return quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
+}
+
+/* ---- Free ----------------------------------------------------------------------------------- */
+
+/* Put a frame into the loaded magazine, whose upper half goes to the depot, or is flushed, when it
+ * is full. Did it? */
+static bool push_loaded(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+                        struct cpu_cache *r, quire_pfn pfn)
 {
     uint32_t count = cpu_cache_count(r);
     bool full = count >= 2 * r->half;
@@ -93,7 +239,7 @@ static bool push_loaded(struct quire_cache *c, quire_slot slot, unsigned cls, st
         count_as_owner(&r->overflows);
         if (cls >= CACHE_RUNS || !qi_depot_put(c->state->depot, cls, upper, r->half)) {
             cached_clear(c, upper, r->half);
-            (void)qi_rounds_flush(c, slot, cls, upper, r->half);
+            (void)flush_rounds(c, slot, cls, upper, r->half);
             count_as_owner(&r->flushes);
         }
         count = r->half;
@@ -103,16 +249,16 @@ static bool push_loaded(struct quire_cache *c, quire_slot slot, unsigned cls, st
     return full;
 }
 
-/* Put a frame into the outgoing magazine, which goes home when it is full. Did it? */
-static bool push_outgoing(struct quire_cache *c, quire_slot slot, unsigned cls, struct cpu_cache *r,
-                          quire_pfn pfn)
+/* Put a frame into the outgoing magazine, which is flushed when it is full. Did it? */
+static bool push_outgoing(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+                          struct cpu_cache *r, quire_pfn pfn)
 {
     uint32_t out = qa_load(&r->out, relaxed); /* relaxed: K1 */
     bool full = out >= r->half;
 
     if (full) {
         cached_clear(c, outgoing_rounds(r), out);
-        (void)qi_rounds_flush(c, slot, cls, outgoing_rounds(r), out);
+        (void)flush_rounds(c, slot, cls, outgoing_rounds(r), out);
         count_as_owner(&r->flushes);
         out = 0;
     }
@@ -121,24 +267,56 @@ static bool push_outgoing(struct quire_cache *c, quire_slot slot, unsigned cls, 
     return full;
 }
 
-/* A free that did not find room. The frame is marked as cached (hardened build). */
-int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, unsigned cls, quire_pfn pfn,
-                           bool sparse)
+/* A run that was admitted, is marked as cached (hardened build), and found no room. */
+int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission a, quire_pfn pfn)
 {
     quire_slot slot = slot_of_cpu(c, cpu);
-    unsigned order = class_order(cls);
-    struct cpu_cache *r = cpu < c->cpus ? cpu_cache_of(c, cpu, cls) : NULL;
+    struct cpu_cache *r = cpu < c->cpus ? cpu_cache_of(c, cpu, a.cls) : NULL;
     bool met_zone;
 
     if (!r || qa_load(&r->limit, relaxed) == 0 || !qi_cpu_cache_take(c, r, cpu)) { /* relaxed: K5 */
         if (r)
             (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
         cached_clear(c, &pfn, 1);
-        return quire_zone_free(c->zone, slot, pfn, order);
+        return quire_zone_free(c->zone, slot, pfn, class_order(a.cls));
     }
-    met_zone = sparse ? push_outgoing(c, slot, cls, r, pfn) : push_loaded(c, slot, cls, r, pfn);
+    met_zone = a.place == TO_OUTGOING ? push_outgoing(c, slot, a.cls, r, pfn)
+                                      : push_loaded(c, slot, a.cls, r, pfn);
     cpu_cache_put(r);
     if (met_zone)
         qi_cache_follow_pressure(c, 0);
     return QUIRE_OK;
+}
+
+/* A free of any kind that no hit served. */
+int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
+{
+    const struct block_window *w = &views_of(c)->window; /* as in all views */
+    struct admission a =
+        window_holds(w, pfn) ? admit(c, w, pfn, order) : admit_elsewhere(c, pfn, order);
+    int error;
+
+    if (a.place == TO_ZONE || c->capacity[a.cls] == 0)
+        return quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order);
+    error = cached_enter(c, pfn, order);
+    if (error)
+        return qi_cache_report_bad_free(c, pfn, error);
+    return qi_cache_push_or_flush(c, cpu, a, pfn);
+}
+
+/* The same, for the layer above. */
+int qi_cache_free_missed(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
+{
+    return qi_cache_free_checked(c, cpu - c->first_cpu, pfn, order);
+}
+
+/* A frame may not be freed, as the hardened build noticed, or a batch of the layer above. */
+int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error)
+{
+    const struct quire_port *port = &c->zone->port;
+
+    (void)qa_add(&c->state->bad_frees, 1, relaxed); /* relaxed: a statistic */
+    if (port->report)
+        port->report(port->ctx, c->zone, QUIRE_REPORT_BAD_FREE, pfn, error);
+    return error;
 }

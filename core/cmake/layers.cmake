@@ -51,7 +51,6 @@ set(QUIRE_PERCPU_SOURCES
     percpu/depot.c
     percpu/drain.c
     percpu/fastpath.c
-    percpu/flush.c
     percpu/lifecycle.c
     percpu/ownership.c
     percpu/pressure.c

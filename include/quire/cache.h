@@ -6,8 +6,8 @@
  * A cache consists of memory that the caller supplies (private to one address space; it may hold
  * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a CPU
  * cache per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3;
- * blocks of order 9): a magazine that serves allocations, and an outgoing one for what should go
- * home. Other orders, and every call that finds its CPU cache in somebody's hands, go to the zone
+ * blocks of order 9): a magazine that serves allocations, and an outgoing one for what is to be
+ * flushed to the zone. Other orders, and every call that finds its CPU cache taken, go to the zone
  * at once.
  *
  * Ownership, chosen when the cache is built:
@@ -66,26 +66,21 @@ struct quire_cache_config {
 
 struct quire_cache_state;
 
-/* The handle. Private: use the functions below. What a hit in rseq mode reads comes first;
- * in exchange mode `blocks` and `flags` are 0. */
+/* The handle. Private: use the functions below. What a hit in rseq mode reads comes first. */
 struct quire_cache {
-    uint64_t blocks;            /* of the zone's longest stretch, whose frees take the short way */
-    uint32_t flags;             /* allocations with flags below this one do */
-    uint32_t cpus;              /* first_cpu .. first_cpu+cpus-1 have CPU caches */
-    uint64_t first_block;       /* of the stretch: pfn >> 9 */
-    const unsigned char *descs; /* its blocks' descriptors */
-    const unsigned char *fulls; /* and fullness bytes */
+    uint32_t without_rseq; /* 0 in rseq mode, else all ones */
+    uint32_t mode;         /* enum quire_cache_mode, not AUTO */
+    uint32_t first_cpu;    /* first_cpu .. first_cpu+cpus-1 have CPU caches */
+    uint32_t cpus;
+    int64_t rseq_offset;      /* of the thread's rseq area */
+    uint64_t cpu_stride;      /* bytes from a CPU's caches to the next one's */
+    unsigned char *cpu_views; /* what hits read, by CPU */
     struct quire_cache_state *state;
-    uint64_t cpu_stride; /* bytes from a CPU's caches to the next one's */
-    int64_t rseq_offset; /* of the thread's rseq area */
-    uint32_t first_cpu;
-    uint32_t mode;                                  /* enum quire_cache_mode, not AUTO */
-    unsigned char *cpu_caches[QUIRE_CACHE_CLASSES]; /* the first CPU's */
     struct quire_zone *zone;
+    unsigned char *cpu_caches[QUIRE_CACHE_CLASSES]; /* the first CPU's */
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
-    uint64_t bound;           /* frames */
-    unsigned char *cpu_views; /* what hits of the layer above read, by CPU */
+    uint64_t bound; /* frames */
 };
 
 /* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
@@ -113,10 +108,10 @@ int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 int quire_cache_alloc_contig(struct quire_cache *cache, const struct quire_contig *want,
                              uint32_t flags, quire_pfn *pfn);
 
-/* Give back what one CPU's caches hold, or what all and the depot hold. A CPU cache that is in
- * somebody's hands is passed by. In rseq mode one membarrier call for each other CPU that holds
- * anything; its CPU caches are out of its reach until their frames have gone home, one CPU after
- * the other. Bounded by the CPUs' rounds. QUIRE_ERR_SIZE: no such CPU. */
+/* Give back what one CPU's caches hold, or what all and the depot hold. A CPU cache that is
+ * taken is passed by. In rseq mode one membarrier call for each other CPU that holds anything; its
+ * CPU caches are out of its reach until their frames are flushed, one CPU after the other. Bounded
+ * by the CPUs' rounds. QUIRE_ERR_SIZE: no such CPU. */
 int quire_cache_drain(struct quire_cache *cache, uint32_t cpu);
 int quire_cache_drain_all(struct quire_cache *cache);
 
@@ -124,9 +119,9 @@ int quire_cache_drain_all(struct quire_cache *cache);
 int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
 
 /* To be called now and then, say every second, by anybody: what a CPU did not touch since the last
- * call, what waits to go home, and what the depot did not need goes back to the zone. So a cache
+ * call, what waits to be flushed, and what the depot did not need goes back to the zone. So a cache
  * that is idle is empty after two calls. It also measures how dense memory is, by which the caches
- * tell what goes home: memory heals without it too, but not to the end. Costs a look at each CPU
+ * tell what is flushed: memory heals without it too, but not to the end. Costs a look at each CPU
  * cache, and at 4096 blocks if any was used. Returns the number of frames given back. */
 uint64_t quire_cache_maintain(struct quire_cache *cache);
 

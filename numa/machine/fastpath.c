@@ -151,8 +151,7 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
 {
     const struct cpu_view *view = machine_own_view(m);
 
-    if (view &&
-        (order == HUGE_ORDER ? view_push_block(view, pfn) : qi_view_push_run(view, pfn, order)))
+    if (view && qi_view_push_other(view, pfn, order))
         return QUIRE_OK;
     return qi_machine_free_slowpath(m, pfn, order);
 }
@@ -162,8 +161,7 @@ static __attribute__((__noinline__)) int free_sparse_or_pinned(struct quire_mach
                                                                quire_pfn pfn,
                                                                const struct cpu_view *view)
 {
-    return qi_view_push_sparse_or_pinned(view, pfn) ? QUIRE_OK
-                                                    : qi_machine_free_slowpath(m, pfn, 0);
+    return qi_view_push_other(view, pfn, 0) ? QUIRE_OK : qi_machine_free_slowpath(m, pfn, 0);
 }
 
 int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
@@ -177,7 +175,7 @@ int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
     if (cpu >= QUIRE_CPUS)
         return qi_machine_free_slowpath(m, pfn, 0);
     view = machine_view_of(m, cpu);
-    if (!view || (pfn.n >> BLOCK_ORDER) - view->first_block >= view->blocks)
+    if (!view || !window_holds(&view->window, pfn))
         return qi_remote_push(m, pfn, cpu);
     return view_push_frame(view, pfn) ? QUIRE_OK : free_sparse_or_pinned(m, pfn, view);
 }

@@ -190,10 +190,10 @@ static void check_round(const struct rig *r, unsigned cls, quire_pfn pfn, unsign
     if (quire_zone_frame_state(&r->zone, pfn, &state) != QUIRE_OK || state != QUIRE_FRAME_USED)
         die("frame 0x%" PRIx64 " is cached and not allocated in the zone", pfn.n);
     if (pfn.n % frames_per_round(cls) != 0)
-        die("frame 0x%" PRIx64 " is in a rack of order %u", pfn.n, class_order(cls));
+        die("frame 0x%" PRIx64 " is in a CPU cache of order %u", pfn.n, class_order(cls));
     for (uint64_t n = 0; n < frames_per_round(cls) && r->zone_config.usable_count == 1; n++)
         if (seen[i + n]++)
-            die("frame 0x%" PRIx64 " is in two racks", pfn.n + n);
+            die("frame 0x%" PRIx64 " is in two CPU caches", pfn.n + n);
 }
 
 static void check_cpu_cache(const struct rig *r, uint32_t cpu, unsigned cls, unsigned char *seen)
@@ -202,13 +202,13 @@ static void check_cpu_cache(const struct rig *r, uint32_t cpu, unsigned cls, uns
     uint32_t count = cpu_cache_count(k), out = qa_load(&k->out, relaxed);
 
     if (qa_load(&k->present, relaxed) != 1 || qa_load(&k->detached, relaxed) != 0)
-        die("CPU %" PRIu32 ", rack %u: in somebody's hands at rest (K1, K3)", cpu, cls);
+        die("CPU %" PRIu32 ", class %u: taken at rest (K1, K3)", cpu, cls);
     if (count > r->cache.capacity[cls] || out > r->cache.capacity[cls] / 2)
-        die("CPU %" PRIu32 ", rack %u: %" PRIu32 " and %" PRIu32 " rounds (K4)", cpu, cls, count,
+        die("CPU %" PRIu32 ", class %u: %" PRIu32 " and %" PRIu32 " rounds (K4)", cpu, cls, count,
             out);
     if (qa_load(&k->limit, relaxed) !=
         (qa_load(&r->cache.state->short_of_memory, relaxed) ? 0 : r->cache.capacity[cls]))
-        die("CPU %" PRIu32 ", rack %u: wrong limit (K5)", cpu, cls);
+        die("CPU %" PRIu32 ", class %u: wrong limit (K5)", cpu, cls);
     for (uint32_t i = 0; i < count; i++)
         check_round(r, cls, k->rounds[i], seen);
     for (uint32_t i = 0; i < out; i++)

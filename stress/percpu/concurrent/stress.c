@@ -12,7 +12,7 @@
  *            and its CPU caches in use (exchange mode)
  *   thrift   the zone runs short of memory and recovers all the time, so that the caches are
  *            drained and shut, and opened again
- *   exhaust  threads hold all frames but those that are in somebody's hands: nobody is refused
+ *   exhaust  threads hold all frames but those that calls are moving: no call is refused
  *
  * FACTOR multiplies the number of operations. Exit status 0: nothing was wrong.
  */

@@ -67,11 +67,11 @@ static void take(struct load *l, unsigned order, uint32_t flags)
 }
 
 /* As the machine tries it. */
-static bool push_hit(quire_pfn pfn)
+static bool push_hit(quire_pfn pfn, unsigned order)
 {
     const struct cpu_view *view = view_of(&rig.cache, rig.cache.first_cpu + rig.cpu);
 
-    return view_push_frame(view, pfn) || qi_view_push_sparse_or_pinned(view, pfn);
+    return (order == 0 && view_push_frame(view, pfn)) || qi_view_push_other(view, pfn, order);
 }
 
 static void give(struct load *l)
@@ -83,7 +83,7 @@ static void give(struct load *l)
 
     shadow_give(&shadow, l->who, pfn, UINT64_C(1) << order);
     pause_if(call);
-    if (!call || !hit || !push_hit(quire_pfn_of(pfn)))
+    if (!call || !hit || !push_hit(quire_pfn_of(pfn), order))
         error = quire_cache_free(&rig.cache, quire_pfn_of(pfn), order);
     pause_if(call);
     if (error != QUIRE_OK)
@@ -266,6 +266,7 @@ const struct scene scenes[] = {
     {"pop", half_full, pop_frame, NULL},
     {"push", half_full, push_one, NULL},
     {"push sparse", from_sparse, push_one, NULL},
+    {"push run", some_runs, push_one, NULL},
     {"pop many", half_full, pop_many, NULL},
     {"push many", half_full, push_many, NULL},
     {"alloc zeroed", half_full_movable, take_zeroed, NULL},

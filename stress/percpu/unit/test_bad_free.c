@@ -37,7 +37,7 @@ static void give_badly(struct rig *r, uint64_t pfn, unsigned order, int error)
     }
 }
 
-/* What is cached goes home; now at the latest one bad free has been told. */
+/* What is cached is flushed; now at the latest one bad free has been told. */
 static void assert_noticed(struct rig *r, uint64_t pfn, int error)
 {
     assert_ok(quire_cache_drain_all(&r->cache));
@@ -116,7 +116,7 @@ static void part_of_a_run(void **unused)
     }
 }
 
-/* Several bad ones among good ones, and every good one goes home. */
+/* Several bad ones among good ones, and every good one is flushed. */
 static void several(void **unused)
 {
     uint64_t pfns[300];
@@ -181,8 +181,7 @@ static void reserved(void **unused)
 
             assert_int_equal(quire_cache_free(&r.cache, bad, order), error);
             assert_false(view_push_frame(view, bad));
-            assert_false(qi_view_push_sparse_or_pinned(view, bad));
-            assert_false(order && qi_view_push_run(view, bad, order));
+            assert_false(qi_view_push_other(view, bad, order));
         }
     assert_int_equal(r.heard.reports, 4 * FRAMES);
     r.heard.reports = 0;
@@ -195,8 +194,8 @@ static void reserved(void **unused)
         assert_int_equal(quire_zone_free_frames(&r.zone), free);
         assert_int_equal(take(&r, 0, 0), pfn);
         assert_int_equal(take(&r, 1, 0), run);
-        assert_true(qi_view_push_sparse_or_pinned(view, quire_pfn_of(pfn)));
-        assert_true(qi_view_push_run(view, quire_pfn_of(run), 1));
+        assert_true(qi_view_push_other(view, quire_pfn_of(pfn), 0));
+        assert_true(qi_view_push_other(view, quire_pfn_of(run), 1));
         assert_int_equal(take(&r, 0, 0), pfn);
         assert_int_equal(take(&r, 1, 0), run);
     }

@@ -105,12 +105,13 @@ static void automatic_bounds(void **unused)
         rig_begin(&r, sizes[i]);
         rig_open(&r);
         assert_true(quire_cache_bound(&r.cache) <= sizes[i] / 8);
-        assert_true(r.cache.capacity[0] == 0 || r.cache.capacity[0] >= 8);
+        assert_true(r.cache.capacity[CACHE_UNMOVABLE] == 0 ||
+                    r.cache.capacity[CACHE_UNMOVABLE] >= 8);
         if (sizes[i] <= 200)
             assert_int_equal(quire_cache_bound(&r.cache), 0);
         if (sizes[i] == 1 << 20) {
-            assert_int_equal(r.cache.capacity[0], 128);
-            assert_int_equal(r.cache.capacity[1], 128);
+            assert_int_equal(r.cache.capacity[CACHE_UNMOVABLE], 128);
+            assert_int_equal(r.cache.capacity[CACHE_MOVABLE], 128);
             assert_int_equal(r.cache.capacity[CACHE_RUNS], 64);
             assert_int_equal(r.cache.capacity[CACHE_LARGE], 16);
             assert_int_equal(r.cache.capacity[CACHE_HUGE], 4);

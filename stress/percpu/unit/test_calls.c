@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_calls.c - allocation and free through one CPU's caches: classes, flags, errors, what
- * refills, overflows and the depot move, and which frames go home.
+ * refills, overflows and the depot move, and which frames are flushed.
  */
 #include "unit.h"
 
@@ -228,20 +228,20 @@ static void halves(void **unused)
     give_many(&r, 65, pfns); /* one more than fits */
     s = stats_of(&r);
     assert_int_equal(s.overflows, 1);
-    assert_int_equal(s.depot[0], 32);
+    assert_int_equal(s.depot[CACHE_UNMOVABLE], 32);
     assert_int_equal(s.cached[CACHE_UNMOVABLE], 33);
     assert_int_equal(s.flushes, 0);
-    give_many(&r, 255, pfns + 65); /* the depot holds four halves, the rest goes home */
+    give_many(&r, 255, pfns + 65); /* the depot holds four halves, the rest is flushed */
     s = stats_of(&r);
     assert_int_equal(s.overflows, 8);
-    assert_int_equal(s.depot[0], 4 * 32);
+    assert_int_equal(s.depot[CACHE_UNMOVABLE], 4 * 32);
     assert_int_equal(s.flushes, 4);
     assert_int_equal(s.cached[CACHE_UNMOVABLE], 64);
     check_rest(&r, 0);
     take_many(&r, 0, 64 + 4 * 32, pfns); /* all of it without a refill from the zone */
     s = stats_of(&r);
     assert_int_equal(s.refills, 10);
-    assert_int_equal(s.depot[0], 0);
+    assert_int_equal(s.depot[CACHE_UNMOVABLE], 0);
     assert_int_equal(s.underflows, 14);
     for (int turn = 0; turn < 10; turn++) { /* and the same over again */
         give_many(&r, 64 + 4 * 32, pfns);

@@ -39,7 +39,7 @@ static void open_small(struct rig *r)
 static struct rig *drained;
 static unsigned asked;
 
-/* Called in the middle of the drain of a CPU, while its frames go home. */
+/* Called in the middle of the drain of a CPU, while its frames are flushed. */
 static void look_around(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
                         int error)
 {
@@ -90,7 +90,7 @@ static void one_at_a_time(void **unused)
 
 /* All frames are used, but those in the depot and in the other CPU's cache. Returns how many are in
  * the depot. */
-static uint64_t fill_caches(struct rig *r, uint64_t *in_rack)
+static uint64_t fill_caches(struct rig *r, uint64_t *in_cpu_cache)
 {
     struct quire_cache_stats s;
 
@@ -100,30 +100,30 @@ static uint64_t fill_caches(struct rig *r, uint64_t *in_rack)
     run_on(r, HERE);
     s = stats_of(r);
     assert_int_equal(quire_zone_free_frames(&r->zone), 0);
-    assert_true(s.depot[0] > 0 && s.cached[0] > 0);
-    *in_rack = s.cached[0];
-    return s.depot[0];
+    assert_true(s.depot[CACHE_UNMOVABLE] > 0 && s.cached[CACHE_UNMOVABLE] > 0);
+    *in_cpu_cache = s.cached[CACHE_UNMOVABLE];
+    return s.depot[CACHE_UNMOVABLE];
 }
 
 /* The last frames are in the depot: no request is refused that could have them. */
 static void calm_request(void **unused)
 {
-    uint64_t in_depot, in_rack;
+    uint64_t in_depot, in_cpu_cache;
     quire_pfn pfn;
     struct rig r;
 
     (void)unused;
     open_small(&r);
     rig_open(&r);
-    in_depot = fill_caches(&r, &in_rack);
+    in_depot = fill_caches(&r, &in_cpu_cache);
     for (uint64_t i = 0; i < in_depot; i++)
         (void)take(&r, 0, QUIRE_MOVABLE | QUIRE_NO_CALLBACK);
     if (out_of_reach()) {
         assert_int_equal(quire_cache_alloc(&r.cache, 0, QUIRE_NO_CALLBACK | QUIRE_EMERGENCY, &pfn),
                          QUIRE_ERR_NO_MEMORY);
-        assert_int_equal(stats_of(&r).cached[0], in_rack);
+        assert_int_equal(stats_of(&r).cached[CACHE_UNMOVABLE], in_cpu_cache);
     }
-    for (uint64_t i = 0; i < in_rack; i++)
+    for (uint64_t i = 0; i < in_cpu_cache; i++)
         (void)take(&r, 0, QUIRE_MOVABLE | (out_of_reach() ? 0 : QUIRE_NO_CALLBACK));
     assert_int_equal(cached_frames(&r), 0);
     rig_close(&r, FRAMES);
@@ -164,7 +164,7 @@ static void drain_pending(void **unused)
     while (qa_load(&r.cache.state->short_of_memory, relaxed) == 0)
         pfns[held++] = take(&r, 0, QUIRE_NO_CALLBACK);
     if (out_of_reach())
-        assert_true(stats_of(&r).cached[0] > 0);
+        assert_true(stats_of(&r).cached[CACHE_UNMOVABLE] > 0);
     else
         assert_int_equal(cached_frames(&r), 0);
     pfns[held++] = take(&r, 0, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_density.c - frames of dense blocks are used again at once, frames of sparse blocks go home,
- * so that memory that was fragmented heals while it is used.
+ * test_density.c - frames of dense blocks are used again at once, those of sparse blocks are
+ * flushed, so that memory that was fragmented heals while it is used.
  *
  * Where exactly the border between dense and sparse lies is a matter of tuning; the tests use
  * blocks that are nearly full and blocks that are nearly empty.
@@ -79,7 +79,7 @@ static void steering(void **unused)
     rig_close(&r, used);
 }
 
-/* Frames that go home wait in the outgoing magazine, until it is full: then they are free. */
+/* Frames to be flushed wait in the outgoing magazine, until it is full: then they are free. */
 static void outgoing_is_flushed(void **unused)
 {
     static uint64_t got[1024];
@@ -110,7 +110,7 @@ static void outgoing_is_flushed(void **unused)
         home += state_of(&r, sparse + i) == QUIRE_FRAME_FREE;
     assert_int_equal(home, 100 / (ROUNDS / 2) * (ROUNDS / 2));
     assert_true(stats_of(&r).flushes >= 3);
-    assert_ok(quire_cache_drain(&r.cache, r.cpu)); /* the rest goes home, the block is whole */
+    assert_ok(quire_cache_drain(&r.cache, r.cpu)); /* the rest is flushed, the block is whole */
     for (uint64_t i = 0; i < BLOCK; i++)
         assert_int_equal(state_of(&r, sparse + i), QUIRE_FRAME_FREE);
     rig_close(&r, used);

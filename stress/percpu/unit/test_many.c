@@ -107,7 +107,7 @@ static void full(void **unused)
     assert_true(qi_view_push_batch(view, pfns, MANY + 1));
     assert_false(qi_view_push_batch(view, pfns + MANY + 1, ROUNDS - MANY));
     assert_true(qi_view_push_batch(view, pfns + MANY + 1, ROUNDS - MANY - 1));
-    assert_int_equal(stats_of(r).cached[0], ROUNDS);
+    assert_int_equal(stats_of(r).cached[CACHE_UNMOVABLE], ROUNDS);
     check_rest(r, 1);
     assert_true(qi_view_pop_batch(view, 0, pfns, ROUNDS));
     r->cache.state->short_of_memory.v = 1;
@@ -129,7 +129,7 @@ static void refused(struct rig *r, const struct cpu_view *view, size_t at, uint6
 
     pfns[at].n = pfn;
     assert_false(qi_view_push_batch(view, pfns, MANY));
-    assert_int_equal(stats_of(r).cached[0] + stats_of(r).cached[1], 0);
+    assert_int_equal(stats_of(r).cached[CACHE_UNMOVABLE] + stats_of(r).cached[CACHE_MOVABLE], 0);
     pfns[at] = was;
 }
 

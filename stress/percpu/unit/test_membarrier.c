@@ -9,6 +9,8 @@
  */
 #include "stress/percpu/cache_rig.h"
 
+#include "percpu/cpu_cache.h"
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -60,14 +62,16 @@ static void live_with_it(void)
     (void)quire_cache_maintain(&rig.cache);
     (void)quire_cache_maintain(&rig.cache);
     (void)quire_cache_stats(&rig.cache, &after);
-    if (after.drains != before.drains || after.cached[0] != before.cached[0])
-        die("racks were drained though a section may have been under way");
+    if (after.drains != before.drains ||
+        after.cached[CACHE_UNMOVABLE] != before.cached[CACHE_UNMOVABLE])
+        die("CPU caches were drained though a section may have been under way");
     check_rest(&rig, 0);
     run_on(&rig, 0);
     pfn = take(); /* a hit, as ever */
     (void)quire_cache_stats(&rig.cache, &after);
-    if (after.cached[0] != before.cached[0] - 1 || after.bypasses != before.bypasses)
-        die("the rack is not in use any more");
+    if (after.cached[CACHE_UNMOVABLE] != before.cached[CACHE_UNMOVABLE] - 1 ||
+        after.bypasses != before.bypasses)
+        die("the CPU cache is not in use any more");
     if (quire_cache_free(&rig.cache, pfn, 0) != QUIRE_OK)
         die("a free was refused");
     check_rest(&rig, 0);

@@ -51,7 +51,7 @@ static void pair(void **unused)
     }
 }
 
-/* Many, so that magazines overflow and go home, of both kinds at the same time. */
+/* Many, so that magazines overflow and are flushed, of both kinds at the same time. */
 static void many(void **unused)
 {
     enum { RUNS = 100 };
@@ -134,7 +134,7 @@ static void not_a_run(void **unused)
     rig_close(&r, 1);
 }
 
-/* Runs of a block that is nearly empty go home, and the block becomes whole. */
+/* Runs of a block that is nearly empty are flushed, and the block becomes whole. */
 static void sparse(void **unused)
 {
     enum { ORDER = 2, RUNS = 16 * BLOCK >> ORDER };

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rseq_aarch64.h - the instructions of the sections on aarch64. For rseq.h alone, which says what
+ * they are. The section's CPU cache is in x9, read by a load-acquire.
+ */
+#ifndef QUIRE_PERCPU_ARCH_RSEQ_AARCH64_H
+#define QUIRE_PERCPU_ARCH_RSEQ_AARCH64_H
+
+/* The thread's area: cpu_id at byte 4, rseq_cs at byte 8. */
+static inline char *rseq_area(void)
+{
+    return (char *)__builtin_thread_pointer() + __rseq_offset;
+}
+
+/* clang-format off */
+#define RSEQ_SCRATCH "x9", "x10", "x11", "x12"
+#define RSEQ_AREA(c) [area] "r"((void)(c), rseq_area())
+#define RSEQ_CPU_CACHE(c, cls)                                                                     \
+    [first] "r"((c)->first_cpu), [cpus] "r"((c)->cpus), [stride] "r"((c)->cpu_stride),             \
+        [cpu_caches] "r"((c)->cpu_caches[cls])
+
+#define RSEQ_START                                                                                 \
+    ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
+    ".balign 32\n\t"                                                                               \
+    "3:\n\t"                                                                                       \
+    ".long 0, 0\n\t"                                                                               \
+    ".quad 1f, 2f - 1f, 4f\n\t"                                                                    \
+    ".popsection\n\t"                                                                              \
+    "adrp x9, 3b\n\t"                                                                              \
+    "add x9, x9, :lo12:3b\n\t"                                                                     \
+    "str x9, [%[area], #8]\n\t"                                                                    \
+    "1:\n\t"
+#define RSEQ_FIND                                                                                  \
+    "ldr w9, [%[area], #4]\n\t"                                                                    \
+    "sub w9, w9, %w[first]\n\t"                                                                    \
+    "cmp w9, %w[cpus]\n\t"                                                                         \
+    "b.hs %l[slow]\n\t"                                                                            \
+    "madd x9, x9, %[stride], %[cpu_caches]\n\t"                                                    \
+    "ldar x10, [x9]\n\t"                                                                           \
+    "cmp x10, #1\n\t"                                                                              \
+    "b.ne %l[slow]\n\t"
+/* The abort is preceded by the signature that the kernel asks for. */
+#define RSEQ_END                                                                                   \
+    "2:\n\t"                                                                                       \
+    "b 5f\n\t"                                                                                     \
+    ".inst 0xd428bc00\n\t"                                                                         \
+    "4:\n\t"                                                                                       \
+    "b %l[again]\n\t"                                                                              \
+    "5:\n\t"
+
+#define RSEQ_POP                                                                                   \
+    "ldr x10, [x9, #8]\n\t"                                                                        \
+    "ands w11, w10, #0xffff\n\t"                                                                   \
+    "b.eq %l[slow]\n\t"                                                                            \
+    "sub w11, w11, #1\n\t"                                                                         \
+    "add x12, x9, #64\n\t"                                                                         \
+    "ldr %[v], [x12, w11, uxtw #3]\n\t"                                                            \
+    "mov x11, #" RSEQ_POP_TEXT "\n\t"                                                              \
+    "add x10, x10, x11\n\t"                                                                        \
+    "str x10, [x9, #8]\n\t"
+#define RSEQ_PUSH                                                                                  \
+    "ldr x10, [x9, #8]\n\t"                                                                        \
+    "and w12, w10, #0xffff\n\t"                                                                    \
+    "ldr w11, [x9, #20]\n\t"                                                                       \
+    "cmp w12, w11\n\t"                                                                             \
+    "b.hs %l[slow]\n\t"                                                                            \
+    "add x11, x9, #64\n\t"                                                                         \
+    "str %[round], [x11, w12, uxtw #3]\n\t"                                                        \
+    "add x10, x10, #1\n\t"                                                                         \
+    "str x10, [x9, #8]\n\t"
+#define RSEQ_PUSH_OUT                                                                              \
+    "ldr w10, [x9, #16]\n\t"                                                                       \
+    "ldr w11, [x9, #20]\n\t"                                                                       \
+    "cmp w11, w10, lsl #1\n\t"                                                                     \
+    "b.ls %l[slow]\n\t"                                                                            \
+    "ldr w11, [x9, #24]\n\t"                                                                       \
+    "add w11, w10, w11, lsl #1\n\t"                                                                \
+    "add x12, x9, #64\n\t"                                                                         \
+    "str %[round], [x12, w11, uxtw #3]\n\t"                                                        \
+    "add w10, w10, #1\n\t"                                                                         \
+    "str w10, [x9, #16]\n\t"
+#define RSEQ_TAKE                                                                                  \
+    "ldr w9, [%[area], #4]\n\t"                                                                    \
+    "cmp w9, %w[cpu]\n\t"                                                                          \
+    "b.ne %l[again]\n\t"                                                                           \
+    "ldar x9, [%[cpu_cache]]\n\t"                                                                  \
+    "cmp x9, #1\n\t"                                                                               \
+    "b.ne %l[slow]\n\t"                                                                            \
+    "str wzr, [%[cpu_cache]]\n\t"
+/* clang-format on */
+
+#endif /* QUIRE_PERCPU_ARCH_RSEQ_AARCH64_H */
