@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * batch.c - many single frames at once, and claims: frames promised ahead of need.
+ * batch.c - many single frames at once.
  *
  * A batch that a magazine of the CPU can take or serve as a whole stays there (percpu/batch.c). The
  * others go to the zones, past the magazines. An interleaving policy gives each node as many
  * frames as single requests would have given it; a strict one with QUIRE_PARTIAL does without the
  * frames of a node that has none. Frees are gathered by zone, at most GATHER frames
  * at a time.
- *
- * A claim is a batch in an array of the caller's and the number of frames left in it. Whoever
- * lowers that number by one has the frame that it counted: no frame is written or read twice, so
- * relaxed order would do for the number; the frames were the caller's before he shared the claim.
  *
  * Lock-free, any context.
  */
@@ -23,14 +19,6 @@ enum {
 
 static const uint32_t batch_known_flags =
     QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED | QUIRE_PARTIAL;
-
-/* The word of a claim as an atomic. */
-static qa64 *mempool_left(struct quire_mempool *mempool)
-{
-    void *p = &mempool->left;
-
-    return (qa64 *)p;
-}
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
@@ -309,44 +297,4 @@ int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], si
         return QUIRE_OK;
     }
     return free_by_rows(m, pfns, n, freed);
-}
-
-/* ---- Claims --------------------------------------------------------------------------------- */
-
-int quire_mempool_fill(struct quire_machine *m, const struct quire_request *request, size_t n,
-                       quire_pfn pfns[], struct quire_mempool *mempool, struct quire_refusal *why)
-{
-    size_t got;
-    int error;
-
-    if (request->flags & QUIRE_PARTIAL)
-        return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
-    error = quire_machine_alloc_batch(m, request, n, pfns, &got, why);
-    if (error)
-        return error;
-    mempool->pfns = pfns;
-    qa_store(mempool_left(mempool), got, relaxed); /* relaxed: the caller shares it as he likes */
-    return QUIRE_OK;
-}
-
-int quire_mempool_take(struct quire_mempool *mempool, quire_pfn *pfn)
-{
-    uint64_t left = qa_load(mempool_left(mempool), relaxed); /* relaxed: the exchange decides */
-
-    while (left > 0)
-        /* relaxed: see above. A retry follows another caller's success. */
-        if (qa_cas(mempool_left(mempool), &left, left - 1, relaxed)) {
-            *pfn = mempool->pfns[left - 1];
-            return QUIRE_OK;
-        }
-    return QUIRE_ERR_NO_MEMORY;
-}
-
-int quire_mempool_release(struct quire_machine *m, struct quire_mempool *mempool)
-{
-    uint64_t left =
-        qa_xchg(mempool_left(mempool), 0, relaxed); /* relaxed: nobody takes meanwhile */
-    size_t freed;
-
-    return quire_machine_free_batch(m, mempool->pfns, left, &freed);
 }
