@@ -62,7 +62,9 @@ static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
     qa_store(&mcpu->turn, cpu, relaxed);                            /* relaxed: see above */
     qa_store(&mcpu->remote_zone, (uintptr_t)&qi_no_zone, relaxed);  /* relaxed: see above */
     qa_store(&mcpu->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */
-    qa_store(&mcpu->present, 1, relaxed);                           /* relaxed: see above */
+    remote_magazine(mcpu)->half = REMOTE_ROUNDS / 2;
+    qa_store(&remote_magazine(mcpu)->limit, REMOTE_ROUNDS, relaxed); /* relaxed: see above */
+    cpu_cache_put(remote_magazine(mcpu));
 }
 
 /* Make the missing lines of a node's CPUs, in one piece. */

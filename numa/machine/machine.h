@@ -47,12 +47,11 @@ enum {
 
 /* One CPU's own. Parts that different callers write lie on different lines. */
 struct machine_cpu {
-    /* The remote magazine, see remote.c. */
-    qa32 present, seen;
-    qa64 count;
+    /* The remote magazine, see remote.c: a struct cpu_cache and its rounds. */
+    unsigned char remote[sizeof(struct cpu_cache) + REMOTE_ROUNDS * sizeof(quire_pfn)]
+        __attribute__((aligned(64)));
     qa64 remote_zone, serving_zone; /* const struct machine_zone *; M6 */
-    qa64 rounds[REMOTE_ROUNDS];
-    qa64 pops[QUIRE_NODES]; /* rounds that were handed out, by the node that they are of */
+    qa32 pops_node;                 /* whose frames the magazine's pops were, see V2 */
     /* Readers inside, by phase, see guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
@@ -194,6 +193,13 @@ static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, 
     uintptr_t p = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpus[cpu], acquire) : 0);
 
     return (struct machine_cpu *)p;
+}
+
+static inline struct cpu_cache *remote_magazine(struct machine_cpu *mcpu)
+{
+    void *p = mcpu->remote;
+
+    return (struct cpu_cache *)p;
 }
 
 static inline uint32_t machine_cpu_end(const struct quire_machine *m)
@@ -366,5 +372,7 @@ void qi_remote_retarget(const struct machine_reader *r, const struct machine_ent
 void qi_remote_forget_zones(struct quire_machine *m);
 uint64_t qi_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
 uint64_t qi_remote_drain_all(const struct machine_reader *r, bool idle_only);
+uint64_t qi_remote_frames(const struct machine_snapshot *s, struct machine_cpu *mcpu,
+                          uint32_t node);
 
 #endif /* QUIRE_NUMA_MACHINE_MACHINE_H */

@@ -80,29 +80,18 @@ static void add_cache_hits(const struct machine_snapshot *s, const struct zone_c
     }
 }
 
-/* Frames of a node in one CPU's remote magazine. */
-static uint64_t remote_frames_in(const struct machine_snapshot *s, const struct machine_cpu *mcpu,
-                                 uint32_t node)
+static void add_cpu_stats(const struct machine_snapshot *s, struct machine_cpu *mcpu, uint32_t node,
+                          struct quire_node_stats *stats)
 {
-    uint64_t count = qa_load(&mcpu->count, relaxed), sum = 0; /* relaxed: a figure */
-
-    for (uint64_t i = 0; i < count && i < REMOTE_ROUNDS; i++) {
-        quire_pfn pfn = {qa_load(&mcpu->rounds[i], relaxed)}; /* relaxed: a figure */
-        const struct machine_entry *e = qi_snapshot_find(s, pfn);
-
-        sum += e && e->zone->node.n == node;
-    }
-    return sum;
-}
-
-static void add_cpu_stats(const struct machine_snapshot *s, const struct machine_cpu *mcpu,
-                          uint32_t node, struct quire_node_stats *stats)
-{
-    stats->remote += remote_frames_in(s, mcpu, node);
+    stats->remote += qi_remote_frames(s, mcpu, node);
     for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)
-        stats->counts[i] += qa_load(&mcpu->counts[node][i], relaxed);       /* relaxed: a figure */
-    stats->counts[QUIRE_NODE_HIT] += qa_load(&mcpu->pops[node], relaxed);   /* relaxed: a figure */
-    stats->counts[QUIRE_NODE_OTHER] += qa_load(&mcpu->pops[node], relaxed); /* relaxed: a figure */
+        stats->counts[i] += qa_load(&mcpu->counts[node][i], relaxed); /* relaxed: a figure */
+    if (qa_load(&mcpu->pops_node, relaxed) == node) {                 /* relaxed: a figure (V2) */
+        uint64_t pops = cpu_cache_pops(remote_magazine(mcpu));
+
+        stats->counts[QUIRE_NODE_HIT] += pops;
+        stats->counts[QUIRE_NODE_OTHER] += pops;
+    }
 }
 
 int quire_machine_node_stats(struct quire_machine *m, quire_node node,
@@ -147,8 +136,7 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
         stats->zonelist_bytes += s->lists[n]->bytes;
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
         if (machine_cpu_of(m, cpu))
-            stats->remote +=
-                qa_load(&machine_cpu_of(m, cpu)->count, relaxed); /* relaxed: a figure */
+            stats->remote += cpu_cache_count(remote_magazine(machine_cpu_of(m, cpu)));
     stats->managed = sum.managed;
     stats->free = sum.free;
     stats->cached = sum.cached;
