@@ -173,6 +173,8 @@ static inline void count_as_owner(qa64 *counter)
 }
 
 /* fastpath.c, for the layer above */
+int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                             quire_pfn *pfn);
 int qi_cache_alloc_slowpath(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 
 /* view.c; all but the first for the layer above */
@@ -203,7 +205,7 @@ uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, unsigned cls
 
 /* drain.c */
 void qi_cache_drain_whole(struct quire_cache *c, bool no_syscall);
-int qi_cache_bypass_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
+int qi_cache_drain_and_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn);
 int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error);
 
 /* pressure.c */

@@ -165,18 +165,11 @@ static void drain_before_refusal(struct quire_cache *c, uint32_t flags)
     qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
 }
 
-/* An allocation that no CPU cache serves: from the zone; before it is refused, the caches are
- * drained.
- */
-int qi_cache_bypass_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
+/* The zone refused a run: drain, and ask it once more. */
+int qi_cache_drain_and_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    quire_slot slot = slot_of_cpu(c, qi_cache_cpu(c));
-    int error = quire_zone_alloc(c->zone, slot, order, flags, pfn);
-
-    if (error != QUIRE_ERR_NO_MEMORY)
-        return error;
     drain_before_refusal(c, flags);
-    return quire_zone_alloc(c->zone, slot, order, flags, pfn);
+    return quire_zone_alloc(c->zone, slot_of_cpu(c, qi_cache_cpu(c)), order, flags, pfn);
 }
 
 int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *want, uint32_t flags,

@@ -57,11 +57,9 @@ bool qi_cache_push_rseq(const struct quire_cache *c, unsigned cls, quire_pfn pfn
 #endif
 }
 
-static __attribute__((noinline)) int pop_xchg_or_refill(struct quire_cache *c, unsigned cls,
-                                                        uint32_t flags, quire_pfn *pfn)
+static int pop_xchg_or_refill(struct quire_cache *c, uint32_t cpu, unsigned cls, uint32_t flags,
+                              quire_pfn *pfn)
 {
-    uint32_t cpu = qi_cache_cpu(c);
-
     if (c->mode == QUIRE_CACHE_EXCHANGE && cpu < c->cpus &&
         cpu_cache_pop_xchg(cpu_cache_of(c, cpu, cls), pfn)) {
         cached_clear(c, pfn, 1);
@@ -84,11 +82,11 @@ static __attribute__((noinline)) int push_xchg_or_flush(struct quire_cache *c, u
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-/* Requests with more flags than mobility, runs that missed, exchange mode. One that falls back goes
- * to the zone, as what lies in a CPU cache was taken without leaving the zone its reserve. `hits`:
- * try the ways that count as hits (K6). */
-static __attribute__((noinline)) int cache_alloc_checked(struct quire_cache *c, unsigned order,
-                                                         uint32_t flags, bool hits, quire_pfn *pfn)
+/* A request that the zone may refuse while caches hold frames. One that falls back goes to the
+ * zone, as what lies in a CPU cache was taken without leaving the zone its reserve. `hits`: try the
+ * ways that count as hits (K6). */
+static int alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                           bool hits, quire_pfn *pfn)
 {
     uint32_t known =
         QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED;
@@ -96,14 +94,13 @@ static __attribute__((noinline)) int cache_alloc_checked(struct quire_cache *c, 
     int error;
 
     if (cls >= QUIRE_CACHE_CLASSES || c->capacity[cls] == 0 || flags & ~known)
-        return qi_cache_bypass_alloc(c, order, flags, pfn);
+        return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
     if (flags & QUIRE_ZEROED && !c->zone->port.zero)
         return QUIRE_ERR_UNSUPPORTED;
     if (hits)
-        error = pop_xchg_or_refill(c, cls, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
+        error = pop_xchg_or_refill(c, cpu, cls, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
     else
-        error =
-            qi_cache_refill_and_pop(c, qi_cache_cpu(c), cls, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
+        error = qi_cache_refill_and_pop(c, cpu, cls, flags & ~(uint32_t)QUIRE_ZEROED, pfn);
     if (!error && flags & QUIRE_ZEROED) {
         error = c->zone->port.zero(c->zone->port.ctx, *pfn, 1ull << order);
         if (error)
@@ -112,12 +109,21 @@ static __attribute__((noinline)) int cache_alloc_checked(struct quire_cache *c, 
     return error;
 }
 
+/* Requests with more flags than mobility, runs that missed, exchange mode. */
+static __attribute__((noinline)) int cache_alloc_checked(struct quire_cache *c, unsigned order,
+                                                         uint32_t flags, bool hits, quire_pfn *pfn)
+{
+    int error = alloc_undrained(c, qi_cache_cpu(c), order, flags, hits, pfn);
+
+    return error == QUIRE_ERR_NO_MEMORY ? qi_cache_drain_and_alloc(c, order, flags, pfn) : error;
+}
+
 int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
 #if QUIRE_RSEQ
     if (order == 0 && flags < c->flags) {
         if (!rseq_pop(c, flags, &pfn->n))
-            return pop_xchg_or_refill(c, flags, flags, pfn);
+            return cache_alloc_checked(c, 0, flags, false, pfn);
         cached_clear(c, pfn, 1);
         return QUIRE_OK;
     }
@@ -128,7 +134,15 @@ int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, qui
     return cache_alloc_checked(c, order, flags, true, pfn);
 }
 
-/* The same for who missed and counts by himself: what this gives is no hit. */
+/* For who missed, counts the hits, and drains before a refusal: what this gives is no hit, and it
+ * refuses when the zone does. `cpu`: as the machine counts it. */
+int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                             quire_pfn *pfn)
+{
+    return alloc_undrained(c, cpu - c->first_cpu, order, flags, false, pfn);
+}
+
+/* The same, drained before it is refused. */
 int qi_cache_alloc_slowpath(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
     return cache_alloc_checked(c, order, flags, false, pfn);

@@ -9,8 +9,7 @@
  * by block.
  *
  * A call that finds its CPU cache in somebody's hands (an interrupt in the middle of another call,
- * a drain) goes to the zone. Before an allocation is refused, everything that is cached anywhere is
- * given back and the zone is asked once more.
+ * a drain) goes to the zone.
  *
  * Lock-free, any context.
  */
@@ -44,7 +43,8 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, unsigned cls
     return (uint32_t)n;
 }
 
-/* An allocation that did not find a round. */
+/* An allocation that did not find a round. Not drained before it is refused: the caller's matter.
+ */
 int qi_cache_refill_and_pop(struct quire_cache *c, uint32_t cpu, unsigned cls, uint32_t flags,
                             quire_pfn *pfn)
 {
@@ -55,14 +55,14 @@ int qi_cache_refill_and_pop(struct quire_cache *c, uint32_t cpu, unsigned cls, u
     bool got;
 
     if (cpu >= c->cpus || c->capacity[cls] == 0)
-        return qi_cache_bypass_alloc(c, order, flags, pfn);
+        return quire_zone_alloc(c->zone, slot, order, flags, pfn);
     r = cpu_cache_of(c, cpu, cls);
     qi_cache_follow_pressure(c, flags);
     if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
-        return qi_cache_bypass_alloc(c, order, flags, pfn);
+        return quire_zone_alloc(c->zone, slot, order, flags, pfn);
     if (!qi_cpu_cache_take(c, r, cpu)) {
         (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
-        return qi_cache_bypass_alloc(c, order, flags, pfn);
+        return quire_zone_alloc(c->zone, slot, order, flags, pfn);
     }
     count = cpu_cache_count(r);
     if (count == 0) {
@@ -76,7 +76,7 @@ int qi_cache_refill_and_pop(struct quire_cache *c, uint32_t cpu, unsigned cls, u
     }
     cpu_cache_set_count(r, count);
     cpu_cache_put(r);
-    return got ? QUIRE_OK : qi_cache_bypass_alloc(c, order, flags, pfn);
+    return got ? QUIRE_OK : quire_zone_alloc(c->zone, slot, order, flags, pfn);
 }
 
 /* Put a frame into the loaded magazine, whose upper half goes to the depot, or home, when it is
