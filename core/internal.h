@@ -177,12 +177,9 @@ static inline unsigned home_class_of(unsigned order, uint32_t flags)
 static inline int alloc_precheck(const struct quire_zone *z, quire_slot slot, uint32_t flags,
                                  uint32_t extra)
 {
-    uint32_t known = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
-                     QUIRE_ZEROED | QUIRE_FALLBACK | extra;
-
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
-    if (flags & ~known || (flags & QUIRE_ZEROED && !z->port.zero))
+    if (flags & ~(QUIRE_ALLOC_FLAGS | extra) || (flags & QUIRE_ZEROED && !z->port.zero))
         return QUIRE_ERR_UNSUPPORTED;
     return QUIRE_OK;
 }

@@ -104,6 +104,12 @@ enum quire_flags {
                                   * lowmem_reserve besides the floor, in an emergency too */
 };
 
+/* The flags that every allocation knows; each call says which ones it takes besides. */
+enum {
+    QUIRE_ALLOC_FLAGS = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK |
+                        QUIRE_ZEROED | QUIRE_FALLBACK
+};
+
 #ifdef __cplusplus
 }
 #endif
