@@ -17,19 +17,17 @@ enum {
     MIN_ROW = 8,        /* frames of one zone in a row that go by themselves */
 };
 
-static const uint32_t batch_known_flags =
-    QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED | QUIRE_PARTIAL;
-
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-static int ask_zone_batch(const struct machine_reader *r, const struct machine_entry *e,
-                          struct machine_attempt *a)
+static int ask_batch(const struct machine_reader *r, const struct machine_entry *e, bool first,
+                     struct machine_attempt *a)
 {
     size_t got = 0;
     int error = quire_zone_alloc_batch(&e->zone->zone, qi_entry_slot(e, r->cpu),
                                        qi_entry_flags(r, e, a->request) | QUIRE_PARTIAL,
                                        a->n - a->got, a->pfns + a->got, &got);
 
+    (void)first; /* a batch goes past the magazines */
     if (error)
         return error;
     a->got += got;
@@ -41,7 +39,7 @@ static void count_batch_served(struct quire_machine *m, const struct machine_att
 {
     struct machine_reader r;
 
-    qi_machine_enter(m, &r);
+    qi_machine_enter_on(m, a->cpu, &r);
     for (size_t i = 0, k; i < a->got; i += k) {
         const struct machine_entry *e = qi_snapshot_find(r.snapshot, a->pfns[i]);
 
@@ -59,7 +57,7 @@ static uint64_t node_share(struct quire_machine *m, const struct machine_attempt
     struct machine_reader r;
     uint64_t n;
 
-    qi_machine_enter(m, &r);
+    qi_machine_enter_on(m, whole->cpu, &r);
     n = qi_policy_share(&r, whole->request, whole->turn, whole->n, quire_node_of(node), turn);
     qi_machine_leave(&r);
     return n;
@@ -70,8 +68,7 @@ static uint64_t node_share(struct quire_machine *m, const struct machine_attempt
 static bool batch_continues(const struct quire_machine *m, const struct quire_request *request,
                             int error)
 {
-    return qi_policy_strict(m, request) && request->flags & QUIRE_PARTIAL &&
-           (error == QUIRE_ERR_NO_MEMORY || error == QUIRE_ERR_ZONE);
+    return qi_policy_strict(m, request) && request->flags & QUIRE_PARTIAL && is_depleted(error);
 }
 
 /* Count what a batch of an interleaving policy got, by the node whose turn it was. */
@@ -100,7 +97,7 @@ static int serve_interleaved(struct quire_machine *m, struct machine_attempt *wh
     uint32_t last = 0; /* node with a share: what is left over counts as its */
     int error = QUIRE_OK;
 
-    whole->turn = qi_policy_draw(m, whole->request, whole->n);
+    whole->turn = qi_policy_draw(m, whole->cpu, whole->request, whole->n);
     for (uint32_t node = 0; node < QUIRE_NODES && left > 0; node++) {
         int refused = QUIRE_OK;
 
@@ -129,11 +126,9 @@ static int serve_interleaved(struct quire_machine *m, struct machine_attempt *wh
     return QUIRE_OK;
 }
 
-static bool batch_from_view(const struct quire_machine *m, const struct quire_request *request,
+static bool batch_from_view(const struct cpu_view *view, const struct quire_request *request,
                             size_t n, quire_pfn pfns[])
 {
-    const struct cpu_view *view = machine_own_view(m);
-
     return view_serves_request(view, request) &&
            !(request->flags & ~(MACHINE_HIT_FLAGS | (uint32_t)QUIRE_PARTIAL)) &&
            qi_view_pop_batch(view, request->flags & QUIRE_MOVABLE, pfns, n);
@@ -142,15 +137,19 @@ static bool batch_from_view(const struct quire_machine *m, const struct quire_re
 int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why)
 {
-    struct machine_attempt a = {
-        .ask = ask_zone_batch, .request = request, .pfns = pfns, .frames = n, .n = n};
+    struct machine_attempt a = {.ask = ask_batch,
+                                .cpu = machine_cpu_now(m),
+                                .request = request,
+                                .pfns = pfns,
+                                .frames = n,
+                                .n = n};
     int error;
 
     if (request->order != 0 || n == 0)
         return qi_machine_refuse(QUIRE_ERR_SIZE, why);
-    if (request->flags & ~batch_known_flags)
+    if (request->flags & ~(MACHINE_ALLOC_FLAGS | (uint32_t)QUIRE_PARTIAL))
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
-    if (batch_from_view(m, request, n, pfns)) {
+    if (batch_from_view(machine_view_of(m, a.cpu), request, n, pfns)) {
         *got = n;
         return QUIRE_OK;
     }
@@ -260,14 +259,14 @@ static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], si
 }
 
 /* Free row by row, zone by zone. */
-static __attribute__((noinline)) int free_by_rows(struct quire_machine *m, const quire_pfn pfns[],
-                                                  size_t n, size_t *freed)
+static __attribute__((noinline)) int free_by_rows(struct quire_machine *m, uint32_t cpu,
+                                                  const quire_pfn pfns[], size_t n, size_t *freed)
 {
     struct machine_reader r;
     int error = QUIRE_OK;
 
     *freed = 0;
-    qi_machine_enter(m, &r);
+    qi_machine_enter_on(m, cpu, &r);
     while (*freed < n && !error) {
         const quire_pfn *at = pfns + *freed;
         const struct machine_entry *e = qi_snapshot_find(r.snapshot, *at);
@@ -290,11 +289,12 @@ static __attribute__((noinline)) int free_by_rows(struct quire_machine *m, const
 int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n,
                              size_t *freed)
 {
-    const struct cpu_view *view = machine_own_view(m);
+    uint32_t cpu = machine_cpu_now(m);
+    const struct cpu_view *view = machine_view_of(m, cpu);
 
     if (view && n > 0 && qi_view_push_batch(view, pfns, n)) {
         *freed = n;
         return QUIRE_OK;
     }
-    return free_by_rows(m, pfns, n, freed);
+    return free_by_rows(m, cpu, pfns, n, freed);
 }

@@ -28,14 +28,19 @@
  */
 #include "numa/machine/machine.h"
 
-/* Begin to read. Wait-free, any context. */
-void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
+/* Begin to read, on CPU `cpu` or, if the machine does not know that one, as if on CPU 0. Wait-free,
+ * any context. */
+void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r)
 {
     uintptr_t snapshot;
 
     r->machine = m;
-    r->cpu = machine_cpu_known(m);
-    r->mcpu = machine_cpu_of(m, r->cpu);
+    r->cpu = cpu;
+    r->mcpu = machine_cpu_of(m, cpu);
+    if (!r->mcpu) {
+        r->cpu = 0;
+        r->mcpu = machine_cpu_of(m, 0);
+    }
     if (m->port.enter) {
         r->entered = m->port.enter(m->port.ctx);
     } else {

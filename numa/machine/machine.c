@@ -59,6 +59,7 @@ void qi_port_give_back(struct quire_machine *m, void *memory)
 static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
 {
     /* relaxed: E-machine-cpu publishes the line */
+    mcpu->cpu = cpu;
     qa_store(&mcpu->turn, cpu, relaxed);                            /* relaxed: see above */
     qa_store(&mcpu->remote_zone, (uintptr_t)&qi_no_zone, relaxed);  /* relaxed: see above */
     qa_store(&mcpu->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */

@@ -52,6 +52,7 @@ struct machine_cpu {
         __attribute__((aligned(64)));
     qa64 remote_zone, serving_zone; /* const struct machine_zone *; M6 */
     qa32 pops_node;                 /* whose frames the magazine's pops were, see V2 */
+    uint32_t cpu;                   /* its number; constant */
     /* Readers inside, by phase, see guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
@@ -171,17 +172,19 @@ struct zonelist_walk {
     uint32_t at, pass; /* where the walk is */
 };
 
-/* One way of asking a zone: what slowpath.c tries along a walk. */
+/* A request on the ladder of slowpath.c, and how it asks a zone. */
 struct machine_attempt {
-    /* QUIRE_OK: the request is served. QUIRE_ERR_NO_MEMORY: ask the next zone. Others end it. */
-    int (*ask)(const struct machine_reader *r, const struct machine_entry *e,
+    /* QUIRE_OK: the request is served. QUIRE_ERR_NO_MEMORY: the zone has none, QUIRE_ERR_SIZE: it
+     * is too short; ask the next one. Others end it. `first`: nothing is drained yet, and caches
+     * may serve. */
+    int (*ask)(const struct machine_reader *r, const struct machine_entry *e, bool first,
                struct machine_attempt *a);
+    uint32_t cpu; /* on which the call began */
     const struct quire_request *request;
     uint64_t frames; /* how many it is about, for reclaim */
     uint64_t turn;   /* of an interleaving policy */
     quire_pfn *pfns;
     const struct quire_contig *contig; /* or NULL */
-    uint32_t too_long;                 /* contig: zones of the last round that are shorter */
     size_t n, got;                     /* batches: frames wanted and had; else 0 */
     quire_node wanted;                 /* out */
     bool interleaved;                  /* out */
@@ -231,11 +234,8 @@ static inline const struct cpu_view *machine_view_of(const struct quire_machine 
     return (const struct cpu_view *)view;
 }
 
-/* The view of the CPU that the caller runs on, or NULL. */
-static inline const struct cpu_view *machine_own_view(const struct quire_machine *m)
-{
-    return machine_view_of(m, machine_cpu_now(m));
-}
+/* The flags that a request for a run may have; QUIRE_FALLBACK is added where a zone is asked. */
+#define MACHINE_ALLOC_FLAGS ((uint32_t)QUIRE_ALLOC_FLAGS & ~(uint32_t)QUIRE_FALLBACK)
 
 /* The flags that a request may have for a magazine to serve it. */
 #define MACHINE_HIT_FLAGS \
@@ -288,9 +288,15 @@ void qi_machine_unlock(struct quire_machine *m);
 struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m);
 
 /* guard.c */
-void qi_machine_enter(struct quire_machine *m, struct machine_reader *r);
+void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r);
 void qi_machine_leave(struct machine_reader *r);
 void qi_machine_wait_for_readers(struct quire_machine *m);
+
+/* Begin to read, on the CPU that the caller runs on. */
+static inline void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
+{
+    qi_machine_enter_on(m, machine_cpu_now(m), r);
+}
 
 /* snapshot.c */
 int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
@@ -310,6 +316,8 @@ bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
 bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
 bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e);
 quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu);
+bool qi_entry_is_near(const struct machine_reader *r, const struct machine_entry *e,
+                      const struct quire_request *request);
 uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
                         const struct quire_request *request);
 
@@ -328,7 +336,8 @@ void qi_machine_zone_set_gone(struct quire_machine *m, struct machine_zone *z);
 bool qi_policy_valid(const struct quire_policy *policy);
 int qi_policy_walk(const struct machine_reader *r, const struct quire_request *request,
                    uint64_t turn, struct zonelist_walk *walk);
-uint64_t qi_policy_draw(struct quire_machine *m, const struct quire_request *request, uint64_t n);
+uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
+                        uint64_t n);
 bool qi_policy_strict(const struct quire_machine *m, const struct quire_request *request);
 bool qi_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
 uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,
@@ -346,16 +355,24 @@ int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct 
 void qi_machine_count_served(const struct machine_reader *r, const struct machine_attempt *a,
                              quire_node given, uint64_t n);
 int qi_machine_refuse(int error, struct quire_refusal *why);
+int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
+                                quire_pfn *pfn, struct quire_refusal *why, uint32_t cpu);
+int qi_machine_alloc_slowpath(struct quire_machine *m, unsigned order, uint32_t flags,
+                              quire_pfn *pfn, uint32_t cpu);
+int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order, uint32_t cpu);
+
+/* Did the ladder refuse for want of memory? */
+static inline bool is_depleted(int error)
+{
+    return error == QUIRE_ERR_NO_MEMORY || error == QUIRE_ERR_ZONE;
+}
 
 /* offline.c */
 void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z);
 
 /* fastpath.c */
-int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
-                                quire_pfn *pfn, struct quire_refusal *why);
 int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_request *request,
-                                 quire_pfn *pfn, struct quire_refusal *why);
-int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order);
+                                 quire_pfn *pfn, struct quire_refusal *why, uint32_t cpu);
 
 /* drain.c */
 void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
@@ -364,7 +381,7 @@ void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
 int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
 extern const struct machine_zone qi_no_zone;
 bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_request *request,
-                             quire_pfn *pfn);
+                             quire_pfn *pfn, uint32_t cpu);
 int qi_remote_request(struct quire_machine *m, const struct quire_request *request, quire_pfn *pfn,
                       struct quire_refusal *why);
 int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);

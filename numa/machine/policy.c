@@ -43,12 +43,17 @@ bool qi_policy_strict(const struct quire_machine *m, const struct quire_request 
 }
 
 /* Draw n numbers; the first one. 0 for policies that need none. */
-uint64_t qi_policy_draw(struct quire_machine *m, const struct quire_request *request, uint64_t n)
+uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
+                        uint64_t n)
 {
+    struct machine_cpu *mcpu;
+
     if (!qi_policy_interleaves(m, request))
         return 0;
-    return qa_add(&machine_cpu_of(m, machine_cpu_known(m))->turn, n,
-                  relaxed); /* relaxed: only the number counts */
+    mcpu = machine_cpu_of(m, cpu);
+    if (!mcpu)
+        mcpu = machine_cpu_of(m, 0);
+    return qa_add(&mcpu->turn, n, relaxed); /* relaxed: only the number counts */
 }
 
 static bool walk_admits(const struct zonelist_walk *w, const struct machine_entry *e)
@@ -70,7 +75,7 @@ static uint64_t nodes_of_list(const struct machine_snapshot *s, const struct zon
     return nodes;
 }
 
-/* The first node of the list that is in the set; the set is not empty. */
+/* The first node of the list that is in the set, QUIRE_NO_NODE if none is. */
 static quire_node first_in_set(const struct machine_snapshot *s, const struct zonelist_walk *w,
                                uint64_t set)
 {
@@ -132,11 +137,18 @@ static int apply_policy(const struct machine_reader *r, const struct quire_polic
                         quire_node node, uint64_t turn, const struct quire_request *request,
                         struct zonelist_walk *w)
 {
-    uint64_t there = nodes_of_list(r->snapshot, w), set = there & p->nodes.bits;
+    uint64_t there, set;
 
+    if (p->mode == QUIRE_POLICY_LOCAL && !p->strict) { /* the common one: the list as it is */
+        w->first = UINT64_MAX;
+        w->wanted = first_in_set(r->snapshot, w, w->first);
+        return w->wanted.n == QUIRE_NO_NODE ? QUIRE_ERR_NODE : QUIRE_OK;
+    }
+    there = nodes_of_list(r->snapshot, w);
+    set = there & p->nodes.bits;
     switch (p->mode) {
     case QUIRE_POLICY_LOCAL:
-        w->first = p->strict ? quire_nodemask_of(node).bits & there : there;
+        w->first = quire_nodemask_of(node).bits & there;
         break;
     case QUIRE_POLICY_NEAREST:
         w->first = there ? quire_nodemask_of(first_in_set(r->snapshot, w, there)).bits : 0;

@@ -156,9 +156,9 @@ static inline const struct machine_zone *serving_zone_of(const struct machine_cp
 
 /* Serve a request that has a policy of its own. False: not this way. */
 bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_request *request,
-                             quire_pfn *pfn)
+                             quire_pfn *pfn, uint32_t cpu)
 {
-    struct machine_cpu *mcpu = machine_cpu_of(m, machine_cpu_now(m));
+    struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
     const struct machine_zone *z;
 
     if (!mcpu || !request->policy)
@@ -172,16 +172,17 @@ bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_r
 int qi_remote_request(struct quire_machine *m, const struct quire_request *request, quire_pfn *pfn,
                       struct quire_refusal *why)
 {
-    struct machine_cpu *mcpu = machine_cpu_of(m, machine_cpu_now(m));
+    uint32_t cpu = machine_cpu_now(m);
+    struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
     const struct machine_zone *z;
 
     if (!mcpu)
-        return qi_machine_request_by_policy(m, request, pfn, why);
+        return qi_machine_request_by_policy(m, request, pfn, why, cpu);
     z = serving_zone_of(mcpu);
     if (!request->policy && request->node.n == z->node.n &&
         remote_pop_request(mcpu, z, request, pfn))
         return QUIRE_OK;
-    return qi_machine_request_by_policy(m, request, pfn, why);
+    return qi_machine_request_by_policy(m, request, pfn, why, mcpu->cpu); /* saves a register */
 }
 
 /* May a magazine take this frame of the zone's range? */
@@ -213,7 +214,7 @@ int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
             pfn) &&
         cpu_cache_push_xchg(remote_magazine(mcpu), pfn))
         return QUIRE_OK;
-    return qi_machine_free_slowpath(m, pfn, 0);
+    return qi_machine_free_slowpath(m, pfn, 0, cpu);
 }
 
 /* ---- Which zones hits are for --------------------------------------------------------------- */

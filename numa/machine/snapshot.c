@@ -289,6 +289,15 @@ quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu)
     return quire_slot_of(cpu % e->zone->zone.slots);
 }
 
+/* Does a request go through this zone's caches, and have them drained before it asks the next zone?
+ * If the caller's CPU is local, unless the zone must keep its reserve from it. */
+bool qi_entry_is_near(const struct machine_reader *r, const struct machine_entry *e,
+                      const struct quire_request *request)
+{
+    return qi_cpu_is_local(r->snapshot, r->cpu, e) &&
+           !(qi_entry_flags(r, e, request) & QUIRE_FALLBACK);
+}
+
 /* The flags with which a request asks a zone. A scarcer one than it asked for must keep its
  * reserve, unless it is what the caller's node has to begin with. */
 uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,

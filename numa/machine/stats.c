@@ -146,6 +146,24 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
     return QUIRE_OK;
 }
 
+int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node,
+                       struct quire_zone **zone)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+
+    qi_machine_enter(m, &r);
+    e = qi_snapshot_find(r.snapshot, pfn);
+    if (e && quire_zone_holds(&e->zone->zone, pfn)) {
+        *node = e->zone->node;
+        *zone = e->zone->given;
+    } else {
+        e = NULL;
+    }
+    qi_machine_leave(&r);
+    return e ? QUIRE_OK : QUIRE_ERR_FRAME;
+}
+
 int quire_machine_zonelist(struct quire_machine *m, quire_node node, enum quire_zone_type type,
                            struct quire_zonelist_entry entries[], size_t room, size_t *count)
 {

@@ -254,7 +254,7 @@ static void made_closed(void **unused)
         view_push_frame(view_of(&made->entries[0].zone_cache->cache, 0), quire_pfn_of(pfn)));
     qi_snapshot_discard(r->machine, made);
     assert_ok(quire_machine_set_topology(r->machine, &t));
-    assert_true(view_push_frame(machine_own_view(r->machine), quire_pfn_of(pfn)));
+    assert_true(view_push_frame(machine_view_of(r->machine, rig_cpu), quire_pfn_of(pfn)));
     rig_close(r);
 }
 
