@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * batch.c - many single frames at once.
+ * batch.c - batches: many single frames at once.
  *
- * A batch that a magazine of the CPU can take or serve as a whole stays there (percpu/batch.c). The
- * others go to the zones, past the magazines. An interleaving policy gives each node as many
- * frames as single requests would have given it; a strict one with QUIRE_PARTIAL does without the
- * frames of a node that has none. Frees are gathered by zone, at most GATHER frames
- * at a time.
+ * A batch that one magazine of the CPU can take or serve as a whole is a hit (percpu/batch.c).
+ * Any other allocation goes up the ladder of slowpath.c, past the magazines. An interleaving policy
+ * gives each node as many frames as single requests would have given it. Any other free goes to the
+ * zones: frames of one zone in a row are freed together; where zones alternate, up to GATHER_FRAMES
+ * frames are gathered by zone first.
+ *
+ * A batch is no transaction beside others: an allocation takes its frames zone by zone, and gives
+ * them back if they do not suffice; a free ends at the first bad frame, and those before it are
+ * free.
  *
  * Lock-free, any context.
  */
@@ -50,7 +54,7 @@ static void count_batch_served(struct quire_machine *m, const struct machine_att
     qi_machine_leave(&r);
 }
 
-/* How many frames of an interleaved batch a node gives, and a turn that is the node's. */
+/* How many frames of an interleaved batch are the node's, and a turn of that node. */
 static uint64_t node_share(struct quire_machine *m, const struct machine_attempt *whole,
                            uint32_t node, uint64_t *turn)
 {
@@ -63,8 +67,8 @@ static uint64_t node_share(struct quire_machine *m, const struct machine_attempt
     return n;
 }
 
-/* May a batch go on when a node has none? Where each frame may come from its own node alone, the
- * other nodes' frames are still to be had, as they would be by single requests. */
+/* Does a batch continue after one node is depleted? Under a strict interleaving policy each frame
+ * may come from its own node alone; single requests would still get the other nodes' frames. */
 static bool batch_continues(const struct quire_machine *m, const struct quire_request *request,
                             int error)
 {
@@ -86,15 +90,15 @@ static void count_interleaved(struct quire_machine *m, const struct machine_atte
     }
 }
 
-/* A batch of an interleaving policy, node by node. If the set of nodes changes meanwhile some may
- * give less than their share, and the last one more. */
+/* A batch of an interleaving policy, node by node. If the set of nodes changes meanwhile, a node
+ * may give less than its share, and the last one more. */
 static int serve_interleaved(struct quire_machine *m, struct machine_attempt *whole,
                              struct quire_refusal *why)
 {
-    size_t parts[QUIRE_NODES] = {0}, left = whole->n; /* that no node was asked for yet */
+    size_t parts[QUIRE_NODES] = {0}, left = whole->n; /* frames that no node was asked for */
     struct machine_attempt part;
     struct quire_refusal refusal;
-    uint32_t last = 0; /* node with a share: what is left over counts as its */
+    uint32_t last = 0; /* a node with a share, for which the rest is counted */
     int error = QUIRE_OK;
 
     whole->turn = qi_policy_draw(m, whole->cpu, whole->request, whole->n);
@@ -212,7 +216,7 @@ static int free_row(const struct machine_reader *r, const struct machine_entry *
     return qi_cache_report_bad_free(&e->zone_cache->cache, pfns[good], QUIRE_ERR_DOUBLE_FREE);
 }
 
-/* May this frame be freed as a single one, by a look? */
+/* May this frame be freed as a single one, as far as the zone's maps show now? */
 static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
 {
     enum quire_frame_state state;
@@ -226,7 +230,7 @@ static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
     return (error == QUIRE_OK || error == QUIRE_ERR_UNSUPPORTED) && length == 1;
 }
 
-/* Free up to GATHER frames of several zones, up to the first that does not look good. */
+/* Free up to GATHER_FRAMES frames of several zones, up to the first that does not look freeable. */
 static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], size_t n,
                       size_t *freed)
 {
@@ -279,7 +283,7 @@ static __attribute__((noinline)) int free_by_rows(struct quire_machine *m, uint3
         row = qi_snapshot_row(r.snapshot, e, at, n - before);
         if (row < n - before && row < MIN_ROW)
             error = free_mixed(&r, at, n - before, freed);
-        if (*freed == before && !error) /* a row, or the first one of the mixture is bad */
+        if (*freed == before && !error) /* a row, or the first frame is bad */
             error = free_row(&r, e, at, row, freed);
     }
     qi_machine_leave(&r);

@@ -3,23 +3,23 @@
  * guard.c - readers of the snapshot, and how a writer waits for them.
  *
  * The port may bring a mechanism of its own. Else readers are counted, in the manner of sleepable
- * read-copy-update: each CPU's line has, for each of two phases, how many readers entered and how
- * many left. A reader may leave on another CPU than it entered, be interrupted by another reader at
+ * read-copy-update: each CPU has, for each of two phases, how many readers entered and how many
+ * left. A reader may leave on another CPU than it entered, be interrupted by another reader at
  * any instruction, and stop for as long as it likes; it makes one locked addition at either end,
- * waits for nobody, and needs no registration.
+ * never waits, and needs no registration.
  *
  *   G1  A reader counts itself in, fence, then reads the pointer to the snapshot. A writer
  *       publishes the pointer, fence, then reads the counts. So a reader whose entry the writer
  *       does not see reads the new pointer.
  *   G2  A writer sums the leaves of a phase first and the entries after (fence between). An entry
  *       comes before its leave, so each leave that was summed has its entry in the other sum, and
- *       equal sums say: everybody whose entry was seen has left. By G1 these are all who can have
- *       the old pointer, as far as they entered in this phase.
+ *       equal sums say: each reader whose entry was seen has left. By G1 these are all that can
+ *       have the old pointer, as far as they entered in this phase.
  *   G3  A reader may have read the phase long ago and count itself in only now, in the phase that
  *       is not in use: with the pointer of today, but it is there for the next writer. So each
- *       writer waits for both: first for the phase not in use, where nobody but such late ones
- *       comes in, then turns the phase, and waits for the one that was in use. New readers never
- *       make it wait.
+ *       writer waits for both: first for the phase not in use, where only such late readers come
+ *       in, then turns the phase, and waits for the one that was in use. New readers never make it
+ *       wait.
  *   G4  What a reader did comes before its leave (release), which comes before what the writer
  *       does after the wait (acquire).
  *

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * machine.c - building a machine and taking it down; its memory, CPU lines and zone handles.
+ * machine.c - building a machine and taking it down; its memory, its CPUs' structs and its zones'
+ * handles.
  *
  * The caller gives memory for struct quire_machine; all else comes from the port, a piece for each
- * purpose on the node that uses it, and hangs in one list. Nothing but snapshots is given back
- * before the end, because a hit may be under way anywhere (M3 of machine.h).
+ * purpose on the node that uses it, and hangs in one list. The danger is a late hit, which may read
+ * a CPU's struct, a view or a zone at any time (M3, Y3, Y6): so only snapshots, and what was never
+ * published, are given back before the end.
  *
  * Nobody uses the machine while it is built or taken down. Thread only.
  */
@@ -54,11 +56,11 @@ void qi_port_give_back(struct quire_machine *m, void *memory)
         }
 }
 
-/* ---- CPU lines ------------------------------------------------------------------------------ */
+/* ---- CPUs ----------------------------------------------------------------------------------- */
 
 static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
 {
-    /* relaxed: E-machine-cpu publishes the line */
+    /* relaxed: E-machine-cpu publishes it */
     mcpu->cpu = cpu;
     qa_store(&mcpu->turn, cpu, relaxed);                            /* relaxed: see above */
     qa_store(&mcpu->remote_zone, (uintptr_t)&qi_no_zone, relaxed);  /* relaxed: see above */
@@ -68,7 +70,7 @@ static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
     cpu_cache_put(remote_magazine(mcpu));
 }
 
-/* Make the missing lines of a node's CPUs, in one piece. */
+/* Make the missing structs of a node's CPUs, in one piece. */
 static int make_node_cpus(struct quire_machine *m, const struct quire_topology *t, quire_node node)
 {
     struct machine_cpu *mcpu;
@@ -87,15 +89,14 @@ static int make_node_cpus(struct quire_machine *m, const struct quire_topology *
         if (t->cpu_node[cpu] == node.n && !machine_cpu_of(m, cpu)) {
             init_machine_cpu(mcpu, cpu);
             if (cpu >= machine_cpu_end(m))
-                qa_store(&m->cpu_end, cpu + 1,
-                         relaxed); /* relaxed: E-machine-cpu publishes the line */
+                qa_store(&m->cpu_end, cpu + 1, relaxed); /* relaxed: E-machine-cpu publishes it */
             qa_store(&m->cpus[cpu], (uintptr_t)mcpu, release); /* E-machine-cpu release */
             mcpu++;
         }
     return QUIRE_OK;
 }
 
-/* Make lines for all CPUs of a topology that have none. CPU 0 has one in any case. */
+/* Make a struct for each CPU of a topology that has none. CPU 0 has one in any case. */
 int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t)
 {
     int error = QUIRE_OK;
@@ -109,7 +110,7 @@ int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t
         if (!p)
             return QUIRE_ERR_NO_MEMORY;
         init_machine_cpu(mcpu, 0);
-        qa_store(&m->cpu_end, 1, relaxed); /* relaxed: E-machine-cpu publishes the line */
+        qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: E-machine-cpu publishes it */
         qa_store(&m->cpus[0], (uintptr_t)mcpu, release); /* E-machine-cpu release */
     }
     return error;
@@ -117,7 +118,7 @@ int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t
 
 /* ---- Zones ---------------------------------------------------------------------------------- */
 
-/* The port that our copy of a handle has. To the caller's port it speaks of the caller's handle. */
+/* The port of our copy of a handle: it calls the caller's port, with the caller's handle. */
 static struct machine_zone *zone_of_ctx(void *ctx)
 {
     return (struct machine_zone *)ctx;
@@ -149,11 +150,14 @@ static void forward_report(void *ctx, struct quire_zone *zone, enum quire_report
 
 static uint32_t forward_cpu(void *ctx)
 {
-    return machine_cpu_known(zone_of_ctx(ctx)->machine);
+    const struct quire_machine *m = zone_of_ctx(ctx)->machine;
+    uint32_t cpu = machine_cpu_now(m);
+
+    return machine_cpu_of(m, cpu) ? cpu : 0; /* as qi_machine_enter_on */
 }
 
-/* Let a zone, which is not in service, stand for this one of the caller's, of its node, type and
- * size: these are not written again (Y6). */
+/* Bind a struct machine_zone, which is not in service, to a zone of the caller's of the same node,
+ * type and size: these are not written again (Y6). */
 void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
 {
     z->zone = *given->zone;
@@ -168,7 +172,7 @@ void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone
         z->zone.port.report = forward_report;
 }
 
-/* Make a zone ready for service. Its home comes with the snapshot. */
+/* Make a zone ready for service. Its cache comes with the snapshot. */
 int qi_machine_zone_make(struct quire_machine *m, const struct quire_machine_zone *given,
                          struct machine_zone **zone)
 {
@@ -264,7 +268,7 @@ static int publish_first_snapshot(struct quire_machine *m,
     return error;
 }
 
-/* Of a port that does not tell. */
+/* In place of a port's `cpu` that is NULL. */
 static uint32_t cpu_unknown(void *ctx)
 {
     (void)ctx;

@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * policy.c - which zones a request may use, in which order.
+ * policy.c - policies: which zones a request may use, in which order.
  *
- * Every policy comes down to a zonelist, a set of nodes that are asked first, and whether the
- * others are asked afterwards. The interleaving policies draw a number from their CPU's counter,
- * one for each frame or run, so each CPU goes round the set by itself, starting at a place of its
- * own; the number modulo the sum of weights names the node. Walks are bounded by the number of
- * nodes and of the list's zones. Wait-free, any context.
+ * Every policy comes down to a struct zonelist_walk: a node's zonelist, a set of nodes that are
+ * asked first, and whether the others are asked afterwards.
+ *
+ *   mode                       the list of          asked first                  then the others
+ *   LOCAL                      the asking node      all nodes of the list        -
+ *   LOCAL, strict              the asking node      the asking node              no
+ *   NEAREST                    the asking node      the first node of the list   no
+ *   PREFERRED                  the asking node      the policy's set             yes
+ *   BIND                       the asking node      the policy's set             no
+ *   either of these, strict    the asking node      the first node of the set    no
+ *   INTERLEAVE, WEIGHTED       the node in turn     all nodes of the list        -
+ *   either of these, strict    the node in turn     the node in turn             no
+ *
+ * An interleaving policy draws a number from its CPU's counter, one for each frame or run; the
+ * number modulo the sum of weights names the node. So each CPU goes round the set by itself, from a
+ * place of its own.
+ *
+ * State: machine_cpu.turn, added to by any number of callers. All else is the caller's, or in a
+ * snapshot, which does not change. Walks are bounded by the number of nodes and of the list's
+ * zones. Wait-free, any context.
  */
 #include "numa/machine/machine.h"
 
@@ -175,7 +190,7 @@ static int apply_policy(const struct machine_reader *r, const struct quire_polic
     return QUIRE_OK;
 }
 
-/* Make out the walk of a request. `turn`: from qi_policy_draw. QUIRE_ERR_NODE: no such node, or
+/* Begin the walk of a request. `turn`: from qi_policy_draw. QUIRE_ERR_NODE: no such node, or
  * no zone to ask. QUIRE_ERR_UNSUPPORTED: policy, purpose. */
 int qi_policy_walk(const struct machine_reader *r, const struct quire_request *request,
                    uint64_t turn, struct zonelist_walk *w)
@@ -194,8 +209,8 @@ int qi_policy_walk(const struct machine_reader *r, const struct quire_request *r
     return apply_policy(r, p, node, turn, request, w);
 }
 
-/* How many of the n turns from `turn` are `node`'s, and one of them. The request interleaves. 0 if
- * the request is wrong, which qi_policy_walk will say. */
+/* How many of the n turns from `turn` are `node`'s, and in *first one of them. The request
+ * interleaves. 0 if qi_policy_walk refuses it. */
 uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,
                          uint64_t turn, uint64_t n, quire_node node, uint64_t *first)
 {

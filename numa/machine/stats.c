@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * stats.c - figures of nodes and of the machine, and what can be read of a snapshot.
+ * stats.c - figures of nodes and of the machine, and what can be asked of a snapshot.
  *
- * Sums over CPUs and zones, exact while nobody uses the machine. Wait-free, any context.
+ * Sums over CPUs and zones, read beside all else: exact while nobody uses the machine, otherwise
+ * each word as currently read. Wait-free, any context; frames in a remote magazine that is taken
+ * are left out of a node's figures.
  */
 #include "numa/machine/machine.h"
 
@@ -31,7 +33,7 @@ static void add_zone_stats(const struct machine_entry *e, struct quire_node_stat
     stats->zones++;
 }
 
-/* Hits of a CPU in a home (K6 of percpu/cpu_cache.h). */
+/* Hits of a CPU in a zone cache (K6 of percpu/cpu_cache.h). */
 uint64_t qi_zone_cache_hits(const struct zone_cache *h, uint32_t cpu)
 {
     uint32_t mine = cpu - h->cache.first_cpu;
@@ -42,16 +44,16 @@ uint64_t qi_zone_cache_hits(const struct zone_cache *h, uint32_t cpu)
     return sum;
 }
 
-/* A home has closed and may be forgotten, its hits may not: add them to the CPUs' own counts.
- * Should it come back, it begins at 0. */
+/* A zone cache was closed: add its hits to the CPUs' own counts. If it serves again it begins at
+ * 0. */
 void qi_zone_cache_save_hits(struct quire_machine *m, const struct machine_snapshot *s,
                              const struct zone_cache *h)
 {
     for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
         uint32_t cpu = h->cache.first_cpu + mine;
         bool local = node_of_cpu(s, cpu).n == h->zone->node.n;
-        /* One that the topology does not know may lie between others, and somebody may move there
-         * on his way to a hit. CPU 0 counts for it. */
+        /* A CPU of the range that the topology does not know may have had hits all the same, of a
+         * thread that moved there meanwhile. CPU 0 counts for it. */
         struct machine_cpu *mcpu = machine_cpu_of(m, machine_cpu_of(m, cpu) ? cpu : 0);
         uint64_t hits = 0;
 
