@@ -41,7 +41,6 @@
  *   E-snapshot      a machine's snapshot: all of it.
  *   E-enter         the fences of a snapshot's reader and of its writer, see numa/machine/guard.c.
  *   E-leave         a reader that left: what it did comes before the snapshot's end.
- *   E-remote        a remote magazine: its rounds, as E-cpu-cache.
  *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
  *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
  *   E-guard-leave   a reader of the guard who left: what was read comes before the waiter goes on.

@@ -205,12 +205,6 @@ int qi_cache_alloc_drained(struct quire_cache *c, uint32_t cpu, unsigned order, 
     return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
 }
 
-/* The same, for a caller that does not know its CPU. */
-int qi_cache_alloc_slowpath(struct quire_cache *c, unsigned order, uint32_t flags, quire_pfn *pfn)
-{
-    return qi_cache_alloc_drained(c, cache_cpu(c), order, flags, pfn);
-}
-
 int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *want, uint32_t flags,
                              quire_pfn *pfn)
 {

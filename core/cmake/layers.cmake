@@ -68,6 +68,7 @@ set(QUIRE_NUMA_SOURCES
     numa/machine/guard.c
     numa/machine/hotplug.c
     numa/machine/machine.c
+    numa/machine/mempool.c
     numa/machine/offline.c
     numa/machine/policy.c
     numa/machine/remote.c

@@ -192,7 +192,7 @@ int quire_machine_free_contig(struct quire_machine *machine, quire_pfn pfn, uint
 int quire_machine_find(struct quire_machine *machine, quire_pfn pfn, quire_node *node,
                        struct quire_zone **zone);
 
-/* ---- Claims: frames promised ahead of need -------------------------------------------------- */
+/* ---- Stocks: frames promised ahead of need -------------------------------------------------- */
 
 /* A private stock of frames. The structure and the array are the caller's. */
 struct quire_mempool {

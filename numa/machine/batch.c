@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * batch.c - many single frames at once, and claims: frames promised ahead of need.
+ * batch.c - batches: many single frames at once.
  *
- * A batch that a magazine of the CPU can take or serve as a whole stays there (percpu/batch.c). The
- * others go to the zones, past the magazines. An interleaving policy gives each node as many
- * frames as single requests would have given it; a strict one with QUIRE_PARTIAL does without the
- * frames of a node that has none. Frees are gathered by zone, at most GATHER frames
- * at a time.
+ * A batch that one magazine of the CPU can take or serve as a whole is a hit (percpu/batch.c).
+ * Any other allocation goes up the ladder of slowpath.c, past the magazines. An interleaving policy
+ * gives each node as many frames as single requests would have given it. Any other free goes to the
+ * zones: frames of one zone in a row are freed together; where zones alternate, up to GATHER_FRAMES
+ * frames are gathered by zone first.
  *
- * A claim is a batch in an array of the caller's and the number of frames left in it. Whoever
- * lowers that number by one has the frame that it counted: no frame is written or read twice, so
- * relaxed order would do for the number; the frames were the caller's before he shared the claim.
+ * A batch is no transaction beside others: an allocation takes its frames zone by zone, and gives
+ * them back if they do not suffice; a free ends at the first bad frame, and those before it are
+ * free.
  *
  * Lock-free, any context.
  */
@@ -21,30 +21,21 @@ enum {
     MIN_ROW = 8,        /* frames of one zone in a row that go by themselves */
 };
 
-static const uint32_t batch_known_flags =
-    QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK | QUIRE_ZEROED | QUIRE_PARTIAL;
-
-/* The word of a claim as an atomic. */
-static qa64 *mempool_left(struct quire_mempool *mempool)
-{
-    void *p = &mempool->left;
-
-    return (qa64 *)p;
-}
-
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-static int ask_zone_batch(const struct machine_reader *r, const struct machine_entry *e,
-                          struct machine_attempt *a)
+static int ask_batch(const struct machine_reader *r, const struct machine_entry *e, bool first,
+                     struct machine_attempt *a)
 {
     size_t got = 0;
     int error = quire_zone_alloc_batch(&e->zone->zone, qi_entry_slot(e, r->cpu),
                                        qi_entry_flags(r, e, a->request) | QUIRE_PARTIAL,
                                        a->n - a->got, a->pfns + a->got, &got);
 
+    (void)first; /* a batch goes past the magazines */
     if (error)
         return error;
     a->got += got;
+    qi_assert(a->got <= a->n);
     return a->got == a->n ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
 }
 
@@ -53,7 +44,7 @@ static void count_batch_served(struct quire_machine *m, const struct machine_att
 {
     struct machine_reader r;
 
-    qi_machine_enter(m, &r);
+    qi_machine_enter_on(m, a->cpu, &r);
     for (size_t i = 0, k; i < a->got; i += k) {
         const struct machine_entry *e = qi_snapshot_find(r.snapshot, a->pfns[i]);
 
@@ -64,26 +55,25 @@ static void count_batch_served(struct quire_machine *m, const struct machine_att
     qi_machine_leave(&r);
 }
 
-/* How many frames of an interleaved batch a node gives, and a turn that is the node's. */
+/* How many frames of an interleaved batch are the node's, and a turn of that node. */
 static uint64_t node_share(struct quire_machine *m, const struct machine_attempt *whole,
                            uint32_t node, uint64_t *turn)
 {
     struct machine_reader r;
     uint64_t n;
 
-    qi_machine_enter(m, &r);
+    qi_machine_enter_on(m, whole->cpu, &r);
     n = qi_policy_share(&r, whole->request, whole->turn, whole->n, quire_node_of(node), turn);
     qi_machine_leave(&r);
     return n;
 }
 
-/* May a batch go on when a node has none? Where each frame may come from its own node alone, the
- * other nodes' frames are still to be had, as they would be by single requests. */
+/* Does a batch continue after one node is depleted? Under a strict interleaving policy each frame
+ * may come from its own node alone; single requests would still get the other nodes' frames. */
 static bool batch_continues(const struct quire_machine *m, const struct quire_request *request,
                             int error)
 {
-    return qi_policy_strict(m, request) && request->flags & QUIRE_PARTIAL &&
-           (error == QUIRE_ERR_NO_MEMORY || error == QUIRE_ERR_ZONE);
+    return qi_policy_strict(m, request) && request->flags & QUIRE_PARTIAL && is_depleted(error);
 }
 
 /* Count what a batch of an interleaving policy got, by the node whose turn it was. */
@@ -101,18 +91,18 @@ static void count_interleaved(struct quire_machine *m, const struct machine_atte
     }
 }
 
-/* A batch of an interleaving policy, node by node. If the set of nodes changes meanwhile some may
- * give less than their share, and the last one more. */
+/* A batch of an interleaving policy, node by node. If the set of nodes changes meanwhile, a node
+ * may give less than its share, and the last one more. */
 static int serve_interleaved(struct quire_machine *m, struct machine_attempt *whole,
                              struct quire_refusal *why)
 {
-    size_t parts[QUIRE_NODES] = {0}, left = whole->n; /* that no node was asked for yet */
+    size_t parts[QUIRE_NODES] = {0}, left = whole->n; /* frames that no node was asked for */
     struct machine_attempt part;
     struct quire_refusal refusal;
-    uint32_t last = 0; /* node with a share: what is left over counts as its */
+    uint32_t last = 0; /* a node with a share, for which the rest is counted */
     int error = QUIRE_OK;
 
-    whole->turn = qi_policy_draw(m, whole->request, whole->n);
+    whole->turn = qi_policy_draw(m, whole->cpu, whole->request, whole->n);
     for (uint32_t node = 0; node < QUIRE_NODES && left > 0; node++) {
         int refused = QUIRE_OK;
 
@@ -141,28 +131,30 @@ static int serve_interleaved(struct quire_machine *m, struct machine_attempt *wh
     return QUIRE_OK;
 }
 
-static bool batch_from_view(const struct quire_machine *m, const struct quire_request *request,
+static bool batch_from_view(const struct cpu_view *view, const struct quire_request *request,
                             size_t n, quire_pfn pfns[])
 {
-    const struct cpu_view *view = machine_own_view(m);
-
     return view_serves_request(view, request) &&
-           !(request->flags & ~(MACHINE_HIT_FLAGS | (uint32_t)QUIRE_PARTIAL)) &&
+           !(request->flags & ~(CACHE_HIT_FLAGS | (uint32_t)QUIRE_PARTIAL)) &&
            qi_view_pop_batch(view, request->flags & QUIRE_MOVABLE, pfns, n);
 }
 
 int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why)
 {
-    struct machine_attempt a = {
-        .ask = ask_zone_batch, .request = request, .pfns = pfns, .frames = n, .n = n};
+    struct machine_attempt a = {.ask = ask_batch,
+                                .cpu = machine_cpu_now(m),
+                                .request = request,
+                                .pfns = pfns,
+                                .frames = n,
+                                .n = n};
     int error;
 
     if (request->order != 0 || n == 0)
         return qi_machine_refuse(QUIRE_ERR_SIZE, why);
-    if (request->flags & ~batch_known_flags)
+    if (request->flags & ~(MACHINE_ALLOC_FLAGS | (uint32_t)QUIRE_PARTIAL))
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
-    if (batch_from_view(m, request, n, pfns)) {
+    if (batch_from_view(machine_view_of(m, a.cpu), request, n, pfns)) {
         *got = n;
         return QUIRE_OK;
     }
@@ -225,7 +217,7 @@ static int free_row(const struct machine_reader *r, const struct machine_entry *
     return qi_cache_report_bad_free(&e->zone_cache->cache, pfns[good], QUIRE_ERR_DOUBLE_FREE);
 }
 
-/* May this frame be freed as a single one, by a look? */
+/* May this frame be freed as a single one, as far as the zone's maps show now? */
 static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
 {
     enum quire_frame_state state;
@@ -239,7 +231,7 @@ static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
     return (error == QUIRE_OK || error == QUIRE_ERR_UNSUPPORTED) && length == 1;
 }
 
-/* Free up to GATHER frames of several zones, up to the first that does not look good. */
+/* Free up to GATHER_FRAMES frames of several zones, up to the first that does not look freeable. */
 static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], size_t n,
                       size_t *freed)
 {
@@ -275,7 +267,7 @@ static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], si
 }
 
 /* Free row by row, zone by zone. */
-static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m,
+static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m, uint32_t cpu,
                                                       const quire_pfn pfns[], size_t n,
                                                       size_t *freed)
 {
@@ -283,7 +275,7 @@ static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m,
     int error = QUIRE_OK;
 
     *freed = 0;
-    qi_machine_enter(m, &r);
+    qi_machine_enter_on(m, cpu, &r);
     while (*freed < n && !error) {
         const quire_pfn *at = pfns + *freed;
         const struct machine_entry *e = qi_snapshot_find(r.snapshot, *at);
@@ -296,7 +288,7 @@ static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m,
         row = qi_snapshot_row(r.snapshot, e, at, n - before);
         if (row < n - before && row < MIN_ROW)
             error = free_mixed(&r, at, n - before, freed);
-        if (*freed == before && !error) /* a row, or the first one of the mixture is bad */
+        if (*freed == before && !error) /* a row, or the first frame is bad */
             error = free_row(&r, e, at, row, freed);
     }
     qi_machine_leave(&r);
@@ -306,51 +298,12 @@ static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m,
 int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n,
                              size_t *freed)
 {
-    const struct cpu_view *view = machine_own_view(m);
+    uint32_t cpu = machine_cpu_now(m);
+    const struct cpu_view *view = machine_view_of(m, cpu);
 
     if (view && n > 0 && qi_view_push_batch(view, pfns, n)) {
         *freed = n;
         return QUIRE_OK;
     }
-    return free_by_rows(m, pfns, n, freed);
-}
-
-/* ---- Claims --------------------------------------------------------------------------------- */
-
-int quire_mempool_fill(struct quire_machine *m, const struct quire_request *request, size_t n,
-                       quire_pfn pfns[], struct quire_mempool *mempool, struct quire_refusal *why)
-{
-    size_t got;
-    int error;
-
-    if (request->flags & QUIRE_PARTIAL)
-        return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
-    error = quire_machine_alloc_batch(m, request, n, pfns, &got, why);
-    if (error)
-        return error;
-    mempool->pfns = pfns;
-    qa_store(mempool_left(mempool), got, relaxed); /* relaxed: the caller shares it as he likes */
-    return QUIRE_OK;
-}
-
-int quire_mempool_take(struct quire_mempool *mempool, quire_pfn *pfn)
-{
-    uint64_t left = qa_load(mempool_left(mempool), relaxed); /* relaxed: the exchange decides */
-
-    while (left > 0)
-        /* relaxed: see above. A retry follows another caller's success. */
-        if (qa_cas(mempool_left(mempool), &left, left - 1, relaxed)) {
-            *pfn = mempool->pfns[left - 1];
-            return QUIRE_OK;
-        }
-    return QUIRE_ERR_NO_MEMORY;
-}
-
-int quire_mempool_release(struct quire_machine *m, struct quire_mempool *mempool)
-{
-    uint64_t left =
-        qa_xchg(mempool_left(mempool), 0, relaxed); /* relaxed: nobody takes meanwhile */
-    size_t freed;
-
-    return quire_machine_free_batch(m, mempool->pfns, (size_t)left, &freed);
+    return free_by_rows(m, cpu, pfns, n, freed);
 }

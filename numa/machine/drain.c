@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * drain.c - getting frames out of the caches and remote magazines: on request, when a CPU
- * goes away, and now and then.
+ * drain.c - drains: frames leave the caches and remote magazines for their zones, when they are
+ * asked to, when a CPU goes away, and now and then.
+ *
+ * A drain runs beside everything. It is complete for what was cached before it began, but for CPU
+ * caches and magazines that are taken meanwhile: it passes these by, as nothing waits for another
+ * thread. What is pushed while it runs may stay.
  *
  * Lock-free and bounded by the number of CPUs times zones; in rseq mode with one membarrier call
- * for each zone that has something cached.
+ * for each CPU of each zone that has something cached, unless the caller wants no system call.
  */
 #include "numa/machine/machine.h"
 
-/* Drain the caches of a zone: also the one before, until the writer has emptied it, or what lies in
- * it would be hidden from who reads the new snapshot while the writer waits. */
+/* Drain the caches of a zone: the one in service, and the one that it replaces as long as the
+ * writer has not closed that (Y1). */
 void qi_entry_drain(const struct machine_entry *e, bool no_syscall)
 {
     if (e->zone_cache)

@@ -3,23 +3,23 @@
  * guard.c - readers of the snapshot, and how a writer waits for them.
  *
  * The port may bring a mechanism of its own. Else readers are counted, in the manner of sleepable
- * read-copy-update: each CPU's line has, for each of two phases, how many readers entered and how
- * many left. A reader may leave on another CPU than it entered, be interrupted by another reader at
+ * read-copy-update: each CPU has, for each of two phases, how many readers entered and how many
+ * left. A reader may leave on another CPU than it entered, be interrupted by another reader at
  * any instruction, and stop for as long as it likes; it makes one locked addition at either end,
- * waits for nobody, and needs no registration.
+ * never waits, and needs no registration.
  *
  *   G1  A reader counts itself in, fence, then reads the pointer to the snapshot. A writer
  *       publishes the pointer, fence, then reads the counts. So a reader whose entry the writer
  *       does not see reads the new pointer.
  *   G2  A writer sums the leaves of a phase first and the entries after (fence between). An entry
  *       comes before its leave, so each leave that was summed has its entry in the other sum, and
- *       equal sums say: everybody whose entry was seen has left. By G1 these are all who can have
- *       the old pointer, as far as they entered in this phase.
+ *       equal sums say: each reader whose entry was seen has left. By G1 these are all that can
+ *       have the old pointer, as far as they entered in this phase.
  *   G3  A reader may have read the phase long ago and count itself in only now, in the phase that
  *       is not in use: with the pointer of today, but it is there for the next writer. So each
- *       writer waits for both: first for the phase not in use, where nobody but such late ones
- *       comes in, then turns the phase, and waits for the one that was in use. New readers never
- *       make it wait.
+ *       writer waits for both: first for the phase not in use, where only such late readers come
+ *       in, then turns the phase, and waits for the one that was in use. New readers never make it
+ *       wait.
  *   G4  What a reader did comes before its leave (release), which comes before what the writer
  *       does after the wait (acquire).
  *
@@ -28,14 +28,19 @@
  */
 #include "numa/machine/machine.h"
 
-/* Begin to read. Wait-free, any context. */
-void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
+/* Begin to read, on CPU `cpu` or, if the machine does not know that one, as if on CPU 0. Wait-free,
+ * any context. */
+void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r)
 {
     uintptr_t snapshot;
 
     r->machine = m;
-    r->cpu = machine_cpu_known(m);
-    r->mcpu = machine_cpu_of(m, r->cpu);
+    r->cpu = cpu;
+    r->mcpu = machine_cpu_of(m, cpu);
+    if (!r->mcpu) {
+        r->cpu = 0;
+        r->mcpu = machine_cpu_of(m, 0);
+    }
     if (m->port.enter) {
         r->entered = m->port.enter(m->port.ctx);
     } else {
@@ -44,6 +49,7 @@ void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
         qa_fence_after_rmw(); /* E-enter fence: the entry before the look */
     }
     snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* E-snapshot acquire: all of it */
+    qi_assert(snapshot);
     r->snapshot = (const struct machine_snapshot *)snapshot;
 }
 
@@ -85,10 +91,12 @@ static uint64_t sum_enters(const struct quire_machine *m, uint32_t phase)
 static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
 {
     for (;;) {
-        uint64_t left = sum_leaves(m, phase);
+        uint64_t left = sum_leaves(m, phase), entered;
 
         qa_fence_seq_cst(); /* E-enter fence: the leaves before the entries */
-        if (sum_enters(m, phase) == left)
+        entered = sum_enters(m, phase);
+        qi_assert((int64_t)(entered - left) >= 0); /* G2 */
+        if (entered == left)
             return;
         machine_relax(m);
     }
@@ -100,6 +108,7 @@ void qi_machine_wait_for_readers(struct quire_machine *m)
 {
     uint32_t phase;
 
+    qi_assert(writer_is_held(m)); /* M5 */
     if (m->port.wait_for_readers) {
         m->port.wait_for_readers(m->port.ctx);
         return;

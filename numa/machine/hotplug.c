@@ -1,38 +1,45 @@
 /* SPDX-License-Identifier: MIT
  *
- * hotplug.c - zones come and go, and the topology changes, while everybody goes on.
+ * hotplug.c - changes: zones come and go and the topology changes, while all others go on.
  *
- * Each change builds a new snapshot beside the one in force, publishes it, waits until nobody reads
- * the old one, and ends that. A change that fails before its publication leaves nothing behind.
+ * Each change builds a new snapshot beside the one in force, publishes it, waits until all readers
+ * of the old one have left, and ends that. A change that fails before its publication leaves
+ * nothing behind. The danger is memory that a request does not find, or a zone that leaves with a
+ * frame in use.
  *
- *   Y1  A home that the new snapshot does not have gets no refill or maintenance once nobody reads
- *       the old one; only hits of those who found it before may come late. So it is closed
- *       (percpu/lifecycle.c): emptied into its zone, and dead for hits. It waits for a CPU cache
- *       that is in somebody's hands. Its memory stays, and may serve again (Y3 to Y5,
- *       zone_caches.c). Until then its frames must not be hidden from those who read the new
- *       snapshot: the entry has it as `before`, and drains see it.
- *   Y2  A zone goes in two steps. First it is closing: in no zonelist and without a home, but found
- *       by frees, which go to the zone at once. After the wait nobody allocates from it any more;
- *       its home is closed and remote magazines are drained. If all its frames are free now, they
- *       stay so: nobody owns one, so nobody may free one. Then a snapshot without it; after that
- *       wait the last free has left the zone's metadata. If not, the zone is put back.
+ *   Y1  A zone cache that the new snapshot does not have gets no refill or maintenance once all
+ *       readers of the old one have left; only late hits may still use it. Then it is closed
+ *       (percpu/lifecycle.c): flushed to its zone, limits 0. Until then its frames must not be
+ *       hidden from readers of the new snapshot: the entry has it as `previous`, and drains see it.
+ *   Y2  A zone leaves in two steps.
+ *         1. A snapshot where it is closing: in no zonelist and without a cache, but found by
+ *            frees, which go to the zone at once. After the wait no allocation is under way there;
+ *            its cache is closed and remote magazines are drained. If all its frames are free now,
+ *            they stay so: nobody owns one, so nobody may free one.
+ *         2. A snapshot without it. After that wait the last free has left the zone's metadata.
+ *       If not all frames are free after step 1, the zone is put back.
  *
- * One change at a time, by a lock that does not wait. Thread only, blocking: readers, CPU caches in
- * somebody's hands, and what the port's memory does.
+ *                    change   reader   late hit   who
+ *   change             -        X         X       one at a time: the second one is refused, BUSY
+ *   wait               -        w         X       w: it waits for readers of the old snapshot
+ *   close a cache      -        X         w       w: it waits for a CPU cache that is taken
+ *
+ * (X: side by side.) Thread only, blocking: in these waits, and in what the port's memory does.
  */
 #include "numa/machine/machine.h"
 
-enum { CLOSE_TRIES = 64 }; /* at a zone whose frames are not all there yet */
+enum { CLOSE_TRIES = 64 }; /* drains of a zone whose frames are not all free yet */
 
 /* ---- The lock ------------------------------------------------------------------------------- */
 
 bool qi_machine_lock(struct quire_machine *m)
 {
-    return qa_xchg(&m->writer, 1, acquire) == 0; /* E-writer acquire: what the last one did */
+    return qa_xchg(&m->writer, 1, acquire) == 0; /* E-writer acquire: what the last writer did */
 }
 
 void qi_machine_unlock(struct quire_machine *m)
 {
+    qi_assert(writer_is_held(m));
     qa_store(&m->writer, 0, release); /* E-writer release */
 }
 
@@ -51,11 +58,12 @@ static void close_zone_cache(const struct quire_machine *m, struct zone_cache *h
         machine_relax(m);
 }
 
-/* Put a snapshot in force in place of the current one, and wait until that is gone. */
+/* Publish a snapshot in place of the current one, and end that. */
 static void replace_snapshot(struct quire_machine *m, struct machine_snapshot *s)
 {
     struct machine_snapshot *old = qi_machine_snapshot(m);
 
+    qi_assert(writer_is_held(m)); /* M5 */
     qi_snapshot_publish(m, s);
     qi_machine_wait_for_readers(m);
     qi_remote_forget_zones(m);
@@ -70,7 +78,7 @@ static void replace_snapshot(struct quire_machine *m, struct machine_snapshot *s
     qi_snapshot_release(m, old);
 }
 
-/* What a change starts from: a copy of the entries and spans in force, with room for more. */
+/* A copy of the entries and spans in force, with room for more: what a change works on. */
 struct snapshot_draft {
     struct machine_entry *entries;
     struct quire_pfnmap_span *spans;
@@ -98,7 +106,7 @@ static int begin_draft(struct quire_machine *m, struct snapshot_draft *d, uint32
     return QUIRE_OK;
 }
 
-/* Make a snapshot of a draft and put it in force. The draft is gone afterwards. */
+/* Make a snapshot of a draft and publish it. The draft is given back in any case. */
 static int publish_draft(struct quire_machine *m, struct snapshot_draft *d,
                          const struct quire_topology *topology)
 {
@@ -123,7 +131,7 @@ static bool runs_overlap(struct quire_run a, struct quire_run b)
     return a.pfn.n < b.pfn.n + b.frames && b.pfn.n < a.pfn.n + a.frames;
 }
 
-/* Put a span where it belongs, for zone `entry`. */
+/* Insert a span of zone `entry`, in order. */
 static void insert_span(struct snapshot_draft *d, struct quire_run run, uint32_t entry)
 {
     size_t at = d->span_count++;
@@ -177,7 +185,7 @@ static int add_zone_locked(struct quire_machine *m, const struct quire_machine_z
     error = publish_draft(m, &d, &qi_machine_snapshot(m)->topology);
     if (error && old)
         qi_machine_zone_set_gone(m, z);
-    else if (error) /* nobody ever heard of it */
+    else if (error) /* it was never published */
         qi_port_give_back(m, z);
     return error;
 }
@@ -196,7 +204,7 @@ int quire_machine_add_zone(struct quire_machine *m, const struct quire_machine_z
 
 /* ---- Removing ------------------------------------------------------------------------------- */
 
-/* Are all frames of a closing zone free, once what is on its way home has come there? */
+/* Are all frames of a closing zone free, after the remote magazines were drained? */
 static bool all_frames_free(struct quire_machine *m, const struct machine_zone *z)
 {
     for (unsigned i = 0; i < CLOSE_TRIES; i++) {
@@ -265,7 +273,7 @@ static int remove_zone_locked(struct quire_machine *m, const struct quire_zone *
         qi_machine_zone_set_gone(m, z);
         return QUIRE_OK;
     }
-    /* If even that fails for want of memory the zone stays closing; asked again it may go. */
+    /* If that fails too, for want of memory, the zone stays closing; another call may remove it. */
     return set_closing(m, entry, false) ? QUIRE_ERR_NO_MEMORY : error;
 }
 

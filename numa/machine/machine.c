@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * machine.c - building a machine and taking it down; its memory, CPU lines and zone handles.
+ * machine.c - building a machine and taking it down; its memory, its CPUs' structs and its zones'
+ * handles.
  *
  * The caller gives memory for struct quire_machine; all else comes from the port, a piece for each
- * purpose on the node that uses it, and hangs in one list. Nothing but snapshots is given back
- * before the end, because a hit may be under way anywhere (M3 of machine.h).
+ * purpose on the node that uses it, and hangs in one list. The danger is a late hit, which may read
+ * a CPU's struct, a view or a zone at any time (M3, Y3, Y6): so only snapshots, and what was never
+ * published, are given back before the end.
  *
  * Nobody uses the machine while it is built or taken down. Thread only.
  */
@@ -19,11 +21,15 @@ void *qi_port_alloc(struct quire_machine *m, size_t bytes, quire_node node)
 {
     size_t total =
         (sizeof(struct port_chunk) + bytes + MACHINE_PAGE - 1) / MACHINE_PAGE * MACHINE_PAGE;
-    void *p = m->port.memory(m->port.ctx, total, node);
-    struct port_chunk *chunk = (struct port_chunk *)p;
+    struct port_chunk *chunk;
+    void *p;
 
+    qi_assert(writer_is_held(m)); /* M5 */
+    p = m->port.memory(m->port.ctx, total, node);
+    chunk = (struct port_chunk *)p;
     if (!chunk)
         return NULL;
+    qi_assert((uintptr_t)p % MACHINE_PAGE == 0);
     chunk->bytes = total;
     chunk->node = node;
     chunk->next = m->chunks;
@@ -44,6 +50,7 @@ void qi_port_give_back(struct quire_machine *m, void *memory)
 {
     struct port_chunk **link = &m->chunks;
 
+    qi_assert(writer_is_held(m)); /* M5 */
     for (; memory && *link; link = &(*link)->next)
         if ((void *)(*link + 1) == memory) {
             struct port_chunk *chunk = *link;
@@ -52,20 +59,24 @@ void qi_port_give_back(struct quire_machine *m, void *memory)
             release_chunk(m, chunk);
             return;
         }
+    qi_assert(!memory); /* it hangs in the list */
 }
 
-/* ---- CPU lines ------------------------------------------------------------------------------ */
+/* ---- CPUs ----------------------------------------------------------------------------------- */
 
 static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
 {
-    /* relaxed: E-machine-cpu publishes the line */
+    /* relaxed: E-machine-cpu publishes it */
+    mcpu->cpu = cpu;
     qa_store(&mcpu->turn, cpu, relaxed);                            /* relaxed: see above */
     qa_store(&mcpu->remote_zone, (uintptr_t)&qi_no_zone, relaxed);  /* relaxed: see above */
     qa_store(&mcpu->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */
-    qa_store(&mcpu->present, 1, relaxed);                           /* relaxed: see above */
+    remote_magazine(mcpu)->half = REMOTE_ROUNDS / 2;
+    qa_store(&remote_magazine(mcpu)->limit, REMOTE_ROUNDS, relaxed); /* relaxed: see above */
+    cpu_cache_put(remote_magazine(mcpu));
 }
 
-/* Make the missing lines of a node's CPUs, in one piece. */
+/* Make the missing structs of a node's CPUs, in one piece. */
 static int make_node_cpus(struct quire_machine *m, const struct quire_topology *t, quire_node node)
 {
     struct machine_cpu *mcpu;
@@ -84,15 +95,14 @@ static int make_node_cpus(struct quire_machine *m, const struct quire_topology *
         if (t->cpu_node[cpu] == node.n && !machine_cpu_of(m, cpu)) {
             init_machine_cpu(mcpu, cpu);
             if (cpu >= machine_cpu_end(m))
-                qa_store(&m->cpu_end, cpu + 1,
-                         relaxed); /* relaxed: E-machine-cpu publishes the line */
+                qa_store(&m->cpu_end, cpu + 1, relaxed); /* relaxed: E-machine-cpu publishes it */
             qa_store(&m->cpus[cpu], (uintptr_t)mcpu, release); /* E-machine-cpu release */
             mcpu++;
         }
     return QUIRE_OK;
 }
 
-/* Make lines for all CPUs of a topology that have none. CPU 0 has one in any case. */
+/* Make a struct for each CPU of a topology that has none. CPU 0 has one in any case. */
 int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t)
 {
     int error = QUIRE_OK;
@@ -106,7 +116,7 @@ int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t
         if (!p)
             return QUIRE_ERR_NO_MEMORY;
         init_machine_cpu(mcpu, 0);
-        qa_store(&m->cpu_end, 1, relaxed); /* relaxed: E-machine-cpu publishes the line */
+        qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: E-machine-cpu publishes it */
         qa_store(&m->cpus[0], (uintptr_t)mcpu, release); /* E-machine-cpu release */
     }
     return error;
@@ -114,7 +124,7 @@ int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t
 
 /* ---- Zones ---------------------------------------------------------------------------------- */
 
-/* The port that our copy of a handle has. To the caller's port it speaks of the caller's handle. */
+/* The port of our copy of a handle: it calls the caller's port, with the caller's handle. */
 static struct machine_zone *zone_of_ctx(void *ctx)
 {
     return (struct machine_zone *)ctx;
@@ -146,13 +156,17 @@ static void forward_report(void *ctx, struct quire_zone *zone, enum quire_report
 
 static uint32_t forward_cpu(void *ctx)
 {
-    return machine_cpu_known(zone_of_ctx(ctx)->machine);
+    const struct quire_machine *m = zone_of_ctx(ctx)->machine;
+    uint32_t cpu = machine_cpu_now(m);
+
+    return machine_cpu_of(m, cpu) ? cpu : 0; /* as qi_machine_enter_on */
 }
 
-/* Let a zone, which is not in service, stand for this one of the caller's, of its node, type and
- * size: these are not written again (Y6). */
+/* Bind a struct machine_zone, which is not in service, to a zone of the caller's of the same node,
+ * type and size: these are not written again (Y6). */
 void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
 {
+    qi_assert(z->node.n == given->node.n && z->managed == quire_zone_managed(given->zone)); /* Y6 */
     z->zone = *given->zone;
     z->given = given->zone;
     z->port = given->zone->port;
@@ -165,7 +179,7 @@ void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone
         z->zone.port.report = forward_report;
 }
 
-/* Make a zone ready for service. Its home comes with the snapshot. */
+/* Make a zone ready for service. Its cache comes with the snapshot. */
 int qi_machine_zone_make(struct quire_machine *m, const struct quire_machine_zone *given,
                          struct machine_zone **zone)
 {
@@ -261,7 +275,7 @@ static int publish_first_snapshot(struct quire_machine *m,
     return error;
 }
 
-/* Of a port that does not tell. */
+/* In place of a port's `cpu` that is NULL. */
 static uint32_t cpu_unknown(void *ctx)
 {
     (void)ctx;
@@ -301,11 +315,13 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
     m->huge_rounds = config->huge_rounds;
     m->wanted_mode = config->mode;
     qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
+    (void)qi_machine_lock(m);
     error = publish_first_snapshot(m, config);
     if (error)
         release_all_chunks(m);
     else
         *machine = m;
+    qi_machine_unlock(m);
     return error;
 }
 

@@ -2,30 +2,37 @@
  *
  * machine.h - what a machine is made of. Private to numa; the interface is <quire/machine.h>.
  *
- * Two kinds of things. What lives as long as the machine: a line per CPU, the zones' handles, the
- * homes (caches) with the CPUs' views there. A hit in a magazine touches nothing else. And what
- * comes and goes: the snapshot, reached by one pointer, read between qi_machine_enter and
- * qi_machine_leave.
+ * There are two kinds of state. What lives as long as the machine: a struct machine_cpu for each
+ * CPU, the zones' handles, the zones' caches with the CPUs' views of them. A hit in a magazine
+ * touches nothing else. And what comes and goes: the snapshot, reached by one pointer, read between
+ * qi_machine_enter and qi_machine_leave.
  *
- *   M1  A snapshot never changes between its publication and its end, which comes after everybody
- *       who could have found it has left.
- *   M2  A zone of the snapshot in force has metadata. One that left it may be used by those who are
- *       still inside, and by those who own frames of it; while there are any of either, its
- *       metadata stays.
- *   M3  A CPU's `view` is its view at the cache of the zone that its NORMAL requests ask first by
- *       the default policy, or none. It may be old by any amount: percpu's hits do not mind.
- *   M4  A zone's longest span holds frames of that zone only. The views of its homes are for frames
- *       of this span.
+ * A CPU is local in the zones whose caches serve it (snapshot.c says which these are). The zone
+ * that its NORMAL requests ask first by the default policy is the one that its view is of.
+ *
+ *   M1  A snapshot never changes between its publication and its end. The end comes after all
+ *       readers that could have found it have left.
+ *   M2  A zone of the snapshot in force has metadata. A zone that left may still be used by readers
+ *       of an older snapshot, and on behalf of its frames by their owners; while there are any of
+ *       either, its metadata stays.
+ *   M3  A CPU's `cpu_views` word is the view of the CPU at the cache of the zone that its NORMAL
+ *       requests ask first by the default policy, or 0. A CPU may use a view arbitrarily late:
+ *       percpu's hits allow for it.
+ *   M4  A zone's longest span holds frames of that zone only. The views of its caches are for
+ *       frames of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
- *   M6  A CPU's `remote_zone` is a zone of another node, in service, where the CPU is not at home,
- *       or qi_no_zone. `serving_zone` is the like, and requests that name that node ask the zone
- *       first, if the machine's policy begins nearby. Readers set them by the snapshot that they
- *       read, the writer takes them back when nobody reads the old one any more. So they are older
- *       than a change only while that is under way, or in the hands of one who stopped.
+ *   M6  A CPU's `remote_zone` and `serving_zone` each name a zone of another node where the CPU is
+ *       not local, or qi_no_zone. Frees go to the magazine of `remote_zone`; requests that name the
+ *       node of `serving_zone` ask that zone first, if the machine's policy begins with the node
+ *       that asks. A reader sets them by the snapshot that it reads. After a change the writer
+ *       clears them, when all readers of the old snapshot have left. So outside of a change they
+ *       agree with the snapshot in force; during one, and in a reader that has read them already,
+ *       they may be of the old one.
  */
 #ifndef QUIRE_NUMA_MACHINE_MACHINE_H
 #define QUIRE_NUMA_MACHINE_MACHINE_H
 
+#include "core/assert.h"
 #include "core/layout.h"
 #include "percpu/fastpath.h"
 
@@ -47,13 +54,13 @@ enum {
 
 /* One CPU's own. Parts that different callers write lie on different lines. */
 struct machine_cpu {
-    /* The remote magazine, see remote.c. */
-    qa32 present, seen;
-    qa64 count;
+    /* The remote magazine, see remote.c: a struct cpu_cache and its rounds. */
+    unsigned char remote[sizeof(struct cpu_cache) + REMOTE_ROUNDS * sizeof(quire_pfn)]
+        __attribute__((aligned(64)));
     qa64 remote_zone, serving_zone; /* const struct machine_zone *; M6 */
-    qa64 rounds[REMOTE_ROUNDS];
-    qa64 pops[QUIRE_NODES]; /* rounds that were handed out, by the node that they are of */
-    /* Readers inside, by phase, see guard.c. */
+    qa32 pops_node;                 /* whose frames the magazine's pops were, see V2 */
+    uint32_t cpu;                   /* its number; constant */
+    /* Readers that entered and left, by phase, see guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
     qa64 turn; /* of the interleaving policies */
@@ -74,13 +81,13 @@ struct machine_zone {
     const unsigned char *maps;
     qa64 sparse_limit_at; /* const qa32 *: blocks with a larger fullness byte are sparse */
     qa32 no_sparse_limit;
-    /* Writer only: the newest home; all that were made, of which the others are closed; what comes
-     * next in quire_machine.gone. */
+    /* Writer only: the cache in service; all that were made, of which the others are closed; the
+     * next zone in quire_machine.gone. */
     struct zone_cache *zone_cache, *zone_caches;
     struct machine_zone *next;
 };
 
-/* A cache of a zone for the CPUs that are at home there. */
+/* A cache of a zone, for the CPUs that are local there. */
 struct zone_cache {
     struct quire_cache cache; /* counts hits, by CPU, for as long as it serves */
     struct machine_zone *zone;
@@ -91,8 +98,8 @@ struct zone_cache {
 struct machine_entry {
     struct machine_zone *zone;
     struct zone_cache *zone_cache; /* or NULL */
-    struct zone_cache *previous;   /* that this one takes the place of, or NULL, see Y1 */
-    bool closing;                  /* on its way out: takes frees, and those at once */
+    struct zone_cache *previous;   /* which it replaces, or NULL; see Y1 */
+    bool closing;                  /* the zone is leaving: it takes frees only, past the caches */
 };
 
 /* A node's zonelists, in memory of that node. */
@@ -121,11 +128,10 @@ struct port_chunk {
 } __attribute__((aligned(64)));
 
 struct quire_machine {
-    qa64 cpu_views[QUIRE_CPUS]; /* const struct cpu_view *, or 0: M3; a hit begins here. Its tag is
-                                 * the node that the CPU is on */
+    qa64 cpu_views[QUIRE_CPUS]; /* const struct cpu_view *, or 0: M3; a hit begins here */
     qa64 cpus[QUIRE_CPUS];      /* struct machine_cpu *, or 0 */
     qa64 snapshot;              /* struct machine_snapshot * */
-    qa32 cpu_end;               /* no CPU from here on has a line */
+    qa32 cpu_end;               /* no CPU from here on has a struct machine_cpu */
     qa32 mode;                  /* of the caches: enum quire_cache_mode, not AUTO */
     struct quire_machine_port port;
     struct quire_policy policy;
@@ -133,7 +139,7 @@ struct quire_machine {
     uint32_t rounds, huge_rounds;
     enum quire_cache_mode wanted_mode;
     qa32 phase __attribute__((aligned(64))); /* of the readers, see guard.c */
-    qa32 writer;                             /* 1: somebody changes the machine */
+    qa32 writer;                             /* 1: the machine is being changed, M5 */
     qa64 snapshots, reclaims;
     struct port_chunk *chunks;            /* M5 */
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
@@ -151,7 +157,7 @@ struct offline_range {
                                           * followed by a byte each: 1 while it is offline */
 };
 
-/* Somebody who reads the snapshot. */
+/* A reader of the snapshot. */
 struct machine_reader {
     struct quire_machine *machine;
     const struct machine_snapshot *snapshot;
@@ -172,17 +178,19 @@ struct zonelist_walk {
     uint32_t at, pass; /* where the walk is */
 };
 
-/* One way of asking a zone: what slowpath.c tries along a walk. */
+/* A request on the ladder of slowpath.c, and how it asks a zone. */
 struct machine_attempt {
-    /* QUIRE_OK: the request is served. QUIRE_ERR_NO_MEMORY: ask the next zone. Others end it. */
-    int (*ask)(const struct machine_reader *r, const struct machine_entry *e,
+    /* QUIRE_OK: the request is served. QUIRE_ERR_NO_MEMORY: the zone has none, QUIRE_ERR_SIZE: it
+     * is too short; ask the next one. Others end it. `first`: nothing is drained yet, and caches
+     * may serve. */
+    int (*ask)(const struct machine_reader *r, const struct machine_entry *e, bool first,
                struct machine_attempt *a);
+    uint32_t cpu; /* on which the call began */
     const struct quire_request *request;
     uint64_t frames; /* how many it is about, for reclaim */
     uint64_t turn;   /* of an interleaving policy */
     quire_pfn *pfns;
     const struct quire_contig *contig; /* or NULL */
-    uint32_t too_long;                 /* contig: zones of the last round that are shorter */
     size_t n, got;                     /* batches: frames wanted and had; else 0 */
     quire_node wanted;                 /* out */
     bool interleaved;                  /* out */
@@ -190,15 +198,22 @@ struct machine_attempt {
 
 static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, uint32_t cpu)
 {
-    /* E-machine-cpu acquire: the line is made. */
+    /* E-machine-cpu acquire: it is made. */
     uintptr_t p = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpus[cpu], acquire) : 0);
 
     return (struct machine_cpu *)p;
 }
 
+static inline struct cpu_cache *remote_magazine(struct machine_cpu *mcpu)
+{
+    void *p = mcpu->remote;
+
+    return (struct cpu_cache *)p;
+}
+
 static inline uint32_t machine_cpu_end(const struct quire_machine *m)
 {
-    return qa_load(&m->cpu_end, relaxed); /* relaxed: a line is looked for by E-machine-cpu */
+    return qa_load(&m->cpu_end, relaxed); /* relaxed: E-machine-cpu says which are there */
 }
 
 /* The number of the CPU that the caller runs on. */
@@ -219,21 +234,14 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 /* The view of a CPU, or NULL. */
 static inline const struct cpu_view *machine_view_of(const struct quire_machine *m, uint32_t cpu)
 {
-    /* E-zone-cache acquire: the home is made. */
+    /* E-zone-cache acquire: the cache is made. */
     uintptr_t view = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpu_views[cpu], acquire) : 0);
 
     return (const struct cpu_view *)view;
 }
 
-/* The view of the CPU that the caller runs on, or NULL. */
-static inline const struct cpu_view *machine_own_view(const struct quire_machine *m)
-{
-    return machine_view_of(m, machine_cpu_now(m));
-}
-
-/* The flags that a request may have for a magazine to serve it. */
-#define MACHINE_HIT_FLAGS \
-    ((uint32_t)(QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK))
+/* The flags that a request for a run may have; QUIRE_FALLBACK is added where a zone is asked. */
+#define MACHINE_ALLOC_FLAGS ((uint32_t)QUIRE_ALLOC_FLAGS & ~(uint32_t)QUIRE_FALLBACK)
 
 /* May a magazine of the CPU serve the request, but for its order and flags? */
 static inline bool view_serves_request(const struct cpu_view *view,
@@ -244,15 +252,7 @@ static inline bool view_serves_request(const struct cpu_view *view,
             request->node.n == qa_load(&view->node, relaxed)); /* relaxed: a hint */
 }
 
-/* The number of the CPU that the caller runs on, or 0 if the machine does not know it. */
-static inline uint32_t machine_cpu_known(const struct quire_machine *m)
-{
-    uint32_t cpu = machine_cpu_now(m);
-
-    return machine_cpu_of(m, cpu) ? cpu : 0;
-}
-
-/* Between two looks at what somebody else is to do. */
+/* Let other threads run, between two looks at what they are to do. */
 static inline void machine_relax(const struct quire_machine *m)
 {
     if (m->port.relax)
@@ -261,6 +261,12 @@ static inline void machine_relax(const struct quire_machine *m)
     else
         __builtin_ia32_pause();
 #endif
+}
+
+/* Is the machine being built, changed or taken down (M5)? */
+static inline bool writer_is_held(const struct quire_machine *m)
+{
+    return qa_load(&m->writer, relaxed) == 1; /* relaxed: the asker is the writer */
 }
 
 static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t cpu)
@@ -282,9 +288,15 @@ void qi_machine_unlock(struct quire_machine *m);
 struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m);
 
 /* guard.c */
-void qi_machine_enter(struct quire_machine *m, struct machine_reader *r);
+void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r);
 void qi_machine_leave(struct machine_reader *r);
 void qi_machine_wait_for_readers(struct quire_machine *m);
+
+/* Begin to read, on the CPU that the caller runs on. */
+static inline void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
+{
+    qi_machine_enter_on(m, machine_cpu_now(m), r);
+}
 
 /* snapshot.c */
 int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topology,
@@ -304,6 +316,8 @@ bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
 bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
 bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e);
 quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu);
+bool qi_entry_is_near(const struct machine_reader *r, const struct machine_entry *e,
+                      const struct quire_request *request);
 uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
                         const struct quire_request *request);
 
@@ -322,7 +336,8 @@ void qi_machine_zone_set_gone(struct quire_machine *m, struct machine_zone *z);
 bool qi_policy_valid(const struct quire_policy *policy);
 int qi_policy_walk(const struct machine_reader *r, const struct quire_request *request,
                    uint64_t turn, struct zonelist_walk *walk);
-uint64_t qi_policy_draw(struct quire_machine *m, const struct quire_request *request, uint64_t n);
+uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
+                        uint64_t n);
 bool qi_policy_strict(const struct quire_machine *m, const struct quire_request *request);
 bool qi_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
 uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,
@@ -340,16 +355,24 @@ int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct 
 void qi_machine_count_served(const struct machine_reader *r, const struct machine_attempt *a,
                              quire_node given, uint64_t n);
 int qi_machine_refuse(int error, struct quire_refusal *why);
+int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
+                                quire_pfn *pfn, struct quire_refusal *why, uint32_t cpu);
+int qi_machine_alloc_slowpath(struct quire_machine *m, unsigned order, uint32_t flags,
+                              quire_pfn *pfn, uint32_t cpu);
+int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order, uint32_t cpu);
+
+/* Did the ladder refuse for want of memory? */
+static inline bool is_depleted(int error)
+{
+    return error == QUIRE_ERR_NO_MEMORY || error == QUIRE_ERR_ZONE;
+}
 
 /* offline.c */
 void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z);
 
 /* fastpath.c */
-int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
-                                quire_pfn *pfn, struct quire_refusal *why);
 int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_request *request,
-                                 quire_pfn *pfn, struct quire_refusal *why);
-int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order);
+                                 quire_pfn *pfn, struct quire_refusal *why, uint32_t cpu);
 
 /* drain.c */
 void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
@@ -358,7 +381,7 @@ void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
 int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
 extern const struct machine_zone qi_no_zone;
 bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_request *request,
-                             quire_pfn *pfn);
+                             quire_pfn *pfn, uint32_t cpu);
 int qi_remote_request(struct quire_machine *m, const struct quire_request *request, quire_pfn *pfn,
                       struct quire_refusal *why);
 int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
@@ -366,5 +389,7 @@ void qi_remote_retarget(const struct machine_reader *r, const struct machine_ent
 void qi_remote_forget_zones(struct quire_machine *m);
 uint64_t qi_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
 uint64_t qi_remote_drain_all(const struct machine_reader *r, bool idle_only);
+uint64_t qi_remote_frames(const struct machine_snapshot *s, struct machine_cpu *mcpu,
+                          uint32_t node);
 
 #endif /* QUIRE_NUMA_MACHINE_MACHINE_H */

@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * offline.c - frames are taken out of use while others allocate and free, and put back.
+ * offline.c - offlining: the frames of a range are taken out of use while others allocate and free,
+ * and put back.
  *
  * The zone isolates the range (core/isolate/isolate.c): no allocation that starts later gets a
- * frame of it, and a free into it is not cached, since the block's descriptor does not read SPLIT.
- * Frames of the range that are cached read as used, so all caches of the zone and the remote
- * magazines are drained before each look. What is used after that is offered to its owner's
- * callback, up to PASSES times; when nothing is left the range is committed, otherwise all is
- * undone.
+ * frame of it, and a free into it is not cached, as the block's descriptor does not read SPLIT. The
+ * danger is a frame of the range that lies in a cache: it reads as used, and a hit may still hand
+ * it out. So all caches of the zone and the remote magazines are drained before each look at what
+ * is used. What is used then is offered to its owner's callback, up to OFFLINE_PASSES times. When
+ * nothing is left the range is committed, otherwise all is undone.
  *
- * What was taken is written down, block by block, until it is online again: frames of the range
- * that were reserved before stay so. The record lies in the port's memory, as does, for the time of
- * the call, the list of used runs. One change of the machine at a time. Thread only; blocks in the
- * callback, and in rseq mode in the drains' system calls.
+ * A struct offline_range records, block by block, what offlining took, until it is online again:
+ * frames of the range that were reserved before stay so. It lies in the port's memory, as does, for
+ * the time of the call, the list of used runs.
+ *
+ *                       offline, online   allocation, free   other changes of the machine
+ *   offline, online            -                 X                        -
+ *
+ * (X: side by side; -: the second one is refused, BUSY.) Thread only; blocks in the callback, and
+ * in rseq mode in the drains' system calls.
  */
 #include "numa/machine/machine.h"
 
@@ -33,7 +39,7 @@ struct offline_work {
     uint64_t frames; /* used frames */
 };
 
-/* ---- What is offline ------------------------------------------------------------------------ */
+/* ---- Offline ranges ------------------------------------------------------------------------- */
 
 static size_t blocks_in(struct quire_run run)
 {
@@ -63,13 +69,14 @@ static void forget_offline_range(struct quire_machine *m, struct offline_range *
 {
     struct offline_range **link = &m->offline_ranges;
 
+    qi_assert(writer_is_held(m)); /* M5 */
     while (*link != range)
         link = &(*link)->next;
     *link = range->next;
     qi_port_give_back(m, range);
 }
 
-/* A zone has left: what was offline of it is no longer ours. */
+/* A zone has left: forget what was offline of it. */
 void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z)
 {
     for (struct offline_range *range = m->offline_ranges, *next; range; range = next) {
@@ -81,7 +88,7 @@ void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z)
 
 /* ---- Offlining ------------------------------------------------------------------------------ */
 
-/* Drain all that may hold frames of the range, and look. */
+/* Drain all that may hold frames of the range, and look at what is used. */
 static int drain_and_look(struct offline_work *w)
 {
     struct machine_reader r;
@@ -94,7 +101,7 @@ static int drain_and_look(struct offline_work *w)
                                &w->count, &w->frames);
 }
 
-/* Look and offer, until nothing is used or enough was tried. */
+/* Look at what is used and offer it, until nothing is or all passes are made. */
 static int empty_range(struct offline_work *w, quire_migrate *migrate, void *ctx)
 {
     int error = drain_and_look(w);
@@ -109,7 +116,7 @@ static int empty_range(struct offline_work *w, quire_migrate *migrate, void *ctx
     return error;
 }
 
-/* Say what is in the way. */
+/* Report what is still used. */
 static void report_blockers(const struct offline_work *w, struct quire_blocker blockers[],
                             size_t room, size_t *count)
 {
@@ -190,7 +197,7 @@ int quire_machine_offline(struct quire_machine *m, struct quire_run run, quire_m
     return error;
 }
 
-/* ---- And back ------------------------------------------------------------------------------- */
+/* ---- Onlining ------------------------------------------------------------------------------- */
 
 static int online_locked(struct quire_machine *m, struct quire_run run)
 {
@@ -217,6 +224,7 @@ static int online_locked(struct quire_machine *m, struct quire_run run)
     if (error)
         return error;
     __builtin_memset(offline_flags(range) + first, 0, blocks);
+    qi_assert(range->left >= blocks);
     range->left -= blocks;
     if (range->left == 0)
         forget_offline_range(m, range);

@@ -1,12 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * policy.c - which zones a request may use, in which order.
+ * policy.c - policies: which zones a request may use, in which order.
  *
- * Every policy comes down to a zonelist, a set of nodes that are asked first, and whether the
- * others are asked afterwards. The interleaving policies draw a number from their CPU's counter,
- * one for each frame or run, so each CPU goes round the set by itself, starting at a place of its
- * own; the number modulo the sum of weights names the node. Walks are bounded by the number of
- * nodes and of the list's zones. Wait-free, any context.
+ * Every policy comes down to a struct zonelist_walk: a node's zonelist, a set of nodes that are
+ * asked first, and whether the others are asked afterwards.
+ *
+ *   mode                       the list of          asked first                  then the others
+ *   LOCAL                      the asking node      all nodes of the list        -
+ *   LOCAL, strict              the asking node      the asking node              no
+ *   NEAREST                    the asking node      the first node of the list   no
+ *   PREFERRED                  the asking node      the policy's set             yes
+ *   BIND                       the asking node      the policy's set             no
+ *   either of these, strict    the asking node      the first node of the set    no
+ *   INTERLEAVE, WEIGHTED       the node in turn     all nodes of the list        -
+ *   either of these, strict    the node in turn     the node in turn             no
+ *
+ * An interleaving policy draws a number from its CPU's counter, one for each frame or run; the
+ * number modulo the sum of weights names the node. So each CPU goes round the set by itself, from a
+ * place of its own.
+ *
+ * State: machine_cpu.turn, added to by any number of callers. All else is the caller's, or in a
+ * snapshot, which does not change. Walks are bounded by the number of nodes and of the list's
+ * zones. Wait-free, any context.
  */
 #include "numa/machine/machine.h"
 
@@ -43,12 +58,17 @@ bool qi_policy_strict(const struct quire_machine *m, const struct quire_request 
 }
 
 /* Draw n numbers; the first one. 0 for policies that need none. */
-uint64_t qi_policy_draw(struct quire_machine *m, const struct quire_request *request, uint64_t n)
+uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
+                        uint64_t n)
 {
+    struct machine_cpu *mcpu;
+
     if (!qi_policy_interleaves(m, request))
         return 0;
-    return qa_add(&machine_cpu_of(m, machine_cpu_known(m))->turn, n,
-                  relaxed); /* relaxed: only the number counts */
+    mcpu = machine_cpu_of(m, cpu);
+    if (!mcpu)
+        mcpu = machine_cpu_of(m, 0);
+    return qa_add(&mcpu->turn, n, relaxed); /* relaxed: only the number counts */
 }
 
 static bool walk_admits(const struct zonelist_walk *w, const struct machine_entry *e)
@@ -70,7 +90,7 @@ static uint64_t nodes_of_list(const struct machine_snapshot *s, const struct zon
     return nodes;
 }
 
-/* The first node of the list that is in the set; the set is not empty. */
+/* The first node of the list that is in the set, QUIRE_NO_NODE if none is. */
 static quire_node first_in_set(const struct machine_snapshot *s, const struct zonelist_walk *w,
                                uint64_t set)
 {
@@ -133,11 +153,18 @@ static int apply_policy(const struct machine_reader *r, const struct quire_polic
                         quire_node node, uint64_t turn, const struct quire_request *request,
                         struct zonelist_walk *w)
 {
-    uint64_t there = nodes_of_list(r->snapshot, w), set = there & p->nodes.bits;
+    uint64_t there, set;
 
+    if (p->mode == QUIRE_POLICY_LOCAL && !p->strict) { /* the common one: the list as it is */
+        w->first = UINT64_MAX;
+        w->wanted = first_in_set(r->snapshot, w, w->first);
+        return w->wanted.n == QUIRE_NO_NODE ? QUIRE_ERR_NODE : QUIRE_OK;
+    }
+    there = nodes_of_list(r->snapshot, w);
+    set = there & p->nodes.bits;
     switch (p->mode) {
     case QUIRE_POLICY_LOCAL:
-        w->first = p->strict ? quire_nodemask_of(node).bits & there : there;
+        w->first = quire_nodemask_of(node).bits & there;
         break;
     case QUIRE_POLICY_NEAREST:
         w->first = there ? quire_nodemask_of(first_in_set(r->snapshot, w, there)).bits : 0;
@@ -164,7 +191,7 @@ static int apply_policy(const struct machine_reader *r, const struct quire_polic
     return QUIRE_OK;
 }
 
-/* Make out the walk of a request. `turn`: from qi_policy_draw. QUIRE_ERR_NODE: no such node, or
+/* Begin the walk of a request. `turn`: from qi_policy_draw. QUIRE_ERR_NODE: no such node, or
  * no zone to ask. QUIRE_ERR_UNSUPPORTED: policy, purpose. */
 int qi_policy_walk(const struct machine_reader *r, const struct quire_request *request,
                    uint64_t turn, struct zonelist_walk *w)
@@ -183,8 +210,8 @@ int qi_policy_walk(const struct machine_reader *r, const struct quire_request *r
     return apply_policy(r, p, node, turn, request, w);
 }
 
-/* How many of the n turns from `turn` are `node`'s, and one of them. The request interleaves. 0 if
- * the request is wrong, which qi_policy_walk will say. */
+/* How many of the n turns from `turn` are `node`'s, and in *first one of them. The request
+ * interleaves. 0 if qi_policy_walk refuses it. */
 uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,
                          uint64_t turn, uint64_t n, quire_node node, uint64_t *first)
 {

@@ -1,35 +1,50 @@
 /* SPDX-License-Identifier: MIT
  *
- * remote.c - remote magazines: single frames that a CPU frees and that are not at home in
- * its cache. They go back to their zones in batches, so the cache never fills with other nodes'
- * frames, and their zones' lines are not fetched for each of them; or they serve the CPU's next
- * request for that node's memory.
+ * remote.c - remote magazines: the single frames that a CPU frees of zones where it is not local.
  *
- *   V1  Whoever turned `present` from 1 to 0 owns the magazine until he stores 1, as a CPU cache in
- *       exchange mode. Who finds it taken frees into the zone, or asks it.
- *   V2  count <= REMOTE_ROUNDS. Every frame in it looked allocated, in a SPLIT block, when it came.
- *   V3  Who delivers may read a snapshot that is older than some of the frames: their zone was put
- *       into service after it, and it does not know it. Those frames stay for the next one. (A zone
- *       that left has no frame here: they count as allocated.)
+ * Each CPU has one, for all such zones. It keeps other nodes' frames out of the CPU's caches, takes
+ * them back to their zones in batches, so that a zone's lines are fetched once for many frames, and
+ * serves the CPU's next request for that node's memory.
  *
- * The short ways, qi_remote_request and _give, read no snapshot: they are for the one zone that the
- * CPU's `serving_zone` or `remote_zone` names (M6), and read its metadata. That is there: who gives
- * owns a frame of it. A pop has the magazine in its hands, and in it a frame of this zone, which
- * counts as allocated; it is of this zone and of no later one over the same frames, as
- * `serving_zone` named the zone still when the magazine was taken: it is cleared before a zone
- * goes, and so before a frame of a later one can come here. A push may come late, into the magazine
- * of a CPU whose `remote_zone` is cleared by then: the drains that follow find it, or its frame
- * counts as allocated.
+ * A remote magazine is a struct cpu_cache in exchange mode (K1, K2, K6 of percpu/cpu_cache.h) with
+ * a loaded magazine of REMOTE_ROUNDS rounds and no outgoing one. Its frames count as allocated in
+ * their zones. They are flushed when it is full, before a request is refused, when it was not used
+ * between two maintenances, and by drains; a frame that was freed twice is reported then.
  *
- * A pop hands out what the caches would: of a dense block of the right mobility that is SPLIT
- * without pins, while the zone has so many frames that no floor is near.
+ * The danger: remote hits read no snapshot, so the zone that a hit works on may be leaving, and
+ * another one may come over the same frames.
  *
- * In the hardened build nothing is popped: no bit says that a frame lies here, so one that was
- * freed twice would be handed out twice, unnoticed. It goes home first, and is told there.
+ *   push   The caller owns the frame. `remote_zone` names a zone whose range has the frame; while
+ *          somebody owns a frame of a zone, its metadata stays (M2).
+ *   pop    1. `serving_zone` is cleared before a zone leaves. 2. A pop reads `serving_zone` again
+ *          after it took the magazine. 3. So the frame that it pops belongs to the zone that
+ *          `serving_zone` names, not to a later zone over the same frames; and that frame counts as
+ *          allocated, so the zone's metadata stays.
  *
- * Frames in a remote magazine count as allocated in their zone. They go home when the magazine is
- * full, before a request is refused, when it was not touched between two maintenances, and by the
- * drains. A frame that was freed twice is told to its zone's port then.
+ * A push may come late, into the magazine of a CPU whose `remote_zone` is cleared by then: the
+ * drains that follow find it, or its frame counts as allocated and the zone does not leave.
+ *
+ *   V1  Every frame in it looked allocated, in a SPLIT block, when it came.
+ *   V2  `serving_zone` is set to a zone only by the owner of the magazine, who sets `pops_node` to
+ *       that zone's node and first moves the pops so far to the counts of the node before. So all
+ *       pops that the magazine's word counts (K6) are of `pops_node`.
+ *   V3  A flush may read a snapshot that is older than some of the frames: their zone came into
+ *       service after it. These frames stay for the next flush. (A zone that left has no frame
+ *       here: they count as allocated.)
+ *
+ *   who            takes the magazine            if it is taken            works by
+ *   push           yes                           frees into the zone       remote_zone
+ *   pop            yes                           asks the zone             serving_zone, read after
+ *   slow free      yes                           frees into the zone       the snapshot
+ *   retarget       to change `serving_zone`      leaves that as it is      the snapshot
+ *   drain          yes                           passes it by              the snapshot
+ *   node figures   yes                           leaves its frames out     the snapshot
+ *   forget         no: the writer clears both words after all readers of the old snapshot left
+ *
+ * A pop hands out what a cache would: a frame of a dense block of the right mobility that is SPLIT
+ * without pins, while the zone has so many frames that no floor is near. In the hardened build
+ * nothing is popped: no bit says that a frame lies here, so one that was freed twice would be
+ * handed out twice, unnoticed. It is flushed first, and reported.
  *
  * Lock-free, any context.
  */
@@ -43,28 +58,14 @@ enum { REMOTE_SERVES = 0 }; /* see above */
 enum { REMOTE_SERVES = 1 };
 #endif
 
-static bool remote_take(struct machine_cpu *mcpu)
+static inline bool remote_take(struct machine_cpu *mcpu)
 {
-    return qa_xchg(&mcpu->present, 0, acquire) == 1; /* E-remote acquire: the rounds */
+    return qa_xchg(&remote_magazine(mcpu)->present, 0, acquire) == 1; /* E-cpu-cache acquire */
 }
 
-static void remote_put(struct machine_cpu *mcpu)
-{
-    qa_store(&mcpu->present, 1, release); /* E-remote release: the rounds */
-}
+/* ---- Hits ----------------------------------------------------------------------------------- */
 
-/* Put a frame behind the last of `count` rounds of a magazine in our hands, and the magazine back.
- */
-static inline void remote_push_and_put(struct machine_cpu *mcpu, uint64_t count, quire_pfn pfn)
-{
-    qa_store(&mcpu->rounds[count], pfn.n, relaxed); /* relaxed: put publishes it */
-    qa_store(&mcpu->count, count + 1, relaxed);     /* relaxed: put publishes it */
-    remote_put(mcpu);
-}
-
-/* ---- The short ways ------------------------------------------------------------------------- */
-
-/* No zone: for an `remote_zone` and a `serving_zone`. No frame is of it, no request names its node.
+/* No zone, for `remote_zone` and `serving_zone`: it has no frames, and no request names its node.
  */
 const struct machine_zone qi_no_zone = {.node = {QUIRE_NO_NODE}};
 
@@ -75,8 +76,8 @@ static inline const struct machine_zone *zone_of_word(uint64_t word)
     return (const struct machine_zone *)zone;
 }
 
-/* Does a request with this policy ask the first zone of this node first, which is not the caller's?
- */
+/* Does a request with this policy ask the first zone of `node`, another one than the caller's,
+ * first? */
 static bool policy_wants_node(const struct quire_policy *p, quire_node asked, quire_node node)
 {
     if (asked.n != node.n && asked.n != QUIRE_NO_NODE)
@@ -86,7 +87,7 @@ static bool policy_wants_node(const struct quire_policy *p, quire_node asked, qu
     return asked.n == node.n && (p->mode == QUIRE_POLICY_LOCAL || p->mode == QUIRE_POLICY_NEAREST);
 }
 
-/* May the zone's frame be handed out again, to who wants this mobility? */
+/* May this frame of the zone be handed out again, for this request? */
 static inline __attribute__((always_inline)) bool zone_serves(const struct machine_zone *z,
                                                               quire_pfn pfn,
                                                               const struct quire_request *request)
@@ -98,7 +99,8 @@ static inline __attribute__((always_inline)) bool zone_serves(const struct machi
     if (b >= z->blocks ||
         (int64_t)qa_load(&z->zone.head->total, relaxed) <= z->zone.shard_limit) /* relaxed: C2 */
         return false;
-    d = qa_load((const qa32 *)z->descs + b, relaxed); /* relaxed: a look, as in a cache */
+    d = qa_load((const qa32 *)z->descs + b,
+                relaxed); /* relaxed: as currently read, as in a cache */
     /* QUIRE_MOVABLE is bit 0 of the flags, and CACHE_MOVABLE of the class. */
     if (((d ^ request->flags << D_CLASS_SHIFT) &
          (D_STATE | D_PINS | CACHE_MOVABLE << D_CLASS_SHIFT)) != D_SPLIT)
@@ -110,26 +112,26 @@ static inline __attribute__((always_inline)) bool zone_serves(const struct machi
     return full <= qa_load((const qa32 *)sparse_limit_at, relaxed);     /* relaxed: a hint */
 }
 
-/* The last round of a magazine in our hands. False: none, or not of this zone, or not for this
+/* Pop the last round of a magazine that the caller has taken, if it is of this zone and for this
  * request. */
 static inline __attribute__((always_inline)) bool remote_pop(struct machine_cpu *mcpu,
                                                              const struct machine_zone *z,
                                                              const struct quire_request *request,
                                                              quire_pfn *pfn)
 {
-    uint64_t count = qa_load(&mcpu->count, relaxed); /* relaxed: V1 */
-    qa64 *pops;
+    struct cpu_cache *r = remote_magazine(mcpu);
+    uint32_t count = cpu_cache_count(r);
+    uint64_t word;
 
-    /* relaxed: V2, see above; V1 */
+    /* relaxed: step 2 of a pop; taking the magazine ordered it */
     if (count == 0 || qa_load(&mcpu->serving_zone, relaxed) != (uintptr_t)z ||
-        !zone_serves(z, quire_pfn_of(qa_load(&mcpu->rounds[count - 1], relaxed)), request))
+        !zone_serves(z, r->rounds[count - 1], request))
         return false;
+    qi_assert(qa_load(&mcpu->pops_node, relaxed) == z->node.n); /* V2; relaxed: K1 */
     /* Read again: a register that is kept until here costs more. */
-    count = qa_load(&mcpu->count, relaxed) - 1; /* relaxed: V1 */
-    qa_store(&mcpu->count, count, relaxed);     /* relaxed: put publishes it */
-    pops = &mcpu->pops[z->node.n];
-    qa_store(pops, qa_load(pops, relaxed) + 1, relaxed); /* relaxed: V1; a figure */
-    pfn->n = qa_load(&mcpu->rounds[count], relaxed);     /* relaxed: V1 */
+    word = qa_load(&r->count, relaxed);                 /* relaxed: K1 */
+    qa_store(&r->count, word + CPU_CACHE_POP, relaxed); /* relaxed: E-cpu-cache publishes it */
+    *pfn = r->rounds[(word & CPU_CACHE_COUNT_MASK) - 1];
     return true;
 }
 
@@ -141,10 +143,10 @@ static inline __attribute__((always_inline)) bool remote_pop_request(
     bool done;
 
     if (!REMOTE_SERVES || request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
-        request->flags & ~MACHINE_HIT_FLAGS || !remote_take(mcpu))
+        request->flags & ~CACHE_HIT_FLAGS || !remote_take(mcpu))
         return false;
     done = remote_pop(mcpu, z, request, pfn);
-    remote_put(mcpu);
+    cpu_cache_put(remote_magazine(mcpu));
     return done;
 }
 
@@ -155,9 +157,9 @@ static inline const struct machine_zone *serving_zone_of(const struct machine_cp
 
 /* Serve a request that has a policy of its own. False: not this way. */
 bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_request *request,
-                             quire_pfn *pfn)
+                             quire_pfn *pfn, uint32_t cpu)
 {
-    struct machine_cpu *mcpu = machine_cpu_of(m, machine_cpu_now(m));
+    struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
     const struct machine_zone *z;
 
     if (!mcpu || !request->policy)
@@ -171,25 +173,26 @@ bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_r
 int qi_remote_request(struct quire_machine *m, const struct quire_request *request, quire_pfn *pfn,
                       struct quire_refusal *why)
 {
-    struct machine_cpu *mcpu = machine_cpu_of(m, machine_cpu_now(m));
+    uint32_t cpu = machine_cpu_now(m);
+    struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
     const struct machine_zone *z;
 
     if (!mcpu)
-        return qi_machine_request_by_policy(m, request, pfn, why);
+        return qi_machine_request_by_policy(m, request, pfn, why, cpu);
     z = serving_zone_of(mcpu);
     if (!request->policy && request->node.n == z->node.n &&
         remote_pop_request(mcpu, z, request, pfn))
         return QUIRE_OK;
-    return qi_machine_request_by_policy(m, request, pfn, why);
+    return qi_machine_request_by_policy(m, request, pfn, why, mcpu->cpu); /* saves a register */
 }
 
-/* Is this frame of the zone's blocks to be had by a magazine? */
+/* May a magazine take this frame of the zone's range? */
 static inline bool may_push_remote(const struct machine_zone *z, quire_pfn pfn)
 {
     uint64_t b = (pfn.n >> BLOCK_ORDER) - z->first_block, v;
     const void *map;
 
-    /* relaxed: a look; the zone decides when the frame gets there */
+    /* relaxed: as currently read; the zone decides when the frame gets there */
     if (b >= z->blocks || !is_cacheable(qa_load((const qa32 *)z->descs + b, relaxed)))
         return false;
     map = z->maps + b * z->zone.map_stride;
@@ -198,51 +201,67 @@ static inline bool may_push_remote(const struct machine_zone *z, quire_pfn pfn)
     return v >> pfn.n % WORD_BITS & 1;
 }
 
-/* Free a single frame that is not of the CPU's home, on CPU `cpu` of QUIRE_CPUS: into its remote
+/* Free a single frame of a zone where CPU `cpu` (below QUIRE_CPUS) is not local: into its remote
  * magazine, if it is of the zone `remote_zone`. */
 int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
 {
-    /* E-machine-cpu acquire: the line is made. */
+    /* E-machine-cpu acquire: the struct is made. */
     uintptr_t p = (uintptr_t)qa_load(&m->cpus[cpu], acquire);
     struct machine_cpu *mcpu = (struct machine_cpu *)p;
-    const struct machine_zone *z;
-    uint64_t count;
 
-    if (!mcpu)
-        return qi_machine_free_slowpath(m, pfn, 0);
-    z = zone_of_word(qa_load(&mcpu->remote_zone, acquire)); /* E-remote-zone acquire */
-    if (!may_push_remote(z, pfn) || !remote_take(mcpu))
-        return qi_machine_free_slowpath(m, pfn, 0);
-    count = qa_load(&mcpu->count, relaxed); /* relaxed: V1 */
-    if (__builtin_expect(count == REMOTE_ROUNDS, 0)) {
-        remote_put(mcpu);
-        return qi_machine_free_slowpath(m, pfn, 0);
-    }
-    remote_push_and_put(mcpu, count, pfn);
-    return QUIRE_OK;
+    if (mcpu &&
+        may_push_remote(
+            zone_of_word(qa_load(&mcpu->remote_zone, acquire)), /* E-remote-zone acquire */
+            pfn) &&
+        cpu_cache_push_xchg(remote_magazine(mcpu), pfn))
+        return QUIRE_OK;
+    return qi_machine_free_slowpath(m, pfn, 0, cpu);
 }
+
+/* ---- Which zones hits are for --------------------------------------------------------------- */
 
 static void set_zone_word(qa64 *word, const struct machine_zone *z)
 {
-    if (qa_load(word, relaxed) != (uintptr_t)z) /* relaxed: a look */
+    if (qa_load(word, relaxed) != (uintptr_t)z) /* relaxed: only the word counts */
         qa_store(word, (uintptr_t)z, release);  /* E-remote-zone release */
 }
 
-/* The CPU had to do with a zone: if it is away from home, the short ways are for it from now on. */
+/* Let `serving_zone` name a zone (V2). The figures need the magazine; if it is taken, later. */
+static void set_serving_zone(struct machine_cpu *mcpu, const struct machine_zone *z)
+{
+    struct cpu_cache *r = remote_magazine(mcpu);
+    uint64_t pops;
+    qa64 *counts;
+
+    if (qa_load(&mcpu->serving_zone, relaxed) == (uintptr_t)z || /* relaxed: only the word counts */
+        !remote_take(mcpu))
+        return;
+    counts = mcpu->counts[qa_load(&mcpu->pops_node, relaxed)]; /* relaxed: K1 */
+    pops = cpu_cache_reset_pops(r);
+    (void)qa_add(&counts[QUIRE_NODE_HIT], pops, relaxed);   /* relaxed: a figure */
+    (void)qa_add(&counts[QUIRE_NODE_OTHER], pops, relaxed); /* relaxed: a figure */
+    qa_store(&mcpu->pops_node, z->node.n, relaxed);         /* relaxed: E-cpu-cache publishes it */
+    set_zone_word(&mcpu->serving_zone, z);
+    cpu_cache_put(r);
+}
+
+/* A CPU had to do with a zone: if it is not local there, its remote hits are for it from now on. */
 void qi_remote_retarget(const struct machine_reader *r, const struct machine_entry *e)
 {
     if (e->closing || e->zone->node.n == node_of_cpu(r->snapshot, r->cpu).n ||
         qi_cpu_is_local(r->snapshot, r->cpu, e))
         return;
+    qi_assert(r->mcpu->cpu == r->cpu);
     set_zone_word(&r->mcpu->remote_zone, e->zone);
     if (r->machine->local && qi_entry_is_first(r->snapshot, e))
-        set_zone_word(&r->mcpu->serving_zone, e->zone);
+        set_serving_zone(r->mcpu, e->zone);
 }
 
-/* Nobody reads the snapshot before any more: what it said of zones away is forgotten. Writer only.
- */
+/* All readers of the snapshot before have left: what it said of other nodes' zones is forgotten.
+ * Writer only. */
 void qi_remote_forget_zones(struct quire_machine *m)
 {
+    qi_assert(writer_is_held(m)); /* M5 */
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
         struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
 
@@ -253,10 +272,10 @@ void qi_remote_forget_zones(struct quire_machine *m)
     }
 }
 
-/* ---- Delivery ------------------------------------------------------------------------------- */
+/* ---- Flushing ------------------------------------------------------------------------------- */
 
-/* Free all frames of pfns[0]'s zone among n, some at a time; the others move together. Returns how
- * many these are. */
+/* Free all frames of entry e among n, some at a time; the others move together. Returns how many
+ * these are. */
 static uint32_t remote_flush_zone(const struct machine_reader *r, const struct machine_entry *e,
                                   quire_pfn pfns[], uint32_t n, uint64_t *freed)
 {
@@ -276,27 +295,30 @@ static uint32_t remote_flush_zone(const struct machine_reader *r, const struct m
     return rest;
 }
 
-/* Send home what a magazine in our hands holds (V3). Returns how many frames stay in it. */
-static uint32_t remote_flush(const struct machine_reader *r, struct machine_cpu *mcpu,
-                             uint64_t *freed)
+/* Flush a magazine that the caller has taken, but for what the snapshot does not know (V3). Returns
+ * frames freed. */
+static uint64_t remote_flush(const struct machine_reader *r, struct cpu_cache *magazine)
 {
-    uint32_t n = (uint32_t)qa_load(&mcpu->count, relaxed), stay = 0; /* relaxed: V1 */
+    uint32_t n = cpu_cache_count(magazine), stay = 0;
     quire_pfn pfns[REMOTE_ROUNDS];
+    uint64_t freed = 0;
 
+    qi_assert(qa_load(&magazine->present, relaxed) == 0); /* K1; relaxed: the owner's */
+    qi_assert(n <= REMOTE_ROUNDS);                        /* K4 */
     for (uint32_t i = 0; i < n; i++)
-        pfns[i] = quire_pfn_of(qa_load(&mcpu->rounds[i], relaxed)); /* relaxed: V1 */
+        pfns[i] = magazine->rounds[i];
     while (n > 0) {
         const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfns[0]);
 
         if (e) {
-            n = remote_flush_zone(r, e, pfns, n, freed);
+            n = remote_flush_zone(r, e, pfns, n, &freed);
         } else {
-            qa_store(&mcpu->rounds[stay++], pfns[0].n, relaxed); /* relaxed: put publishes it */
+            magazine->rounds[stay++] = pfns[0];
             pfns[0] = pfns[--n];
         }
     }
-    qa_store(&mcpu->count, stay, relaxed); /* relaxed: put publishes it */
-    return stay;
+    cpu_cache_set_count(magazine, stay);
+    return freed;
 }
 
 /* May a frame of the zone wait in a magazine? Not one of a block that is being emptied, nor the
@@ -306,50 +328,54 @@ static bool may_stay_remote(const struct quire_zone *z, quire_pfn pfn)
     uint64_t frame = frame_of_pfn(z, pfn);
     enum quire_frame_state state;
 
-    /* relaxed: a look, as in a cache */
+    /* relaxed: as currently read, as in a cache */
     return frame != NO_FRAME &&
            desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) == D_SPLIT &&
            quire_zone_frame_state(z, pfn, &state) == QUIRE_OK && state == QUIRE_FRAME_USED;
 }
 
-/* Free a single frame of a zone where the caller is not at home. */
+/* Free a single frame of a zone where the caller is not local. */
 int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn)
 {
-    struct machine_cpu *mcpu = r->mcpu;
-    uint64_t freed = 0;
-    uint32_t count;
+    struct cpu_cache *magazine = remote_magazine(r->mcpu);
+    bool pushed = false;
 
     qi_remote_retarget(r, e);
-    if (!may_stay_remote(&e->zone->zone, pfn) || !remote_take(mcpu))
-        return quire_zone_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfn, 0);
-    count = (uint32_t)qa_load(&mcpu->count, relaxed); /* relaxed: V1 */
-    if (count == REMOTE_ROUNDS)
-        count = remote_flush(r, mcpu, &freed);
-    if (count == REMOTE_ROUNDS) {
-        remote_put(mcpu);
-        return quire_zone_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfn, 0);
+    if (may_stay_remote(&e->zone->zone, pfn) && remote_take(r->mcpu)) {
+        uint32_t count;
+
+        if (cpu_cache_count(magazine) == REMOTE_ROUNDS)
+            (void)remote_flush(r, magazine);
+        count = cpu_cache_count(magazine);
+        pushed = count < REMOTE_ROUNDS;
+        if (pushed) {
+            magazine->rounds[count] = pfn;
+            cpu_cache_set_count(magazine, count + 1);
+        }
+        cpu_cache_put(magazine);
     }
-    remote_push_and_put(mcpu, count, pfn);
-    return QUIRE_OK;
+    return pushed ? QUIRE_OK : quire_zone_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfn, 0);
 }
 
-/* Send a CPU's remote frames home, or only if it was idle since the last time. Returns frames
+/* Flush a CPU's remote magazine, or only if it was not used since the last time. Returns frames
  * freed. */
 uint64_t qi_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only)
 {
     struct machine_cpu *mcpu = machine_cpu_of(r->machine, cpu);
-    uint64_t freed = 0;
-    uint32_t count;
+    struct cpu_cache *magazine;
+    uint64_t freed;
+    uint32_t now;
 
     if (!mcpu)
         return 0;
-    count = (uint32_t)qa_load(&mcpu->count, relaxed);               /* relaxed: a look */
-    if (idle_only && qa_xchg(&mcpu->seen, count, relaxed) != count) /* relaxed: a hint */
+    magazine = remote_magazine(mcpu);
+    now = (uint32_t)qa_load(&magazine->count, relaxed); /* relaxed: a hint; the pops too, see K6 */
+    if (idle_only && qa_xchg(&magazine->seen, now, relaxed) != now) /* relaxed: a hint */
         return 0;
-    if (count == 0 || !remote_take(mcpu))
+    if (cpu_cache_count(magazine) == 0 || !remote_take(mcpu))
         return 0;
-    (void)remote_flush(r, mcpu, &freed);
-    remote_put(mcpu);
+    freed = remote_flush(r, magazine);
+    cpu_cache_put(magazine);
     return freed;
 }
 
@@ -360,4 +386,23 @@ uint64_t qi_remote_drain_all(const struct machine_reader *r, bool idle_only)
     for (uint32_t cpu = 0; cpu < machine_cpu_end(r->machine); cpu++)
         freed += qi_remote_drain(r, cpu, idle_only);
     return freed;
+}
+
+/* ---- Figures -------------------------------------------------------------------------------- */
+
+/* Frames of a node in a CPU's remote magazine; 0 if it is taken. */
+uint64_t qi_remote_frames(const struct machine_snapshot *s, struct machine_cpu *mcpu, uint32_t node)
+{
+    struct cpu_cache *magazine = remote_magazine(mcpu);
+    uint64_t sum = 0;
+
+    if (cpu_cache_count(magazine) == 0 || !remote_take(mcpu))
+        return 0;
+    for (uint32_t i = 0; i < cpu_cache_count(magazine); i++) {
+        const struct machine_entry *e = qi_snapshot_find(s, magazine->rounds[i]);
+
+        sum += e && e->zone->node.n == node;
+    }
+    cpu_cache_put(magazine);
+    return sum;
 }

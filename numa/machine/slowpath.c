@@ -1,14 +1,36 @@
 /* SPDX-License-Identifier: MIT
  *
- * slowpath.c - how a request that no magazine serves is served or refused.
+ * slowpath.c - what no magazine serves: the ladder that a request climbs until it is served or
+ * refused, and the frees that go to a zone.
  *
- * In turn, until one gives: the zones of the request's walk (a zone at whose home the caller is
- * drains its own cache before it refuses); the same after all caches of these zones and all remote
- * magazines went home; the same after the port's last resort, once. So a refusal says that each
- * zone that the request may use was seen without, after everything that was cached came back.
- * Requests with QUIRE_NO_CALLBACK do without what would be a system call or a callback.
+ * The danger is a refusal while there is memory: frames lie in caches and remote magazines of all
+ * CPUs, and count as allocated in their zones. So the contract of "out of memory": each zone that
+ * the request may use was asked, and had none, after everything that was cached of these zones came
+ * back. The whole of it stands in one function, qi_machine_serve, in this order:
  *
- * Each round reads the snapshot anew: the port's reclaim may take long, and hot-plug need not wait.
+ *   1. Each zone of the request's walk, once, nearest first. The first rung leaves the caches as
+ *      they are: where the caller's CPU is local, a request of a cached order goes through the
+ *      cache, which it refills. What such a zone cannot give is asked of it once more after its own
+ *      caches were drained, before the next zone is asked: near before far.
+ *   2. All caches of these zones and all remote magazines are drained; each zone once.
+ *   3. The port reclaims, once; caches and magazines are drained again; each zone once.
+ *   4. Refused.
+ *
+ * So one zone is asked, and its caches are drained, for a request that is refused, at most:
+ *
+ *                                   local             not local, or asked as a fallback
+ *   run of an uncached order        4 asks, 3 drains  3 asks, 2 drains
+ *   batch, contiguous run           4 asks, 3 drains  3 asks, 2 drains
+ *   run of a cached order           the same, and an ask for half a magazine while its CPU cache
+ *                                   is not limited (K5 of percpu/cpu_cache.h)
+ *   QUIRE_NO_CALLBACK, no reclaim   an ask and a drain less of each
+ *   contiguous run, zone too short  1 ask, no drain
+ *   QUIRE_PARTIAL, has some frames  1 ask, no drain
+ *
+ * Rungs 1 and 2 read one snapshot, rung 3 the one that is in force after the port's reclaim, which
+ * may take long: hot-plug does not wait for it. With QUIRE_NO_CALLBACK there is no rung 3, and
+ * drains make no system call.
+ *
  * Lock-free, any context.
  */
 #include "numa/machine/machine.h"
@@ -33,34 +55,48 @@ void qi_machine_count_served(const struct machine_reader *r, const struct machin
         add_figure(&at[QUIRE_NODE_INTERLEAVE], n);
 }
 
-/* Ask the zones of a walk. */
-static int ask_zones(const struct machine_reader *r, struct zonelist_walk *w,
+/* ---- The ladder ----------------------------------------------------------------------------- */
+
+/* Is what a batch has so far enough for it? */
+static bool partial_suffices(const struct machine_attempt *a)
+{
+    return a->got > 0 && a->request->flags & QUIRE_PARTIAL;
+}
+
+/* Ask the zones of a walk, each once; `first`: on the first rung. QUIRE_ERR_NO_MEMORY: all of them
+ * had none, and the walk is at its beginning again. QUIRE_ERR_SIZE: all of them are shorter than
+ * the run, which no drain and no reclaim mends. */
+static int ask_zones(const struct machine_reader *r, struct zonelist_walk *w, bool first,
                      struct machine_attempt *a, struct quire_refusal *why)
 {
     const struct machine_entry *e;
     int error = QUIRE_ERR_NO_MEMORY;
+    uint32_t too_short = 0;
 
-    why->tried = a->too_long = 0;
-    while ((e = qi_walk_next(r->snapshot, w))) {
+    why->tried = 0;
+    while (error == QUIRE_ERR_NO_MEMORY && (e = qi_walk_next(r->snapshot, w))) {
         if (why->tried++ == 0) {
             why->node = e->zone->node;
             why->zone = e->zone->type;
         }
-        error = a->ask(r, e, a);
+        error = a->ask(r, e, first, a);
+        if (first && error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a) &&
+            qi_entry_is_near(r, e, a->request)) {
+            qi_entry_drain(e, a->request->flags & QUIRE_NO_CALLBACK);
+            error = a->ask(r, e, false, a);
+        }
         if (error == QUIRE_OK && a->n == 0)
             qi_machine_count_served(r, a, e->zone->node, 1);
-        if (error != QUIRE_ERR_NO_MEMORY)
-            break;
+        if (error == QUIRE_ERR_SIZE) {
+            too_short++;
+            error = QUIRE_ERR_NO_MEMORY;
+        }
     }
-    w->at = w->pass = 0;
-    if (error == QUIRE_ERR_NO_MEMORY && why->tried && a->too_long == why->tried)
-        return QUIRE_ERR_SIZE; /* no drain and no reclaim makes a zone longer */
-    return error;
+    qi_assert(error != QUIRE_ERR_NO_MEMORY || (w->at == 0 && w->pass == 0 && why->tried > 0));
+    return error && too_short && too_short == why->tried ? QUIRE_ERR_SIZE : error;
 }
 
-/* Send home what is cached of the zones of a walk; `no_syscall`: as far as it goes without a system
- * call.
- */
+/* Drain what is cached of the zones of a walk, anywhere, and all remote magazines. */
 static void drain_walk(const struct machine_reader *r, struct zonelist_walk *w, bool no_syscall)
 {
     const struct machine_entry *e;
@@ -70,41 +106,69 @@ static void drain_walk(const struct machine_reader *r, struct zonelist_walk *w, 
         qi_entry_drain(e, no_syscall);
 }
 
-static bool is_depleted(int error)
+static int begin_walk(const struct machine_reader *r, struct machine_attempt *a,
+                      struct zonelist_walk *w)
 {
-    return error == QUIRE_ERR_NO_MEMORY || error == QUIRE_ERR_ZONE;
+    int error = qi_policy_walk(r, a->request, a->turn, w);
+
+    if (!error) {
+        a->wanted = w->wanted;
+        a->interleaved = w->interleaved;
+    }
+    return error;
 }
 
-/* Is what a batch has so far enough for it? */
-static bool partial_suffices(const struct machine_attempt *a)
+/* Do the zones refuse what the request still wants? */
+static bool is_refused(const struct machine_attempt *a, int error)
 {
-    return a->got > 0 && a->request->flags & QUIRE_PARTIAL;
+    return error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a);
 }
 
-/* One round: with caches, then drained. */
-static int serve_round(struct quire_machine *m, struct machine_attempt *a,
-                       struct quire_refusal *why)
+/* The ladder: serve a request that says how to ask. *why, if not NULL, is filled after an error. */
+int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct quire_refusal *why)
 {
+    bool no_callback = a->request->flags & QUIRE_NO_CALLBACK;
+    struct quire_refusal unwanted;
     struct machine_reader r;
     struct zonelist_walk w;
     int error;
 
-    qi_machine_enter(m, &r);
-    error = qi_policy_walk(&r, a->request, a->turn, &w);
-    if (!error) {
-        a->wanted = w.wanted;
-        a->interleaved = w.interleaved;
-        error = ask_zones(&r, &w, a, why);
-        if (error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a)) {
-            drain_walk(&r, &w, a->request->flags & QUIRE_NO_CALLBACK);
-            error = ask_zones(&r, &w, a, why);
+    if (!why)
+        why = &unwanted;
+    *why = (struct quire_refusal){.node = {QUIRE_NO_NODE}};
+    qi_machine_enter_on(m, a->cpu, &r);
+
+    /* 1. Each zone, nearest first, through the caches of the caller's CPU. */
+    error = begin_walk(&r, a, &w);
+    if (!error)
+        error = ask_zones(&r, &w, true, a, why);
+
+    /* 2. The zones themselves, after everything that is cached of them came back. */
+    if (is_refused(a, error)) {
+        drain_walk(&r, &w, no_callback);
+        error = ask_zones(&r, &w, false, a, why);
+    }
+
+    /* 3. The same after the port's last resort, which is no reader of the snapshot. */
+    if (is_refused(a, error) && m->port.reclaim && !no_callback) {
+        qi_machine_leave(&r);
+        add_figure(&m->reclaims, 1);
+        (void)m->port.reclaim(m->port.ctx, why->node, a->frames - a->got);
+        qi_machine_enter(m, &r);
+        error = begin_walk(&r, a, &w);
+        if (!error) {
+            drain_walk(&r, &w, false);
+            error = ask_zones(&r, &w, false, a, why);
         }
     }
+
+    /* 4. Refused, unless a batch takes what there is. */
+    if (error == QUIRE_ERR_NO_MEMORY && partial_suffices(a))
+        error = QUIRE_OK;
     if (error == QUIRE_ERR_NO_MEMORY && why->tried == 1 && r.snapshot->entry_count > 1)
         error = QUIRE_ERR_ZONE;
-    if (is_depleted(error) && partial_suffices(a))
-        error = QUIRE_OK;
     qi_machine_leave(&r);
+    why->error = error;
     return error;
 }
 
@@ -116,21 +180,108 @@ int qi_machine_refuse(int error, struct quire_refusal *why)
     return error;
 }
 
-/* Serve a request that says how to ask; fill *why, if not NULL, after an error. */
-int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct quire_refusal *why)
+/* ---- Allocation ----------------------------------------------------------------------------- */
+
+static int ask_run(const struct machine_reader *r, const struct machine_entry *e, bool first,
+                   struct machine_attempt *a)
 {
-    struct quire_refusal unwanted;
+    uint32_t flags = qi_entry_flags(r, e, a->request);
+    unsigned order = a->request->order;
+
+    if (first && cache_class_of(order, flags & QUIRE_MOVABLE) < CACHE_NONE &&
+        qi_entry_is_near(r, e, a->request))
+        return qi_cache_alloc_undrained(&e->zone_cache->cache, r->cpu, order, flags, a->pfns);
+    if (order == 0)
+        qi_remote_retarget(r, e);
+    return quire_zone_alloc(&e->zone->zone, qi_entry_slot(e, r->cpu), order, flags, a->pfns);
+}
+
+/* A run that no magazine of CPU `cpu` served. */
+int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
+                                quire_pfn *pfn, struct quire_refusal *why, uint32_t cpu)
+{
+    struct machine_attempt a = {.ask = ask_run, .cpu = cpu, .request = request, .pfns = pfn};
+
+    if (request->order > QUIRE_MAX_ORDER)
+        return qi_machine_refuse(QUIRE_ERR_SIZE, why);
+    if (request->flags & ~MACHINE_ALLOC_FLAGS)
+        return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
+    a.frames = 1ull << request->order;
+    a.turn = qi_policy_draw(m, cpu, request, 1);
+    return qi_machine_serve(m, &a, why);
+}
+
+int qi_machine_alloc_slowpath(struct quire_machine *m, unsigned order, uint32_t flags,
+                              quire_pfn *pfn, uint32_t cpu)
+{
+    struct quire_request request = quire_request_of(order, flags);
+
+    return qi_machine_request_slowpath(m, &request, pfn, NULL, cpu);
+}
+
+static int ask_contig(const struct machine_reader *r, const struct machine_entry *e, bool first,
+                      struct machine_attempt *a)
+{
+    (void)first;
+    return quire_zone_alloc_contig(&e->zone->zone, qi_entry_slot(e, r->cpu), a->contig,
+                                   qi_entry_flags(r, e, a->request), a->pfns);
+}
+
+int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_request *request,
+                               const struct quire_contig *want, quire_pfn *pfn,
+                               struct quire_refusal *why)
+{
+    struct quire_request in_blocks = *request;
+    struct machine_attempt a = {.ask = ask_contig,
+                                .cpu = machine_cpu_now(m),
+                                .request = &in_blocks,
+                                .pfns = pfn,
+                                .contig = want};
+
+    if (want->frames == 0 || (want->high && want->low > want->high))
+        return qi_machine_refuse(QUIRE_ERR_SIZE, why);
+    if (request->flags & ~(uint32_t)QUIRE_ALLOC_FLAGS)
+        return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
+    in_blocks.order = want->frames >= BLOCK_FRAMES ? HUGE_ORDER : 0;
+    a.frames = want->frames;
+    a.turn = qi_policy_draw(m, a.cpu, request, 1);
+    return qi_machine_serve(m, &a, why);
+}
+
+/* ---- Free ----------------------------------------------------------------------------------- */
+
+/* A run that no magazine of CPU `cpu` took: of a cached order where the CPU is local, or a single
+ * frame elsewhere, it may be the magazine that is full; all others go to their zone. */
+int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order, uint32_t cpu)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
     int error;
 
-    if (!why)
-        why = &unwanted;
-    *why = (struct quire_refusal){.node = {QUIRE_NO_NODE}};
-    error = serve_round(m, a, why);
-    if (is_depleted(error) && m->port.reclaim && !(a->request->flags & QUIRE_NO_CALLBACK)) {
-        (void)qa_add(&m->reclaims, 1, relaxed); /* relaxed: a statistic */
-        (void)m->port.reclaim(m->port.ctx, why->node, a->frames - a->got);
-        error = serve_round(m, a, why);
-    }
-    why->error = error;
+    qi_machine_enter_on(m, cpu, &r);
+    e = qi_snapshot_find(r.snapshot, pfn);
+    if (!e)
+        error = QUIRE_ERR_FRAME;
+    else if (cache_class_of(order, 0) < CACHE_NONE && qi_cpu_is_local(r.snapshot, r.cpu, e))
+        error = qi_cache_free_missed(&e->zone_cache->cache, r.cpu, pfn, order);
+    else if (order == 0 && !e->closing)
+        error = qi_remote_free(&r, e, pfn);
+    else
+        error = quire_zone_free(&e->zone->zone, qi_entry_slot(e, r.cpu), pfn, order);
+    qi_machine_leave(&r);
+    return error;
+}
+
+int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t frames)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+    int error = QUIRE_ERR_FRAME;
+
+    qi_machine_enter(m, &r);
+    e = qi_snapshot_find(r.snapshot, pfn);
+    if (e)
+        error = quire_zone_free_contig(&e->zone->zone, qi_entry_slot(e, r.cpu), pfn, frames);
+    qi_machine_leave(&r);
     return error;
 }

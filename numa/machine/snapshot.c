@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * snapshot.c - a snapshot of the machine: which zones there are, who asks which first, and
- * who is at home where.
+ * snapshot.c - snapshots: which zones there are, which of them a node asks first, and which CPUs
+ * are local in which zone.
  *
- * Zonelists: for each node and purpose, node by node as quire_topology_order says, and within a
- * node from the purpose asked for to scarcer ones, so that memory which only some can use is kept
- * for them. Zones of one node and type stay in the order in which they were put into service. Each
- * node's lists lie on that node, the rest in one piece on the first zone's.
+ * A snapshot holds the topology, an entry for each zone, the map from frames to entries, and for
+ * each node and purpose a zonelist. It is built beside the one in force, published by one store,
+ * and never changes afterwards (M1). The danger is a reader that finds half of it, or the new views
+ * with the old snapshot: so all is written before the store (E-snapshot), and what hits find by
+ * themselves (the CPUs' views) may be of either (M3); zone caches open after it (Y4).
  *
- * A CPU is at home in the Normal, DMA32 and Huge zones of its own node and, wherever that lies, in
- * the zone that its NORMAL requests ask first; so the CPUs of a node without memory have a cache
- * too. Which cache a zone gets for them is zone_caches.c's affair.
+ * Zonelists go node by node, as quire_topology_order says, and within a node from the purpose asked
+ * for to scarcer ones, so that memory which only some requests can use is kept for them. Zones of
+ * one node and type stay in the order in which they came into service. Each node's lists lie on
+ * that node, the rest in one piece on the first zone's.
  *
- * Writer only, but the functions at the end, which read: wait-free, any context.
+ * A CPU is local in the Normal, DMA32 and Huge zones of its own node and, on whatever node that is,
+ * in the zone that its NORMAL requests ask first: so the CPUs of a node without memory have a cache
+ * too. Which cache a zone gets for them: zone_caches.c.
+ *
+ *   make, discard, publish, release    the writer (M5)
+ *   find, row, local, slot, flags      any number of readers, beside the writer; wait-free, any
+ *                                      context
  */
 #include "numa/machine/machine.h"
 
@@ -47,7 +55,7 @@ static void find_node_bounds(const struct machine_snapshot *s, struct node_bound
 
 /* ---- Zonelists ------------------------------------------------------------------------------ */
 
-/* The list of a purpose for who asks the nodes in this order, into out[] if not NULL. */
+/* The list of a purpose for a node that asks the others in this order, into out[] if not NULL. */
 static uint32_t fill_zonelist(const struct machine_snapshot *s, const struct node_bounds *b,
                               const quire_node order[], uint32_t nodes, unsigned type,
                               uint16_t out[])
@@ -103,7 +111,7 @@ static uint32_t first_normal_entry(const struct machine_snapshot *s, quire_node 
     return l->count[QUIRE_ZONE_NORMAL] ? l->entries[l->first[QUIRE_ZONE_NORMAL]] : NO_ENTRY;
 }
 
-/* Are the CPUs of `node` at home in this entry's zone? */
+/* Are the CPUs of `node` local in this entry's zone? */
 bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
                       const struct machine_entry *e)
 {
@@ -136,7 +144,7 @@ static int fill_snapshot(struct quire_machine *m, struct machine_snapshot *s)
     return error;
 }
 
-/* Take a snapshot back that was not published, with the homes that were made for it. */
+/* Discard a snapshot that was not published, and the zone caches that were made for it. */
 void qi_snapshot_discard(struct quire_machine *m, struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++)
@@ -187,7 +195,7 @@ int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topol
     return error;
 }
 
-/* Open the homes of a snapshot that did not serve in the one before, if there was one (Y4). */
+/* Open the zone caches of a snapshot, now published, that the one before did not have (Y4). */
 static void open_zone_caches(const struct machine_snapshot *old, const struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < s->entry_count; i++) {
@@ -198,7 +206,7 @@ static void open_zone_caches(const struct machine_snapshot *old, const struct ma
     }
 }
 
-/* Put a snapshot in force, the CPUs' views first. */
+/* Publish a snapshot, the CPUs' views first. */
 void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 {
     const struct machine_snapshot *old = qi_machine_snapshot(m);
@@ -218,10 +226,11 @@ void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 
         if (!machine_cpu_of(m, cpu))
             continue;
-        /* E-zone-cache release: the home is made. */
+        /* E-zone-cache release: the cache is made. */
         qa_store(&m->cpu_views[cpu], served ? (uintptr_t)view_of(&e->zone_cache->cache, cpu) : 0,
                  release);
     }
+    qi_assert(writer_is_held(m) && s != old);      /* M5 */
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
     qa_store(&m->snapshot, (uintptr_t)s, release); /* E-snapshot release */
     open_zone_caches(old, s);
@@ -230,6 +239,7 @@ void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 /* Give a snapshot's memory back. */
 void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s)
 {
+    qi_assert(s != qi_machine_snapshot(m)); /* M1 */
     for (uint32_t n = 0; n < QUIRE_NODES; n++)
         qi_port_give_back(m, s->lists[n]);
     qi_port_give_back(m, s);
@@ -245,8 +255,8 @@ const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, q
     return i == QUIRE_PFNMAP_NONE ? NULL : &s->entries[i];
 }
 
-/* How many frames in a row, from the second one on, are of entry e as the first one is. One compare
- * each while they are of the zone's longest span. */
+/* How many frames in a row are of entry e, the first one, which is, included. One compare each
+ * while they are of the zone's longest span. */
 size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
                        const quire_pfn pfns[], size_t n)
 {
@@ -258,7 +268,7 @@ size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_en
     return row;
 }
 
-/* The home that a zone has in a snapshot, or NULL. */
+/* The zone cache that a zone has in a snapshot, or NULL. */
 struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
                                           const struct machine_zone *zone)
 {
@@ -268,7 +278,7 @@ struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
     return NULL;
 }
 
-/* Is a CPU at home in a zone, which has a cache then? */
+/* Is a CPU local in a zone? The zone has a cache then. */
 bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
     return e->zone_cache && cpu < s->topology.cpu_count &&
@@ -281,16 +291,26 @@ bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_en
     return first_normal_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
 }
 
-/* The zone's slot that a CPU uses: CPUs at home have slots of their own where there are enough. */
+/* The zone's slot that a CPU uses: local CPUs have slots of their own where there are enough. */
 quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu)
 {
+    qi_assert(e->zone->zone.slots > 0);
     if (e->zone_cache)
         return slot_of_cpu(&e->zone_cache->cache, cpu - e->zone_cache->cache.first_cpu);
     return quire_slot_of(cpu % e->zone->zone.slots);
 }
 
-/* The flags with which a request asks a zone. A scarcer one than it asked for must keep its
- * reserve, unless it is what the caller's node has to begin with. */
+/* Does a request go through this zone's caches, and have them drained before it asks the next zone?
+ * If the caller's CPU is local, unless the zone must keep its reserve from it. */
+bool qi_entry_is_near(const struct machine_reader *r, const struct machine_entry *e,
+                      const struct quire_request *request)
+{
+    return qi_cpu_is_local(r->snapshot, r->cpu, e) &&
+           !(qi_entry_flags(r, e, request) & QUIRE_FALLBACK);
+}
+
+/* The flags with which a request asks a zone. A scarcer zone than it asked for must keep its
+ * reserve, unless it is the first one of the caller's node. */
 uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
                         const struct quire_request *request)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * stats.c - figures of nodes and of the machine, and what can be read of a snapshot.
+ * stats.c - figures of nodes and of the machine, and what can be asked of a snapshot.
  *
- * Sums over CPUs and zones, exact while nobody uses the machine. Wait-free, any context.
+ * Sums over CPUs and zones, read beside all else: exact while nobody uses the machine, otherwise
+ * each word as currently read. Wait-free, any context; frames in a remote magazine that is taken
+ * are left out of a node's figures.
  */
 #include "numa/machine/machine.h"
 
@@ -31,7 +33,7 @@ static void add_zone_stats(const struct machine_entry *e, struct quire_node_stat
     stats->zones++;
 }
 
-/* Hits of a CPU in a home (K6 of percpu/cpu_cache.h). */
+/* Hits of a CPU in a zone cache (K6 of percpu/cpu_cache.h). */
 uint64_t qi_zone_cache_hits(const struct zone_cache *h, uint32_t cpu)
 {
     uint32_t mine = cpu - h->cache.first_cpu;
@@ -42,16 +44,16 @@ uint64_t qi_zone_cache_hits(const struct zone_cache *h, uint32_t cpu)
     return sum;
 }
 
-/* A home has closed and may be forgotten, its hits may not: add them to the CPUs' own counts.
- * Should it come back, it begins at 0. */
+/* A zone cache was closed: add its hits to the CPUs' own counts. If it serves again it begins at
+ * 0. */
 void qi_zone_cache_save_hits(struct quire_machine *m, const struct machine_snapshot *s,
                              const struct zone_cache *h)
 {
     for (uint32_t mine = 0; mine < h->cache.cpus; mine++) {
         uint32_t cpu = h->cache.first_cpu + mine;
         bool local = node_of_cpu(s, cpu).n == h->zone->node.n;
-        /* One that the topology does not know may lie between others, and somebody may move there
-         * on his way to a hit. CPU 0 counts for it. */
+        /* A CPU of the range that the topology does not know may have had hits all the same, of a
+         * thread that moved there meanwhile. CPU 0 counts for it. */
         struct machine_cpu *mcpu = machine_cpu_of(m, machine_cpu_of(m, cpu) ? cpu : 0);
         uint64_t hits = 0;
 
@@ -80,29 +82,18 @@ static void add_cache_hits(const struct machine_snapshot *s, const struct zone_c
     }
 }
 
-/* Frames of a node in one CPU's remote magazine. */
-static uint64_t remote_frames_in(const struct machine_snapshot *s, const struct machine_cpu *mcpu,
-                                 uint32_t node)
+static void add_cpu_stats(const struct machine_snapshot *s, struct machine_cpu *mcpu, uint32_t node,
+                          struct quire_node_stats *stats)
 {
-    uint64_t count = qa_load(&mcpu->count, relaxed), sum = 0; /* relaxed: a figure */
-
-    for (uint64_t i = 0; i < count && i < REMOTE_ROUNDS; i++) {
-        quire_pfn pfn = {qa_load(&mcpu->rounds[i], relaxed)}; /* relaxed: a figure */
-        const struct machine_entry *e = qi_snapshot_find(s, pfn);
-
-        sum += e && e->zone->node.n == node;
-    }
-    return sum;
-}
-
-static void add_cpu_stats(const struct machine_snapshot *s, const struct machine_cpu *mcpu,
-                          uint32_t node, struct quire_node_stats *stats)
-{
-    stats->remote += remote_frames_in(s, mcpu, node);
+    stats->remote += qi_remote_frames(s, mcpu, node);
     for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)
-        stats->counts[i] += qa_load(&mcpu->counts[node][i], relaxed);       /* relaxed: a figure */
-    stats->counts[QUIRE_NODE_HIT] += qa_load(&mcpu->pops[node], relaxed);   /* relaxed: a figure */
-    stats->counts[QUIRE_NODE_OTHER] += qa_load(&mcpu->pops[node], relaxed); /* relaxed: a figure */
+        stats->counts[i] += qa_load(&mcpu->counts[node][i], relaxed); /* relaxed: a figure */
+    if (qa_load(&mcpu->pops_node, relaxed) == node) {                 /* relaxed: a figure (V2) */
+        uint64_t pops = cpu_cache_pops(remote_magazine(mcpu));
+
+        stats->counts[QUIRE_NODE_HIT] += pops;
+        stats->counts[QUIRE_NODE_OTHER] += pops;
+    }
 }
 
 int quire_machine_node_stats(struct quire_machine *m, quire_node node,
@@ -147,8 +138,7 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
         stats->zonelist_bytes += s->lists[n]->bytes;
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
         if (machine_cpu_of(m, cpu))
-            stats->remote +=
-                qa_load(&machine_cpu_of(m, cpu)->count, relaxed); /* relaxed: a figure */
+            stats->remote += cpu_cache_count(remote_magazine(machine_cpu_of(m, cpu)));
     stats->managed = sum.managed;
     stats->free = sum.free;
     stats->cached = sum.cached;
@@ -156,6 +146,24 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
     stats->reclaims = qa_load(&m->reclaims, relaxed);   /* relaxed: a figure */
     qi_machine_leave(&r);
     return QUIRE_OK;
+}
+
+int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node,
+                       struct quire_zone **zone)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+
+    qi_machine_enter(m, &r);
+    e = qi_snapshot_find(r.snapshot, pfn);
+    if (e && quire_zone_holds(&e->zone->zone, pfn)) {
+        *node = e->zone->node;
+        *zone = e->zone->given;
+    } else {
+        e = NULL;
+    }
+    qi_machine_leave(&r);
+    return e ? QUIRE_OK : QUIRE_ERR_FRAME;
 }
 
 int quire_machine_zonelist(struct quire_machine *m, quire_node node, enum quire_zone_type type,

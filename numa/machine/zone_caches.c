@@ -1,43 +1,66 @@
 /* SPDX-License-Identifier: MIT
  *
- * zone_caches.c - homes: which cache of a zone serves the CPUs that are at home there, and what
- * becomes of those that no longer do.
+ * zone_caches.c - zone caches: which cache of a zone serves the CPUs that are local there, and what
+ * becomes of one that no longer does.
  *
- * A zone has a cache if somebody is at home in it, with CPU caches from the first of these CPUs to
- * the last. One that serves already and covers them is kept, unless one of its CPUs moved: its hits
- * are counted as local or other by where its CPUs are.
+ * A zone cache is a quire_cache of one zone, with CPU caches for a range of CPUs: from the first to
+ * the last CPU that is local in the zone. It is in service if the snapshot in force has it. Its
+ * life:
  *
- * The memory of a home is never given back before the end, as a hit that found it may come late by
- * any amount (M3). So that it does not pile up while topologies change and zones come and go:
+ *     made ----> open ----> closed ----> open again       same zone, or it came back: rebound first
  *
- *   Y3  Whoever is late reads of a home what never changes after it was made (the places and sizes
- *       of its CPU caches, its range), its CPU caches, in the order that percpu gives, and, for a
- *       frame that he owns and that is in the range, the handle and the metadata of the zone. So a
- *       closed home may serve again: - The zone never left: nothing is written to the home but by
- *       opening it. It was closed
- *         after the wait of the change that took it out of service, so no reader has it from then
- *         on, and it is empty.
- *       - The zone left and comes back, with the same longest span, node, type and size: then
- *         handle and descriptors are written anew, before the snapshot that has them is published.
- *         Nobody owns a frame of the zone meanwhile, and who gets one later saw that publication.
- *         Those who are late with frames of other zones read the range alone.
- *   Y4  A home is opened after the snapshot that has it was published, a new one too: the CPUs'
- *       views name it before. Sooner, a hit could bring it a frame that the drains of the snapshot
- *       in force do not see, and a request would be refused for it.
- *   Y5  A zone has HOMES homes made to measure at most. Each later one takes in the CPUs of all
- *       before it and has at least twice as many CPU caches as the largest, or one for every CPU:
- *       so there are at most HOMES + log2(QUIRE_CPUS) homes.
- *   Y6  So it is with what we have of a zone, whether it has homes or not: an `away` or `serving`
- *       that was read may be looked up late by any amount, for node and range, which stay as they
- *       are. The rest is read only for a frame in the range that somebody owns.
+ *   made      for a snapshot that is being built; takes no pushes yet
+ *   open      after that snapshot was published (Y4): hits push and pop
+ *   closed    after a snapshot without it was published and all readers of the old one left
+ *             (hotplug.c): empty, and it takes no pushes
+ *   rebound   while closed and its zone is out of service: the windows of its views point into the
+ *             metadata of the zone that takes that one's place
  *
- * Writer only. Bounded by CPUs, zones, and a zone's homes.
+ * The danger is a late hit: a CPU may use a view arbitrarily late (M3), long after the cache was
+ * closed. So the memory of a zone cache is kept until the machine ends, and to keep it from piling
+ * up while topologies change and zones come and go, closed caches serve again.
+ *
+ *   Y3  A late hit reads of a zone cache only what never changes after it was made (where its CPU
+ *       caches are, the range of its windows), the CPU caches, in the order that percpu gives, and,
+ *       on behalf of a frame of the range that its caller owns, the handle and metadata of the
+ *       zone. So a closed cache may be opened again if
+ *         - its zone stayed in service. Nothing but opening writes to the cache. It was closed
+ *           after the wait of the change that took it out of service: no reader has it, and it is
+ *           empty.
+ *         - its zone left and comes back with the same longest span, node, type and size. Then the
+ *           handle and the windows are written before the snapshot that has them is published. In
+ *           between nobody owns a frame of the zone, and an owner of a later frame has seen that
+ *           publication. A late hit with a frame of another zone reads the range alone.
+ *   Y4  A zone cache is opened after the snapshot that has it was published, a new one too, since
+ *       the CPUs' views name it before. Sooner, a hit could push a frame into it which the drains
+ *       of the snapshot in force do not see, and a request would be refused because of it.
+ *   Y5  Of a zone's caches the first MEASURED_CACHES have the size that was wanted. Each later one
+ *       covers the CPUs of all before it and has at least twice as many CPU caches as the largest,
+ *       or one for every CPU. So there are at most MEASURED_CACHES + log2(QUIRE_CPUS) of them.
+ *   Y6  A CPU may read `remote_zone` or `serving_zone` and use that zone arbitrarily late. It then
+ *       relies only on the node and the range, which never change. All other fields are read only
+ *       on behalf of a frame of the range that somebody owns. So the struct machine_zone of a zone
+ *       that left is kept, and serves again, as its caches do.
+ *
+ * What may be read of a zone cache, and of its zone, at which stage:
+ *
+ *                         made   open   closed   rebound
+ *   range, places           x      x      x         x      by late hits too
+ *   CPU caches              x      x      x         x      pushes find the limit 0, but when open
+ *   windows, the handle     -      x      x         -      on behalf of an owned frame of the range
+ *   the rest                -      x      -         -      by readers of the snapshot
+ *
+ * Writer only; bounded by CPUs, zones and a zone's caches.
  */
 #include "numa/machine/machine.h"
 
 #include "core/internal.h"
 
-enum { MEASURED_CACHES = 4 };
+enum {
+    MEASURED_CACHES = 4,
+    MAX_ZONE_CACHES = MEASURED_CACHES + 12, /* Y5 */
+};
+_Static_assert(QUIRE_CPUS <= 1 << (MAX_ZONE_CACHES - MEASURED_CACHES), "Y5");
 
 /* ---- Making --------------------------------------------------------------------------------- */
 
@@ -63,7 +86,7 @@ static void bind_zone_range(struct machine_zone *z, uint64_t frame)
     z->maps = (const unsigned char *)frame_map(&z->zone, block_of(frame));
 }
 
-/* Find out a new zone's longest span (M4). */
+/* Set a new zone's longest span (M4). */
 static void set_zone_range(const struct machine_snapshot *s, uint32_t entry)
 {
     struct quire_run longest = qi_longest_span(s->spans, s->span_count, entry);
@@ -125,7 +148,7 @@ static int make_zone_cache(struct quire_machine *m, struct machine_snapshot *s, 
 
 /* ---- Choosing ------------------------------------------------------------------------------- */
 
-/* Is a home among those that its zone has? (Those of a snapshot that is being made are not yet.) */
+/* Is a cache among those of its zone? Those of a snapshot that is being made are not yet. */
 bool qi_zone_cache_is_registered(const struct zone_cache *h)
 {
     const struct zone_cache *other = h->zone->zone_caches;
@@ -135,15 +158,26 @@ bool qi_zone_cache_is_registered(const struct zone_cache *h)
     return other;
 }
 
-/* A home serves from the snapshot on that is being published. */
+static unsigned count_zone_caches(const struct machine_zone *z)
+{
+    unsigned n = 0;
+
+    for (const struct zone_cache *h = z->zone_caches; h; h = h->next)
+        n++;
+    return n;
+}
+
+/* A cache comes into service, with the snapshot that is being published. */
 void qi_zone_cache_register(struct zone_cache *h)
 {
-    /* E-zone-cache release: the home is made. */
+    qi_assert(writer_is_held(h->zone->machine)); /* M5 */
+    /* E-zone-cache release: the cache is made. */
     qa_store(&h->zone->sparse_limit_at, (uintptr_t)&h->cache.state->sparse_limit, release);
     if (qi_zone_cache_is_registered(h))
         return;
     h->next = h->zone->zone_caches;
     h->zone->zone_caches = h;
+    qi_assert(count_zone_caches(h->zone) <= MAX_ZONE_CACHES); /* Y5 */
 }
 
 static bool cache_covers(const struct quire_cache *c, uint32_t first, uint32_t end)
@@ -162,8 +196,8 @@ static bool cpus_stayed(const struct machine_snapshot *old, const struct machine
     return cpu == end;
 }
 
-/* A home that the zone has for these CPUs: the one that serves until now, or else the smallest
- * closed one, or NULL. */
+/* A cache that the zone has for these CPUs: the one in service, unless a CPU of it moved, as its
+ * hits are counted by where its CPUs are; or else the smallest closed one; or NULL. */
 static struct zone_cache *pick_zone_cache(const struct quire_machine *m,
                                           const struct machine_snapshot *s,
                                           const struct machine_zone *z, uint32_t first,
@@ -181,7 +215,7 @@ static struct zone_cache *pick_zone_cache(const struct quire_machine *m,
     return best;
 }
 
-/* Widen the range of CPUs of a new home (Y5). */
+/* Widen the range of CPUs of a new cache (Y5). */
 static void widen_cpu_range(const struct machine_zone *z, uint32_t *first, uint32_t *end)
 {
     uint32_t a = *first, b = *end, zone_caches = 0, most = 0;
@@ -205,8 +239,7 @@ static void widen_cpu_range(const struct machine_zone *z, uint32_t *first, uint3
     *end = b;
 }
 
-/* Tell the views the nodes of their CPUs. (A CPU beyond the topology has one, and no use for it.)
- */
+/* Set the views' nodes, to those of their CPUs; of a CPU beyond the topology it is not read. */
 static void set_view_nodes(struct zone_cache *h, const struct machine_snapshot *s)
 {
     for (uint32_t i = 0; i < h->cache.cpus; i++) {
@@ -216,8 +249,8 @@ static void set_view_nodes(struct zone_cache *h, const struct machine_snapshot *
     }
 }
 
-/* Give an entry of a snapshot that is being made a cache that covers all CPUs at home in its zone,
- * if there are any. */
+/* Give an entry of a snapshot that is being made a cache that covers all CPUs that are local in its
+ * zone, if there are any. */
 int qi_zone_cache_choose(struct quire_machine *m, struct machine_snapshot *s, uint32_t entry)
 {
     struct machine_entry *e = &s->entries[entry];
@@ -243,10 +276,12 @@ int qi_zone_cache_choose(struct quire_machine *m, struct machine_snapshot *s, ui
 
 /* ---- Zones that left ------------------------------------------------------------------------ */
 
-/* A zone has left, and nobody reads a snapshot that has it. Somebody on a short way of
- * remote.c may look at it all the same, by the name that he read: it is kept (Y6). */
+/* A zone has left, and no reader has a snapshot with it. A remote hit may still read of it: it is
+ * kept (Y6). */
 void qi_machine_zone_set_gone(struct quire_machine *m, struct machine_zone *z)
 {
+    qi_assert(writer_is_held(m));                                  /* M5 */
+    qi_assert(!qi_snapshot_zone_cache(qi_machine_snapshot(m), z)); /* Y2 */
     qi_offline_forget(m, z);
     z->zone_cache = NULL;
     z->next = m->gone;
@@ -260,7 +295,7 @@ static bool all_views_fit(const struct zone_cache *h, const struct quire_zone *z
     return !h;
 }
 
-/* Is this zone, about to come into service, what that one was (Y3)? */
+/* May the zone `given` take the place of z, which left (Y3)? */
 static bool is_same_zone(const struct machine_zone *z, const struct quire_machine_zone *given,
                          struct quire_run longest)
 {
@@ -273,7 +308,7 @@ static bool is_same_zone(const struct machine_zone *z, const struct quire_machin
            all_views_fit(z->zone_caches, given->zone);
 }
 
-/* What is left of the same zone, now for the caller's new one, or NULL. */
+/* A zone that left, whose place the caller's new one takes; NULL if there is none. */
 struct machine_zone *qi_machine_zone_bring_back(struct quire_machine *m,
                                                 const struct quire_machine_zone *given,
                                                 struct quire_run longest)

@@ -142,6 +142,8 @@ static void build_zone(struct rig *r, uint32_t i)
     struct quire_zone_config config = {.id = i,
                                        .type = z->type,
                                        .slots = r->slots,
+                                       .low = r->low,
+                                       .high = r->low,
                                        .usable = &z->run,
                                        .usable_count = 1,
                                        .port = port};

@@ -37,6 +37,7 @@ struct rig {
     struct quire_pfnmap_span spans[RIG_ZONES];
     uint32_t zone_count;
     uint32_t slots; /* of each zone */
+    uint64_t low;   /* watermarks low and high of each zone: 0 after rig_begin */
     struct quire_machine *machine;
     void *memory;
 

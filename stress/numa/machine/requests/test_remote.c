@@ -78,6 +78,34 @@ static void serves(void **unused)
     rig_close(r);
 }
 
+/* A CPU that turns from node to node: what its magazine served is counted for each of them. */
+static void turns(void **unused)
+{
+    uint64_t given[4] = {0};
+    struct rig *r = &rig;
+
+    (void)unused;
+    open_row(r);
+    for (uint32_t turn = 0; turn < 24; turn++) {
+        uint32_t node = 1 + turn * turn % 7 % 3;
+        uint64_t pfn = ask_node(r, node, 0);
+
+        for (uint32_t i = 0; i <= turn; i++) {
+            assert_int_equal(node_of(r, pfn), node);
+            give(r, pfn, 0);
+            pfn = ask_node(r, node, 0);
+        }
+        give(r, pfn, 0);
+        given[node] += turn + 2;
+        for (uint32_t n = 1; n < 4; n++) {
+            assert_int_equal(rig_stats(r, n).counts[QUIRE_NODE_HIT], given[n]);
+            assert_int_equal(rig_stats(r, n).counts[QUIRE_NODE_OTHER], given[n]);
+            assert_int_equal(rig_stats(r, n).counts[QUIRE_NODE_LOCAL], 0);
+        }
+    }
+    rig_close(r);
+}
+
 /* Requests for other memory, and of other CPUs, get theirs elsewhere. */
 static void others(void **unused)
 {
@@ -353,11 +381,11 @@ static void at_home(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(serves),       cmocka_unit_test(others),
-        cmocka_unit_test(keeps),        cmocka_unit_test(bad_ones),
-        cmocka_unit_test(forgets),      cmocka_unit_test(other_policies),
-        cmocka_unit_test(singles_only), cmocka_unit_test(name_stays),
-        cmocka_unit_test(at_home),
+        cmocka_unit_test(serves),         cmocka_unit_test(turns),
+        cmocka_unit_test(others),         cmocka_unit_test(keeps),
+        cmocka_unit_test(bad_ones),       cmocka_unit_test(forgets),
+        cmocka_unit_test(other_policies), cmocka_unit_test(singles_only),
+        cmocka_unit_test(name_stays),     cmocka_unit_test(at_home),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
