@@ -35,6 +35,7 @@ static int ask_batch(const struct machine_reader *r, const struct machine_entry 
     if (error)
         return error;
     a->got += got;
+    qi_assert(a->got <= a->n);
     return a->got == a->n ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
 }
 

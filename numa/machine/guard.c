@@ -49,6 +49,7 @@ void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_r
         qa_fence_after_rmw(); /* E-enter fence: the entry before the look */
     }
     snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* E-snapshot acquire: all of it */
+    qi_assert(snapshot);
     r->snapshot = (const struct machine_snapshot *)snapshot;
 }
 
@@ -90,10 +91,12 @@ static uint64_t sum_enters(const struct quire_machine *m, uint32_t phase)
 static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
 {
     for (;;) {
-        uint64_t left = sum_leaves(m, phase);
+        uint64_t left = sum_leaves(m, phase), entered;
 
         qa_fence_seq_cst(); /* E-enter fence: the leaves before the entries */
-        if (sum_enters(m, phase) == left)
+        entered = sum_enters(m, phase);
+        qi_assert((int64_t)(entered - left) >= 0); /* G2 */
+        if (entered == left)
             return;
         machine_relax(m);
     }
@@ -105,6 +108,7 @@ void qi_machine_wait_for_readers(struct quire_machine *m)
 {
     uint32_t phase;
 
+    qi_assert(writer_is_held(m)); /* M5 */
     if (m->port.wait_for_readers) {
         m->port.wait_for_readers(m->port.ctx);
         return;

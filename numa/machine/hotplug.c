@@ -39,6 +39,7 @@ bool qi_machine_lock(struct quire_machine *m)
 
 void qi_machine_unlock(struct quire_machine *m)
 {
+    qi_assert(writer_is_held(m));
     qa_store(&m->writer, 0, release); /* E-writer release */
 }
 
@@ -62,6 +63,7 @@ static void replace_snapshot(struct quire_machine *m, struct machine_snapshot *s
 {
     struct machine_snapshot *old = qi_machine_snapshot(m);
 
+    qi_assert(writer_is_held(m)); /* M5 */
     qi_snapshot_publish(m, s);
     qi_machine_wait_for_readers(m);
     qi_remote_forget_zones(m);

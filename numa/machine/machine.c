@@ -21,11 +21,15 @@ void *qi_port_alloc(struct quire_machine *m, size_t bytes, quire_node node)
 {
     size_t total =
         (sizeof(struct port_chunk) + bytes + MACHINE_PAGE - 1) / MACHINE_PAGE * MACHINE_PAGE;
-    void *p = m->port.memory(m->port.ctx, total, node);
-    struct port_chunk *chunk = (struct port_chunk *)p;
+    struct port_chunk *chunk;
+    void *p;
 
+    qi_assert(writer_is_held(m)); /* M5 */
+    p = m->port.memory(m->port.ctx, total, node);
+    chunk = (struct port_chunk *)p;
     if (!chunk)
         return NULL;
+    qi_assert((uintptr_t)p % MACHINE_PAGE == 0);
     chunk->bytes = total;
     chunk->node = node;
     chunk->next = m->chunks;
@@ -46,6 +50,7 @@ void qi_port_give_back(struct quire_machine *m, void *memory)
 {
     struct port_chunk **link = &m->chunks;
 
+    qi_assert(writer_is_held(m)); /* M5 */
     for (; memory && *link; link = &(*link)->next)
         if ((void *)(*link + 1) == memory) {
             struct port_chunk *chunk = *link;
@@ -54,6 +59,7 @@ void qi_port_give_back(struct quire_machine *m, void *memory)
             release_chunk(m, chunk);
             return;
         }
+    qi_assert(!memory); /* it hangs in the list */
 }
 
 /* ---- CPUs ----------------------------------------------------------------------------------- */
@@ -160,6 +166,7 @@ static uint32_t forward_cpu(void *ctx)
  * type and size: these are not written again (Y6). */
 void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
 {
+    qi_assert(z->node.n == given->node.n && z->managed == quire_zone_managed(given->zone)); /* Y6 */
     z->zone = *given->zone;
     z->given = given->zone;
     z->port = given->zone->port;
@@ -308,11 +315,13 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
     m->huge_rounds = config->huge_rounds;
     m->wanted_mode = config->mode;
     qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
+    (void)qi_machine_lock(m);
     error = publish_first_snapshot(m, config);
     if (error)
         release_all_chunks(m);
     else
         *machine = m;
+    qi_machine_unlock(m);
     return error;
 }
 

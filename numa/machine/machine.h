@@ -32,6 +32,7 @@
 #ifndef QUIRE_NUMA_MACHINE_MACHINE_H
 #define QUIRE_NUMA_MACHINE_MACHINE_H
 
+#include "core/assert.h"
 #include "core/layout.h"
 #include "percpu/fastpath.h"
 
@@ -264,6 +265,12 @@ static inline void machine_relax(const struct quire_machine *m)
     else
         __builtin_ia32_pause();
 #endif
+}
+
+/* Is the machine being built, changed or taken down (M5)? */
+static inline bool writer_is_held(const struct quire_machine *m)
+{
+    return qa_load(&m->writer, relaxed) == 1; /* relaxed: the asker is the writer */
 }
 
 static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t cpu)

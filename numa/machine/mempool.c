@@ -40,6 +40,7 @@ int quire_mempool_fill(struct quire_machine *m, const struct quire_request *requ
     error = quire_machine_alloc_batch(m, request, n, pfns, &got, why);
     if (error)
         return error;
+    qi_assert(got == n);
     mempool->pfns = pfns;
     qa_store(mempool_left(mempool), got, relaxed); /* relaxed: MP2 */
     return QUIRE_OK;

@@ -69,6 +69,7 @@ static void forget_offline_range(struct quire_machine *m, struct offline_range *
 {
     struct offline_range **link = &m->offline_ranges;
 
+    qi_assert(writer_is_held(m)); /* M5 */
     while (*link != range)
         link = &(*link)->next;
     *link = range->next;
@@ -222,6 +223,7 @@ static int online_locked(struct quire_machine *m, struct quire_run run)
     if (error)
         return error;
     __builtin_memset(offline_flags(range) + first, 0, blocks);
+    qi_assert(range->left >= blocks);
     range->left -= blocks;
     if (range->left == 0)
         forget_offline_range(m, range);

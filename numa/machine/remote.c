@@ -127,6 +127,7 @@ static inline __attribute__((always_inline)) bool remote_pop(struct machine_cpu 
     if (count == 0 || qa_load(&mcpu->serving_zone, relaxed) != (uintptr_t)z ||
         !zone_serves(z, r->rounds[count - 1], request))
         return false;
+    qi_assert(qa_load(&mcpu->pops_node, relaxed) == z->node.n); /* V2; relaxed: K1 */
     /* Read again: a register that is kept until here costs more. */
     word = qa_load(&r->count, relaxed);                 /* relaxed: K1 */
     qa_store(&r->count, word + CPU_CACHE_POP, relaxed); /* relaxed: E-cpu-cache publishes it */
@@ -250,6 +251,7 @@ void qi_remote_retarget(const struct machine_reader *r, const struct machine_ent
     if (e->closing || e->zone->node.n == node_of_cpu(r->snapshot, r->cpu).n ||
         qi_cpu_is_local(r->snapshot, r->cpu, e))
         return;
+    qi_assert(r->mcpu->cpu == r->cpu);
     set_zone_word(&r->mcpu->remote_zone, e->zone);
     if (r->machine->local && qi_entry_is_first(r->snapshot, e))
         set_serving_zone(r->mcpu, e->zone);
@@ -259,6 +261,7 @@ void qi_remote_retarget(const struct machine_reader *r, const struct machine_ent
  * Writer only. */
 void qi_remote_forget_zones(struct quire_machine *m)
 {
+    qi_assert(writer_is_held(m)); /* M5 */
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++) {
         struct machine_cpu *mcpu = machine_cpu_of(m, cpu);
 
@@ -295,6 +298,8 @@ static uint64_t remote_flush(const struct machine_reader *r, struct cpu_cache *m
     quire_pfn pfns[REMOTE_ROUNDS];
     uint64_t freed = 0;
 
+    qi_assert(qa_load(&magazine->present, relaxed) == 0); /* K1; relaxed: the owner's */
+    qi_assert(n <= REMOTE_ROUNDS);                        /* K4 */
     for (uint32_t i = 0; i < n; i++)
         pfns[i] = magazine->rounds[i];
     while (n > 0) {

@@ -92,6 +92,7 @@ static int ask_zones(const struct machine_reader *r, struct zonelist_walk *w, bo
             error = QUIRE_ERR_NO_MEMORY;
         }
     }
+    qi_assert(error != QUIRE_ERR_NO_MEMORY || (w->at == 0 && w->pass == 0 && why->tried > 0));
     return error && too_short && too_short == why->tried ? QUIRE_ERR_SIZE : error;
 }
 

@@ -230,6 +230,7 @@ void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
         qa_store(&m->cpu_views[cpu], served ? (uintptr_t)view_of(&e->zone_cache->cache, cpu) : 0,
                  release);
     }
+    qi_assert(writer_is_held(m) && s != old);      /* M5 */
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */
     qa_store(&m->snapshot, (uintptr_t)s, release); /* E-snapshot release */
     open_zone_caches(old, s);
@@ -238,6 +239,7 @@ void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
 /* Give a snapshot's memory back. */
 void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s)
 {
+    qi_assert(s != qi_machine_snapshot(m)); /* M1 */
     for (uint32_t n = 0; n < QUIRE_NODES; n++)
         qi_port_give_back(m, s->lists[n]);
     qi_port_give_back(m, s);
@@ -292,6 +294,7 @@ bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_en
 /* The zone's slot that a CPU uses: local CPUs have slots of their own where there are enough. */
 quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu)
 {
+    qi_assert(e->zone->zone.slots > 0);
     if (e->zone_cache)
         return slot_of_cpu(&e->zone_cache->cache, cpu - e->zone_cache->cache.first_cpu);
     return quire_slot_of(cpu % e->zone->zone.slots);

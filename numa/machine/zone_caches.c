@@ -56,7 +56,11 @@
 
 #include "core/internal.h"
 
-enum { MEASURED_CACHES = 4 };
+enum {
+    MEASURED_CACHES = 4,
+    MAX_ZONE_CACHES = MEASURED_CACHES + 12, /* Y5 */
+};
+_Static_assert(QUIRE_CPUS <= 1 << (MAX_ZONE_CACHES - MEASURED_CACHES), "Y5");
 
 /* ---- Making --------------------------------------------------------------------------------- */
 
@@ -154,15 +158,26 @@ bool qi_zone_cache_is_registered(const struct zone_cache *h)
     return other;
 }
 
+static unsigned count_zone_caches(const struct machine_zone *z)
+{
+    unsigned n = 0;
+
+    for (const struct zone_cache *h = z->zone_caches; h; h = h->next)
+        n++;
+    return n;
+}
+
 /* A cache comes into service, with the snapshot that is being published. */
 void qi_zone_cache_register(struct zone_cache *h)
 {
+    qi_assert(writer_is_held(h->zone->machine)); /* M5 */
     /* E-zone-cache release: the cache is made. */
     qa_store(&h->zone->sparse_limit_at, (uintptr_t)&h->cache.state->sparse_limit, release);
     if (qi_zone_cache_is_registered(h))
         return;
     h->next = h->zone->zone_caches;
     h->zone->zone_caches = h;
+    qi_assert(count_zone_caches(h->zone) <= MAX_ZONE_CACHES); /* Y5 */
 }
 
 static bool cache_covers(const struct quire_cache *c, uint32_t first, uint32_t end)
@@ -265,6 +280,8 @@ int qi_zone_cache_choose(struct quire_machine *m, struct machine_snapshot *s, ui
  * kept (Y6). */
 void qi_machine_zone_set_gone(struct quire_machine *m, struct machine_zone *z)
 {
+    qi_assert(writer_is_held(m));                                  /* M5 */
+    qi_assert(!qi_snapshot_zone_cache(qi_machine_snapshot(m), z)); /* Y2 */
     qi_offline_forget(m, z);
     z->zone_cache = NULL;
     z->next = m->gone;

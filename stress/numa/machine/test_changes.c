@@ -145,8 +145,8 @@ static void stuck(void **unused)
     rig_close(r);
 }
 
-/* A writer waits for whoever is inside, in either phase, wherever he leaves; and for nobody else.
- */
+/* A writer waits for a reader that is inside, in either phase, whatever CPU it leaves on, and for
+ * no later one. */
 
 static struct machine_reader inside;
 static unsigned relaxes;
@@ -172,6 +172,7 @@ static void waits_for_readers(void **unused)
     r->config.port.relax = leave_at_last;
     rig_open(r);
     m = r->machine;
+    assert_true(qi_machine_lock(m));          /* we are the writer */
     for (uint32_t turn = 0; turn < 4; turn++) /* each phase, in use and not */
         for (uint32_t phase = 0; phase < 2; phase++) {
             relaxes = 3;
@@ -179,7 +180,7 @@ static void waits_for_readers(void **unused)
             assert_int_equal(relaxes, 3);
             rig_cpu = turn;
             qi_machine_enter(m, &inside);
-            if (inside.entered != phase) { /* he read the phase before the last writer turned it */
+            if (inside.entered != phase) { /* it read the phase before the last writer turned it */
                 (void)qa_sub(&inside.mcpu->enters[inside.entered], 1, relaxed);
                 (void)qa_add(&inside.mcpu->enters[phase], 1, relaxed);
                 inside.entered = phase;
@@ -189,6 +190,7 @@ static void waits_for_readers(void **unused)
             qi_machine_wait_for_readers(m);
             assert_int_equal(relaxes, 3);
         }
+    qi_machine_unlock(m);
     rig_close(r);
 }
 

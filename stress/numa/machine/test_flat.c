@@ -247,12 +247,14 @@ static void made_closed(void **unused)
     pfn = take(r, 0, 0);
     now = qi_machine_snapshot(r->machine);
     t.cpu_node[2] = 0;
+    assert_true(qi_machine_lock(r->machine)); /* we are the writer */
     assert_ok(qi_snapshot_make(r->machine, &t, now->entries, now->entry_count, now->spans,
                                now->span_count, &made));
     assert_ptr_not_equal(made->entries[0].zone_cache, home_of(r, 0));
     assert_false(
         view_push_frame(view_of(&made->entries[0].zone_cache->cache, 0), quire_pfn_of(pfn)));
     qi_snapshot_discard(r->machine, made);
+    qi_machine_unlock(r->machine);
     assert_ok(quire_machine_set_topology(r->machine, &t));
     assert_true(view_push_frame(machine_view_of(r->machine, rig_cpu), quire_pfn_of(pfn)));
     rig_close(r);

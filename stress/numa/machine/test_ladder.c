@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ZONE_BLOCKS = 64, FRAMES = 2 * ZONE_BLOCKS * BLOCK };
+enum { ZONE_BLOCKS = 16, FRAMES = 2 * ZONE_BLOCKS * BLOCK };
 
 static struct rig rig;
 static char steps[256];
@@ -97,6 +97,8 @@ static uint64_t pfns[FRAMES];
 static void open_full(struct rig *r, uint64_t low)
 {
     rig_begin(r, 2, 2);
+    r->config.rounds = 8; /* few, and no blocks: then a small zone has room for runs too */
+    r->config.huge_rounds = 0;
     r->low = low;
     for (uint32_t n = 0; n < 2; n++)
         (void)rig_zone(r, n, QUIRE_ZONE_NORMAL, 0, (uint64_t)ZONE_BLOCKS * BLOCK);
@@ -236,7 +238,7 @@ static void in_pieces(void **unused)
             give(r, pfns[i], 0);
             pfns[i] = 0;
         }
-    wanted.order = 3;
+    wanted.order = 1;
     assert_refused(r, &wanted, QUIRE_ERR_NO_MEMORY, "a0 " WHOLE);
     wanted.order = 4;
     assert_refused(r, &wanted, QUIRE_ERR_NO_MEMORY, WHOLE);
