@@ -243,6 +243,12 @@ static inline const struct cpu_view *machine_view_of(const struct quire_machine 
 /* The flags that a request for a run may have; QUIRE_FALLBACK is added where a zone is asked. */
 #define MACHINE_ALLOC_FLAGS ((uint32_t)QUIRE_ALLOC_FLAGS & ~(uint32_t)QUIRE_FALLBACK)
 
+/* Has a cache magazines of this order? */
+static inline bool is_cached_order(unsigned order)
+{
+    return (unsigned)cache_class_of(order, 0) < QUIRE_CACHE_CLASSES;
+}
+
 /* The flags that a request may have for a magazine to serve it. */
 #define MACHINE_HIT_FLAGS \
     ((uint32_t)(QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK))
