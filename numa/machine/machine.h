@@ -243,6 +243,12 @@ static inline const struct cpu_view *machine_view_of(const struct quire_machine 
 /* The flags that a request for a run may have; QUIRE_FALLBACK is added where a zone is asked. */
 #define MACHINE_ALLOC_FLAGS ((uint32_t)QUIRE_ALLOC_FLAGS & ~(uint32_t)QUIRE_FALLBACK)
 
+/* Has a cache magazines of this order? */
+static inline bool is_cached_order(unsigned order)
+{
+    return cache_class_of(order, 0) < CACHE_NONE;
+}
+
 /* May a magazine of the CPU serve the request, but for its order and flags? */
 static inline bool view_serves_request(const struct cpu_view *view,
                                        const struct quire_request *request)

@@ -188,8 +188,7 @@ static int ask_run(const struct machine_reader *r, const struct machine_entry *e
     uint32_t flags = qi_entry_flags(r, e, a->request);
     unsigned order = a->request->order;
 
-    if (first && cache_class_of(order, flags & QUIRE_MOVABLE) < CACHE_NONE &&
-        qi_entry_is_near(r, e, a->request))
+    if (first && is_cached_order(order) && qi_entry_is_near(r, e, a->request))
         return qi_cache_alloc_undrained(&e->zone_cache->cache, r->cpu, order, flags, a->pfns);
     if (order == 0)
         qi_remote_retarget(r, e);
@@ -262,7 +261,7 @@ int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned or
     e = qi_snapshot_find(r.snapshot, pfn);
     if (!e)
         error = QUIRE_ERR_FRAME;
-    else if (cache_class_of(order, 0) < CACHE_NONE && qi_cpu_is_local(r.snapshot, r.cpu, e))
+    else if (is_cached_order(order) && qi_cpu_is_local(r.snapshot, r.cpu, e))
         error = qi_cache_free_missed(&e->zone_cache->cache, r.cpu, pfn, order);
     else if (order == 0 && !e->closing)
         error = qi_remote_free(&r, e, pfn);

@@ -97,7 +97,8 @@ static uint64_t pfns[FRAMES];
 static void open_full(struct rig *r, uint64_t low)
 {
     rig_begin(r, 2, 2);
-    r->config.rounds = 8; /* so small a zone has room for magazines of runs then */
+    r->config.rounds = 8; /* few, and no blocks: then a small zone has room for runs too */
+    r->config.huge_rounds = 0;
     r->low = low;
     for (uint32_t n = 0; n < 2; n++)
         (void)rig_zone(r, n, QUIRE_ZONE_NORMAL, 0, (uint64_t)ZONE_BLOCKS * BLOCK);
