@@ -26,8 +26,8 @@ struct map_input {
     struct map_error *error;
 };
 
-/* Step to the next line; *line is without its end and without white space at its end. False at the
- * end of the file. */
+/* Step to the next line; *line is without its end, without white space at its end, and without a
+ * terminal's colour codes at both. False at the end of the file. */
 bool map_next_line(struct map_input *input, struct map_span *line);
 
 /* Fill the error with "NAME:LINE: ..." ("NAME: ..." before the first line) and return -1. */
@@ -42,6 +42,7 @@ const char *map_show(struct map_span span, char *text);
 bool map_span_is(struct map_span span, const char *literal);
 bool map_skip(struct map_span *span, const char *literal);
 void map_skip_blanks(struct map_span *span);
+void map_skip_colours(struct map_span *span); /* of a terminal */
 /* Move past the first `literal` in the span; false if there is none. */
 bool map_find(struct map_span *span, const char *literal);
 /* Cut the next word, up to a blank or the end, off the span; an empty word at the end. */
@@ -60,11 +61,17 @@ int map_read_file(struct map_input *input, char **text, size_t *bytes);
 /* Append a region, checking what MR2 and MR4 of map.h ask. 0, or -1 after map_fail. */
 int map_add(struct map *map, struct map_input *input, const struct map_region *region);
 
+/* Memory of one kind and node that meets in the middle of a page becomes one region: the page is
+ * whole, though neither has all of it. 0, or -1 if there is no memory for it. */
+enum { MAP_PAGE = 4096 };
+int map_join(struct map *map);
+
 /* The readers: append the file's regions to an empty map. 0, or -1 after map_fail. */
 int map_read_bootlog(struct map *map, struct map_input *input);
 int map_read_iomem(struct map *map, struct map_input *input);
 int map_read_list(struct map *map, struct map_input *input);
 int map_read_dtb(struct map *map, struct map_input *input);
+bool map_is_bootlog(struct map_span text);
 bool map_is_dtb(struct map_span text);
 
 #endif /* HOST_HARNESS_MACHINES_MAP_READER_H */
