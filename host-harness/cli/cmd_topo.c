@@ -19,8 +19,10 @@ static const char help[] =
     "known, and in which order each node would ask the others for memory.\n"
     "\n"
     "  --topology ARG  host (this machine, the default); a file: hwloc's XML, a flattened device\n"
-    "                  tree, or an ACPI table; a folder or a comma-separated list of ACPI tables\n"
-    "                  (APIC, SRAT, SLIT, HMAT); or a synthetic topology: \"node:4 core:8 pu:2\"\n"
+    "                  tree (FILE@ADDRESS says where it lies itself), or an ACPI table; a folder "
+    "or\n"
+    "                  a comma-separated list of ACPI tables (APIC, SRAT, SLIT, HMAT); or a\n"
+    "                  synthetic topology: \"node:4 core:8 pu:2\"\n"
     "  --asymmetric    distances may differ by direction\n"
     "  --json FILE     the same as JSON, - for standard output instead of the text\n"
     "  --help          this text\n";
@@ -69,16 +71,6 @@ static int read_options(struct options *options, int argc, char **argv)
                         "unexpected argument %.100s: expected options, see quire topo --help",
                         argv[optind]);
     return CLI_OK;
-}
-
-uint64_t cmd_topo_memory(const struct quire_topology *topology, uint32_t node)
-{
-    uint64_t bytes = 0;
-
-    for (uint32_t i = 0; i < topology->range_count; i++)
-        if (topology->ranges[i].node.n == node && topology->ranges[i].kind == QUIRE_MEMORY_ORDINARY)
-            bytes += topology->ranges[i].bytes;
-    return bytes;
 }
 
 const char *cmd_topo_kind(enum quire_memory_kind kind)

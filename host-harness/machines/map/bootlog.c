@@ -25,9 +25,6 @@
  */
 #include "bootlog.h"
 
-#include <stdio.h>
-#include <string.h>
-
 struct reader {
     struct map *map; /* the table in force, or what stands for one */
     struct map srat;
@@ -270,17 +267,17 @@ static void write_note(const struct reader *reader, size_t windows)
     struct map *map = reader->map;
 
     if (reader->replaced)
-        snprintf(map->note, sizeof(map->note),
+        map_note(map,
                  "the table of the lines \"%s: ...\" from line %u on was in force, in place of %zu "
                  "before it",
                  reader->name, reader->first, reader->replaced);
     else if (windows)
-        snprintf(map->note, sizeof(map->note),
+        map_note(map,
                  "hot-plug windows left out: %zu, for without BIOS-e820 lines nobody says what is "
                  "there",
                  windows);
     else if (reader->early && needs_nodes(reader))
-        snprintf(map->note, sizeof(map->note),
+        map_note(map,
                  "no table of the firmware: the early ranges of nodes stand for it, with whatever "
                  "is reserved inside of them");
 }

@@ -34,6 +34,9 @@ bool map_next_line(struct map_input *input, struct map_span *line);
 __attribute__((format(printf, 2, 3))) int map_fail(struct map_input *input, const char *format,
                                                    ...);
 
+/* Add to what the reader had to assume, in one line. */
+__attribute__((format(printf, 2, 3))) void map_note(struct map *map, const char *format, ...);
+
 /* What a span may look like in an error: at most 40 characters, printable. `text` has room for
  * MAP_SHOWN bytes; returns it. */
 enum { MAP_SHOWN = 48 };
@@ -53,6 +56,9 @@ enum map_number { MAP_NUMBER_OK, MAP_NUMBER_NONE, MAP_NUMBER_TOO_BIG };
 enum map_number map_digits(struct map_span *span, unsigned base, uint64_t *value);
 /* A whole span as a size, see map_parse_size. */
 enum map_number map_size(struct map_span span, uint64_t *bytes);
+
+/* FILE@ADDRESS, of which there is no file of that whole name: cut it, and true. */
+bool map_cut_address(char *path, uint64_t *address);
 
 /* Read the whole file `name` into *text, which is to be freed even after an error; at most one byte
  * more than a map may have. 0, or -1 after map_fail. */

@@ -73,6 +73,20 @@ int map_fail(struct map_input *input, const char *format, ...)
     return -1;
 }
 
+void map_note(struct map *map, const char *format, ...)
+{
+    size_t used = strlen(map->note);
+    va_list arguments;
+
+    if (used)
+        used += (size_t)snprintf(map->note + used, sizeof(map->note) - used, "; ");
+    if (used >= sizeof(map->note))
+        return;
+    va_start(arguments, format);
+    vsnprintf(map->note + used, sizeof(map->note) - used, format, arguments);
+    va_end(arguments);
+}
+
 const char *map_show(struct map_span span, char *text)
 {
     size_t length = (size_t)(span.end - span.at);

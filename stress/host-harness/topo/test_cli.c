@@ -177,6 +177,66 @@ static void writes_json(void **state)
     assert_non_null(strstr(program.error, "/no/such/folder/file"));
 }
 
+static double usable_frames(void)
+{
+    cJSON *root = cJSON_Parse(program.out);
+
+    assert_int_equal(program.status, 0);
+    assert_non_null(root);
+    double frames = number(root, "usable_frames");
+    cJSON_Delete(root);
+    return frames;
+}
+
+static double managed_frames(void)
+{
+    cJSON *root = cJSON_Parse(program.out);
+    const cJSON *node, *zone;
+    double bytes = 0;
+
+    assert_int_equal(program.status, 0);
+    assert_non_null(root);
+    cJSON_ArrayForEach(node, cJSON_GetObjectItem(root, "nodes"))
+    {
+        cJSON_ArrayForEach(zone, cJSON_GetObjectItem(node, "zones"))
+        {
+            bytes += number(zone, "managed_bytes");
+        }
+    }
+    cJSON_Delete(root);
+    return bytes / 4096;
+}
+
+/* One tree, two commands: as many frames. A zone has a slot for each CPU. */
+static void leaves_out_what_map_does(void **state)
+{
+    static const struct {
+        const char *tree, *cpus;
+    } trees[] = {
+        {DATA "/field/dts/d04-kdump.dtb", "1"},
+        {DATA "/field/dts/d11-reserved-mix.dtb", "1"},
+        {DATA "/field/dts/d14-ppc-lmb.dtb", "8"},
+        {DATA "/field/dts/d17-overlap.dtb", "1"},
+        {DATA "/dtb/booted-8cpu-4node-8g.dtb@0x4a000000", "8"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+        PROGRAM_RUN(&program, "map", "--map", trees[i].tree, "--slots", trees[i].cpus, "--json",
+                    "-");
+        double map = usable_frames();
+        PROGRAM_RUN(&program, "topo", "--topology", trees[i].tree, "--json", "-");
+        double topo = managed_frames();
+        if (map < topo || map > topo)
+            fail_msg("%s: map has %.0f frames, topo %.0f", trees[i].tree, map, topo);
+    }
+    /* A run has what topo has: its zones are of the same map. */
+    PROGRAM_RUN(&program, "run", "--topology", DATA "/field/dts/d04-kdump.dtb", "--operations",
+                "200", "--threads", "1", "--seed", "1");
+    assert_int_equal(program.status, 0);
+    assert_non_null(strstr(program.out, "linux,usable-memory-range is left out"));
+}
+
 #define NOT_A_TABLE DATA "/acpi/README.md," DATA "/acpi/asym-SRAT.dat"
 
 static void bad_arguments(void **state)
@@ -329,7 +389,7 @@ int main(void)
         cmocka_unit_test(draws),       cmocka_unit_test(draws_large_ones),
         cmocka_unit_test(writes_json), cmocka_unit_test(bad_arguments),
         cmocka_unit_test(bad_tables),  cmocka_unit_test(bad_distances),
-        cmocka_unit_test(bad_files),
+        cmocka_unit_test(bad_files),   cmocka_unit_test(leaves_out_what_map_does),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
