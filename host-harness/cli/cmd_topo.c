@@ -24,14 +24,16 @@ static const char help[] =
     "                  a comma-separated list of ACPI tables (APIC, SRAT, SLIT, HMAT); or a\n"
     "                  synthetic topology: \"node:4 core:8 pu:2\"\n"
     "  --asymmetric    distances may differ by direction\n"
+    "  --strict        refuse what firmware got wrong, instead of a note that it is passed over\n"
     "  --json FILE     the same as JSON, - for standard output instead of the text\n"
     "  --help          this text\n";
 
-enum { OPT_TOPOLOGY = 1, OPT_ASYMMETRIC, OPT_JSON, OPT_HELP };
+enum { OPT_TOPOLOGY = 1, OPT_ASYMMETRIC, OPT_STRICT, OPT_JSON, OPT_HELP };
 
 static const struct option long_options[] = {
     {"topology", required_argument, NULL, OPT_TOPOLOGY},
     {"asymmetric", no_argument, NULL, OPT_ASYMMETRIC},
+    {"strict", no_argument, NULL, OPT_STRICT},
     {"json", required_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -55,6 +57,9 @@ static int read_options(struct options *options, int argc, char **argv)
             break;
         case OPT_ASYMMETRIC:
             options->flags |= TOPO_ASYMMETRIC;
+            break;
+        case OPT_STRICT:
+            options->flags |= TOPO_STRICT;
             break;
         case OPT_JSON:
             options->json = optarg;

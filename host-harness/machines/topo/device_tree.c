@@ -155,27 +155,56 @@ static bool find_node(const struct topo *topo, uint64_t id, quire_node *node)
     return false;
 }
 
+/* The next distance of the matrix; false if it is of a node that does not exist. */
+static bool next_distance(const struct reader *reader, struct dtb_cells *cells, quire_node *from,
+                          quire_node *to, uint64_t *distance)
+{
+    uint64_t from_id, to_id;
+
+    dtb_number(cells, 1, &from_id);
+    dtb_number(cells, 1, &to_id);
+    dtb_number(cells, 1, distance);
+    return find_node(reader->topo, from_id, from) && find_node(reader->topo, to_id, to);
+}
+
+/* Does the matrix make sense as a whole? Or else it is worth nothing. */
+static bool check_distances(struct reader *reader, struct dtb_cells cells)
+{
+    const uint32_t *id = reader->topo->topology.node_id;
+    quire_node from, to;
+    uint64_t distance;
+
+    while (cells.left > 0) {
+        if (!next_distance(reader, &cells, &from, &to, &distance) ||
+            topo_is_distance(from, to, distance))
+            continue;
+        topo_note(reader->topo,
+                  "the distance map is ignored: from node %" PRIu32 " to node %" PRIu32
+                  " it says %" PRIu64,
+                  id[from.n], id[to.n], distance);
+        return false;
+    }
+    return true;
+}
+
 static int read_distances(struct reader *reader)
 {
     const struct dtb *dtb = &reader->dtb;
     int map = fdt_node_offset_by_compatible(dtb->tree, -1, "numa-distance-map-v1");
     struct dtb_cells cells;
+    quire_node from, to;
+    uint64_t distance;
 
     if (map < 0)
         return 0;
     if (dtb_property(dtb, map, "distance-matrix", 3, &cells))
         return -1;
-    while (cells.left > 0) {
-        uint64_t from_id, to_id, distance;
-        quire_node from, to;
-
-        dtb_number(&cells, 1, &from_id);
-        dtb_number(&cells, 1, &to_id);
-        dtb_number(&cells, 1, &distance);
-        if (find_node(reader->topo, from_id, &from) && find_node(reader->topo, to_id, &to) &&
+    if (!reader->topo->topology.strict && !check_distances(reader, cells))
+        return 0;
+    while (cells.left > 0)
+        if (next_distance(reader, &cells, &from, &to, &distance) &&
             topo_distance(reader->topo, dtb->name, from, to, distance, dtb->error))
             return -1;
-    }
     return 0;
 }
 

@@ -68,9 +68,31 @@ int topo_cpu(struct topo *topo, const char *name, uint32_t id, quire_node node,
     }
 }
 
+/* Memory that another node has already. */
+static bool is_taken(struct topo *topo, uint64_t phys, uint64_t bytes, quire_node node)
+{
+    const struct quire_topology *topology = &topo->topology;
+
+    for (uint32_t i = 0; i < topology->range_count; i++) {
+        const struct quire_topology_memory *range = &topology->ranges[i];
+
+        if (range->node.n == node.n || range->phys >= phys + bytes ||
+            phys >= range->phys + range->bytes)
+            continue;
+        topo_note(topo,
+                  "memory of node %" PRIu32 " at 0x%" PRIx64 " is passed over: node %" PRIu32
+                  " has it",
+                  topology->node_id[node.n], phys, topology->node_id[range->node.n]);
+        return true;
+    }
+    return false;
+}
+
 int topo_memory(struct topo *topo, const char *name, uint64_t phys, uint64_t bytes, quire_node node,
                 struct map_error *error)
 {
+    if (!topo->topology.strict && is_taken(topo, phys, bytes, node))
+        return 0;
     if (quire_topology_add_memory(&topo->topology, phys, bytes, node, QUIRE_MEMORY_ORDINARY) ==
         QUIRE_OK)
         return 0;
@@ -110,12 +132,19 @@ int topo_lay_out(struct topo *topo, const char *name, uint64_t bytes, quire_node
     return topo_memory(topo, name, phys, bytes, node, error);
 }
 
+bool topo_is_distance(quire_node from, quire_node to, uint64_t distance)
+{
+    return from.n == to.n
+               ? distance == QUIRE_DISTANCE_LOCAL
+               : distance > QUIRE_DISTANCE_LOCAL && distance <= QUIRE_DISTANCE_UNREACHABLE;
+}
+
 int topo_distance(struct topo *topo, const char *name, quire_node from, quire_node to,
                   uint64_t distance, struct map_error *error)
 {
     const uint32_t *id = topo->topology.node_id;
 
-    if (distance <= QUIRE_DISTANCE_UNREACHABLE &&
+    if (topo_is_distance(from, to, distance) &&
         quire_topology_set_distance(&topo->topology, from, to, (unsigned)distance) == QUIRE_OK)
         return 0;
     return topo_fail(error, name,
@@ -125,26 +154,48 @@ int topo_distance(struct topo *topo, const char *name, quire_node from, quire_no
                      from.n == to.n ? "10, as a node's own memory has" : "11 to 255");
 }
 
-/* Say what quire_topology_check found. */
+/* Two things that do not go together: ranges of two nodes, or two nodes or CPUs of one number. */
+static int refuse_pair(const struct topo *topo, const struct quire_topology_fault *fault,
+                       struct map_error *error)
+{
+    const struct quire_topology *topology = &topo->topology;
+    const struct quire_topology_memory *ranges = topology->ranges;
+    uint64_t where = fault->where, other = fault->other;
+
+    if (strcmp(fault->what, "memory of two nodes overlaps") != 0)
+        return topo_fail(error, topo->source,
+                         "%s: number %" PRIu64 " and number %" PRIu64 ", %" PRIu64
+                         ": expected each to have its own",
+                         fault->what, other, where, fault->found);
+    return topo_fail(error, topo->source,
+                     "%s: node %" PRIu32 " and node %" PRIu32 ", at 0x%" PRIx64
+                     ": expected each to have its own",
+                     fault->what, topology->node_id[ranges[other].node.n],
+                     topology->node_id[ranges[where].node.n],
+                     ranges[where].phys > ranges[other].phys ? ranges[where].phys
+                                                             : ranges[other].phys);
+}
+
+/* Say what quire_topology_check found; of ACPI's nodes by domain. */
 static int refuse(const struct topo *topo, int code, const struct quire_topology_fault *fault,
                   struct map_error *error)
 {
     const char *name = topo->source;
+    const char *node = strncmp(topo->format, "ACPI", 4) == 0 ? "domain" : "node";
+    const uint32_t *id = topo->topology.node_id;
 
     if (code == QUIRE_ERR_NODE)
         return topo_fail(error, name, "%s: expected at least one node", fault->what);
     if (code == QUIRE_ERR_NO_MEMORY)
         return topo_fail(error, name, "%s: expected memory on at least one node", fault->what);
     if (code == QUIRE_ERR_BUSY)
-        return topo_fail(error, name,
-                         "%s: number %" PRIu64 " and number %" PRIu64 ", at 0x%" PRIx64
-                         ": expected each to have its own",
-                         fault->what, fault->other, fault->where, fault->found);
+        return refuse_pair(topo, fault, error);
     if (fault->other != fault->where)
         return topo_fail(error, name,
-                         "%s: from node %" PRIu64 " to node %" PRIu64 " it is %" PRIu64
+                         "%s: from %s %" PRIu32 " to %s %" PRIu32 " it is %" PRIu64
                          ": expected %" PRIu64 ", or the option --asymmetric",
-                         fault->what, fault->where, fault->other, fault->found, fault->expected);
+                         fault->what, node, id[fault->where], node, id[fault->other], fault->found,
+                         fault->expected);
     return topo_fail(error, name, "%s: number %" PRIu64 ", %" PRIu64 ": expected %" PRIu64,
                      fault->what, fault->where, fault->found, fault->expected);
 }
@@ -154,7 +205,7 @@ static void begin(struct topo *topo, const char *name, unsigned flags)
     memset(topo, 0, sizeof(*topo));
     quire_topology_init(&topo->topology);
     topo->topology.asymmetric = flags & TOPO_ASYMMETRIC;
-    topo->strict = flags & TOPO_STRICT;
+    topo->topology.strict = flags & TOPO_STRICT;
     snprintf(topo->source, sizeof(topo->source), "%.400s", name);
 }
 
@@ -163,7 +214,11 @@ static int end(struct topo *topo, struct map_error *error)
     struct quire_topology_fault fault;
     int code = quire_topology_check(&topo->topology, &fault);
 
-    return code ? refuse(topo, code, &fault, error) : 0;
+    if (code)
+        return refuse(topo, code, &fault, error);
+    if (topo->topology.cpu_count == 0)
+        topo_note(topo, "there is no CPU in it");
+    return 0;
 }
 
 #define EXPECTED \
@@ -344,6 +399,14 @@ static void fill_map(const struct topo *topo, struct map *map)
 }
 
 int topo_map(const struct topo *topo, struct map *map, struct map_error *error)
+{
+    memset(map, 0, sizeof(*map));
+    if (topo->topology.cpu_count == 0)
+        return topo_fail(error, topo->source, "there is no CPU to run on: expected at least one");
+    return topo_memory_map(topo, map, error);
+}
+
+int topo_memory_map(const struct topo *topo, struct map *map, struct map_error *error)
 {
     bool usable = false;
 

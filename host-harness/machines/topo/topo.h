@@ -29,7 +29,6 @@ struct topo {
     struct quire_topology topology;
     struct topo_reserved reserved[TOPO_RESERVED]; /* in any order, overlapping, with no memory */
     uint32_t reserved_count;
-    bool strict;        /* see TOPO_STRICT */
     const char *format; /* "ACPI tables", "device tree", "hwloc XML", ... */
     bool laid_out;      /* the source tells sizes alone: addresses are made up, see below */
     char source[MAP_TEXT_BYTES]; /* what was read */
@@ -38,7 +37,7 @@ struct topo {
 
 enum topo_flags {
     TOPO_ASYMMETRIC = 1, /* distances may differ by direction */
-    TOPO_STRICT = 2,     /* refuse what is otherwise passed over with a note, see acpi.h */
+    TOPO_STRICT = 2,     /* refuse what is passed over with a note otherwise: see acpi.h */
 };
 
 /* Load what `argument` names:
@@ -49,6 +48,9 @@ enum topo_flags {
  *   FILE,FILE...   these ACPI tables
  *   node:4 pu:2    an hwloc synthetic topology
  * 0, or -1 with *error filled (one line, printable). Blocking (reads files).
+ *
+ * What ACPI tables get wrong and acpi.h can do without costs the entry and gives a note; so do the
+ * same things in a device tree, memory of two nodes and distances.
  *
  * Where sizes alone are told, memory is laid out node after node from 4 GiB upwards, each node
  * from the next multiple of 1 GiB; sizes shrink to whole frames. */
@@ -63,6 +65,9 @@ uint64_t topo_memory_of(const struct topo *topo, uint32_t node);
 
 /* The memory of a topology as a memory map; nodes are numbered as in the topology, by Quire.
  * 0, or -1 with *error filled and *map empty. */
+int topo_memory_map(const struct topo *topo, struct map *map, struct map_error *error);
+
+/* The same, to run on: refused as well if there is no CPU. */
 int topo_map(const struct topo *topo, struct map *map, struct map_error *error);
 
 #endif /* HOST_HARNESS_MACHINES_TOPO_TOPO_H */

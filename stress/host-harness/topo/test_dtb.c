@@ -49,7 +49,8 @@ static void refused(const char *wrong, const char *right)
     struct map_error error = {""};
 
     tree_end();
-    refused_as(topo_parse(&topo, "tree", tree.data, tree.bytes, 0, &error), &error, wrong, right);
+    refused_as(topo_parse(&topo, "tree", tree.data, tree.bytes, TOPO_STRICT, &error), &error, wrong,
+               right);
 }
 
 static void refused_map(const char *wrong, const char *right)
@@ -451,7 +452,57 @@ static void bad_memory(void **state)
         TREE_CELLS("numa-node-id", i);
         tree_close();
     }
-    refused("memory of two nodes overlaps", "its own");
+    refused("memory of two nodes overlaps: node 0 and node 1, at 0x1000", "its own");
+}
+
+/* What costs the entry, and a note, where nobody is strict. */
+static void passes_over(void **state)
+{
+    struct map_error error;
+
+    (void)state;
+    tree_begin(1, 1, NULL, 0);
+    tree_one_cpu();
+    for (uint32_t i = 0; i < 2; i++) {
+        tree_memory(i ? "memory@2000" : "memory@1000");
+        TREE_CELLS("reg", 0x1000 * (i + 1), 0x2000, 0x8000 * (i + 1), 0x1000);
+        TREE_CELLS("numa-node-id", i + 3);
+        tree_close();
+    }
+    tree_node("distance-map");
+    tree_string("compatible", "numa-distance-map-v1");
+    TREE_CELLS("distance-matrix", 3, 4, 30, 4, 3, 10);
+    tree_close();
+    parse();
+    assert_non_null(strstr(topo.note, "memory of node 4 at 0x2000 is passed over: node 3 has it"));
+    assert_non_null(
+        strstr(topo.note, "the distance map is ignored: from node 4 to node 3 it says 10"));
+    assert_int_equal(t->range_count, 3);
+    assert_int_equal(t->distance[1][2], 20);
+    assert_int_equal(topo_parse(&topo, "tree", tree.data, tree.bytes, TOPO_STRICT, &error), -1);
+}
+
+/* No CPU: looked at, but not run on. */
+static void nobody_to_run(void **state)
+{
+    struct map_error error;
+
+    (void)state;
+    tree_begin(1, 1, NULL, 0);
+    tree_node("cpus");
+    TREE_CELLS("#address-cells", 1);
+    TREE_CELLS("#size-cells", 0);
+    tree_close();
+    tree_memory("memory@1000");
+    TREE_CELLS("reg", 0x1000, 0x2000);
+    tree_close();
+    parse();
+    assert_non_null(strstr(topo.note, "there is no CPU in it"));
+    assert_int_equal(topo_memory_map(&topo, &map, &error), 0);
+    map_free(&map);
+    assert_int_equal(topo_map(&topo, &map, &error), -1);
+    assert_non_null(strstr(error.text, "there is no CPU to run on: expected at least one"));
+    assert_null(map.regions);
 }
 
 static void bad_distances(void **state)
@@ -571,6 +622,8 @@ int main(void)
         cmocka_unit_test(dynamic_neighbours),
         cmocka_unit_test(bad_dynamic_memory),
         cmocka_unit_test(overlaps_are_counted_once),
+        cmocka_unit_test(passes_over),
+        cmocka_unit_test(nobody_to_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
