@@ -19,6 +19,9 @@
  * of that. Each replaces the one before, the changes up to then being in it; so the last one is in
  * force, with the changes behind it.
  *
+ * SRAT is distrusted as Linux does: a range beyond 2^52, or that another node has already, costs
+ * itself and a note. Of a hot-plug window and memory that was there the window goes.
+ *
  * A log without a table, as from machines that have no e820, has the firmware's EFI map; else the
  * early ranges of nodes; else SRAT, of which every range counts as usable, save hot-plug windows
  * and non-volatile memory.
@@ -38,6 +41,9 @@ struct reader {
     enum log_owner announced; /* its owner */
     bool begun[LOG_OWNERS];   /* such a table was announced */
     bool early;               /* the early ranges of nodes were */
+    bool command;             /* the command line has memory in it */
+    size_t distrusted;        /* ranges of SRAT */
+    uint32_t suspect;         /* the line of the first one */
 };
 
 static void count_lines(struct reader *reader)
@@ -193,6 +199,62 @@ static int read_node(struct reader *reader, const struct log_line *line)
     return read_region(reader, line, reader->map, log_node);
 }
 
+static void distrust(struct reader *reader, uint32_t line)
+{
+    if (reader->distrusted++ == 0)
+        reader->suspect = line;
+}
+
+/* Does the range stay, beside the earlier ones? Takes out windows where it is memory. */
+static bool settle_nodes(struct reader *reader, const struct map_region *region)
+{
+    struct map *srat = &reader->srat;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < srat->count; i++) {
+        const struct map_region *other = &srat->regions[i];
+
+        if (other->node != region->node && other->start < region->end &&
+            region->start < other->end &&
+            (region->kind == MAP_NODE_ONLY || other->kind != MAP_NODE_ONLY))
+            return false;
+    }
+    for (size_t i = 0; i < srat->count; i++) {
+        struct map_region other = srat->regions[i];
+
+        if (other.node != region->node && other.start < region->end && region->start < other.end)
+            distrust(reader, other.line);
+        else
+            srat->regions[kept++] = other;
+    }
+    srat->count = kept;
+    return true;
+}
+
+static int read_srat(struct reader *reader, const struct log_line *line)
+{
+    struct map_region region;
+
+    if (log_srat(reader->input, *line, &region))
+        return -1;
+    if (region.start == region.end)
+        return 0;
+    if (region.end > MAP_PHYS_LIMIT || !settle_nodes(reader, &region)) {
+        distrust(reader, region.line);
+        return 0;
+    }
+    return map_add(&reader->srat, reader->input, &region);
+}
+
+/* "Command line: ... mem=4G memmap=79G$82G" */
+static bool commands_memory(struct map_span line)
+{
+    struct map_span rest = line;
+
+    return map_find(&rest, "ommand line:") &&
+           (map_find(&rest, " mem=") || map_find(&rest, " memmap="));
+}
+
 /* A file that ends in the middle of a line may lack more than that. */
 static int check_end(const struct reader *reader, struct map_span line)
 {
@@ -217,7 +279,7 @@ static int read_line(struct reader *reader, struct map_span text)
     case LOG_REMOVE:
         return read_change(reader, &line);
     case LOG_SRAT:
-        return read_region(reader, &line, &reader->srat, log_srat);
+        return read_srat(reader, &line);
     case LOG_EFI:
         return read_efi(reader, &line);
     case LOG_NODES:
@@ -226,6 +288,7 @@ static int read_line(struct reader *reader, struct map_span text)
         return read_node(reader, &line);
     case LOG_OTHER:
     default:
+        reader->command |= commands_memory(text);
         return check_end(reader, text);
     }
 }
@@ -271,7 +334,15 @@ static void write_note(const struct reader *reader, size_t windows)
                  "the table of the lines \"%s: ...\" from line %u on was in force, in place of %zu "
                  "before it",
                  reader->name, reader->first, reader->replaced);
-    else if (windows)
+    if (reader->command && reader->owner != LOG_NOBODY && reader->owner != LOG_LATER)
+        map_note(map,
+                 "the command line changes memory, and the log does not say what became of it");
+    if (reader->distrusted)
+        map_note(map,
+                 "SRAT ranges passed over: %zu, the first one in line %u, for they are another "
+                 "node's too or reach above 2^52",
+                 reader->distrusted, reader->suspect);
+    if (windows)
         map_note(map,
                  "hot-plug windows left out: %zu, for without BIOS-e820 lines nobody says what is "
                  "there",

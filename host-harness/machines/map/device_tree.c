@@ -14,6 +14,7 @@
 #include "host-harness/machines/dtb.h"
 #include "reader.h"
 
+#include <inttypes.h>
 #include <libfdt.h>
 
 enum { USABLE_RANGES = 16 }; /* Linux reads two */
@@ -43,6 +44,31 @@ static int add(struct reader *reader, uint64_t start, uint64_t end, enum map_kin
     return map_add(reader->map, reader->input, &region);
 }
 
+/* Memory that another node has already, which costs it, and a note. */
+static bool is_taken(const struct reader *reader, uint64_t start, uint64_t end, uint32_t id)
+{
+    const struct map *map = reader->map;
+
+    for (size_t i = 0; i < map->count && !reader->input->strict; i++) {
+        const struct map_region *other = &map->regions[i];
+
+        if (id == MAP_NODE_ANY || other->node == MAP_NODE_ANY || other->node == id ||
+            other->start >= end || start >= other->end)
+            continue;
+        map_note(reader->map,
+                 "memory of node %" PRIu32 " at 0x%" PRIx64 " is passed over: node %" PRIu32
+                 " has it",
+                 id, start, other->node);
+        return true;
+    }
+    return false;
+}
+
+static int add_usable(struct reader *reader, uint64_t start, uint64_t end, uint32_t id)
+{
+    return is_taken(reader, start, end, id) ? 0 : add(reader, start, end, MAP_USABLE, id);
+}
+
 static int add_memory(void *ctx, int node, uint64_t start, uint64_t bytes, uint32_t id)
 {
     struct reader *reader = ctx;
@@ -53,12 +79,12 @@ static int add_memory(void *ctx, int node, uint64_t start, uint64_t bytes, uint3
         (fdt_getprop(reader->dtb.tree, node, "ibm,associativity", NULL) ||
          fdt_getprop(reader->dtb.tree, node, "ibm,associativity-lookup-arrays", NULL));
     if (reader->usable_count == 0)
-        return add(reader, start, end, MAP_USABLE, id);
+        return add_usable(reader, start, end, id);
     for (size_t i = 0; i < reader->usable_count; i++) {
         uint64_t from = start > reader->usable[i].start ? start : reader->usable[i].start;
         uint64_t to = end < reader->usable[i].end ? end : reader->usable[i].end;
 
-        if (from < to && add(reader, from, to, MAP_USABLE, id))
+        if (from < to && add_usable(reader, from, to, id))
             return -1;
     }
     return 0;

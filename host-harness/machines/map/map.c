@@ -250,7 +250,7 @@ static int check_text(const struct map_input *given)
 int map_parse(struct map *map, const char *name, const char *text, size_t bytes,
               struct map_error *error)
 {
-    struct map_input input = {name, {text, text + bytes}, 0, error};
+    struct map_input input = {name, {text, text + bytes}, 0, error, false};
 
     memset(map, 0, sizeof(*map));
     snprintf(map->source, sizeof(map->source), "%.400s", name);

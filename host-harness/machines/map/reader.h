@@ -24,6 +24,7 @@ struct map_input {
     struct map_span rest;
     uint32_t line; /* 0 before the first */
     struct map_error *error;
+    bool strict; /* take what a device tree contradicts itself in: the caller refuses it */
 };
 
 /* Step to the next line; *line is without its end, without white space at its end, and without a

@@ -223,7 +223,8 @@ int topo_read_dtb(struct topo *topo, const char *name, const void *tree, size_t 
                   struct map_error *error)
 {
     struct reader reader = {.topo = topo};
-    struct map_input input = {name, {tree, (const char *)tree + size}, 0, error};
+    struct map_input input = {
+        name, {tree, (const char *)tree + size}, 0, error, topo->topology.strict};
     struct map map = {0};
     int result;
 

@@ -25,8 +25,8 @@ int topo_node(struct topo *topo, const char *name, uint32_t id, quire_node *node
 int topo_cpu(struct topo *topo, const char *name, uint32_t id, quire_node node,
              struct map_error *error);
 
-/* Ordinary memory with an address, passed over if another node has it and nobody is strict; bytes
- * of it that are in use; and memory of which only the size is known. */
+/* Ordinary memory with an address, bytes of it that are in use, and memory of which only the size
+ * is known. */
 int topo_memory(struct topo *topo, const char *name, uint64_t phys, uint64_t bytes, quire_node node,
                 struct map_error *error);
 int topo_reserve(struct topo *topo, const char *name, uint64_t start, uint64_t end,

@@ -68,31 +68,9 @@ int topo_cpu(struct topo *topo, const char *name, uint32_t id, quire_node node,
     }
 }
 
-/* Memory that another node has already. */
-static bool is_taken(struct topo *topo, uint64_t phys, uint64_t bytes, quire_node node)
-{
-    const struct quire_topology *topology = &topo->topology;
-
-    for (uint32_t i = 0; i < topology->range_count; i++) {
-        const struct quire_topology_memory *range = &topology->ranges[i];
-
-        if (range->node.n == node.n || range->phys >= phys + bytes ||
-            phys >= range->phys + range->bytes)
-            continue;
-        topo_note(topo,
-                  "memory of node %" PRIu32 " at 0x%" PRIx64 " is passed over: node %" PRIu32
-                  " has it",
-                  topology->node_id[node.n], phys, topology->node_id[range->node.n]);
-        return true;
-    }
-    return false;
-}
-
 int topo_memory(struct topo *topo, const char *name, uint64_t phys, uint64_t bytes, quire_node node,
                 struct map_error *error)
 {
-    if (!topo->topology.strict && is_taken(topo, phys, bytes, node))
-        return 0;
     if (quire_topology_add_memory(&topo->topology, phys, bytes, node, QUIRE_MEMORY_ORDINARY) ==
         QUIRE_OK)
         return 0;

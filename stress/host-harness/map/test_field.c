@@ -180,6 +180,46 @@ static void early_ranges_have_nodes(void **state)
     map_free(&map);
 }
 
+static void expect_note(const char *text, const char *note, const char *want)
+{
+    struct map_error error = {""};
+    struct map map;
+
+    if (map_parse(&map, "file", text, strlen(text), &error))
+        fail_msg("%s", error.text);
+    if (!strstr(map.note, note))
+        fail_msg("wanted \"%s\", got \"%s\"", note, map.note);
+    expect_stretches(&map, text, want);
+}
+
+/* As Linux does: what two nodes claim is the first one's, and nobody has memory beyond 2^52. */
+static void affinity_is_distrusted(void **state)
+{
+    (void)state;
+    expect_note("SRAT: Node 0 PXM 0 [mem 0x00000000-0x3fffffff]\n"
+                "SRAT: Node 1 PXM 1 [mem 0x20000000-0x7fffffff]\n"
+                "SRAT: Node 1 PXM 1 [mem 0x80000000-0xbfffffff]\n"
+                "SRAT: Node 0 PXM 0 [mem 0x10000000000000-0x13ffffffffffff] hotplug\n",
+                "passed over: 2, the first one in line 2", "0-40000000 80000000-c0000000");
+    /* A window gives way to memory, before it or behind. */
+    expect_note("SRAT: Node 0 PXM 0 [mem 0x00000000-0xffffffff] hotplug\n"
+                "SRAT: Node 1 PXM 1 [mem 0x00000000-0x3fffffff]\n"
+                "SRAT: Node 2 PXM 2 [mem 0x20000000-0x7fffffff] hotplug\n",
+                "passed over: 2, the first one in line 1", "0-40000000");
+}
+
+/* What memmap= and mem= took is told by a table; or by nobody, and then the reader says so. */
+static void a_command_line_without_its_table(void **state)
+{
+    (void)state;
+    expect_note("Command line: ro memmap=1G$1G\nBIOS-e820: [mem 0x100000-0x8fffffff] usable\n",
+                "the command line changes memory", "100000-90000000");
+    expect_note("Kernel command line: mem=1G quiet\n"
+                "BIOS-e820: [mem 0x100000-0x8fffffff] usable\n"
+                "user: [mem 0x100000-0x3fffffff] usable\n",
+                "from line 3 on was in force", "100000-40000000");
+}
+
 static void colours_are_no_content(void **state)
 {
     (void)state;
@@ -229,6 +269,8 @@ int main(void)
         cmocka_unit_test(old_and_new_words),
         cmocka_unit_test(logs_without_a_table),
         cmocka_unit_test(early_ranges_have_nodes),
+        cmocka_unit_test(affinity_is_distrusted),
+        cmocka_unit_test(a_command_line_without_its_table),
         cmocka_unit_test(colours_are_no_content),
         cmocka_unit_test(pages_in_two_pieces_are_whole),
         cmocka_unit_test(the_innermost_line_decides),

@@ -478,7 +478,11 @@ static void passes_over(void **state)
     assert_non_null(
         strstr(topo.note, "the distance map is ignored: from node 4 to node 3 it says 10"));
     assert_int_equal(t->range_count, 3);
-    assert_int_equal(t->distance[1][2], 20);
+    assert_int_equal(t->distance[1][0], 20);
+    assert_int_equal(map_parse(&map, "tree", (const char *)tree.data, tree.bytes, &error), 0);
+    assert_non_null(strstr(map.note, "memory of node 4 at 0x2000 is passed over: node 3 has it"));
+    assert_int_equal(map.count, 3);
+    map_free(&map);
     assert_int_equal(topo_parse(&topo, "tree", tree.data, tree.bytes, TOPO_STRICT, &error), -1);
 }
 
