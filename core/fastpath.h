@@ -70,6 +70,7 @@ static inline int singles_check(const struct quire_zone *z, uint32_t b, unsigned
                                 uint64_t mask)
 {
     uint64_t c;
+    bool next;
 
     qi_assert(word < MAP_WORDS && mask != 0);
     if (!has_run_map(z))
@@ -77,9 +78,14 @@ static inline int singles_check(const struct quire_zone *z, uint32_t b, unsigned
     c = qa_load(&run_map(z, b)->w[word], relaxed); /* relaxed: the bits are the caller's */
     if ((c | c >> 1) & mask)
         return QUIRE_ERR_ORDER;
-    if (mask >> (WORD_BITS - 1) && qi_run_continues(z, frame_at(b, (word + 1) * WORD_BITS)))
-        return QUIRE_ERR_ORDER;
-    return QUIRE_OK;
+    if (!(mask >> (WORD_BITS - 1)))
+        return QUIRE_OK;
+    if (word + 1 < MAP_WORDS)
+        /* relaxed: advisory of a neighbour of the caller's frame */
+        next = qa_load(&run_map(z, b)->w[word + 1], relaxed) & 1;
+    else
+        next = qi_run_continues(z, frame_at(b + 1, 0));
+    return next ? QUIRE_ERR_ORDER : QUIRE_OK;
 }
 
 /* May the frames `mask` of one word be freed one by one, as far as descriptor, pins and run map

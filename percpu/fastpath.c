@@ -112,13 +112,18 @@ __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, 
     uint64_t at = window_find(&s->window, pfn);
     const struct quire_cache *c = s->cache;
     struct admission a;
+    uint32_t d;
 
     if (at >= s->window.blocks)
         return false;
-    if (order == 0 &&
-        admit_hit(c->zone, &s->window, s->sparse_limit, at, pfn, 0).place == TO_LOADED)
-        return false; /* view_push_frame found no room */
-    a = admit(c, &s->window, pfn, order);
+    d = qa_load(window_desc(&s->window, at), relaxed); /* relaxed: a hint; the zone decides */
+    if (order == 0) {
+        a = admit(c, &s->window, at, d, pfn, 0);
+        if (a.place == TO_LOADED && is_cacheable(d))
+            return false; /* view_push_frame found no room */
+    } else {
+        a = admit(c, &s->window, at, d, pfn, order);
+    }
     if (a.place == TO_ZONE || cached_enter(c, pfn, order) != QUIRE_OK)
         return false;
     if (view_push(s, a, pfn))

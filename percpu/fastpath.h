@@ -38,6 +38,7 @@
 #ifndef QUIRE_PERCPU_FASTPATH_H
 #define QUIRE_PERCPU_FASTPATH_H
 
+#include "core/internal.h"
 #include "core/window.h"
 #include "percpu/arch/rseq.h"
 #include "percpu/hardened.h"
@@ -139,17 +140,21 @@ static inline __attribute__((always_inline)) struct admission admit_hit(
     return a;
 }
 
-/* slowpath.c: of a frame of a SPLIT block with pins, QUIRE_OK if it is none of these */
-int qi_pinned_frame_check(const struct quire_zone *z, uint64_t frame);
+/* Is the frame of a SPLIT block one of its pins? */
+static inline bool is_pinned(const struct quire_zone *z, uint64_t frame)
+{
+    return qi_pinned_frames(z, block_of(frame), place_of(frame) / WORD_BITS) >> frame % WORD_BITS &
+           1;
+}
 
-/* A run of any order whose first block is in the window. */
-static inline struct admission admit(const struct quire_cache *c, const struct block_window *w,
-                                     quire_pfn pfn, unsigned order)
+/* A run of any order, whose first block is at this place of the window and has this descriptor. */
+static inline __attribute__((always_inline)) struct admission admit(const struct quire_cache *c,
+                                                                    const struct block_window *w,
+                                                                    uint64_t at, uint32_t d,
+                                                                    quire_pfn pfn, unsigned order)
 {
     const qa32 *sparse_limit = &c->state->sparse_limit;
-    uint64_t at = window_find(w, pfn), n = 1ull << order;
-    uint64_t frame = w->first_frame + (pfn.n - (w->first_block << BLOCK_ORDER));
-    uint32_t d = qa_load(window_desc(w, at), relaxed); /* relaxed: a hint; the zone decides */
+    uint64_t frame = w->first_frame + (pfn.n - (w->first_block << BLOCK_ORDER)), n = 1ull << order;
     struct admission a = {cache_class_of(order, frame_class(d)), TO_ZONE};
     bool may;
 
@@ -163,7 +168,7 @@ static inline struct admission admit(const struct quire_cache *c, const struct b
     if (order > 0)
         may = qi_run_check(c->zone, frame, n) == QUIRE_OK;
     else
-        may = is_cacheable(d) || qi_pinned_frame_check(c->zone, frame) == QUIRE_OK;
+        may = is_cacheable(d) || !is_pinned(c->zone, frame);
     if (may)
         a.place = !(d & D_PINS) && is_sparse(w, sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
     return a;

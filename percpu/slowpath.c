@@ -32,13 +32,6 @@ enum { DENSITY_PERIOD = 32 }; /* refills between two samples of the density */
 
 /* ---- Admission (fastpath.h) ----------------------------------------------------------------- */
 
-int qi_pinned_frame_check(const struct quire_zone *z, uint64_t frame)
-{
-    uint64_t pinned = qi_pinned_frames(z, block_of(frame), place_of(frame) / WORD_BITS);
-
-    return pinned >> frame % WORD_BITS & 1 ? QUIRE_ERR_FRAME : QUIRE_OK;
-}
-
 /* A run that is not in the window of views: through a window of its block. */
 static __attribute__((__noinline__)) struct admission admit_elsewhere(const struct quire_cache *c,
                                                                       quire_pfn pfn, unsigned order)
@@ -49,7 +42,8 @@ static __attribute__((__noinline__)) struct admission admit_elsewhere(const stru
     if (frame == NO_FRAME)
         return (struct admission){CACHE_NONE, TO_ZONE};
     window_bind(&one, c->zone, frame_at(block_of(frame), 0));
-    return admit(c, &one, pfn, order);
+    /* relaxed: a hint; the zone decides */
+    return admit(c, &one, 0, qa_load(window_desc(&one, 0), relaxed), pfn, order);
 }
 
 /* ---- Flush ---------------------------------------------------------------------------------- */
@@ -286,10 +280,13 @@ int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission
 int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
 {
     const struct block_window *w = &views_of(c)->window; /* as in all views */
-    struct admission a =
-        window_holds(w, pfn) ? admit(c, w, pfn, order) : admit_elsewhere(c, pfn, order);
+    uint64_t at = window_find(w, pfn);
+    struct admission a;
     int error;
 
+    /* relaxed: a hint; the zone decides */
+    a = at < w->blocks ? admit(c, w, at, qa_load(window_desc(w, at), relaxed), pfn, order)
+                       : admit_elsewhere(c, pfn, order);
     if (a.place == TO_ZONE || c->capacity[a.cls] == 0)
         return quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order);
     error = cached_enter(c, pfn, order);

@@ -19,17 +19,21 @@ static const char help[] =
     "known, and in which order each node would ask the others for memory.\n"
     "\n"
     "  --topology ARG  host (this machine, the default); a file: hwloc's XML, a flattened device\n"
-    "                  tree, or an ACPI table; a folder or a comma-separated list of ACPI tables\n"
-    "                  (APIC, SRAT, SLIT, HMAT); or a synthetic topology: \"node:4 core:8 pu:2\"\n"
+    "                  tree (FILE@ADDRESS says where it lies itself), or an ACPI table; a folder "
+    "or\n"
+    "                  a comma-separated list of ACPI tables (APIC, SRAT, SLIT, HMAT); or a\n"
+    "                  synthetic topology: \"node:4 core:8 pu:2\"\n"
     "  --asymmetric    distances may differ by direction\n"
+    "  --strict        refuse what firmware got wrong, instead of a note that it is passed over\n"
     "  --json FILE     the same as JSON, - for standard output instead of the text\n"
     "  --help          this text\n";
 
-enum { OPT_TOPOLOGY = 1, OPT_ASYMMETRIC, OPT_JSON, OPT_HELP };
+enum { OPT_TOPOLOGY = 1, OPT_ASYMMETRIC, OPT_STRICT, OPT_JSON, OPT_HELP };
 
 static const struct option long_options[] = {
     {"topology", required_argument, NULL, OPT_TOPOLOGY},
     {"asymmetric", no_argument, NULL, OPT_ASYMMETRIC},
+    {"strict", no_argument, NULL, OPT_STRICT},
     {"json", required_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -54,6 +58,9 @@ static int read_options(struct options *options, int argc, char **argv)
         case OPT_ASYMMETRIC:
             options->flags |= TOPO_ASYMMETRIC;
             break;
+        case OPT_STRICT:
+            options->flags |= TOPO_STRICT;
+            break;
         case OPT_JSON:
             options->json = optarg;
             break;
@@ -69,16 +76,6 @@ static int read_options(struct options *options, int argc, char **argv)
                         "unexpected argument %.100s: expected options, see quire topo --help",
                         argv[optind]);
     return CLI_OK;
-}
-
-uint64_t cmd_topo_memory(const struct quire_topology *topology, uint32_t node)
-{
-    uint64_t bytes = 0;
-
-    for (uint32_t i = 0; i < topology->range_count; i++)
-        if (topology->ranges[i].node.n == node && topology->ranges[i].kind == QUIRE_MEMORY_ORDINARY)
-            bytes += topology->ranges[i].bytes;
-    return bytes;
 }
 
 const char *cmd_topo_kind(enum quire_memory_kind kind)

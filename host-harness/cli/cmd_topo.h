@@ -9,9 +9,6 @@
 
 #include "host-harness/machines/topo/topo.h"
 
-/* Bytes of ordinary memory on a node. */
-uint64_t cmd_topo_memory(const struct quire_topology *topology, uint32_t node);
-
 /* "ordinary", "hot-plug", "device". */
 const char *cmd_topo_kind(enum quire_memory_kind kind);
 

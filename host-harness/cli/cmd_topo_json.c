@@ -50,9 +50,9 @@ static void add_zones(cJSON *object, const struct topo_zones *zones, uint32_t no
     }
 }
 
-static void add_nodes(cJSON *root, const struct quire_topology *topology,
-                      const struct topo_zones *zones)
+static void add_nodes(cJSON *root, const struct topo *topo, const struct topo_zones *zones)
 {
+    const struct quire_topology *topology = &topo->topology;
     cJSON *nodes = cJSON_AddArrayToObject(root, "nodes");
 
     for (uint32_t n = 0; n < topology->node_count; n++) {
@@ -64,7 +64,7 @@ static void add_nodes(cJSON *root, const struct quire_topology *topology,
         cJSON_AddItemToObject(node, "node", number(n));
         cJSON_AddItemToObject(node, "id", number(topology->node_id[n]));
         add_cpus(node, topology, n);
-        cJSON_AddItemToObject(node, "memory_bytes", number(cmd_topo_memory(topology, n)));
+        cJSON_AddItemToObject(node, "memory_bytes", number(topo_memory_of(topo, n)));
         cJSON_AddItemToObject(node, "tier",
                               tier == QUIRE_NO_TIER ? cJSON_CreateNull() : number(tier));
         cJSON_AddItemToObject(node, "demotion",
@@ -102,20 +102,33 @@ static void add_speeds(cJSON *root, const char *name, const struct quire_topolog
     }
 }
 
-static void add_memory(cJSON *root, const struct quire_topology *topology)
+static void add_stretch(cJSON *memory, uint64_t start, uint64_t bytes, cJSON *node,
+                        const char *kind)
+{
+    cJSON *object = cJSON_CreateObject();
+
+    cJSON_AddItemToArray(memory, object);
+    cJSON_AddItemToObject(object, "start", number(start));
+    cJSON_AddItemToObject(object, "bytes", number(bytes));
+    cJSON_AddItemToObject(object, "node", node);
+    cJSON_AddStringToObject(object, "kind", kind);
+}
+
+/* What is in use has no node: it need not be memory. */
+static void add_memory(cJSON *root, const struct topo *topo)
 {
     cJSON *memory = cJSON_AddArrayToObject(root, "memory");
 
-    for (uint32_t i = 0; i < topology->range_count; i++) {
-        const struct quire_topology_memory *range = &topology->ranges[i];
-        cJSON *object = cJSON_CreateObject();
+    for (uint32_t i = 0; i < topo->topology.range_count; i++) {
+        const struct quire_topology_memory *range = &topo->topology.ranges[i];
 
-        cJSON_AddItemToArray(memory, object);
-        cJSON_AddItemToObject(object, "start", number(range->phys));
-        cJSON_AddItemToObject(object, "bytes", number(range->bytes));
-        cJSON_AddItemToObject(object, "node", number(range->node.n));
-        cJSON_AddStringToObject(object, "kind", cmd_topo_kind(range->kind));
+        add_stretch(memory, range->phys, range->bytes, number(range->node.n),
+                    cmd_topo_kind(range->kind));
     }
+    for (uint32_t i = 0; i < topo->reserved_count; i++)
+        add_stretch(memory, topo->reserved[i].start,
+                    topo->reserved[i].end - topo->reserved[i].start, cJSON_CreateNull(),
+                    "reserved");
 }
 
 int cmd_topo_json(const char *path, const struct topo *topo)
@@ -131,11 +144,11 @@ int cmd_topo_json(const char *path, const struct topo *topo)
     cJSON_AddBoolToObject(root, "made_up_addresses", topo->laid_out);
     cJSON_AddItemToObject(root, "node_count", number(topology->node_count));
     cJSON_AddItemToObject(root, "cpu_count", number(topology->cpu_count));
-    add_nodes(root, topology, &zones);
+    add_nodes(root, topo, &zones);
     add_distances(root, topology);
     add_speeds(root, "latency_ns", topology, topology->latency_ns);
     add_speeds(root, "bandwidth_mbs", topology, topology->bandwidth_mbs);
-    add_memory(root, topology);
+    add_memory(root, topo);
     int result = cli_write_json("topo", path, root);
     cJSON_Delete(root);
     cmd_topo_zones_free(&zones);

@@ -67,14 +67,16 @@ static void number(struct list *list, uint32_t n)
     list->open = true;
 }
 
-static void print_nodes(const struct quire_topology *topology)
+static void print_nodes(const struct topo *topo)
 {
+    const struct quire_topology *topology = &topo->topology;
+
     printf("\n%4s %6s %5s %12s %5s %8s  %s\n", "node", "id", "CPUs", "memory", "tier", "moves to",
            "which CPUs");
     for (uint32_t n = 0; n < topology->node_count; n++) {
         quire_node down = quire_topology_demotion(topology, quire_node_of(n));
         uint32_t tier = quire_topology_tier(topology, quire_node_of(n)), cpus = 0;
-        uint64_t bytes = cmd_topo_memory(topology, n);
+        uint64_t bytes = topo_memory_of(topo, n);
         char size[16] = "none", level[16] = "-", target[16] = "-";
         struct line line = {47, 47};
         struct list list = {.line = &line};
@@ -223,6 +225,13 @@ static void print_memory(const struct topo *topo)
                range->phys + range->bytes - 1, cli_bytes(size, sizeof(size), range->bytes),
                range->node.n, cmd_topo_kind(range->kind));
     }
+    for (uint32_t i = 0; i < topo->reserved_count; i++) {
+        const struct topo_reserved *reserved = &topo->reserved[i];
+        uint64_t bytes = reserved->end - reserved->start;
+
+        printf("0x%016" PRIx64 " 0x%016" PRIx64 " %10s %4s  reserved\n", reserved->start,
+               reserved->end - 1, cli_bytes(size, sizeof(size), bytes), "-");
+    }
 }
 
 void cmd_topo_text(const struct topo *topo)
@@ -232,13 +241,13 @@ void cmd_topo_text(const struct topo *topo)
     char size[16];
 
     for (uint32_t n = 0; n < topology->node_count; n++)
-        bytes += cmd_topo_memory(topology, n);
+        bytes += topo_memory_of(topo, n);
     printf("%s: %s, %" PRIu32 " node%s, %" PRIu32 " CPU%s, %s\n", topo->source, topo->format,
            topology->node_count, topology->node_count == 1 ? "" : "s", topology->cpu_count,
            topology->cpu_count == 1 ? "" : "s", cli_bytes(size, sizeof(size), bytes));
     if (topo->note[0])
         printf("note: %s\n", topo->note);
-    print_nodes(topology);
+    print_nodes(topo);
     print_zones(topo);
     print_matrix(topology, "distance", distance, 4);
     if (cmd_topo_known(topology, topo->topology.latency_ns))

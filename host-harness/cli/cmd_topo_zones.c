@@ -48,7 +48,7 @@ void cmd_topo_zones(const struct topo *topo, struct topo_zones *zones)
     struct map map;
 
     *zones = (struct topo_zones){NULL, 0};
-    if (topo_map(topo, &map, &error))
+    if (topo_memory_map(topo, &map, &error))
         return;
     if (simulated_build(&machine, &map, &options, &error) == 0) {
         look(&machine, zones);

@@ -163,5 +163,5 @@ int dtb_memory(const struct dtb *dtb, dtb_visit *visit, void *ctx)
         if (result)
             return result;
     }
-    return 0;
+    return dtb_dynamic_memory(dtb, visit, ctx);
 }

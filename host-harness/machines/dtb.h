@@ -53,10 +53,14 @@ bool dtb_is(const struct dtb *dtb, int node, const char *device_type);
 int dtb_numa_node(const struct dtb *dtb, int node, uint32_t otherwise, uint32_t *id);
 
 /* Call `visit` for each stretch of memory of the nodes below the root of which device_type is
- * memory and which are enabled, until it does not return 0; returns what it returned, or -1 after
- * dtb_fail. `node_id` is MAP_NODE_ANY where the tree does not tell. */
+ * memory and which are enabled, and of what ibm,dynamic-reconfiguration-memory adds, until it does
+ * not return 0; returns what it returned, or -1 after dtb_fail. `node_id` is MAP_NODE_ANY where the
+ * tree does not tell. */
 typedef int dtb_visit(void *ctx, int node, uint64_t start, uint64_t bytes, uint32_t node_id);
 int dtb_memory(const struct dtb *dtb, dtb_visit *visit, void *ctx);
+
+/* The second of the two alone; dtb_dynamic.c. */
+int dtb_dynamic_memory(const struct dtb *dtb, dtb_visit *visit, void *ctx);
 
 /* The same for the `reg` of one node, of cells as its parent says. */
 int dtb_reg(const struct dtb *dtb, int node, const char *property, unsigned address, unsigned size,

@@ -5,19 +5,27 @@
  * A table is a piece of memory that the caller supplies, as the firmware or
  * /sys/firmware/acpi/tables gives it. It is only read, byte by byte, never beyond its length, and
  * nothing in it is believed: lengths, counts and checksums are checked before use. Written from
- * the ACPI specification, version 6.5, sections 5.2.12, 5.2.16, 5.2.17 and 5.2.28.
+ * the ACPI specification, version 6.6, sections 5.2.12, 5.2.16, 5.2.17 and 5.2.28.
  *
  * Tables are to be read in this order: MADT, SRAT, SLIT, HMAT; each may be missing. MADT says which
- * CPUs there are, numbered by APIC id or, on arm64, by ACPI processor UID; SRAT where they are, or
- * without a MADT which there are, too. SRAT alone makes nodes: a caller without one adds node 0 and
- * its memory. SLIT and HMAT speak of SRAT's domains, and others are passed over. Skipped as well:
- * entries that are disabled, CPUs that are not there yet, caches, and what is of an unknown type.
- * Memory that SRAT calls non-volatile is QUIRE_MEMORY_DEVICE.
+ * CPUs there are, numbered by APIC id or, on arm64 and RISC-V, by ACPI processor UID; SRAT where
+ * they are, or without a MADT which there are, too. SRAT alone makes nodes: a caller without one
+ * adds node 0 and its memory. SLIT and HMAT speak of SRAT's domains, and others are passed over.
+ * Skipped as well: entries that are disabled, CPUs that are not there yet, caches, and what is of
+ * an unknown type. Memory that SRAT calls non-volatile is QUIRE_MEMORY_DEVICE.
+ *
+ * Some mistakes are so common that a machine must do with them. They cost the entry, unless
+ * topology->strict is set: memory in two domains (the later entry goes), memory that ends beyond
+ * 2^52, and a SLIT with a distance other than 10 at home or 11 to 255 elsewhere (all of it goes).
+ * The call succeeds then and counts them in topology->passed_over; *fault is the first one, or has
+ * a `what` of NULL if there was none.
  *
  * Functions return 0 or: QUIRE_ERR_SIZE, a length is wrong or too many entries;
  * QUIRE_ERR_UNSUPPORTED, another signature or an unknown revision; QUIRE_ERR_FRAME, a checksum
- * is wrong; or what topology.h says of what it adds. *fault says what and at which byte. After an
- * error the topology is as it was. Wait-free, any context, O(bytes * (CPUs + nodes)).
+ * is wrong; QUIRE_ERR_BUSY, a CPU or memory is in two domains: `other` is the CPU's id or the first
+ * such address, `found` the domain at this byte and `expected` the earlier one. *fault says what
+ * and at which byte. After an error the topology is as it was. Wait-free, any context, O(bytes *
+ * (CPUs + nodes + stretches of memory)).
  */
 #ifndef QUIRE_ACPI_H
 #define QUIRE_ACPI_H

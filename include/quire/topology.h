@@ -76,6 +76,8 @@ struct quire_topology_memory {
 struct quire_topology {
     uint32_t node_count, cpu_count, range_count;
     bool asymmetric; /* distances may differ by direction: the caller knows that this is meant */
+    bool strict;     /* refuse what a reader of firmware's tables would pass over: see acpi.h */
+    uint32_t passed_over;          /* how often one did */
     uint32_t node_id[QUIRE_NODES]; /* the firmware's numbers */
     uint32_t cpu_id[QUIRE_CPUS];
     uint32_t cpu_node[QUIRE_CPUS]; /* QUIRE_NO_NODE: not told; counts as node 0 */
@@ -90,7 +92,7 @@ struct quire_topology {
 struct quire_topology_fault {
     const char *what; /* a phrase, "two CPUs have one id"; never NULL after an error */
     uint64_t where;   /* a node's, CPU's or range's number, or an offset in a table, bytes */
-    uint64_t found, expected;
+    uint64_t found, expected; /* never equal */
     uint64_t other; /* of two things that do not go together the second one; else as `where` */
 };
 

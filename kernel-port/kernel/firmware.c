@@ -5,6 +5,7 @@
  */
 #include "firmware.h"
 
+#include "console.h"
 #include "kernel-port/kernel/lib/panic.h"
 #include "layout.h"
 
@@ -33,6 +34,9 @@ static bool read_table(struct quire_topology *t, uint64_t rsdp, const char *sign
     error = quire_acpi_read(t, table, length, &fault);
     if (error)
         panic("ACPI: %s is damaged at byte %lu: %s (found %lu, expected %lu)", signature,
+              fault.where, fault.what, fault.found, fault.expected);
+    if (fault.what)
+        print("ACPI: %s at byte %lu is passed over: %s (found %lu, expected %lu)\n", signature,
               fault.where, fault.what, fault.found, fault.expected);
     return true;
 }

@@ -79,9 +79,20 @@ int qi_acpi_check_size(const struct acpi_walk *walk, uint32_t size)
                               walk->at, walk->size, size);
 }
 
+int qi_acpi_distrust(struct quire_topology *topology, const struct acpi_walk *walk, int error,
+                     struct quire_topology_fault fault)
+{
+    if (walk->fault && (topology->strict || !walk->fault->what))
+        *walk->fault = fault;
+    if (topology->strict)
+        return error;
+    topology->passed_over++;
+    return QUIRE_OK;
+}
+
 /* What is added to the topology before an error, taken back. */
 struct acpi_undo {
-    uint32_t nodes, cpus, ranges;
+    uint32_t nodes, cpus, ranges, passed_over;
     struct acpi_placed placed;
 };
 
@@ -99,6 +110,7 @@ static void undo_reading(struct quire_topology *topology, const struct acpi_undo
     topology->node_count = acpi_undo->nodes;
     topology->cpu_count = acpi_undo->cpus;
     topology->range_count = acpi_undo->ranges;
+    topology->passed_over = acpi_undo->passed_over;
 }
 
 static int check_revision(const struct acpi_walk *walk, unsigned lowest, unsigned highest)
@@ -146,7 +158,8 @@ static int read_table(struct quire_topology *topology, struct acpi_walk *walk,
         return error || (error = begin_walk(walk, 40)) ? error : qi_acpi_hmat(topology, walk);
     }
     return topology_fault_set(walk->fault, QUIRE_ERR_UNSUPPORTED,
-                              "not an APIC, SRAT, SLIT or HMAT table", 0, acpi_u32(walk->table), 0);
+                              "not an APIC, SRAT, SLIT or HMAT table", 0, acpi_u32(walk->table),
+                              acpi_u32((const uint8_t *)"SRAT"));
 }
 
 int quire_acpi_read(struct quire_topology *topology, const void *table, size_t bytes,
@@ -156,12 +169,16 @@ int quire_acpi_read(struct quire_topology *topology, const void *table, size_t b
         .nodes = topology->node_count,
         .cpus = topology->cpu_count,
         .ranges = topology->range_count,
+        .passed_over = topology->passed_over,
     };
     struct acpi_walk walk = {.table = table, .fault = fault};
     char signature[5];
     size_t length;
-    int error = quire_acpi_table(table, bytes, signature, &length, fault);
+    int error;
 
+    if (fault)
+        *fault = (struct quire_topology_fault){0};
+    error = quire_acpi_table(table, bytes, signature, &length, fault);
     if (error)
         return error;
     walk.bytes = (uint32_t)length;

@@ -10,36 +10,24 @@
  */
 #include "numa/acpi/acpi_table.h"
 
-enum { ENTRY_ENABLED = 1, ENTRY_HOTPLUG = 2, ENTRY_NONVOLATILE = 4 };    /* flags */
-enum { MADT_APIC = 0, MADT_X2APIC = 9, MADT_GICC = 11 };                 /* entries of MADT */
-enum { SRAT_APIC = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2, SRAT_GICC = 3 }; /* entries of SRAT */
+enum { ENTRY_ENABLED = 1, ENTRY_HOTPLUG = 2, ENTRY_NONVOLATILE = 4 };     /* flags */
+enum { MADT_APIC = 0, MADT_X2APIC = 9, MADT_GICC = 11, MADT_RINTC = 24 }; /* entries of MADT */
+enum { SRAT_APIC = 0, SRAT_MEMORY = 1, SRAT_X2APIC = 2, SRAT_GICC = 3, SRAT_RINTC = 7 }; /* SRAT */
 enum { APIC_BROADCAST = 0xff };
 #define X2APIC_BROADCAST UINT32_MAX
-
-/* What topology.h says of an addition, as a fault at the entry. */
-static int check_added(const struct acpi_walk *walk, int error, uint64_t id)
-{
-    const char *what = "the entry does not fit the topology";
-
-    if (!error)
-        return QUIRE_OK;
-    if (error == QUIRE_ERR_BUSY)
-        what = "a CPU is in two domains";
-    return topology_fault_set(walk->fault, error, what, walk->at, id, 0);
-}
 
 static int too_many(const struct acpi_walk *walk, const char *what, uint64_t most)
 {
     return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, what, walk->at, most + 1, most);
 }
 
+/* The CPU is on no other node, as the caller has seen. */
 static int acpi_add_cpu(struct quire_topology *topology, const struct acpi_walk *walk, uint32_t id,
                         quire_node node)
 {
-    int error = quire_topology_add_cpu(topology, id, node);
-
-    return error == QUIRE_ERR_SIZE ? too_many(walk, "there are too many CPUs", QUIRE_CPUS)
-                                   : check_added(walk, error, id);
+    if (quire_topology_add_cpu(topology, id, node) == QUIRE_OK)
+        return QUIRE_OK;
+    return too_many(walk, "there are too many CPUs", QUIRE_CPUS);
 }
 
 static int madt_entry(struct quire_topology *topology, const struct acpi_walk *walk)
@@ -67,6 +55,12 @@ static int madt_entry(struct quire_topology *topology, const struct acpi_walk *w
             return error;
         id = acpi_u32(p + 8);
         flags = acpi_u32(p + 12);
+        break;
+    case MADT_RINTC:
+        if ((error = qi_acpi_check_size(walk, 20)))
+            return error;
+        id = acpi_u32(p + 16);
+        flags = acpi_u32(p + 4);
         break;
     default:
         return QUIRE_OK;
@@ -107,50 +101,86 @@ static int node_of_domain(const struct srat_reader *srat_reader, uint32_t id, qu
 static int place_cpu(const struct srat_reader *srat_reader, uint32_t id, uint32_t domain_id)
 {
     struct quire_topology *topology = srat_reader->topology;
+    const struct acpi_walk *walk = srat_reader->walk;
     quire_node node;
-    uint32_t cpu = 0;
+    uint32_t cpu = 0, home = QUIRE_NO_NODE;
     int error;
 
-    while (cpu < srat_reader->known && topology->cpu_id[cpu] != id)
+    while (cpu < topology->cpu_count && topology->cpu_id[cpu] != id)
         cpu++;
-    if (srat_reader->known && cpu == srat_reader->known)
+    if (srat_reader->known && cpu >= srat_reader->known)
         return QUIRE_OK;
+    if (cpu < topology->cpu_count)
+        home = topology->cpu_node[cpu];
+    if (home != QUIRE_NO_NODE && topology->node_id[home] != domain_id)
+        return topology_fault_set_pair(walk->fault, QUIRE_ERR_BUSY, "a CPU is in two domains",
+                                       walk->at, id, domain_id, topology->node_id[home]);
     if ((error = node_of_domain(srat_reader, domain_id, &node)))
         return error;
-    if (cpu < srat_reader->known && topology->cpu_node[cpu] == QUIRE_NO_NODE)
+    if (cpu < srat_reader->known && home == QUIRE_NO_NODE)
         srat_reader->placed->bits[cpu / 64] |= (uint64_t)1 << cpu % 64;
-    return acpi_add_cpu(topology, srat_reader->walk, id, node);
+    return acpi_add_cpu(topology, walk, id, node);
+}
+
+/* Can the entry's memory be anybody's? 1: yes; 0: no, it is passed over; else an error. */
+static int check_srat_range(const struct srat_reader *srat_reader, uint32_t id,
+                            const struct quire_topology_memory *range)
+{
+    const uint64_t limit = (uint64_t)1 << (QUIRE_PFN_BITS + QUIRE_FRAME_SHIFT);
+    const struct quire_topology *topology = srat_reader->topology;
+    const struct acpi_walk *walk = srat_reader->walk;
+    struct quire_topology_fault fault;
+    int error;
+
+    if (range->phys >= limit || range->bytes > limit - range->phys) {
+        error = topology_fault_set(&fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", walk->at,
+                                   topology_end_of(range), limit);
+        return qi_acpi_distrust(srat_reader->topology, walk, error, fault);
+    }
+    for (uint32_t i = 0; i < topology->range_count; i++) {
+        const struct quire_topology_memory *other = &topology->ranges[i];
+
+        if (!topology_overlap(range, other))
+            continue;
+        error =
+            topology_fault_set_pair(&fault, QUIRE_ERR_BUSY, "memory is in two domains", walk->at,
+                                    range->phys > other->phys ? range->phys : other->phys, id,
+                                    topology->node_id[other->node.n]);
+        return qi_acpi_distrust(srat_reader->topology, walk, error, fault);
+    }
+    return 1;
 }
 
 static int srat_memory(const struct srat_reader *srat_reader)
 {
+    struct quire_topology *topology = srat_reader->topology;
     const uint8_t *p = srat_reader->walk->entry;
-    uint64_t phys = acpi_u64(p + 8), bytes = acpi_u64(p + 16);
+    struct quire_topology_memory range = {
+        .phys = acpi_u64(p + 8), .bytes = acpi_u64(p + 16), .kind = QUIRE_MEMORY_ORDINARY};
     uint32_t flags = acpi_u32(p + 28), id = acpi_u32(p + 2);
-    enum quire_memory_kind kind = QUIRE_MEMORY_ORDINARY;
-    quire_node node;
     int error;
 
     if (!(flags & ENTRY_ENABLED))
         return QUIRE_OK;
     if (srat_reader->walk->table[ACPI_REVISION] < 2)
         id &= 0xff; /* the other bytes were reserved */
-    if ((error = node_of_domain(srat_reader, id, &node)))
-        return error;
-    if (bytes == 0)
-        return QUIRE_OK;
     if (flags & ENTRY_NONVOLATILE)
-        kind = QUIRE_MEMORY_DEVICE;
+        range.kind = QUIRE_MEMORY_DEVICE;
     else if (flags & ENTRY_HOTPLUG)
-        kind = QUIRE_MEMORY_HOTPLUG;
-    if (srat_reader->topology->range_count == QUIRE_TOPOLOGY_RANGES)
-        return too_many(srat_reader->walk, "there are too many stretches of memory",
-                        QUIRE_TOPOLOGY_RANGES);
-    if (quire_topology_add_memory(srat_reader->topology, phys, bytes, node, kind) != QUIRE_OK)
-        return topology_fault_set(srat_reader->walk->fault, QUIRE_ERR_SIZE,
-                                  "memory ends beyond 2^52", srat_reader->walk->at, phys,
-                                  (uint64_t)1 << 52);
-    return QUIRE_OK;
+        range.kind = QUIRE_MEMORY_HOTPLUG;
+    /* A new domain's node is none of those that have memory. */
+    range.node = quire_node_of(acpi_node_of(topology, id));
+    if (range.bytes && (error = check_srat_range(srat_reader, id, &range)) <= 0)
+        return error;
+    if ((error = node_of_domain(srat_reader, id, &range.node)))
+        return error;
+    if (range.bytes == 0)
+        return QUIRE_OK;
+    if (quire_topology_add_memory(topology, range.phys, range.bytes, range.node, range.kind) ==
+        QUIRE_OK)
+        return QUIRE_OK;
+    return too_many(srat_reader->walk, "there are too many stretches of memory",
+                    QUIRE_TOPOLOGY_RANGES);
 }
 
 static int srat_entry(const struct srat_reader *srat_reader)
@@ -185,6 +215,12 @@ static int srat_entry(const struct srat_reader *srat_reader)
             return error;
         return acpi_u32(p + 10) & ENTRY_ENABLED
                    ? place_cpu(srat_reader, acpi_u32(p + 6), acpi_u32(p + 2))
+                   : 0;
+    case SRAT_RINTC:
+        if ((error = qi_acpi_check_size(walk, 20)))
+            return error;
+        return acpi_u32(p + 12) & ENTRY_ENABLED
+                   ? place_cpu(srat_reader, acpi_u32(p + 8), acpi_u32(p + 4))
                    : 0;
     default:
         return QUIRE_OK;

@@ -133,7 +133,8 @@ int quire_acpi_find(uint64_t rsdp, const char signature[4], quire_acpi_map *map,
         return error;
     if (!same_signature(root, width == 8 ? "XSDT" : "RSDT"))
         return topology_fault_set(fault, QUIRE_ERR_UNSUPPORTED, "the root table is not one",
-                                  root_phys, acpi_u32(root), 0);
+                                  root_phys, acpi_u32(root),
+                                  acpi_u32((const uint8_t *)(width == 8 ? "XSDT" : "RSDT")));
     for (size_t at = QUIRE_ACPI_HEADER; bytes - at >= width; at += width) {
         uint64_t phys = width == 8 ? acpi_u64(root + at) : acpi_u32(root + at);
 
@@ -149,5 +150,6 @@ int quire_acpi_find(uint64_t rsdp, const char signature[4], quire_acpi_map *map,
             *table = p;
         return error;
     }
-    return topology_fault_set(fault, QUIRE_ERR_FRAME, "there is no such table", root_phys, 0, 0);
+    return topology_fault_set(fault, QUIRE_ERR_FRAME, "there is no such table", root_phys, 0,
+                              acpi_u32((const uint8_t *)signature));
 }

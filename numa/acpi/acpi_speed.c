@@ -16,17 +16,17 @@
 
 enum { SLIT_COUNT = 36, SLIT_MATRIX = 44 };
 
-static int check_locality(const struct acpi_walk *walk, uint64_t count, uint32_t from, uint32_t to)
+static int check_locality(const struct acpi_walk *walk, uint64_t count, uint32_t from, uint32_t to,
+                          struct quire_topology_fault *fault)
 {
     uint64_t at = SLIT_MATRIX + from * count + to;
     unsigned distance = walk->table[at];
 
     if (from == to && distance != QUIRE_DISTANCE_LOCAL)
-        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
-                                  "a domain's distance to itself is not 10", at, distance,
-                                  QUIRE_DISTANCE_LOCAL);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "a domain's distance to itself is not 10",
+                                  at, distance, QUIRE_DISTANCE_LOCAL);
     if (from != to && distance <= QUIRE_DISTANCE_LOCAL)
-        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, "two domains are nearer than 11", at,
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "two domains are nearer than 11", at,
                                   distance, QUIRE_DISTANCE_LOCAL + 1);
     return QUIRE_OK;
 }
@@ -35,6 +35,7 @@ int qi_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk)
 {
     uint64_t count = acpi_u64(walk->table + SLIT_COUNT);
     uint32_t nodes = topology->node_count;
+    struct quire_topology_fault fault;
     int error;
 
     /* A table of 32 bits of length has less than 2^16 localities. */
@@ -46,8 +47,9 @@ int qi_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk)
         for (uint32_t k = 0; k < nodes; k++) {
             uint32_t from = topology->node_id[i], to = topology->node_id[k];
 
-            if (from < count && to < count && (error = check_locality(walk, count, from, to)))
-                return error;
+            if (from < count && to < count &&
+                (error = check_locality(walk, count, from, to, &fault)))
+                return qi_acpi_distrust(topology, walk, error, fault);
         }
     for (uint32_t i = 0; i < nodes; i++)
         for (uint32_t k = 0; k < nodes; k++) {

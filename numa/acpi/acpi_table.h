@@ -50,6 +50,11 @@ int qi_acpi_next(struct acpi_walk *walk);
 /* 0, or an error: the entry is shorter than its type asks. */
 int qi_acpi_check_size(const struct acpi_walk *walk, uint32_t size);
 
+/* A mistake that the caller may want to know and be able to do with: `error` if it is strict, else
+ * 0, and counted. */
+int qi_acpi_distrust(struct quire_topology *topology, const struct acpi_walk *walk, int error,
+                     struct quire_topology_fault fault);
+
 /* One table each, behind quire_acpi_read. They add to the topology as they go, and leave it to
  * quire_acpi_read to take that back after an error; `placed` are the CPUs that got a node. */
 struct acpi_placed {

@@ -23,13 +23,32 @@ static int check_counts(const struct quire_topology *topology, struct quire_topo
     return QUIRE_OK;
 }
 
+static bool is_id(const uint32_t id[], uint32_t count, uint32_t number)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (id[i] == number)
+            return true;
+    return false;
+}
+
+/* The lowest number that is nobody's. */
+static uint32_t unused_id(const uint32_t id[], uint32_t count)
+{
+    uint32_t number = 0;
+
+    while (is_id(id, count, number))
+        number++;
+    return number;
+}
+
 static int check_ids(const struct quire_topology *topology, struct quire_topology_fault *fault)
 {
     for (uint32_t i = 1; i < topology->node_count; i++)
         for (uint32_t k = 0; k < i; k++)
             if (topology->node_id[i] == topology->node_id[k])
                 return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "two nodes have one id", i, k,
-                                               topology->node_id[i], topology->node_id[k]);
+                                               topology->node_id[i],
+                                               unused_id(topology->node_id, topology->node_count));
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         uint32_t node = topology->cpu_node[i];
 
@@ -40,15 +59,10 @@ static int check_ids(const struct quire_topology *topology, struct quire_topolog
         for (uint32_t k = 0; k < i; k++)
             if (topology->cpu_id[i] == topology->cpu_id[k])
                 return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "two CPUs have one id", i, k,
-                                               topology->cpu_id[i], topology->cpu_id[k]);
+                                               topology->cpu_id[i],
+                                               unused_id(topology->cpu_id, topology->cpu_count));
     }
     return QUIRE_OK;
-}
-
-/* What is plugged into a window may belong to another node than the window. */
-static bool is_window(const struct quire_topology_memory *range)
-{
-    return range->kind == QUIRE_MEMORY_HOTPLUG;
 }
 
 static int check_range(const struct quire_topology *topology, uint32_t i,
@@ -66,13 +80,12 @@ static int check_range(const struct quire_topology *topology, uint32_t i,
     if (range->bytes == 0)
         return topology_fault_set(fault, QUIRE_ERR_SIZE, "a stretch of memory is empty", i, 0, 1);
     if (range->phys >= limit || range->bytes > limit - range->phys)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", i, range->phys,
-                                  limit);
+        return topology_fault_set(fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", i,
+                                  topology_end_of(range), limit);
     for (uint32_t k = 0; k < i; k++) {
         const struct quire_topology_memory *other = &topology->ranges[k];
 
-        if (range->node.n != other->node.n && is_window(range) == is_window(other) &&
-            range->phys < other->phys + other->bytes && other->phys < range->phys + range->bytes)
+        if (topology_overlap(range, other))
             return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "memory of two nodes overlaps", i,
                                            k, range->phys, other->phys + other->bytes);
     }

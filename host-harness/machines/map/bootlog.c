@@ -1,112 +1,119 @@
 /* SPDX-License-Identifier: MIT
  *
- * bootlog.c - the reader of Linux boot logs.
+ * bootlog.c - the reader of boot logs, of Linux and of Xen.
  *
- * Of all the lines of a log, with or without time stamps, these four say where memory is; they are
- * read in the log's order and everything else is passed over:
+ * Of all the lines of a log, with or without time stamps, these say where memory is; they are read
+ * in the log's order and everything else is passed over (bootlog_line.c has their other wordings):
  *
  *     BIOS-e820: [mem 0x0000000000100000-0x00000000760f1fff] usable
+ *     user: [mem 0x0000000000100000-0x0000000068792fff] usable
  *     e820: update [mem 0x00000000-0x00000fff] usable ==> reserved
  *     e820: remove [mem 0x000a0000-0x000fffff] usable
  *     ACPI: SRAT: Node 1 PXM 1 [mem 0x400100000000-0x403fffffffff] hotplug
+ *     efi: mem01: [Conventional Memory|...|WB|WT|WC|UC] range=[0x1000-0x58000) (0MB)
+ *     Early memory node ranges
+ *       node   0: [mem 0x0000000000000000-0x000000003b2fffff]
  *
- * The firmware's map (e820) decides the kind of memory, the affinity table (SRAT) its node. A log
- * with SRAT lines alone, as from machines that have no e820, counts every range as usable, save
- * hot-plug windows and non-volatile memory.
+ * A table (e820) decides the kind of memory, the affinity table (SRAT) its node. A kernel may print
+ * several tables: of what the firmware said, of what a boot loader's data or the command line made
+ * of that. Each replaces the one before, the changes up to then being in it; so the last one is in
+ * force, with the changes behind it.
+ *
+ * SRAT is distrusted as Linux does: a range beyond 2^52, or that another node has already, costs
+ * itself and a note. Of a hot-plug window and memory that was there the window goes.
+ *
+ * A log without a table, as from machines that have no e820, has the firmware's EFI map; else the
+ * early ranges of nodes; else SRAT, of which every range counts as usable, save hot-plug windows
+ * and non-volatile memory.
  */
-#include "reader.h"
+#include "bootlog.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
-static const struct {
-    const char *name;
-    enum map_kind kind;
-} kinds[] = {
-    {"usable", MAP_USABLE},
-    {"reserved", MAP_RESERVED},
-    {"soft reserved", MAP_RESERVED},
-    {"ACPI data", MAP_ACPI_DATA},
-    {"ACPI NVS", MAP_ACPI_NVS},
-    {"unusable", MAP_UNUSABLE},
-    {"persistent (type 7)", MAP_PERSISTENT},
-    {"persistent (type 12)", MAP_PERSISTENT},
+struct reader {
+    struct map *map; /* the table in force, or what stands for one */
+    struct map srat;
+    struct map_input *input;
+    size_t lines[LOG_WHATS];  /* how many there are of each */
+    enum log_owner owner;     /* of the table in force */
+    const char *name;         /* of its lines */
+    uint32_t first;           /* the first one of them */
+    size_t replaced;          /* tables that others replaced */
+    uint32_t titled;          /* the line that announced a table of which nothing came yet, or 0 */
+    enum log_owner announced; /* its owner */
+    bool begun[LOG_OWNERS];   /* such a table was announced */
+    bool early;               /* the early ranges of nodes were */
+    bool command;             /* the command line has memory in it */
+    size_t distrusted;        /* ranges of SRAT */
+    uint32_t suspect;         /* the line of the first one */
 };
 
-/* Linux prints a type it has no word for as "type N", and leaves such memory alone. */
-static bool is_numbered_type(struct map_span text)
+static void count_lines(struct reader *reader)
 {
-    uint64_t number;
+    struct map_input input = *reader->input;
+    struct map_span line;
 
-    return map_skip(&text, "type ") && map_digits(&text, 10, &number) == MAP_NUMBER_OK &&
-           text.at == text.end;
+    while (map_next_line(&input, &line))
+        reader->lines[log_classify(line).what]++;
 }
 
-static int read_kind(struct map_input *input, struct map_span text, enum map_kind *kind)
+bool map_is_bootlog(struct map_span text)
 {
-    char shown[MAP_SHOWN];
+    struct map_input input = {.rest = text};
+    struct map_span line;
 
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        if (map_span_is(text, kinds[i].name)) {
-            *kind = kinds[i].kind;
-            return 0;
-        }
+    while (map_next_line(&input, &line)) {
+        enum log_what what = log_classify(line).what;
+
+        if (what == LOG_ENTRY || what == LOG_SRAT || what == LOG_EFI || what == LOG_NODES)
+            return true;
     }
-    if (is_numbered_type(text)) {
-        *kind = MAP_RESERVED;
-        return 0;
-    }
-    return map_fail(input,
-                    "unknown kind of memory \"%s\": expected usable, reserved, soft reserved, "
-                    "ACPI data, ACPI NVS, unusable, persistent (type 7), or type N",
-                    map_show(text, shown));
+    return false;
 }
 
-/* "[mem 0xSTART-0xEND]", END being the last byte, and blanks behind it. */
-static int read_range(struct map_input *input, struct map_span *text, const char *pattern,
-                      struct map_region *region)
+static int second_boot(struct reader *reader)
 {
-    enum map_number start = MAP_NUMBER_NONE, end = MAP_NUMBER_NONE;
-    bool whole = map_skip(text, "[mem 0x") &&
-                 (start = map_digits(text, 16, &region->start)) == MAP_NUMBER_OK &&
-                 map_skip(text, "-0x") &&
-                 (end = map_digits(text, 16, &region->end)) == MAP_NUMBER_OK && map_skip(text, "]");
+    return map_fail(reader->input, "a second boot starts here: expected the log of one boot");
+}
 
-    if (start == MAP_NUMBER_TOO_BIG || end == MAP_NUMBER_TOO_BIG)
-        return map_fail(input, "an address does not fit 64 bits: expected at most 16 hex digits");
-    if (!whole)
-        return map_fail(input, "truncated or damaged line: expected \"%s\"", pattern);
-    if (region->end < region->start)
-        return map_fail(input,
-                        "the range ends at 0x%" PRIx64 ", below its start 0x%" PRIx64
-                        ": expected START <= END",
-                        region->end, region->start);
-    if (region->end != UINT64_MAX) /* which map_add refuses */
-        region->end++;
-    map_skip_blanks(text);
+static int read_title(struct reader *reader, enum log_owner owner)
+{
+    if (owner != LOG_LATER && owner != LOG_EXTENDED && reader->begun[owner])
+        return second_boot(reader);
+    reader->begun[owner] = true;
+    reader->titled = reader->input->line;
+    reader->announced = owner;
     return 0;
 }
 
-static int read_e820(struct map *map, struct map_input *input, struct map_span text)
+/* Is the line the first one of a table? */
+static bool begins_table(const struct reader *reader, const struct log_line *line)
 {
-    struct map_region region = {.node = MAP_NODE_ANY, .line = input->line};
-
-    if (read_range(input, &text, "BIOS-e820: [mem 0xSTART-0xEND] KIND", &region) ||
-        read_kind(input, text, &region.kind))
-        return -1;
-    return map_add(map, input, &region);
+    return reader->owner == LOG_NOBODY || reader->titled || line->name != reader->name;
 }
 
-/* A change of the map that Linux made itself: what lies in `range` and is of kind `from` becomes
- * `to`, or vanishes. */
-struct change {
-    struct map_region range;
-    enum map_kind from, to;
-    bool any_kind, vanish;
-};
+static int begin_table(struct reader *reader, const struct log_line *line)
+{
+    if (line->owner == LOG_FIRMWARE && reader->owner > LOG_HYPERVISOR)
+        return second_boot(reader);
+    reader->replaced += reader->owner != LOG_NOBODY;
+    reader->map->count = 0;
+    reader->owner = line->owner;
+    reader->name = line->name;
+    reader->first = reader->input->line;
+    reader->titled = 0;
+    return 0;
+}
 
-static int apply_change(struct map *map, struct map_input *input, const struct change *change)
+static int read_entry(struct reader *reader, const struct log_line *line)
+{
+    struct map_region region;
+
+    if ((begins_table(reader, line) && begin_table(reader, line)) ||
+        log_entry(reader->input, *line, &region))
+        return -1;
+    return region.start < region.end ? map_add(reader->map, reader->input, &region) : 0;
+}
+
+static int apply_change(struct map *map, struct map_input *input, const struct log_change *change)
 {
     size_t count = map->count, kept = 0;
     bool changed = false;
@@ -118,7 +125,8 @@ static int apply_change(struct map *map, struct map_input *input, const struct c
             inner.start = change->range.start;
         if (inner.end > change->range.end)
             inner.end = change->range.end;
-        if (inner.start >= inner.end || (!change->any_kind && old.kind != change->from))
+        if (inner.start >= inner.end || (!change->any_kind && old.kind != change->from) ||
+            (!change->vanish && old.kind == change->to))
             continue;
         changed = true;
         inner.kind = change->to;
@@ -142,139 +150,223 @@ static int apply_change(struct map *map, struct map_input *input, const struct c
     return 0;
 }
 
-static int read_update(struct map *map, struct map_input *input, struct map_span text)
+static int read_change(struct reader *reader, const struct log_line *line)
 {
-    static const char pattern[] = "e820: update [mem 0xSTART-0xEND] KIND ==> KIND";
-    struct change change = {.range.line = input->line};
+    struct log_change change;
 
-    if (read_range(input, &text, pattern, &change.range))
+    if (log_change(reader->input, *line, &change))
         return -1;
-    struct map_span to = text;
-    if (!map_find(&to, " ==> "))
-        return map_fail(input, "truncated or damaged line: expected \"%s\"", pattern);
-    struct map_span from = {text.at, to.at - 5};
-    if (read_kind(input, from, &change.from) || read_kind(input, to, &change.to))
-        return -1;
-    return apply_change(map, input, &change);
+    return apply_change(reader->map, reader->input, &change);
 }
 
-static int read_remove(struct map *map, struct map_input *input, struct map_span text)
+/* A region of where there is no table. */
+static int read_region(struct reader *reader, const struct log_line *line, struct map *map,
+                       log_reader *read)
 {
-    struct change change = {.range.line = input->line, .vanish = true};
+    struct map_region region;
 
-    if (read_range(input, &text, "e820: remove [mem 0xSTART-0xEND] KIND", &change.range))
+    if (read(reader->input, *line, &region))
         return -1;
-    change.any_kind = text.at == text.end;
-    if (!change.any_kind && read_kind(input, text, &change.from))
-        return -1;
-    return apply_change(map, input, &change);
+    return region.start < region.end ? map_add(map, reader->input, &region) : 0;
 }
 
-static int read_srat(struct map *ranges, struct map_input *input, struct map_span text)
+static int read_efi(struct reader *reader, const struct log_line *line)
 {
-    static const char pattern[] = "SRAT: Node N PXM P [mem 0xSTART-0xEND]";
-    struct map_region region = {.line = input->line};
-    uint64_t node, domain;
-
-    if (map_digits(&text, 10, &node) != MAP_NUMBER_OK || !map_skip(&text, " PXM ") ||
-        map_digits(&text, 10, &domain) != MAP_NUMBER_OK || !map_skip(&text, " "))
-        return map_fail(input, "truncated or damaged line: expected \"%s\"", pattern);
-    if (node >= MAP_NODES)
-        return map_fail(input, "node %" PRIu64 " is too high: expected 0 to %d", node,
-                        MAP_NODES - 1);
-    if (read_range(input, &text, pattern, &region))
-        return -1;
-    region.node = (uint32_t)node;
-    if (map_skip(&text, "hotplug"))
-        region.kind = MAP_NODE_ONLY; /* a window: nobody says whether it is filled */
-    map_skip_blanks(&text);
-    if (map_skip(&text, "non-volatile"))
-        region.kind = MAP_PERSISTENT;
-    if (text.at != text.end)
-        return map_fail(input,
-                        "unexpected text at the end: expected \"%s\", \"hotplug\" or "
-                        "\"non-volatile\" behind it at most",
-                        pattern);
-    return map_add(ranges, input, &region);
+    if (reader->lines[LOG_ENTRY])
+        return 0;
+    if (line->number == 0 && reader->map->count)
+        return second_boot(reader);
+    return read_region(reader, line, reader->map, log_efi);
 }
 
-/* Join what both tables say. With a firmware's map the affinity table only says nodes. */
-static int merge(struct map *map, struct map_input *input, const struct map *ranges)
+static bool needs_nodes(const struct reader *reader)
 {
-    bool has_e820 = map->count != 0;
-    size_t windows = 0;
+    return !reader->lines[LOG_ENTRY] && !reader->lines[LOG_EFI];
+}
 
-    for (size_t i = 0; i < ranges->count; i++) {
-        struct map_region region = ranges->regions[i];
-        windows += region.kind == MAP_NODE_ONLY;
-        if (has_e820)
+static int read_nodes(struct reader *reader)
+{
+    if (reader->early && needs_nodes(reader))
+        return second_boot(reader);
+    reader->early = true;
+    return 0;
+}
+
+static int read_node(struct reader *reader, const struct log_line *line)
+{
+    if (!reader->early || !needs_nodes(reader))
+        return 0;
+    return read_region(reader, line, reader->map, log_node);
+}
+
+static void distrust(struct reader *reader, uint32_t line)
+{
+    if (reader->distrusted++ == 0)
+        reader->suspect = line;
+}
+
+/* Does the range stay, beside the earlier ones? Takes out windows where it is memory. */
+static bool settle_nodes(struct reader *reader, const struct map_region *region)
+{
+    struct map *srat = &reader->srat;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < srat->count; i++) {
+        const struct map_region *other = &srat->regions[i];
+
+        if (other->node != region->node && other->start < region->end &&
+            region->start < other->end &&
+            (region->kind == MAP_NODE_ONLY || other->kind != MAP_NODE_ONLY))
+            return false;
+    }
+    for (size_t i = 0; i < srat->count; i++) {
+        struct map_region other = srat->regions[i];
+
+        if (other.node != region->node && other.start < region->end && region->start < other.end)
+            distrust(reader, other.line);
+        else
+            srat->regions[kept++] = other;
+    }
+    srat->count = kept;
+    return true;
+}
+
+static int read_srat(struct reader *reader, const struct log_line *line)
+{
+    struct map_region region;
+
+    if (log_srat(reader->input, *line, &region))
+        return -1;
+    if (region.start == region.end)
+        return 0;
+    if (region.end > MAP_PHYS_LIMIT || !settle_nodes(reader, &region)) {
+        distrust(reader, region.line);
+        return 0;
+    }
+    return map_add(&reader->srat, reader->input, &region);
+}
+
+/* "Command line: ... mem=4G memmap=79G$82G" */
+static bool commands_memory(struct map_span line)
+{
+    struct map_span rest = line;
+
+    return map_find(&rest, "ommand line:") &&
+           (map_find(&rest, " mem=") || map_find(&rest, " memmap="));
+}
+
+/* A file that ends in the middle of a line may lack more than that. */
+static int check_end(const struct reader *reader, struct map_span line)
+{
+    struct map_input *input = reader->input;
+
+    if (input->rest.at != input->rest.end || input->rest.at[-1] == '\n' || !log_cut_off(line))
+        return 0;
+    return map_fail(input, "truncated line at the end: expected the whole log, or its last line to "
+                           "end");
+}
+
+static int read_line(struct reader *reader, struct map_span text)
+{
+    struct log_line line = log_classify(text);
+
+    switch (line.what) {
+    case LOG_TITLE:
+        return read_title(reader, line.owner);
+    case LOG_ENTRY:
+        return read_entry(reader, &line);
+    case LOG_UPDATE:
+    case LOG_REMOVE:
+        return read_change(reader, &line);
+    case LOG_SRAT:
+        return read_srat(reader, &line);
+    case LOG_EFI:
+        return read_efi(reader, &line);
+    case LOG_NODES:
+        return read_nodes(reader);
+    case LOG_NODE:
+        return read_node(reader, &line);
+    case LOG_OTHER:
+    default:
+        reader->command |= commands_memory(text);
+        return check_end(reader, text);
+    }
+}
+
+/* A table that was announced and is not there would have been in force. The others change nothing
+ * that lines of their own do not tell. */
+static int check_titles(struct reader *reader)
+{
+    if (!reader->titled || reader->announced != LOG_LATER)
+        return 0;
+    reader->input->line = reader->titled;
+    return map_fail(reader->input, "the table that is announced here is missing: expected its "
+                                   "lines \"user: [mem 0xSTART-0xEND] KIND\" behind it");
+}
+
+/* Join what the tables say: affinity is only of the node where another one tells the kind. The
+ * early ranges of nodes know both, and more exactly. */
+static int merge(struct reader *reader, size_t *windows)
+{
+    bool has_table = reader->map->count != 0;
+
+    if (has_table && reader->early && needs_nodes(reader))
+        return 0;
+    for (size_t i = 0; i < reader->srat.count; i++) {
+        struct map_region region = reader->srat.regions[i];
+
+        *windows += region.kind == MAP_NODE_ONLY && !has_table;
+        if (has_table)
             region.kind = MAP_NODE_ONLY;
-        input->line = region.line;
-        if (map_add(map, input, &region))
+        reader->input->line = region.line;
+        if (map_add(reader->map, reader->input, &region))
             return -1;
     }
-    if (windows && !has_e820)
-        snprintf(
-            map->note, sizeof(map->note),
-            "hot-plug windows left out: %zu, for without BIOS-e820 lines nobody says what is there",
-            windows);
     return 0;
 }
 
-/* Is a line that has no end, and is none of the four, the beginning of one: was the file cut off in
- * it, or in the time stamp before it? */
-static bool is_cut_off(const struct map_input *input, struct map_span line)
+static void write_note(const struct reader *reader, size_t windows)
 {
-    static const char *const starts[] = {"BIOS-e820: ", "e820: update ", "e820: remove ",
-                                         "ACPI: SRAT: Node "};
-    bool stamped = map_skip(&line, "[");
+    struct map *map = reader->map;
 
-    if (input->rest.at != input->rest.end || input->rest.at[-1] == '\n')
-        return false;
-    if (stamped && !map_find(&line, "]"))
-        return true;
-    map_skip_blanks(&line);
-    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
-        size_t length = (size_t)(line.end - line.at);
-
-        if ((stamped || length) && length < strlen(starts[i]) &&
-            memcmp(line.at, starts[i], length) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int read_line(struct map *map, struct map *ranges, struct map_input *input,
-                     struct map_span line)
-{
-    struct map_span text = line;
-
-    if (map_find(&text, "BIOS-e820: "))
-        return read_e820(map, input, text);
-    if (map_find(&text, "e820: update "))
-        return read_update(map, input, text);
-    if (map_find(&text, "e820: remove "))
-        return read_remove(map, input, text);
-    if (map_find(&text, "SRAT: Node "))
-        return read_srat(ranges, input, text);
-    if (map_find(&text, "BIOS-provided physical RAM map:") && map->count)
-        return map_fail(input, "a second boot starts here: expected the log of one boot");
-    if (is_cut_off(input, line))
-        return map_fail(input, "truncated line at the end: expected the whole log, or its last "
-                               "line to end");
-    return 0;
+    if (reader->replaced)
+        map_note(map,
+                 "the table of the lines \"%s: ...\" from line %u on was in force, in place of %zu "
+                 "before it",
+                 reader->name, reader->first, reader->replaced);
+    if (reader->command && reader->owner != LOG_NOBODY && reader->owner != LOG_LATER)
+        map_note(map,
+                 "the command line changes memory, and the log does not say what became of it");
+    if (reader->distrusted)
+        map_note(map,
+                 "SRAT ranges passed over: %zu, the first one in line %u, for they are another "
+                 "node's too or reach above 2^52",
+                 reader->distrusted, reader->suspect);
+    if (windows)
+        map_note(map,
+                 "hot-plug windows left out: %zu, for without BIOS-e820 lines nobody says what is "
+                 "there",
+                 windows);
+    else if (reader->early && needs_nodes(reader))
+        map_note(map,
+                 "no table of the firmware: the early ranges of nodes stand for it, with whatever "
+                 "is reserved inside of them");
 }
 
 int map_read_bootlog(struct map *map, struct map_input *input)
 {
-    struct map ranges = {0};
+    struct reader reader = {.map = map, .input = input};
     struct map_span line;
+    size_t windows = 0;
     int result = 0;
 
+    count_lines(&reader);
     while (!result && map_next_line(input, &line))
-        result = read_line(map, &ranges, input, line);
+        result = read_line(&reader, line);
     if (!result)
-        result = merge(map, input, &ranges);
-    map_free(&ranges);
+        result = check_titles(&reader) || merge(&reader, &windows) ? -1 : 0;
+    if (!result)
+        write_note(&reader, windows);
+    map_free(&reader.srat);
     return result;
 }

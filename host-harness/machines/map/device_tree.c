@@ -2,7 +2,8 @@
  *
  * device_tree.c - the memory map in a flattened device tree: memory nodes, less what the tree says
  * is in use: /memreserve/, the children of /reserved-memory that have an address, the initial
- * ramdisk.
+ * ramdisk, the crashed kernel's core header. A crash kernel may use linux,usable-memory-range
+ * alone: all other memory is the crashed one's, and none here.
  *
  * A tree does not say where it lies itself, nor where the kernel does; whoever loaded it knows (see
  * map_load). Reserved is reserved, whether an operating system may map it or even use it for the
@@ -13,14 +14,21 @@
 #include "host-harness/machines/dtb.h"
 #include "reader.h"
 
+#include <inttypes.h>
 #include <libfdt.h>
-#include <stdio.h>
+
+enum { USABLE_RANGES = 16 }; /* Linux reads two */
 
 struct reader {
     struct dtb dtb;
     struct map *map;
     struct map_input *input;
     uint64_t unplaced; /* bytes that are to be reserved, the tree does not say where */
+    bool associative;  /* nodes are told in a way that is not read */
+    struct {
+        uint64_t start, end;
+    } usable[USABLE_RANGES]; /* memory is only there; everywhere if there is none of them */
+    size_t usable_count;
 };
 
 bool map_is_dtb(struct map_span text)
@@ -36,10 +44,64 @@ static int add(struct reader *reader, uint64_t start, uint64_t end, enum map_kin
     return map_add(reader->map, reader->input, &region);
 }
 
+/* Memory that another node has already, which costs it, and a note. */
+static bool is_taken(const struct reader *reader, uint64_t start, uint64_t end, uint32_t id)
+{
+    const struct map *map = reader->map;
+
+    for (size_t i = 0; i < map->count && !reader->input->strict; i++) {
+        const struct map_region *other = &map->regions[i];
+
+        if (id == MAP_NODE_ANY || other->node == MAP_NODE_ANY || other->node == id ||
+            other->start >= end || start >= other->end)
+            continue;
+        map_note(reader->map,
+                 "memory of node %" PRIu32 " at 0x%" PRIx64 " is passed over: node %" PRIu32
+                 " has it",
+                 id, start, other->node);
+        return true;
+    }
+    return false;
+}
+
+static int add_usable(struct reader *reader, uint64_t start, uint64_t end, uint32_t id)
+{
+    return is_taken(reader, start, end, id) ? 0 : add(reader, start, end, MAP_USABLE, id);
+}
+
 static int add_memory(void *ctx, int node, uint64_t start, uint64_t bytes, uint32_t id)
 {
-    (void)node;
-    return add(ctx, start, start + bytes, MAP_USABLE, id);
+    struct reader *reader = ctx;
+    uint64_t end = start + bytes;
+
+    reader->associative |=
+        id == MAP_NODE_ANY &&
+        (fdt_getprop(reader->dtb.tree, node, "ibm,associativity", NULL) ||
+         fdt_getprop(reader->dtb.tree, node, "ibm,associativity-lookup-arrays", NULL));
+    if (reader->usable_count == 0)
+        return add_usable(reader, start, end, id);
+    for (size_t i = 0; i < reader->usable_count; i++) {
+        uint64_t from = start > reader->usable[i].start ? start : reader->usable[i].start;
+        uint64_t to = end < reader->usable[i].end ? end : reader->usable[i].end;
+
+        if (from < to && add_usable(reader, from, to, id))
+            return -1;
+    }
+    return 0;
+}
+
+static int add_usable_range(void *ctx, int node, uint64_t start, uint64_t bytes, uint32_t id)
+{
+    struct reader *reader = ctx;
+
+    (void)id;
+    if (reader->usable_count == USABLE_RANGES)
+        return dtb_fail(&reader->dtb, node,
+                        "linux,usable-memory-range has more than %d ranges: expected no more",
+                        USABLE_RANGES);
+    reader->usable[reader->usable_count].start = start;
+    reader->usable[reader->usable_count++].end = start + bytes;
+    return 0;
 }
 
 static int add_reserved(void *ctx, int node, uint64_t start, uint64_t bytes, uint32_t id)
@@ -109,6 +171,19 @@ static int read_reserved(struct reader *reader)
     return 0;
 }
 
+/* Ranges that /chosen has in the root's cells. */
+static int read_chosen(struct reader *reader, const char *property, dtb_visit *visit)
+{
+    int chosen = fdt_path_offset(reader->dtb.tree, "/chosen");
+    unsigned address, size;
+
+    if (chosen < 0 || !fdt_getprop(reader->dtb.tree, chosen, property, NULL))
+        return 0;
+    if (dtb_widths(&reader->dtb, 0, &address, &size))
+        return -1;
+    return dtb_reg(&reader->dtb, chosen, property, address, size, MAP_NODE_ANY, visit, reader);
+}
+
 /* An address in one or two cells; false if it is not there. */
 static int chosen_address(const struct dtb *dtb, int chosen, const char *name, bool *there,
                           uint64_t *value)
@@ -146,18 +221,28 @@ static int read_initrd(struct reader *reader)
     return start < end ? add(reader, start, end, MAP_RESERVED, MAP_NODE_ANY) : 0;
 }
 
+static void write_notes(const struct reader *reader)
+{
+    if (reader->usable_count)
+        map_note(reader->map, "memory outside of linux,usable-memory-range is left out");
+    if (reader->unplaced)
+        map_note(reader->map, "/reserved-memory asks for %llu bytes more, wherever there is room",
+                 (unsigned long long)reader->unplaced);
+    if (reader->associative)
+        map_note(reader->map, "ibm,associativity is not read: memory is on node 0");
+}
+
 int map_read_dtb(struct map *map, struct map_input *input)
 {
     struct reader reader = {.map = map, .input = input};
     size_t size = (size_t)(input->rest.end - input->rest.at);
 
     if (dtb_open(&reader.dtb, input->name, input->rest.at, size, input->error) ||
+        read_chosen(&reader, "linux,usable-memory-range", add_usable_range) ||
         dtb_memory(&reader.dtb, add_memory, &reader) || read_memreserve(&reader) ||
-        read_reserved(&reader) || read_initrd(&reader))
+        read_reserved(&reader) || read_initrd(&reader) ||
+        read_chosen(&reader, "linux,elfcorehdr", add_reserved))
         return -1;
-    if (reader.unplaced > 0)
-        snprintf(map->note, sizeof(map->note),
-                 "/reserved-memory asks for %llu bytes more, wherever there is room",
-                 (unsigned long long)reader.unplaced);
+    write_notes(&reader);
     return 0;
 }

@@ -5,6 +5,10 @@
  * Its lines are "START-END : NAME", hexadecimal and inclusive, indented by nesting. Memory appears
  * under a few names at any depth (a CXL device's memory lies inside of the device); all other lines
  * are devices and their windows, or say what the running kernel put where, and are passed over.
+ *
+ * Where lines with such a name lie in each other, the innermost one decides: memory that a driver
+ * gave to the kernel is memory, whatever it was before. What lies in what is told by the addresses,
+ * for copies may have lost their indentation; a line stands behind those around it.
  */
 #include "reader.h"
 
@@ -36,9 +40,37 @@ static bool find_kind(struct map_span name, enum map_kind *kind)
             return true;
         }
     }
-    /* "System RAM (kmem)": memory that a driver gave to the kernel. */
+    /* "System RAM (kmem)": memory that a driver gave to the kernel. But a boot alias is memory that
+     * another line has at its real address. */
     *kind = MAP_USABLE;
-    return map_skip(&rest, "System RAM (");
+    return map_skip(&rest, "System RAM (") && !map_span_is(rest, "boot alias)");
+}
+
+/* Add a region, cut out of the innermost one around it. */
+static int add_innermost(struct map *map, struct map_input *input, const struct map_region *inner)
+{
+    size_t i = map->count;
+
+    if (inner->end > MAP_PHYS_LIMIT)
+        return map_add(map, input, inner); /* which refuses it */
+    while (i > 0 &&
+           (map->regions[i - 1].start > inner->start || map->regions[i - 1].end < inner->end))
+        i--;
+    if (i == 0)
+        return map_add(map, input, inner);
+    struct map_region *outer = &map->regions[i - 1];
+    struct map_region behind = *outer;
+    if (outer->kind == inner->kind)
+        return 0;
+    behind.start = inner->end;
+    if (outer->start == inner->start) {
+        *outer = *inner;
+    } else {
+        outer->end = inner->start;
+        if (map_add(map, input, inner))
+            return -1;
+    }
+    return behind.start < behind.end ? map_add(map, input, &behind) : 0;
 }
 
 static int read_line(struct map *map, struct map_input *input, struct map_span text)
@@ -67,7 +99,7 @@ static int read_line(struct map *map, struct map_input *input, struct map_span t
                         region.end, region.start);
     if (region.end != UINT64_MAX) /* which map_add refuses */
         region.end++;
-    return map_add(map, input, &region);
+    return add_innermost(map, input, &region);
 }
 
 int map_read_iomem(struct map *map, struct map_input *input)

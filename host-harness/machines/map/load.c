@@ -50,8 +50,7 @@ int map_read_file(struct map_input *input, char **text, size_t *bytes)
     return result;
 }
 
-/* FILE@ADDRESS, of which there is no file of that whole name: cut it. */
-static bool cut_address(char *path, uint64_t *address)
+bool map_cut_address(char *path, uint64_t *address)
 {
     char *at = strrchr(path, '@');
 
@@ -71,7 +70,7 @@ static int load_map(struct map *map, const char *path, struct map_error *error)
 
     if (!name)
         return map_fail(&input, "no memory for its name");
-    bool placed = cut_address(name, &file.start);
+    bool placed = map_cut_address(name, &file.start);
     int result = map_read_file(&input, &text, &bytes);
     if (!result)
         result = map_parse(map, name, text, bytes, error);

@@ -101,6 +101,64 @@ static int check_nodes(const struct map *map, struct map_input *input)
     return result;
 }
 
+/* Memory of one kind and node together, by address. */
+static int by_memory(const void *a, const void *b)
+{
+    const struct map_region *left = *(struct map_region *const *)a;
+    const struct map_region *right = *(struct map_region *const *)b;
+
+    if (left->kind != right->kind)
+        return left->kind < right->kind ? -1 : 1;
+    if (left->node != right->node)
+        return left->node < right->node ? -1 : 1;
+    return by_start(left, right);
+}
+
+/* `behind` does not start before `region`: do they meet or overlap with a page in two pieces? */
+static bool divide_page(const struct map_region *region, const struct map_region *behind)
+{
+    return behind->kind == region->kind && behind->node == region->node &&
+           behind->start <= region->end &&
+           (behind->start % MAP_PAGE != 0 || region->end % MAP_PAGE != 0);
+}
+
+static void sweep_out_empty(struct map *map)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->regions[i].start < map->regions[i].end)
+            map->regions[kept++] = map->regions[i];
+    }
+    map->count = kept;
+}
+
+int map_join(struct map *map)
+{
+    struct map_region **sorted = malloc(map->count * sizeof(struct map_region *) + 1);
+    size_t count = 0;
+
+    if (!sorted)
+        return -1;
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->regions[i].kind == MAP_USABLE || map->regions[i].kind == MAP_DEVICE)
+            sorted[count++] = &map->regions[i];
+    }
+    qsort(sorted, count, sizeof(*sorted), by_memory);
+    for (size_t i = 1, last = 0; i < count; i++) {
+        if (!divide_page(sorted[last], sorted[i])) {
+            last = i;
+            continue;
+        }
+        if (sorted[i]->end > sorted[last]->end)
+            sorted[last]->end = sorted[i]->end;
+        sorted[i]->end = sorted[i]->start;
+    }
+    free(sorted);
+    sweep_out_empty(map);
+    return 0;
+}
+
 static int check_usable(const struct map *map, struct map_input *input)
 {
     input->line = 0;
@@ -110,13 +168,6 @@ static int check_usable(const struct map *map, struct map_input *input)
     }
     return map_fail(input, "none of its %zu regions is usable memory: expected at least one",
                     map->count);
-}
-
-static bool is_bootlog(struct map_span text)
-{
-    struct map_span rest = text;
-
-    return map_find(&rest, "BIOS-e820:") || map_find(&rest, "SRAT: Node ");
 }
 
 static bool skip_hex(struct map_span *span)
@@ -160,7 +211,7 @@ static int read_any(struct map *map, struct map_input *input)
         map->format = "device tree";
         return map_read_dtb(map, input);
     }
-    if (is_bootlog(input->rest)) {
+    if (map_is_bootlog(input->rest)) {
         map->format = "boot log";
         return map_read_bootlog(map, input);
     }
@@ -199,17 +250,18 @@ static int check_text(const struct map_input *given)
 int map_parse(struct map *map, const char *name, const char *text, size_t bytes,
               struct map_error *error)
 {
-    struct map_input input = {name, {text, text + bytes}, 0, error};
+    struct map_input input = {name, {text, text + bytes}, 0, error, false};
 
     memset(map, 0, sizeof(*map));
     snprintf(map->source, sizeof(map->source), "%.400s", name);
     if (bytes > MAP_MAX_BYTES)
         return map_fail(&input, "longer than %d MiB: expected the boot's part of the log",
                         MAP_MAX_BYTES >> 20);
-    if (check_text(&input) || read_any(map, &input) || check_usable(map, &input) ||
-        check_nodes(map, &input)) {
+    int result = check_text(&input) || read_any(map, &input) || check_usable(map, &input) ||
+                 check_nodes(map, &input);
+    if (!result && map_join(map))
+        result = map_fail(&input, "no memory for %zu regions", map->count);
+    if (result)
         map_free(map);
-        return -1;
-    }
-    return 0;
+    return result ? -1 : 0;
 }

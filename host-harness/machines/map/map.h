@@ -2,17 +2,19 @@
  *
  * map.h - memory maps of machines, read from files: what memory there is, where, on which node.
  *
- * Four formats, told apart by their content: the boot log of a Linux kernel ("BIOS-e820" and
- * "SRAT: Node" lines), /proc/iomem, a flattened device tree, and a plain list made for this program
- * (README.md has its grammar). Nothing in the bytes of a file can make a reader crash, run long or
- * use more memory than a few times the file's size: whatever it does not understand where a map
- * line should be is refused with the file, the line, what was wrong and what would be right.
+ * Four formats, told apart by their content: the boot log of a Linux kernel or of Xen ("BIOS-e820"
+ * and "SRAT: Node" lines and their kin), /proc/iomem, a flattened device tree, and a plain list
+ * made for this program (README.md has its grammar). Nothing in the bytes of a file can make a
+ * reader crash, run long or use more memory than a few times the file's size: whatever it does not
+ * understand where a map line should be is refused with the file, the line, what was wrong and what
+ * would be right.
  *
  * State: none of its own; a struct map belongs to its caller. Invariants of a map that was loaded:
  *  MR1  count >= 1 and at least one region is usable.
  *  MR2  every region has start < end <= 2^52 (MAP_PHYS_LIMIT).
  *  MR3  no byte of memory is given two nodes; regions may overlap otherwise, in any order.
  *  MR4  node < MAP_NODES, or MAP_NODE_ANY.
+ *  MR5  no page is divided between regions of usable memory that meet in it and have one node.
  * Called from ordinary threads of a process; uses libc.
  */
 #ifndef HOST_HARNESS_MACHINES_MAP_MAP_H

@@ -12,6 +12,37 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
+/* ESC [ NUMBERS m, or K as grep has it: how long it is, or 0 if there is none. */
+static size_t colour_length(struct map_span text)
+{
+    const char *at = text.at;
+
+    if (text.end - at < 3 || at[0] != '\x1b' || at[1] != '[')
+        return 0;
+    for (at += 2; at < text.end && ((*at >= '0' && *at <= '9') || *at == ';'); at++)
+        ;
+    return at < text.end && (*at == 'm' || *at == 'K') ? (size_t)(at + 1 - text.at) : 0;
+}
+
+void map_skip_colours(struct map_span *span)
+{
+    size_t length;
+
+    while ((length = colour_length(*span)) != 0)
+        span->at += length;
+}
+
+/* Is the last thing of the line a code? Leaves its last byte to the caller. */
+static bool cut_colour(struct map_span *line)
+{
+    const char *escape = memrchr(line->at, '\x1b', (size_t)(line->end - line->at));
+
+    if (!escape || escape + colour_length((struct map_span){escape, line->end}) != line->end)
+        return false;
+    line->end = escape + 1;
+    return true;
+}
+
 bool map_next_line(struct map_input *input, struct map_span *line)
 {
     struct map_span *rest = &input->rest;
@@ -22,7 +53,8 @@ bool map_next_line(struct map_input *input, struct map_span *line)
     line->at = rest->at;
     line->end = stop ? stop : rest->end;
     rest->at = stop ? stop + 1 : rest->end;
-    while (line->end > line->at && is_blank(line->end[-1]))
+    map_skip_colours(line);
+    while (line->end > line->at && (is_blank(line->end[-1]) || cut_colour(line)))
         line->end--;
     input->line++;
     return true;
@@ -39,6 +71,20 @@ int map_fail(struct map_input *input, const char *format, ...)
     vsnprintf(text + used, MAP_TEXT_BYTES - (size_t)used, format, arguments);
     va_end(arguments);
     return -1;
+}
+
+void map_note(struct map *map, const char *format, ...)
+{
+    size_t used = strlen(map->note);
+    va_list arguments;
+
+    if (used)
+        used += (size_t)snprintf(map->note + used, sizeof(map->note) - used, "; ");
+    if (used >= sizeof(map->note))
+        return;
+    va_start(arguments, format);
+    vsnprintf(map->note + used, sizeof(map->note) - used, format, arguments);
+    va_end(arguments);
 }
 
 const char *map_show(struct map_span span, char *text)

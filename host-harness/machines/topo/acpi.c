@@ -37,17 +37,70 @@ bool topo_is_acpi(const void *bytes, size_t size)
     return kind_of(bytes, size) != KIND_NONE;
 }
 
+enum { SRAT_FIRST = 48, SRAT_MEMORY = 1, SLIT_COUNT = 36, SLIT_FIRST = 44 };
+
+static uint32_t number_at(const uint8_t *bytes, size_t at)
+{
+    return bytes[at] | (uint32_t)bytes[at + 1] << 8 | (uint32_t)bytes[at + 2] << 16 |
+           (uint32_t)bytes[at + 3] << 24;
+}
+
+/* What is wrong, and what would be right. Domains that the fault has no room for are in the table,
+ * at a place that its reader has seen to be there. */
+static void explain(const struct quire_topology_fault *fault, const uint8_t *table, size_t size,
+                    char text[MAP_TEXT_BYTES / 2])
+{
+    size_t at = (size_t)fault->where;
+    bool slit = memcmp(table, "SLIT", 4) == 0 && at >= SLIT_FIRST && at < size;
+    bool memory = memcmp(table, "SRAT", 4) == 0 && at >= SRAT_FIRST && at + 40 <= size &&
+                  table[at] == SRAT_MEMORY && fault->expected == MAP_PHYS_LIMIT;
+
+    if (slit) {
+        uint32_t count = number_at(table, SLIT_COUNT);
+
+        snprintf(text, MAP_TEXT_BYTES / 2,
+                 "%s: from domain %zu to domain %zu it is %" PRIu64 ": expected %" PRIu64 "%s",
+                 fault->what, (at - SLIT_FIRST) / count, (at - SLIT_FIRST) % count, fault->found,
+                 fault->expected, fault->expected == QUIRE_DISTANCE_LOCAL ? "" : " to 255");
+    } else if (strstr(fault->what, "in two domains")) {
+        snprintf(text, MAP_TEXT_BYTES / 2,
+                 "%s: 0x%" PRIx64 " is in domain %" PRIu64 " here: expected domain %" PRIu64
+                 ", which has it already",
+                 fault->what, fault->other, fault->found, fault->expected);
+    } else if (memory) {
+        snprintf(text, MAP_TEXT_BYTES / 2,
+                 "%s: that of domain %" PRIu32 " reaches up to 0x%" PRIx64
+                 ": expected at most 0x%" PRIx64,
+                 fault->what, number_at(table, at + 2), fault->found, fault->expected);
+    } else {
+        snprintf(text, MAP_TEXT_BYTES / 2, "%s: %" PRIu64 ", expected %" PRIu64, fault->what,
+                 fault->found, fault->expected);
+    }
+}
+
 int topo_read_acpi(struct topo *topo, const char *name, const void *table, size_t size,
                    struct map_error *error)
 {
     struct quire_topology_fault fault;
+    uint32_t before = topo->topology.passed_over, count;
+    char text[MAP_TEXT_BYTES / 2];
+    int code;
 
     topo->format = "ACPI table";
-    if (quire_acpi_read(&topo->topology, table, size, &fault) == QUIRE_OK)
+    code = quire_acpi_read(&topo->topology, table, size, &fault);
+    if (!fault.what)
         return 0;
-    return topo_fail(error, name,
-                     "%.4s table, byte %" PRIu64 ": %s: %" PRIu64 ", expected %" PRIu64,
-                     (const char *)table, fault.where, fault.what, fault.found, fault.expected);
+    explain(&fault, table, size, text);
+    if (code)
+        return topo_fail(error, name, "%.4s table, byte %" PRIu64 ": %s", (const char *)table,
+                         fault.where, text);
+    count = topo->topology.passed_over - before;
+    if (memcmp(table, "SLIT", 4) == 0)
+        topo_note(topo, "the SLIT table is ignored: %s", text);
+    else
+        topo_note(topo, "%.4s table, byte %" PRIu64 ", is passed over%s: %s", (const char *)table,
+                  fault.where, count > 1 ? " as the first of several" : "", text);
+    return 0;
 }
 
 /* The files of a machine, by kind. */

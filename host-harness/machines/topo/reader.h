@@ -14,6 +14,9 @@
 __attribute__((format(printf, 3, 4))) int topo_fail(struct map_error *error, const char *name,
                                                     const char *format, ...);
 
+/* Add to what had to be assumed, in one printable line. */
+__attribute__((format(printf, 2, 3))) void topo_note(struct topo *topo, const char *format, ...);
+
 /* The node that the source calls `id`, added if new; -1 after topo_fail if there is no room. */
 int topo_node(struct topo *topo, const char *name, uint32_t id, quire_node *node,
               struct map_error *error);
@@ -22,11 +25,17 @@ int topo_node(struct topo *topo, const char *name, uint32_t id, quire_node *node
 int topo_cpu(struct topo *topo, const char *name, uint32_t id, quire_node node,
              struct map_error *error);
 
-/* Ordinary memory with an address, and memory of which only the size is known. */
+/* Ordinary memory with an address, bytes of it that are in use, and memory of which only the size
+ * is known. */
 int topo_memory(struct topo *topo, const char *name, uint64_t phys, uint64_t bytes, quire_node node,
                 struct map_error *error);
+int topo_reserve(struct topo *topo, const char *name, uint64_t start, uint64_t end,
+                 struct map_error *error);
 int topo_lay_out(struct topo *topo, const char *name, uint64_t bytes, quire_node node,
                  struct map_error *error);
+
+/* Can it be a distance? */
+bool topo_is_distance(quire_node from, quire_node to, uint64_t distance);
 
 /* A distance, unless it is absurd. */
 int topo_distance(struct topo *topo, const char *name, quire_node from, quire_node to,

@@ -28,6 +28,23 @@ int topo_fail(struct map_error *error, const char *name, const char *format, ...
     return -1;
 }
 
+void topo_note(struct topo *topo, const char *format, ...)
+{
+    size_t used = strlen(topo->note);
+    va_list arguments;
+
+    if (used)
+        used += (size_t)snprintf(topo->note + used, sizeof(topo->note) - used, "; ");
+    if (used >= sizeof(topo->note))
+        return;
+    va_start(arguments, format);
+    vsnprintf(topo->note + used, sizeof(topo->note) - used, format, arguments);
+    va_end(arguments);
+    for (char *text = topo->note + used; *text; text++)
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+}
+
 int topo_node(struct topo *topo, const char *name, uint32_t id, quire_node *node,
               struct map_error *error)
 {
@@ -66,6 +83,16 @@ int topo_memory(struct topo *topo, const char *name, uint64_t phys, uint64_t byt
                      bytes, phys);
 }
 
+int topo_reserve(struct topo *topo, const char *name, uint64_t start, uint64_t end,
+                 struct map_error *error)
+{
+    if (topo->reserved_count == TOPO_RESERVED)
+        return topo_fail(error, name, "more than %d stretches in use: expected at most %d",
+                         TOPO_RESERVED, TOPO_RESERVED);
+    topo->reserved[topo->reserved_count++] = (struct topo_reserved){start, end};
+    return 0;
+}
+
 int topo_lay_out(struct topo *topo, const char *name, uint64_t bytes, quire_node node,
                  struct map_error *error)
 {
@@ -83,12 +110,19 @@ int topo_lay_out(struct topo *topo, const char *name, uint64_t bytes, quire_node
     return topo_memory(topo, name, phys, bytes, node, error);
 }
 
+bool topo_is_distance(quire_node from, quire_node to, uint64_t distance)
+{
+    return from.n == to.n
+               ? distance == QUIRE_DISTANCE_LOCAL
+               : distance > QUIRE_DISTANCE_LOCAL && distance <= QUIRE_DISTANCE_UNREACHABLE;
+}
+
 int topo_distance(struct topo *topo, const char *name, quire_node from, quire_node to,
                   uint64_t distance, struct map_error *error)
 {
     const uint32_t *id = topo->topology.node_id;
 
-    if (distance <= QUIRE_DISTANCE_UNREACHABLE &&
+    if (topo_is_distance(from, to, distance) &&
         quire_topology_set_distance(&topo->topology, from, to, (unsigned)distance) == QUIRE_OK)
         return 0;
     return topo_fail(error, name,
@@ -98,26 +132,48 @@ int topo_distance(struct topo *topo, const char *name, quire_node from, quire_no
                      from.n == to.n ? "10, as a node's own memory has" : "11 to 255");
 }
 
-/* Say what quire_topology_check found. */
+/* Two things that do not go together: ranges of two nodes, or two nodes or CPUs of one number. */
+static int refuse_pair(const struct topo *topo, const struct quire_topology_fault *fault,
+                       struct map_error *error)
+{
+    const struct quire_topology *topology = &topo->topology;
+    const struct quire_topology_memory *ranges = topology->ranges;
+    uint64_t where = fault->where, other = fault->other;
+
+    if (strcmp(fault->what, "memory of two nodes overlaps") != 0)
+        return topo_fail(error, topo->source,
+                         "%s: number %" PRIu64 " and number %" PRIu64 ", %" PRIu64
+                         ": expected each to have its own",
+                         fault->what, other, where, fault->found);
+    return topo_fail(error, topo->source,
+                     "%s: node %" PRIu32 " and node %" PRIu32 ", at 0x%" PRIx64
+                     ": expected each to have its own",
+                     fault->what, topology->node_id[ranges[other].node.n],
+                     topology->node_id[ranges[where].node.n],
+                     ranges[where].phys > ranges[other].phys ? ranges[where].phys
+                                                             : ranges[other].phys);
+}
+
+/* Say what quire_topology_check found; of ACPI's nodes by domain. */
 static int refuse(const struct topo *topo, int code, const struct quire_topology_fault *fault,
                   struct map_error *error)
 {
     const char *name = topo->source;
+    const char *node = strncmp(topo->format, "ACPI", 4) == 0 ? "domain" : "node";
+    const uint32_t *id = topo->topology.node_id;
 
     if (code == QUIRE_ERR_NODE)
         return topo_fail(error, name, "%s: expected at least one node", fault->what);
     if (code == QUIRE_ERR_NO_MEMORY)
         return topo_fail(error, name, "%s: expected memory on at least one node", fault->what);
     if (code == QUIRE_ERR_BUSY)
-        return topo_fail(error, name,
-                         "%s: number %" PRIu64 " and number %" PRIu64 ", at 0x%" PRIx64
-                         ": expected each to have its own",
-                         fault->what, fault->other, fault->where, fault->found);
+        return refuse_pair(topo, fault, error);
     if (fault->other != fault->where)
         return topo_fail(error, name,
-                         "%s: from node %" PRIu64 " to node %" PRIu64 " it is %" PRIu64
+                         "%s: from %s %" PRIu32 " to %s %" PRIu32 " it is %" PRIu64
                          ": expected %" PRIu64 ", or the option --asymmetric",
-                         fault->what, fault->where, fault->other, fault->found, fault->expected);
+                         fault->what, node, id[fault->where], node, id[fault->other], fault->found,
+                         fault->expected);
     return topo_fail(error, name, "%s: number %" PRIu64 ", %" PRIu64 ": expected %" PRIu64,
                      fault->what, fault->where, fault->found, fault->expected);
 }
@@ -127,6 +183,7 @@ static void begin(struct topo *topo, const char *name, unsigned flags)
     memset(topo, 0, sizeof(*topo));
     quire_topology_init(&topo->topology);
     topo->topology.asymmetric = flags & TOPO_ASYMMETRIC;
+    topo->topology.strict = flags & TOPO_STRICT;
     snprintf(topo->source, sizeof(topo->source), "%.400s", name);
 }
 
@@ -135,7 +192,11 @@ static int end(struct topo *topo, struct map_error *error)
     struct quire_topology_fault fault;
     int code = quire_topology_check(&topo->topology, &fault);
 
-    return code ? refuse(topo, code, &fault, error) : 0;
+    if (code)
+        return refuse(topo, code, &fault, error);
+    if (topo->topology.cpu_count == 0)
+        topo_note(topo, "there is no CPU in it");
+    return 0;
 }
 
 #define EXPECTED \
@@ -175,6 +236,29 @@ static int load_file(struct topo *topo, const char *path, struct map_error *erro
     return result;
 }
 
+/* FILE@ADDRESS: what lies there is in use. False if it is none. */
+static bool load_placed(struct topo *topo, const char *argument, struct map_error *error,
+                        int *result)
+{
+    char *path = strdup(argument);
+    uint64_t address;
+    struct stat status;
+
+    if (!path || !map_cut_address(path, &address) || stat(path, &status) != 0 ||
+        !S_ISREG(status.st_mode)) {
+        free(path);
+        return false;
+    }
+    uint64_t bytes = (uint64_t)status.st_size;
+    if (address > MAP_PHYS_LIMIT || bytes > MAP_PHYS_LIMIT - address)
+        *result = topo_fail(error, path, "at 0x%" PRIx64 " it reaches above 2^52: expected below",
+                            address);
+    else if ((*result = load_file(topo, path, error)) == 0)
+        *result = topo_reserve(topo, path, address, address + bytes, error);
+    free(path);
+    return true;
+}
+
 /* FILE,FILE...: cut a copy of the argument at its commas. */
 static int load_list(struct topo *topo, const char *argument, struct map_error *error)
 {
@@ -200,12 +284,15 @@ static int load_list(struct topo *topo, const char *argument, struct map_error *
 static int load_any(struct topo *topo, const char *argument, struct map_error *error)
 {
     struct stat status;
+    int result = 0;
 
     if (strcmp(argument, "host") == 0)
         return topo_read_host(topo, error);
     if (stat(argument, &status) == 0)
         return S_ISDIR(status.st_mode) ? topo_read_acpi_folder(topo, argument, error)
                                        : load_file(topo, argument, error);
+    if (load_placed(topo, argument, error, &result))
+        return result;
     if (strchr(argument, ':') || strchr(argument, '['))
         return topo_read_synthetic(topo, argument, error);
     if (strchr(argument, ','))
@@ -221,33 +308,100 @@ int topo_load(struct topo *topo, const char *argument, unsigned flags, struct ma
     return load_any(topo, argument, error) || end(topo, error) ? -1 : 0;
 }
 
-int topo_map(const struct topo *topo, struct map *map, struct map_error *error)
+/* The first byte at `at` or behind that is in memory of the node; *end is where it ends. */
+static uint64_t next_memory(const struct quire_topology *topology, uint32_t node, uint64_t at,
+                            uint64_t *end)
+{
+    uint64_t first = UINT64_MAX;
+
+    for (uint32_t i = 0; i < topology->range_count; i++) {
+        const struct quire_topology_memory *range = &topology->ranges[i];
+        uint64_t start = range->phys > at ? range->phys : at;
+
+        if (range->node.n == node && range->kind == QUIRE_MEMORY_ORDINARY &&
+            range->phys + range->bytes > at && start < first) {
+            first = start;
+            *end = range->phys + range->bytes;
+        }
+    }
+    return first;
+}
+
+/* Of the bytes start .. end - 1, how many there are from the start up to the next ones in use. If
+ * those are in use at the start, none, and *next is behind them. */
+static uint64_t free_bytes(const struct topo *topo, uint64_t start, uint64_t end, uint64_t *next)
+{
+    *next = end;
+    for (uint32_t i = 0; i < topo->reserved_count; i++) {
+        const struct topo_reserved *reserved = &topo->reserved[i];
+
+        if (reserved->start <= start && start < reserved->end) {
+            *next = reserved->end;
+            return 0;
+        }
+        if (reserved->start > start && reserved->start < reserved->end && reserved->start < *next)
+            *next = reserved->start;
+    }
+    return *next - start;
+}
+
+uint64_t topo_memory_of(const struct topo *topo, uint32_t node)
+{
+    uint64_t at = 0, bytes = 0, end = 0, start;
+
+    while ((start = next_memory(&topo->topology, node, at, &end)) != UINT64_MAX)
+        bytes += free_bytes(topo, start, end, &at);
+    return bytes;
+}
+
+static void fill_map(const struct topo *topo, struct map *map)
 {
     static const enum map_kind kinds[] = {
         [QUIRE_MEMORY_ORDINARY] = MAP_USABLE,
         [QUIRE_MEMORY_HOTPLUG] = MAP_NODE_ONLY,
         [QUIRE_MEMORY_DEVICE] = MAP_DEVICE,
     };
-    const struct quire_topology *topology = &topo->topology;
+
+    for (uint32_t i = 0; i < topo->topology.range_count; i++) {
+        const struct quire_topology_memory *range = &topo->topology.ranges[i];
+
+        map->regions[map->count++] = (struct map_region){range->phys, range->phys + range->bytes,
+                                                         kinds[range->kind], range->node.n, i + 1};
+    }
+    for (uint32_t i = 0; i < topo->reserved_count; i++) {
+        struct map_region region = {topo->reserved[i].start, topo->reserved[i].end, MAP_RESERVED,
+                                    MAP_NODE_ANY, (uint32_t)map->count + 1};
+
+        map->regions[map->count++] = region;
+    }
+}
+
+int topo_map(const struct topo *topo, struct map *map, struct map_error *error)
+{
+    memset(map, 0, sizeof(*map));
+    if (topo->topology.cpu_count == 0)
+        return topo_fail(error, topo->source, "there is no CPU to run on: expected at least one");
+    return topo_memory_map(topo, map, error);
+}
+
+int topo_memory_map(const struct topo *topo, struct map *map, struct map_error *error)
+{
     bool usable = false;
 
     memset(map, 0, sizeof(*map));
-    map->regions = calloc(topology->range_count, sizeof(*map->regions));
+    map->regions = calloc(topo->topology.range_count + topo->reserved_count, sizeof(*map->regions));
     if (!map->regions)
         return topo_fail(error, topo->source, "no memory for its map");
-    map->count = topology->range_count;
     map->format = topo->format;
     memcpy(map->source, topo->source, sizeof(map->source));
     memcpy(map->note, topo->note, sizeof(map->note));
-    for (uint32_t i = 0; i < topology->range_count; i++) {
-        const struct quire_topology_memory *range = &topology->ranges[i];
-
-        map->regions[i] = (struct map_region){range->phys, range->phys + range->bytes,
-                                              kinds[range->kind], range->node.n, i + 1};
-        usable |= range->kind == QUIRE_MEMORY_ORDINARY;
-    }
-    if (usable)
+    fill_map(topo, map);
+    for (size_t i = 0; i < map->count; i++)
+        usable |= map->regions[i].kind == MAP_USABLE;
+    if (usable && map_join(map) == 0)
         return 0;
     map_free(map);
-    return topo_fail(error, topo->source, "no node has ordinary memory: expected some");
+    return topo_fail(error, topo->source, "%s",
+                     usable ? "no memory for its map"
+                            : "no node has ordinary memory: expected some");
 }

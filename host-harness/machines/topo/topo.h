@@ -18,8 +18,17 @@
 
 #include <quire/topology.h>
 
+enum { TOPO_RESERVED = 512 }; /* stretches of memory in use */
+
+/* The physical bytes start .. end - 1 of memory that the source says is in use. */
+struct topo_reserved {
+    uint64_t start, end;
+};
+
 struct topo {
     struct quire_topology topology;
+    struct topo_reserved reserved[TOPO_RESERVED]; /* in any order, overlapping, with no memory */
+    uint32_t reserved_count;
     const char *format; /* "ACPI tables", "device tree", "hwloc XML", ... */
     bool laid_out;      /* the source tells sizes alone: addresses are made up, see below */
     char source[MAP_TEXT_BYTES]; /* what was read */
@@ -28,15 +37,20 @@ struct topo {
 
 enum topo_flags {
     TOPO_ASYMMETRIC = 1, /* distances may differ by direction */
+    TOPO_STRICT = 2,     /* refuse what is passed over with a note otherwise: see acpi.h */
 };
 
 /* Load what `argument` names:
  *   host           this machine, by libnuma
  *   FILE           hwloc XML, a flattened device tree, or one ACPI table, by its content
+ *   FILE@ADDRESS   the same, which lies in the machine's memory there
  *   FOLDER         all ACPI tables of it that are an APIC, SRAT, SLIT or HMAT
  *   FILE,FILE...   these ACPI tables
  *   node:4 pu:2    an hwloc synthetic topology
  * 0, or -1 with *error filled (one line, printable). Blocking (reads files).
+ *
+ * What ACPI tables get wrong and acpi.h can do without costs the entry and gives a note; so do the
+ * same things in a device tree, memory of two nodes and distances.
  *
  * Where sizes alone are told, memory is laid out node after node from 4 GiB upwards, each node
  * from the next multiple of 1 GiB; sizes shrink to whole frames. */
@@ -46,8 +60,14 @@ int topo_load(struct topo *topo, const char *argument, unsigned flags, struct ma
 int topo_parse(struct topo *topo, const char *name, const void *bytes, size_t size, unsigned flags,
                struct map_error *error);
 
+/* Bytes of ordinary memory on a node, each counted once, less what is in use. */
+uint64_t topo_memory_of(const struct topo *topo, uint32_t node);
+
 /* The memory of a topology as a memory map; nodes are numbered as in the topology, by Quire.
  * 0, or -1 with *error filled and *map empty. */
+int topo_memory_map(const struct topo *topo, struct map *map, struct map_error *error);
+
+/* The same, to run on: refused as well if there is no CPU. */
 int topo_map(const struct topo *topo, struct map *map, struct map_error *error);
 
 #endif /* HOST_HARNESS_MACHINES_TOPO_TOPO_H */

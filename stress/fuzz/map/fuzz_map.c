@@ -57,6 +57,8 @@ static void check_map(const struct map *map)
             check_overlap(region, &map->regions[j]);
     }
     REQUIRE(usable >= 1);
+    for (const char *c = map->note; *c; c++)
+        REQUIRE(*c >= ' ' && *c <= '~');
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -31,6 +31,15 @@ static void check_line(const struct map_error *error)
         REQUIRE(*c >= ' ' && *c <= '~');
 }
 
+/* Printable, and no node has more memory than there are addresses. */
+static void check_note(const struct topo *topo)
+{
+    for (const char *c = topo->note; *c; c++)
+        REQUIRE(*c >= ' ' && *c <= '~');
+    for (uint32_t n = 0; n < topo->topology.node_count; n++)
+        REQUIRE(topo_memory_of(topo, n) <= MAP_PHYS_LIMIT);
+}
+
 static void check_node(const struct quire_topology *t, quire_node node)
 {
     quire_node order[QUIRE_NODES], down = quire_topology_demotion(t, node);
@@ -104,16 +113,21 @@ static size_t read_table(struct quire_topology *t, const uint8_t *data, size_t s
     if (quire_acpi_read(t, table, length, &fault) != QUIRE_OK) {
         REQUIRE(fault.what != NULL);
         REQUIRE(same(&before, t));
+    } else {
+        REQUIRE((fault.what != NULL) == (t->passed_over > before.passed_over));
+        REQUIRE(!t->strict || !fault.what);
     }
+    REQUIRE(!fault.what || fault.found != fault.expected);
     free(table);
     return length;
 }
 
-static void try_acpi(const uint8_t *data, size_t size)
+static void try_acpi(const uint8_t *data, size_t size, bool strict)
 {
     static struct quire_topology t;
 
     quire_topology_init(&t);
+    t.strict = strict;
     for (size_t at = 0; at < size;)
         at += read_table(&t, data + at, size - at);
     if (quire_topology_check(&t, NULL) == QUIRE_OK)
@@ -147,14 +161,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct topo topo;
     struct map_error error = {""};
 
-    try_acpi(data, size);
+    try_acpi(data, size, false);
+    try_acpi(data, size, true);
     if (size > 0 && data[0] == 0xd0)
         try_map(data, size);
     if (too_slow(data, size))
         return 0;
-    if (topo_parse(&topo, "fuzz", data, size, 0, &error))
+    if (topo_parse(&topo, "fuzz", data, size, size % 2 ? TOPO_STRICT : 0, &error))
         check_line(&error);
     else
         check_topology(&topo.topology);
+    check_note(&topo);
     return 0;
 }

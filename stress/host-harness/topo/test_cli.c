@@ -171,6 +171,137 @@ static void writes_json(void **state)
     assert_non_null(strstr(program.error, "/no/such/folder/file"));
 }
 
+static double usable_frames(void)
+{
+    cJSON *root = cJSON_Parse(program.out);
+
+    assert_int_equal(program.status, 0);
+    assert_non_null(root);
+    double frames = number(root, "usable_frames");
+    cJSON_Delete(root);
+    return frames;
+}
+
+static double managed_frames(void)
+{
+    cJSON *root = cJSON_Parse(program.out);
+    const cJSON *node, *zone;
+    double bytes = 0;
+
+    assert_int_equal(program.status, 0);
+    assert_non_null(root);
+    cJSON_ArrayForEach(node, cJSON_GetObjectItem(root, "nodes"))
+    {
+        cJSON_ArrayForEach(zone, cJSON_GetObjectItem(node, "zones"))
+        {
+            bytes += number(zone, "managed_bytes");
+        }
+    }
+    cJSON_Delete(root);
+    return bytes / 4096;
+}
+
+/* One tree, two commands: as many frames. A zone has a slot for each CPU. */
+static void leaves_out_what_map_does(void **state)
+{
+    static const struct {
+        const char *tree, *cpus;
+    } trees[] = {
+        {DATA "/field/dts/d04-kdump.dtb", "1"},
+        {DATA "/field/dts/d11-reserved-mix.dtb", "1"},
+        {DATA "/field/dts/d14-ppc-lmb.dtb", "8"},
+        {DATA "/field/dts/d17-overlap.dtb", "1"},
+        {DATA "/dtb/booted-8cpu-4node-8g.dtb@0x4a000000", "8"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+        PROGRAM_RUN(&program, "map", "--map", trees[i].tree, "--slots", trees[i].cpus, "--json",
+                    "-");
+        double map = usable_frames();
+        PROGRAM_RUN(&program, "topo", "--topology", trees[i].tree, "--json", "-");
+        double topo = managed_frames();
+        if (map < topo || map > topo)
+            fail_msg("%s: map has %.0f frames, topo %.0f", trees[i].tree, map, topo);
+    }
+    /* A run has what topo has: its zones are of the same map. */
+    PROGRAM_RUN(&program, "run", "--topology", DATA "/field/dts/d04-kdump.dtb", "--operations",
+                "200", "--threads", "1", "--seed", "1");
+    assert_int_equal(program.status, 0);
+    assert_non_null(strstr(program.out, "linux,usable-memory-range is left out"));
+}
+
+/* A file with these bytes; returns its path. */
+static const char *file_of(const void *bytes, size_t size)
+{
+    static char path[64];
+
+    snprintf(path, sizeof(path), "topology-XXXXXX");
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, bytes, size), size);
+    close(file);
+    return path;
+}
+
+/* Tables of machines that run: what is wrong in them costs no more than that. */
+static void passes_over_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *folder, *note, *strict;
+    } cases[] = {
+        {"a02-slit-all10",
+         "note: the SLIT table is ignored: two domains are nearer than 11: from domain 0 to domain "
+         "1 it is 10: expected 11 to 255\n",
+         "SLIT table, byte 45: two domains are nearer than 11: from domain 0 to domain 1"},
+        {"a06-overlap",
+         "note: SRAT table, byte 120, is passed over: memory is in two domains: 0x100000000 is in "
+         "domain 1 here: expected domain 0, which has it already\n",
+         "SRAT table, byte 120: memory is in two domains: 0x100000000 is in domain 1"},
+        {"a15b-window-252",
+         "note: SRAT table, byte 160, is passed over: memory ends beyond 2^52: that of domain 0 "
+         "reaches up to 0x14000000000000: expected at most 0x10000000000000\n",
+         "SRAT table, byte 160: memory ends beyond 2^52: that of domain 0"},
+        {"a09-riscv", "", NULL},
+        {"a17-same-twice", "", NULL},
+    };
+    char path[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(path, sizeof(path), DATA "/field/acpi/%s", cases[i].folder);
+        topo(path, NULL);
+        assert_int_equal(program.status, 0);
+        if (!strstr(program.out, ": ACPI tables, 2 nodes, 2 CPUs, 4.0 GiB\n") ||
+            !strstr(program.out, cases[i].note) || (!*cases[i].note && strstr(program.out, "note")))
+            fail_msg("%s: got %s", cases[i].folder, program.out);
+        assert_non_null(strstr(program.out, "\nfrom    0   1\n   0   10  20\n   1   20  10\n"));
+        topo(path, "--strict");
+        if (cases[i].strict)
+            expect_refusal(cases[i].strict, "expected");
+        else
+            assert_int_equal(program.status, 0);
+    }
+}
+
+/* Without a CPU there is something to see, and nothing to run on. */
+static void nobody_to_run(void **state)
+{
+    (void)state;
+    table_begin(&table, "SRAT", 3, 12);
+    srat_memory(&table, 1, GIB, GIB, 1);
+    table_end(&table);
+    const char *path = file_of(table.data, table.bytes);
+    topo(path, NULL);
+    assert_int_equal(program.status, 0);
+    assert_non_null(strstr(program.out, "note: there is no CPU in it\n"));
+    assert_non_null(strstr(program.out, "\n   0 DMA32 "));
+    PROGRAM_RUN(&program, "run", "--topology", path);
+    unlink(path);
+    assert_int_equal(program.status, 2);
+    assert_non_null(strstr(program.error, "there is no CPU to run on: expected at least one\n"));
+}
+
 #define NOT_A_TABLE DATA "/acpi/README.md," DATA "/acpi/asym-SRAT.dat"
 
 static void bad_arguments(void **state)
@@ -209,19 +340,6 @@ static void bad_arguments(void **state)
     expect_refusal("unexpected argument what", "quire topo --help");
 }
 
-/* A file with these bytes; returns its path. */
-static const char *file_of(const void *bytes, size_t size)
-{
-    static char path[64];
-
-    snprintf(path, sizeof(path), "topology-XXXXXX");
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    assert_int_equal(write(file, bytes, size), size);
-    close(file);
-    return path;
-}
-
 static void expect_bad_file(const void *bytes, size_t size, const char *wrong, const char *right)
 {
     const char *path = file_of(bytes, size);
@@ -244,14 +362,18 @@ static void bad_tables(void **state)
     srat_x2apic(&table, 1, 5, 1);
     srat_x2apic(&table, 2, 5, 1);
     table_end(&table);
-    expect_bad_file(table.data, table.bytes, "byte 72: a CPU is in two domains: 5", "expected");
+    expect_bad_file(table.data, table.bytes,
+                    "byte 72: a CPU is in two domains: 0x5 is in domain 2 here",
+                    "expected domain 1, which has it already");
     table_begin(&table, "SRAT", 3, 12);
     srat_memory(&table, 1, GIB, GIB, 1);
     srat_memory(&table, 2, 2 * GIB - 1, GIB, 1);
     table_end(&table);
-    expect_bad_file(table.data, table.bytes,
-                    "memory of two nodes overlaps: number 0 and number 1, at 0x7fffffff",
-                    "expected each to have its own");
+    const char *path = file_of(table.data, table.bytes);
+    topo(path, "--strict");
+    unlink(path);
+    expect_refusal("SRAT table, byte 88: memory is in two domains: 0x7fffffff is in domain 2 here",
+                   "expected domain 1, which has it already");
     table_begin(&table, "SRAT", 3, 12);
     for (uint32_t i = 0; i < 65; i++)
         srat_memory(&table, i, i * GIB, GIB, 1);
@@ -320,10 +442,16 @@ static void bad_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws),       cmocka_unit_test(draws_large_ones),
-        cmocka_unit_test(writes_json), cmocka_unit_test(bad_arguments),
-        cmocka_unit_test(bad_tables),  cmocka_unit_test(bad_distances),
+        cmocka_unit_test(draws),
+        cmocka_unit_test(draws_large_ones),
+        cmocka_unit_test(writes_json),
+        cmocka_unit_test(bad_arguments),
+        cmocka_unit_test(bad_tables),
+        cmocka_unit_test(bad_distances),
         cmocka_unit_test(bad_files),
+        cmocka_unit_test(leaves_out_what_map_does),
+        cmocka_unit_test(passes_over_what_is_wrong),
+        cmocka_unit_test(nobody_to_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

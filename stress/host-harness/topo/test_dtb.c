@@ -43,7 +43,8 @@ static void refused(const char *wrong, const char *right)
     struct map_error error = {""};
 
     tree_end();
-    refused_as(topo_parse(&topo, "tree", tree.data, tree.bytes, 0, &error), &error, wrong, right);
+    refused_as(topo_parse(&topo, "tree", tree.data, tree.bytes, TOPO_STRICT, &error), &error, wrong,
+               right);
 }
 
 static void refused_map(const char *wrong, const char *right)
@@ -201,11 +202,174 @@ static void where_the_tree_lies(void **state)
     assert_int_equal(map.regions[5].end, 0x4a000000 + 9321);
     assert_int_equal(map.regions[5].kind, MAP_RESERVED);
     map_free(&map);
+    assert_int_equal(topo_load(&topo, DATA "/dtb/booted-8cpu-4node-8g.dtb@0x4a000000", 0, &error),
+                     0);
+    assert_int_equal(topo.reserved_count, 2);
+    assert_int_equal(topo.reserved[0].start, 0x48000000);
+    assert_int_equal(topo.reserved[1].start, 0x4a000000);
+    assert_int_equal(topo.reserved[1].end, 0x4a000000 + 9321);
+    assert_int_equal(topo_load(&topo, DATA "/dtb/virt-1cpu-1g.dtb@4096T", 0, &error), -1);
+    assert_non_null(strstr(error.text, "above 2^52: expected"));
     assert_int_equal(map_load(&map, DATA "/dtb/virt-1cpu-1g.dtb@4096T", &error), -1);
     assert_non_null(strstr(error.text, "above 2^52: expected"));
     assert_null(map.regions);
     assert_int_equal(map_load(&map, DATA "/dtb/virt-1cpu-1g.dtb@here", &error), -1);
     assert_non_null(strstr(error.text, "@here: cannot be opened"));
+}
+
+static void load(const char *name, const char *note)
+{
+    struct map_error error = {""};
+    char path[256];
+
+    snprintf(path, sizeof(path), DATA "/field/dts/%s.dtb", name);
+    if (map_load(&map, path, &error) || topo_load(&topo, path, 0, &error))
+        fail_msg("%s: refused: %s", name, error.text);
+    if (*note ? !strstr(map.note, note) || !strstr(topo.note, note) : *map.note || *topo.note)
+        fail_msg("%s: wanted \"%s\", got \"%s\" and \"%s\"", name, note, map.note, topo.note);
+}
+
+static void expect_range(uint32_t i, uint64_t start, uint64_t end)
+{
+    assert_true(i < t->range_count);
+    assert_int_equal(t->ranges[i].phys, start);
+    assert_int_equal(t->ranges[i].phys + t->ranges[i].bytes, end);
+    assert_int_equal(map.regions[i].start, start);
+    assert_int_equal(map.regions[i].end, end);
+    assert_int_equal(map.regions[i].kind, MAP_USABLE);
+}
+
+/* A crash kernel: what is not its own is the crashed one's, and left out by both. */
+static void a_crash_kernel(void **state)
+{
+    (void)state;
+    load("d04-kdump", "outside of linux,usable-memory-range is left out");
+    expect_range(0, 0xc0000000, 0xe0000000);
+    assert_int_equal(map.count, 2);
+    assert_int_equal(map.regions[1].start, 0xdfff0000);
+    assert_int_equal(map.regions[1].end, 0xe0000000);
+    assert_int_equal(map.regions[1].kind, MAP_RESERVED);
+    assert_int_equal(topo.reserved_count, 1);
+    assert_int_equal(topo_memory_of(&topo, 0), 0x1fff0000);
+    map_free(&map);
+    /* Two ranges, in the root's cells, over two nodes; an empty one says nothing. */
+    tree_begin(1, 1, NULL, 0);
+    for (uint32_t n = 0; n < 2; n++) {
+        tree_memory(n ? "memory@40000000" : "memory@0");
+        TREE_CELLS("reg", n * 0x40000000, 0x40000000);
+        TREE_CELLS("numa-node-id", n);
+        tree_close();
+    }
+    tree_node("chosen");
+    TREE_CELLS("linux,usable-memory-range", 0x3f000000, 0x2000000, 0, 0, 0x70000000, 0x1000);
+    tree_close();
+    const struct map_region want[] = {
+        {0x3f000000, 0x40000000, MAP_USABLE, 0, 0},
+        {0x40000000, 0x41000000, MAP_USABLE, 1, 0},
+        {0x70000000, 0x70001000, MAP_USABLE, 1, 0},
+    };
+    expect_regions(want, 3);
+    map_free(&map);
+}
+
+/* pseries: blocks one by one, and in runs; what is not assigned or is reserved is none. */
+static void dynamic_memory(void **state)
+{
+    (void)state;
+    load("d14-ppc-lmb", "ibm,associativity is not read");
+    expect_range(0, 0, GIB);
+    expect_range(1, GIB, GIB + (GIB >> 2));
+    assert_int_equal(map.count, 2);
+    assert_int_equal(t->cpu_count, 8);
+    assert_int_equal(t->cpu_id[7], 7);
+    map_free(&map);
+    load("d14b-ppc-lmb-v2", "ibm,associativity is not read");
+    expect_range(1, GIB, 2 * GIB);
+    assert_int_equal(map.count, 2);
+    map_free(&map);
+}
+
+static void dynamic_tree(const char *property, const uint32_t cells[], size_t count)
+{
+    tree_begin(2, 1, NULL, 0);
+    tree_one_cpu();
+    tree_memory("memory@0");
+    TREE_CELLS("reg", 0, 0, 0x1000);
+    tree_close();
+    tree_node("ibm,dynamic-reconfiguration-memory");
+    TREE_CELLS("ibm,lmb-size", 0x1000);
+    tree_cells(property, cells, count);
+}
+
+/* Neighbours grow together, whatever lies between them in the list. */
+static void dynamic_neighbours(void **state)
+{
+    static const uint32_t blocks[] = {4, 0,      0x1000, 1, 0, 0, 8, 0,      0x2000, 2, 0, 0, 8,
+                                      0, 0x3000, 3,      0, 0, 0, 1, 0x3000, 4,      0, 0, 8};
+
+    (void)state;
+    dynamic_tree("ibm,dynamic-memory", blocks, sizeof(blocks) / sizeof(blocks[0]));
+    tree_close();
+    const struct map_region want[] = {
+        {0, 0x1000, MAP_USABLE, MAP_NODE_ANY, 0},
+        {0x1000, 0x3000, MAP_USABLE, MAP_NODE_ANY, 0},
+        {4 * GIB + 0x3000, 4 * GIB + 0x4000, MAP_USABLE, MAP_NODE_ANY, 0},
+    };
+    expect_regions(want, 3);
+    map_free(&map);
+}
+
+static void bad_dynamic_memory(void **state)
+{
+    static const uint32_t more[] = {2, 0, 0x1000, 1, 0, 0, 8}, less[] = {0, 0, 0x1000, 1, 0, 0, 8},
+                          high[] = {1, 1 << 20, 0, 1, 0, 0, 8},
+                          long_run[] = {1, UINT32_MAX, 0xfffff, 0xfffff000, 1, 0, 8},
+                          one[] = {1, 0, 0x1000, 1, 0, 0, 8};
+
+    (void)state;
+    dynamic_tree("ibm,dynamic-memory", more, 7);
+    tree_close();
+    refused("says 2 entries and has 6 cells", "6 cells for each");
+    dynamic_tree("ibm,dynamic-memory-v2", less, 7);
+    tree_close();
+    refused_map("ibm,dynamic-memory-v2 says 0 entries", "6 cells for each");
+    dynamic_tree("ibm,dynamic-memory", more, 3);
+    tree_close();
+    refused_map("says 2 entries and has 2 cells", "6 cells for each");
+    dynamic_tree("ibm,dynamic-memory", high, 7);
+    tree_close();
+    refused_map("1 blocks at 0x10000000000000 reach above 2^52", "below");
+    dynamic_tree("ibm,dynamic-memory-v2", long_run, 7);
+    tree_close();
+    refused_map("4294967295 blocks at 0xffffffffff000 reach above 2^52", "below");
+    dynamic_tree("ibm,dynamic-memory", one, 7);
+    TREE_CELLS("linux,drconf-usable-memory", 0);
+    tree_close();
+    refused_map("linux,drconf-usable-memory", "a first kernel");
+    for (unsigned i = 0; i < 2; i++) {
+        tree_begin(2, 1, NULL, 0);
+        tree_node("ibm,dynamic-reconfiguration-memory");
+        if (i)
+            TREE_CELLS("ibm,lmb-size", 0);
+        tree_cells("ibm,dynamic-memory", one, 7);
+        tree_close();
+        refused_map("ibm,lmb-size is not the size", "1 to 2^52 bytes in 1 cells");
+    }
+}
+
+/* What overlaps in one node is counted once. */
+static void overlaps_are_counted_once(void **state)
+{
+    (void)state;
+    load("d17-overlap", "");
+    assert_int_equal(topo_memory_of(&topo, 0), GIB + GIB / 2);
+    assert_int_equal(topo_memory_of(&topo, 1), 0);
+    map_free(&map);
+    load("d11-reserved-mix", "");
+    assert_int_equal(topo.reserved_count, 7);
+    /* Less 1216 KiB at the start, 4 KiB that touch two frames, 8 KiB, and 1 MiB at the end. */
+    assert_int_equal(topo_memory_of(&topo, 0), GIB - 0x130000 - 0x1000 - 0x2000 - 0x100000);
+    map_free(&map);
 }
 
 static void bad_cpus(void **state)
@@ -282,7 +446,61 @@ static void bad_memory(void **state)
         TREE_CELLS("numa-node-id", i);
         tree_close();
     }
-    refused("memory of two nodes overlaps", "its own");
+    refused("memory of two nodes overlaps: node 0 and node 1, at 0x1000", "its own");
+}
+
+/* What costs the entry, and a note, where nobody is strict. */
+static void passes_over(void **state)
+{
+    struct map_error error;
+
+    (void)state;
+    tree_begin(1, 1, NULL, 0);
+    tree_one_cpu();
+    for (uint32_t i = 0; i < 2; i++) {
+        tree_memory(i ? "memory@2000" : "memory@1000");
+        TREE_CELLS("reg", 0x1000 * (i + 1), 0x2000, 0x8000 * (i + 1), 0x1000);
+        TREE_CELLS("numa-node-id", i + 3);
+        tree_close();
+    }
+    tree_node("distance-map");
+    tree_string("compatible", "numa-distance-map-v1");
+    TREE_CELLS("distance-matrix", 3, 4, 30, 4, 3, 10);
+    tree_close();
+    parse();
+    assert_non_null(strstr(topo.note, "memory of node 4 at 0x2000 is passed over: node 3 has it"));
+    assert_non_null(
+        strstr(topo.note, "the distance map is ignored: from node 4 to node 3 it says 10"));
+    assert_int_equal(t->range_count, 3);
+    assert_int_equal(t->distance[1][0], 20);
+    assert_int_equal(map_parse(&map, "tree", (const char *)tree.data, tree.bytes, &error), 0);
+    assert_non_null(strstr(map.note, "memory of node 4 at 0x2000 is passed over: node 3 has it"));
+    assert_int_equal(map.count, 3);
+    map_free(&map);
+    assert_int_equal(topo_parse(&topo, "tree", tree.data, tree.bytes, TOPO_STRICT, &error), -1);
+}
+
+/* No CPU: looked at, but not run on. */
+static void nobody_to_run(void **state)
+{
+    struct map_error error;
+
+    (void)state;
+    tree_begin(1, 1, NULL, 0);
+    tree_node("cpus");
+    TREE_CELLS("#address-cells", 1);
+    TREE_CELLS("#size-cells", 0);
+    tree_close();
+    tree_memory("memory@1000");
+    TREE_CELLS("reg", 0x1000, 0x2000);
+    tree_close();
+    parse();
+    assert_non_null(strstr(topo.note, "there is no CPU in it"));
+    assert_int_equal(topo_memory_map(&topo, &map, &error), 0);
+    map_free(&map);
+    assert_int_equal(topo_map(&topo, &map, &error), -1);
+    assert_non_null(strstr(error.text, "there is no CPU to run on: expected at least one"));
+    assert_null(map.regions);
 }
 
 static void bad_distances(void **state)
@@ -339,6 +557,23 @@ static void bad_reservations(void **state)
     }
     tree_begin(1, 1, NULL, 0);
     refused_map("none of its 0 regions is usable", "at least one");
+    for (unsigned i = 0; i < 2; i++) {
+        tree_begin(2, 2, NULL, 0);
+        tree_node("chosen");
+        TREE_CELLS(i ? "linux,elfcorehdr" : "linux,usable-memory-range", 1 << 20, 0, 0, 1);
+        tree_close();
+        refused_map(i ? "chosen: linux,elfcorehdr reaches above 2^52"
+                      : "chosen: linux,usable-memory-range reaches above 2^52",
+                    "below");
+    }
+    tree_begin(1, 1, NULL, 0);
+    tree_node("chosen");
+    uint32_t many[34];
+    for (uint32_t i = 0; i < 34; i++)
+        many[i] = i + 1;
+    tree_cells("linux,usable-memory-range", many, 34);
+    tree_close();
+    refused_map("has more than 16 ranges", "no more");
 }
 
 /* Every cut and every changed byte of a real tree is refused or understood, and never read beyond
@@ -372,10 +607,21 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_everything),    cmocka_unit_test(maps_everything),
-        cmocka_unit_test(where_the_tree_lies), cmocka_unit_test(bad_cpus),
-        cmocka_unit_test(bad_memory),          cmocka_unit_test(bad_distances),
-        cmocka_unit_test(bad_reservations),    cmocka_unit_test(damaged),
+        cmocka_unit_test(reads_everything),
+        cmocka_unit_test(maps_everything),
+        cmocka_unit_test(where_the_tree_lies),
+        cmocka_unit_test(bad_cpus),
+        cmocka_unit_test(bad_memory),
+        cmocka_unit_test(bad_distances),
+        cmocka_unit_test(bad_reservations),
+        cmocka_unit_test(damaged),
+        cmocka_unit_test(a_crash_kernel),
+        cmocka_unit_test(dynamic_memory),
+        cmocka_unit_test(dynamic_neighbours),
+        cmocka_unit_test(bad_dynamic_memory),
+        cmocka_unit_test(overlaps_are_counted_once),
+        cmocka_unit_test(passes_over),
+        cmocka_unit_test(nobody_to_run),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,25 @@ void madt_gicc(struct table *table, uint32_t uid, unsigned flags)
     table_set(table, at + 12, 4, flags);
 }
 
+void madt_rintc(struct table *table, uint32_t uid, unsigned flags)
+{
+    size_t at = entry(table, 24, 36);
+
+    table_set(table, at + 2, 1, 1);
+    table_set(table, at + 4, 4, flags);
+    table_set(table, at + 8, 8, 0xdeadbeefdead); /* the hart's number, which nobody wants */
+    table_set(table, at + 16, 4, uid);
+}
+
+void srat_rintc(struct table *table, uint32_t domain, uint32_t uid, unsigned flags)
+{
+    size_t at = entry(table, 7, 20);
+
+    table_set(table, at + 4, 4, domain);
+    table_set(table, at + 8, 4, uid);
+    table_set(table, at + 12, 4, flags);
+}
+
 void srat_apic(struct table *table, uint32_t domain, unsigned id, unsigned flags)
 {
     size_t at = entry(table, 0, 16);
@@ -164,10 +183,37 @@ void table_read(struct quire_topology *topology, const struct table *table)
 {
     struct quire_topology_fault fault = {0};
 
+    fault.what = "what an earlier table left";
     if (quire_acpi_read(topology, table->data, table->bytes, &fault))
         fail_msg("refused: %s at %llu: %llu, expected %llu", fault.what,
                  (unsigned long long)fault.where, (unsigned long long)fault.found,
                  (unsigned long long)fault.expected);
+    assert_null(fault.what);
+}
+
+void table_passed_over(struct quire_topology *topology, const struct table *table, const char *what,
+                       uint64_t where, uint32_t times)
+{
+    struct quire_topology *strict = malloc(sizeof(*strict));
+    struct quire_topology_fault fault = {0};
+    uint32_t before = topology->passed_over;
+
+    assert_non_null(strict);
+    *strict = *topology;
+    strict->strict = true;
+    assert_int_equal(quire_acpi_read(topology, table->data, table->bytes, NULL), QUIRE_OK);
+    *topology = *strict;
+    topology->strict = false;
+    assert_int_equal(quire_acpi_read(topology, table->data, table->bytes, &fault), QUIRE_OK);
+    if (!fault.what || !strstr(fault.what, what) || fault.where != where)
+        fail_msg("wanted \"%s\" at %llu, got \"%s\" at %llu", what, (unsigned long long)where,
+                 fault.what ? fault.what : "nothing", (unsigned long long)fault.where);
+    assert_int_not_equal(fault.found, fault.expected);
+    assert_int_equal(topology->passed_over, before + times);
+    int error = quire_acpi_read(strict, table->data, table->bytes, NULL);
+    assert_int_not_equal(error, QUIRE_OK);
+    table_refused(strict, table, table->bytes, error, what, where);
+    free(strict);
 }
 
 void table_refused(struct quire_topology *topology, const struct table *table, size_t bytes,
@@ -186,6 +232,7 @@ void table_refused(struct quire_topology *topology, const struct table *table, s
     if (!fault.what || !strstr(fault.what, what) || fault.where != where)
         fail_msg("wanted \"%s\" at %llu, got \"%s\" at %llu", what, (unsigned long long)where,
                  fault.what ? fault.what : "nothing", (unsigned long long)fault.where);
+    assert_int_not_equal(fault.found, fault.expected);
     assert_memory_equal(topology, before, sizeof(*before));
     assert_int_equal(quire_acpi_read(topology, exact, bytes, NULL), error);
     assert_memory_equal(topology, before, sizeof(*before));

@@ -37,6 +37,8 @@ void table_sum(struct table *table); /* the checksum alone, over the length that
 void madt_apic(struct table *table, unsigned id, unsigned flags);
 void madt_x2apic(struct table *table, uint32_t id, unsigned flags);
 void madt_gicc(struct table *table, uint32_t uid, unsigned flags);
+void madt_rintc(struct table *table, uint32_t uid, unsigned flags);
+void srat_rintc(struct table *table, uint32_t domain, uint32_t uid, unsigned flags);
 void srat_apic(struct table *table, uint32_t domain, unsigned id, unsigned flags);
 void srat_memory(struct table *table, uint32_t domain, uint64_t phys, uint64_t bytes,
                  unsigned flags);
@@ -49,6 +51,11 @@ void hmat_speeds(struct table *table, unsigned flags, unsigned type, uint64_t ba
 
 /* Read a table that must be right. */
 void table_read(struct quire_topology *topology, const struct table *table);
+
+/* Read a table of which so many entries are passed over, the first with a phrase that holds `what`,
+ * at `where`; a strict topology must refuse it there. */
+void table_passed_over(struct quire_topology *topology, const struct table *table, const char *what,
+                       uint64_t where, uint32_t times);
 
 /* Read a table that must be refused with `error`, a phrase that holds `what`, and `where`; the
  * topology must be as it was, byte by byte. */

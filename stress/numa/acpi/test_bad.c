@@ -24,6 +24,7 @@ static void start(void)
     quire_node node;
 
     quire_topology_init(&t);
+    t.strict = true;
     assert_int_equal(quire_topology_add_node(&t, 0, &node), QUIRE_OK);
     assert_int_equal(quire_topology_add_cpu(&t, 0, node), QUIRE_OK);
     assert_int_equal(quire_topology_add_memory(&t, 0, 4096, node, 0), QUIRE_OK);
@@ -137,7 +138,7 @@ static void srat_with(unsigned type, unsigned size, unsigned zeros)
 
 static void entries(void **state)
 {
-    static const uint8_t sizes[] = {16, 40, 24, 18};
+    static const uint8_t sizes[] = {16, 40, 24, 18, 20};
 
     (void)state;
     srat_with(0, 0, 40);
@@ -150,12 +151,14 @@ static void entries(void **state)
     table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "longer than what is left", 104);
     srat_with(99, 0, 0);
     table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "an entry is cut off", 104);
-    for (unsigned type = 0; type < 4; type++) {
-        srat_with(type, sizes[type] - 1u, sizes[type] - 1u);
+    for (unsigned i = 0; i < sizeof(sizes); i++) {
+        unsigned type = i == 4 ? 7 : i;
+
+        srat_with(type, sizes[i] - 1u, sizes[i] - 1u);
         table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "shorter than its type", 104);
     }
-    for (unsigned i = 0; i < 3; i++) {
-        static const uint8_t types[] = {0, 9, 11}, least[] = {8, 16, 40};
+    for (unsigned i = 0; i < 4; i++) {
+        static const uint8_t types[] = {0, 9, 11, 24}, least[] = {8, 16, 40, 20};
 
         start();
         table_begin(&table, "APIC", 5, 8);
@@ -209,6 +212,14 @@ static void too_many(void **state)
     srat_memory(&table, 7, (uint64_t)1 << 52, GIB, 1);
     table_end(&table);
     table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "2^52", 48);
+    table_set(&table, 56, 8, 4096); /* 4096 bytes are the first domain's */
+    table_set(&table, 64, 8, UINT64_MAX);
+    table_end(&table);
+    table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "2^52", 48);
+    table_set(&table, 56, 8, 0);
+    table_set(&table, 64, 8, 1);
+    table_end(&table);
+    table_refused(&t, &table, table.bytes, QUIRE_ERR_BUSY, "memory is in two domains", 48);
 }
 
 static void slit(uint64_t count, unsigned bytes)

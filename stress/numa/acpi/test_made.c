@@ -126,6 +126,69 @@ static void srat_places_what_madt_named(void **state)
     expect_cpu(1, 77, 0);
 }
 
+/* RISC-V: a CPU's number is its ACPI processor's, in both tables. */
+static void harts(void **state)
+{
+    (void)state;
+    quire_topology_init(&t);
+    table_begin(&table, "APIC", 7, 8);
+    madt_rintc(&table, 0, 1);
+    madt_rintc(&table, 300, 1);
+    madt_rintc(&table, 5, 2); /* may be plugged in later */
+    table_end(&table);
+    table_read(&t, &table);
+    assert_int_equal(t.cpu_count, 2);
+    table_begin(&table, "SRAT", 3, 12);
+    srat_rintc(&table, 7, 300, 1);
+    srat_rintc(&table, 2, 0, 1);
+    srat_rintc(&table, 2, 5, 1);
+    srat_memory(&table, 7, GIB, GIB, 1);
+    table_end(&table);
+    table_read(&t, &table);
+    assert_int_equal(t.cpu_count, 2);
+    expect_cpu(0, 0, 1);
+    expect_cpu(1, 300, 0);
+    assert_int_equal(t.node_id[0], 7);
+    assert_int_equal(t.node_id[1], 2);
+}
+
+/* What costs its entry alone: memory of another domain, and memory beyond all addresses. */
+static void entries_passed_over(void **state)
+{
+    (void)state;
+    quire_topology_init(&t);
+    table_begin(&table, "SRAT", 3, 12);
+    srat_x2apic(&table, 0, 1, 1);                      /* at 48 */
+    srat_memory(&table, 0, GIB, 2 * GIB, 1);           /* 72 */
+    srat_memory(&table, 1, 2 * GIB, 2 * GIB, 1);       /* 112: domain 0 has the first of it */
+    srat_memory(&table, 1, 2 * GIB, GIB, 1 | 2);       /* 152: but a window may lie there */
+    srat_memory(&table, 2, 2 * GIB, GIB, 1 | 2);       /* 192: and not two */
+    srat_memory(&table, 0, GIB, GIB, 1);               /* 232: one domain may say it twice */
+    srat_memory(&table, 3, (uint64_t)1 << 52, GIB, 3); /* 272 */
+    srat_memory(&table, 3, GIB, UINT64_MAX, 1);        /* 312 */
+    srat_memory(&table, 3, 8 * GIB, GIB, 1);           /* 352 */
+    table_end(&table);
+    table_passed_over(&t, &table, "memory is in two domains", 112, 4);
+    assert_int_equal(t.range_count, 4);
+    assert_int_equal(t.node_count, 3); /* of domain 2 there is nothing */
+    assert_int_equal(t.node_id[2], 3);
+    assert_int_equal(t.ranges[1].kind, QUIRE_MEMORY_HOTPLUG);
+    assert_int_equal(t.ranges[3].phys, 8 * GIB);
+    assert_int_equal(quire_topology_check(&t, NULL), QUIRE_OK);
+    /* The first one told is the first one there; an error behind it takes all back. */
+    quire_topology_init(&t);
+    table_begin(&table, "SRAT", 3, 12);
+    srat_memory(&table, 0, (uint64_t)1 << 52, GIB, 1);
+    srat_memory(&table, 0, GIB, GIB, 1);
+    table_end(&table);
+    table_passed_over(&t, &table, "memory ends beyond 2^52", 48, 1);
+    srat_memory(&table, 1, (uint64_t)1 << 52, GIB, 1);
+    table_put(&table, 2, 0x0101);
+    table_end(&table);
+    table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "own header", 168);
+    assert_int_equal(t.passed_over, 1);
+}
+
 static void nodes(const uint32_t ids[], uint32_t count)
 {
     quire_node node;
@@ -154,6 +217,31 @@ static void slit_by_domain(void **state)
     assert_int_equal(t.distance[0][2], 22);
     assert_int_equal(t.distance[2][0], 21);
     assert_int_equal(t.distance[1][0], 0);
+}
+
+/* A SLIT with one wrong number is worth nothing: distances stay as they were. */
+static void slit_passed_over(void **state)
+{
+    static const uint32_t ids[] = {0, 1};
+    static const uint8_t matrices[][4] = {
+        {10, 10, 10, 10}, {0, 0, 0, 0}, {10, 20, 20, 20}, {20, 20, 20, 10}, {10, 20, 9, 10}};
+    static const uint8_t wrong[] = {45, 44, 47, 44, 46};
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        bool diagonal = wrong[i] == 44 || wrong[i] == 47;
+
+        nodes(ids, 2);
+        table_begin(&table, "SLIT", 1, 8);
+        table_set(&table, 36, 8, 2);
+        for (unsigned k = 0; k < 4; k++)
+            table_put(&table, 1, matrices[i][k]);
+        table_end(&table);
+        table_passed_over(&t, &table, diagonal ? "itself is not 10" : "nearer than 11", wrong[i],
+                          1);
+        for (unsigned k = 0; k < 4; k++)
+            assert_int_equal(t.distance[k / 2][k % 2], 0);
+    }
 }
 
 static void hmat_lists(void **state)
@@ -230,10 +318,17 @@ static void large_tables(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(madt_says_who_is_there), cmocka_unit_test(srat_says_where),
-        cmocka_unit_test(srat_of_revision_1),     cmocka_unit_test(srat_places_what_madt_named),
-        cmocka_unit_test(slit_by_domain),         cmocka_unit_test(hmat_lists),
-        cmocka_unit_test(hmat_of_revision_1),     cmocka_unit_test(large_tables),
+        cmocka_unit_test(madt_says_who_is_there),
+        cmocka_unit_test(srat_says_where),
+        cmocka_unit_test(srat_of_revision_1),
+        cmocka_unit_test(srat_places_what_madt_named),
+        cmocka_unit_test(slit_by_domain),
+        cmocka_unit_test(hmat_lists),
+        cmocka_unit_test(hmat_of_revision_1),
+        cmocka_unit_test(large_tables),
+        cmocka_unit_test(harts),
+        cmocka_unit_test(entries_passed_over),
+        cmocka_unit_test(slit_passed_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

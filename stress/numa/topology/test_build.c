@@ -38,6 +38,7 @@ static void refused(int error, const char *what, uint64_t where, uint64_t other,
     assert_int_equal(fault.other, other);
     assert_int_equal(fault.found, found);
     assert_int_equal(fault.expected, expected);
+    assert_int_not_equal(fault.expected, fault.found);
     assert_int_equal(quire_topology_check(&t, NULL), error);
     assert_memory_equal(&t, &before, sizeof(t));
 }
@@ -171,10 +172,10 @@ static void refuses_ids(void **state)
     (void)state;
     simple(4);
     t.node_id[3] = 10;
-    refused(QUIRE_ERR_BUSY, "two nodes have one id", 3, 1, 10, 10);
+    refused(QUIRE_ERR_BUSY, "two nodes have one id", 3, 1, 10, 1);
     simple(4);
     t.cpu_id[2] = 0;
-    refused(QUIRE_ERR_BUSY, "two CPUs have one id", 2, 0, 0, 0);
+    refused(QUIRE_ERR_BUSY, "two CPUs have one id", 2, 0, 0, 2);
     simple(4);
     t.cpu_node[1] = 4;
     refused(QUIRE_ERR_NODE, "a CPU is on a node that does not exist", 1, 1, 4, 3);
@@ -191,7 +192,11 @@ static void refuses_memory(void **state)
     refused(QUIRE_ERR_SIZE, "a stretch of memory is empty", 1, 1, 0, 1);
     simple(3);
     t.ranges[1].bytes = UINT64_MAX;
-    refused(QUIRE_ERR_SIZE, "memory ends beyond 2^52", 1, 1, GIB, (uint64_t)1 << 52);
+    refused(QUIRE_ERR_SIZE, "memory ends beyond 2^52", 1, 1, UINT64_MAX, (uint64_t)1 << 52);
+    simple(3);
+    t.ranges[1].phys = (uint64_t)1 << 52;
+    refused(QUIRE_ERR_SIZE, "memory ends beyond 2^52", 1, 1, ((uint64_t)1 << 52) + GIB,
+            (uint64_t)1 << 52);
     simple(3);
     t.ranges[1].kind = 3;
     refused(QUIRE_ERR_UNSUPPORTED, "memory is of an unknown kind", 1, 1, 3, 2);
