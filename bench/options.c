@@ -33,7 +33,7 @@ __attribute__((format(printf, 1, 2))) __attribute__((noreturn)) static void usag
 static void help(void)
 {
     puts("usage: quire-bench [options]\n"
-         "Time page-frame allocators side by side; see bench/README.md.\n"
+         "Time page-frame allocators side by side; see docs/benchmark.md.\n"
          "\n"
          "  --quick              everything within 40 seconds, with fewer rounds\n"
          "  --case LIST          only these cases, comma-separated\n"

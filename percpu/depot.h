@@ -5,9 +5,9 @@
  * A producer CPU and a consumer CPU exchange frames here without touching a bitmap. The nodes live
  * as long as the cache and are on lock-free stacks, see stack.h.
  *
- *   D1  A node is on the stack of empty ones, on a class's stack of full ones, or in the hands of
- *       one caller.
- *   D2  `full` is the number of full nodes, as a hint; it may lag by what is in somebody's hands.
+ *   D1  A node is on the stack of empty ones, on a class's stack of full ones, or taken by one
+ *       caller.
+ *   D2  `full` is the number of full nodes, as a hint; it may lag by what is taken.
  *   D3  `least` is the least value of `full` since the last maintenance: what was not needed
  *       (Bonwick's working set, kept here and nowhere nearer to the hit path).
  */

@@ -293,7 +293,7 @@ bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t
 /* For the layer above; `cpu` as the machine counts it */
 int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
                              quire_pfn *pfn);
-int qi_cache_free_missed(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
+int qi_cache_free_by_cpu(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
 int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error);
 
 /* For fastpath.c; `cpu` counted from the cache's first one */

@@ -296,7 +296,7 @@ int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, un
 }
 
 /* The same, for the layer above. */
-int qi_cache_free_missed(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
+int qi_cache_free_by_cpu(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
 {
     return qi_cache_free_checked(c, cpu - c->first_cpu, pfn, order);
 }

@@ -75,11 +75,10 @@ struct machine_zone {
     struct quire_machine *machine;
     quire_node node;
     enum quire_zone_type type;
-    uint64_t managed;             /* frames, when it came into service */
-    uint64_t first_block, blocks; /* its longest span, M4 */
-    const void *descs, *fulls;    /* of these blocks, and their first map */
-    const unsigned char *maps;
-    qa64 sparse_limit_at; /* const qa32 *: blocks with a larger fullness byte are sparse */
+    uint64_t managed;           /* frames, when it came into service */
+    struct block_window window; /* its longest span, M4 */
+    const unsigned char *maps;  /* of the window's first block */
+    qa64 sparse_limit_at;       /* const qa32 *: blocks with a larger fullness byte are sparse */
     qa32 no_sparse_limit;
     /* Writer only: the cache in service; all that were made, of which the others are closed; the
      * next zone in quire_machine.gone. */

@@ -92,20 +92,19 @@ static inline __attribute__((always_inline)) bool zone_serves(const struct machi
                                                               quire_pfn pfn,
                                                               const struct quire_request *request)
 {
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - z->first_block;
+    uint64_t at = window_find(&z->window, pfn);
     uintptr_t sparse_limit_at;
     uint32_t d, full;
 
-    if (b >= z->blocks ||
+    if (at >= z->window.blocks ||
         (int64_t)qa_load(&z->zone.head->total, relaxed) <= z->zone.shard_limit) /* relaxed: C2 */
         return false;
-    d = qa_load((const qa32 *)z->descs + b,
-                relaxed); /* relaxed: as currently read, as in a cache */
+    d = qa_load(window_desc(&z->window, at), relaxed); /* relaxed: advisory, as in a cache */
     /* QUIRE_MOVABLE is bit 0 of the flags, and CACHE_MOVABLE of the class. */
     if (((d ^ request->flags << D_CLASS_SHIFT) &
          (D_STATE | D_PINS | CACHE_MOVABLE << D_CLASS_SHIFT)) != D_SPLIT)
         return false;
-    full = qa_load((const qa8 *)z->fulls + b, relaxed); /* relaxed: a hint */
+    full = qa_load(window_fullness(&z->window, at), relaxed); /* relaxed: a hint */
     if (__builtin_expect(full == 0, 1))
         return true;
     sparse_limit_at = (uintptr_t)qa_load(&z->sparse_limit_at, acquire); /* E-zone-cache acquire */
@@ -189,13 +188,13 @@ int qi_remote_request(struct quire_machine *m, const struct quire_request *reque
 /* May a magazine take this frame of the zone's range? */
 static inline bool may_push_remote(const struct machine_zone *z, quire_pfn pfn)
 {
-    uint64_t b = (pfn.n >> BLOCK_ORDER) - z->first_block, v;
+    uint64_t at = window_find(&z->window, pfn), v;
     const void *map;
 
     /* relaxed: as currently read; the zone decides when the frame gets there */
-    if (b >= z->blocks || !is_cacheable(qa_load((const qa32 *)z->descs + b, relaxed)))
+    if (at >= z->window.blocks || !is_cacheable(qa_load(window_desc(&z->window, at), relaxed)))
         return false;
-    map = z->maps + b * z->zone.map_stride;
+    map = z->maps + at * z->zone.map_stride;
     /* relaxed: the caller's bit */
     v = qa_load((const qa64 *)map + pfn.n / WORD_BITS % MAP_WORDS, relaxed);
     return v >> pfn.n % WORD_BITS & 1;

@@ -106,8 +106,8 @@ static void drain_walk(const struct machine_reader *r, struct zonelist_walk *w, 
         qi_entry_drain(e, no_syscall);
 }
 
-static int begin_walk(const struct machine_reader *r, struct machine_attempt *a,
-                      struct zonelist_walk *w)
+static int walk_of_attempt(const struct machine_reader *r, struct machine_attempt *a,
+                           struct zonelist_walk *w)
 {
     int error = qi_policy_walk(r, a->request, a->turn, w);
 
@@ -139,7 +139,7 @@ int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct 
     qi_machine_enter_on(m, a->cpu, &r);
 
     /* 1. Each zone, nearest first, through the caches of the caller's CPU. */
-    error = begin_walk(&r, a, &w);
+    error = walk_of_attempt(&r, a, &w);
     if (!error)
         error = ask_zones(&r, &w, true, a, why);
 
@@ -155,7 +155,7 @@ int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct 
         add_figure(&m->reclaims, 1);
         (void)m->port.reclaim(m->port.ctx, why->node, a->frames - a->got);
         qi_machine_enter(m, &r);
-        error = begin_walk(&r, a, &w);
+        error = walk_of_attempt(&r, a, &w);
         if (!error) {
             drain_walk(&r, &w, false);
             error = ask_zones(&r, &w, false, a, why);
@@ -262,7 +262,7 @@ int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned or
     if (!e)
         error = QUIRE_ERR_FRAME;
     else if (is_cached_order(order) && qi_cpu_is_local(r.snapshot, r.cpu, e))
-        error = qi_cache_free_missed(&e->zone_cache->cache, r.cpu, pfn, order);
+        error = qi_cache_free_by_cpu(&e->zone_cache->cache, r.cpu, pfn, order);
     else if (order == 0 && !e->closing)
         error = qi_remote_free(&r, e, pfn);
     else

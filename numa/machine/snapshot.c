@@ -126,7 +126,7 @@ bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
 
 /* ---- Making, publishing, ending ------------------------------------------------------------- */
 
-static size_t rounded_up(size_t n)
+static size_t snapshot_aligned(size_t n)
 {
     return (n + 63) / 64 * 64;
 }
@@ -161,9 +161,9 @@ int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topol
                      struct machine_snapshot **made)
 {
     struct quire_topology_fault fault;
-    size_t map_bytes, entry_bytes = rounded_up(sizeof(struct machine_snapshot) +
-                                               count * sizeof(struct machine_entry));
-    size_t span_bytes = rounded_up(span_count * sizeof *spans);
+    size_t map_bytes, entry_bytes = snapshot_aligned(sizeof(struct machine_snapshot) +
+                                                     count * sizeof(struct machine_entry));
+    size_t span_bytes = snapshot_aligned(span_count * sizeof *spans);
     struct machine_snapshot *s;
     unsigned char *p;
     int error = quire_pfnmap_size(spans, span_count, &map_bytes);
@@ -260,7 +260,8 @@ const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, q
 size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
                        const quire_pfn pfns[], size_t n)
 {
-    uint64_t first = e->zone->first_block << BLOCK_ORDER, frames = e->zone->blocks << BLOCK_ORDER;
+    uint64_t first = e->zone->window.first_block << BLOCK_ORDER,
+             frames = e->zone->window.blocks << BLOCK_ORDER;
     size_t row = 1;
 
     while (row < n && (pfns[row].n - first < frames || qi_snapshot_find(s, pfns[row]) == e))

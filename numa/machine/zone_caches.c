@@ -81,8 +81,7 @@ struct quire_run qi_longest_span(const struct quire_pfnmap_span spans[], size_t 
 /* Where the zone has what it knows of its longest span, whose first frame it counts as `frame`. */
 static void bind_zone_range(struct machine_zone *z, uint64_t frame)
 {
-    z->descs = desc_of(&z->zone, block_of(frame));
-    z->fulls = full_of(&z->zone, block_of(frame));
+    window_bind(&z->window, &z->zone, frame);
     z->maps = (const unsigned char *)frame_map(&z->zone, block_of(frame));
 }
 
@@ -93,13 +92,13 @@ static void set_zone_range(const struct machine_snapshot *s, uint32_t entry)
     struct machine_zone *z = s->entries[entry].zone;
     uint64_t frame;
 
-    if (z->blocks) /* in service already, or back */
+    if (z->window.blocks) /* in service already, or back */
         return;
     frame = qi_frame_of_range(&z->zone, longest.pfn, longest.frames);
     if (frame == NO_FRAME) /* not all of it is the zone's */
         return;
-    z->first_block = longest.pfn.n >> BLOCK_ORDER;
-    z->blocks = longest.frames >> BLOCK_ORDER;
+    z->window.first_block = longest.pfn.n >> BLOCK_ORDER;
+    z->window.blocks = longest.frames >> BLOCK_ORDER;
     bind_zone_range(z, frame);
 }
 
@@ -139,7 +138,7 @@ static int make_zone_cache(struct quire_machine *m, struct machine_snapshot *s, 
         return error;
     }
     h->zone = z;
-    qi_views_narrow(&h->cache, z->first_block, z->blocks);
+    qi_views_narrow(&h->cache, z->window.first_block, z->window.blocks);
     qi_cache_forbid_push(&h->cache);
     qa_store(&m->mode, h->cache.mode, relaxed); /* relaxed: a hint */
     s->entries[entry].zone_cache = h;
@@ -302,8 +301,8 @@ static bool is_same_zone(const struct machine_zone *z, const struct quire_machin
     return z->node.n == given->node.n && z->type == given->zone->head->type &&
            z->managed == quire_zone_managed(given->zone) &&
            z->zone.end_block == given->zone->end_block &&
-           z->first_block == longest.pfn.n >> BLOCK_ORDER &&
-           z->blocks == longest.frames >> BLOCK_ORDER &&
+           z->window.first_block == longest.pfn.n >> BLOCK_ORDER &&
+           z->window.blocks == longest.frames >> BLOCK_ORDER &&
            qi_frame_of_range(given->zone, longest.pfn, longest.frames) != NO_FRAME &&
            all_views_fit(z->zone_caches, given->zone);
 }

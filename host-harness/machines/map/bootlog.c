@@ -206,7 +206,7 @@ static void distrust(struct reader *reader, uint32_t line)
 }
 
 /* Does the range stay, beside the earlier ones? Takes out windows where it is memory. */
-static bool settle_nodes(struct reader *reader, const struct map_region *region)
+static bool keep_node_range(struct reader *reader, const struct map_region *region)
 {
     struct map *srat = &reader->srat;
     size_t kept = 0;
@@ -239,7 +239,7 @@ static int read_srat(struct reader *reader, const struct log_line *line)
         return -1;
     if (region.start == region.end)
         return 0;
-    if (region.end > MAP_PHYS_LIMIT || !settle_nodes(reader, &region)) {
+    if (region.end > MAP_PHYS_LIMIT || !keep_node_range(reader, &region)) {
         distrust(reader, region.line);
         return 0;
     }

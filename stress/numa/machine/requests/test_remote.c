@@ -301,7 +301,7 @@ static void name_stays(void **unused)
     for (unsigned i = 0; i < 100; i++) {
         assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
         assert_int_equal(rig_node_of_memory(r, z), 1); /* or it fails there */
-        assert_int_equal(z->first_block, run.pfn.n / BLOCK);
+        assert_int_equal(z->window.first_block, run.pfn.n / BLOCK);
         assert_int_equal(z->node.n, 1);
         rig_rebuild_zone(r, 1);
         assert_ok(quire_machine_add_zone(r->machine, &r->given[1], &r->spans[1], 1));
