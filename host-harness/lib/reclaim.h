@@ -6,7 +6,7 @@
  * (async-signal-safe, so that an allocation in a signal handler can wake it). Awake, it calls
  * the program's `reclaim` for every zone below its high watermark, until all are there. If the
  * program has nothing to give for now, it tries again after 20 ms: a zone tells its low watermark
- * once, and again only after it was back at high. Once a second it lets idle caches go home.
+ * once, and again only after it was back at high. Once a second it drains idle caches.
  *
  * State: a struct reclaimer, its caller's. What stands first is set before quire_reclaimer_start
  * and constant until quire_reclaimer_stop has returned; the figures are atomic. Invariant: the

@@ -62,8 +62,8 @@ struct quire_machine_port {
     uint32_t (*enter)(void *ctx);
     void (*leave)(void *ctx, uint32_t entered);
     void (*wait_for_readers)(void *ctx);
-    /* Called again and again while hot-plug waits for readers or for what somebody has in his
-     * hands: let others run. NULL: it spins. */
+    /* Called again and again while hot-plug waits for readers, or for a magazine that is
+     * taken: let others run. NULL: it spins. */
     void (*relax)(void *ctx);
     /* Free memory on `node` at once, say by writing back or dropping what can be had again: the
      * last resort of a request that would be refused. Called once per request at most, never with

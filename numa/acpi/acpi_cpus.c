@@ -103,7 +103,7 @@ static int place_cpu(const struct srat_reader *srat_reader, uint32_t id, uint32_
     struct quire_topology *topology = srat_reader->topology;
     const struct acpi_walk *walk = srat_reader->walk;
     quire_node node;
-    uint32_t cpu = 0, home = QUIRE_NO_NODE;
+    uint32_t cpu = 0, before = QUIRE_NO_NODE;
     int error;
 
     while (cpu < topology->cpu_count && topology->cpu_id[cpu] != id)
@@ -111,13 +111,13 @@ static int place_cpu(const struct srat_reader *srat_reader, uint32_t id, uint32_
     if (srat_reader->known && cpu >= srat_reader->known)
         return QUIRE_OK;
     if (cpu < topology->cpu_count)
-        home = topology->cpu_node[cpu];
-    if (home != QUIRE_NO_NODE && topology->node_id[home] != domain_id)
+        before = topology->cpu_node[cpu];
+    if (before != QUIRE_NO_NODE && topology->node_id[before] != domain_id)
         return topology_fault_set_pair(walk->fault, QUIRE_ERR_BUSY, "a CPU is in two domains",
-                                       walk->at, id, domain_id, topology->node_id[home]);
+                                       walk->at, id, domain_id, topology->node_id[before]);
     if ((error = node_of_domain(srat_reader, domain_id, &node)))
         return error;
-    if (cpu < srat_reader->known && home == QUIRE_NO_NODE)
+    if (cpu < srat_reader->known && before == QUIRE_NO_NODE)
         srat_reader->placed->bits[cpu / 64] |= (uint64_t)1 << cpu % 64;
     return acpi_add_cpu(topology, walk, id, node);
 }

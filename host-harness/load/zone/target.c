@@ -32,7 +32,7 @@ static const struct operation_kind kinds[] = {
     {"a call that must be refused", 30, zone_bad_call},
 };
 
-/* In the traces 95 to 98 % of the pages were movable; a quarter of unmovable ones lets the home
+/* In the traces 95 to 98 % of the pages were movable; a quarter of unmovable ones lets the
  * blocks of both kinds compete. The rarer flags come often enough to be met in a short load. */
 static uint32_t draw_flags(uint32_t bits)
 {

@@ -71,21 +71,21 @@ static int read_nodes(struct reader *reader)
 }
 
 /* The node to which a CPU counts. */
-static quire_node home_of(const struct reader *reader, unsigned cpu)
+static quire_node node_of_cpu_set(const struct reader *reader, unsigned cpu)
 {
-    quire_node home = {QUIRE_NO_NODE};
+    quire_node node = {QUIRE_NO_NODE};
     int fewest = 0;
 
     for (uint32_t n = 0; n < nodes_of(reader); n++) {
         int weight = hwloc_bitmap_weight(reader->node[n]->cpuset);
 
         if (hwloc_bitmap_isset(reader->node[n]->cpuset, cpu) &&
-            (home.n == QUIRE_NO_NODE || weight < fewest)) {
-            home = quire_node_of(n);
+            (node.n == QUIRE_NO_NODE || weight < fewest)) {
+            node = quire_node_of(n);
             fewest = weight;
         }
     }
-    return home;
+    return node;
 }
 
 static int read_cpus(struct reader *reader)
@@ -95,8 +95,8 @@ static int read_cpus(struct reader *reader)
 
     hwloc_bitmap_foreach_begin(cpu, set)
     {
-        if (topo_cpu(reader->topo, reader->name, (uint32_t)cpu, home_of(reader, (unsigned)cpu),
-                     reader->error))
+        if (topo_cpu(reader->topo, reader->name, (uint32_t)cpu,
+                     node_of_cpu_set(reader, (unsigned)cpu), reader->error))
             return -1;
     }
     hwloc_bitmap_foreach_end();
