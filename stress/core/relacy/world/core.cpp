@@ -4,34 +4,15 @@
  *
  * Left out are the vectorised searches, which read metadata by raw pointers: the kernels below take
  * their place. And what reads or builds a zone that is not in use (core/zone, core/boot), and
- * batches, which are made of the steps that are here.
+ * batches, which are made of the steps that are here. The build writes core_sources.inc, which
+ * includes the others, from core/cmake/layers.cmake.
  */
 #include "core.hpp"
 #include "world.hpp"
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wextra"
-#include "core/alloc/alloc_at.c"
-#include "core/alloc/alloc_contig.c"
-#include "core/alloc/count.c"
-#include "core/alloc/find_block.c"
-#include "core/alloc/request.c"
-#include "core/alloc/reserve.c"
-#include "core/alloc/split_join.c"
-#include "core/alloc/walk.c"
-#include "core/alloc/zone_alloc.c"
-#include "core/alloc/zone_free.c"
-#include "core/blocks/block_whole.c"
-#include "core/blocks/claim.c"
-#include "core/blocks/hint.c"
-#include "core/blocks/home.c"
-#include "core/blocks/map_words.c"
-#include "core/blocks/pin.c"
-#include "core/blocks/run_map.c"
-#include "core/blocks/section.c"
-#include "core/blocks/take.c"
-#include "core/isolate/blockers.c"
-#include "core/isolate/isolate.c"
+#include "core_sources.inc"
 #pragma GCC diagnostic pop
 
 /* A search kernel gets the address that a hint byte would have if a hint were one byte large. */
