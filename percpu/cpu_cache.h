@@ -75,7 +75,7 @@ struct cpu_cache {
     qa32 out;   /* rounds in the outgoing one */
     qa32 limit;
     uint32_t half; /* half of the capacity: refills, flushes, the outgoing magazine's size */
-    qa32 seen;     /* what every use changes, as the last maintenance saw it, see is_idle */
+    qa32 seen;     /* what every use changes, as the last maintenance saw it: cpu_cache_is_idle */
     qa64 underflows, overflows, refills, flushes;
     quire_pfn rounds[]; /* capacity of the loaded one, then half of the outgoing one */
 };

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# test.sh - does quire-bench work? Not: how fast is anything.
+# run.sh - does quire-bench work? Not: how fast is anything.
 #
-#   test.sh results|options|failures|instructions BENCH FAULTY CHECK-JSON
+#   run.sh results|options|failures|instructions BENCH FAULTY CHECK-JSON
 set -eu
 
 part=$1

@@ -23,7 +23,8 @@
  *
  * Going out. qi_block_publish_split has the order and its argument.
  *
- * Who may be at work beside whom on one block (X: yes; -: cannot be, the block is held):
+ * Who may be at work beside whom on one block (X: yes; -: cannot be, the block is held; names
+ * without their qi_block_):
  *
  *                            make_whole,    take, free,   home blocks   verify_map,
  *                            force_whole    claim         isolation     publish_split
@@ -51,7 +52,7 @@ void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
             return;
         if (qi_map_words_claim(map, 0, MAP_WORDS)) {
             qi_assert(desc_may_become(d, D_FREE) && !(d & D_OWNER));
-            /* E-desc acq_rel. E-desc acq_rel. Fails if it was made a home block. */
+            /* E-desc acq_rel. Fails if it was made a home block. */
             if (qa_cas(desc, &d, D_FREE, acq_rel))
                 break;
             qi_map_words_release(map, 0, MAP_WORDS);

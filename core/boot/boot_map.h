@@ -28,7 +28,7 @@ enum {
 struct boot_change {
     uint16_t node, zone; /* number + 1; 0 for no change */
     uint8_t kind, use;
-    bool free_metadata; /* undo USE_METADATA */
+    bool free_metadata; /* undo QUIRE_BOOT_METADATA */
     bool leave_zones;   /* undo zones */
 };
 

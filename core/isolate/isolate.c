@@ -176,12 +176,12 @@ void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
             return;
         qi_assert(desc_may_become(d, listed ? D_ISOLATED : D_SPLIT)); /* I6 */
         if (listed) {
-            /* E-desc acq_rel. E-desc acq_rel. */
+            /* E-desc acq_rel. */
             if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, acq_rel))
                 qi_hint_block_full(z, b); /* searches pass it by */
             continue;
         }
-        /* E-desc acq_rel. E-desc acq_rel. */
+        /* E-desc acq_rel. */
         if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, acq_rel)) {
             qi_block_make_whole(z, b); /* a free into it saw ISOLATED and left the look to us */
             qi_hint_block_free(z, b);

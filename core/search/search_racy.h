@@ -3,7 +3,7 @@
  * search_racy.h - what the search kernels share: which of them are built, how they read memory that
  * changes under them, and the loops that are the same in every instruction set.
  *
- * Private to core/search*.c. No state; every function is wait-free and may run in any context.
+ * Private to core/search/. No state; every function is wait-free and may run in any context.
  *
  * Reading racing memory. Single words and bytes are read by relaxed atomic loads. C has no atomic
  * vector load, so the vector kernels read with the plain instruction, and two things keep that

@@ -102,7 +102,7 @@ static void build_mixed(struct quire_zone *z, const struct quire_zone_config *c,
         qa_store(&pin->hole.w[i], ~(usable | reserved), relaxed);
     }
     qa_store(desc_of(z, b), D_SPLIT | D_PINS, relaxed); /* relaxed: being built */
-    qa_fence_seq_cst(); /* E-hint fence: hint_free wants one before its look */
+    qa_fence_seq_cst(); /* E-hint fence: qi_hint_block_free wants one before its look */
     qi_hint_block_free(z, b);
 }
 

@@ -15,8 +15,9 @@
  * of that memory is touched before step 4, and then only what the caller's `map` function gives.
  *
  * Rules for what overlaps or does not fit:
- *   - Usable and device memory shrinks inwards to whole frames; what is reserved grows outwards.
- *   - Firmware-reserved wins over device memory, device memory over usable memory.
+ *   - Usable and device memory shrinks inwards to whole frames; firmware and reserved memory grow
+ *     outwards.
+ *   - Firmware memory wins over device memory, device memory over usable memory.
  *   - Frames described with two nodes are *disputed*: the lower number keeps them. A known node
  *     wins over QUIRE_NODE_ANY. Memory whose node nobody told belongs to node 0.
  *   - An entry that is empty, wraps past 2^64, ends beyond 2^52, or is memory without one whole
@@ -97,7 +98,7 @@ struct quire_boot_report {
     uint64_t usable;                    /* ordinary memory, free */
     uint64_t device;                    /* device memory, free */
     uint64_t reserved, taken, metadata; /* of both, in use */
-    uint64_t firmware;                  /* reserved by the firmware */
+    uint64_t firmware;                  /* firmware memory */
     uint64_t disputed;                  /* of memory: two nodes claimed them */
     uint64_t nodeless;                  /* of memory: nobody told the node */
 };
@@ -124,7 +125,8 @@ int quire_boot_init(struct quire_boot *boot, struct quire_boot_entry entries[], 
 /* The bytes phys .. phys + bytes - 1 are of this kind, on `node` or QUIRE_NODE_ANY.
  * QUIRE_ERR_SIZE: refused as told above; who reads a firmware's table may go on with the next
  * entry. QUIRE_ERR_NO_MEMORY: the array is full. QUIRE_ERR_NODE: no such number.
- * QUIRE_ERR_UNSUPPORTED: no such kind. QUIRE_ERR_BUSY: would reserve what quire_boot_alloc gave.
+ * QUIRE_ERR_UNSUPPORTED: no such kind. QUIRE_ERR_BUSY: firmware memory that quire_boot_alloc
+ * gave already.
  * QUIRE_ERR_INITIALISED: zones were planned. */
 int quire_boot_add(struct quire_boot *boot, uint64_t phys, uint64_t bytes,
                    enum quire_boot_kind kind, uint32_t node);
@@ -215,7 +217,7 @@ struct quire_boot_plan {
     uint64_t reserved_frames; /* in all zones, shared ones among them */
     uint64_t shared_frames;   /* see above */
     uint64_t shared_blocks;   /* blocks that have such frames */
-    uint64_t zoneless_frames; /* free or held, not shared, but no zone has a free frame there */
+    uint64_t zoneless_frames; /* free or reserved, not shared, but no zone has a free frame there */
     uint64_t huge_missing;    /* bytes asked for in huge_bytes[] that could not be set aside */
     uint32_t remote_metadata; /* zones whose metadata had to go to another node */
 };

@@ -98,8 +98,8 @@ int quire_host_free(struct quire_host *host, void *memory, unsigned order);
 void *quire_host_pointer(struct quire_host *host, quire_pfn pfn);
 int quire_host_pfn(struct quire_host *host, const void *memory, quire_pfn *pfn);
 
-/* Everything else that can be done with frames, nodes and zones: batches, runs for devices, claims,
- * drains, offlining, figures. The handle is the host's. Wait-free, any context. */
+/* Everything else that can be done with frames, nodes and zones: batches, mempools, runs for
+ * devices, drains, offlining, figures. The handle is the host's. Wait-free, any context. */
 struct quire_machine *quire_host_machine(struct quire_host *host);
 
 /* ---- Threads -------------------------------------------------------------------------------- */

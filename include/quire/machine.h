@@ -5,8 +5,8 @@
  * This is the interface that a kernel or a program calls. A machine knows which CPU is on which
  * node, which zones a node has and in which order to try them (a zonelist per node and purpose,
  * nearest first). The common allocation and free stay in the magazines of the calling CPU; what a
- * CPU frees of another node's memory serves its next request for that node, or goes home in
- * batches.
+ * CPU frees of another node's memory serves its next request for that node, or is flushed to its
+ * zone in batches.
  *
  * Snapshots. Nodes, zones and zonelists are one immutable snapshot. Hot-plug builds a new one,
  * publishes it, waits until nobody reads the old one, and gives that back. Reading takes no lock
@@ -156,13 +156,16 @@ struct quire_refusal {
 
 /* Allocate 2^order frames, QUIRE_ZONE_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
  * QUIRE_ERR_NO_MEMORY: all zones of the list refused, after caches were drained and the port's
- * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags. */
+ * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags. QUIRE_ERR_ZONE, QUIRE_ERR_NODE: as for
+ * quire_machine_request, if the default policy leaves one zone, or none. With QUIRE_ZEROED: what
+ * the zone's `zero` returned. */
 int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t flags,
                         quire_pfn *pfn);
 
-/* The same for whatever a request says. Also QUIRE_ERR_NODE: a node that does not exist, a set
- * without any node that exists and has memory. QUIRE_ERR_ZONE: the one zone that the request may
- * use is depleted. *why, if not NULL, is filled after an error. */
+/* The same for whatever a request says. QUIRE_ERR_UNSUPPORTED: also an unknown purpose or policy.
+ * QUIRE_ERR_NODE: a node that does not exist, a set without any node that exists and has memory.
+ * QUIRE_ERR_ZONE: the one zone that the request may use is depleted. *why, if not NULL, is filled
+ * after an error. */
 int quire_machine_request(struct quire_machine *machine, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why);
 
@@ -185,6 +188,9 @@ int quire_machine_free_batch(struct quire_machine *machine, const quire_pfn pfns
 int quire_machine_alloc_contig(struct quire_machine *machine, const struct quire_request *request,
                                const struct quire_contig *want, quire_pfn *pfn,
                                struct quire_refusal *why);
+
+/* Free such a run, by its exact length. Errors as quire_zone_free_contig; QUIRE_ERR_FRAME: in no
+ * zone. */
 int quire_machine_free_contig(struct quire_machine *machine, quire_pfn pfn, uint64_t frames);
 
 /* Where a frame is. QUIRE_ERR_FRAME: nowhere. Wait-free. The zone stays valid while the caller
@@ -192,23 +198,24 @@ int quire_machine_free_contig(struct quire_machine *machine, quire_pfn pfn, uint
 int quire_machine_find(struct quire_machine *machine, quire_pfn pfn, quire_node *node,
                        struct quire_zone **zone);
 
-/* ---- Stocks: frames promised ahead of need -------------------------------------------------- */
+/* ---- Mempools: frames set aside ahead of need ----------------------------------------------- */
 
-/* A private stock of frames. The structure and the array are the caller's. */
+/* A private pool of single frames. The structure and the array are the caller's. */
 struct quire_mempool {
     quire_pfn *pfns;
     uint64_t left; /* atomic: use the functions */
 };
 
-/* Move n single frames into a stock, at once or not at all. Errors as quire_machine_alloc_batch. */
+/* Move n single frames into a mempool, at once or not at all. Errors as quire_machine_alloc_batch.
+ */
 int quire_mempool_fill(struct quire_machine *machine, const struct quire_request *request, size_t n,
                        quire_pfn pfns[], struct quire_mempool *mempool, struct quire_refusal *why);
 
-/* Take one: never fails while the stock has any. QUIRE_ERR_NO_MEMORY: it is empty. Any number of
+/* Take one: never fails while the mempool has any. QUIRE_ERR_NO_MEMORY: it is empty. Any number of
  * callers at once. */
 int quire_mempool_take(struct quire_mempool *mempool, quire_pfn *pfn);
 
-/* Free what is left. Nobody may take meanwhile. */
+/* Free what is left. Nobody may take meanwhile. Errors as quire_machine_free_batch. */
 int quire_mempool_release(struct quire_machine *machine, struct quire_mempool *mempool);
 
 /* ---- Caches -------------------------------------------------------------------------------- */
@@ -219,11 +226,12 @@ int quire_machine_drain_cpu(struct quire_machine *machine, uint32_t cpu);
 int quire_machine_drain_node(struct quire_machine *machine, quire_node node);
 int quire_machine_drain(struct quire_machine *machine);
 
-/* A CPU goes away, and gives up what it holds. It may come back. */
+/* A CPU goes away, and gives up what it holds. It may come back. QUIRE_ERR_SIZE: no such
+ * CPU. */
 int quire_machine_retire_cpu(struct quire_machine *machine, uint32_t cpu);
 
 /* To be called now and then, say every second, by anybody: see quire_cache_maintain; idle remote
- * magazines go home too. Returns frames given back. */
+ * magazines are flushed too. Returns frames given back. */
 uint64_t quire_machine_maintain(struct quire_machine *machine);
 
 /* ---- Hot-plug. Thread only, blocking: each waits for readers. One at a time: QUIRE_ERR_BUSY. - */

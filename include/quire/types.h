@@ -37,7 +37,7 @@ typedef struct quire_pfn {
     uint64_t n;
 } quire_pfn;
 
-/* A caller's cache slot in a zone, 0 .. slots-1 of the zone's configuration. */
+/* A slot of a zone (see zone.h), 0 .. slots-1 of its configuration. */
 typedef struct quire_slot {
     uint32_t n;
 } quire_slot;

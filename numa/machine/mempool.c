@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * mempool.c - a stock of single frames that a caller holds ahead of need, so that taking one cannot
+ * mempool.c - a mempool: single frames that a caller holds ahead of need, so that taking one cannot
  * be refused at a bad moment.
  *
  * State: an array of the caller's, filled once by a batch, and `left`, how many of its frames
  * nobody has taken yet. The danger is that two callers take one frame.
  *
- *   MP1  Frames 0 .. left - 1 are in the stock. `left` is lowered by a compare-and-swap, one at a
+ *   MP1  Frames 0 .. left - 1 are in the mempool. `left` is lowered by a compare-and-swap, one at a
  *        time, and the call that lowered it from n to n - 1 has frame n - 1.
- *   MP2  The array is written before the stock is shared and never afterwards. So `left` carries
- *        nothing and is relaxed: the edge by which the caller hands the stock to other threads
+ *   MP2  The array is written before the mempool is shared and never afterwards. So `left` carries
+ *        nothing and is relaxed: the edge by which the caller hands the mempool to other threads
  *        carries the frames.
  *
  *   who            beside whom
- *   fill           nobody: the stock is not shared yet
+ *   fill           nobody: the mempool is not shared yet
  *   take           any number of takes
  *   release        nobody: what is left is freed as a batch
  *

@@ -5,20 +5,20 @@ Each LAYER/NAME.mutation of this folder is one mutation. A head says what it bre
 places, by file and function, and for each what is to be replaced there:
 
     protocol: 3                     of docs/design.md, or "count", "boot", ...
-    test: relacy-settle             the test that must fail, as ctest calls it, without the preset
+    test: relacy-settle-2           the test that must fail, as ctest calls it, without the preset
     why: what goes wrong, in words; a line that begins with blanks
         goes on with the line before
 
-    in core/settle.c quire_block_settle
+    in core/blocks/block_whole.c qi_block_make_whole
     -    qa_store(desc, d, release);
     +    qa_store(desc, 0, release);
 
-         quire_words_release(map, 0, LINE_WORDS);
+         qi_map_words_release(map, 0, MAP_WORDS);
     +    return;
 
-    in core/line.h
-    -#define LINE_WORDS 8
-    +#define LINE_WORDS 4
+    in core/word.h
+    -#define WORD_FULL UINT64_MAX
+    +#define WORD_FULL 0
 
 The lines `-` and those that begin with a blank are the text that is looked for; `-` is taken away,
 `+` is put in where it stands, the rest stays as it is. An empty line ends one replacement and

@@ -110,7 +110,7 @@ mb2_entry:
         movw $COM1, %dx
         outb %al, %dx
         jmp 3b
-9:      movw $0xf4, %dx                 /* see exit.c */
+9:      movw $0xf4, %dx                 /* the exit port of console.c */
         movl $0x12, %eax
         outl %eax, %dx
         hlt

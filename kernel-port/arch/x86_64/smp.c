@@ -91,7 +91,7 @@ void ap_main(struct cpu *c)
     trap_load();
     paging_protect();
     apic_enable();
-    __atomic_store_n(&c->online, 1, __ATOMIC_RELEASE); /* pairs with all_online */
+    __atomic_store_n(&c->online, 1, __ATOMIC_RELEASE); /* pairs with missing() */
     work_wait();
 }
 

@@ -35,7 +35,7 @@ static void touch(void *argument)
     *list = (struct frame_list){.tag = cpu_id()};
     work_meet();
     take_all(list);
-    work_meet(); /* now nobody undoes anything: the last frames, if one was in somebody's hands */
+    work_meet(); /* now nobody undoes anything: the last frames, if one was taken */
     take_all(list);
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * unit.h - what the unit tests of the machine add to rig.h: cmocka, and shorter calls.
+ * unit.h - what the unit tests of the machine add to machine_rig.h: cmocka, and shorter calls.
  */
 #ifndef QUIRE_STRESS_NUMA_MACHINE_UNIT_H
 #define QUIRE_STRESS_NUMA_MACHINE_UNIT_H
 
 #include "stress/common/assert.h"
-#include "stress/numa/machine/machine_rig.h"
+#include "stress/numa/machine/machine_machine_rig.h"
 
 /* Distances of nodes in a row. */
 static inline void in_a_row(struct rig *r)

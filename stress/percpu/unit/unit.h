@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * unit.h - what the unit tests of the caches add to support.h: cmocka, and shorter calls.
+ * unit.h - what the unit tests of the caches add to cache_rig.h: cmocka, and shorter calls.
  */
 #ifndef QUIRE_STRESS_PERCPU_UNIT_H
 #define QUIRE_STRESS_PERCPU_UNIT_H
