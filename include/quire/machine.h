@@ -203,7 +203,7 @@ int quire_machine_find(struct quire_machine *machine, quire_pfn pfn, quire_node 
 /* A private pool of single frames. The structure and the array are the caller's. */
 struct quire_mempool {
     quire_pfn *pfns;
-    uint64_t left; /* atomic: use the functions */
+    uint64_t left __attribute__((aligned(8))); /* atomic: use the functions */
 };
 
 /* Move n single frames into a mempool, at once or not at all. Errors as quire_machine_alloc_batch.

@@ -99,11 +99,13 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
     uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view = machine_view_of(m, cpu);
 
+    if (order > QUIRE_MAX_ORDER)
+        return QUIRE_ERR_SIZE;
     if (order == HUGE_ORDER && view && view_push_block(view, pfn))
         return QUIRE_OK;
     if (view && qi_view_push_other(view, pfn, order))
         return QUIRE_OK;
-    return order > QUIRE_MAX_ORDER ? QUIRE_ERR_SIZE : qi_machine_free_slowpath(m, pfn, order, cpu);
+    return qi_machine_free_slowpath(m, pfn, order, cpu);
 }
 
 /* A frame of the view's range whose block is not plainly dense: it may be sparse, or have pins. */

@@ -38,7 +38,7 @@
  *   slow free      yes                           frees into the zone       the snapshot
  *   retarget       to change `serving_zone`      leaves that as it is      the snapshot
  *   drain          yes                           passes it by              the snapshot
- *   node figures   yes                           leaves its frames out     the snapshot
+ *   node figures   yes, to copy its rounds       tries again, then 0       the snapshot
  *   forget         no: the writer clears both words after all readers of the old snapshot left
  *
  * A pop hands out what a cache would: a frame of a dense block of the right mobility that is SPLIT
@@ -57,6 +57,8 @@ enum { REMOTE_SERVES = 0 }; /* see above */
 #else
 enum { REMOTE_SERVES = 1 };
 #endif
+
+enum { FIGURE_TRIES = 64 }; /* for a magazine that another call of figures has just now */
 
 static inline bool remote_take(struct machine_cpu *mcpu)
 {
@@ -389,19 +391,29 @@ uint64_t qi_remote_drain_all(const struct machine_reader *r, bool idle_only)
 
 /* ---- Figures -------------------------------------------------------------------------------- */
 
-/* Frames of a node in a CPU's remote magazine; 0 if it is taken. */
+/* Frames of a node in a CPU's remote magazine; 0 if it stays taken. Its rounds are copied while it
+ * is taken, and looked up afterwards: a drain before a refusal passes a taken magazine by. */
 uint64_t qi_remote_frames(const struct machine_snapshot *s, struct machine_cpu *mcpu, uint32_t node)
 {
     struct cpu_cache *magazine = remote_magazine(mcpu);
+    quire_pfn pfns[REMOTE_ROUNDS];
+    unsigned tries = FIGURE_TRIES;
     uint64_t sum = 0;
+    uint32_t n;
 
-    if (cpu_cache_count(magazine) == 0 || !remote_take(mcpu))
+    if (cpu_cache_count(magazine) == 0)
         return 0;
-    for (uint32_t i = 0; i < cpu_cache_count(magazine); i++) {
-        const struct machine_entry *e = qi_snapshot_find(s, magazine->rounds[i]);
+    while (!remote_take(mcpu))
+        if (--tries == 0)
+            return 0;
+    n = cpu_cache_count(magazine);
+    for (uint32_t i = 0; i < n; i++)
+        pfns[i] = magazine->rounds[i];
+    cpu_cache_put(magazine);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct machine_entry *e = qi_snapshot_find(s, pfns[i]);
 
         sum += e && e->zone->node.n == node;
     }
-    cpu_cache_put(magazine);
     return sum;
 }

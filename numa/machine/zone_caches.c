@@ -36,7 +36,8 @@
  *       of the snapshot in force do not see, and a request would be refused because of it.
  *   Y5  Of a zone's caches the first MEASURED_CACHES have the size that was wanted. Each later one
  *       covers the CPUs of all before it and has at least twice as many CPU caches as the largest,
- *       or one for every CPU. So there are at most MEASURED_CACHES + log2(QUIRE_CPUS) of them.
+ *       or one for every CPU. So there are at most MEASURED_CACHES + log2(QUIRE_CPUS) + 1 of
+ *       them: two for every CPU, if the first of these was in service while a CPU moved.
  *   Y6  A CPU may read `remote_zone` or `serving_zone` and use that zone arbitrarily late. It then
  *       relies only on the node and the range, which never change. All other fields are read only
  *       on behalf of a frame of the range that somebody owns. So the struct machine_zone of a zone
@@ -58,9 +59,9 @@
 
 enum {
     MEASURED_CACHES = 4,
-    MAX_ZONE_CACHES = MEASURED_CACHES + 12, /* Y5 */
+    MAX_ZONE_CACHES = MEASURED_CACHES + 13, /* Y5 */
 };
-_Static_assert(QUIRE_CPUS <= 1 << (MAX_ZONE_CACHES - MEASURED_CACHES), "Y5");
+_Static_assert(QUIRE_CPUS <= 1 << (MAX_ZONE_CACHES - MEASURED_CACHES - 1), "Y5");
 
 /* ---- Making --------------------------------------------------------------------------------- */
 

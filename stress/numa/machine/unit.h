@@ -6,7 +6,7 @@
 #define QUIRE_STRESS_NUMA_MACHINE_UNIT_H
 
 #include "stress/common/assert.h"
-#include "stress/numa/machine/machine_machine_rig.h"
+#include "stress/numa/machine/machine_rig.h"
 
 /* Distances of nodes in a row. */
 static inline void in_a_row(struct rig *r)
