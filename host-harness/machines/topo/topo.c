@@ -347,10 +347,10 @@ static uint64_t free_bytes(const struct topo *topo, uint64_t start, uint64_t end
 
 uint64_t topo_memory_of(const struct topo *topo, uint32_t node)
 {
-    uint64_t at = 0, bytes = 0, end = 0, start;
+    uint64_t at = 0, bytes = 0, stop = 0, start;
 
-    while ((start = next_memory(&topo->topology, node, at, &end)) != UINT64_MAX)
-        bytes += free_bytes(topo, start, end, &at);
+    while ((start = next_memory(&topo->topology, node, at, &stop)) != UINT64_MAX)
+        bytes += free_bytes(topo, start, stop, &at);
     return bytes;
 }
 
