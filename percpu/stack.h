@@ -10,10 +10,10 @@
  * There are two of them, with one interface:
  *   - Concurrency Kit's, on x86-64: a pointer and a version, by the exchange of 16 bytes that every
  *     processor of today has.
- *   - our own, on all other machines, and wherever a tool has to see the accesses (ThreadSanitizer
- *     and Relacy know no inline assembly): a node's number and a version in one 64-bit word. There
- *     is no exchange of two words on riscv64 or i386, and on aarch64 Concurrency Kit's push orders
- *     stores alone.
+ *   - our own, on all other machines, and wherever a tool has to see the accesses (ThreadSanitizer,
+ *     Relacy and clang's analyzer know no inline assembly): a node's number and a version in
+ *     one 64-bit word. There is no exchange of two words on riscv64 or i386, and on aarch64
+ *     Concurrency Kit's push orders stores alone.
  *
  * E-depot: from a push (release) to the pop (acquire): what was written into the node, and that the
  * one who had the node before has read it.
@@ -29,7 +29,8 @@
 
 #include <stddef.h>
 
-#if defined(__x86_64__) && !defined(QUIRE_TSAN) && !defined(QUIRE_RELACY)
+#if defined(__x86_64__) && !defined(QUIRE_TSAN) && !defined(QUIRE_RELACY) && \
+    !defined(__clang_analyzer__)
 #define QUIRE_STACK_CK 1
 #endif
 

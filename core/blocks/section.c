@@ -24,7 +24,7 @@ static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned bl
     qa64 *w;
 
     qi_assert(blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
-    qi_assert(b % (blocks_order < BLOCK_ORDER ? 1u << blocks_order : SECTION_BLOCKS) == 0);
+    qi_assert(!(b & ((blocks_order < BLOCK_ORDER ? 1u << blocks_order : SECTION_BLOCKS) - 1)));
     if (blocks_order > WORD_ORDER) {
         if (qi_map_words_claim(section_maps_of(z), first, n))
             return true;

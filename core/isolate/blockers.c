@@ -19,14 +19,14 @@ struct blocker_list {
 
 static void blockers_add(struct blocker_list *l, uint64_t frame, uint64_t n, bool stretch)
 {
-    struct quire_run *last = l->count ? &l->runs[l->count - 1] : NULL;
+    struct quire_run *next = l->runs + l->count;
     uint64_t pfn = pfn_of_frame(l->z, frame).n;
 
-    if (stretch && last && last->pfn.n + last->frames == pfn) {
-        last->frames += n;
+    if (stretch && l->count && next[-1].pfn.n + next[-1].frames == pfn) {
+        next[-1].frames += n;
     } else if (l->count < l->capacity) {
-        l->runs[l->count].pfn = quire_pfn_of(pfn);
-        l->runs[l->count++].frames = n;
+        *next = (struct quire_run){quire_pfn_of(pfn), n};
+        l->count++;
     }
 }
 

@@ -144,7 +144,7 @@ int map_join(struct map *map)
         if (map->regions[i].kind == MAP_USABLE || map->regions[i].kind == MAP_DEVICE)
             sorted[count++] = &map->regions[i];
     }
-    qsort(sorted, count, sizeof(*sorted), by_memory);
+    qsort(sorted, count, sizeof(struct map_region *), by_memory);
     for (size_t i = 1, last = 0; i < count; i++) {
         if (!divide_page(sorted[last], sorted[i])) {
             last = i;

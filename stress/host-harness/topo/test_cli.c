@@ -225,8 +225,8 @@ static void leaves_out_what_map_does(void **state)
             fail_msg("%s: map has %.0f frames, topo %.0f", trees[i].tree, map, shown);
     }
     /* A run has what topo has: its zones are of the same map. */
-    PROGRAM_RUN(&program, "run", "--topology", DATA "/field/dts/d04-kdump.dtb", "--operations",
-                "200", "--threads", "1", "--seed", "1");
+    PROGRAM_RUN(&program, "run", "--topology", trees[0].tree, "--operations", "200", "--threads",
+                "1", "--seed", "1");
     assert_int_equal(program.status, 0);
     assert_non_null(strstr(program.out, "linux,usable-memory-range is left out"));
 }
