@@ -17,7 +17,7 @@
 bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n)
 {
     qi_assert(n > 0);
-    qi_assert(first % (n < MAP_WORDS ? n : MAP_WORDS) == 0);
+    qi_assert(!(first & ((n < MAP_WORDS ? n : MAP_WORDS) - 1)));
     for (unsigned i = 0; i < n; i++) {
         uint64_t v = 0;
 
