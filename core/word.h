@@ -22,6 +22,12 @@ static inline uint64_t word_mask(unsigned first, unsigned n)
     return (WORD_FULL >> (WORD_BITS - n) % WORD_BITS) << first % WORD_BITS;
 }
 
+/* `n` up to the next multiple of `to`, a power of two. */
+static inline uint64_t rounded_up(uint64_t n, uint64_t to)
+{
+    return (n + to - 1) & ~(to - 1);
+}
+
 static inline unsigned word_count(uint64_t v)
 {
     v -= (v >> 1) & 0x5555555555555555u;

@@ -14,19 +14,11 @@
  *
  * Lock-free, any context; a CPU cache is held for at most QUIRE_CACHE_MAX_ROUNDS rounds.
  */
+#include "core/frame_set.h"
 #include "percpu/fastpath.h"
 
-enum { HASH_PLACES = 128, MAX_HASHED_WORDS = HASH_PLACES / 2 };
-
-/* The words of the maps that a batch has met, by a hash: which frames of each. */
-struct word_set {
-    unsigned count;
-    uint8_t place[HASH_PLACES];       /* index + 1 into the two below */
-    uint16_t frame[MAX_HASHED_WORDS]; /* where in the batch a frame of the word is */
-    uint64_t mask[MAX_HASHED_WORDS];
-};
-
-_Static_assert(QUIRE_CACHE_MAX_ROUNDS <= UINT16_MAX, "a batch is longer than a number in it");
+_Static_assert(QUIRE_CACHE_MAX_ROUNDS <= UINT16_MAX,
+               "a frame_set has the place in a batch in 16 bits");
 
 /* Take the view's CPU cache of a class, or in rseq mode that of the CPU that this runs on. NULL: it
  * is taken. */
@@ -126,41 +118,15 @@ static __attribute__((__noinline__)) bool word_may_enter(struct batch_check *e, 
            singles_check(e->zone, block, place, mask) == QUIRE_OK;
 }
 
-/* Note the frames `mask` of frame i's word. False: one of them was noted before, or there are too
- * many words. */
-static bool word_set_add(struct word_set *w, const quire_pfn pfns[], size_t i, uint64_t mask)
-{
-    uint64_t word = pfns[i].n / WORD_BITS;
-    unsigned at = (unsigned)((word * 0x9e3779b97f4a7c15u) >> 57);
-
-    for (; w->place[at];
-         at = (at + 1) % HASH_PLACES) { /* ends: half of the places are in use at most */
-        unsigned found = w->place[at] - 1u;
-
-        if (pfns[w->frame[found]].n / WORD_BITS == word) {
-            bool again = w->mask[found] & mask;
-
-            w->mask[found] |= mask;
-            return !again;
-        }
-    }
-    if (w->count == MAX_HASHED_WORDS)
-        return false;
-    w->frame[w->count] = (uint16_t)i;
-    w->mask[w->count] = mask;
-    w->place[at] = (uint8_t)++w->count;
-    return true;
-}
-
-/* Is no frame among n twice? In a batch whose words do not come upwards. */
+/* Is no frame among n twice? In a batch whose words do not come upwards; one of more words than a
+ * set has room for is refused as well. */
 static __attribute__((__noinline__)) bool frames_all_differ(const quire_pfn pfns[], size_t n)
 {
-    struct word_set word_set;
+    struct frame_set set;
 
-    word_set.count = 0;
-    __builtin_memset(word_set.place, 0, sizeof word_set.place);
+    frame_set_clear(&set);
     for (size_t i = 0; i < n; i++)
-        if (!word_set_add(&word_set, pfns, i, 1ull << pfns[i].n % WORD_BITS))
+        if (!frame_set_add(&set, pfns, i, 1ull << pfns[i].n % WORD_BITS))
             return false;
     return true;
 }

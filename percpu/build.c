@@ -36,7 +36,7 @@ struct cache_sizes {
 
 static size_t cache_aligned(size_t n)
 {
-    return (n + CACHE_MEMORY_ALIGN - 1) / CACHE_MEMORY_ALIGN * CACHE_MEMORY_ALIGN;
+    return (size_t)rounded_up(n, CACHE_MEMORY_ALIGN);
 }
 
 /* Does glibc register restartable sequences here, and can the kernel restart them? */

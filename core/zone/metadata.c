@@ -13,11 +13,6 @@
 
 enum { DEFAULT_SPARE_PINS = 64 };
 
-static uint64_t rounded_up(uint64_t n, uint64_t to)
-{
-    return (n + to - 1) / to * to;
-}
-
 static int check_run_list(const struct quire_run *runs, size_t count)
 {
     uint64_t end = 0;

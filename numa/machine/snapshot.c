@@ -128,7 +128,7 @@ bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
 
 static size_t snapshot_aligned(size_t n)
 {
-    return (n + 63) / 64 * 64;
+    return (size_t)rounded_up(n, 64);
 }
 
 static int fill_snapshot(struct quire_machine *m, struct machine_snapshot *s)
