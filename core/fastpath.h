@@ -11,6 +11,7 @@
 #ifndef QUIRE_CORE_FASTPATH_H
 #define QUIRE_CORE_FASTPATH_H
 
+#include "core/frame_byte.h"
 #include "core/internal.h"
 
 /* May slots keep credit (C2)? Advisory; C3 allows for it. */

@@ -32,6 +32,7 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
                          uint32_t desc);
 void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old);
 uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
+int qi_zone_free_cached(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order);
 
 /* run_map.c: protocol 2 with the run map */
 bool qi_run_continues(const struct quire_zone *z, uint64_t frame);
@@ -81,6 +82,8 @@ void qi_count_retire_slot(struct quire_zone *z, quire_slot slot);
 
 /* batch.c */
 uint64_t qi_frames_flush(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n);
+int qi_zone_alloc_batch_cached(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
+                               quire_pfn pfns[], size_t *got);
 
 /* pin.c: reserved frames in blocks that are otherwise in use */
 struct quire_pin *qi_pin_find(const struct quire_zone *z, uint32_t b);
@@ -128,6 +131,8 @@ void qi_zone_report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t f
 /* zone_alloc.c */
 int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                   uint64_t *frame);
+int qi_zone_alloc_cached(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                         quire_pfn *pfn);
 int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
                       uint32_t flags, quire_pfn *pfn);
 

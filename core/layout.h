@@ -8,6 +8,7 @@
  *   per section   a map of its blocks (512 bits, one cache line), two hint bytes
  *   per block     a map of its frames, the run map (which of them continue a run; optional), a
  *                 descriptor (what the block is, 32 bits), a fullness byte (a hint)
+ *   per frame     a byte: what was handed out there (frame_byte.h; optional)
  *   per slot      credit, home blocks, where its searches start, statistics
  *   once          the head (count, watermarks, isolated ranges), the pin table (reserved frames)
  *
@@ -209,7 +210,7 @@ struct quire_pin {
     qa32 key;             /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
-enum { ZONE_VERSION = 2 };
+enum { ZONE_VERSION = 3 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
 
 /* The first page of the metadata. */
@@ -219,6 +220,7 @@ struct quire_zone_head {
     uint32_t sections, map_stride, pin_mask, extent_count;
     uint32_t chunk;
     qa32 isolating; /* ranges in isolations[]; here, as every claim of blocks reads it */
+    uint32_t has_frame_bytes, pad;
     int64_t shard_limit;
     uint64_t first_block, end_block;
     uint64_t bytes;

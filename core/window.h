@@ -19,12 +19,13 @@
 #ifndef QUIRE_CORE_WINDOW_H
 #define QUIRE_CORE_WINDOW_H
 
-#include "core/layout.h"
+#include "core/frame_byte.h"
 
 struct block_window {
     uint64_t first_block, blocks; /* pfn >> 9 of the first one, and how many; 0: an empty window */
     const void *descs, *fulls;    /* the descriptor and the fullness byte of the first one */
     uint64_t first_frame;         /* the zone's number of its first frame */
+    uintptr_t frame_bytes;        /* the frame bytes, biased by pfns */
 };
 
 /* The place in the window of the block that holds a frame; `blocks` or more: it is not in it. */
@@ -51,6 +52,12 @@ static inline const qa8 *window_fullness(const struct block_window *w, uint64_t 
     return (const qa8 *)w->fulls + place;
 }
 
+/* The byte of a frame that the window holds. */
+static inline qa8 *window_frame_byte(const struct block_window *w, quire_pfn pfn)
+{
+    return byte_at(w->frame_bytes, pfn.n);
+}
+
 /* The zone's number of the block at a place. */
 static inline uint32_t window_block(const struct block_window *w, uint64_t place)
 {
@@ -63,6 +70,9 @@ static inline void window_bind(struct block_window *w, const struct quire_zone *
     w->descs = desc_of(z, block_of(frame));
     w->fulls = full_of(z, block_of(frame));
     w->first_frame = frame;
+    w->frame_bytes =
+        z->frame_bytes -
+        (uintptr_t)((w->first_block << BLOCK_ORDER) - frame) * sizeof(qa8); /* by pfns */
 }
 
 #endif /* QUIRE_CORE_WINDOW_H */

@@ -2,8 +2,8 @@
  *
  * build.c - building a cache, its bounds, and its figures.
  *
- * The memory holds, in this order: what all CPUs share, the depot, (hardened build) a bit per
- * frame, the CPUs' views, and the CPU caches, each on cache lines of its own. Sizes asked for with
+ * The memory holds, in this order: what all CPUs share, the depot, the CPUs' views, and the CPU
+ * caches, each on cache lines of its own. Sizes asked for with
  * QUIRE_CACHE_SIZE_AUTO are halved, first those of blocks, then those of runs, then those of
  * frames, until all that the caches can hold (quire_cache_bound) is at most an eighth of the zone;
  * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay, or are
@@ -101,6 +101,8 @@ static int check_config(const struct quire_cache_config *config, struct cache_si
     if (config->cpus == 0 || config->cpus >> 31 || config->first_cpu >> 31 ||
         (unsigned)config->mode > QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_SIZE;
+    if (!config->zone->has_frame_bytes)
+        return QUIRE_ERR_UNSUPPORTED;
     s->mode = (uint32_t)config->mode;
     if (config->mode != QUIRE_CACHE_EXCHANGE && rseq_works())
         s->mode = QUIRE_CACHE_RSEQ;
@@ -126,21 +128,10 @@ static size_t bytes_per_cpu(const struct cache_sizes *s)
     return bytes;
 }
 
-static size_t cached_bits_bytes(const struct quire_zone *z)
-{
-#ifdef QUIRE_HARDENED
-    return cache_aligned((size_t)z->end_block * (BLOCK_FRAMES / 8));
-#else
-    (void)z;
-    return 0;
-#endif
-}
-
 static size_t total_bytes(const struct quire_cache_config *config, const struct cache_sizes *s)
 {
     return cache_aligned(sizeof(struct quire_cache_state)) +
            cache_aligned(qi_depot_bytes(s->depot, s->rounds / 2)) +
-           cached_bits_bytes(config->zone) +
            config->cpus * (sizeof(struct cpu_view) + bytes_per_cpu(s));
 }
 
@@ -190,8 +181,6 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     c->state->depot = (struct depot *)depot;
     qi_depot_init(c->state->depot, s.depot, s.rounds / 2);
     at += cache_aligned(qi_depot_bytes(s.depot, s.rounds / 2));
-    c->state->cached = at;
-    at += cached_bits_bytes(config->zone);
     c->cpu_views = at;
     at += config->cpus * sizeof(struct cpu_view);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {

@@ -19,8 +19,8 @@
  *       other CPU sets `detached`, makes the kernel restart the sections of that CPU, and then
  *       takes the CPU cache as in exchange mode; sections that start later see `detached` and give
  *       up.
- *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only (the
- *       hardened build checks this one, see hardened.h).
+ *   K4  count <= capacity and out <= half, at every instant. A frame is in one place only: its
+ *       byte says whether somebody may put it here (core/frame_byte.h).
  *   K5  `limit` is capacity, or 0 while `short_of_memory` is 1, the zone being short of memory:
  *       then nothing is pushed. Both are hints for a push; at rest they agree.
  *   K6  Hits are counted where they commit: the word that has the count has the number of pops
@@ -131,7 +131,6 @@ struct quire_cache_state {
     qa64 drains, bad_frees;
     qa32 mean, samples; /* see density.c */
     struct depot *depot;
-    unsigned char *cached; /* hardened build: a bit per frame of the zone's index space */
 };
 
 static inline struct cpu_cache *cpu_cache_of(const struct quire_cache *c, uint32_t cpu,

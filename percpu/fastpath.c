@@ -23,10 +23,7 @@ __attribute__((__noinline__)) bool qi_cache_pop_rseq(const struct quire_cache *c
                                                      enum cache_class cls, quire_pfn *pfn)
 {
 #if QUIRE_RSEQ
-    if (!rseq_pop(c, cls, &pfn->n))
-        return false;
-    cached_clear(c, pfn, 1);
-    return true;
+    return rseq_pop(c, cls, &pfn->n);
 #else
     (void)c;
     (void)cls;
@@ -58,7 +55,7 @@ static __attribute__((__noinline__)) int alloc_by_view(struct quire_cache *c, un
     uint32_t cpu = cache_cpu(c);
 
     if (cls < CACHE_NONE && cpu < c->cpus && !(flags & ~CACHE_HIT_FLAGS) &&
-        view_pop(views_of(c) + cpu, cls, pfn))
+        view_pop(views_of(c) + cpu, cls, order, pfn))
         return QUIRE_OK;
     return qi_cache_alloc_drained(c, cpu, order, flags, pfn);
 }
@@ -71,7 +68,7 @@ static inline __attribute__((always_inline)) int alloc_rseq(struct quire_cache *
 {
     if (!rseq_pop(c, cls, &pfn->n))
         return qi_cache_alloc_drained(c, rseq_cache_cpu(c), order, flags, pfn);
-    cached_clear(c, pfn, 1);
+    cache_hand_out(c, *pfn, byte_of_order(order));
     return QUIRE_OK;
 }
 #endif
@@ -124,11 +121,12 @@ __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, 
     } else {
         a = admit(c, &s->window, at, d, pfn, order);
     }
-    if (a.place == TO_ZONE || cached_enter(c, pfn, order) != QUIRE_OK)
+    if (a.place == TO_ZONE ||
+        !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
         return false;
     if (view_push(s, a, pfn))
         return true;
-    cached_clear(c, &pfn, 1);
+    byte_restore(window_frame_byte(&s->window, pfn), byte_of_order(order));
     return false;
 }
 
@@ -161,8 +159,9 @@ static inline __attribute__((always_inline)) int free_rseq(struct quire_cache *c
     struct admission a = {CACHE_NONE, TO_ZONE};
 
     if (at < s->window.blocks)
-        a = admit_hit(c->zone, &s->window, s->sparse_limit, at, pfn, order);
-    if (a.place != TO_LOADED || cached_enter(c, pfn, order) != QUIRE_OK)
+        a = admit_hit(c->zone, &s->window, s->sparse_limit, at, order);
+    if (a.place != TO_LOADED ||
+        !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
         return free_by_view(c, pfn, order);
     return rseq_push(c, a.cls, pfn.n) ? QUIRE_OK
                                       : qi_cache_push_or_flush(c, rseq_cache_cpu(c), a, pfn);

@@ -24,13 +24,12 @@
  * (X: may run side by side, on one view; -: they do not, as no frame of the window is owned then,
  * and one caller rebinds.)
  *
- * Admission, the one place that says what becomes of a free. A single frame may be cached if its
- * block is SPLIT and the frame is none of the block's pins; a run or block if the maps show just
- * that run, and its range is not being emptied: it may be freed, but not handed out again. What is
- * read is as a free without a cache reads it, and may be stale: the zone decides when the frame is
- * flushed. A frame of a dense block goes into the loaded magazine and is used again at once, one of
+ * Admission, the one place that says what becomes of a free. Its byte says whether just this run
+ * was handed out (core/frame_byte.h): whatever else is freed goes to the zone, which names the
+ * error. A frame or run may be cached if its block is SPLIT, a block if its range is not being
+ * emptied: it may be freed, but not handed out again. A frame of a dense block goes into the loaded magazine and is used again at once, one of
  * a sparse block into the outgoing one (density.c says why, and what is sparse). A block with pins
- * never becomes whole, so it counts as dense. All else goes to the zone, which knows the errors.
+ * never becomes whole, so it counts as dense. All else goes to the zone.
  *
  * A hit does the common thing or nothing: what it answers with false is for slowpath.c. Lock-free,
  * any context; in rseq mode without a locked instruction, in exchange mode one.
@@ -41,7 +40,6 @@
 #include "core/internal.h"
 #include "core/window.h"
 #include "percpu/arch/rseq.h"
-#include "percpu/hardened.h"
 
 struct cpu_view {
     struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
@@ -116,35 +114,26 @@ static inline bool is_sparse(const struct block_window *w, const qa32 *sparse_li
     return qa_load(window_fullness(w, at), relaxed) > qa_load(sparse_limit, relaxed);
 }
 
-/* Is this an allocated block of order 9, by its descriptor? */
-static inline bool is_whole_block(quire_pfn pfn, uint32_t desc)
-{
-    return pfn.n % BLOCK_FRAMES == 0 && desc == desc_whole(HUGE_ORDER);
-}
-
-/* What a hit admits: to the loaded magazine a single frame of a dense block without pins, or a
- * block while no range of the zone is being emptied; to the outgoing one a frame of a sparse block.
- * TO_ZONE may be too careful: `admit` knows the rest. The order is a constant; `at` is the block's
- * place in the window, `z` is read for blocks alone. */
+/* What a hit admits, if its byte is right: to the loaded magazine a single frame of a dense block
+ * without pins, or a block while no range of the zone is being emptied; to the outgoing one a frame
+ * of a sparse block. TO_ZONE may be too careful: `admit` knows the rest. The order is a constant;
+ * `at` is the block's place in the window, `z` is read for blocks alone. */
 static inline __attribute__((always_inline)) struct admission admit_hit(
     const struct quire_zone *z, const struct block_window *w, const qa32 *sparse_limit, uint64_t at,
-    quire_pfn pfn, unsigned order)
+    unsigned order)
 {
-    uint32_t d = qa_load(window_desc(w, at), relaxed); /* relaxed: a hint; the zone decides */
-    struct admission a = {order == HUGE_ORDER ? CACHE_HUGE : frame_class(d), TO_ZONE};
+    struct admission a = {CACHE_HUGE, TO_ZONE};
+    uint32_t d;
 
-    if (order == HUGE_ORDER)
-        a.place = is_whole_block(pfn, d) && !has_isolations(z) ? TO_LOADED : TO_ZONE;
-    else if (is_cacheable(d))
+    if (order == HUGE_ORDER) {
+        a.place = has_isolations(z) ? TO_ZONE : TO_LOADED;
+        return a;
+    }
+    d = qa_load(window_desc(w, at), relaxed); /* relaxed: a hint; the zone decides */
+    a.cls = frame_class(d);
+    if (is_cacheable(d))
         a.place = is_sparse(w, sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
     return a;
-}
-
-/* Is the frame of a SPLIT block one of its pins? */
-static inline bool is_pinned(const struct quire_zone *z, uint64_t frame)
-{
-    return qi_pinned_frames(z, block_of(frame), place_of(frame) / WORD_BITS) >> frame % WORD_BITS &
-           1;
 }
 
 /* A run of any order, whose first block is at this place of the window and has this descriptor. */
@@ -153,25 +142,32 @@ static inline __attribute__((always_inline)) struct admission admit(const struct
                                                                     uint64_t at, uint32_t d,
                                                                     quire_pfn pfn, unsigned order)
 {
-    const qa32 *sparse_limit = &c->state->sparse_limit;
-    uint64_t frame = w->first_frame + (pfn.n - (w->first_block << BLOCK_ORDER)), n = 1ull << order;
     struct admission a = {cache_class_of(order, frame_class(d)), TO_ZONE};
-    bool may;
 
-    if (order == HUGE_ORDER) {
-        may = is_whole_block(pfn, d) && !qi_block_in_isolated_range(c->zone, block_of(frame));
-        a.place = may ? TO_LOADED : TO_ZONE;
+    /* relaxed: the caller's; whoever takes the run back looks again */
+    if (a.cls >= CACHE_NONE ||
+        qa_load(window_frame_byte(w, pfn), relaxed) != byte_of_order(order))
         return a;
-    }
-    if (a.cls >= CACHE_NONE || desc_state(d) != D_SPLIT || frame % n)
-        return a;
-    if (order > 0)
-        may = qi_run_check(c->zone, frame, n) == QUIRE_OK;
-    else
-        may = is_cacheable(d) || !is_pinned(c->zone, frame);
-    if (may)
-        a.place = !(d & D_PINS) && is_sparse(w, sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
+    if (order == HUGE_ORDER)
+        a.place = qi_block_in_isolated_range(c->zone, window_block(w, at)) ? TO_ZONE : TO_LOADED;
+    else if (desc_state(d) == D_SPLIT)
+        a.place =
+            !(d & D_PINS) && is_sparse(w, &c->state->sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
     return a;
+}
+
+/* ---- Hand-out ------------------------------------------------------------------------------- */
+
+/* slowpath.c */
+void qi_cache_hand_out_elsewhere(const struct quire_cache *c, quire_pfn pfn, uint8_t value);
+
+/* A run that was popped is its caller's from now on. */
+static inline void cache_hand_out(const struct quire_cache *c, quire_pfn pfn, uint8_t value)
+{
+    if (__builtin_expect(c->one_stretch, 1))
+        byte_set(byte_at(c->frame_bytes, pfn.n), value);
+    else
+        qi_cache_hand_out_elsewhere(c, pfn, value);
 }
 
 /* ---- A CPU cache in exchange mode ----------------------------------------------------------- */
@@ -238,14 +234,14 @@ static inline bool cpu_cache_push_outgoing_xchg(struct cpu_cache *r, quire_pfn p
 bool qi_cache_pop_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn *pfn);
 bool qi_cache_push_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn pfn);
 
-/* Pop a round of a class. False: there is none. */
-static inline bool view_pop(const struct cpu_view *s, enum cache_class cls, quire_pfn *pfn)
+/* Pop a run of an order, which is of this class. False: there is none. */
+static inline bool view_pop(const struct cpu_view *s, enum cache_class cls, unsigned order,
+                            quire_pfn *pfn)
 {
-    if (cache_uses_rseq(s->cache))
-        return qi_cache_pop_rseq(s->cache, cls, pfn);
-    if (!cpu_cache_pop_xchg(s->cpu_caches[cls], pfn))
+    if (!(cache_uses_rseq(s->cache) ? qi_cache_pop_rseq(s->cache, cls, pfn)
+                                    : cpu_cache_pop_xchg(s->cpu_caches[cls], pfn)))
         return false;
-    cached_clear(s->cache, pfn, 1);
+    cache_hand_out(s->cache, *pfn, byte_of_order(order));
     return true;
 }
 
@@ -258,13 +254,14 @@ static inline __attribute__((always_inline)) bool view_push_hit(const struct cpu
 
     if (at >= s->window.blocks)
         return false;
-    a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, pfn, order);
-    if (a.place != TO_LOADED || cached_enter(s->cache, pfn, order) != QUIRE_OK)
+    a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, order);
+    if (a.place != TO_LOADED ||
+        !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
         return false;
     if (cache_uses_rseq(s->cache) ? qi_cache_push_rseq(s->cache, a.cls, pfn)
                                   : cpu_cache_push_xchg(s->cpu_caches[a.cls], pfn))
         return true;
-    cached_clear(s->cache, &pfn, 1);
+    byte_restore(window_frame_byte(&s->window, pfn), byte_of_order(order));
     return false;
 }
 
@@ -294,7 +291,6 @@ bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t
 int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
                              quire_pfn *pfn);
 int qi_cache_free_by_cpu(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order);
-int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error);
 
 /* For fastpath.c; `cpu` counted from the cache's first one */
 int qi_cache_alloc_drained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,

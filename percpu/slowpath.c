@@ -18,8 +18,9 @@
  * call then drains all caches, as far as its flags permit, and asks the zone once more; the layer
  * above has a ladder of its own.
  *
- * A bad frame (freed twice, or part of a run) that reaches the zone by a flush is dropped, which is
- * all that can be done for it then, and told to the port by the zone.
+ * A wrong free is named by the zone, to which all goes that is not admitted. What two frees at one
+ * instant brought into magazines twice (core/frame_byte.h) and reaches the zone by a flush is
+ * dropped the second time, which is all that can be done then, and told to the port by the zone.
  *
  * The state is that of cpu_cache.h, touched by its owner (K1); the table there says who may run
  * beside whom. Lock-free, any context but for the system call of a drain.
@@ -46,6 +47,13 @@ static __attribute__((__noinline__)) struct admission admit_elsewhere(const stru
     return admit(c, &one, 0, qa_load(window_desc(&one, 0), relaxed), pfn, order);
 }
 
+/* The byte of a frame that a pop of a cache with several stretches hands out. */
+__attribute__((__noinline__)) void qi_cache_hand_out_elsewhere(const struct quire_cache *c,
+                                                               quire_pfn pfn, uint8_t value)
+{
+    frame_hand_out(c->zone, frame_of_pfn(c->zone, pfn), value);
+}
+
 /* ---- Flush ---------------------------------------------------------------------------------- */
 
 /* Free n rounds of a class into the zone. Returns how many frames that were. */
@@ -56,7 +64,7 @@ static uint64_t flush_rounds(struct quire_cache *c, quire_slot slot, enum cache_
 
     if (cls >= CACHE_RUNS) {
         for (uint32_t i = 0; i < n; i++)
-            freed += quire_zone_free(c->zone, slot, pfns[i], class_order(cls)) == QUIRE_OK;
+            freed += qi_zone_free_cached(c->zone, slot, pfns[i], class_order(cls)) == QUIRE_OK;
     } else {
         freed = qi_frames_flush(c->zone, slot, pfns, n);
     }
@@ -77,7 +85,6 @@ uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, ui
 
         if (!pfns)
             break;
-        cached_clear(c, pfns, n);
         frames += flush_rounds(c, slot, cls, pfns, n);
         qi_depot_emptied(depot, pfns);
     }
@@ -92,8 +99,6 @@ uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_c
     uint32_t out = qa_load(&r->out, relaxed); /* relaxed: K1 */
     uint64_t frames;
 
-    cached_clear(c, r->rounds, count);
-    cached_clear(c, outgoing_rounds(r), out);
     frames = flush_rounds(c, slot, cls, r->rounds, count) +
              flush_rounds(c, slot, cls, outgoing_rounds(r), out);
     if (!out_only)
@@ -114,15 +119,13 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_c
     flags &= QUIRE_MOVABLE | QUIRE_NO_CALLBACK; /* urgency is for one request, not for a stock */
     if (cls >= CACHE_RUNS) {
         while (n < r->half &&
-               quire_zone_alloc(c->zone, slot, class_order(cls), flags, &pfns[n]) == QUIRE_OK)
-            (void)cached_set(c, pfns[n++]);
+               qi_zone_alloc_cached(c->zone, slot, class_order(cls), flags, &pfns[n]) == QUIRE_OK)
+            n++;
         return (uint32_t)n;
     }
     n = qi_depot_get(c->state->depot, cls, pfns);
     if (n == 0) {
-        (void)quire_zone_alloc_batch(c->zone, slot, flags | QUIRE_PARTIAL, r->half, pfns, &n);
-        for (size_t i = 0; i < n; i++)
-            (void)cached_set(c, pfns[i]);
+        (void)qi_zone_alloc_batch_cached(c->zone, slot, flags | QUIRE_PARTIAL, r->half, pfns, &n);
         count_as_owner(&r->refills);
         if (qa_load(&r->refills, relaxed) % DENSITY_PERIOD == 0) /* relaxed: a hint */
             qi_density_sample(c, 1);
@@ -153,7 +156,7 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
     got = count > 0;
     if (got) {
         *pfn = r->rounds[--count];
-        cached_clear(c, pfn, 1);
+        cache_hand_out(c, *pfn, byte_of_order(class_order(cls)));
     }
     cpu_cache_set_count(r, count);
     cpu_cache_put(r);
@@ -226,7 +229,6 @@ static bool push_loaded(struct quire_cache *c, quire_slot slot, enum cache_class
 
         count_as_owner(&r->overflows);
         if (cls >= CACHE_RUNS || !qi_depot_put(c->state->depot, cls, upper, r->half)) {
-            cached_clear(c, upper, r->half);
             (void)flush_rounds(c, slot, cls, upper, r->half);
             count_as_owner(&r->flushes);
         }
@@ -245,7 +247,6 @@ static bool push_outgoing(struct quire_cache *c, quire_slot slot, enum cache_cla
     bool full = out >= r->half;
 
     if (full) {
-        cached_clear(c, outgoing_rounds(r), out);
         (void)flush_rounds(c, slot, cls, outgoing_rounds(r), out);
         count_as_owner(&r->flushes);
         out = 0;
@@ -255,7 +256,7 @@ static bool push_outgoing(struct quire_cache *c, quire_slot slot, enum cache_cla
     return full;
 }
 
-/* A run that was admitted, is marked as cached (hardened build), and found no room. */
+/* A run that was admitted and taken back from its owner, and found no room. */
 int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission a, quire_pfn pfn)
 {
     quire_slot slot = slot_of_cpu(c, cpu);
@@ -265,8 +266,7 @@ int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission
     if (!r || qa_load(&r->limit, relaxed) == 0 || !qi_cpu_cache_take(c, r, cpu)) { /* relaxed: K5 */
         if (r)
             (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
-        cached_clear(c, &pfn, 1);
-        return quire_zone_free(c->zone, slot, pfn, class_order(a.cls));
+        return qi_zone_free_cached(c->zone, slot, pfn, class_order(a.cls));
     }
     met_zone = a.place == TO_OUTGOING ? push_outgoing(c, slot, a.cls, r, pfn)
                                       : push_loaded(c, slot, a.cls, r, pfn);
@@ -287,27 +287,17 @@ int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, un
     /* relaxed: a hint; the zone decides */
     a = at < w->blocks ? admit(c, w, at, qa_load(window_desc(w, at), relaxed), pfn, order)
                        : admit_elsewhere(c, pfn, order);
-    if (a.place == TO_ZONE || c->capacity[a.cls] == 0)
-        return quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order);
-    error = cached_enter(c, pfn, order);
+    if (a.place != TO_ZONE && c->capacity[a.cls] > 0 &&
+        frame_take_back(c->zone, frame_of_pfn(c->zone, pfn), byte_of_order(order)) == QUIRE_OK)
+        return qi_cache_push_or_flush(c, cpu, a, pfn);
+    error = quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order);
     if (error)
-        return qi_cache_report_bad_free(c, pfn, error);
-    return qi_cache_push_or_flush(c, cpu, a, pfn);
+        (void)qa_add(&c->state->bad_frees, 1, relaxed); /* relaxed: a statistic */
+    return error;
 }
 
 /* The same, for the layer above. */
 int qi_cache_free_by_cpu(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
 {
     return qi_cache_free_checked(c, cpu - c->first_cpu, pfn, order);
-}
-
-/* A frame may not be freed, as the hardened build noticed, or a batch of the layer above. */
-int qi_cache_report_bad_free(struct quire_cache *c, quire_pfn pfn, int error)
-{
-    const struct quire_port *port = &c->zone->port;
-
-    (void)qa_add(&c->state->bad_frees, 1, relaxed); /* relaxed: a statistic */
-    if (port->report)
-        port->report(port->ctx, c->zone, QUIRE_REPORT_BAD_FREE, pfn, error);
-    return error;
 }

@@ -42,6 +42,16 @@ static void set_windows(struct quire_cache *c, const struct block_window *w)
         views_of(c)[cpu].window = *w;
 }
 
+/* Where a pop finds the byte of its frame. */
+static void bind_frame_bytes(struct quire_cache *c)
+{
+    const struct quire_extent *e = &c->zone->extents[0];
+
+    c->one_stretch = c->zone->extent_count == 1;
+    c->frame_bytes = c->zone->frame_bytes -
+                     (uintptr_t)((e->section - e->index) << SECTION_ORDER) * sizeof(qa8);
+}
+
 /* For a cache that is being built. */
 void qi_views_build(struct quire_cache *c)
 {
@@ -56,6 +66,7 @@ void qi_views_build(struct quire_cache *c)
         s->cache = c;
     }
     set_windows(c, &w);
+    bind_frame_bytes(c);
 }
 
 /* Before the cache is in service: views are for these blocks alone, of the zone (T2). */
@@ -90,4 +101,5 @@ void qi_cache_rebind(struct quire_cache *c)
 
     for (uint32_t cpu = 0; cpu < c->cpus && w.blocks > 0; cpu++)
         window_bind(&views_of(c)[cpu].window, c->zone, w.first_frame);
+    bind_frame_bytes(c);
 }

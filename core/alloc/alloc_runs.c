@@ -11,6 +11,7 @@
  *
  * No state. Lock-free, any context; O(words of the zone's maps) steps a walk.
  */
+#include "core/frame_byte.h"
 #include "core/internal.h"
 
 enum { RUNS_TRIES = 8 }; /* and one per slot: see alloc_contig.c */
@@ -139,6 +140,15 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
     return QUIRE_ERR_NO_MEMORY;
 }
 
+static void hand_out_runs(const struct quire_zone *z, const struct quire_run runs[], size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t frame = frame_of_pfn(z, runs[i].pfn);
+
+        frame_hand_out(z, frame, byte_of_run(frame, runs[i].frames));
+    }
+}
+
 static int zero_runs(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
                      size_t count)
 {
@@ -161,6 +171,8 @@ int quire_zone_alloc_runs(struct quire_zone *z, quire_slot slot, uint32_t flags,
         error = QUIRE_ERR_SIZE;
     if (!error)
         error = take_runs(z, slot, flags, frames, runs, capacity, count);
+    if (!error)
+        hand_out_runs(z, runs, *count);
     if (!error && flags & QUIRE_ZEROED)
         error = zero_runs(z, slot, runs, *count);
     if (error) {

@@ -5,10 +5,11 @@
  *
  * A batch to free is sorted into groups, one per word of a map (frame_set.h); so frames in any
  * order are cleared word by word, and a frame that is named twice within a piece of BATCH_PIECE
- * frames is seen before anything is freed. All pieces are checked before the first one is freed,
- * and each once more when its turn comes: a frame that a piece before it had too is not this
- * caller's any more. What the checks read may be stale only for frames that the caller does not
- * own.
+ * frames is seen before anything is freed. All pieces are checked before the first one is freed.
+ * Then, with frame bytes, all frames are taken back, or none: one that is named twice, or lies in a
+ * cache, is found there. Each piece is checked once more when its turn comes, as without frame
+ * bytes a frame that a piece before it had too is not this caller's any more. What the checks read
+ * may be stale only for frames that the caller does not own.
  *
  * Lock-free, any context; about a KiB of stack.
  */
@@ -35,6 +36,37 @@ static bool extent_pfns_find(const struct quire_zone *z, quire_pfn pfn, struct e
     s->first = frame + s->shift;
     s->count = end - frame;
     return pfn.n - s->first < s->count;
+}
+
+/* Hand out n single frames of a zone with frame bytes. */
+static void hand_out_singles(const struct quire_zone *z, const quire_pfn pfns[], size_t n)
+{
+    struct extent_pfns s = {0, 0, 0};
+
+    for (size_t i = 0; i < n; i++) {
+        if (pfns[i].n - s.first >= s.count)
+            (void)extent_pfns_find(z, pfns[i], &s);
+        byte_set(byte_of_frame(z, pfns[i].n - s.shift), BYTE_SINGLE);
+    }
+}
+
+/* Take them back: all, or none and *bad is the first that was not handed out. They passed the
+ * checks of the maps. Afterwards they are this call's alone. */
+static bool take_back_singles(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                              size_t *bad)
+{
+    struct extent_pfns s = {0, 0, 0};
+
+    for (size_t i = 0; i < n && z->has_frame_bytes; i++) {
+        if (pfns[i].n - s.first >= s.count)
+            (void)extent_pfns_find(z, pfns[i], &s);
+        if (!byte_clear(byte_of_frame(z, pfns[i].n - s.shift), BYTE_SINGLE)) {
+            hand_out_singles(z, pfns, i);
+            *bad = i;
+            return false;
+        }
+    }
+    return true;
 }
 
 /* May these frames of one word be freed? */
@@ -157,6 +189,11 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
             return qi_zone_report_bad_free(z, slot, pfns[i + where], error);
         }
     }
+    if (!take_back_singles(z, pfns, n, &where)) {
+        if (bad)
+            *bad = where;
+        return qi_zone_report_bad_free(z, slot, pfns[where], QUIRE_ERR_DOUBLE_FREE);
+    }
     for (size_t i = 0; i < n; i += BATCH_PIECE) {
         size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
 
@@ -272,8 +309,9 @@ static int zero_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
     return error;
 }
 
-int quire_zone_alloc_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
-                           quire_pfn pfns[], size_t *got)
+/* For the caches: n single frames, not handed out yet as far as their frame bytes tell. */
+int qi_zone_alloc_batch_cached(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
+                               quire_pfn pfns[], size_t *got)
 {
     int error = alloc_precheck(z, slot, flags, QUIRE_PARTIAL);
     bool partial = flags & QUIRE_PARTIAL;
@@ -304,4 +342,14 @@ int quire_zone_alloc_batch(struct quire_zone *z, quire_slot slot, uint32_t flags
         return qi_zone_count_error(z, slot, error);
     qi_count_check_watermarks(z, slot, flags);
     return QUIRE_OK;
+}
+
+int quire_zone_alloc_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
+                           quire_pfn pfns[], size_t *got)
+{
+    int error = qi_zone_alloc_batch_cached(z, slot, flags, n, pfns, got);
+
+    if (z->has_frame_bytes)
+        hand_out_singles(z, pfns, *got);
+    return error;
 }

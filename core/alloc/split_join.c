@@ -14,6 +14,10 @@
  *                      the value seen, a slot's home block or not, to WHOLE(9), and the map is
  *                      looked at once more: a frame that was freed meanwhile undoes it.
  *
+ * The frame bytes follow: of a run that is split the first frame's is cleared before the step that
+ * decides, and all are set when it is over; a block can be joined only while each of its frames has
+ * the byte of a single one, so of one that lies in a cache it is refused.
+ *
  * No frame becomes free here, so no count and no hint changes. Lock-free, any context.
  */
 #include "core/fastpath.h"
@@ -26,6 +30,16 @@ static void fill_and_split(const struct quire_zone *z, uint32_t b)
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
     qa_store(desc_of(z, b), D_SPLIT, release);                /* E-desc release */
     qi_block_follow_isolations(z, b);
+}
+
+/* Is block b the first one of a run of this order? */
+static int split_whole_check(const struct quire_zone *z, uint32_t b, unsigned order)
+{
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: the caller's own block */
+
+    if (d == desc_whole(order))
+        return QUIRE_OK;
+    return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
 }
 
 static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
@@ -44,6 +58,7 @@ static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
 int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
 {
     uint64_t frame, n;
+    bool whole;
     int error;
 
     if (slot.n >= z->slots || order > QUIRE_MAX_ORDER)
@@ -55,16 +70,26 @@ int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsig
     if (frame == NO_FRAME)
         return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
     /* relaxed: the caller's own block */
-    if (order >= BLOCK_ORDER && !desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed)))
+    whole = order >= BLOCK_ORDER && !desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed));
+    error = whole ? split_whole_check(z, block_of(frame), order) : qi_run_check(z, frame, n);
+    if (!error)
+        error = frame_take_back(z, frame, byte_of_run(frame, n));
+    if (!error && whole)
         error = split_whole(z, block_of(frame), order);
-    else if (!(error = qi_run_check(z, frame, n)) && !qi_run_unmark(z, frame, n))
+    else if (!error && !qi_run_unmark(z, frame, n))
         error = QUIRE_ERR_DOUBLE_FREE;
-    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
+    if (error)
+        return qi_zone_count_error(z, slot, error);
+    for (uint64_t i = 0; i < n; i++)
+        frame_hand_out(z, frame + i, BYTE_SINGLE);
+    return QUIRE_OK;
 }
 
 /* Can the frames of block b, SPLIT by its descriptor d, be one run? */
 static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
 {
+    int error;
+
     if (desc_state(d) == D_ISOLATED)
         return QUIRE_ERR_BUSY;
     if (desc_state(d) != D_SPLIT)
@@ -80,7 +105,21 @@ static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
             return QUIRE_ERR_ORDER;
     }
     /* The last frame may be the first one of a run that goes on in the next block. */
-    return frames_check(z, b, MAP_WORDS - 1, 1ull << (WORD_BITS - 1));
+    error = frames_check(z, b, MAP_WORDS - 1, 1ull << (WORD_BITS - 1));
+    for (unsigned i = 0; i < BLOCK_FRAMES && !error; i++)
+        /* relaxed: the frames are the caller's */
+        if (z->has_frame_bytes &&
+            qa_load(byte_of_frame(z, frame_at(b, i)), relaxed) != BYTE_SINGLE)
+            error = QUIRE_ERR_DOUBLE_FREE;
+    return error;
+}
+
+/* The block's frames were single ones, and are one run now. */
+static void join_frame_bytes(const struct quire_zone *z, uint32_t b)
+{
+    for (unsigned i = 0; i < BLOCK_FRAMES; i++)
+        (void)frame_take_back(z, frame_at(b, i), BYTE_SINGLE);
+    frame_hand_out(z, frame_at(b, 0), byte_of_order(BLOCK_ORDER));
 }
 
 int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
@@ -113,7 +152,10 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
             error = QUIRE_ERR_BUSY;
         }
     }
-    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
+    if (error)
+        return qi_zone_count_error(z, slot, error);
+    join_frame_bytes(z, b);
+    return QUIRE_OK;
 }
 
 int quire_zone_retire_slot(struct quire_zone *z, quire_slot slot)

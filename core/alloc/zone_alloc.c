@@ -181,6 +181,7 @@ int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 
     qi_assert(n > 0 && frame != NO_FRAME);
     *pfn = pfn_of_frame(z, frame);
+    frame_hand_out(z, frame, byte_of_run(frame, n));
     if (flags & QUIRE_ZEROED) {
         error = z->port.zero(z->port.ctx, *pfn, n);
         if (error) {
@@ -192,22 +193,43 @@ int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
     return QUIRE_OK;
 }
 
-/* Whatever the request, with all checks. */
-static __attribute__((__noinline__)) int alloc_checked(struct quire_zone *z, quire_slot slot,
-                                                       unsigned order, uint32_t flags,
-                                                       quire_pfn *pfn)
+/* Whatever the request, with all checks: take a run, which is not handed out yet. */
+static int take_checked(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                        uint64_t *frame)
 {
     int error = alloc_precheck(z, slot, flags, 0);
-    uint64_t frame;
 
     if (!error && order > QUIRE_MAX_ORDER)
         error = QUIRE_ERR_SIZE;
     if (!error)
-        error = order < BLOCK_ORDER ? alloc_small(z, slot, order, flags, &frame)
-                                    : alloc_large(z, slot, order, flags, &frame);
+        error = order < BLOCK_ORDER ? alloc_small(z, slot, order, flags, frame)
+                                    : alloc_large(z, slot, order, flags, frame);
+    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
+}
+
+/* The same, and hand it out. */
+static __attribute__((__noinline__)) int alloc_checked(struct quire_zone *z, quire_slot slot,
+                                                       unsigned order, uint32_t flags,
+                                                       quire_pfn *pfn)
+{
+    uint64_t frame;
+    int error = take_checked(z, slot, order, flags, &frame);
+
+    return error ? error : qi_alloc_hand_out(z, slot, frame, 1ull << order, flags, pfn);
+}
+
+/* For the caches: a run that is not handed out as far as its frame byte tells; not zeroed. */
+int qi_zone_alloc_cached(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                         quire_pfn *pfn)
+{
+    uint64_t frame;
+    int error = take_checked(z, slot, order, flags, &frame);
+
     if (error)
-        return qi_zone_count_error(z, slot, error);
-    return qi_alloc_hand_out(z, slot, frame, 1ull << order, flags, pfn);
+        return error;
+    *pfn = pfn_of_frame(z, frame);
+    qi_count_check_watermarks(z, slot, flags);
+    return QUIRE_OK;
 }
 
 /* One frame from the home block, on credit: far from the watermarks, nothing to tell. */
@@ -224,6 +246,7 @@ static inline bool alloc_hit(struct quire_zone *z, quire_slot slot, uint32_t fla
         (void)qa_add(&slot_of(z, slot)->credit, 1, release);
         return false;
     }
+    frame_hand_out(z, frame, BYTE_SINGLE);
     *pfn = pfn_of_frame(z, frame);
     return true;
 }

@@ -10,13 +10,15 @@
  *   all ones              the hints must be set: no free frame of this word was announced
  *   0 but for the bit     the block may have become whole (block_whole.c)
  *
- *   free of a run, order < 9   check (reads only); qi_run_unmark, which decides; clear the bits
- *   of a single frame          check (reads only); clear the bit, which decides
- *   of a run, order >= 9       qi_block_run_put (section.c), which decides
+ *   free of a run, order < 9   check; qi_run_unmark, which decides; clear the bits
+ *   of a single frame          check; clear the bit, which decides
+ *   of a run, order >= 9       check; qi_block_run_put (section.c), which decides
  *
- * Bad frees are refused by the checks or by the exchange that decides. What cannot be seen: a
- * second free after the frame was handed out again; and one that falls into the instants in which
- * block_whole.c holds an empty block's words, which is seen when the block is opened again.
+ * The check is the frame byte of the run's first frame (frame_byte.h), in a zone without them the
+ * maps, read only. Bad frees are refused by it, or by the exchange that decides between frees that
+ * race. What cannot be seen: a second free after the frame was handed out again; and, without frame
+ * bytes, one that falls into the instants in which block_whole.c holds an empty block's words,
+ * which is seen when the block is opened again.
  *
  * May run beside everything, on one word too. Lock-free, any context.
  */
@@ -92,15 +94,61 @@ uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
 
 /* ---- The public calls ----------------------------------------------------------------------- */
 
-/* Free n frames from `frame`, a run of split blocks. Without a run map a racing free of the same
- * run may have had a part of it: what this call freed is credited all the same. */
+/* Who frees a run: its owner, whose frame byte says what it was given; or a cache, which took it
+ * back from its owner, byte and all. */
+enum freed_by { BY_OWNER, BY_CACHE };
+
+/* Why a run of n frames, 2^order if that is a power of two, cannot be freed, as the maps have it.
+ * OK: they know no reason. */
+static int maps_free_error(const struct quire_zone *z, uint64_t frame, uint64_t n, unsigned order)
+{
+    uint32_t b = block_of(frame), d = qa_load(desc_of(z, b), relaxed); /* relaxed: the caller's */
+
+    if (n == 1)
+        return frames_check(z, b, place_of(frame) / WORD_BITS, 1ull << frame % WORD_BITS);
+    if (desc_divided(d))
+        return qi_run_check(z, frame, n);
+    if (order < BLOCK_ORDER || place_of(frame) || desc_state(d) != D_WHOLE)
+        return qi_desc_free_error(d);
+    return desc_order(d) == order ? QUIRE_OK : QUIRE_ERR_ORDER;
+}
+
+/* The frame byte of a run is not what its owner would find: why. If the maps show just this run,
+ * it is in a cache. */
+static __attribute__((__noinline__)) int bytes_free_error(const struct quire_zone *z,
+                                                          uint64_t frame, uint64_t n,
+                                                          unsigned order)
+{
+    int error = maps_free_error(z, frame, n, order);
+
+    return error ? error : QUIRE_ERR_DOUBLE_FREE;
+}
+
+/* May the run be freed? If so, and if its owner frees it, it is not the owner's any more. With
+ * frame bytes these decide alone (B1 of frame_byte.h), but for a length that they do not have;
+ * otherwise the maps. */
+static inline int check_free(const struct quire_zone *z, uint64_t frame, uint64_t n,
+                             unsigned order, enum freed_by by)
+{
+    uint8_t value = byte_of_run(frame, n);
+    int error = QUIRE_OK;
+
+    if (by == BY_CACHE || !z->has_frame_bytes)
+        return maps_free_error(z, frame, n, order);
+    if (value == BYTE_CONTIG)
+        error = maps_free_error(z, frame, n, order);
+    if (!error && !byte_clear(byte_of_frame(z, frame), value))
+        error = bytes_free_error(z, frame, n, order);
+    return error;
+}
+
+/* Free n frames from `frame`, a run of split blocks that passed the check. Without a run map a
+ * racing free of the same run may have had a part of it: what this call freed is credited all the
+ * same. */
 static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
-    int error = qi_run_check(z, frame, n);
     uint64_t freed;
 
-    if (error)
-        return error;
     if (!qi_run_unmark(z, frame, n))
         return QUIRE_ERR_DOUBLE_FREE;
     freed = qi_frames_clear(z, frame, n);
@@ -111,16 +159,13 @@ static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 }
 
 /* Free one frame. */
-static inline int free_one(struct quire_zone *z, quire_slot slot, uint64_t frame)
+static inline int free_one(struct quire_zone *z, quire_slot slot, uint64_t frame, enum freed_by by)
 {
-    uint32_t b = block_of(frame);
-    unsigned word = place_of(frame) / WORD_BITS;
-    uint64_t mask = 1ull << frame % WORD_BITS;
-    int error = frames_check(z, b, word, mask);
+    int error = check_free(z, frame, 1, 0, by);
 
     if (error)
         return error;
-    if (!frames_put(z, b, word, mask))
+    if (!frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, 1ull << frame % WORD_BITS))
         return QUIRE_ERR_DOUBLE_FREE;
     qi_count_credit(z, slot, 1, 0);
     return QUIRE_OK;
@@ -128,18 +173,18 @@ static inline int free_one(struct quire_zone *z, quire_slot slot, uint64_t frame
 
 /* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */
 static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
-                    unsigned order)
+                    unsigned order, enum freed_by by)
 {
     int error;
-    uint32_t d;
 
     if (n == 1)
-        return free_one(z, slot, frame);
-    d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's own block */
-    if (desc_divided(d))
+        return free_one(z, slot, frame, by);
+    error = check_free(z, frame, n, order, by);
+    if (error)
+        return error;
+    /* relaxed: the caller's own block */
+    if (desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed)))
         return free_split(z, slot, frame, n);
-    if (order < BLOCK_ORDER || place_of(frame))
-        return qi_desc_free_error(d);
     error = qi_block_run_put(z, block_of(frame), order);
     if (!error)
         qi_count_credit(z, slot, n, 0);
@@ -148,7 +193,8 @@ static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint6
 
 /* Whatever the run, with all checks. */
 static __attribute__((__noinline__)) int free_checked(struct quire_zone *z, quire_slot slot,
-                                                      quire_pfn pfn, unsigned order)
+                                                      quire_pfn pfn, unsigned order,
+                                                      enum freed_by by)
 {
     uint64_t frame;
     int error = QUIRE_ERR_FRAME;
@@ -159,7 +205,7 @@ static __attribute__((__noinline__)) int free_checked(struct quire_zone *z, quir
         return qi_zone_report_bad_free(z, slot, pfn, QUIRE_ERR_ALIGN);
     frame = qi_frame_of_range(z, pfn, 1ull << order);
     if (frame != NO_FRAME)
-        error = free_run(z, slot, frame, 1ull << order, order);
+        error = free_run(z, slot, frame, 1ull << order, order, by);
     return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
 }
 
@@ -169,9 +215,15 @@ int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsign
     int error;
 
     if (order != 0 || slot.n >= z->slots || (frame = frame_of_pfn(z, pfn)) == NO_FRAME)
-        return free_checked(z, slot, pfn, order);
-    error = free_one(z, slot, frame);
+        return free_checked(z, slot, pfn, order, BY_OWNER);
+    error = free_one(z, slot, frame, BY_OWNER);
     return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
+/* For the caches: free a run that its owner gave back before (BY_CACHE). */
+int qi_zone_free_cached(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+{
+    return free_checked(z, slot, pfn, order, BY_CACHE);
 }
 
 int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
@@ -185,7 +237,7 @@ int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn,
         return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
     frame = qi_frame_of_range(z, pfn, frames);
     if (frame != NO_FRAME)
-        error = free_run(z, slot, frame, frames, order);
+        error = free_run(z, slot, frame, frames, order, BY_OWNER);
     return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
 }
 

@@ -122,6 +122,9 @@ void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
     at += sections * SECTION_BLOCKS * sizeof(qa32);
     layout->maps = at;
     at += (layout->end_block - layout->first_block) * layout->map_stride;
+    layout->frame_bytes = at;
+    if (layout->has_frame_bytes)
+        at += (layout->end_block - layout->first_block) * BLOCK_FRAMES * sizeof(qa8);
     layout->bytes = rounded_up(at, QUIRE_METADATA_ALIGN);
 }
 
@@ -179,6 +182,7 @@ int qi_metadata_layout_of(const struct quire_zone_config *c, struct metadata_lay
     while (layout->pins - layout->pins / 4 < pins + 1)
         layout->pins *= 2;
     layout->map_stride = (c->no_run_map ? 1 : 2) * (uint32_t)sizeof(struct map512);
+    layout->has_frame_bytes = !c->no_run_map && !c->no_frame_bytes;
     qi_metadata_layout_place(layout, c->slots);
     return layout->bytes == (size_t)layout->bytes ? QUIRE_OK : QUIRE_ERR_SIZE;
 }

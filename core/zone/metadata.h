@@ -14,9 +14,11 @@ struct metadata_layout {
     uint32_t extent_count;
     uint32_t pins; /* entries, a power of two */
     uint32_t map_stride;
+    bool has_frame_bytes;
     uint64_t first_block, end_block; /* blocks of the index space that have maps */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
-    uint64_t slot_states, pin_table, sparse, wholes, section_maps, fulls, descs, maps, bytes;
+    uint64_t slot_states, pin_table, sparse, wholes, section_maps, fulls, descs, maps,
+        frame_bytes, bytes;
 };
 
 int qi_metadata_layout_of(const struct quire_zone_config *config, struct metadata_layout *layout);

@@ -40,6 +40,9 @@ static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
     z->fulls = base + layout->fulls;
     z->descs = base + layout->descs;
     z->maps = base + layout->maps;
+    z->has_frame_bytes = layout->has_frame_bytes;
+    z->frame_bytes = (uintptr_t)(base + layout->frame_bytes) -
+                     (uintptr_t)(h->first_block * BLOCK_FRAMES) * sizeof(qa8);
     z->map_stride = h->map_stride;
     z->sections = h->sections;
     z->slots = h->slots;
@@ -224,6 +227,7 @@ int quire_zone_init(struct quire_zone *z, const struct quire_zone_config *c, voi
     h->slots = c->slots;
     h->sections = layout.sections;
     h->map_stride = layout.map_stride;
+    h->has_frame_bytes = layout.has_frame_bytes;
     h->pin_mask = layout.pins - 1;
     h->extent_count = layout.extent_count;
     h->first_block = layout.first_block;
@@ -263,6 +267,7 @@ int quire_zone_attach(struct quire_zone *z, void *metadata, size_t bytes,
     layout.sections = h->sections;
     layout.pins = h->pin_mask + 1;
     layout.map_stride = h->map_stride;
+    layout.has_frame_bytes = h->has_frame_bytes != 0;
     layout.first_block = h->first_block;
     layout.end_block = h->end_block;
     qi_metadata_layout_place(&layout, h->slots);

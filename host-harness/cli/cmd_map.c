@@ -28,7 +28,7 @@ static const char help[] =
     "  --slots N       plan for N slots per zone, 1 to 4095 (default 8)\n"
     "  --no-dma        no zone of its own for memory below 16 MiB\n"
     "  --no-dma32      no zone of its own for memory below 4 GiB\n"
-    "  --no-run-map    metadata without the run map\n"
+    "  --no-run-map    metadata without the run map and the frame bytes\n"
     "  --help          this text\n";
 
 struct options {

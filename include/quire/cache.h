@@ -73,6 +73,8 @@ struct quire_cache {
     uint32_t first_cpu;    /* first_cpu .. first_cpu+cpus-1 have CPU caches */
     uint32_t cpus;
     int64_t rseq_offset;      /* of the thread's rseq area */
+    uintptr_t frame_bytes;    /* the zone's, as frames are numbered; if it is of one stretch */
+    bool one_stretch;         /* of sections */
     uint64_t cpu_stride;      /* bytes from a CPU's caches to the next one's */
     unsigned char *cpu_views; /* what hits read, by CPU */
     struct quire_cache_state *state;
@@ -86,7 +88,8 @@ struct quire_cache {
 /* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
  * number beyond 2^31, rounds odd or too many, or sizes asked for by number with which the CPU
  * caches and the depot could hold more than the zone's managed frames / QUIRE_CACHE_SHARE.
- * QUIRE_ERR_UNSUPPORTED: rseq was asked for and does not work here. Wait-free. */
+ * QUIRE_ERR_UNSUPPORTED: rseq was asked for and does not work here, or the zone has no frame bytes.
+ * Wait-free. */
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
 
 /* Build a cache. Errors as above; QUIRE_ERR_INITIALISED: the handle is in use; QUIRE_ERR_ALIGN:
@@ -97,9 +100,12 @@ int quire_cache_init(struct quire_cache *cache, const struct quire_cache_config 
 /* As quire_zone_alloc and quire_zone_free, through the calling CPU's cache. Before a request is
  * refused, all caches are drained and the zone is asked once more. With QUIRE_NO_CALLBACK, in rseq
  * mode, the CPU caches of other CPUs are not, as that takes a system call: their frames count as
- * taken, and the next call that may make one drains them. A single frame that is freed twice, or is
- * part of a run, is noticed when it reaches the zone's bitmap, and then told to the port's
- * `report`; at once in the hardened build. */
+ * taken, and the next call that may make one drains them. A wrong free is refused at once, as by
+ * the zone, wherever the frame lies: QUIRE_ERR_DOUBLE_FREE if it is free or in a cache,
+ * QUIRE_ERR_ORDER if it is a part of a run or was allocated with another order. Of two frees of one
+ * run at the same instant both may be taken for good: then the port's `report` hears of it, at the
+ * latest when the frames are flushed or when the second of two owners frees them; in the hardened
+ * build (QUIRE_HARDENED) one of the two is refused. */
 int quire_cache_alloc(struct quire_cache *cache, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 
@@ -137,7 +143,7 @@ struct quire_cache_stats {
     uint64_t flushes;                    /* half magazines flushed to the zone */
     uint64_t bypasses;  /* calls that found the CPU cache taken and used the zone */
     uint64_t drains;    /* CPU caches drained, by whatever cause */
-    uint64_t bad_frees; /* frames refused when they reached the zone */
+    uint64_t bad_frees; /* wrong frees refused, at once or when the frames reached the zone */
 };
 
 /* Exact while nobody uses the cache: then the zone's free frames, those cached and in the depot, of

@@ -117,7 +117,8 @@ struct quire_machine_config {
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
 
 /* Build a machine in `memory`. Thread only, blocking in what the port's `memory` blocks. Errors as
- * above; QUIRE_ERR_NO_MEMORY: the port gave none; QUIRE_ERR_ALIGN: spans or `memory`; or what
+ * above; QUIRE_ERR_NO_MEMORY: the port gave none; QUIRE_ERR_ALIGN: spans or `memory`;
+ * QUIRE_ERR_UNSUPPORTED: a zone without frame bytes (struct quire_zone_config); or what
  * quire_topology_check, quire_pfnmap_size and quire_cache_size say. */
 int quire_machine_init(const struct quire_machine_config *config, void *memory, size_t bytes,
                        struct quire_machine **machine);
@@ -169,8 +170,9 @@ int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t 
 int quire_machine_request(struct quire_machine *machine, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why);
 
-/* Free what any of these functions allocated. Errors as quire_zone_free; of a single frame that
- * goes into a magazine they may come later, to the zone's `report`. */
+/* Free what any of these functions allocated. Errors as quire_zone_free, at once wherever the frame
+ * lies: QUIRE_ERR_DOUBLE_FREE also if it is in a cache or a remote magazine. What two frees of one
+ * run at the same instant come to: see quire_cache_free. */
 int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned order);
 
 /* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the
@@ -180,7 +182,7 @@ int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 
 /* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. That a
- * frame is in a cache already may be told later, to the zone's `report`. */
+ * frame is in a cache already is told at once. */
 int quire_machine_free_batch(struct quire_machine *machine, const quire_pfn pfns[], size_t n,
                              size_t *freed);
 

@@ -63,7 +63,10 @@ struct quire_zone_config {
     uint32_t spare_pins;     /* blocks that quire_zone_reserve may split later; 0 means 64 */
     uint64_t min, low, high; /* watermarks, frames, min <= low <= high; or QUIRE_WATERMARK_AUTO */
     uint64_t lowmem_reserve; /* frames kept from requests with QUIRE_FALLBACK; 0 is none */
-    bool no_run_map;         /* save 64 bytes per block: wrong-order frees below order 9 pass */
+    bool no_run_map;         /* save 64 bytes per block: wrong-order frees below order 9 pass; a
+                              * zone without a run map has no frame bytes either */
+    bool no_frame_bytes;     /* save 512 bytes per block, for a zone without caches: a cache tells
+                              * by them what it was given twice, and refuses a zone without */
     bool metadata_zeroed;    /* the metadata reads as zeros: building costs O(sections) */
     struct quire_port port;
 };
@@ -89,6 +92,9 @@ struct quire_zone {
     unsigned char *wholes;       /* per section: how long a run of whole blocks may be free */
     struct quire_slot_state *slot_states;
     struct quire_pin *pins;
+    uintptr_t frame_bytes; /* per frame: the byte that says how it was handed out; where frame 0
+                            * of the index space would have its own */
+    bool has_frame_bytes;
     uint32_t map_stride;
     uint32_t sections;
     uint32_t slots;
@@ -104,8 +110,8 @@ struct quire_zone {
 
 /* ---- Building ---------------------------------------------------------------------------- */
 
-/* How many bytes of metadata `config` needs: about 0.0064 % of the memory (0.0034 % without the
- * run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
+/* How many bytes of metadata `config` needs: about 0.031 % of the memory (0.0064 % without frame
+ * bytes, 0.0034 % without the run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
  * more than 2^32 - 1 blocks, more metadata than can be addressed, slots, watermarks or
  * lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and disjoint. Wait-free.
  */

@@ -175,14 +175,8 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-/* Does the frame lie in a magazine of its zone? Known in the hardened build alone. */
-static inline bool is_in_magazine(const struct machine_entry *e, quire_pfn pfn)
-{
-    return e->zone_cache && cached_has(&e->zone_cache->cache, pfn);
-}
-
-/* Free frames of one zone that are in no magazine, up to the first bad one. */
-static int free_uncached(const struct machine_reader *r, const struct machine_entry *e,
+/* Free frames of one zone in a row, up to the first bad one. */
+static int free_row(const struct machine_reader *r, const struct machine_entry *e,
                          const quire_pfn pfns[], size_t n, size_t *freed)
 {
     quire_slot slot = qi_entry_slot(e, r->cpu);
@@ -201,34 +195,14 @@ static int free_uncached(const struct machine_reader *r, const struct machine_en
     return error;
 }
 
-/* Free frames of one zone in a row, up to the first bad one. */
-static int free_row(const struct machine_reader *r, const struct machine_entry *e,
-                    const quire_pfn pfns[], size_t n, size_t *freed)
-{
-    size_t good = 0;
-    int error = QUIRE_OK;
-
-    while (good < n && !is_in_magazine(e, pfns[good]))
-        good++;
-    if (good > 0)
-        error = free_uncached(r, e, pfns, good, freed);
-    if (error || good == n)
-        return error;
-    return qi_cache_report_bad_free(&e->zone_cache->cache, pfns[good], QUIRE_ERR_DOUBLE_FREE);
-}
-
-/* May this frame be freed as a single one, as far as the zone's maps show now? */
+/* Was this frame handed out as a single one, as its byte tells now? */
 static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
 {
-    enum quire_frame_state state;
-    uint64_t length = 1;
-    int error;
+    const struct quire_zone *z = e ? &e->zone->zone : NULL;
+    uint64_t frame = e ? frame_of_pfn(z, pfn) : NO_FRAME;
 
-    if (!e || is_in_magazine(e, pfn) || quire_zone_frame_state(&e->zone->zone, pfn, &state) ||
-        state != QUIRE_FRAME_USED)
-        return false;
-    error = quire_zone_run_length(&e->zone->zone, pfn, &length);
-    return (error == QUIRE_OK || error == QUIRE_ERR_UNSUPPORTED) && length == 1;
+    /* relaxed: the caller's; the zone looks again */
+    return frame != NO_FRAME && qa_load(byte_of_frame(z, frame), relaxed) == BYTE_SINGLE;
 }
 
 /* Free up to GATHER_FRAMES frames of several zones, up to the first that does not look freeable. */

@@ -30,7 +30,7 @@ static inline bool alloc_from_view(const struct cpu_view *view, unsigned order, 
 
     if (__builtin_expect(!view || flags & ~CACHE_HIT_FLAGS || cls >= CACHE_NONE, 0))
         return false;
-    return view_pop(view, cls, pfn);
+    return view_pop(view, cls, order, pfn);
 }
 
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)

@@ -183,11 +183,15 @@ void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone
 int qi_machine_zone_make(struct quire_machine *m, const struct quire_machine_zone *given,
                          struct machine_zone **zone)
 {
-    void *p = qi_port_alloc(m, sizeof(struct machine_zone), given->node);
-    struct machine_zone *z = (struct machine_zone *)p;
+    struct machine_zone *z;
+    void *p;
 
+    if (!given->zone->has_frame_bytes)
+        return QUIRE_ERR_UNSUPPORTED;
+    p = qi_port_alloc(m, sizeof(struct machine_zone), given->node);
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
+    z = (struct machine_zone *)p;
     z->machine = m;
     z->node = given->node;
     z->type = (enum quire_zone_type)given->zone->head->type;

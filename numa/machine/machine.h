@@ -77,7 +77,6 @@ struct machine_zone {
     enum quire_zone_type type;
     uint64_t managed;           /* frames, when it came into service */
     struct block_window window; /* its longest span, M4 */
-    const unsigned char *maps;  /* of the window's first block */
     qa64 sparse_limit_at;       /* const qa32 *: blocks with a larger fullness byte are sparse */
     qa32 no_sparse_limit;
     /* Writer only: the cache in service; all that were made, of which the others are closed; the

@@ -9,7 +9,7 @@
  * A remote magazine is a struct cpu_cache in exchange mode (K1, K2, K6 of percpu/cpu_cache.h) with
  * a loaded magazine of REMOTE_ROUNDS rounds and no outgoing one. Its frames count as allocated in
  * their zones. They are flushed when it is full, before a request is refused, when it was not used
- * between two maintenances, and by drains; a frame that was freed twice is reported then.
+ * between two maintenances, and by drains.
  *
  * The danger: remote hits read no snapshot, so the zone that a hit works on may be leaving, and
  * another one may come over the same frames.
@@ -24,7 +24,8 @@
  * A push may come late, into the magazine of a CPU whose `remote_zone` is cleared by then: the
  * drains that follow find it, or its frame counts as allocated and the zone does not leave.
  *
- *   V1  Every frame in it looked allocated, in a SPLIT block, when it came.
+ *   V1  Every frame in it was taken back from its owner, by its byte (core/frame_byte.h), in a
+ *       SPLIT block.
  *   V2  `serving_zone` is set to a zone only by the owner of the magazine, who sets `pops_node` to
  *       that zone's node and first moves the pops so far to the counts of the node before. So all
  *       pops that the magazine's word counts (K6) are of `pops_node`.
@@ -42,21 +43,13 @@
  *   forget         no: the writer clears both words after all readers of the old snapshot left
  *
  * A pop hands out what a cache would: a frame of a dense block of the right mobility that is SPLIT
- * without pins, while the zone has so many frames that no floor is near. In the hardened build
- * nothing is popped: no bit says that a frame lies here, so one that was freed twice would be
- * handed out twice, unnoticed. It is flushed first, and reported.
+ * without pins, while the zone has so many frames that no floor is near.
  *
  * Lock-free, any context.
  */
 #include "numa/machine/machine.h"
 
 #include "core/fastpath.h"
-
-#ifdef QUIRE_HARDENED
-enum { REMOTE_SERVES = 0 }; /* see above */
-#else
-enum { REMOTE_SERVES = 1 };
-#endif
 
 enum { FIGURE_TRIES = 64 }; /* for a magazine that another call of figures has just now */
 
@@ -133,6 +126,7 @@ static inline __attribute__((always_inline)) bool remote_pop(struct machine_cpu 
     word = qa_load(&r->count, relaxed);                 /* relaxed: K1 */
     qa_store(&r->count, word + CPU_CACHE_POP, relaxed); /* relaxed: E-cpu-cache publishes it */
     *pfn = r->rounds[(word & CPU_CACHE_COUNT_MASK) - 1];
+    byte_set(window_frame_byte(&z->window, *pfn), BYTE_SINGLE);
     return true;
 }
 
@@ -143,7 +137,7 @@ static inline __attribute__((always_inline)) bool remote_pop_request(
 {
     bool done;
 
-    if (!REMOTE_SERVES || request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
+    if (request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
         request->flags & ~CACHE_HIT_FLAGS || !remote_take(mcpu))
         return false;
     done = remote_pop(mcpu, z, request, pfn);
@@ -187,19 +181,16 @@ int qi_remote_request(struct quire_machine *m, const struct quire_request *reque
     return qi_machine_request_by_policy(m, request, pfn, why, mcpu->cpu); /* saves a register */
 }
 
-/* May a magazine take this frame of the zone's range? */
-static inline bool may_push_remote(const struct machine_zone *z, quire_pfn pfn)
+/* Take a frame of the zone's range, whose block is SPLIT without pins, back from its owner, for a
+ * magazine. */
+static inline bool take_back_remote(const struct machine_zone *z, quire_pfn pfn)
 {
-    uint64_t at = window_find(&z->window, pfn), v;
-    const void *map;
+    uint64_t at = window_find(&z->window, pfn);
 
     /* relaxed: as currently read; the zone decides when the frame gets there */
-    if (at >= z->window.blocks || !is_cacheable(qa_load(window_desc(&z->window, at), relaxed)))
-        return false;
-    map = z->maps + at * z->zone.map_stride;
-    /* relaxed: the caller's bit */
-    v = qa_load((const qa64 *)map + pfn.n / WORD_BITS % MAP_WORDS, relaxed);
-    return v >> pfn.n % WORD_BITS & 1;
+    return at < z->window.blocks &&
+           is_cacheable(qa_load(window_desc(&z->window, at), relaxed)) && /* relaxed: see above */
+           byte_clear(window_frame_byte(&z->window, pfn), BYTE_SINGLE);
 }
 
 /* Free a single frame of a zone where CPU `cpu` (below QUIRE_CPUS) is not local: into its remote
@@ -209,13 +200,16 @@ int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
     /* E-machine-cpu acquire: the struct is made. */
     uintptr_t p = (uintptr_t)qa_load(&m->cpus[cpu], acquire);
     struct machine_cpu *mcpu = (struct machine_cpu *)p;
+    const struct machine_zone *z;
 
-    if (mcpu &&
-        may_push_remote(
-            zone_of_word(qa_load(&mcpu->remote_zone, acquire)), /* E-remote-zone acquire */
-            pfn) &&
-        cpu_cache_push_xchg(remote_magazine(mcpu), pfn))
-        return QUIRE_OK;
+    if (mcpu) {
+        z = zone_of_word(qa_load(&mcpu->remote_zone, acquire)); /* E-remote-zone acquire */
+        if (take_back_remote(z, pfn)) {
+            if (cpu_cache_push_xchg(remote_magazine(mcpu), pfn))
+                return QUIRE_OK;
+            byte_restore(window_frame_byte(&z->window, pfn), BYTE_SINGLE);
+        }
+    }
     return qi_machine_free_slowpath(m, pfn, 0, cpu);
 }
 
@@ -322,33 +316,30 @@ static uint64_t remote_flush(const struct machine_reader *r, struct cpu_cache *m
     return freed;
 }
 
-/* May a frame of the zone wait in a magazine? Not one of a block that is being emptied, nor the
- * first one of a block that was allocated as a whole. */
-static bool may_stay_remote(const struct quire_zone *z, quire_pfn pfn)
+/* May a frame of the zone wait in a magazine? Not one of a block that is being emptied. */
+static bool may_stay_remote(const struct quire_zone *z, uint64_t frame)
 {
-    uint64_t frame = frame_of_pfn(z, pfn);
-    enum quire_frame_state state;
-
     /* relaxed: as currently read, as in a cache */
     return frame != NO_FRAME &&
-           desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) == D_SPLIT &&
-           quire_zone_frame_state(z, pfn, &state) == QUIRE_OK && state == QUIRE_FRAME_USED;
+           desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) == D_SPLIT;
 }
 
 /* Free a single frame of a zone where the caller is not local. */
 int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn)
 {
     struct cpu_cache *magazine = remote_magazine(r->mcpu);
+    const struct quire_zone *z = &e->zone->zone;
+    uint64_t frame = frame_of_pfn(z, pfn);
     bool pushed = false;
 
     qi_remote_retarget(r, e);
-    if (may_stay_remote(&e->zone->zone, pfn) && remote_take(r->mcpu)) {
+    if (may_stay_remote(z, frame) && remote_take(r->mcpu)) {
         uint32_t count;
 
         if (cpu_cache_count(magazine) == REMOTE_ROUNDS)
             (void)remote_flush(r, magazine);
         count = cpu_cache_count(magazine);
-        pushed = count < REMOTE_ROUNDS;
+        pushed = count < REMOTE_ROUNDS && frame_take_back(z, frame, BYTE_SINGLE) == QUIRE_OK;
         if (pushed) {
             magazine->rounds[count] = pfn;
             cpu_cache_set_count(magazine, count + 1);

@@ -83,7 +83,6 @@ struct quire_run qi_longest_span(const struct quire_pfnmap_span spans[], size_t 
 static void bind_zone_range(struct machine_zone *z, uint64_t frame)
 {
     window_bind(&z->window, &z->zone, frame);
-    z->maps = (const unsigned char *)frame_map(&z->zone, block_of(frame));
 }
 
 /* Set a new zone's longest span (M4). */
@@ -301,7 +300,7 @@ static bool is_same_zone(const struct machine_zone *z, const struct quire_machin
 {
     return z->node.n == given->node.n && z->type == given->zone->head->type &&
            z->managed == quire_zone_managed(given->zone) &&
-           z->zone.end_block == given->zone->end_block &&
+           z->zone.end_block == given->zone->end_block && given->zone->has_frame_bytes &&
            z->window.first_block == longest.pfn.n >> BLOCK_ORDER &&
            z->window.blocks == longest.frames >> BLOCK_ORDER &&
            qi_frame_of_range(given->zone, longest.pfn, longest.frames) != NO_FRAME &&

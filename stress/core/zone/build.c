@@ -167,19 +167,24 @@ static void metadata_wrong(void **state)
     fixture_close(&f);
 }
 
-/* About 0.0064 % of the memory, 0.0034 % without the run map, and 192 bytes per slot; the head
- * and the rounding to pages do not count for much in 64 GiB. */
+/* About 0.031 % of the memory, 0.0064 % without frame bytes, 0.0034 % without the run map, and 192
+ * bytes per slot; the head and the rounding to pages do not count for much in 64 GiB. */
 static void metadata_size(void **state)
 {
     (void)state;
     const uint64_t memory = UINT64_C(64) << 30;
     struct fixture f;
+    size_t all;
     size_t with;
     size_t without;
     size_t slots;
     fixture_begin(&f);
     fixture_usable(&f, 0, 64 * (uint64_t)SECTION);
+    assert_ok(quire_zone_metadata_size(&f.config, &all));
+    f.config.no_frame_bytes = true;
     assert_ok(quire_zone_metadata_size(&f.config, &with));
+    assert_int_equal(all - with, 64 * BLOCK * 512);
+    assert_true((double)(all - with) <= 0.00025 * (double)memory);
     f.config.no_run_map = true;
     assert_ok(quire_zone_metadata_size(&f.config, &without));
     assert_in_range(with, memory / 1000000 * 60, memory / 1000000 * 66);

@@ -5,6 +5,7 @@
  */
 #include "stress/common/zone_fixture.h"
 
+#include "core/frame_byte.h"
 #include "core/internal.h"
 
 #include <stdlib.h>
@@ -100,6 +101,10 @@ static void open_desc(struct scene *s, uint32_t b, uint32_t without, uint32_t wi
     change_desc(s, b, without, with);
     flip_section(s, b, 0, 0);
 }
+static void set_byte(struct scene *s, uint32_t b, uint32_t place, uint32_t value)
+{
+    qa_store(byte_of_frame(s->z, frame_at(b, place)), (uint8_t)value, relaxed);
+}
 static void set_full(struct scene *s, uint32_t b, uint32_t value, uint32_t none)
 {
     (void)none;
@@ -183,7 +188,11 @@ static const struct {
     {"a free frame continues a run", flip_frame, FIRST + 6, 5, 0},
     {"a run goes on behind a free frame", flip_frame, FIRST + 6, 0, 0},
     {"a free frame continues a run", flip_run, FIRST + 7, 511, 0},
-    {"free frames counted and found", flip_frame, FIRST + 1, 0, 0},
+    {"a frame byte tells of what was not handed out", flip_frame, FIRST + 1, 0, 0},
+    {"a frame byte tells of what was not handed out", set_byte, FIRST + 5, 0, BYTE_SINGLE},
+    {"a frame byte tells of what was not handed out", set_byte, FIRST + 4, 3, BYTE_SINGLE},
+    {"a frame byte tells of another length", set_byte, FIRST + 1, 0, BYTE_SINGLE + 1},
+    {"a frame byte tells of another length", set_byte, FIRST + 2, 0, BYTE_CONTIG},
     {"free frames counted and found", flip_frame, FIRST + 7, 300, 0},
     {"a reserved frame is free or in a run", flip_frame, FIRST, 7, 0},
     {"a reserved frame is free or in a run", flip_run, FIRST, 7, 0},

@@ -50,7 +50,7 @@ static void sixteen_tebibytes(void **state)
     quire_pfn pfn;
     uint64_t length;
     open_giant(&f, frames);
-    assert_in_range(f.bytes, frames * 4096 / 1000000 * 60, frames * 4096 / 1000000 * 66);
+    assert_in_range(f.bytes, frames * 4096 / 1000000 * 304, frames * 4096 / 1000000 * 310);
     assert_in_range(resident(f.metadata, f.bytes), 0, 8 << 20);
     assert_int_equal(quire_zone_free_frames(&f.zone), frames);
 

@@ -136,7 +136,7 @@ static void check_zone(const cJSON *root, const cJSON *zone, const struct zone_w
     assert_true(end <= want->end && end >= want->end - metadata * FRAME_BYTES);
     same("node of the metadata", number(zone, "metadata_node"), want->node);
     /* The design's figure, with what a zone of any size has: its head, slots and pins. */
-    assert_true(number(zone, "metadata_bytes") < (end - start) * 0.000064 + 40000);
+    assert_true(number(zone, "metadata_bytes") < (end - start) * 0.00031 + 40000);
 }
 
 static void check_metadata(const cJSON *root)

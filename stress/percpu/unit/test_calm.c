@@ -9,6 +9,7 @@
  */
 #include "unit.h"
 
+#include "core/frame_byte.h"
 #include "percpu/cpu_cache.h"
 
 enum { HERE = 0, FRAMES = 5 * BLOCK };
@@ -61,7 +62,8 @@ static void look_around(void *ctx, struct quire_zone *zone, enum quire_report wh
         }
 }
 
-/* A bad free makes the drain of the other CPU call back in its middle. */
+/* Two frees of a frame at one instant, which both find its byte as it should be, make the drain of
+ * the other CPU call back in its middle. */
 static void one_at_a_time(void **unused)
 {
     struct rig r;
@@ -79,7 +81,9 @@ static void one_at_a_time(void **unused)
     run_on(&r, elsewhere());
     pfns[10] = take(&r, 0, 0);
     give(&r, pfns[10], 0);
-    give(&r, pfns[10], 0); /* twice */
+    byte_restore(byte_of_frame(&r.zone, frame_of_pfn(&r.zone, quire_pfn_of(pfns[10]))),
+                 BYTE_SINGLE);
+    give(&r, pfns[10], 0); /* as the second of the two */
     run_on(&r, HERE);
     assert_ok(quire_cache_drain_all(&r.cache));
     assert_int_equal(asked, 1);

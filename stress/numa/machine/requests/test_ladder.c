@@ -33,12 +33,20 @@ static void log_step(char what, uint32_t zone)
 
 int real_alloc(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                quire_pfn *pfn) REAL(quire_zone_alloc);
+int real_run(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags, quire_pfn *pfn)
+    REAL(qi_zone_alloc_cached);
+int logged_run(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+               quire_pfn *pfn) IN_PLACE(qi_zone_alloc_cached);
 int logged_alloc(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                  quire_pfn *pfn) IN_PLACE(quire_zone_alloc);
 int real_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n, quire_pfn pfns[],
                size_t *got) REAL(quire_zone_alloc_batch);
 int logged_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n, quire_pfn pfns[],
                  size_t *got) IN_PLACE(quire_zone_alloc_batch);
+int real_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n, quire_pfn pfns[],
+                size_t *got) REAL(qi_zone_alloc_batch_cached);
+int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
+                  quire_pfn pfns[], size_t *got) IN_PLACE(qi_zone_alloc_batch_cached);
 int real_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
                 uint32_t flags, quire_pfn *pfn) REAL(quire_zone_alloc_contig);
 int logged_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
@@ -61,6 +69,20 @@ int logged_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n
 {
     log_step('b', z->head->id);
     return real_batch(z, slot, flags, n, pfns, got);
+}
+
+int logged_run(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+               quire_pfn *pfn)
+{
+    log_step('a', z->head->id);
+    return real_run(z, slot, order, flags, pfn);
+}
+
+int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
+                  quire_pfn pfns[], size_t *got)
+{
+    log_step('b', z->head->id);
+    return real_refill(z, slot, flags, n, pfns, got);
 }
 
 int logged_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,

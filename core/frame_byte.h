@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * frame_byte.h - a byte for each frame says what was handed out there, so that a wrong free is
+ * refused at once, also while the frame lies in a cache. Private to the layers.
+ *
+ * The danger is a frame with two owners: it is freed twice into magazines, which look at no map,
+ * and is handed out twice. The byte of a frame is
+ *
+ *   1 + order         an aligned run of 2^order frames that begins here was handed out, and not
+ *                     freed
+ *   BYTE_CONTIG       another run was (its length is in the run map)
+ *   0                 neither: the frame is free, reserved, in a cache, inside a run, or in the
+ *                     hands of an unfinished operation
+ *
+ * Who hands a frame out to a caller writes the byte last; who takes it back looks at the byte
+ * first, and clears it. In between nobody but the frame's owner has a reason to touch it, so both
+ * are plain stores, without a locked instruction, and the hand-over that carries the frame (E-frame,
+ * E-blocks, E-cpu-cache, E-depot) carries the byte too. What moves frames between caches and zone
+ * leaves bytes alone: they are 0.
+ *
+ *   B1  A byte is not 0 only if the maps show that a run of that length, allocated, begins there.
+ *   B2  A frame in a magazine, the depot or a remote magazine, or inside a run, has 0.
+ *
+ *                         another free of the run     the run's next owner
+ *   a free                R                           the first free comes before it: seen, refused
+ *
+ *   R  Two frees of one run at the same instant may both find the byte as it should be. In the
+ *      usual build both go on: the frame map tells the second one when it gets there, at the latest
+ *      when the frames are flushed; and if they were handed out twice before that, the second of
+ *      the two owners is refused when it frees them. In the hardened build (QUIRE_HARDENED) a
+ *      compare-and-swap of the byte decides, and the second free is refused at once.
+ *
+ * A second free after the frame was handed out again, with the same order, cannot be told from its
+ * owner's. A zone without frame bytes (struct quire_zone_config) has no caches, and its maps tell.
+ * Wait-free, any context.
+ */
+#ifndef QUIRE_CORE_FRAME_BYTE_H
+#define QUIRE_CORE_FRAME_BYTE_H
+
+#include "core/layout.h"
+
+enum {
+    BYTE_NONE = 0,    /* nothing that was handed out begins here */
+    BYTE_SINGLE = 1,  /* one frame */
+    BYTE_CONTIG = 31, /* n frames: no power of two, or not aligned */
+};
+
+/* The byte for a run of 2^order frames. */
+static inline uint8_t byte_of_order(unsigned order)
+{
+    return (uint8_t)(order + BYTE_SINGLE);
+}
+
+/* The byte for the run of n frames from `frame` on. One of 2^order frames that is not aligned is
+ * not of that order: it may not be freed by it. */
+static inline uint8_t byte_of_run(uint64_t frame, uint64_t n)
+{
+    qi_assert(n > 0);
+    return (n | frame) & (n - 1) ? BYTE_CONTIG : byte_of_order(word_first(n));
+}
+
+/* The byte at an address as zones and windows keep it, biased by the number of the first frame. */
+static inline qa8 *byte_at(uintptr_t bytes, uint64_t number)
+{
+    uintptr_t p = bytes + (uintptr_t)number * sizeof(qa8);
+
+    return (qa8 *)p;
+}
+
+static inline qa8 *byte_of_frame(const struct quire_zone *z, uint64_t frame)
+{
+    qi_assert(z->has_frame_bytes && has_map(z, frame / BLOCK_FRAMES));
+    return byte_at(z->frame_bytes, frame);
+}
+
+/* The caller hands out what begins here. */
+static inline void byte_set(qa8 *byte, uint8_t value)
+{
+    qi_assert(qa_load(byte, relaxed) == BYTE_NONE); /* B2; relaxed: the caller's */
+    qa_store(byte, value, relaxed);                 /* relaxed: the caller's */
+}
+
+/* Take back what begins here. False: it is not what was handed out; nothing has changed. */
+static inline bool byte_clear(qa8 *byte, uint8_t value)
+{
+    uint8_t now = value;
+
+#ifdef QUIRE_HARDENED
+    return qa_cas(byte, &now, BYTE_NONE, relaxed); /* relaxed: only the byte counts */
+#else
+    if (__builtin_expect(qa_load(byte, relaxed) != now, 0)) /* relaxed: the caller's, see R */
+        return false;
+    qa_store(byte, BYTE_NONE, relaxed); /* relaxed: the caller's */
+    return true;
+#endif
+}
+
+/* Undo byte_clear: what was taken back is its owner's still. */
+static inline void byte_restore(qa8 *byte, uint8_t value)
+{
+    qa_store(byte, value, relaxed); /* relaxed: the caller's */
+}
+
+/* The zone hands out a run that begins at `frame`. */
+static inline void frame_hand_out(const struct quire_zone *z, uint64_t frame, uint8_t value)
+{
+    if (z->has_frame_bytes)
+        byte_set(byte_of_frame(z, frame), value);
+}
+
+/* The zone takes it back. DOUBLE_FREE: it lies in a cache, or was freed. ORDER: something of
+ * another length begins here. */
+static inline int frame_take_back(const struct quire_zone *z, uint64_t frame, uint8_t value)
+{
+    if (!z->has_frame_bytes || byte_clear(byte_of_frame(z, frame), value))
+        return QUIRE_OK;
+    /* relaxed: for the error's name */
+    return qa_load(byte_of_frame(z, frame), relaxed) == BYTE_NONE ? QUIRE_ERR_DOUBLE_FREE
+                                                                   : QUIRE_ERR_ORDER;
+}
+
+#endif /* QUIRE_CORE_FRAME_BYTE_H */
