@@ -70,9 +70,8 @@ static inline void window_bind(struct block_window *w, const struct quire_zone *
     w->descs = desc_of(z, block_of(frame));
     w->fulls = full_of(z, block_of(frame));
     w->first_frame = frame;
-    w->frame_bytes =
-        z->frame_bytes -
-        (uintptr_t)((w->first_block << BLOCK_ORDER) - frame) * sizeof(qa8); /* by pfns */
+    w->frame_bytes = z->frame_bytes - (uintptr_t)((w->first_block << BLOCK_ORDER) - frame) *
+                                          sizeof(qa8); /* by pfns */
 }
 
 #endif /* QUIRE_CORE_WINDOW_H */

@@ -36,12 +36,19 @@ static struct cpu_cache *view_take_class(const struct cpu_view *s, enum cache_cl
 }
 
 /* Copy n rounds and hand them out. */
-static void copy_handed_out(const struct quire_cache *c, quire_pfn to[], const quire_pfn from[],
+static void copy_handed_out(const struct cpu_view *s, quire_pfn to[], const quire_pfn from[],
                             size_t n)
 {
+    if (!s->one_stretch) {
+        for (size_t i = 0; i < n; i++) {
+            to[i] = from[i];
+            view_hand_out(s, to[i], 0);
+        }
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         to[i] = from[i];
-        cache_hand_out(c, to[i], BYTE_SINGLE);
+        byte_set(window_frame_byte(&s->window, to[i]), BYTE_SINGLE);
     }
 }
 
@@ -57,7 +64,7 @@ bool qi_view_pop_batch(const struct cpu_view *s, enum cache_class cls, quire_pfn
     if (enough) {
         uint64_t word = qa_load(&r->count, relaxed); /* relaxed: K1 */
 
-        copy_handed_out(s->cache, pfns, r->rounds + (word & CPU_CACHE_COUNT_MASK) - n, n);
+        copy_handed_out(s, pfns, r->rounds + (word & CPU_CACHE_COUNT_MASK) - n, n);
         qa_store(&r->count, word + n * CPU_CACHE_POP,
                  relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     }
@@ -76,23 +83,50 @@ static bool block_may_enter(const struct cpu_view *s, enum cache_class cls, uint
     return a.place == TO_LOADED && a.cls == cls;
 }
 
+/* Copy frames that come in fours, one behind the other, in the block that begins at pfn `block`,
+ * and take them back. Returns how many, from the first on. */
+static inline size_t copy_fours_taken_back(const struct cpu_view *s, uint64_t block, quire_pfn to[],
+                                           const quire_pfn from[], size_t n)
+{
+    size_t i = 0;
+
+    for (; n - i >= 4; i += 4) {
+        uint64_t pfn = from[i].n;
+
+        if (pfn - block > BLOCK_FRAMES - 4 || from[i + 1].n != pfn + 1 ||
+            from[i + 2].n != pfn + 2 || from[i + 3].n != pfn + 3 ||
+            !byte_clear_four(window_frame_byte(&s->window, from[i])))
+            break;
+        to[i].n = pfn;
+        to[i + 1].n = pfn + 1;
+        to[i + 2].n = pfn + 2;
+        to[i + 3].n = pfn + 3;
+    }
+    return i;
+}
+
 /* Take n > 0 frames back from their owner, and copy them behind a magazine's last round, if all may
  * enter its class; or none. */
 static bool copy_taken_back(const struct cpu_view *s, enum cache_class cls, quire_pfn to[],
                             const quire_pfn pfns[], size_t n)
 {
     uint64_t good = UINT64_MAX; /* the place of a block whose frames may */
-    size_t i = 0;
+    size_t i = 0, some;
 
-    for (; i < n; i++) {
+    for (; i < n; i += some) {
         uint64_t at = window_find(&s->window, pfns[i]);
 
         if (at != good && !block_may_enter(s, cls, at))
             break;
         good = at;
+        some = copy_fours_taken_back(s, pfns[i].n / BLOCK_FRAMES * BLOCK_FRAMES, to + i, pfns + i,
+                                     n - i);
+        if (some > 0)
+            continue;
         if (!byte_clear(window_frame_byte(&s->window, pfns[i]), BYTE_SINGLE))
             break;
         to[i] = pfns[i];
+        some = 1;
     }
     if (i == n)
         return true;

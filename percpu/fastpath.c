@@ -68,7 +68,7 @@ static inline __attribute__((always_inline)) int alloc_rseq(struct quire_cache *
 {
     if (!rseq_pop(c, cls, &pfn->n))
         return qi_cache_alloc_drained(c, rseq_cache_cpu(c), order, flags, pfn);
-    cache_hand_out(c, *pfn, byte_of_order(order));
+    cache_hand_out(c, *pfn, order);
     return QUIRE_OK;
 }
 #endif
@@ -121,8 +121,7 @@ __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, 
     } else {
         a = admit(c, &s->window, at, d, pfn, order);
     }
-    if (a.place == TO_ZONE ||
-        !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
+    if (a.place == TO_ZONE || !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
         return false;
     if (view_push(s, a, pfn))
         return true;

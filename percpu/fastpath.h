@@ -27,9 +27,10 @@
  * Admission, the one place that says what becomes of a free. Its byte says whether just this run
  * was handed out (core/frame_byte.h): whatever else is freed goes to the zone, which names the
  * error. A frame or run may be cached if its block is SPLIT, a block if its range is not being
- * emptied: it may be freed, but not handed out again. A frame of a dense block goes into the loaded magazine and is used again at once, one of
- * a sparse block into the outgoing one (density.c says why, and what is sparse). A block with pins
- * never becomes whole, so it counts as dense. All else goes to the zone.
+ * emptied: it may be freed, but not handed out again. A frame of a dense block goes into the loaded
+ * magazine and is used again at once, one of a sparse block into the outgoing one (density.c says
+ * why, and what is sparse). A block with pins never becomes whole, so it counts as dense. All else
+ * goes to the zone.
  *
  * A hit does the common thing or nothing: what it answers with false is for slowpath.c. Lock-free,
  * any context; in rseq mode without a locked instruction, in exchange mode one.
@@ -46,7 +47,8 @@ struct cpu_view {
     struct block_window window; /* T2 */
     const qa32 *sparse_limit;   /* a block with a larger fullness byte is sparse */
     const struct quire_cache *cache;
-    qa32 node; /* the CPU's, as the layer above has it; a hint */
+    qa32 node;        /* the CPU's, as the layer above has it; a hint */
+    bool one_stretch; /* the window's frame bytes are those of all frames of the zone */
 } __attribute__((aligned(64)));
 
 /* The flags that a request may have for a magazine to serve it. */
@@ -144,9 +146,8 @@ static inline __attribute__((always_inline)) struct admission admit(const struct
 {
     struct admission a = {cache_class_of(order, frame_class(d)), TO_ZONE};
 
-    /* relaxed: the caller's; whoever takes the run back looks again */
-    if (a.cls >= CACHE_NONE ||
-        qa_load(window_frame_byte(w, pfn), relaxed) != byte_of_order(order))
+    /* Whoever takes the run back looks again. */
+    if (a.cls >= CACHE_NONE || byte_read(window_frame_byte(w, pfn)) != byte_of_order(order))
         return a;
     if (order == HUGE_ORDER)
         a.place = qi_block_in_isolated_range(c->zone, window_block(w, at)) ? TO_ZONE : TO_LOADED;
@@ -159,15 +160,23 @@ static inline __attribute__((always_inline)) struct admission admit(const struct
 /* ---- Hand-out ------------------------------------------------------------------------------- */
 
 /* slowpath.c */
-void qi_cache_hand_out_elsewhere(const struct quire_cache *c, quire_pfn pfn, uint8_t value);
+void qi_cache_hand_out_elsewhere(const struct quire_cache *c, quire_pfn pfn, unsigned order);
 
-/* A run that was popped is its caller's from now on. */
-static inline void cache_hand_out(const struct quire_cache *c, quire_pfn pfn, uint8_t value)
+/* A run that was popped is its caller's from now on: by the cache, by a view. */
+static inline void cache_hand_out(const struct quire_cache *c, quire_pfn pfn, unsigned order)
 {
     if (__builtin_expect(c->one_stretch, 1))
-        byte_set(byte_at(c->frame_bytes, pfn.n), value);
+        byte_set(byte_at(c->frame_bytes, pfn.n), byte_of_order(order));
     else
-        qi_cache_hand_out_elsewhere(c, pfn, value);
+        qi_cache_hand_out_elsewhere(c, pfn, order);
+}
+
+static inline void view_hand_out(const struct cpu_view *s, quire_pfn pfn, unsigned order)
+{
+    if (__builtin_expect(s->one_stretch, 1))
+        byte_set(window_frame_byte(&s->window, pfn), byte_of_order(order));
+    else
+        qi_cache_hand_out_elsewhere(s->cache, pfn, order);
 }
 
 /* ---- A CPU cache in exchange mode ----------------------------------------------------------- */
@@ -238,10 +247,13 @@ bool qi_cache_push_rseq(const struct quire_cache *c, enum cache_class cls, quire
 static inline bool view_pop(const struct cpu_view *s, enum cache_class cls, unsigned order,
                             quire_pfn *pfn)
 {
-    if (!(cache_uses_rseq(s->cache) ? qi_cache_pop_rseq(s->cache, cls, pfn)
-                                    : cpu_cache_pop_xchg(s->cpu_caches[cls], pfn)))
+    quire_pfn popped;
+
+    if (!(cache_uses_rseq(s->cache) ? qi_cache_pop_rseq(s->cache, cls, &popped)
+                                    : cpu_cache_pop_xchg(s->cpu_caches[cls], &popped)))
         return false;
-    cache_hand_out(s->cache, *pfn, byte_of_order(order));
+    *pfn = popped; /* first: what follows may be a call */
+    view_hand_out(s, popped, order);
     return true;
 }
 

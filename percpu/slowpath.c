@@ -49,9 +49,9 @@ static __attribute__((__noinline__)) struct admission admit_elsewhere(const stru
 
 /* The byte of a frame that a pop of a cache with several stretches hands out. */
 __attribute__((__noinline__)) void qi_cache_hand_out_elsewhere(const struct quire_cache *c,
-                                                               quire_pfn pfn, uint8_t value)
+                                                               quire_pfn pfn, unsigned order)
 {
-    frame_hand_out(c->zone, frame_of_pfn(c->zone, pfn), value);
+    frame_hand_out(c->zone, frame_of_pfn(c->zone, pfn), byte_of_order(order));
 }
 
 /* ---- Flush ---------------------------------------------------------------------------------- */
@@ -156,7 +156,7 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
     got = count > 0;
     if (got) {
         *pfn = r->rounds[--count];
-        cache_hand_out(c, *pfn, byte_of_order(class_order(cls)));
+        cache_hand_out(c, *pfn, class_order(cls));
     }
     cpu_cache_set_count(r, count);
     cpu_cache_put(r);

@@ -42,14 +42,16 @@ static void set_windows(struct quire_cache *c, const struct block_window *w)
         views_of(c)[cpu].window = *w;
 }
 
-/* Where a pop finds the byte of its frame. */
+/* Where a pop finds the byte of its frame. In a cache of one stretch any window is biased alike. */
 static void bind_frame_bytes(struct quire_cache *c)
 {
     const struct quire_extent *e = &c->zone->extents[0];
 
     c->one_stretch = c->zone->extent_count == 1;
-    c->frame_bytes = c->zone->frame_bytes -
-                     (uintptr_t)((e->section - e->index) << SECTION_ORDER) * sizeof(qa8);
+    c->frame_bytes =
+        c->zone->frame_bytes - (uintptr_t)((e->section - e->index) << SECTION_ORDER) * sizeof(qa8);
+    for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
+        views_of(c)[cpu].one_stretch = c->one_stretch && views_of(c)[cpu].window.blocks > 0;
 }
 
 /* For a cache that is being built. */
@@ -75,6 +77,7 @@ void qi_views_narrow(struct quire_cache *c, uint64_t first_block, uint64_t block
     struct block_window w = window_within(c->zone, first_block, blocks);
 
     set_windows(c, &w);
+    bind_frame_bytes(c);
 }
 
 /* Give a CPU's view the node of the CPU. At any time. */

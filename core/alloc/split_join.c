@@ -107,9 +107,7 @@ static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
     /* The last frame may be the first one of a run that goes on in the next block. */
     error = frames_check(z, b, MAP_WORDS - 1, 1ull << (WORD_BITS - 1));
     for (unsigned i = 0; i < BLOCK_FRAMES && !error; i++)
-        /* relaxed: the frames are the caller's */
-        if (z->has_frame_bytes &&
-            qa_load(byte_of_frame(z, frame_at(b, i)), relaxed) != BYTE_SINGLE)
+        if (z->has_frame_bytes && byte_read(byte_of_frame(z, frame_at(b, i))) != BYTE_SINGLE)
             error = QUIRE_ERR_DOUBLE_FREE;
     return error;
 }

@@ -127,8 +127,8 @@ static __attribute__((__noinline__)) int bytes_free_error(const struct quire_zon
 /* May the run be freed? If so, and if its owner frees it, it is not the owner's any more. With
  * frame bytes these decide alone (B1 of frame_byte.h), but for a length that they do not have;
  * otherwise the maps. */
-static inline int check_free(const struct quire_zone *z, uint64_t frame, uint64_t n,
-                             unsigned order, enum freed_by by)
+static inline int check_free(const struct quire_zone *z, uint64_t frame, uint64_t n, unsigned order,
+                             enum freed_by by)
 {
     uint8_t value = byte_of_run(frame, n);
     int error = QUIRE_OK;

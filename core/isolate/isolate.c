@@ -31,7 +31,8 @@
  *   S3  D_SWEPT bits name words of which the isolation holds all; a free there is refused at once.
  *       They are set after the frames are held, and taken back before the first one is given back:
  *       a taker that saw an older SPLIT and has such a frame must be able to free it. A bad free of
- *       another held frame is found when its bit is seen clear.
+ *       another held frame finds its byte clear; without frame bytes, it is found when its bit is
+ *       seen clear.
  *
  * The list (head->isolations[], one word for a range, and head->isolating, how many there are):
  *   L1  Entries in use do not overlap, but for a moment in which both are being entered. An entry

@@ -165,31 +165,6 @@ static bool check_whole(struct zone_walk *w, uint32_t b, uint32_t d)
     return check_closed(w, b);
 }
 
-/* B1: where a frame byte says that something was handed out, the maps show just that. The block is
- * whole, by its first frame; or divided; or nothing of it was handed out. */
-static bool check_frame_bytes(struct zone_walk *w, uint32_t b)
-{
-    const struct quire_zone *z = w->z;
-    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: nobody else is here */
-
-    for (unsigned i = 0; i < BLOCK_FRAMES; i++) {
-        uint8_t byte = qa_load(byte_of_frame(z, frame_at(b, i)), relaxed); /* relaxed: as above */
-        uint64_t n = 0;
-
-        if (byte == BYTE_NONE)
-            continue;
-        if (desc_state(d) == D_WHOLE && i == 0)
-            n = 1ull << desc_order(d);
-        else if (!desc_divided(d) || qi_run_measure(z, frame_at(b, i), &n))
-            return set_violation(w, "a frame byte tells of what was not handed out",
-                                 frame_at(b, i), BYTE_NONE, byte);
-        if (byte != byte_of_run(frame_at(b, i), n))
-            return set_violation(w, "a frame byte tells of another length", frame_at(b, i),
-                                 byte_of_run(frame_at(b, i), n), byte);
-    }
-    return true;
-}
-
 /* Section bit and descriptor, and what hangs on the state. */
 static bool check_block(struct zone_walk *w, uint32_t b)
 {
@@ -269,12 +244,46 @@ static bool check_maps(struct zone_walk *w)
         if (!check_section(w, s))
             return false;
         for (b = b < z->first_block ? z->first_block : b; b < end && b < z->end_block; b++)
-            if (!check_block(w, (uint32_t)b) ||
-                (z->has_frame_bytes && !check_frame_bytes(w, (uint32_t)b)))
+            if (!check_block(w, (uint32_t)b))
                 return false;
     }
     return w->tails == 0 || set_violation(w, "a run of blocks goes on behind the end of its memory",
                                           frame_at((uint32_t)z->first_block, 0), 0, w->tails);
+}
+
+/* B1: where a frame byte says that something was handed out, the maps show just that. The block is
+ * whole, by its first frame; or divided; or nothing of it was handed out. */
+static bool check_bytes_of_block(struct zone_walk *w, uint32_t b)
+{
+    const struct quire_zone *z = w->z;
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: nobody else is here */
+
+    for (unsigned i = 0; i < BLOCK_FRAMES; i++) {
+        uint8_t byte = byte_read(byte_of_frame(z, frame_at(b, i)));
+        uint64_t n = 0;
+
+        if (byte == BYTE_NONE)
+            continue;
+        if (desc_state(d) == D_WHOLE && i == 0)
+            n = 1ull << desc_order(d);
+        else if (!desc_divided(d) || qi_run_measure(z, frame_at(b, i), &n))
+            return set_violation(w, "a frame byte tells of what was not handed out", frame_at(b, i),
+                                 BYTE_NONE, byte);
+        if (byte != byte_of_run(frame_at(b, i), n))
+            return set_violation(w, "a frame byte tells of another length", frame_at(b, i),
+                                 byte_of_run(frame_at(b, i), n), byte);
+    }
+    return true;
+}
+
+static bool check_frame_bytes(struct zone_walk *w)
+{
+    const struct quire_zone *z = w->z;
+
+    for (uint64_t b = z->first_block; b < z->end_block && z->has_frame_bytes; b++)
+        if (!check_bytes_of_block(w, (uint32_t)b))
+            return false;
+    return true;
 }
 
 /* Every pin belongs to a block that says so; no block has two entries. */
@@ -369,8 +378,8 @@ int quire_zone_check(const struct quire_zone *z, struct quire_violation *found)
 {
     struct zone_walk w = {z, found, 0, 0, 0, 0, false};
 
-    return check_maps(&w) && check_pins(&w) && check_slots(&w) && check_isolations(&w) &&
-                   check_figures(&w)
+    return check_maps(&w) && check_frame_bytes(&w) && check_pins(&w) && check_slots(&w) &&
+                   check_isolations(&w) && check_figures(&w)
                ? QUIRE_OK
                : QUIRE_ERR_BUSY;
 }

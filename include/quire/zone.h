@@ -111,9 +111,10 @@ struct quire_zone {
 /* ---- Building ---------------------------------------------------------------------------- */
 
 /* How many bytes of metadata `config` needs: about 0.031 % of the memory (0.0064 % without frame
- * bytes, 0.0034 % without the run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
- * more than 2^32 - 1 blocks, more metadata than can be addressed, slots, watermarks or
- * lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and disjoint. Wait-free.
+ * bytes, 0.0034 % without the run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a
+ * run beyond 2^40 frames, more than 2^32 - 1 blocks, more metadata than can be addressed, slots,
+ * watermarks or lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and
+ * disjoint. Wait-free.
  */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
 

@@ -177,7 +177,7 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
 
 /* Free frames of one zone in a row, up to the first bad one. */
 static int free_row(const struct machine_reader *r, const struct machine_entry *e,
-                         const quire_pfn pfns[], size_t n, size_t *freed)
+                    const quire_pfn pfns[], size_t n, size_t *freed)
 {
     quire_slot slot = qi_entry_slot(e, r->cpu);
     size_t bad = 0;
@@ -201,8 +201,7 @@ static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
     const struct quire_zone *z = e ? &e->zone->zone : NULL;
     uint64_t frame = e ? frame_of_pfn(z, pfn) : NO_FRAME;
 
-    /* relaxed: the caller's; the zone looks again */
-    return frame != NO_FRAME && qa_load(byte_of_frame(z, frame), relaxed) == BYTE_SINGLE;
+    return frame != NO_FRAME && byte_read(byte_of_frame(z, frame)) == BYTE_SINGLE;
 }
 
 /* Free up to GATHER_FRAMES frames of several zones, up to the first that does not look freeable. */

@@ -33,13 +33,27 @@ static inline bool alloc_from_view(const struct cpu_view *view, unsigned order, 
     return view_pop(view, cls, order, pfn);
 }
 
-int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
+/* The allocation of a run of more than a frame. */
+static __attribute__((__noinline__)) int machine_alloc_run(struct quire_machine *m, unsigned order,
+                                                           uint32_t flags, quire_pfn *pfn)
 {
     uint32_t cpu = machine_cpu_now(m);
 
     return alloc_from_view(machine_view_of(m, cpu), order, flags, pfn)
                ? QUIRE_OK
                : qi_machine_alloc_slowpath(m, order, flags, pfn, cpu);
+}
+
+int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    uint32_t cpu;
+
+    if (__builtin_expect(order != 0, 0))
+        return machine_alloc_run(m, order, flags, pfn);
+    cpu = machine_cpu_now(m);
+    return alloc_from_view(machine_view_of(m, cpu), 0, flags, pfn)
+               ? QUIRE_OK
+               : qi_machine_alloc_slowpath(m, 0, flags, pfn, cpu);
 }
 
 /* Does a request with a policy of its own ask the zone of the CPU's view first? */

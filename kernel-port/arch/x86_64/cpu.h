@@ -63,10 +63,12 @@ static inline struct cpu *this_cpu(void)
 
 static inline uint32_t cpu_id(void)
 {
-    uint32_t id;
+    uint64_t id;
 
-    __asm__ volatile("movl %%gs:24, %0" : "=r"(id));
-    return id;
+    __asm__ volatile("movl %%gs:24, %k0" : "=r"(id));
+    if (id > UINT32_MAX) /* so the compiler need not extend it again where it is an index */
+        __builtin_unreachable();
+    return (uint32_t)id;
 }
 
 /* Make `c` the CPU that runs this: descriptor table, task state, GS. */

@@ -205,12 +205,15 @@ int main(void)
 {
     static bool with_bytes = true, without_bytes = false;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),         cmocka_unit_test(all_or_nothing),
-        cmocka_unit_test(partial),       cmocka_unit_test(bad_one_in_the_middle),
+        cmocka_unit_test(sizes),
+        cmocka_unit_test(all_or_nothing),
+        cmocka_unit_test(partial),
+        cmocka_unit_test(bad_one_in_the_middle),
         cmocka_unit_test(part_of_a_run),
         cmocka_unit_test_prestate(duplicates, &with_bytes),
         cmocka_unit_test_prestate(duplicates, &without_bytes),
-        cmocka_unit_test(any_order),     cmocka_unit_test(zeroed),
+        cmocka_unit_test(any_order),
+        cmocka_unit_test(zeroed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void draws(void **state)
         "\n   3      3     2      1.0 GiB     0        -  6 7\n",
         ("\nnode zone     from               to                    managed\n"
          "   0 DMA      0x0000000000000000 0x0000000000ffffff   14.0 MiB\n"),
-        "\n   3 Normal   0x0000000140000000 0x000000017fffffff 1023.9 MiB\n",
+        "\n   3 Normal   0x0000000140000000 0x000000017fffffff 1023.7 MiB\n",
         "\nfrom    0   1   2   3\n   0   10  20  30  20\n",
         "\nlatency of a read, ns\nfrom      0     1     2     3\n   0     80   160   240   160\n",
         "\nbandwidth, MB/s\n",

@@ -56,7 +56,7 @@ static void take(struct load *l, unsigned order, uint32_t flags)
     pause_if(call);
     error = QUIRE_OK;
     if (!call || !hit ||
-        !view_pop(view_of(&rig.cache, rig.cache.first_cpu + rig.cpu), CACHE_UNMOVABLE, &pfn))
+        !view_pop(view_of(&rig.cache, rig.cache.first_cpu + rig.cpu), CACHE_UNMOVABLE, 0, &pfn))
         error = quire_cache_alloc(&rig.cache, order, flags, &pfn);
     pause_if(call);
     if (error != QUIRE_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_double_free.c - what is freed twice is refused at once and handed out once, on every node and
- * in every order; in the usual build and in the hardened one.
+ * test_double_free.c - what is freed twice is refused at once and handed out once, on every node
+ * and in every order; in the usual build and in the hardened one.
  */
 #include "stress/numa/machine/unit.h"
 

@@ -45,8 +45,8 @@ int logged_batch(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n
                  size_t *got) IN_PLACE(quire_zone_alloc_batch);
 int real_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n, quire_pfn pfns[],
                 size_t *got) REAL(qi_zone_alloc_batch_cached);
-int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
-                  quire_pfn pfns[], size_t *got) IN_PLACE(qi_zone_alloc_batch_cached);
+int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n, quire_pfn pfns[],
+                  size_t *got) IN_PLACE(qi_zone_alloc_batch_cached);
 int real_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
                 uint32_t flags, quire_pfn *pfn) REAL(quire_zone_alloc_contig);
 int logged_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
@@ -78,8 +78,8 @@ int logged_run(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t f
     return real_run(z, slot, order, flags, pfn);
 }
 
-int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
-                  quire_pfn pfns[], size_t *got)
+int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n, quire_pfn pfns[],
+                  size_t *got)
 {
     log_step('b', z->head->id);
     return real_refill(z, slot, flags, n, pfns, got);
