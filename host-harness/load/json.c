@@ -143,7 +143,7 @@ static void add_zone(cJSON *zones, const struct load *load, size_t z)
     cJSON_AddStringToObject(object, "type", zone_type_name(from->type));
     add_number(object, "managed", zone->before.managed);
     add_number(object, "reserved", zone->before.reserved);
-    add_number(object, "ballast", zone->set_aside_frames);
+    add_number(object, "set_aside", zone->set_aside_frames);
     add_number(object, "min", zone->before.min);
     add_number(object, "low", zone->before.low);
     add_number(object, "high", zone->before.high);

@@ -173,7 +173,7 @@ static void print_zones(FILE *out, const struct load *load)
 {
     char text[32];
 
-    say(out, "\nzone node type        frames    ballast      min      low     high  metadata\n");
+    say(out, "\nzone node type        frames  set aside      min      low     high  metadata\n");
     for (size_t z = 0; z < load->machine.zone_count; z++) {
         const struct simulated_zone *from = &load->machine.zones[z];
         const struct load_zone *zone = &load->zones[z];
