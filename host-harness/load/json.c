@@ -237,7 +237,7 @@ static void add_sums(cJSON *root, const struct load *load)
 
     add_number(root, "places_checked", report_count(load, COUNT_KEPT));
     add_number(root, "remote_frees", report_count(load, COUNT_REMOTE));
-    add_number(root, "claimed", report_count(load, COUNT_CLAIMED));
+    add_number(root, "mempool_frames", report_count(load, COUNT_MEMPOOL));
     add_number(root, "offlined", report_count(load, COUNT_OFFLINED));
     add_number(root, "moved", report_count(load, COUNT_MOVED));
     add_number(root, "snapshots", on->machine_loaded.snapshots);

@@ -322,11 +322,11 @@ static void print_reclaim(FILE *out, const struct load *load)
         qa_load(&on->last_resorts, relaxed),        /* relaxed: no other thread runs */
         qa_load(&on->last_resort_frames, relaxed)); /* relaxed: as above */
     say(out,
-        "frames freed on another node's CPU: %" PRIu64 "; claimed ahead: %" PRIu64
+        "frames freed on another node's CPU: %" PRIu64 "; filled into mempools: %" PRIu64
         "; taken offline and back: %" PRIu64 ", %" PRIu64
         " moved away for it\nplaces checked against the policy: %" PRIu64 "; snapshots: %" PRIu64
         "\n",
-        report_count(load, COUNT_REMOTE), report_count(load, COUNT_CLAIMED),
+        report_count(load, COUNT_REMOTE), report_count(load, COUNT_MEMPOOL),
         report_count(load, COUNT_OFFLINED), report_count(load, COUNT_MOVED),
         report_count(load, COUNT_KEPT), on->machine_loaded.snapshots);
     if (load->options.real)
