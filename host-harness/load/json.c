@@ -108,8 +108,8 @@ static void add_digest(cJSON *root, const char *name, uint64_t digest)
 /* ---- Zones ----------------------------------------------------------------------------------- */
 
 static const char *const zone_counts[QUIRE_COUNTS] = {
-    "home",     "split", "whole",  "steal",     "last_pass",
-    "rollback", "retry", "gather", "withdrawn", "revoked",
+    "home_block", "split", "whole",  "steal",     "last_pass",
+    "rollback",   "retry", "gather", "withdrawn", "revoked",
 };
 
 static void add_fragmentation(cJSON *to, const struct load_zone *zone)
@@ -182,7 +182,7 @@ static void add_node(cJSON *list, const struct load *load, uint32_t n)
     add_number(object, "managed", stats->managed);
     add_number(object, "free", stats->free);
     add_number(object, "cached", stats->cached);
-    add_number(object, "going_home", stats->remote);
+    add_number(object, "in_remote_magazines", stats->remote);
     add_number(object, "pressure", stats->pressure);
     add_number(object, "zones", stats->zones);
     for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)

@@ -223,7 +223,7 @@ static void print_nodes(FILE *out, const struct load *load)
 {
     const struct machine_target *on = load->on_machine;
 
-    say(out, "\nnode  CPUs threads    frames      free  cached  going home  pressure  hit rate\n");
+    say(out, "\nnode  CPUs threads    frames      free  cached   in remote  pressure  hit rate\n");
     for (uint32_t n = 0; n < on->topology.node_count; n++) {
         const struct quire_node_stats *stats = &on->loaded[n];
         uint64_t wanted = stats->counts[QUIRE_NODE_HIT] + stats->counts[QUIRE_NODE_FOREIGN];

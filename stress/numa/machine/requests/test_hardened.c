@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_hardened.c - the hardened build: what is freed twice is handed out once, away from home too.
+ * test_hardened.c - the hardened build: what is freed twice is handed out once, on remote CPUs too.
  */
 #include "stress/numa/machine/unit.h"
 
 static struct rig rig;
 
-static void twice_at_home(void **unused)
+static void twice_on_a_local_cpu(void **unused)
 {
     struct rig *r = &rig;
     uint64_t pfn;
@@ -20,8 +20,9 @@ static void twice_at_home(void **unused)
     rig_close(r);
 }
 
-/* No bit says that a frame lies in a remote magazine, so the zone's has to: it goes home first. */
-static void twice_away(void **unused)
+/* No bit says that a frame lies in a remote magazine, so the zone's has to: it goes to the zone
+ * first. */
+static void twice_on_a_remote_cpu(void **unused)
 {
     struct quire_request request = quire_request_of(0, 0);
     struct rig *r = &rig;
@@ -72,8 +73,8 @@ static void twice_in_a_batch(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(twice_at_home),
-        cmocka_unit_test(twice_away),
+        cmocka_unit_test(twice_on_a_local_cpu),
+        cmocka_unit_test(twice_on_a_remote_cpu),
         cmocka_unit_test(twice_in_a_batch),
     };
 
