@@ -126,7 +126,7 @@ int quire_zone_attach(struct quire_zone *zone, void *metadata, size_t bytes,
 /* ---- Frames and runs --------------------------------------------------------------------- */
 
 /* Allocate 2^order aligned frames, order 0 .. QUIRE_MAX_ORDER. QUIRE_ERR_SIZE: order.
- * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's class
+ * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's urgency
  * (and the lowmem_reserve, with QUIRE_FALLBACK), or every candidate was seen taken. With
  * QUIRE_ZEROED, what the port's `zero` returned. */
 int quire_zone_alloc(struct quire_zone *zone, quire_slot slot, unsigned order, uint32_t flags,
