@@ -10,7 +10,11 @@ quire_ctest(NAME lint-tidy-kernel-port LABELS lint TIMEOUT 600
                     ${CMAKE_CURRENT_SOURCE_DIR})
 
 function(boot name)
-    quire_ctest(NAME boot-${name} LABELS qemu TIMEOUT 240 PROCESSORS 2
+    set(processors 2)
+    if("--panic" IN_LIST ARGN OR "--icount" IN_LIST ARGN) # one emulated CPU at a time
+        set(processors 1)
+    endif()
+    quire_ctest(NAME boot-${name} LABELS qemu TIMEOUT 240 PROCESSORS ${processors}
         COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/tools/qemu --quiet --timeout 1000
                 --kernel ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} ${ARGN})
     if(TEST ${QUIRE_PRESET}.boot-${name})

@@ -113,7 +113,7 @@ static int zone_free_contig(void *arena, unsigned thread, quire_pfn frame, uint6
     return quire_zone_free_contig(zone_of(arena), quire_slot_of(thread), frame, frames);
 }
 
-/* Homes that are wholly free count: they are whole blocks to whoever asks for one. */
+/* Home blocks that are wholly free count: they are whole blocks to whoever asks for one. */
 static uint64_t zone_whole_blocks(void *arena)
 {
     struct quire_zone_stats stats;

@@ -5,7 +5,7 @@
  * The maps say which frames are free; this file alone says how many may be taken. An allocation
  * debits its frames before it searches and credits back what it did not find; a free credits after
  * the bits are clear. So (I4) a debit that succeeded has frames to find, and a refusal here is
- * true: at some moment fewer frames were free above the floor of the request's class.
+ * true: at some moment fewer frames were free above the floor of the request's urgency.
  *
  * One counter would be the bottleneck. So a slot keeps *credit* on a cache line of its own: it
  * borrows a chunk from the total, serves its calls from it, and repays what exceeds two chunks.
@@ -19,7 +19,7 @@
  *       credits go to the total, and a slot turns in its credit at its next call. So near
  *       watermarks and floors the total is exact, but for the credit of slots that are idle, which
  *       a refusal gathers first (C4).
- *   C3  A debit from the total leaves at least the floor of its class (an isolation's leaves none).
+ *   C3  A debit from the total leaves at least the floor of its urgency (isolation leaves none).
  *       A debit from credit comes after the total was seen above shard_limit, so it leaves the
  *       floors alone too.
  *   C4  Before a refusal all credit is gathered into the total, one slot at a time, and never into
@@ -39,7 +39,7 @@
 
 enum { GATHER_TRIES = 3 };
 
-/* The number of free frames that a request of this class must leave. */
+/* The number of free frames that a request of this urgency must leave. */
 static int64_t floor_of(const struct quire_zone *z, uint32_t flags)
 {
     const struct quire_zone_head *h = z->head;
@@ -174,7 +174,7 @@ static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
 }
 
 /* Reserve n frames for the caller, which searches for them afterwards. NO_MEMORY: fewer were free
- * above the class's floor. */
+ * above the floor of the request's urgency. */
 int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
     qi_assert(n > 0);

@@ -154,7 +154,7 @@ void cmd_map_remarks(const struct simulated_machine *machine,
     quire_boot_report(&machine->plan->boot, &report);
     const struct remark all[CMD_MAP_REMARKS] = {
         {"firmware_frames", report.firmware, "frames reserved by the firmware: never handed out"},
-        {"held_frames", report.reserved, "frames held back for now: the first 2 MiB"},
+        {"reserved_frames", report.reserved, "frames reserved for now: the first 2 MiB"},
         {"metadata_frames", plan->metadata_frames, "frames hold the allocator's metadata"},
         {"trimmed_bytes", report.trimmed_bytes, "bytes of memory lost where borders cut a frame"},
         {"slivers", report.refused.slivers, "regions ignored: memory without one whole frame"},
@@ -164,7 +164,7 @@ void cmd_map_remarks(const struct simulated_machine *machine,
         {"unplaced_regions", report.refused.full, "regions lost: no room in the boot map"},
         {"nodeless_frames", report.nodeless,
          "frames whose node the map does not tell: counted to node 0"},
-        {"disputed_frames", report.disputed, "frames claimed by two nodes: the lower one has them"},
+        {"disputed_frames", report.disputed, "frames that two nodes have: the lower one has them"},
         {"shared_frames", plan->shared_frames,
          "free frames out of use in border blocks that belong to another zone"},
         {"shared_blocks", plan->shared_blocks, "blocks that two nodes or purposes share"},
@@ -181,7 +181,7 @@ void cmd_map_remarks(const struct simulated_machine *machine,
 const char *cmd_map_word(const struct quire_boot_region *region)
 {
     static const char *const uses[] = {
-        [QUIRE_BOOT_RESERVED] = "held",
+        [QUIRE_BOOT_RESERVED] = "reserved",
         [QUIRE_BOOT_TAKEN] = "taken",
         [QUIRE_BOOT_METADATA] = "metadata",
     };

@@ -51,6 +51,7 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
              ${PROJECT_SOURCE_DIR}/include/quire/host.h)
 
 if(NOT QUIRE_INSTALL)
+    set_target_properties(quire_host_shared PROPERTIES EXCLUDE_FROM_ALL TRUE)
     return()
 endif()
 # As quire.pc: its prefix is found from where it lies.

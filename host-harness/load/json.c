@@ -108,8 +108,8 @@ static void add_digest(cJSON *root, const char *name, uint64_t digest)
 /* ---- Zones ----------------------------------------------------------------------------------- */
 
 static const char *const zone_counts[QUIRE_COUNTS] = {
-    "home",     "split", "whole",  "steal",     "last_pass",
-    "rollback", "retry", "gather", "withdrawn", "revoked",
+    "home_block", "split", "whole",  "steal",     "last_pass",
+    "rollback",   "retry", "gather", "withdrawn", "revoked",
 };
 
 static void add_fragmentation(cJSON *to, const struct load_zone *zone)
@@ -143,7 +143,7 @@ static void add_zone(cJSON *zones, const struct load *load, size_t z)
     cJSON_AddStringToObject(object, "type", zone_type_name(from->type));
     add_number(object, "managed", zone->before.managed);
     add_number(object, "reserved", zone->before.reserved);
-    add_number(object, "ballast", zone->set_aside_frames);
+    add_number(object, "set_aside", zone->set_aside_frames);
     add_number(object, "min", zone->before.min);
     add_number(object, "low", zone->before.low);
     add_number(object, "high", zone->before.high);
@@ -182,7 +182,7 @@ static void add_node(cJSON *list, const struct load *load, uint32_t n)
     add_number(object, "managed", stats->managed);
     add_number(object, "free", stats->free);
     add_number(object, "cached", stats->cached);
-    add_number(object, "going_home", stats->remote);
+    add_number(object, "in_remote_magazines", stats->remote);
     add_number(object, "pressure", stats->pressure);
     add_number(object, "zones", stats->zones);
     for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)
@@ -237,7 +237,7 @@ static void add_sums(cJSON *root, const struct load *load)
 
     add_number(root, "places_checked", report_count(load, COUNT_KEPT));
     add_number(root, "remote_frees", report_count(load, COUNT_REMOTE));
-    add_number(root, "claimed", report_count(load, COUNT_CLAIMED));
+    add_number(root, "mempool_frames", report_count(load, COUNT_MEMPOOL));
     add_number(root, "offlined", report_count(load, COUNT_OFFLINED));
     add_number(root, "moved", report_count(load, COUNT_MOVED));
     add_number(root, "snapshots", on->machine_loaded.snapshots);

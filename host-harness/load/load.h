@@ -16,7 +16,7 @@
  *   I2 a run of frames that a thread holds is in one of its lists or, during one operation, in
  *      `burst` or local; what lies in the hand-over table belongs to no thread; the one that
  *      takes it out by an exchange has it.
- *   I3 `text` of the verdict is written once, by the thread that turned `claimed` from 0 to 1, and
+ *   I3 `text` of the verdict is written once, by the thread that turned `violated` from 0 to 1, and
  *      read after all threads have ended.
  */
 #ifndef HOST_HARNESS_LOAD_LOAD_H
@@ -169,7 +169,7 @@ struct load {
     qa32 stop;            /* threads end after the operation they are in */
     qa32 finished;        /* threads that have ended */
     qa32 bad_reports;     /* QUIRE_REPORT_BAD_FREE callbacks */
-    qa32 claimed;         /* there is a violation */
+    qa32 violated;        /* there is a violation */
     char text[LOAD_TEXT]; /* the first violation */
     uint64_t timer_ns;    /* what timing adds to a measured call */
     uint32_t sample;      /* one call in so many is timed, */

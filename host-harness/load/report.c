@@ -173,7 +173,7 @@ static void print_zones(FILE *out, const struct load *load)
 {
     char text[32];
 
-    say(out, "\nzone node type        frames    ballast      min      low     high  metadata\n");
+    say(out, "\nzone node type        frames  set aside      min      low     high  metadata\n");
     for (size_t z = 0; z < load->machine.zone_count; z++) {
         const struct simulated_zone *from = &load->machine.zones[z];
         const struct load_zone *zone = &load->zones[z];
@@ -223,7 +223,7 @@ static void print_nodes(FILE *out, const struct load *load)
 {
     const struct machine_target *on = load->on_machine;
 
-    say(out, "\nnode  CPUs threads    frames      free  cached  going home  pressure  hit rate\n");
+    say(out, "\nnode  CPUs threads    frames      free  cached   in remote  pressure  hit rate\n");
     for (uint32_t n = 0; n < on->topology.node_count; n++) {
         const struct quire_node_stats *stats = &on->loaded[n];
         uint64_t wanted = stats->counts[QUIRE_NODE_HIT] + stats->counts[QUIRE_NODE_FOREIGN];
@@ -322,11 +322,11 @@ static void print_reclaim(FILE *out, const struct load *load)
         qa_load(&on->last_resorts, relaxed),        /* relaxed: no other thread runs */
         qa_load(&on->last_resort_frames, relaxed)); /* relaxed: as above */
     say(out,
-        "frames freed on another node's CPU: %" PRIu64 "; claimed ahead: %" PRIu64
+        "frames freed on another node's CPU: %" PRIu64 "; filled into mempools: %" PRIu64
         "; taken offline and back: %" PRIu64 ", %" PRIu64
         " moved away for it\nplaces checked against the policy: %" PRIu64 "; snapshots: %" PRIu64
         "\n",
-        report_count(load, COUNT_REMOTE), report_count(load, COUNT_CLAIMED),
+        report_count(load, COUNT_REMOTE), report_count(load, COUNT_MEMPOOL),
         report_count(load, COUNT_OFFLINED), report_count(load, COUNT_MOVED),
         report_count(load, COUNT_KEPT), on->machine_loaded.snapshots);
     if (load->options.real)

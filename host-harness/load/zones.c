@@ -7,7 +7,7 @@
  * of many GiB could neither be filled nor watched within a short run. The main thread therefore
  * takes large runs out of zones that have more than load->window frames above their watermarks, in
  * random places, and keeps them until the threads have ended: what is left is used all the time,
- * and its watermarks can be reached. (The report has it as `ballast`.)
+ * and its watermarks can be reached. (The report has it as set aside.)
  *
  * State: load->zones, the shadow model and the hand-over table, made here. Everything here runs in
  * the main thread, but for the functions of the port, which any thread may be in.

@@ -10,14 +10,51 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CELL = 4 };
+enum {
+    CELL = 4,
+    NAME_BYTES = 255, /* of a property at most; the specification has 31 */
+};
+
+/* libfdt before 1.7 adds a property's length up without a look at overflow: it goes in a circle, or
+ * hands out a property of fewer than 0 bytes. And it reads names to their ends time and again. */
+static int check_properties(const struct dtb *dtb)
+{
+    uint32_t tag = FDT_NOP;
+    int next = 0;
+
+    while (tag != FDT_END) { /* which stands for what is damaged, too */
+        const char *name = "";
+        int at = next, bytes = 0;
+
+        tag = fdt_next_tag(dtb->tree, at, &next);
+        if (tag != FDT_PROP)
+            continue;
+        if (!fdt_getprop_by_offset(dtb->tree, at, &name, &bytes) || bytes < 0)
+            return dtb_fail(dtb, -1,
+                            "damaged device tree: the property at byte %d of its structure has no "
+                            "length or name: expected a whole flattened device tree",
+                            at);
+        if (strlen(name) > NAME_BYTES)
+            return dtb_fail(dtb, -1,
+                            "damaged device tree: a property's name has %zu bytes: expected at "
+                            "most %d",
+                            strlen(name), NAME_BYTES);
+    }
+    return 0;
+}
 
 int dtb_open(struct dtb *dtb, const char *name, const void *tree, size_t size,
              struct map_error *error)
 {
-    int code = size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_full(tree, size);
+    int code = size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_header(tree);
 
     *dtb = (struct dtb){tree, name, error};
+    if (code == 0 && fdt_totalsize(tree) > size)
+        code = -FDT_ERR_TRUNCATED;
+    if (code == 0 && check_properties(dtb))
+        return -1;
+    if (code == 0)
+        code = fdt_check_full(tree, size);
     if (code == 0)
         return 0;
     return dtb_fail(dtb, -1, "damaged device tree: %s: expected a whole flattened device tree",

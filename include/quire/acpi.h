@@ -16,9 +16,9 @@
  *
  * Some mistakes are so common that a machine must do with them. They cost the entry, unless
  * topology->strict is set: memory in two domains (the later entry goes), memory that ends beyond
- * 2^52, and a SLIT with a distance other than 10 at home or 11 to 255 elsewhere (all of it goes).
- * The call succeeds then and counts them in topology->passed_over; *fault is the first one, or has
- * a `what` of NULL if there was none.
+ * 2^52, and a SLIT with a distance other than 10 on the diagonal or 11 to 255 elsewhere (all of it
+ * goes). The call succeeds then and counts them in topology->passed_over; *fault is the first one,
+ * or has a `what` of NULL if there was none.
  *
  * Functions return 0 or: QUIRE_ERR_SIZE, a length is wrong or too many entries;
  * QUIRE_ERR_UNSUPPORTED, another signature or an unknown revision; QUIRE_ERR_FRAME, a checksum

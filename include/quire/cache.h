@@ -121,7 +121,7 @@ int quire_cache_alloc_contig(struct quire_cache *cache, const struct quire_conti
 int quire_cache_drain(struct quire_cache *cache, uint32_t cpu);
 int quire_cache_drain_all(struct quire_cache *cache);
 
-/* A CPU goes away: drain it, and give up its slot's homes and credit. It may come back. */
+/* A CPU goes away: drain it, and give up its slot's home blocks and credit. It may come back. */
 int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
 
 /* To be called now and then, say every second, by anybody: what a CPU did not touch since the last

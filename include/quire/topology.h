@@ -112,7 +112,8 @@ int quire_topology_add_memory(struct quire_topology *topology, uint64_t phys, ui
                               quire_node node, enum quire_memory_kind kind);
 
 /* Say how far `to`'s memory is from `from`'s CPUs. QUIRE_ERR_NODE: no such node.
- * QUIRE_ERR_SIZE: a distance below 10, or of 10 between two nodes, or other than 10 at home. */
+ * QUIRE_ERR_SIZE: a distance below 10, or of 10 between two nodes, or other than 10 from a node to
+ * itself. */
 int quire_topology_set_distance(struct quire_topology *topology, quire_node from, quire_node to,
                                 unsigned distance);
 

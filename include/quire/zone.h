@@ -133,7 +133,7 @@ int quire_zone_attach(struct quire_zone *zone, void *metadata, size_t bytes,
 /* ---- Frames and runs --------------------------------------------------------------------- */
 
 /* Allocate 2^order aligned frames, order 0 .. QUIRE_MAX_ORDER. QUIRE_ERR_SIZE: order.
- * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's class
+ * QUIRE_ERR_NO_MEMORY: fewer than 2^order frames are free above the floor of the request's urgency
  * (and the lowmem_reserve, with QUIRE_FALLBACK), or every candidate was seen taken. With
  * QUIRE_ZEROED, what the port's `zero` returned. */
 int quire_zone_alloc(struct quire_zone *zone, quire_slot slot, unsigned order, uint32_t flags,
@@ -297,13 +297,13 @@ enum quire_count {
     QUIRE_COUNT_HOME = 0,      /* a slot took another home block */
     QUIRE_COUNT_SPLIT = 1,     /* a whole block was split */
     QUIRE_COUNT_WHOLE = 2,     /* a split block became whole again */
-    QUIRE_COUNT_STEAL = 3,     /* frames came from a block that is not the slot's home */
+    QUIRE_COUNT_STEAL = 3,     /* frames came from a block that is no home block of the slot */
     QUIRE_COUNT_LAST_PASS = 4, /* a search walked all maps */
     QUIRE_COUNT_ROLLBACK = 5,  /* a claim of several words met a rival and was undone */
     QUIRE_COUNT_RETRY = 6,     /* an operation started over */
     QUIRE_COUNT_GATHER = 7,    /* credit of all slots was collected */
     QUIRE_COUNT_WITHDRAWN = 8, /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
-    QUIRE_COUNT_REVOKED = 9,   /* wholly free homes taken away for a larger request */
+    QUIRE_COUNT_REVOKED = 9,   /* wholly free home blocks taken away for a larger request */
 };
 enum { QUIRE_COUNTS = 10 };
 

@@ -3,6 +3,9 @@
  * sanitized.h - SANITIZED: is this build under ThreadSanitizer or AddressSanitizer? 1 or 0. It is
  * slow then, full of code that the compiler put in, and its address space is mostly shadow. Tests
  * that cannot work so ask this, and say what they leave out.
+ *
+ * ONE_THREAD(whole, part): how much a test does that has one thread. There are no races in it for
+ * ThreadSanitizer to see, which is ten times as slow: there it does the part, elsewhere the whole.
  */
 #ifndef QUIRE_STRESS_COMMON_SANITIZED_H
 #define QUIRE_STRESS_COMMON_SANITIZED_H
@@ -16,6 +19,17 @@
 #endif
 #ifndef SANITIZED
 #define SANITIZED 0
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+#define ONE_THREAD(whole, part) (part)
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ONE_THREAD(whole, part) (part)
+#endif
+#endif
+#ifndef ONE_THREAD
+#define ONE_THREAD(whole, part) (whole)
 #endif
 
 #endif /* QUIRE_STRESS_COMMON_SANITIZED_H */

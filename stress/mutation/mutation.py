@@ -5,7 +5,7 @@ Each LAYER/NAME.mutation of this folder is one mutation. A head says what it bre
 places, by file and function, and for each what is to be replaced there:
 
     protocol: 3                     of docs/design.md, or "count", "boot", ...
-    test: relacy-settle-2           the test that must fail, as ctest calls it, without the preset
+    test: relacy-whole-2            the test that must fail, as ctest calls it, without the preset
     why: what goes wrong, in words; a line that begins with blanks
         goes on with the line before
 

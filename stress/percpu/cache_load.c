@@ -64,7 +64,7 @@ void load_hold(struct load *l, unsigned n)
         int error = quire_zone_alloc(&l->rig->zone, quire_slot_of(0), 9, 0, &pfn);
 
         if (error != QUIRE_OK)
-            die("no block for the ballast: %s", quire_strerror(error));
+            die("no block to hold from the start: %s", quire_strerror(error));
         shadow_take(l->shadow, l->who, pfn.n, BLOCK);
         l->pfns[l->count] = pfn.n;
         l->orders[l->count++] = 9;

@@ -10,7 +10,7 @@
  *   3. Each zone must have told the port as many crossings as it counted.
  *   4. Each zone must be able to hand out every frame once more, exactly once.
  *
- * State: `claimed` and `text` of the load; see load.h. Runs in the main thread, but for
+ * State: `violated` and `text` of the load; see load.h. Runs in the main thread, but for
  * load_violation and load_violated, which any thread may call.
  */
 #include "calls.h"
@@ -22,11 +22,11 @@
 
 void load_violation(struct load *load, const char *format, ...)
 {
-    uint32_t unclaimed = 0;
+    uint32_t none = 0;
     va_list arguments;
 
     /* relaxed: the text is read after its writer has ended, joining orders it */
-    if (qa_cas(&load->claimed, &unclaimed, 1, relaxed)) {
+    if (qa_cas(&load->violated, &none, 1, relaxed)) {
         va_start(arguments, format);
         (void)vsnprintf(load->text, sizeof(load->text), format, arguments);
         va_end(arguments);
@@ -38,7 +38,7 @@ void load_violation(struct load *load, const char *format, ...)
 bool load_violated(struct load *load)
 {
     /* relaxed: nothing is read on the strength of it */
-    return qa_load(&load->claimed, relaxed) != 0;
+    return qa_load(&load->violated, relaxed) != 0;
 }
 
 /* ---- Giving back ----------------------------------------------------------------------------- */

@@ -116,7 +116,7 @@ static bool has_all(struct load *load, uint32_t n, bool last)
         load_violation(
             load,
             "node %u at the end: %" PRIu64 " frames managed, %" PRIu64 " free, %" PRIu64
-            " cached, %" PRIu64 " on their way home; expected %" PRIu64 " and %" PRIu64 " free",
+            " cached, %" PRIu64 " in remote magazines; expected %" PRIu64 " and %" PRIu64 " free",
             n, stats.managed, stats.free, stats.cached, stats.remote, managed, managed - set_aside);
     return false;
 }

@@ -44,8 +44,8 @@ enum machine_count {
     COUNT_CACHED,  /* put into the page cache, */
     COUNT_DROPPED, /* and dropped from it */
     COUNT_OFFLINED,
-    COUNT_MOVED, /* dropped because they blocked a block that goes offline */
-    COUNT_CLAIMED,
+    COUNT_MOVED,   /* dropped because they blocked a block that goes offline */
+    COUNT_MEMPOOL, /* filled into mempools */
 };
 enum { MACHINE_COUNTS = 7 };
 
@@ -126,7 +126,7 @@ int machine_check_reason(struct worker *w, int error, const struct quire_refusal
 /* ---- operations.c ---------------------------------------------------------------------------- */
 
 void machine_read_file(struct worker *w, const struct operation *op);
-void machine_claim(struct worker *w, const struct operation *op);
+void machine_mempool(struct worker *w, const struct operation *op);
 void machine_offline(struct worker *w, const struct operation *op);
 void machine_drain(struct worker *w, const struct operation *op);
 void machine_bad_call(struct worker *w, const struct operation *op);

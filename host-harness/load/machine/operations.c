@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * operations.c - operations that a machine alone has: the page cache is filled, frames are claimed
- * ahead, blocks go offline and come back, caches are drained, bad calls are refused.
+ * operations.c - operations that a machine alone has: the page cache is filled, mempools are
+ * filled, blocks go offline and come back, caches are drained, bad calls are refused.
  *
  * Hot-plug. A thread takes a block out of use and puts it back while the others go on. What blocks
  * it is offered to migrate(), whose pages are those of the page cache: they can be dropped. While
@@ -12,7 +12,7 @@
  */
 #include "machine.h"
 
-enum { CLAIM_FRAMES = 256, BLOCKERS = 32, BLOCK_FRAMES = 512 };
+enum { MEMPOOL_FRAMES = 256, BLOCKERS = 32, BLOCK_FRAMES = 512 };
 #define NO_PFN (((uint64_t)1 << QUIRE_PFN_BITS) - 1) /* beyond any memory */
 
 /* As a file is read: pages that can be had again. */
@@ -38,14 +38,14 @@ static bool claim_and_use(struct worker *w, const struct request *r, uint32_t n,
     struct quire_request call = r->call;
     struct quire_refusal why = {0};
     struct quire_mempool mempool;
-    quire_pfn pfns[CLAIM_FRAMES];
+    quire_pfn pfns[MEMPOOL_FRAMES];
     int error;
 
     call.order = 0;
     w->calls++;
     error = quire_mempool_fill(machine, &call, n, pfns, &mempool, &why);
     machine_check_reason(w, error, &why);
-    if (!call_answer(w, r->list, "claim", error, machine_refusals(w, r, NULL), n))
+    if (!call_answer(w, r->list, "filling of a mempool", error, machine_refusals(w, r, NULL), n))
         return false;
     for (uint32_t i = 0; i < n; i++)
         machine_count(w, pfns[i].n);
@@ -53,21 +53,22 @@ static bool claim_and_use(struct worker *w, const struct request *r, uint32_t n,
         quire_pfn pfn = {0};
 
         error = quire_mempool_take(&mempool, &pfn);
-        if (!call_answer(w, r->list, "taking of a claim", error, 0, pfn.n))
+        if (!call_answer(w, r->list, "taking from a mempool", error, 0, pfn.n))
             return false;
         runs[i] = (struct held_run){pfn.n, 1, call_tag(w), false};
         if (!machine_check_place(w, r, &runs[i]) || !call_take(w, r->list, &runs[i], call.flags))
             return false;
     }
-    machine_thread(w)->counts[COUNT_CLAIMED] += n;
-    return call_answer(w, r->list, "unclaim", quire_mempool_release(machine, &mempool), 0, n);
+    machine_thread(w)->counts[COUNT_MEMPOOL] += n;
+    return call_answer(w, r->list, "release of a mempool", quire_mempool_release(machine, &mempool),
+                       0, n);
 }
 
-void machine_claim(struct worker *w, const struct operation *op)
+void machine_mempool(struct worker *w, const struct operation *op)
 {
     const struct request *r = &op->request;
-    struct held_run runs[CLAIM_FRAMES];
-    uint32_t n = 1 + (uint32_t)(op->a % CLAIM_FRAMES);
+    struct held_run runs[MEMPOOL_FRAMES];
+    uint32_t n = 1 + (uint32_t)(op->a % MEMPOOL_FRAMES);
     uint32_t used = (uint32_t)(op->b % (n + 1));
 
     held_make_room(w, r->list, used, used, op->b);

@@ -35,7 +35,7 @@ static const struct operation_kind kinds[] = {
     {"put a batch of pages into the page cache", 90, machine_read_file},
     {"have another thread free a run", 140, operation_hand_over},
     {"allocate contiguous, constrained", 20, operation_alloc_contig},
-    {"claim frames ahead, use a part", 14, machine_claim},
+    {"fill a mempool, use a part", 14, machine_mempool},
     {"take a block offline and back", 4, machine_offline},
     {"drain the caches of a CPU or a node", 2, machine_drain},
     {"a call that must be refused", 30, machine_bad_call},

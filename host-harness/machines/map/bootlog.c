@@ -154,7 +154,7 @@ static int read_change(struct reader *reader, const struct log_line *line)
 {
     struct log_change change;
 
-    if (log_change(reader->input, *line, &change))
+    if (log_change(reader->input, *line, &change) || map_compare(reader->input))
         return -1;
     return apply_change(reader->map, reader->input, &change);
 }
@@ -235,7 +235,7 @@ static int read_srat(struct reader *reader, const struct log_line *line)
 {
     struct map_region region;
 
-    if (log_srat(reader->input, *line, &region))
+    if (log_srat(reader->input, *line, &region) || map_compare(reader->input))
         return -1;
     if (region.start == region.end)
         return 0;

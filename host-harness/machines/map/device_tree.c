@@ -24,6 +24,7 @@ struct reader {
     struct map *map;
     struct map_input *input;
     uint64_t unplaced; /* bytes that are to be reserved, the tree does not say where */
+    int asked;         /* the node of the tree that has been asked for the next; 0 at first */
     bool associative;  /* nodes are told in a way that is not read */
     struct {
         uint64_t start, end;
@@ -66,6 +67,8 @@ static bool is_taken(const struct reader *reader, uint64_t start, uint64_t end, 
 
 static int add_usable(struct reader *reader, uint64_t start, uint64_t end, uint32_t id)
 {
+    if (map_compare(reader->input))
+        return -1;
     return is_taken(reader, start, end, id) ? 0 : add(reader, start, end, MAP_USABLE, id);
 }
 
@@ -74,10 +77,12 @@ static int add_memory(void *ctx, int node, uint64_t start, uint64_t bytes, uint3
     struct reader *reader = ctx;
     uint64_t end = start + bytes;
 
-    reader->associative |=
-        id == MAP_NODE_ANY &&
-        (fdt_getprop(reader->dtb.tree, node, "ibm,associativity", NULL) ||
-         fdt_getprop(reader->dtb.tree, node, "ibm,associativity-lookup-arrays", NULL));
+    if (node != reader->asked) /* once, however many stretches it has */
+        reader->associative |=
+            id == MAP_NODE_ANY &&
+            (fdt_getprop(reader->dtb.tree, node, "ibm,associativity", NULL) ||
+             fdt_getprop(reader->dtb.tree, node, "ibm,associativity-lookup-arrays", NULL));
+    reader->asked = node;
     if (reader->usable_count == 0)
         return add_usable(reader, start, end, id);
     for (size_t i = 0; i < reader->usable_count; i++) {

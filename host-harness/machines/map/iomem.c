@@ -53,6 +53,8 @@ static int add_innermost(struct map *map, struct map_input *input, const struct 
 
     if (inner->end > MAP_PHYS_LIMIT)
         return map_add(map, input, inner); /* which refuses it */
+    if (map_compare(input))
+        return -1;
     while (i > 0 &&
            (map->regions[i - 1].start > inner->start || map->regions[i - 1].end < inner->end))
         i--;

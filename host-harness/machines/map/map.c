@@ -44,6 +44,14 @@ int map_add(struct map *map, struct map_input *input, const struct map_region *r
     return 0;
 }
 
+int map_compare(struct map_input *input)
+{
+    if (input->compared++ < MAP_MAX_COMPARED)
+        return 0;
+    return map_fail(input, "more than %d ranges to compare with others: expected no more",
+                    MAP_MAX_COMPARED);
+}
+
 static int by_start(const void *a, const void *b)
 {
     const struct map_region *left = a, *right = b;
@@ -250,7 +258,7 @@ static int check_text(const struct map_input *given)
 int map_parse(struct map *map, const char *name, const char *text, size_t bytes,
               struct map_error *error)
 {
-    struct map_input input = {name, {text, text + bytes}, 0, error, false};
+    struct map_input input = {name, {text, text + bytes}, 0, error, 0, false};
 
     memset(map, 0, sizeof(*map));
     snprintf(map->source, sizeof(map->source), "%.400s", name);

@@ -29,10 +29,11 @@
 #define MAP_NODE_ANY   UINT32_MAX
 
 enum {
-    MAP_NODES = 1024,        /* node numbers are below this, as in Linux */
-    MAP_MAX_REGIONS = 4096,  /* Linux itself keeps at most 3200 */
-    MAP_MAX_BYTES = 8 << 20, /* of a file; a kernel's log buffer is at most a few MiB */
-    MAP_TEXT_BYTES = 512,    /* of an error or a note, with its end */
+    MAP_NODES = 1024,         /* node numbers are below this, as in Linux */
+    MAP_MAX_REGIONS = 4096,   /* Linux itself keeps at most 3200 */
+    MAP_MAX_COMPARED = 16384, /* ranges of a file that make a reader walk over the regions */
+    MAP_MAX_BYTES = 8 << 20,  /* of a file; a kernel's log buffer is at most a few MiB */
+    MAP_TEXT_BYTES = 512,     /* of an error or a note, with its end */
 };
 
 enum map_kind {

@@ -24,7 +24,8 @@ struct map_input {
     struct map_span rest;
     uint32_t line; /* 0 before the first */
     struct map_error *error;
-    bool strict; /* take what a device tree contradicts itself in: the caller refuses it */
+    uint32_t compared; /* map_compare */
+    bool strict;       /* take what a device tree contradicts itself in: the caller refuses it */
 };
 
 /* Step to the next line; *line is without its end, without white space at its end, and without a
@@ -67,6 +68,10 @@ int map_read_file(struct map_input *input, char **text, size_t *bytes);
 
 /* Append a region, checking what MR2 and MR4 of map.h ask. 0, or -1 after map_fail. */
 int map_add(struct map *map, struct map_input *input, const struct map_region *region);
+
+/* To be called before a walk over the regions: a file that asks for ever more of them, though it
+ * adds none, would take long. 0, or -1 after map_fail. */
+int map_compare(struct map_input *input);
 
 /* Memory of one kind and node that meets in the middle of a page becomes one region: the page is
  * whole, though neither has all of it. 0, or -1 if there is no memory for it. */

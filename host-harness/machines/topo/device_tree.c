@@ -22,6 +22,7 @@ struct reader {
     struct dtb dtb;
     struct topo *topo;
     uint64_t seen[MAP_NODES / 64]; /* numa-node-ids */
+    uint32_t cpus;                 /* numbers of CPUs that were told, the same ones among them */
 };
 
 bool topo_is_dtb(const void *bytes, size_t size)
@@ -84,6 +85,15 @@ static int cpu_number(const struct reader *reader, int node, unsigned width, uin
     return 0;
 }
 
+/* Each is looked for among the CPUs that there are. */
+static int add_cpu(struct reader *reader, uint32_t cpu, quire_node where)
+{
+    if (reader->cpus++ == 4 * QUIRE_CPUS)
+        return dtb_fail(&reader->dtb, -1, "more than %d numbers of CPUs: expected at most %d CPUs",
+                        4 * QUIRE_CPUS, QUIRE_CPUS);
+    return topo_cpu(reader->topo, reader->dtb.name, cpu, where, reader->dtb.error);
+}
+
 /* The CPUs of a node: itself, or its threads where it lists their numbers. */
 static int add_cpus(struct reader *reader, int node, uint32_t id, unsigned width)
 {
@@ -98,10 +108,10 @@ static int add_cpus(struct reader *reader, int node, uint32_t id, unsigned width
         dtb_property(dtb, node, "ibm,ppc-interrupt-server#s", 1, &threads))
         return -1;
     if (threads.left == 0)
-        return topo_cpu(reader->topo, dtb->name, cpu, where, dtb->error);
+        return add_cpu(reader, cpu, where);
     while (threads.left > 0) {
         dtb_number(&threads, 1, &thread);
-        if (topo_cpu(reader->topo, dtb->name, (uint32_t)thread, where, dtb->error))
+        if (add_cpu(reader, (uint32_t)thread, where))
             return -1;
     }
     return 0;
@@ -224,7 +234,7 @@ int topo_read_dtb(struct topo *topo, const char *name, const void *tree, size_t 
 {
     struct reader reader = {.topo = topo};
     struct map_input input = {
-        name, {tree, (const char *)tree + size}, 0, error, topo->topology.strict};
+        name, {tree, (const char *)tree + size}, 0, error, 0, topo->topology.strict};
     struct map map = {0};
     int result;
 

@@ -125,7 +125,7 @@ static void pairs(void)
     }
 }
 
-/* Past the caches: what an interrupt takes that finds them in somebody's hands. */
+/* Past the caches: what an interrupt takes that finds them taken. */
 static void zone_pairs(void)
 {
     uint32_t node = cpus[0]->node;

@@ -16,17 +16,17 @@
 
 enum { CALLS = 150, RUNS = 64, WARM = 200 };
 
-static struct random_load *thread_mix, *handler_mix;
+static struct random_load *thread_load, *handler_load;
 
 static void one_call(void *argument)
 {
     (void)argument;
-    random_load_small_step(thread_mix);
+    random_load_small_step(thread_load);
 }
 
 static void between(void)
 {
-    random_load_small_step(handler_mix);
+    random_load_small_step(handler_load);
 }
 
 void suite_boundaries(const struct options *options)
@@ -34,20 +34,20 @@ void suite_boundaries(const struct options *options)
     uint64_t instructions = 0;
 
     shadow_begin();
-    thread_mix = random_load_make(RUNS, 0, options->seed, 0, cpus[0]->node);
-    handler_mix = random_load_make(RUNS, QUIRE_NO_CALLBACK, options->seed, 1, cpus[0]->node);
+    thread_load = random_load_make(RUNS, 0, options->seed, 0, cpus[0]->node);
+    handler_load = random_load_make(RUNS, QUIRE_NO_CALLBACK, options->seed, 1, cpus[0]->node);
     zone_audit_begin();
     for (unsigned i = 0; i < WARM; i++)
-        random_load_small_step(thread_mix);
+        random_load_small_step(thread_load);
     for (unsigned i = 0; i < CALLS; i++)
         instructions += single_step_call(one_call, NULL, between).instructions;
     tap_note("%u calls, with another one at each of their %lu instructions", (unsigned)CALLS,
              instructions);
-    tap(handler_mix->calls >= instructions / 2, "a call was made between any two instructions");
-    random_load_empty(thread_mix);
-    random_load_empty(handler_mix);
+    tap(handler_load->calls >= instructions / 2, "a call was made between any two instructions");
+    random_load_empty(thread_load);
+    random_load_empty(handler_load);
     shadow_end("boundaries");
     zone_audit_end("boundaries");
-    random_load_unmake(thread_mix);
-    random_load_unmake(handler_mix);
+    random_load_unmake(thread_load);
+    random_load_unmake(handler_load);
 }

@@ -87,7 +87,7 @@ static uint32_t node_of(uint64_t phys)
     return QUIRE_NO_NODE;
 }
 
-static void test_homes(void)
+static void test_local_memory(void)
 {
     quire_nodemask with = quire_topology_with_memory(&memory.topology);
     uint32_t areas = 0, zones = 0;
@@ -147,7 +147,7 @@ void suite_traps(const struct options *options)
     (void)options;
     test_rights();
     test_guards();
-    test_homes();
+    test_local_memory();
     test_interrupts();
 }
 

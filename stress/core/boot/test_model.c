@@ -8,11 +8,12 @@
  * first and a last seed for more cases.
  */
 #include "model.h"
+#include "stress/common/sanitized.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CASES = 400 };
+enum { CASES = ONE_THREAD(400, 40) };
 
 /* ---- The plan ---------------------------------------------------------------------- */
 

@@ -108,7 +108,7 @@ static void shared_memory_can_be_rescued(void **state)
     boot_fixture_free(f);
 }
 
-static void memory_and_device_memory_never_mix(void **state)
+static void memory_and_device_memory_stay_apart(void **state)
 {
     (void)state;
     for (uint64_t frames = 100; frames <= 400; frames += 300) {
@@ -302,7 +302,7 @@ int main(void)
         cmocka_unit_test(address_zones_can_be_left_out),
         cmocka_unit_test(a_block_goes_to_who_has_more_of_it),
         cmocka_unit_test(shared_memory_can_be_rescued),
-        cmocka_unit_test(memory_and_device_memory_never_mix),
+        cmocka_unit_test(memory_and_device_memory_stay_apart),
         cmocka_unit_test(free_frames_decide),
         cmocka_unit_test(many_nodes_in_one_block),
         cmocka_unit_test(huge_takes_whole_sections_first),

@@ -5,6 +5,7 @@
 #include "check.h"
 
 #include "stress/common/random.h"
+#include "stress/common/sanitized.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,7 @@ static bool agree(const struct search_kernel *search, const uint8_t *bytes, size
 
 bool check_agreement(const struct search_kernel *search)
 {
-    enum { BYTES = 1 << 16, QUERIES = 200 };
+    enum { BYTES = 1 << 16, QUERIES = ONE_THREAD(200, 20) };
     struct arena arena = arena_map(BYTES);
     uint64_t state = 1;
     bool good = true;

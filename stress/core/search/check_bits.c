@@ -5,9 +5,11 @@
  */
 #include "check.h"
 
+#include "stress/common/sanitized.h"
+
 #include <string.h>
 
-enum { MOST_WORDS = 25 };
+enum { MOST_WORDS = ONE_THREAD(25, 9) };
 
 static bool bit(const uint64_t *words, size_t i)
 {

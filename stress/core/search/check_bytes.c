@@ -7,8 +7,9 @@
 #include "check.h"
 
 #include "stress/common/random.h"
+#include "stress/common/sanitized.h"
 
-enum { LONGEST = 600, VALUES = UINT8_MAX + 1 };
+enum { LONGEST = ONE_THREAD(600, 100), VALUES = UINT8_MAX + 1 };
 
 typedef bool array_check(const struct search_kernel *search, const uint8_t *bytes, size_t n,
                          uint64_t *state);

@@ -55,7 +55,7 @@ static void figures_agree(void **state)
                 report_number(&report, "checks.frames_given"));
     assert_true(report_number(&report, "places_checked") > 10000);
     assert_true(report_number(&report, "remote_frees") > 1000);
-    assert_true(report_number(&report, "claimed") > 1000);
+    assert_true(report_number(&report, "mempool_frames") > 1000);
     assert_true(report_number(&report, "checks.bad_calls_refused") > 100);
     assert_true(report_number(&report, "snapshots") >= 1);
     cJSON_ArrayForEach(pair, report_at(&report, "pairs"))

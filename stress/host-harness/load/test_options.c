@@ -101,7 +101,7 @@ static void many_threads(void **state)
     report_free(&report);
 }
 
-static void help_publishes_the_mix(void **state)
+static void help_publishes_the_operations(void **state)
 {
     (void)state;
     PROGRAM_RUN(&program, "run", "--help");
@@ -130,7 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_options),  cmocka_unit_test(option_without_value),
         cmocka_unit_test(good_options), cmocka_unit_test(json_on_standard_output),
-        cmocka_unit_test(many_threads), cmocka_unit_test(help_publishes_the_mix),
+        cmocka_unit_test(many_threads), cmocka_unit_test(help_publishes_the_operations),
         cmocka_unit_test(full_disk),
     };
 

@@ -142,7 +142,7 @@ static void own_machine_and_real_maps(void **state)
     }
 }
 
-/* More than this machine could hold, and most of it ballast. */
+/* More than this machine could hold, and most of it set aside. */
 static void giant_machine(void **state)
 {
     FILE *file = fopen("giant-map", "w");
@@ -153,7 +153,7 @@ static void giant_machine(void **state)
     assert_int_equal(fclose(file), 0);
     REPORT_RUN(&report, "--map", "giant-map", "--threads", "2", "--operations", "2000");
     assert_clean(&report);
-    assert_true(sum_over_zones("ballast") > sum_over_zones("managed") / 2);
+    assert_true(sum_over_zones("set_aside") > sum_over_zones("managed") / 2);
     report_free(&report);
 }
 

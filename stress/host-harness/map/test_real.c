@@ -4,9 +4,9 @@
  *
  * The figures below were worked out from the logs with a calculator, not with this program: `ram`
  * is the sum of all usable ranges in frames, less those that the log's "e820: update" lines take
- * away; `held` is what of that lies below 2 MiB; `firmware` is the sum of everything else that the
- * log names. A zone's `frames` are the `ram` between its bounds. How many of them metadata takes is
- * the allocator's business, so usable, reserved and metadata frames are compared as a sum.
+ * away; `reserved` is what of that lies below 2 MiB; `firmware` is the sum of everything else that
+ * the log names. A zone's `frames` are the `ram` between its bounds. How many of them metadata
+ * takes is the allocator's business, so usable, reserved and metadata frames are compared as a sum.
  */
 #include "stress/common/assert.h"
 
@@ -28,7 +28,7 @@ struct zone_want {
 
 struct real_map {
     const char *path, *regions;
-    double ram, held, firmware;
+    double ram, reserved, firmware;
     size_t zone_count;
     struct zone_want zones[ZONES];
 };
@@ -174,9 +174,9 @@ static void check_map(void **state)
     }
     const cJSON *left_out = cJSON_GetObjectItemCaseSensitive(root, "left_out");
     same("usable frames", number(root, "usable_frames"), sum);
-    same("held frames", number(left_out, "held_frames"), want->held);
+    same("reserved frames", number(left_out, "reserved_frames"), want->reserved);
     same("firmware frames", number(left_out, "firmware_frames"), want->firmware);
-    same("all memory", sum + want->held + number(left_out, "metadata_frames"), want->ram);
+    same("all memory", sum + want->reserved + number(left_out, "metadata_frames"), want->ram);
     check_metadata(root);
     cJSON_Delete(root);
 }
@@ -194,9 +194,9 @@ static void check_table(void **state)
     assert_memory_equal(program.out, line, strlen(line));
     snprintf(line, sizeof(line), " in %zu zones, metadata ", want->zone_count);
     assert_non_null(strstr(program.out, line));
-    snprintf(line, sizeof(line), "\n%12.0f frames held back for now: the first 2 MiB\n",
-             want->held);
-    assert_int_equal(strstr(program.out, line) != NULL, want->held > 0);
+    snprintf(line, sizeof(line), "\n%12.0f frames reserved for now: the first 2 MiB\n",
+             want->reserved);
+    assert_int_equal(strstr(program.out, line) != NULL, want->reserved > 0);
     snprintf(line, sizeof(line), "\n%12.0f frames reserved by the firmware: never handed out\n",
              want->firmware);
     assert_int_equal(strstr(program.out, line) != NULL, want->firmware > 0);

@@ -49,7 +49,7 @@ static void no_map_at_all(void **state)
     REFUSE({"", "file: ", "empty", "BIOS-e820"},
            {"\n \n# only comments\n", "file: ", "no map", "list"},
            {"Hello\nworld\n", "file:1: ", "no map lines", "START END KIND"},
-           {"\n\nDMI: some board\n", "file:3: ", "no map lines", "/proc/iomem"},
+           {"\n\nDMI: some maker\n", "file:3: ", "no map lines", "/proc/iomem"},
            {"BIOS-e820: [mem 0x0-0xfff] reserved\n", "file: ", "none of its 1 regions is usable",
             "at least one"},
            {"0 1G device\n", "file: ", "usable", "at least one"},

@@ -408,14 +408,14 @@ static void bad_tables(void **state)
 static void bad_distances(void **state)
 {
     static const char asymmetric[] = XML("10 21 12 10 "), absurd[] = XML("10 99 999 1 "),
-                      home[] = XML("11 21 21 10 "), sound[] = XML("10 21 21 10 ");
+                      diagonal[] = XML("11 21 21 10 "), sound[] = XML("10 21 21 10 ");
 
     (void)state;
     expect_bad_file(asymmetric, sizeof(asymmetric) - 1,
                     "a distance differs by direction: from node 0 to node 1 it is 21",
                     "expected 12, or the option --asymmetric");
     expect_bad_file(absurd, sizeof(absurd) - 1, "from node 1 to node 0 is 999", "11 to 255");
-    expect_bad_file(home, sizeof(home) - 1, "from node 0 to node 0 is 11", "expected 10");
+    expect_bad_file(diagonal, sizeof(diagonal) - 1, "from node 0 to node 0 is 11", "expected 10");
     const char *path = file_of(sound, sizeof(sound) - 1);
     topo(path, NULL);
     unlink(path);

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TREE_BYTES = 1 << 16 };
+enum { TREE_BYTES = 8 << 20 };
 
 struct tree {
     size_t bytes;

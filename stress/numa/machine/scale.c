@@ -116,13 +116,13 @@ static void use(struct quire_machine *m, uint32_t nodes, uint32_t cpus)
 {
     for (cpu_now = 0; cpu_now < cpus; cpu_now++) {
         struct quire_request request = quire_request_of(0, 0);
-        uint32_t home = cpu_now / (cpus / nodes), far = nodes - 1 - home;
+        uint32_t local = cpu_now / (cpus / nodes), far = nodes - 1 - local;
         quire_pfn a, b;
 
         must(quire_machine_alloc(m, 0, 0, &a), "alloc");
         request.node = quire_node_of(far);
         must(quire_machine_request(m, &request, &b, NULL), "request");
-        if ((a.n >> SHIFT) - 1 != home || (b.n >> SHIFT) - 1 != far)
+        if ((a.n >> SHIFT) - 1 != local || (b.n >> SHIFT) - 1 != far)
             must(QUIRE_ERR_NODE, "a frame of another node");
         must(quire_machine_free(m, a, 0), "free");
         must(quire_machine_free(m, b, 0), "free");

@@ -96,7 +96,7 @@ static void wrong_calls(void **unused)
     assert_error(quire_machine_free(r->machine, quire_pfn_of(rig_base(0)), QUIRE_MAX_ORDER + 1),
                  QUIRE_ERR_SIZE);
     good = take(r, 3, 0);
-    for (rig_cpu = 0; rig_cpu < 8; rig_cpu += 7) { /* at home, and remote */
+    for (rig_cpu = 0; rig_cpu < 8; rig_cpu += 7) { /* local, and remote */
         assert_error(quire_machine_free(r->machine, quire_pfn_of(good + 1), 3), QUIRE_ERR_ALIGN);
         assert_error(quire_machine_free(r->machine, quire_pfn_of(good), 2), QUIRE_ERR_ORDER);
         assert_error(quire_machine_free(r->machine, quire_pfn_of(good), 4), QUIRE_ERR_ORDER);

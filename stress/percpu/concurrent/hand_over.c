@@ -34,7 +34,7 @@ static uint32_t thread_cpu(void)
     return my_cpu;
 }
 
-static void settle_on(uint32_t i)
+static void move_to(uint32_t i)
 {
     if (mode == QUIRE_CACHE_RSEQ)
         run_on(&rig, i % cpu_count());
@@ -44,7 +44,7 @@ static void settle_on(uint32_t i)
 static void *produce(void *unused)
 {
     (void)unused;
-    settle_on(0);
+    move_to(0);
     for (uint64_t i = 0; i < total; i++) {
         quire_pfn pfn;
         int error = quire_cache_alloc(&rig.cache, 0, 0, &pfn);
@@ -74,7 +74,7 @@ static void look(void)
 static void *consume(void *unused)
 {
     (void)unused;
-    settle_on(1);
+    move_to(1);
     for (uint64_t i = 0; i < total; i++) {
         uint64_t pfn;
         int error;

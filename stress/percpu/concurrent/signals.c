@@ -30,8 +30,8 @@ enum {
     INTERVAL = 50000, /* ns */
     FIRST_TIMERS = 100,
     LEAST_SIGNALS = 20,
-    BALLAST = 24, /* blocks, see load_hold */
-    FRAMES = (8 + BALLAST) * BLOCK,
+    HELD_BLOCKS = 24, /* blocks, see load_hold */
+    FRAMES = (8 + HELD_BLOCKS) * BLOCK,
 };
 
 /* What one thread and its handler do. */
@@ -44,7 +44,7 @@ struct worker {
 
 static struct rig rig;
 static struct shadow shadow;
-static struct load ballast = {.rig = &rig, .shadow = &shadow, .who = 2 * THREADS + 1};
+static struct load holder = {.rig = &rig, .shadow = &shadow, .who = 2 * THREADS + 1};
 static struct worker workers[THREADS];
 static _Atomic bool over;
 static _Thread_local struct worker *self;
@@ -220,14 +220,14 @@ int main(int argc, char *argv[])
     rig.cpu_now = real_cpu;
     rig_open(&rig);
     shadow_open(&shadow, rig.usable[0].pfn.n, FRAMES, FRAMES);
-    load_hold(&ballast, BALLAST);
+    load_hold(&holder, HELD_BLOCKS);
     first_call();
     run_storm("timer", true, ms);
     run_storm("killer", false, ms);
     stay_here();
     run_storm("timer, one CPU", true, ms);
     run_storm("killer, one CPU", false, ms);
-    load_empty(&ballast);
+    load_empty(&holder);
     rig_close(&rig, 0);
     shadow_close(&shadow);
     return 0;

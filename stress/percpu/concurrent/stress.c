@@ -33,13 +33,13 @@ enum {
     MOST_THREADS = 64,
     ROUNDS = 4,
     OPERATIONS = SANITIZED ? 100000 : 800000, /* of all threads together, per round */
-    BALLAST = 24,                             /* blocks, see load_hold */
+    HELD_BLOCKS = 24,                         /* blocks, see load_hold */
 };
 
 struct stress {
     struct rig rig;
     struct shadow shadow;
-    struct load loads[MOST_THREADS], ballast;
+    struct load loads[MOST_THREADS], holder;
     _Atomic pid_t tids[MOST_THREADS];
     unsigned threads;
     uint64_t operations;                 /* per thread and round */
@@ -192,7 +192,7 @@ static void open_all(const char *scenario, unsigned threads)
     /* In flight: what somebody who drains, refills or flushes has in his hands, a CPU cache at
      * most. */
     uint32_t rounds = 64, hold = exhaust ? 40 : 200, cls = rounds + rounds / 2;
-    uint64_t held = BALLAST * BLOCK;
+    uint64_t held = HELD_BLOCKS * BLOCK;
     uint64_t frames = exhaust ? threads * (hold + cls) + cls : 8ull * BLOCK + threads * 100;
     struct rig *r = &stress.rig;
 
@@ -209,8 +209,8 @@ static void open_all(const char *scenario, unsigned threads)
     r->cpu_now = strcmp(scenario, "lies") == 0 ? lying_cpu : real_cpu;
     rig_open(r);
     shadow_open(&stress.shadow, r->usable[0].pfn.n, frames + held, frames + held);
-    stress.ballast = (struct load){.rig = r, .shadow = &stress.shadow, .who = MOST_THREADS + 2};
-    load_hold(&stress.ballast, BALLAST);
+    stress.holder = (struct load){.rig = r, .shadow = &stress.shadow, .who = MOST_THREADS + 2};
+    load_hold(&stress.holder, HELD_BLOCKS);
     for (uint32_t i = 0; i < threads; i++)
         stress.loads[i] = (struct load){.rig = r,
                                         .shadow = &stress.shadow,
@@ -269,7 +269,7 @@ static void run(const char *scenario, unsigned threads, uint64_t factor)
         calls += stress.loads[i].calls;
         refused += stress.loads[i].refused;
     }
-    load_empty(&stress.ballast);
+    load_empty(&stress.holder);
     check_books(&stress.rig, &stress.shadow);
     if (quire_cache_stats(&stress.rig.cache, &stats) != QUIRE_OK || stats.bad_frees != 0 ||
         stress.rig.heard.reports != 0 || stress.rig.heard.withdrawn != 0)

@@ -211,7 +211,7 @@ static void full_of_blocks(void)
     take_and_give(4, 2, 9, 0);
 }
 
-/* Frames of a block that is nobody's home and nearly empty. */
+/* Frames of a block that is no home block and nearly empty. */
 static void from_sparse(void)
 {
     quire_slot slot = quire_slot_of(rig.zone_config.slots - 1);

@@ -67,7 +67,7 @@ static void freed_twice(void **unused)
     (void)unused;
     for (size_t i = 0; i < sizeof between / sizeof between[0]; i++)
         twice(512, between[i]);
-    for (size_t i = 0; i < 5; i++) /* the first free has gone home by then, or not */
+    for (size_t i = 0; i < 5; i++) /* the first free is in the zone by then, or not */
         twice(16, i);
 }
 

@@ -239,14 +239,14 @@ static void port_without_cpu(void **unused)
 }
 
 /* A CPU without CPU caches, say one that appeared late: its calls go to the zone. */
-static void cpu_without_racks(void **unused)
+static void cpu_without_cpu_caches(void **unused)
 {
     struct rig r;
     uint64_t pfn;
 
     (void)unused;
     if (cpu_count() < 2 || cpu_name(1) == 0) {
-        print_message("one CPU only: no second one that could lack racks\n");
+        print_message("one CPU only: no second one that could lack CPU caches\n");
         skip();
     }
     rig_begin(&r, 64 * BLOCK);
@@ -274,7 +274,7 @@ int main(int argc, char *argv[])
         cmocka_unit_test(none),
         cmocka_unit_test(bound_is_real),
         cmocka_unit_test(port_without_cpu),
-        cmocka_unit_test(cpu_without_racks),
+        cmocka_unit_test(cpu_without_cpu_caches),
     };
 
     return run_unit(argc, argv, tests);

@@ -275,7 +275,7 @@ static void no_ping_pong(void **unused)
     rig_close(&r, 0);
 }
 
-/* Blocks of order 9: a refill brings half a magazine, an overflow sends half of it home. */
+/* Blocks of order 9: a refill brings half a magazine, an overflow sends half of it to the zone. */
 static void blocks(void **unused)
 {
     uint64_t pfns[12];

@@ -134,7 +134,7 @@ static void calm_request(void **unused)
 }
 
 /* What is in the caller's own CPU cache, of whatever class, is in its reach. */
-static void calm_at_home(void **unused)
+static void calm_on_the_own_cpu(void **unused)
 {
     struct rig r;
 
@@ -216,8 +216,8 @@ static void contiguous(void **unused)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_at_a_time), cmocka_unit_test(calm_request),
-        cmocka_unit_test(calm_at_home),  cmocka_unit_test(drain_pending),
+        cmocka_unit_test(one_at_a_time),       cmocka_unit_test(calm_request),
+        cmocka_unit_test(calm_on_the_own_cpu), cmocka_unit_test(drain_pending),
         cmocka_unit_test(contiguous),
     };
 

@@ -85,7 +85,7 @@ static void outgoing_is_flushed(void **unused)
     static uint64_t got[1024];
     struct rig r;
     uint64_t used = FRAMES, sparse;
-    unsigned home = 0;
+    unsigned flushed = 0;
 
     (void)unused;
     open_full(&r);
@@ -107,8 +107,8 @@ static void outgoing_is_flushed(void **unused)
         check_rest(&r, used);
     }
     for (uint64_t i = 0; i < 100; i++)
-        home += state_of(&r, sparse + i) == QUIRE_FRAME_FREE;
-    assert_int_equal(home, 100 / (ROUNDS / 2) * (ROUNDS / 2));
+        flushed += state_of(&r, sparse + i) == QUIRE_FRAME_FREE;
+    assert_int_equal(flushed, 100 / (ROUNDS / 2) * (ROUNDS / 2));
     assert_true(stats_of(&r).flushes >= 3);
     assert_ok(quire_cache_drain(&r.cache, r.cpu)); /* the rest is flushed, the block is whole */
     for (uint64_t i = 0; i < BLOCK; i++)

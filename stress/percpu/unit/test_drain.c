@@ -118,7 +118,7 @@ static void retire(void **unused)
     }
     assert_ok(quire_cache_drain_all(&r.cache));
     assert_ok(quire_cache_retire_cpu(&r.cache, cpu_name(elsewhere())));
-    assert_ok(quire_zone_stats(&r.zone, &z)); /* no home keeps a block split */
+    assert_ok(quire_zone_stats(&r.zone, &z)); /* no home block stays split */
     assert_int_equal(z.split_blocks, 0);
     assert_int_equal(z.whole_free_blocks, 64);
     assert_int_equal(quire_cache_retire_cpu(&r.cache, r.cache.cpus), QUIRE_ERR_SIZE);

@@ -37,7 +37,7 @@ static void give_around(struct rig *r, size_t n)
     assert_ok(quire_zone_free_batch(&r->zone, quire_slot_of(0), pfns, n, NULL));
 }
 
-static void mix(quire_pfn array[], size_t n, uint64_t seed)
+static void shuffle(quire_pfn array[], size_t n, uint64_t seed)
 {
     for (size_t i = n; i > 1; i--) {
         size_t k = (seed = seed * 6364136223846793005u + 1442695040888963407u) >> 33;
@@ -76,7 +76,7 @@ static void there_and_back(void **unused)
                     pfns[n - 1 - i] = was;
                 }
             if (order > 1)
-                mix(pfns, n, n * order);
+                shuffle(pfns, n, n * order);
             assert_false(qi_view_pop_batch(view, movable, back, n));
             assert_true(qi_view_push_batch(view, pfns, n));
             assert_int_equal(stats_of(r).cached[movable], n);
@@ -167,7 +167,7 @@ static void wrong_ones(void **unused)
             for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
                 refused(r, view, at, wrong[i]);
         }
-        mix(pfns, MANY, mixed + 1);
+        shuffle(pfns, MANY, mixed + 1);
     }
     check_rest(r, MANY + 1 + 8 + 512);
     assert_true(qi_view_push_batch(view, pfns, MANY));
@@ -201,7 +201,7 @@ static void wrong_blocks(void **unused)
                                  (struct quire_run){quire_pfn_of(first), BLOCK}, held, &isolation));
     assert_false(qi_view_push_batch(view, pfns, MANY));
     assert_ok(quire_zone_isolate_undo(&r->zone, quire_slot_of(0), &isolation));
-    assert_false(qi_view_push_batch(view, pfns, MANY)); /* nobody's home any more, and sparse */
+    assert_false(qi_view_push_batch(view, pfns, MANY)); /* no home block any more, and sparse */
     qa_store(full_of(&r->zone, b), 0, relaxed);
     assert_true(qi_view_push_batch(view, pfns, MANY));
     assert_true(qi_view_pop_batch(view, 0, pfns, MANY));

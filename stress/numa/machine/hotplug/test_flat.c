@@ -16,7 +16,7 @@ static struct quire_topology t;
 
 enum {
     TIMES = 1000,
-    HOMES = 4 + 12, /* Y5 of zone_caches.c: four made to measure, then each twice as large */
+    MOST_CACHES = 4 + 12, /* Y5 of zone_caches.c: four made to measure, then each twice as large */
 };
 
 static void open_two(struct rig *r, uint32_t cpus)
@@ -41,7 +41,7 @@ static void use(struct rig *r, uint32_t cpu)
     give(r, pfn, 0);
 }
 
-static struct zone_cache *home_of(struct rig *r, uint32_t cpu)
+static struct zone_cache *zone_cache_of(struct rig *r, uint32_t cpu)
 {
     const struct cpu_view *view =
         (const struct cpu_view *)(uintptr_t)qa_load(&r->machine->cpu_views[cpu], relaxed);
@@ -82,7 +82,7 @@ static void alternation(void **unused)
     rig_close(r);
 }
 
-static uint32_t homes_of(struct rig *r, uint32_t zone)
+static uint32_t caches_of(struct rig *r, uint32_t zone)
 {
     const struct machine_snapshot *s = qi_machine_snapshot(r->machine);
     uint32_t n = 0;
@@ -109,8 +109,8 @@ static void any_topologies(void **unused)
         bytes = i == TIMES ? r->memory_bytes : bytes;
     }
     assert_int_equal(r->memory_bytes, bytes);
-    assert_in_range(homes_of(r, 0), 4, HOMES);
-    assert_in_range(homes_of(r, 1), 4, HOMES);
+    assert_in_range(caches_of(r, 0), 4, MOST_CACHES);
+    assert_in_range(caches_of(r, 1), 4, MOST_CACHES);
     rig_close(r);
 }
 
@@ -209,17 +209,17 @@ static void opened_late(void **unused)
     t = r->topology;
     rig_cpu = 0;
     late_pfn = take(r, 0, 0);
-    first = home_of(r, 0);
+    first = zone_cache_of(r, 0);
     t.cpu_node[2] = 0;
     assert_ok(quire_machine_set_topology(r->machine, &t));
-    assert_ptr_not_equal(home_of(r, 0), first);
+    assert_ptr_not_equal(zone_cache_of(r, 0), first);
     t.cpu_node[2] = 1;
     t.cpu_id[4] = 4; /* a line is made for it, when all caches have been found */
     t.cpu_node[t.cpu_count++] = 1;
     late = first;
     assert_ok(quire_machine_set_topology(r->machine, &t));
     late = NULL;
-    assert_ptr_equal(home_of(r, 0), first);
+    assert_ptr_equal(zone_cache_of(r, 0), first);
     assert_true(pushes > 3);
     assert_int_equal(refused, pushes);
     rig_cpu = 0;
@@ -247,7 +247,7 @@ static void made_closed(void **unused)
     assert_true(qi_machine_lock(r->machine)); /* we are the writer */
     assert_ok(qi_snapshot_make(r->machine, &t, now->entries, now->entry_count, now->spans,
                                now->span_count, &made));
-    assert_ptr_not_equal(made->entries[0].zone_cache, home_of(r, 0));
+    assert_ptr_not_equal(made->entries[0].zone_cache, zone_cache_of(r, 0));
     assert_false(
         view_push_frame(view_of(&made->entries[0].zone_cache->cache, 0), quire_pfn_of(pfn)));
     qi_snapshot_discard(r->machine, made);

@@ -171,7 +171,7 @@ static void topology(void **unused)
     t.distance[0][1] = t.distance[1][0] = 30;
     assert_ok(quire_machine_set_topology(r->machine, &t));
     rig_cpu = 4;
-    give(r, pfn, 0); /* at home there */
+    give(r, pfn, 0); /* local there */
     assert_int_equal(rig_stats(r, 1).remote, 0);
     assert_int_equal(node_of(r, pfn = take(r, 0, 0)), 1);
     give(r, pfn, 0);

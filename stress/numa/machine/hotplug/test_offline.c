@@ -13,7 +13,7 @@ static struct {
     unsigned calls, refused;
 } owner;
 
-static int move_away(void *ctx, quire_pfn pfn, uint64_t frames)
+static int move_out(void *ctx, quire_pfn pfn, uint64_t frames)
 {
     assert_ptr_equal(ctx, &owner);
     owner.calls++;
@@ -52,12 +52,12 @@ static void offline(void **unused)
     rig_check(r, 1);
     owner.rig = r;
     owner.refuse = run.pfn.n + 77;
-    assert_error(quire_machine_offline(r->machine, run, move_away, &owner, blockers, 0, &count),
+    assert_error(quire_machine_offline(r->machine, run, move_out, &owner, blockers, 0, &count),
                  QUIRE_ERR_BUSY);
     assert_int_equal(count, 1);
     assert_int_equal(owner.refused, 3);
     owner.refuse = 0;
-    assert_ok(quire_machine_offline(r->machine, run, move_away, &owner, blockers, 4, &count));
+    assert_ok(quire_machine_offline(r->machine, run, move_out, &owner, blockers, 4, &count));
     assert_int_equal(count, 0);
     assert_int_equal(owner.calls, 4);
     rig_check(r, 0);

@@ -189,8 +189,8 @@ static void keeps(void **unused)
     leave(r);
 }
 
-/* What is freed into a block that is being emptied goes home at once, and so the free is told of
- * that names a block's first frame. */
+/* What is freed into a block that is being emptied goes to its zone at once, and so the free is
+ * told of that names a block's first frame. */
 static void singles_only(void **unused)
 {
     static struct quire_isolated_frames held[1];
@@ -281,7 +281,7 @@ static void forgets(void **unused)
     rig_close(r);
 }
 
-/* A zone that is nobody's home goes while somebody is on a short way: he has its name still, and
+/* A zone that is local to nobody goes while somebody is on a short way: he has its name still, and
  * looks at the range. So that stays, and memory does not grow when the zone comes back. */
 static void name_stays(void **unused)
 {
@@ -338,9 +338,9 @@ static void other_policies(void **unused)
     rig_close(r);
 }
 
-/* A policy that names the caller's own node alone is served at home; but not from another node's
- * zone, though that is the home of a node without memory. */
-static void at_home(void **unused)
+/* A policy that names the caller's own node alone is served locally; but not from another node's
+ * zone, though that is local to a node without memory. */
+static void own_node(void **unused)
 {
     static const enum quire_policy_mode modes[] = {QUIRE_POLICY_LOCAL, QUIRE_POLICY_PREFERRED,
                                                    QUIRE_POLICY_BIND, QUIRE_POLICY_NEAREST};
@@ -385,7 +385,7 @@ int main(void)
         cmocka_unit_test(others),         cmocka_unit_test(keeps),
         cmocka_unit_test(bad_ones),       cmocka_unit_test(forgets),
         cmocka_unit_test(other_policies), cmocka_unit_test(singles_only),
-        cmocka_unit_test(name_stays),     cmocka_unit_test(at_home),
+        cmocka_unit_test(name_stays),     cmocka_unit_test(own_node),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

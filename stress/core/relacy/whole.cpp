@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * settle.cpp - protocol 3: a block that became wholly free goes back to its section. White-box.
+ * whole.cpp - protocol 3: a block that became wholly free goes back to its section. White-box.
  *
  * In all of them the last frames of block 0 are freed while something else goes on, and the block
  * must be its section's in the end: verify() calls anything else a lost free.
@@ -44,8 +44,8 @@ class LastFrees : public InWorld
 /* Which calls of a rival are explored inside; the others are one step each. */
 enum Fine { NOTHING, TAKES, PUTS, ALL };
 
-/* The last free, and one who takes a frame and gives it back, `rounds` times. Bounding the looks of
- * settle by a number loses the block when the rival has one round more. */
+/* The last free, and one who takes a frame and gives it back, `rounds` times. Bounding by a
+ * number how often the block is looked at loses the block when the rival has one round more. */
 class TakerBeside : public InWorld
 {
   public:
@@ -163,8 +163,9 @@ class Home : public InWorld
     }
 };
 
-/* A free frame is freed once more while the last one is freed. The bad free may meet the words
- * that settle holds and seem to succeed; then the damage is seen when the block is split. */
+/* A free frame is freed once more while the last one is freed. The bad free may meet the words that
+ * are held while the block is made whole, and seem to succeed; then the damage is seen when the
+ * block is split. */
 class DoubleFree : public InWorld
 {
     void setup() override
