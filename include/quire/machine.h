@@ -170,7 +170,8 @@ int quire_machine_request(struct quire_machine *machine, const struct quire_requ
                           quire_pfn *pfn, struct quire_refusal *why);
 
 /* Free what any of these functions allocated. Errors as quire_zone_free; of a single frame that
- * goes into a magazine they may come later, to the zone's `report`. */
+ * goes into a magazine they may come later, to the zone's `report`. QUIRE_ERR_FRAME of a frame that
+ * is in no zone's spans is told to the caller alone. */
 int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned order);
 
 /* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the

@@ -29,8 +29,9 @@
  *       that zone's node and first moves the pops so far to the counts of the node before. So all
  *       pops that the magazine's word counts (K6) are of `pops_node`.
  *   V3  A flush may read a snapshot that is older than some of the frames: their zone came into
- *       service after it. These frames stay for the next flush. (A zone that left has no frame
- *       here: they count as allocated.)
+ *       service after it. Such a frame is in none of that snapshot's spans, so qi_snapshot_find
+ *       knows no zone for it, whatever else lies in its section; it stays for the next flush. (A
+ *       zone that left has no frame here: they count as allocated.)
  *
  *   who            takes the magazine            if it is taken            works by
  *   push           yes                           frees into the zone       remote_zone
