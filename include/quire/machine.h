@@ -163,7 +163,8 @@ int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t 
                         quire_pfn *pfn);
 
 /* The same for whatever a request says. QUIRE_ERR_UNSUPPORTED: also an unknown purpose or policy.
- * QUIRE_ERR_NODE: a node that does not exist, a set without any node that exists and has memory.
+ * QUIRE_ERR_NODE: a node that does not exist, a set without any node that is in reach of the asking
+ * one (topology.h) and has memory for this purpose.
  * QUIRE_ERR_ZONE: the one zone that the request may use is depleted. *why, if not NULL, is filled
  * after an error. */
 int quire_machine_request(struct quire_machine *machine, const struct quire_request *request,
