@@ -64,6 +64,9 @@ void tracee_finish(const struct tracee *t);
 uint64_t tracee_ip(const struct tracee *t);
 /* Is this address in this program, not in a library? */
 bool tracee_in_program(uint64_t ip);
+/* It has just entered a library: go on to where it comes back, or one step if that cannot be told.
+ */
+enum stop tracee_leave_library(const struct tracee *t);
 /* Eight bytes of its memory. */
 void tracee_poke(const struct tracee *t, uint64_t address, uint64_t value);
 /* Set a breakpoint; returns what was there, for tracee_poke. */
