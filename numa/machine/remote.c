@@ -27,7 +27,8 @@
  *   V1  Every frame in it looked allocated, in a SPLIT block, when it came.
  *   V2  `serving_zone` is set to a zone only by the owner of the magazine, who sets `pops_node` to
  *       that zone's node and first moves the pops so far to the counts of the node before. So all
- *       pops that the magazine's word counts (K6) are of `pops_node`.
+ *       pops that the magazine's word counts (K6) are of `pops_node`. Drains, whatever snapshot
+ *       they read, change the word as owners too, and leave the pops as they are (K1).
  *   V3  A flush may read a snapshot that is older than some of the frames: their zone came into
  *       service after it. Such a frame is in none of that snapshot's spans, so qi_snapshot_find
  *       knows no zone for it, whatever else lies in its section; it stays for the next flush. (A

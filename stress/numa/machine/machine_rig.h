@@ -53,7 +53,7 @@ struct rig {
     _Atomic uint32_t reclaims;
     uint64_t (*reclaim)(struct rig *rig, quire_node node, uint64_t frames);
     void (*event)(struct rig *rig); /* called in the zones' events; NULL: nothing is */
-    struct heard heard; /* by the zones' ports */
+    struct heard heard;             /* by the zones' ports */
 };
 
 /* The CPU that the calling thread seems to run on. */
