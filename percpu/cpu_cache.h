@@ -26,6 +26,11 @@
  *   K6  Hits are counted where they commit: the word that has the count has the number of pops
  *       above it, so one store moves both, and the figure costs nothing and is exact. It wraps
  *       after 2^48 pops. What is allocated in other ways is not counted there.
+ *   K7  Whoever takes a CPU cache of a closed cache finds it empty, with a limit of 0, as closing
+ *       left it (E-cpu-cache). Then no owner stores the count: a hit pops nothing and pushes
+ *       nothing, a drain flushes nothing, and nobody refills (lifecycle.c). So the pops may be
+ *       started at 0 by a load and a store without owning it, by who closed it, though drains may
+ *       have it in their hands.
  *
  * Who may work on one CPU cache beside whom (X: both go on; -: the second finds it taken and goes
  * to the zone; r: the kernel restarts the hit, which finds it changed or taken):
@@ -102,12 +107,14 @@ static inline uint64_t cpu_cache_pops(const struct cpu_cache *r)
     return qa_load(&r->count, relaxed) >> 16; /* relaxed: a figure */
 }
 
-/* Start counting pops again, in a CPU cache from which no pop is under way. Returns how many there
- * were. */
+/* Start counting pops again: the owner, or of a closed cache who closed it (K7). Returns how many
+ * there were. */
 static inline uint64_t cpu_cache_reset_pops(struct cpu_cache *r)
 {
     uint64_t word = qa_load(&r->count, relaxed); /* relaxed: the only writer */
 
+    qi_assert(qa_load(&r->present, relaxed) == 0 ||                           /* relaxed: K1 */
+              (cpu_cache_count(r) == 0 && qa_load(&r->limit, relaxed) == 0)); /* relaxed: K7 */
     qa_store(&r->count, word & CPU_CACHE_COUNT_MASK, relaxed); /* relaxed: the only writer */
     return word >> 16;
 }

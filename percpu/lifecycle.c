@@ -14,7 +14,8 @@
  *
  * (X: may run side by side; -: the caller sees to it that they do not.) What a push does beside
  * close is in the CPU cache before it is taken, and is emptied with it, or is not done. A drain
- * that has a CPU cache when close comes by makes it answer false: to be asked again.
+ * that has a CPU cache when close comes by makes it answer false: to be asked again. Drains may go
+ * on afterwards, and find nothing: they leave the count of pops to who closed (K7).
  *
  * Bounded: each CPU cache once, each depot node once. In rseq mode a system call for each CPU.
  */

@@ -101,7 +101,7 @@ uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_c
 
     frames = flush_rounds(c, slot, cls, r->rounds, count) +
              flush_rounds(c, slot, cls, outgoing_rounds(r), out);
-    if (!out_only)
+    if (count > 0) /* or K7 forbids the store */
         cpu_cache_set_count(r, 0);
     qa_store(&r->out, 0, relaxed);               /* relaxed: E-cpu-cache publishes it */
     (void)qa_add(&c->state->drains, 1, relaxed); /* relaxed: a statistic */

@@ -164,7 +164,8 @@ int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t 
                         quire_pfn *pfn);
 
 /* The same for whatever a request says. QUIRE_ERR_UNSUPPORTED: also an unknown purpose or policy.
- * QUIRE_ERR_NODE: a node that does not exist, a set without any node that exists and has memory.
+ * QUIRE_ERR_NODE: a node that does not exist, a set without any node that is in reach of the asking
+ * one (topology.h) and has memory for this purpose.
  * QUIRE_ERR_ZONE: the one zone that the request may use is depleted. *why, if not NULL, is filled
  * after an error. */
 int quire_machine_request(struct quire_machine *machine, const struct quire_request *request,
@@ -172,7 +173,8 @@ int quire_machine_request(struct quire_machine *machine, const struct quire_requ
 
 /* Free what any of these functions allocated. Errors as quire_zone_free, at once wherever the frame
  * lies: QUIRE_ERR_DOUBLE_FREE also if it is in a cache or a remote magazine. What two frees of one
- * run at the same instant come to: see quire_cache_free. */
+ * run at the same instant come to: see quire_cache_free. QUIRE_ERR_FRAME of a frame that is in no
+ * zone's spans is told to the caller alone. */
 int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned order);
 
 /* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the

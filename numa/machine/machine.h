@@ -24,10 +24,10 @@
  *   M6  A CPU's `remote_zone` and `serving_zone` each name a zone of another node where the CPU is
  *       not local, or qi_no_zone. Frees go to the magazine of `remote_zone`; requests that name the
  *       node of `serving_zone` ask that zone first, if the machine's policy begins with the node
- *       that asks. A reader sets them by the snapshot that it reads. After a change the writer
- *       clears them, when all readers of the old snapshot have left. So outside of a change they
- *       agree with the snapshot in force; during one, and in a reader that has read them already,
- *       they may be of the old one.
+ *       that asks. That node is in reach of the CPU's. A reader sets them by the snapshot that it
+ *       reads. After a change the writer clears them, when all readers of the old snapshot have
+ *       left. So outside of a change they agree with the snapshot in force; during one, and in a
+ *       reader that has read them already, they may be of the old one.
  */
 #ifndef QUIRE_NUMA_MACHINE_MACHINE_H
 #define QUIRE_NUMA_MACHINE_MACHINE_H

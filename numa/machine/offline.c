@@ -218,7 +218,9 @@ static int online_locked(struct quire_machine *m, struct quire_run run)
     for (uint64_t i = 0; i < blocks; i++)
         if (!offline_flags(range)[first + i])
             return QUIRE_ERR_FRAME;
-    e = qi_snapshot_find(qi_machine_snapshot(m), run.pfn);
+    /* by the range's first frame, as when it went: it may go on where no span is */
+    e = qi_snapshot_find(qi_machine_snapshot(m), range->run.pfn);
+    qi_assert(e && e->zone == range->zone);
     error = quire_zone_unreserve_isolated(&e->zone->zone, qi_entry_slot(e, 0), run,
                                           range->held + first);
     if (error)

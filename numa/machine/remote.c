@@ -28,10 +28,15 @@
  *       SPLIT block.
  *   V2  `serving_zone` is set to a zone only by the owner of the magazine, who sets `pops_node` to
  *       that zone's node and first moves the pops so far to the counts of the node before. So all
- *       pops that the magazine's word counts (K6) are of `pops_node`.
+ *       pops that the magazine's word counts (K6) are of `pops_node`. Drains, whatever snapshot
+ *       they read, change the word as owners too, and leave the pops as they are (K1).
  *   V3  A flush may read a snapshot that is older than some of the frames: their zone came into
- *       service after it. These frames stay for the next flush. (A zone that left has no frame
- *       here: they count as allocated.)
+ *       service after it. Such a frame is in none of that snapshot's spans, so qi_snapshot_find
+ *       knows no zone for it, whatever else lies in its section; it stays for the next flush. (A
+ *       zone that left has no frame here: they count as allocated.)
+ *   V4  `serving_zone` is the first zone of its node's NORMAL list, and in the NORMAL list of the
+ *       CPU's node: in reach. So of the node's zones either list has it first, and what
+ *       policy_wants_node serves by a pop is what qi_policy_walk would ask first.
  *
  *   who            takes the magazine            if it is taken            works by
  *   push           yes                           frees into the zone       remote_zone
@@ -71,8 +76,7 @@ static inline const struct machine_zone *zone_of_word(uint64_t word)
     return (const struct machine_zone *)zone;
 }
 
-/* Does a request with this policy ask the first zone of `node`, another one than the caller's,
- * first? */
+/* Does a request with this policy ask the zone that `serving_zone` names, of `node`, first (V4)? */
 static bool policy_wants_node(const struct quire_policy *p, quire_node asked, quire_node node)
 {
     if (asked.n != node.n && asked.n != QUIRE_NO_NODE)
@@ -240,6 +244,14 @@ static void set_serving_zone(struct machine_cpu *mcpu, const struct machine_zone
     cpu_cache_put(r);
 }
 
+/* Has the CPU's node this node in its zonelists, so that a policy that names it may be served? */
+static bool is_in_reach(const struct machine_reader *r, quire_node node)
+{
+    quire_node own = node_of_cpu(r->snapshot, r->cpu);
+
+    return r->snapshot->topology.distance[own.n][node.n] != QUIRE_DISTANCE_UNREACHABLE;
+}
+
 /* A CPU had to do with a zone: if it is not local there, its remote hits are for it from now on. */
 void qi_remote_retarget(const struct machine_reader *r, const struct machine_entry *e)
 {
@@ -248,7 +260,7 @@ void qi_remote_retarget(const struct machine_reader *r, const struct machine_ent
         return;
     qi_assert(r->mcpu->cpu == r->cpu);
     set_zone_word(&r->mcpu->remote_zone, e->zone);
-    if (r->machine->local && qi_entry_is_first(r->snapshot, e))
+    if (r->machine->local && qi_entry_is_first(r->snapshot, e) && is_in_reach(r, e->zone->node))
         set_serving_zone(r->mcpu, e->zone);
 }
 

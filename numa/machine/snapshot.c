@@ -247,12 +247,35 @@ void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s)
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
-/* The entry that a frame belongs to, or NULL. */
+/* Has one of the snapshot's spans this frame? */
+static bool is_in_span(const struct machine_snapshot *s, quire_pfn pfn)
+{
+    size_t low = 0, high = s->span_count; /* the frame's span begins in between, if it has one */
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if (s->spans[middle].run.pfn.n <= pfn.n)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low < high && pfn.n - s->spans[low].run.pfn.n < s->spans[low].run.frames;
+}
+
+/* The entry that a frame belongs to, or NULL. The map alone would give the only zone of a section
+ * all of it: the holes too, and there may lie a zone that the snapshot does not have yet. A span
+ * that has the frame is of the zone that the map names. */
 const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn)
 {
     uint32_t i = quire_pfnmap_zone(&s->map, pfn);
 
-    return i == QUIRE_PFNMAP_NONE ? NULL : &s->entries[i];
+    if (i == QUIRE_PFNMAP_NONE)
+        return NULL;
+    qi_assert(i < s->entry_count);
+    if (window_holds(&s->entries[i].zone->window, pfn) || is_in_span(s, pfn))
+        return &s->entries[i];
+    return NULL;
 }
 
 /* How many frames in a row are of entry e, the first one, which is, included. One compare each

@@ -91,6 +91,16 @@ static void hear_report(void *ctx, struct quire_zone *zone, enum quire_report wh
     heard_report(&r->heard, what, pfn, error);
 }
 
+static void hear_event(void *ctx, struct quire_zone *zone, enum quire_event event)
+{
+    struct rig *r = ctx;
+
+    (void)zone;
+    heard_event(&r->heard, event);
+    if (r->event)
+        r->event(r);
+}
+
 static int hear_zero(void *ctx, quire_pfn pfn, uint64_t frames)
 {
     (void)pfn;
@@ -137,7 +147,8 @@ void rig_begin(struct rig *r, uint32_t nodes, uint32_t cpus)
 /* (Re)build a zone that is described. */
 static void build_zone(struct rig *r, uint32_t i)
 {
-    struct quire_port port = {.ctx = r, .zero = hear_zero, .report = hear_report};
+    struct quire_port port = {
+        .ctx = r, .zero = hear_zero, .event = hear_event, .report = hear_report};
     struct rig_zone *z = &r->zones[i];
     struct quire_zone_config config = {.id = i,
                                        .type = z->type,

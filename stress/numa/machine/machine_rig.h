@@ -52,7 +52,8 @@ struct rig {
     uint64_t memory_bytes;
     _Atomic uint32_t reclaims;
     uint64_t (*reclaim)(struct rig *rig, quire_node node, uint64_t frames);
-    struct heard heard; /* by the zones' ports */
+    void (*event)(struct rig *rig); /* called in the zones' events; NULL: nothing is */
+    struct heard heard;             /* by the zones' ports */
 };
 
 /* The CPU that the calling thread seems to run on. */

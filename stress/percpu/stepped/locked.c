@@ -9,7 +9,7 @@
  * with memory, which is locked without one. In rseq mode the kernel would restart a section at each
  * step; it is told that there is none as soon as one is entered (sections.c restarts them).
  */
-#include "tracee.h"
+#include "scenes.h"
 
 #include "percpu/arch/rseq.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * scenes.c - see tracee.h: the child's side, and the calls that it makes.
+ * scenes.c - see scenes.h: the child's side, and the calls that it makes.
  */
-#include "tracee.h"
+#include "scenes.h"
 
 #include "stress/percpu/cache_load.h"
 
@@ -348,11 +348,7 @@ void scenes_open(void)
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
 
-    if (SANITIZED)
-        skip_all("a sanitizer's own code cannot be interrupted everywhere");
-#if !defined(__x86_64__) && !defined(__aarch64__)
-    skip_all("written for x86-64 and aarch64");
-#endif
+    skip_unless_watchable();
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         die("no shared memory");

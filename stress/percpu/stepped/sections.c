@@ -15,7 +15,7 @@
  * The linker's table of all sections says whether one was never entered: then the test is not
  * complete, and fails.
  */
-#include "tracee.h"
+#include "scenes.h"
 
 #include "percpu/arch/rseq.h"
 

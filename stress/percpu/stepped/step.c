@@ -12,7 +12,7 @@
  * rseq: under single steps every section is restarted each time. After a bounded number of
  * restarts the call uses the zone, and succeeds. (sections.c interrupts the sections.)
  */
-#include "tracee.h"
+#include "scenes.h"
 
 #include <inttypes.h>
 #include <signal.h>

@@ -17,6 +17,9 @@
 #include <string.h>
 
 enum {
+    NODES = 3,
+    CPUS = 2, /* a node */
+    FRAMES = 8 * BLOCK,
     THREADS = 2,
     INSIDE = 40,   /* runs that a signal handler holds at most */
     LEAVE_AT = 16, /* turns from one departure of the zone to the next */
@@ -67,7 +70,7 @@ static bool leave_and_return(void)
         rig_pause();
         error = quire_machine_remove_zone(rig.machine, zone);
     }
-    atomic_store(&leaving, QUIRE_NO_NODE);
+    atomic_store(&leaving, NO_ZONE);
     if (error == QUIRE_ERR_BUSY)
         return false;
     must(error, "remove_zone");
@@ -132,10 +135,8 @@ int main(int argc, char *argv[])
     atomic_store(&over, true);
     for (unsigned i = 0; i < THREADS; i++) {
         (void)pthread_join(workers[i].thread, NULL);
-        while (workers[i].outside.count > 0)
-            give_back(&workers[i].outside, 0);
-        while (workers[i].inside.count > 0)
-            give_back(&workers[i].inside, 0);
+        give_all_back(&workers[i].outside);
+        give_all_back(&workers[i].inside);
     }
     if (rig.heard.reports != 0)
         die("good frees were taken for bad ones");

@@ -7,6 +7,8 @@
 
 #include "numa/machine/machine.h"
 
+#include <stdlib.h>
+
 static struct rig rig;
 
 /* The port has so many pieces of memory more to give, whatever comes back. */
@@ -194,13 +196,117 @@ static void waits_for_readers(void **unused)
     rig_close(r);
 }
 
+/* A reader of the snapshot before meets a frame of a zone that came after it, and that shares its
+ * section with one other zone: the frame is not that one's, and stays where it is. */
+
+static struct machine_reader before;
+static unsigned visits;
+static bool flush_full; /* the reader frees into a full magazine, or it drains */
+
+static void use_new_zone(void *ctx)
+{
+    struct quire_request request = quire_request_of(0, 0);
+    uint64_t pfns[REMOTE_ROUNDS], old = 0;
+    struct rig *r = ctx;
+    unsigned n = flush_full ? REMOTE_ROUNDS : 1;
+
+    if (!before.snapshot)
+        return; /* another change */
+    visits++;
+    if (flush_full) {
+        request.node = quire_node_of(1);
+        old = ask(r, &request);
+    }
+    request.node = quire_node_of(2);
+    for (unsigned i = 0; i < n; i++)
+        pfns[i] = ask(r, &request);
+    for (unsigned i = 0; i < n; i++)
+        give(r, pfns[i], 0);
+    assert_int_equal(cpu_cache_count(remote_magazine(before.mcpu)), n);
+    if (flush_full)
+        assert_ok(qi_remote_free(&before, qi_snapshot_find(before.snapshot, quire_pfn_of(old)),
+                                 quire_pfn_of(old)));
+    else
+        assert_int_equal(qi_remote_drain_all(&before, false), 0);
+    assert_int_equal(r->heard.reports, 0);
+    assert_int_equal(cpu_cache_count(remote_magazine(before.mcpu)), n);
+    assert_null(qi_snapshot_find(before.snapshot, quire_pfn_of(pfns[0])));
+    assert_int_equal(qi_remote_frames(before.snapshot, before.mcpu, 1), 0);
+    before.snapshot = NULL;
+}
+
+static void newer_zone(void **unused)
+{
+    struct rig *r = &rig;
+
+    (void)unused;
+    for (visits = 0; visits < 2;) {
+        rig_begin(r, 3, 1);
+        (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+        (void)rig_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+        (void)rig_spare_zone(r, 1, QUIRE_ZONE_NORMAL, 32 * BLOCK, 16 * BLOCK);
+        r->given[2].node = quire_node_of(2);
+        r->config.port.enter = no_enter;
+        r->config.port.leave = no_leave;
+        r->config.port.wait_for_readers = use_new_zone;
+        rig_open(r);
+        flush_full = visits;
+        qi_machine_enter(r->machine, &before);
+        assert_ok(quire_machine_add_zone(r->machine, &r->given[2], &r->spans[2], 1));
+        assert_int_equal(r->heard.reports, 0);
+        assert_int_equal(rig_stats(r, 2).remote, flush_full ? REMOTE_ROUNDS : 1);
+        rig_check(r, 0);
+        assert_ok(quire_machine_remove_zone(r->machine, &r->zones[2].zone));
+        r->zone_count = 2;
+        free(r->zones[2].metadata);
+        rig_close(r);
+    }
+}
+
+/* A frame of no zone is nobody's, though another zone has the rest of its section, or spans of one
+ * zone lie around it. */
+static void holes(void **unused)
+{
+    const uint64_t in_no_zone[] = {16 * BLOCK, 31 * BLOCK + 7, 48 * BLOCK, SECTION - 1};
+    struct rig *r = &rig;
+    struct quire_zone *zone;
+    quire_node node;
+
+    (void)unused;
+    rig_begin(r, 2, 1);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 48 * BLOCK);
+    r->spans[2] = r->spans[1]; /* what lies between these is the zone's, and not in service */
+    r->spans[1].run.frames = 16 * BLOCK;
+    r->spans[2].run.pfn.n += 32 * BLOCK;
+    r->spans[2].run.frames = 16 * BLOCK;
+    r->config.span_count = 3;
+    rig_open(r);
+    for (unsigned i = 0; i < sizeof in_no_zone / sizeof in_no_zone[0]; i++) {
+        quire_pfn pfn = quire_pfn_of(rig_base(1) + in_no_zone[i]);
+        struct quire_run run = {{pfn.n / BLOCK * BLOCK}, BLOCK};
+        size_t freed = 1;
+
+        assert_error(quire_machine_find(r->machine, pfn, &node, &zone), QUIRE_ERR_FRAME);
+        assert_error(quire_machine_free(r->machine, pfn, 0), QUIRE_ERR_FRAME);
+        assert_error(quire_machine_free_contig(r->machine, pfn, 3), QUIRE_ERR_FRAME);
+        assert_error(quire_machine_free_batch(r->machine, &pfn, 1, &freed), QUIRE_ERR_FRAME);
+        assert_int_equal(freed, 0);
+        assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
+                     QUIRE_ERR_FRAME);
+        assert_error(quire_machine_online(r->machine, run), QUIRE_ERR_FRAME);
+    }
+    assert_int_equal(r->heard.reports, 0);
+    assert_int_equal(node_of(r, rig_base(1) + 47 * BLOCK), 1);
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(replaced_cache),
-        cmocka_unit_test(topology_without_memory),
-        cmocka_unit_test(stuck),
-        cmocka_unit_test(waits_for_readers),
+        cmocka_unit_test(replaced_cache), cmocka_unit_test(topology_without_memory),
+        cmocka_unit_test(stuck),          cmocka_unit_test(waits_for_readers),
+        cmocka_unit_test(newer_zone),     cmocka_unit_test(holes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

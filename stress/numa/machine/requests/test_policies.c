@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_policies.c - every policy against a naive model, on random machines: for each request the
- * model lists the zones that may serve it, in order, from the topology alone; zones are filled up
- * at random, and the first one of the list that has a frame must be the one that served. Zonelists
- * are checked as permutations sorted by distance.
+ * model lists the zones that may serve it, in order, from the topology alone. Either there are no
+ * caches and zones are filled up at random, and the first one of the list that has a frame must be
+ * the one that served. Or there is memory everywhere, also in the CPUs' caches and remote
+ * magazines, where each request finds what frees left there: a hit must be of the first zone of the
+ * list, and there is none where the list is empty. Zonelists are checked as permutations sorted by
+ * distance.
  */
 #include "stress/common/random.h"
 #include "stress/numa/machine/unit.h"
 
 #include <string.h>
 
-enum { ROUNDS = 60, REQUESTS = 300, NODES = 6 };
+enum {
+    ROUNDS = 60,
+    REQUESTS = 300,
+    NODES = 6,
+    MANY = 24 * BLOCK, /* frames of a zone that is not exhausted */
+    HELD = 200,        /* runs that are held at most then */
+};
 
 static struct rig rig;
 static uint64_t random_state;
@@ -22,31 +31,38 @@ static uint64_t draw(uint64_t below)
 
 /* ---- A random machine ----------------------------------------------------------------------- */
 
-static void open_random(struct rig *r)
+/* Which CPU is where, and how far nodes are apart: some are out of reach. */
+static void draw_places(struct rig *r)
 {
-    uint32_t nodes = 1 + (uint32_t)draw(NODES);
+    uint32_t nodes = r->topology.node_count;
 
-    rig_begin(r, nodes, 2);
-    r->config.rounds = r->config.huge_rounds = 0; /* so that who has frames can be told exactly */
+    for (uint32_t cpu = 0; cpu < r->topology.cpu_count; cpu++)
+        r->topology.cpu_node[cpu] = (uint32_t)draw(nodes);
     for (uint32_t a = 0; a < nodes; a++)
         for (uint32_t b = 0; b < a; b++) {
             unsigned apart = draw(6) ? 11 + (unsigned)draw(4) * 7 : 255;
 
             r->topology.distance[a][b] = r->topology.distance[b][a] = (uint8_t)apart;
         }
-    for (uint32_t cpu = 0; cpu < r->topology.cpu_count; cpu++)
-        r->topology.cpu_node[cpu] = (uint32_t)draw(nodes);
+}
+
+/* Describe a machine of zones of so many frames. */
+static void begin_random(struct rig *r, uint64_t frames)
+{
+    uint32_t nodes = 1 + (uint32_t)draw(NODES);
+
+    rig_begin(r, nodes, 2);
+    draw_places(r);
     for (uint32_t n = 0; n < nodes; n++) {
         if (draw(3) == 0)
-            (void)rig_zone(r, n, QUIRE_ZONE_DMA, 0, BLOCK);
+            (void)rig_zone(r, n, QUIRE_ZONE_DMA, 0, frames);
         if (draw(3) == 0)
-            (void)rig_zone(r, n, QUIRE_ZONE_DMA32, BLOCK, BLOCK);
+            (void)rig_zone(r, n, QUIRE_ZONE_DMA32, frames, frames);
         if (draw(4) != 0 || (n == 0 && r->zone_count == 0))
-            (void)rig_zone(r, n, QUIRE_ZONE_NORMAL, 2 * BLOCK, BLOCK);
+            (void)rig_zone(r, n, QUIRE_ZONE_NORMAL, 2 * frames, frames);
         if (draw(3) == 0)
-            (void)rig_zone(r, n, QUIRE_ZONE_HUGE, 3 * BLOCK, BLOCK);
+            (void)rig_zone(r, n, QUIRE_ZONE_HUGE, 3 * frames, frames);
     }
-    rig_open(r);
 }
 
 /* ---- Zonelists ------------------------------------------------------------------------------ */
@@ -134,7 +150,8 @@ static struct list usable(struct rig *r, uint32_t node, const struct quire_reque
     struct list all = list_of(r, node, q->zone), out = {.count = 0};
 
     for (size_t i = 0; i < all.count; i++)
-        if (r->zones[all.zones[i]].type != QUIRE_ZONE_HUGE || q->flags & QUIRE_MOVABLE)
+        if (r->zones[all.zones[i]].type != QUIRE_ZONE_HUGE || q->flags & QUIRE_MOVABLE ||
+            q->order >= QUIRE_BLOCK_ORDER)
             out.zones[out.count++] = all.zones[i];
     return out;
 }
@@ -154,7 +171,7 @@ static uint32_t whose_turn(const struct quire_policy *p, uint64_t set, uint64_t 
 /* The zones that may serve a request, in order; none if the policy names no node. */
 static struct list expected(struct rig *r, const struct quire_request *q)
 {
-    const struct quire_policy *p = q->policy;
+    const struct quire_policy *p = q->policy ? q->policy : &r->config.policy;
     uint32_t node = q->node.n == QUIRE_NO_NODE ? r->topology.cpu_node[rig_cpu] : q->node.n;
     struct list list = usable(r, node, q), out = {.count = 0};
     uint64_t set = nodes_of(r, &list) & p->nodes.bits;
@@ -249,6 +266,13 @@ static void one_request(struct rig *r, quire_pfn pfns[], size_t *held)
     }
 }
 
+static void begin_model(const struct rig *r)
+{
+    memset(&model, 0, sizeof model);
+    for (uint32_t cpu = 0; cpu < r->topology.cpu_count; cpu++)
+        model.turns[cpu] = cpu;
+}
+
 /* Take most of what a zone has, behind the machine's back. */
 static size_t exhaust(struct rig *r, uint32_t zone, quire_pfn pfns[])
 {
@@ -270,10 +294,10 @@ static void policies(void **unused)
     for (int round = 0; round < ROUNDS; round++) {
         size_t held = 0, freed;
 
-        open_random(r);
-        memset(&model, 0, sizeof model);
-        for (uint32_t cpu = 0; cpu < r->topology.cpu_count; cpu++)
-            model.turns[cpu] = cpu;
+        begin_random(r, BLOCK);
+        r->config.rounds = r->config.huge_rounds = 0; /* so that who has frames is told exactly */
+        rig_open(r);
+        begin_model(r);
         for (uint32_t z = 0; z < r->zone_count; z++)
             held += exhaust(r, z, pfns + held);
         for (int i = 0; i < REQUESTS; i++)
@@ -285,6 +309,130 @@ static void policies(void **unused)
         assert_int_equal(freed, held);
         rig_close(r);
     }
+}
+
+/* ---- The same with magazines ---------------------------------------------------------------- */
+
+struct held_run {
+    quire_pfn pfn;
+    unsigned order;
+};
+
+/* A request for memory, of which there is enough everywhere. */
+static void request_of_plenty(struct rig *r, struct held_run *run, size_t *held)
+{
+    static const unsigned orders[] = {0, 0, 0, 0, 0, 1, 2, 3, 4, 9};
+    struct quire_request q = quire_request_of(orders[draw(10)], draw(3) ? 0 : QUIRE_MOVABLE);
+    struct quire_policy policy;
+    struct list zones;
+    int error;
+
+    draw_policy(&policy);
+    if (draw(2)) /* those that a magazine may serve */
+        policy.nodes.bits = 1ull << draw(r->topology.node_count);
+    q.policy = draw(3) ? &policy : NULL;
+    q.zone = draw(3) ? QUIRE_ZONE_NORMAL : (enum quire_zone_type)draw(4);
+    if (draw(2))
+        q.node = quire_node_of((uint32_t)draw(r->topology.node_count));
+    zones = expected(r, &q);
+    run->order = q.order;
+    error = quire_machine_request(r->machine, &q, &run->pfn, NULL);
+    if (zones.count == 0) {
+        assert_error(error, QUIRE_ERR_NODE);
+    } else {
+        const struct rig_zone *z = &r->zones[zones.zones[0]];
+        uint32_t node = r->given[zones.zones[0]].node.n;
+
+        assert_ok(error);
+        assert_true(run->pfn.n - z->run.pfn.n < z->run.frames);
+        count_expected(r, q.policy ? q.policy : &r->config.policy, node, node);
+        ++*held;
+    }
+}
+
+static void free_some(struct rig *r, struct held_run runs[], size_t *held, size_t n)
+{
+    for (; n > 0 && *held > 0; n--) {
+        size_t i = (size_t)draw(*held);
+        struct held_run run = runs[i];
+
+        runs[i] = runs[--*held];
+        give(r, run.pfn.n, run.order);
+    }
+}
+
+/* Everything is where policies let it be, whatever the magazines have. */
+static void hits(void **unused)
+{
+    static struct held_run runs[HELD];
+    struct rig *r = &rig;
+
+    (void)unused;
+    random_state = 2;
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t held = 0;
+
+        begin_random(r, MANY);
+        if (draw(2))
+            draw_policy(&r->config.policy);
+        r->config.rounds = 8;
+        r->config.huge_rounds = 0;
+        rig_open(r);
+        begin_model(r);
+        for (int i = 0; i < 20 * REQUESTS; i++) {
+            rig_cpu = (uint32_t)draw(draw(4) ? 2 : r->topology.cpu_count);
+            if (held < HELD && draw(2))
+                request_of_plenty(r, &runs[held], &held);
+            else
+                free_some(r, runs, &held, 1);
+            if (draw(200) == 0) /* what is kept for later is what the next ones find */
+                free_some(r, runs, &held, HELD);
+            if (draw(1000) == 0) {
+                draw_places(r);
+                assert_ok(quire_machine_set_topology(r->machine, &r->topology));
+            }
+        }
+        for (uint32_t n = 0; n < r->topology.node_count; n++)
+            assert_memory_equal(model.counts[n], rig_stats(r, n).counts, sizeof model.counts[n]);
+        free_some(r, runs, &held, HELD);
+        rig_close(r);
+    }
+}
+
+/* A node that cannot be reached is no node to bind to, or to prefer, whatever of its frames was
+ * freed here; a request for that node, as one of its own CPUs would make it, is another matter. */
+static void out_of_reach(void **unused)
+{
+    static const enum quire_policy_mode modes[] = {QUIRE_POLICY_BIND, QUIRE_POLICY_PREFERRED};
+    struct quire_policy policy = {.nodes = {2}};
+    struct quire_request q = quire_request_of(0, 0);
+    struct rig *r = &rig;
+    uint64_t pfns[3];
+    quire_pfn none;
+
+    (void)unused;
+    rig_begin(r, 2, 1);
+    assert_ok(quire_topology_set_distance(&r->topology, quire_node_of(0), quire_node_of(1), 255));
+    for (uint32_t n = 0; n < 2; n++)
+        (void)rig_zone(r, n, QUIRE_ZONE_NORMAL, 0, 4 * BLOCK);
+    rig_open(r);
+    q.node = quire_node_of(1);
+    for (unsigned i = 0; i < 3; i++)
+        pfns[i] = ask(r, &q);
+    for (unsigned i = 0; i < 3; i++)
+        give(r, pfns[i], 0);
+    assert_int_equal(rig_stats(r, 1).remote, 3);
+    q.node = quire_node_of(QUIRE_NO_NODE);
+    q.policy = &policy;
+    for (unsigned i = 0; i < 4; i++) {
+        policy.mode = modes[i / 2];
+        policy.strict = i % 2;
+        assert_error(quire_machine_request(r->machine, &q, &none, NULL), QUIRE_ERR_NODE);
+    }
+    q.node = quire_node_of(1);
+    assert_int_equal(node_of(r, pfns[0] = ask(r, &q)), 1);
+    give(r, pfns[0], 0);
+    rig_close(r);
 }
 
 /* A default policy other than LOCAL is asked by plain requests too. */
@@ -316,6 +464,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policies),
+        cmocka_unit_test(hits),
+        cmocka_unit_test(out_of_reach),
         cmocka_unit_test(by_default),
     };
 

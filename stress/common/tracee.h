@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * tracee.h - a child that makes one call into a cache under the eyes of its parent, which may stop
- * it at any instruction, send it a signal there, or have a restartable sequence restarted there.
+ * tracee.h - a child that makes one call under the eyes of its parent, which may stop it at any
+ * instruction, send it a signal there, or have a restartable sequence restarted there.
  *
  * The child is forked off for each call, so it starts from the same state each time, and its code
  * and data are at the same addresses as the parent's. It prepares a scene, pauses (SIGSTOP), makes
- * the call, pauses again, checks everything, and ends; what it finds wrong it says, and aborts.
- * There is one CPU. The handler of SIGUSR1 allocates and frees through the same cache (scenes.c),
- * and pauses at its end.
+ * the call, pauses again, checks everything, and ends; what it finds wrong it says, and aborts. Its
+ * other threads, if it starts any, run on while it is stopped.
  *
  * x86-64 and aarch64, no sanitizers: they have code and handlers of their own.
  */
-#ifndef QUIRE_STRESS_PERCPU_TRACEE_H
-#define QUIRE_STRESS_PERCPU_TRACEE_H
+#ifndef QUIRE_STRESS_COMMON_TRACEE_H
+#define QUIRE_STRESS_COMMON_TRACEE_H
 
-#include "stress/percpu/cache_rig.h"
+#include "stress/common/die.h"
+#include "stress/common/sanitized.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* A call, and how to get into the state that it starts from. */
@@ -26,21 +28,18 @@ struct scene {
     void (*interrupt)(void); /* what the handler does; NULL for the usual */
 };
 
-extern const struct scene scenes[];
-extern const unsigned scene_count;
-
-/* What the child tells its parent. */
-struct shared {
-    _Atomic uint64_t handled;    /* signals */
-    _Atomic uint64_t handler_ip; /* what the last one interrupted */
-    _Atomic uint64_t bypasses;   /* of the cache, by the call */
-};
-extern struct shared *shared;
-
-/* Make what the children inherit. Skips the program where it cannot work. */
-void scenes_open(void);
-/* A child's life after it asked to be traced. */
+/* A child's life after it asked to be traced: the program's. */
 __attribute__((noreturn)) void scene_play(const struct scene *scene);
+
+/* Skip the program where calls cannot be watched. */
+static inline void skip_unless_watchable(void)
+{
+    if (SANITIZED)
+        skip_all("a sanitizer's own code cannot be interrupted everywhere");
+#if !defined(__x86_64__) && !defined(__aarch64__)
+    skip_all("written for x86-64 and aarch64");
+#endif
+}
 
 /* Why a child stopped. */
 enum stop {
@@ -65,6 +64,9 @@ void tracee_finish(const struct tracee *t);
 uint64_t tracee_ip(const struct tracee *t);
 /* Is this address in this program, not in a library? */
 bool tracee_in_program(uint64_t ip);
+/* It has just entered a library: go on to where it comes back, or one step if that cannot be told.
+ */
+enum stop tracee_leave_library(const struct tracee *t);
 /* Eight bytes of its memory. */
 void tracee_poke(const struct tracee *t, uint64_t address, uint64_t value);
 /* Set a breakpoint; returns what was there, for tracee_poke. */
@@ -74,4 +76,4 @@ bool tracee_at(const struct tracee *t, uint64_t address);
 /* Fork a child, up to the moment before it executes this instruction for the n-th time, n >= 1. */
 struct tracee tracee_stop_at(const struct scene *scene, uint64_t address, unsigned n);
 
-#endif /* QUIRE_STRESS_PERCPU_TRACEE_H */
+#endif /* QUIRE_STRESS_COMMON_TRACEE_H */

@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #if defined(__aarch64__)
-#define IP(regs) ((regs).pc)
+#define IP(regs)                     ((regs).pc)
+#define RETURN_ADDRESS(t, registers) ((void)(t), (registers).regs[30])
 static const uint64_t trap = 0xd4200000, trap_mask = 0xffffffff, trap_length = 0; /* brk #0 */
 #else
-#define IP(regs) ((regs).rip)
+#define IP(regs)                     ((regs).rip)
+#define RETURN_ADDRESS(t, registers) peek(t, (registers).rsp)
 static const uint64_t trap = 0xcc, trap_mask = 0xff, trap_length = 1; /* int3 */
 #endif
 
@@ -107,6 +109,16 @@ bool tracee_in_program(uint64_t ip)
     return ip >= (uintptr_t)text_begin && ip < (uintptr_t)text_end;
 }
 
+static uint64_t peek(const struct tracee *t, uint64_t address)
+{
+    uint64_t word;
+
+    errno = 0;
+    word = (uint64_t)ptrace(PTRACE_PEEKDATA, t->pid, address, NULL);
+    traced(t, errno ? -1 : 0, "PEEKDATA");
+    return word;
+}
+
 void tracee_poke(const struct tracee *t, uint64_t address, uint64_t value)
 {
     traced(t, ptrace(PTRACE_POKEDATA, t->pid, address, value), "POKEDATA");
@@ -114,11 +126,8 @@ void tracee_poke(const struct tracee *t, uint64_t address, uint64_t value)
 
 uint64_t tracee_break(const struct tracee *t, uint64_t address)
 {
-    uint64_t was;
+    uint64_t was = peek(t, address);
 
-    errno = 0;
-    was = (uint64_t)ptrace(PTRACE_PEEKDATA, t->pid, address, NULL);
-    traced(t, errno ? -1 : 0, "PEEKDATA");
     tracee_poke(t, address, (was & ~trap_mask) | trap);
     return was;
 }
@@ -133,6 +142,23 @@ bool tracee_at(const struct tracee *t, uint64_t address)
     IP(regs) = address;
     traced(t, ptrace(PTRACE_SETREGSET, t->pid, NT_PRSTATUS, &io), "SETREGSET");
     return true;
+}
+
+enum stop tracee_leave_library(const struct tracee *t)
+{
+    struct user_regs_struct regs = registers(t);
+    uint64_t address = RETURN_ADDRESS(t, regs), was;
+    enum stop stop;
+
+    if (!tracee_in_program(address))
+        return tracee_step(t, 0);
+    was = tracee_break(t, address);
+    stop = tracee_run(t, 0);
+    if (stop == STOP_TRAP && !tracee_at(t, address))
+        die("%s: an unexpected trap at 0x%" PRIx64, t->scene->name, tracee_ip(t));
+    if (stop != STOP_END)
+        tracee_poke(t, address, was);
+    return stop;
 }
 
 struct tracee tracee_stop_at(const struct scene *scene, uint64_t address, unsigned n)
