@@ -175,7 +175,8 @@ int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned or
 
 /* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the
  * request's list, all or nothing unless QUIRE_PARTIAL: then a strict interleaving policy leaves out
- * what was a depleted node's turn, as single requests would. */
+ * what was a depleted node's turn, as single requests would, and a refusal means that each zone of
+ * the list had not one frame for it at some moment of the call. */
 int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 

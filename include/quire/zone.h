@@ -148,7 +148,9 @@ int quire_zone_run_length(const struct quire_zone *zone, quire_pfn pfn, uint64_t
 /* ---- Batches ----------------------------------------------------------------------------- */
 
 /* Allocate `n` single frames, n >= 1, into pfns[]. All or nothing, unless QUIRE_PARTIAL, which
- * takes what there is (at least one). *got says how many. Errors as quire_zone_alloc. */
+ * takes what there is (at least one). *got says how many. Errors as quire_zone_alloc;
+ * QUIRE_ERR_NO_MEMORY with QUIRE_PARTIAL means that at some moment of the call not one frame was
+ * free above the floor, or that each was seen taken: rivals that take some leave it the others. */
 int quire_zone_alloc_batch(struct quire_zone *zone, quire_slot slot, uint32_t flags, size_t n,
                            quire_pfn pfns[], size_t *got);
 
@@ -181,8 +183,8 @@ struct quire_contig {
 /* Allocate a contiguous run of any length under constraints, lowest address first. Freed with
  * quire_zone_free_contig. QUIRE_ERR_SIZE: no frames, longer than the zone or than the boundary,
  * low above high. QUIRE_ERR_ALIGN: align or boundary not a power of two, or boundary below 4096.
- * QUIRE_ERR_NO_MEMORY: no such run is free, or rivals took each one that was seen, more often than
- * the zone has slots. */
+ * QUIRE_ERR_NO_MEMORY: the floor; or no such run is free: each place was seen taken, or a rival
+ * took a frame of it meanwhile. */
 int quire_zone_alloc_contig(struct quire_zone *zone, quire_slot slot,
                             const struct quire_contig *want, uint32_t flags, quire_pfn *pfn);
 
