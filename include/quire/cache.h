@@ -20,6 +20,13 @@
  * given back under memory pressure and before a request is refused, decay when idle, and can be
  * drained from any CPU.
  *
+ * What a call that is not over, and may be stopped for ever, keeps from a request that is to be
+ * refused is that of zone.h and at most one of
+ *   - a CPU cache: 3/2 of its magazine's rounds, of 2^order frames each. In exchange mode a hit has
+ *     it, too, for some instructions; in rseq mode hits have nothing in their hands;
+ *   - in rseq mode, if it drains another CPU: all CPU caches of that CPU;
+ *   - half a magazine of the depot.
+ *
  * Unless a function says otherwise it is lock-free and callable from any context, an interrupt or
  * a signal handler in the middle of another call on the same CPU included; it returns 0 or one of
  * enum quire_error. Pointers must not be NULL.

@@ -16,6 +16,16 @@
  * changes nothing. The one exception: two or more bad frees of the same frames that race each
  * other, of which one may seem to succeed and some may free a part of a run.
  *
+ * Out of memory. QUIRE_ERR_NO_MEMORY is true at some moment of the call, but for what other calls
+ * that are not over have in their hands at that moment, with QUIRE_EMERGENCY too: nobody waits for
+ * them. For each such call, where it may be stopped for ever, that is at most
+ *   - the frames that it allocates or frees;
+ *   - while a block is split or becomes whole, the rest of that one block, less than 512 frames;
+ * with a run that is no power of two, or at a given place, the rest of the blocks at its ends;
+ *   - in a zone so large that its slots keep credit, one slot's credit on its way into or out of
+ * the total: an eighth of the zone over the number of its slots. cache.h and machine.h say what
+ * comes on top there.
+ *
  * A pointer must not be NULL unless the function says that it may be; nobody looks.
  *
  * Errors that every function may give, not repeated below: QUIRE_ERR_SIZE for a slot that is not
