@@ -137,7 +137,8 @@ struct quire_cache_stats {
         cached[QUIRE_CACHE_CLASSES]; /* frames in CPU caches, by class: unmovable and movable ones
                                       * of order 0, of order 1, of order 2; order 3; order 9 */
     uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has order 0 only */
-    uint64_t hits;                       /* allocations that a magazine served at once */
+    uint64_t hits;                       /* allocations that a magazine served at once, zeroed
+                                          * afterwards or not */
     uint64_t underflows;                 /* allocations that found a magazine empty */
     uint64_t overflows;                  /* frees that found one full */
     uint64_t refills;                    /* half magazines filled from the zone */
