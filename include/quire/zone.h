@@ -184,9 +184,9 @@ int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_
 
 /* Allocate `frames` frames in as few runs as can be found, at most `capacity`. *count says how
  * many runs. Each is freed with quire_zone_free_contig. All or nothing. Errors as
- * quire_zone_alloc; QUIRE_ERR_NO_MEMORY also if `capacity` runs are not enough, or rivals took some
- * of the runs that were chosen, each time anew, more often than the zone has slots, and eight times
- * more. */
+ * quire_zone_alloc; QUIRE_ERR_NO_MEMORY also if `capacity` runs are not enough. Beside rivals that
+ * take frames of the runs that were chosen, again and again, it takes what it gets from the lowest
+ * address on, in more runs then. */
 int quire_zone_alloc_runs(struct quire_zone *zone, quire_slot slot, uint32_t flags, uint64_t frames,
                           struct quire_run runs[], size_t capacity, size_t *count);
 
