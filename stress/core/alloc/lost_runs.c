@@ -11,7 +11,7 @@
 enum {
     ROOM = 256,
     PIECE = 100,
-    PIECES = 5,
+    PIECES = 30, /* so that some are whole still in the last pass */
     PLENTY = 200, /* losses: far more than there are tries */
 };
 
@@ -34,8 +34,8 @@ int rival_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
 /* Pieces of free frames, a used one between each two, in split blocks. */
 static void open_pieces(struct fixture *f)
 {
-    fixture_simple(f, 0, 2 * BLOCK);
-    for (uint64_t n = 0; n < 2 * BLOCK; n++)
+    fixture_simple(f, 0, 6 * BLOCK);
+    for (uint64_t n = 0; n < 6 * BLOCK; n++)
         if (n >= PIECES * (PIECE + 1) || n % (PIECE + 1) == PIECE)
             assert_ok(quire_zone_alloc_at(&f->zone, slot(0), at(n), 0, QUIRE_EMERGENCY));
 }

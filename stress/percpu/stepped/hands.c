@@ -12,6 +12,8 @@
  */
 #include "tracee.h"
 
+#include "stress/percpu/cache_rig.h"
+
 #include "percpu/cpu_cache.h"
 
 #include <inttypes.h>

@@ -14,6 +14,8 @@
  */
 #include "tracee.h"
 
+#include "stress/percpu/cache_rig.h"
+
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>

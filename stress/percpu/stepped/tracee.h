@@ -14,8 +14,11 @@
 #ifndef QUIRE_STRESS_PERCPU_TRACEE_H
 #define QUIRE_STRESS_PERCPU_TRACEE_H
 
-#include "stress/percpu/cache_rig.h"
+#include "stress/common/die.h"
+#include "stress/common/sanitized.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* A call, and how to get into the state that it starts from. */
