@@ -25,7 +25,8 @@
  *       then nothing is pushed. Both are hints for a push; at rest they agree.
  *   K6  Hits are counted where they commit: the word that has the count has the number of pops
  *       above it, so one store moves both, and the figure costs nothing and is exact. It wraps
- *       after 2^48 pops. What is allocated in other ways is not counted there.
+ *       after 2^48 pops. Of the slow paths the cache's own counts there what a magazine had; those
+ *       of the layer above count by node what they were given.
  *   K7  Whoever takes a CPU cache of a closed cache finds it empty, with a limit of 0, as closing
  *       left it (E-cpu-cache). Then no owner stores the count: a hit pops nothing and pushes
  *       nothing, a drain flushes nothing, and nobody refills (lifecycle.c). So the pops may be
@@ -127,6 +128,15 @@ static inline void cpu_cache_set_count(struct cpu_cache *r, uint32_t n)
     qi_assert(n <= 2 * r->half); /* K4 */
     qa_store(&r->count, (word & ~(uint64_t)CPU_CACHE_COUNT_MASK) | n,
              relaxed); /* relaxed: E-cpu-cache publishes it */
+}
+
+/* A round less, served as a hit (K6). For the owner. */
+static inline void cpu_cache_pop(struct cpu_cache *r)
+{
+    uint64_t word = qa_load(&r->count, relaxed); /* relaxed: K1 */
+
+    qi_assert((word & CPU_CACHE_COUNT_MASK) > 0);
+    qa_store(&r->count, word + CPU_CACHE_POP, relaxed); /* relaxed: E-cpu-cache publishes it */
 }
 
 /* What all CPUs share, apart from the depot. */

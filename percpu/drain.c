@@ -3,12 +3,14 @@
  * drain.c - how frames get out of the caches: drains, and decay.
  *
  * The danger is an owner that is kept away from its CPU caches for as long as their frames take to
- * be flushed, and a drain that waits for an owner. The protocol: a drain goes from CPU to CPU,
- * takes what is there, passes by what is taken already, lets the owner back, and only then flushes.
- * In exchange mode it takes a CPU cache as an owner does. In rseq mode this works on the drainer's
- * own CPU; for another one the kernel has to restart what runs there (K3): one membarrier call for
- * each such CPU that holds anything. That call waits for the CPU to take an interrupt, not for what
- * its threads do, and if the kernel refuses it the CPU caches stay as they are.
+ * be flushed, a drain that waits for an owner, and one that stands still with all that a CPU has.
+ * The protocol: a drain goes from CPU to CPU and passes by what is taken already. In exchange mode
+ * it takes a CPU cache as an owner does, flushes it and puts it back before it takes the next one.
+ * In rseq mode this works on the drainer's own CPU; for another one the kernel has to restart what
+ * runs there (K3): one membarrier call for each such CPU that holds anything, after which its CPU
+ * caches are taken together, the owner is let back, and only then they are flushed. That call waits
+ * for the CPU to take an interrupt, not for what its threads do, and if the kernel refuses it the
+ * CPU caches stay as they are.
  *
  *   while another CPU is drained, its        exchange mode      rseq mode
  *     pop and push                           finds it taken     restarted, then finds it taken
@@ -47,41 +49,53 @@ static bool holds_rounds(const struct cpu_cache *r, bool out_only)
            (!out_only && cpu_cache_count(r) > 0);
 }
 
-/* Take those of a CPU's caches that mine[] asks for; afterwards it says which they are. */
-static void take_cpu_caches(const struct quire_cache *c, uint32_t cpu, bool no_syscall, bool mine[])
+/* Flush a CPU cache that was taken, or only its outgoing magazine, and put it back. */
+static uint64_t flush_and_put(struct quire_cache *c, uint32_t cpu, unsigned cls, bool out_only)
 {
-    bool asked[QUIRE_CACHE_CLASSES], left = false;
+    struct cpu_cache *r = cpu_cache_of(c, cpu, cls);
+    uint64_t frames = qi_cpu_cache_flush(c, slot_of_cpu(c, cpu), cls, r, out_only);
 
-    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
-        asked[i] = mine[i];
-        mine[i] = asked[i] && qi_cpu_cache_take(c, cpu_cache_of(c, cpu, i), cpu);
-        left |= asked[i] && !mine[i];
-    }
-    if (!left || c->mode != QUIRE_CACHE_RSEQ || no_syscall || !qi_cpu_caches_detach(c, cpu))
-        return;
-    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        if (asked[i] && !mine[i])
-            mine[i] = qi_cpu_cache_steal(cpu_cache_of(c, cpu, i));
-    qi_cpu_caches_attach(c, cpu);
+    cpu_cache_put(r);
+    return frames;
 }
 
-/* Drain a CPU's caches, or only the outgoing magazines of those that out_only[] names. */
+/* Steal those of another CPU's caches that wanted[] names, all at once so that its owner is kept
+ * away once; afterwards it says which they are. */
+static void steal_cpu_caches(const struct quire_cache *c, uint32_t cpu, bool wanted[])
+{
+    bool detached = qi_cpu_caches_detach(c, cpu);
+
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        wanted[i] = detached && wanted[i] && qi_cpu_cache_steal(cpu_cache_of(c, cpu, i));
+    if (detached)
+        qi_cpu_caches_attach(c, cpu);
+}
+
+/* Drain a CPU's caches, or only the outgoing magazines of those that out_only[] names. Where it
+ * can, it has one in its hands at a time: what it has, a request that is to be refused does not
+ * find. */
 static uint64_t drain_cpu_caches(struct quire_cache *c, uint32_t cpu, bool no_syscall,
                                  const bool out_only[])
 {
-    bool mine[QUIRE_CACHE_CLASSES];
+    bool left[QUIRE_CACHE_CLASSES], any = false;
     uint64_t frames = 0;
 
-    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        mine[i] = holds_rounds(cpu_cache_of(c, cpu, i), out_only[i]);
-    take_cpu_caches(c, cpu, no_syscall, mine);
-    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        if (mine[i]) {
-            struct cpu_cache *r = cpu_cache_of(c, cpu, i);
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
+        struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
-            frames += qi_cpu_cache_flush(c, slot_of_cpu(c, cpu), i, r, out_only[i]);
-            cpu_cache_put(r);
+        left[i] = holds_rounds(r, out_only[i]);
+        if (left[i] && qi_cpu_cache_take(c, r, cpu)) {
+            frames += flush_and_put(c, cpu, i, out_only[i]);
+            left[i] = false;
         }
+        any |= left[i];
+    }
+    if (!any || c->mode != QUIRE_CACHE_RSEQ || no_syscall)
+        return frames;
+    steal_cpu_caches(c, cpu, left);
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        if (left[i])
+            frames += flush_and_put(c, cpu, i, out_only[i]);
     return frames;
 }
 

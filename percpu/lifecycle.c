@@ -6,7 +6,8 @@
  * A cache is open, or closed: empty, with all limits 0. The danger is a hit that found the cache
  * before it closed, and pushes a frame after it was emptied. The protocol: closing sets the limits
  * to 0 first, and then takes each CPU cache, empties it and puts it back. Putting it back publishes
- * the limit: what takes the CPU cache afterwards sees 0 and does not push (E-cpu-cache).
+ * the limit: what takes the CPU cache afterwards sees 0 and does not push (E-cpu-cache). So a push
+ * looks at the limit after it took the CPU cache, whatever it saw before.
  *
  *               close   drain   refill   pop   push   open, maintain
  *   close         -       X       -       X     X           -

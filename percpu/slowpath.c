@@ -133,13 +133,14 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_c
     return (uint32_t)n;
 }
 
-/* A round that no hit popped: of the CPU's cache of the class, refilled if it is empty. */
+/* A round that no hit popped: of the CPU's cache of the class, refilled if it is empty. If it was
+ * not, that is a hit all the same, which the cache counts unless the caller does (`counted`). */
 static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class cls,
-                           uint32_t flags, quire_pfn *pfn)
+                           uint32_t flags, bool counted, quire_pfn *pfn)
 {
     struct cpu_cache *r = cpu_cache_of(c, cpu, cls);
     uint32_t count;
-    bool got;
+    bool got, hit;
 
     qi_cache_follow_pressure(c, flags);
     if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
@@ -149,7 +150,8 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
         return false;
     }
     count = cpu_cache_count(r);
-    if (count == 0) {
+    hit = count > 0;
+    if (!hit) {
         count_as_owner(&r->underflows);
         count = refill_half(c, slot_of_cpu(c, cpu), cls, r, flags, r->rounds);
     }
@@ -158,60 +160,89 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
         *pfn = r->rounds[--count];
         cache_hand_out(c, *pfn, class_order(cls));
     }
-    cpu_cache_set_count(r, count);
+    if (hit && !counted)
+        cpu_cache_pop(r);
+    else
+        cpu_cache_set_count(r, count);
     cpu_cache_put(r);
     return got;
 }
 
-/* An allocation that no hit served, refused when the zone refuses it. */
-static int alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
-                           quire_pfn *pfn)
+/* An allocation that no hit served, refused when the zone refuses it; not zeroed. */
+static int alloc_plain(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                       bool counted, quire_pfn *pfn)
 {
     enum cache_class cls = cache_class_of(order, flags & QUIRE_MOVABLE);
-    const struct quire_port *port = &c->zone->port;
-    uint32_t plain = flags & ~(uint32_t)QUIRE_ZEROED;
-    int error;
 
-    if (cls >= CACHE_NONE || c->capacity[cls] == 0 || cpu >= c->cpus || plain & ~CACHE_HIT_FLAGS ||
-        (plain != flags && !port->zero) || !refill_and_pop(c, cpu, cls, plain, pfn))
-        return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
-    if (plain == flags)
+    if (cls < CACHE_NONE && c->capacity[cls] > 0 && cpu < c->cpus && !(flags & ~CACHE_HIT_FLAGS) &&
+        refill_and_pop(c, cpu, cls, flags, counted, pfn))
         return QUIRE_OK;
-    error = port->zero(port->ctx, *pfn, 1ull << order);
+    return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
+}
+
+/* A request's flags without QUIRE_ZEROED, which is done afterwards; with it if nobody can, and the
+ * zone says so. */
+static uint32_t unzeroed_flags(const struct quire_cache *c, uint32_t flags)
+{
+    return c->zone->port.zero ? flags & ~(uint32_t)QUIRE_ZEROED : flags;
+}
+
+/* Zero the run that was allocated, if the request says so. What the port answers is its own error,
+ * whichever it is: the zone has not refused anything. */
+static int zero_run(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
+                    quire_pfn pfn)
+{
+    const struct quire_port *port = &c->zone->port;
+    int error = QUIRE_OK;
+
+    if (flags & QUIRE_ZEROED)
+        error = port->zero(port->ctx, pfn, 1ull << order);
     if (error)
-        (void)qi_cache_free_checked(c, cpu, *pfn, order);
+        (void)qi_cache_free_checked(c, cpu, pfn, order);
     return error;
 }
 
-/* The same, for the layer above. */
+/* For the layer above, which counts by node what it asked for: refused when the zone refuses it. */
 int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
                              quire_pfn *pfn)
 {
-    return alloc_undrained(c, cpu - c->first_cpu, order, flags, pfn);
+    uint32_t mine = cpu - c->first_cpu;
+    int error = alloc_plain(c, mine, order, unzeroed_flags(c, flags), true, pfn);
+
+    return error ? error : zero_run(c, mine, order, flags, *pfn);
 }
 
 /* The same; before it is refused the caches are drained, and the zone is asked once more. */
 int qi_cache_alloc_drained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
                            quire_pfn *pfn)
 {
-    int error = alloc_undrained(c, cpu, order, flags, pfn);
+    uint32_t plain = unzeroed_flags(c, flags);
+    int error = alloc_plain(c, cpu, order, plain, false, pfn);
 
-    if (error != QUIRE_ERR_NO_MEMORY)
-        return error;
-    qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
-    return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
+    if (error == QUIRE_ERR_NO_MEMORY) {
+        qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
+        error = quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, plain, pfn);
+    }
+    return error ? error : zero_run(c, cpu, order, flags, *pfn);
 }
 
 int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *want, uint32_t flags,
                              quire_pfn *pfn)
 {
     quire_slot slot = slot_of_cpu(c, cache_cpu(c));
-    int error = quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
+    uint32_t plain = unzeroed_flags(c, flags);
+    int error = quire_zone_alloc_contig(c->zone, slot, want, plain, pfn);
 
-    if (error != QUIRE_ERR_NO_MEMORY)
+    if (error == QUIRE_ERR_NO_MEMORY) {
+        qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
+        error = quire_zone_alloc_contig(c->zone, slot, want, plain, pfn);
+    }
+    if (error || plain == flags)
         return error;
-    qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
-    return quire_zone_alloc_contig(c->zone, slot, want, flags, pfn);
+    error = c->zone->port.zero(c->zone->port.ctx, *pfn, want->frames);
+    if (error)
+        (void)quire_zone_free_contig(c->zone, slot, *pfn, want->frames);
+    return error;
 }
 
 /* ---- Free ----------------------------------------------------------------------------------- */
@@ -256,6 +287,21 @@ static bool push_outgoing(struct quire_cache *c, quire_slot slot, enum cache_cla
     return full;
 }
 
+/* Take a CPU cache into which something may be pushed. */
+static bool take_to_push(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu)
+{
+    if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
+        return false;
+    if (!qi_cpu_cache_take(c, r, cpu)) {
+        (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
+        return false;
+    }
+    if (qa_load(&r->limit, relaxed) > 0) /* relaxed: E-cpu-cache brings that of a close */
+        return true;
+    cpu_cache_put(r);
+    return false;
+}
+
 /* A run that was admitted and taken back from its owner, and found no room. */
 int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission a, quire_pfn pfn)
 {
@@ -263,11 +309,8 @@ int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission
     struct cpu_cache *r = cpu < c->cpus ? cpu_cache_of(c, cpu, a.cls) : NULL;
     bool met_zone;
 
-    if (!r || qa_load(&r->limit, relaxed) == 0 || !qi_cpu_cache_take(c, r, cpu)) { /* relaxed: K5 */
-        if (r)
-            (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
+    if (!r || !take_to_push(c, r, cpu))
         return qi_zone_free_cached(c->zone, slot, pfn, class_order(a.cls));
-    }
     met_zone = a.place == TO_OUTGOING ? push_outgoing(c, slot, a.cls, r, pfn)
                                       : push_loaded(c, slot, a.cls, r, pfn);
     cpu_cache_put(r);

@@ -133,7 +133,7 @@ int qi_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_con
     struct contig_wanted w;
     int error = contig_in_frames(want, &w);
 
-    if (!error && w.frames > (z->end_block - z->first_block) * BLOCK_FRAMES)
+    if (!error && w.frames > quire_zone_managed(z))
         error = QUIRE_ERR_SIZE;
     return error ? error : contig_try_passes(z, slot, &w, flags, frame);
 }

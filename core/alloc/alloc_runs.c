@@ -9,12 +9,18 @@
  * claimed one after the other; if a rival was faster with one, all are given back and the walk is
  * made again, a bounded number of times.
  *
- * No state. Lock-free, any context; O(words of the zone's maps) steps a walk.
+ * The danger is a refusal for having lost too often, while frames are free: two such callers may
+ * each undo what the other one lost to. So the last pass chooses nothing. It goes through the zone
+ * from the lowest address, keeps what it gets, and halves what it does not get; so when it ends,
+ * each frame was held or seen taken, or there is no room for another run.
+ *
+ * No state. Lock-free, any context; O(words of the zone's maps) steps a walk, and in the last pass
+ * as many more as rivals spoil.
  */
 #include "core/frame_byte.h"
 #include "core/internal.h"
 
-enum { RUNS_TRIES = 8 }; /* and one per slot: see alloc_contig.c */
+enum { RUNS_TRIES = 8 }; /* and one per slot, before the last pass */
 
 /* A heap with the shortest run on top. */
 static void sift_down(struct quire_run *heap, size_t count, size_t at)
@@ -111,11 +117,80 @@ static bool claim_runs(struct quire_zone *z, quire_slot slot, const struct quire
     return true;
 }
 
+/* Hold what can be had of the `most` frames of one block from `frame` on, of which n were seen
+ * free, from the first on. Returns how many; 0: the first one was seen taken. */
+static uint64_t claim_part(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
+                           uint64_t most)
+{
+    for (uint64_t some = n; some > 0; some /= 2) {
+        if (qi_range_claim(z, slot, frame, some))
+            continue;
+        /* relaxed: a block that is held keeps its state */
+        if (some == most || desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed)))
+            return some;
+        /* It became whole, by a rival's last free, and is held as a whole: all of it then. */
+        qi_range_undo_claim(z, frame, some);
+        some = 2 * most;
+    }
+    return 0;
+}
+
+/* Hold `frames` frames, whichever, in runs from the lowest address on. False: they are not enough,
+ * or `capacity` runs are not; *count runs are held. */
+static bool claim_lowest_runs(struct quire_zone *z, quire_slot slot, uint64_t frames,
+                              struct quire_run runs[], size_t capacity, size_t *count)
+{
+    *count = 0;
+    for (uint32_t i = 0; i < z->extent_count && frames > 0; i++) {
+        uint64_t at, end, some, behind = NO_FRAME; /* the last run's end, in this extent */
+
+        for (qi_extent_frames(z, i, &at, &end); frames > 0 && (at = qi_next_free(z, at, end)) < end;
+             at += some ? some : 1) {
+            uint64_t most = BLOCK_FRAMES - place_of(at);
+
+            most = most < frames ? most : frames;
+            some = claim_part(z, slot, at, qi_next_used(z, at, at + most) - at, most);
+            if (some == 0)
+                continue;
+            if (at != behind && *count == capacity) {
+                qi_range_undo_claim(z, at, some);
+                return false;
+            }
+            if (at != behind)
+                runs[(*count)++] = (struct quire_run){pfn_of_frame(z, at), 0};
+            runs[*count - 1].frames += some;
+            behind = at + some;
+            frames -= some;
+        }
+    }
+    return frames == 0;
+}
+
+/* The last pass. *count is 0 if it fails. */
+static bool take_lowest_runs(struct quire_zone *z, quire_slot slot, uint64_t frames,
+                             struct quire_run runs[], size_t capacity, size_t *count)
+{
+    bool all = claim_lowest_runs(z, slot, frames, runs, capacity, count);
+
+    stat_count(z, slot, QUIRE_COUNT_LAST_PASS);
+    for (size_t i = 0; i < *count; i++) {
+        uint64_t frame = frame_of_pfn(z, runs[i].pfn);
+
+        if (all)
+            qi_range_publish(z, frame, runs[i].frames, true);
+        else
+            qi_range_undo_claim(z, frame, runs[i].frames);
+    }
+    *count = all ? *count : 0;
+    return all;
+}
+
 static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint64_t frames,
                      struct quire_run runs[], size_t capacity, size_t *count)
 {
     struct quire_contig all = {frames, 0, 0, 0, 0};
     uint64_t frame;
+    int error;
 
     if (qi_contig_take(z, slot, &all, flags, &frame) == QUIRE_OK) {
         runs[0].pfn = pfn_of_frame(z, frame);
@@ -124,8 +199,6 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
         return QUIRE_OK;
     }
     for (unsigned i = 0; i < RUNS_TRIES + z->slots; i++) {
-        int error;
-
         *count = cut_runs(runs, longest_stretches(z, runs, capacity), frames);
         if (*count == 0)
             return QUIRE_ERR_NO_MEMORY;
@@ -137,6 +210,10 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
         qi_count_credit(z, slot, frames, flags);
         stat_count(z, slot, QUIRE_COUNT_RETRY);
     }
+    error = qi_count_debit(z, slot, frames, flags);
+    if (error || take_lowest_runs(z, slot, frames, runs, capacity, count))
+        return error;
+    qi_count_credit(z, slot, frames, flags);
     return QUIRE_ERR_NO_MEMORY;
 }
 

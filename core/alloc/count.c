@@ -24,20 +24,26 @@
  *       floors alone too.
  *   C4  Before a refusal all credit is gathered into the total, one slot at a time, and never into
  *       the gatherer's own credit: two gatherers would both be refused, each with frames that the
- *       other one has just moved. Credit on its way between two words counts as held by an
- *       unfinished operation.
+ *       other one has just moved. Gathering goes on until a turn finds none. Credit on its way
+ *       between two words counts as held by an unfinished operation, and so does what a call
+ *       beside the gatherer brings to a slot that the gatherer has passed (C2: then the total was
+ *       above shard_limit meanwhile).
  *
  * Watermarks: `level` is 0, 1 (told LOW) or 2 (told MIN). The thread whose compare-and-swap moves
  * it tells the port, so that each crossing is told once. An allocation tells when it has succeeded,
  * not when it debits. A crossing under QUIRE_NO_CALLBACK leaves the level alone; the next call that
  * may call back tells it.
  *
+ * Progress: a debit repeats its exchange only after another call changed the total, and gathers
+ * again only after it found credit, which it moved to the total; credit comes to a slot only by a
+ * call that has its frames, has freed them, or was refused by a search and is over. So whenever a
+ * debit goes round once more, another call got further; none is refused for having looked too
+ * often.
+ *
  * All functions may run beside each other and beside themselves, for one slot too. Lock-free, any
  * context. The total may be old by what others do meanwhile.
  */
 #include "core/fastpath.h"
-
-enum { GATHER_TRIES = 3 };
 
 /* The number of free frames that a request of this urgency must leave. */
 static int64_t floor_of(const struct quire_zone *z, uint32_t flags)
@@ -160,17 +166,36 @@ static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
     return false;
 }
 
-/* From the total, leaving the floor. */
-static bool debit_total(struct quire_zone *z, uint64_t n, uint32_t flags)
+/* Up to n frames from the total, but not fewer than `least`, leaving the floor. Returns how many;
+ * 0: the total had not that many at the last look. */
+static uint64_t debit_total(struct quire_zone *z, uint64_t least, uint64_t n, uint32_t flags)
 {
     int64_t floor = floor_of(z, flags);
     uint64_t t = qa_load(&z->head->total, relaxed); /* relaxed: the exchange decides */
 
-    while ((int64_t)t - (int64_t)n >= floor)
-        /* E-count acquire. Retries only when another debit or credit came in between. */
-        if (qa_cas(&z->head->total, &t, t - n, acquire))
-            return true;
-    return false;
+    while ((int64_t)t - (int64_t)least >= floor) {
+        uint64_t have = t - (uint64_t)floor, some = have < n ? have : n;
+
+        /* E-count acquire. Retries only when another debit or credit came in between, and then
+         * takes what there is now. */
+        if (qa_cas(&z->head->total, &t, t - some, acquire))
+            return some;
+    }
+    return 0;
+}
+
+/* As debit_total, after all credit was gathered that there is (C4). */
+static uint64_t debit_gathered(struct quire_zone *z, quire_slot slot, uint64_t least, uint64_t n,
+                               uint32_t flags)
+{
+    uint64_t some;
+
+    /* Goes on only while a slot had credit: after the first turn that is credit which another
+     * call left there, and that call is over or has its frames. */
+    do
+        some = debit_total(z, least, n, flags);
+    while (some == 0 && gather_credit(z, slot));
+    return some ? some : debit_total(z, least, n, flags);
 }
 
 /* Reserve n frames for the caller, which searches for them afterwards. NO_MEMORY: fewer were free
@@ -183,13 +208,7 @@ int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t f
         return QUIRE_OK;
     if (!count_is_sharded(z))
         (void)credit_turn_in(z, slot.n);
-    for (int i = 0; i < GATHER_TRIES; i++) {
-        if (debit_total(z, n, flags))
-            return QUIRE_OK;
-        if (!gather_credit(z, slot))
-            break;
-    }
-    return debit_total(z, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
+    return debit_gathered(z, slot, n, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
 }
 
 /* Reserve n frames that an isolation is about to take, whatever the floors: it takes them from use,
@@ -209,23 +228,13 @@ void qi_count_check_watermarks(struct quire_zone *z, quire_slot slot, uint32_t f
         tell_watermarks(z, slot, flags, total_frames(z));
 }
 
-/* As many frames as there are above the floor, up to n; 0 if none. */
+/* Reserve as many frames as there are above the floor, up to n; 0: none was. The number is settled
+ * by the exchange that takes them, so whatever rivals take meanwhile, they leave the rest to it. */
 uint64_t qi_count_debit_up_to(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
-    int64_t floor = floor_of(z, flags);
-
-    for (int i = 0; i < GATHER_TRIES; i++) {
-        int64_t have;
-
-        if (qi_count_debit(z, slot, n, flags) == QUIRE_OK)
-            return n;
-        have = (int64_t)quire_zone_free_frames(z) - floor;
-        if (have <= 0)
-            return 0;
-        if ((uint64_t)have < n)
-            n = (uint64_t)have;
-    }
-    return 0;
+    if (qi_count_debit(z, slot, n, flags) == QUIRE_OK)
+        return n;
+    return debit_gathered(z, slot, 1, n, flags); /* that debit gathered the credit there was */
 }
 
 /* Give n frames to the count, after their bits were cleared. */

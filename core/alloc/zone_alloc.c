@@ -17,7 +17,10 @@
 #include "core/fastpath.h"
 
 enum {
-    HOME_TRIES = 4,  /* home blocks tried that turn out not to have a fitting run */
+    HOME_TRIES = 4, /* home blocks tried that turn out not to have a fitting run; then it is looked
+                     * for elsewhere */
+    /* One last pass makes a refusal true: it saw each candidate taken. More of them are for what
+     * rivals freed behind it. */
     SMALL_TRIES = 4, /* last passes for a single frame: its debit says that one is free somewhere */
     WORDS_TRIES = 2, /* last passes for orders 7 and 8, whose claims may fail because of a rival */
 };

@@ -10,7 +10,7 @@
  *   N1  An entry belongs to its block for good: its key is set once, so a look-up needs no lock.
  *   N2  A pinned bit is set after, and cleared before, the frame map's bit is another owner's.
  *
- * The table has at least a quarter of its entries empty (zone.c sizes it, qi_pin_make refuses
+ * The table has at least a quarter of its entries empty (metadata.c sizes it, qi_pin_make refuses
  * the rest), so that probing ends. Wait-free but for the claim of an entry, which is lock-free.
  */
 #include "core/internal.h"
@@ -45,10 +45,16 @@ uint64_t qi_pinned_frames(const struct quire_zone *z, uint32_t b, unsigned word)
     return pin ? qa_load(&pin->pinned.w[word], relaxed) : 0;
 }
 
+/* The entries that may be used. */
+static uint32_t pin_limit(const struct quire_zone *z)
+{
+    return z->pin_mask - z->pin_mask / 4;
+}
+
 /* The entry of block b, made if need be. NULL: the table is full. */
 struct quire_pin *qi_pin_make(const struct quire_zone *z, uint32_t b)
 {
-    uint32_t limit = z->pin_mask - z->pin_mask / 4;
+    uint32_t limit = pin_limit(z);
 
     qi_assert(has_map(z, b));
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
@@ -68,4 +74,11 @@ struct quire_pin *qi_pin_make(const struct quire_zone *z, uint32_t b)
             return pin;
     }
     return NULL;
+}
+
+uint32_t quire_zone_spare_pins(const struct quire_zone *z)
+{
+    uint32_t used = qa_load(&z->head->pins_used, relaxed); /* relaxed: a figure */
+
+    return used < pin_limit(z) ? pin_limit(z) - used : 0; /* a call that is refused counts beyond */
 }

@@ -335,6 +335,16 @@ static bool may_take_entry(const struct quire_boot *boot, const struct quire_boo
     return !zone || (zone->config.type != QUIRE_ZONE_HUGE && !boot_is_foreign(e, zone));
 }
 
+/* The free stretch that ends with entry `end` - 1 may be taken for the node from the entry returned
+ * on; `end` if there is none. Entries that differ in what was told of their node, and no more, are
+ * one stretch. */
+static size_t stretch_below(const struct quire_boot *boot, size_t end, uint32_t node)
+{
+    while (end > 0 && may_take_entry(boot, &boot->entries[end - 1], node))
+        end--;
+    return end;
+}
+
 int qi_boot_find_place(const struct quire_boot *boot, const struct quire_boot_request *request,
                        struct quire_run *place)
 {
@@ -350,11 +360,15 @@ int qi_boot_find_place(const struct quire_boot *boot, const struct quire_boot_re
 
     if (err)
         return err;
-    for (size_t i = boot->count; i-- > 0;) {
-        uint64_t first = boot->entries[i].first, end = boot_end(boot, i);
+    for (size_t i = boot->count, below; i > 0; i = below) {
+        uint64_t first, end = boot_end(boot, i - 1);
 
-        if (!may_take_entry(boot, &boot->entries[i], request->node))
+        below = stretch_below(boot, i, request->node);
+        if (below == i) {
+            below--; /* not this entry */
             continue;
+        }
+        first = boot->entries[below].first;
         first = first < low ? low : first;
         end = end > high ? high : end;
         if (end < first || end - first < frames)

@@ -229,30 +229,38 @@ static int assign_all_blocks(struct quire_boot *boot, const struct quire_boot_la
 
 /* ---- Huge ---------------------------------------------------------------------------------- */
 
-/* Free frames of a zone that Huge may be taken from: not DMA, which others need more. Others' parts
- * of the zone's blocks do no harm, they never fill a block. */
+/* Free frames of a zone that Huge may be taken from: not DMA, which others need more, and not
+ * others' parts of the zone's blocks. */
 static bool may_become_huge(const struct quire_boot *boot, const struct quire_boot_entry *e,
                             uint32_t node)
 {
     const struct quire_boot_zone *zone = boot_zone(boot, e);
 
-    return zone && zone->node == node && e->use == QUIRE_BOOT_FREE &&
+    return zone && zone->node == node && e->use == QUIRE_BOOT_FREE && !boot_is_foreign(e, zone) &&
            (zone->config.type == QUIRE_ZONE_NORMAL || zone->config.type == QUIRE_ZONE_DMA32);
 }
 
 /* Move aligned free pieces of `unit` frames into the node's Huge zone, from the top, until fewer
- * than `unit` of *left frames are left. What happens at entry i leaves those below it alone. */
+ * than `unit` of *left frames are left. Entries that differ in what was told of their node, and no
+ * more, are one stretch. What happens to a stretch leaves the entries below it alone. */
 static int set_blocks_aside(struct quire_boot *boot, const struct quire_boot_plan *plan,
                             uint32_t node, uint64_t unit, uint64_t *left)
 {
     int err = QUIRE_OK;
 
-    for (size_t i = boot->count; !err && i-- > 0 && *left >= unit;) {
-        uint64_t first = (boot->entries[i].first + unit - 1) & ~(unit - 1);
-        uint64_t end = boot_end(boot, i) & ~(unit - 1);
+    for (size_t i = boot->count, below; !err && i > 0 && *left >= unit; i = below) {
+        uint64_t first, end = boot_end(boot, i - 1) & ~(unit - 1);
         uint64_t frames = *left & ~(unit - 1);
 
-        if (!may_become_huge(boot, &boot->entries[i], node) || end <= first)
+        for (below = i; below > 0; below--)
+            if (!may_become_huge(boot, &boot->entries[below - 1], node))
+                break;
+        if (below == i) {
+            below--; /* not this entry */
+            continue;
+        }
+        first = (boot->entries[below].first + unit - 1) & ~(unit - 1);
+        if (end <= first)
             continue;
         if (frames > end - first)
             frames = end - first;

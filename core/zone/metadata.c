@@ -174,6 +174,8 @@ int qi_metadata_layout_of(const struct quire_zone_config *c, struct metadata_lay
         error = find_extents(c, layout);
     if (error)
         return error;
+    if (pins == QUIRE_PINS_ALL)
+        pins = layout->end_block - layout->first_block;
     /* Both ends of each run may lie in a block that has pins; a quarter stays empty. */
     pins += 2 * ((uint64_t)c->usable_count + c->reserved_count);
     if (pins >> 28)

@@ -158,7 +158,9 @@ struct quire_boot_request {
 };
 
 /* Take free ordinary memory for good. The highest place that fits, so that low memory stays for
- * who can use nothing else; for "this node if possible", ask again with QUIRE_NODE_ANY.
+ * who can use nothing else; for "this node if possible", ask again with QUIRE_NODE_ANY, which may
+ * give memory in which two nodes meet. What fits depends on what frames are, not on how they were
+ * described: parts of which the node was told, not told and disputed make one place.
  * QUIRE_ERR_SIZE: no bytes, beyond 2^52, or low above high. QUIRE_ERR_ALIGN: not a power of two.
  * QUIRE_ERR_NODE: the node has no memory. QUIRE_ERR_NO_MEMORY: no place fits, or the caller's
  * array is full. QUIRE_ERR_INITIALISED: zones were planned. */
@@ -233,8 +235,9 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
 
 /* ---- 4. The zones -------------------------------------------------------------------------- */
 
-/* Where the caller can reach the physical bytes phys .. phys + bytes - 1 (on `node`), aligned to a
- * frame, for as long as the zone lives; NULL if nowhere. */
+/* Where the caller can reach the physical bytes phys .. phys + bytes - 1 (the first on `node`, the
+ * others too unless no node had room for all), aligned to a frame, for as long as the zone lives;
+ * NULL if nowhere. */
 typedef void *quire_boot_map(void *ctx, uint64_t phys, size_t bytes, uint32_t node);
 
 /* Build all zones into zones[0 .. plan->zone_count - 1] (zeroed handles) and the frame-to-zone

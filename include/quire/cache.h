@@ -20,6 +20,13 @@
  * given back under memory pressure and before a request is refused, decay when idle, and can be
  * drained from any CPU.
  *
+ * What a call that is not over, and may be stopped for ever, keeps from a request that is to be
+ * refused is that of zone.h and at most one of
+ *   - a CPU cache: 3/2 of its magazine's rounds, of 2^order frames each. In exchange mode a hit has
+ *     it, too, for some instructions; in rseq mode hits have nothing in their hands;
+ *   - in rseq mode, if it drains another CPU: all CPU caches of that CPU;
+ *   - half a magazine of the depot.
+ *
  * Unless a function says otherwise it is lock-free and callable from any context, an interrupt or
  * a signal handler in the middle of another call on the same CPU included; it returns 0 or one of
  * enum quire_error. Pointers must not be NULL.
@@ -136,7 +143,8 @@ struct quire_cache_stats {
         cached[QUIRE_CACHE_CLASSES]; /* frames in CPU caches, by class: unmovable and movable ones
                                       * of order 0, of order 1, of order 2; order 3; order 9 */
     uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has order 0 only */
-    uint64_t hits;                       /* allocations that a magazine served at once */
+    uint64_t hits;                       /* allocations that a magazine served at once, zeroed
+                                          * afterwards or not */
     uint64_t underflows;                 /* allocations that found a magazine empty */
     uint64_t overflows;                  /* frees that found one full */
     uint64_t refills;                    /* half magazines filled from the zone */

@@ -23,6 +23,10 @@
  * zone's metadata after quire_machine_remove_zone has returned: it reads there, no more. (A free
  * that hits a magazine counts as no reader: what keeps the zone is that somebody owns the frame.)
  *
+ * What a call that is not over, and may be stopped for ever, keeps from a request that is to be
+ * refused is that of cache.h, or else one remote magazine, in which a CPU's frees of other nodes'
+ * single frames wait: 64 frames.
+ *
  * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
  * one of enum quire_error, and a failed call changes nothing. A pointer must not be NULL unless the
  * function says that it may be (`why` may always be); nobody looks.
@@ -179,7 +183,8 @@ int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned or
 
 /* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the
  * request's list, all or nothing unless QUIRE_PARTIAL: then a strict interleaving policy leaves out
- * what was a depleted node's turn, as single requests would. */
+ * what was a depleted node's turn, as single requests would, and a refusal means that each zone of
+ * the list had not one frame for it at some moment of the call. */
 int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 

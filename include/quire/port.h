@@ -37,7 +37,9 @@ enum quire_report {
 
 struct quire_port {
     void *ctx; /* handed back to every function below */
-    /* Make `frames` frames from `pfn` read as zeros. 0, or a quire_error. */
+    /* Make `frames` frames from `pfn` read as zeros. 0, or a quire_error, which zone.h and cache.h
+     * pass on. A machine takes QUIRE_ERR_NO_MEMORY and QUIRE_ERR_SIZE for the zone's own and asks
+     * the next one; so for a failure that is no other zone's either, answer something else. */
     int (*zero)(void *ctx, quire_pfn pfn, uint64_t frames);
     /* A watermark was crossed. Not called for requests with QUIRE_NO_CALLBACK. */
     void (*event)(void *ctx, struct quire_zone *zone, enum quire_event event);

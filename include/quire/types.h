@@ -97,7 +97,8 @@ enum quire_flags {
     QUIRE_UNMOVABLE = 0,         /* the default: frames that stay where they are */
     QUIRE_MOVABLE = 1u << 0,     /* the owner can move the contents, so keep them by themselves */
     QUIRE_HIGH = 1u << 1,        /* may use the frames below `min` down to min/2 */
-    QUIRE_EMERGENCY = 1u << 2,   /* may use the last frame; for those who free memory with it */
+    QUIRE_EMERGENCY = 1u << 2,   /* may use the last frame that no other call has in its hands (see
+                                  * zone.h); for those who free memory with it */
     QUIRE_NO_CALLBACK = 1u << 3, /* never call the port's event: NMI, or the reclaimer itself */
     QUIRE_ZEROED = 1u << 4,      /* frames read as zeros, through the port */
     QUIRE_PARTIAL = 1u << 5,     /* batches: fewer frames than asked for are welcome */

@@ -16,6 +16,16 @@
  * changes nothing. The one exception: two or more bad frees of the same frames that race each
  * other, of which one may seem to succeed and some may free a part of a run.
  *
+ * Out of memory. QUIRE_ERR_NO_MEMORY is true at some moment of the call, but for what other calls
+ * that are not over have in their hands at that moment, with QUIRE_EMERGENCY too: nobody waits for
+ * them. For each such call, where it may be stopped for ever, that is at most
+ *   - the frames that it allocates or frees;
+ *   - while a block is split or becomes whole, the rest of that one block, less than 512 frames;
+ * with a run that is no power of two, or at a given place, the rest of the blocks at its ends;
+ *   - in a zone so large that its slots keep credit, one slot's credit on its way into or out of
+ * the total: an eighth of the zone over the number of its slots. cache.h and machine.h say what
+ * comes on top there.
+ *
  * A pointer must not be NULL unless the function says that it may be; nobody looks.
  *
  * Errors that every function may give, not repeated below: QUIRE_ERR_SIZE for a slot that is not
@@ -51,6 +61,15 @@ enum {
 /* Ask for watermarks computed from the zone's size. */
 #define QUIRE_WATERMARK_AUTO UINT64_MAX
 
+/* A block of which some frames are reserved and others in use takes a pin, 192 bytes of metadata,
+ * for good. Those that are so when the zone is built have theirs. Each other block takes a spare
+ * one when quire_zone_reserve takes a part of it, or quire_zone_unreserve gives back a part of it
+ * that was reserved whole; when there are no more, that is QUIRE_ERR_SIZE. Whole blocks take none,
+ * and a block takes one only once. The table is rounded up, so there may be more than were asked
+ * for: quire_zone_spare_pins says how many. This asks for one for each block, so that none is ever
+ * missing: up to 0.025 % of the memory. */
+#define QUIRE_PINS_ALL UINT32_MAX
+
 /* What a zone is made of. All runs in frames; those of one list sorted and disjoint. */
 struct quire_zone_config {
     uint32_t id; /* the caller's number for the zone */
@@ -60,7 +79,8 @@ struct quire_zone_config {
     size_t usable_count;
     const struct quire_run *reserved; /* memory that is in use for now: quire_zone_unreserve */
     size_t reserved_count;            /* everything in neither list is a hole */
-    uint32_t spare_pins;     /* blocks that quire_zone_reserve may split later; 0 means 64 */
+    uint32_t spare_pins;     /* blocks that can be reserved, or unreserved, in part later: see
+                              * QUIRE_PINS_ALL; 0 means 64 */
     uint64_t min, low, high; /* watermarks, frames, min <= low <= high; or QUIRE_WATERMARK_AUTO */
     uint64_t lowmem_reserve; /* frames kept from requests with QUIRE_FALLBACK; 0 is none */
     bool no_run_map;         /* save 64 bytes per block: wrong-order frees below order 9 pass; a
@@ -113,8 +133,8 @@ struct quire_zone {
 /* How many bytes of metadata `config` needs: about 0.031 % of the memory (0.0064 % without frame
  * bytes, 0.0034 % without the run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a
  * run beyond 2^40 frames, more than 2^32 - 1 blocks, more metadata than can be addressed, slots,
- * watermarks or lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and
- * disjoint. Wait-free.
+ * watermarks, lowmem_reserve or pins (beyond 2^28 blocks) out of range. QUIRE_ERR_ALIGN: a list
+ * that is not sorted and disjoint. Wait-free.
  */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
 
@@ -155,7 +175,9 @@ int quire_zone_run_length(const struct quire_zone *zone, quire_pfn pfn, uint64_t
 /* ---- Batches ----------------------------------------------------------------------------- */
 
 /* Allocate `n` single frames, n >= 1, into pfns[]. All or nothing, unless QUIRE_PARTIAL, which
- * takes what there is (at least one). *got says how many. Errors as quire_zone_alloc. */
+ * takes what there is (at least one). *got says how many. Errors as quire_zone_alloc;
+ * QUIRE_ERR_NO_MEMORY with QUIRE_PARTIAL means that at some moment of the call not one frame was
+ * free above the floor, or that each was seen taken: rivals that take some leave it the others. */
 int quire_zone_alloc_batch(struct quire_zone *zone, quire_slot slot, uint32_t flags, size_t n,
                            quire_pfn pfns[], size_t *got);
 
@@ -168,9 +190,9 @@ int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_
 
 /* Allocate `frames` frames in as few runs as can be found, at most `capacity`. *count says how
  * many runs. Each is freed with quire_zone_free_contig. All or nothing. Errors as
- * quire_zone_alloc; QUIRE_ERR_NO_MEMORY also if `capacity` runs are not enough, or rivals took some
- * of the runs that were chosen, each time anew, more often than the zone has slots, and eight times
- * more. */
+ * quire_zone_alloc; QUIRE_ERR_NO_MEMORY also if `capacity` runs are not enough. Beside rivals that
+ * take frames of the runs that were chosen, again and again, it takes what it gets from the lowest
+ * address on, in more runs then. */
 int quire_zone_alloc_runs(struct quire_zone *zone, quire_slot slot, uint32_t flags, uint64_t frames,
                           struct quire_run runs[], size_t capacity, size_t *count);
 
@@ -186,10 +208,10 @@ struct quire_contig {
 };
 
 /* Allocate a contiguous run of any length under constraints, lowest address first. Freed with
- * quire_zone_free_contig. QUIRE_ERR_SIZE: no frames, longer than the zone or than the boundary,
- * low above high. QUIRE_ERR_ALIGN: align or boundary not a power of two, or boundary below 4096.
- * QUIRE_ERR_NO_MEMORY: no such run is free, or rivals took each one that was seen, more often than
- * the zone has slots. */
+ * quire_zone_free_contig. QUIRE_ERR_SIZE: no frames, more than quire_zone_managed or than the
+ * boundary has, low above high. QUIRE_ERR_ALIGN: align or boundary not a power of two, or boundary
+ * below 4096. QUIRE_ERR_NO_MEMORY: the floor; or no such run is free: each place was seen taken, or
+ * a rival took a frame of it meanwhile. */
 int quire_zone_alloc_contig(struct quire_zone *zone, quire_slot slot,
                             const struct quire_contig *want, uint32_t flags, quire_pfn *pfn);
 
@@ -207,7 +229,8 @@ int quire_zone_free_contig(struct quire_zone *zone, quire_slot slot, quire_pfn p
  * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames, or no spare pin is left. */
 int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
-/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: as above.
+/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: no frames, or
+ * a part of a block that is reserved whole and no spare pin is left (QUIRE_PINS_ALL).
  * QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try again. */
 int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
@@ -331,6 +354,9 @@ int quire_zone_stats(const struct quire_zone *zone, struct quire_zone_stats *sta
 
 /* Free frames, credit of the slots included. Wait-free, O(slots). */
 uint64_t quire_zone_free_frames(const struct quire_zone *zone);
+
+/* How many more blocks can be reserved, or unreserved, in part: see QUIRE_PINS_ALL. Wait-free. */
+uint32_t quire_zone_spare_pins(const struct quire_zone *zone);
 
 /* Frames that can be handed out, free or not. Wait-free. */
 uint64_t quire_zone_managed(const struct quire_zone *zone);

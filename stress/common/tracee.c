@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { STEPS = 100000 };
+
 #if defined(__aarch64__)
 #define IP(regs)                     ((regs).pc)
 #define RETURN_ADDRESS(t, registers) ((void)(t), (registers).regs[30])
@@ -176,4 +178,29 @@ struct tracee tracee_stop_at(const struct scene *scene, uint64_t address, unsign
         if (tracee_step(&t, 0) != STOP_TRAP)
             die("%s: ended at 0x%" PRIx64, scene->name, address);
     }
+}
+
+bool tracee_next_instruction(const struct tracee *t)
+{
+    for (int i = 0; i < STEPS; i++) {
+        if (tracee_step(t, 0) != STOP_TRAP)
+            return false;
+        if (tracee_in_program(tracee_ip(t)))
+            return true;
+    }
+    die("%s: does not end in %d steps", t->scene->name, STEPS);
+}
+
+unsigned tracee_note_instructions(const struct scene *scene, uint64_t ips[], unsigned capacity)
+{
+    struct tracee t = tracee_start(scene);
+    unsigned n = 0;
+
+    while (tracee_next_instruction(&t)) {
+        if (n == capacity)
+            die("%s: more than %u instructions", scene->name, capacity);
+        ips[n++] = tracee_ip(&t);
+    }
+    tracee_finish(&t);
+    return n;
 }

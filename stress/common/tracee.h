@@ -67,6 +67,11 @@ bool tracee_in_program(uint64_t ip);
 /* It has just entered a library: go on to where it comes back, or one step if that cannot be told.
  */
 enum stop tracee_leave_library(const struct tracee *t);
+/* Step to the next instruction of the program, over what is done in libraries. False: the call is
+ * over. */
+bool tracee_next_instruction(const struct tracee *t);
+/* Step through a call that nobody disturbs, and note its instructions. Returns how many. */
+unsigned tracee_note_instructions(const struct scene *scene, uint64_t ips[], unsigned capacity);
 /* Eight bytes of its memory. */
 void tracee_poke(const struct tracee *t, uint64_t address, uint64_t value);
 /* Set a breakpoint; returns what was there, for tracee_poke. */

@@ -184,6 +184,32 @@ static void bad_lengths(void **state)
     fixture_close(&f);
 }
 
+/* One frame more than the zone has is too long, whatever its blocks have room for; as many as it
+ * has are not. What is reserved it does not have. */
+static void longer_than_the_zone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    fixture_begin(&f);
+    fixture_usable(&f, 10, 1000);
+    fixture_reserved(&f, 1010, 7);
+    fixture_open(&f);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1001}, &pfn), QUIRE_ERR_SIZE);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 2 * BLOCK}, &pfn), QUIRE_ERR_SIZE);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 1000}), 10);
+    give(&f, 10, 1000);
+    assert_ok(quire_zone_unreserve(&f.zone, slot(0), at(1010), 7));
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 1007}), 10);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1007}, &pfn), QUIRE_ERR_NO_MEMORY);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1008}, &pfn), QUIRE_ERR_SIZE);
+    give(&f, 10, 1007);
+    assert_ok(quire_zone_reserve(&f.zone, slot(0), at(500), 1));
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1007}, &pfn), QUIRE_ERR_SIZE);
+    assert_refused(&f, try(&f, (struct quire_contig){.frames = 1006}, &pfn), QUIRE_ERR_NO_MEMORY);
+    fixture_close(&f);
+}
+
 /* From the middle of one section through another into a third. */
 static void more_than_a_gigabyte(void **state)
 {
@@ -271,6 +297,7 @@ int main(void)
         cmocka_unit_test(boundary),
         cmocka_unit_test(low_and_high),
         cmocka_unit_test(bad_lengths),
+        cmocka_unit_test(longer_than_the_zone),
         cmocka_unit_test(more_than_a_gigabyte),
         cmocka_unit_test(lowest_gap),
         cmocka_unit_test(not_across_extents),

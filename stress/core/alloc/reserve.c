@@ -138,6 +138,41 @@ static void pins_run_out(void **state)
     fixture_close(&f);
 }
 
+/* A zone whose memory is all reserved but one block, of which one frame of each block is put into
+ * use. */
+static void unreserve_one_of_each(uint32_t spare_pins, uint64_t expected)
+{
+    enum { BLOCKS = 512 };
+    struct fixture f;
+    fixture_begin(&f);
+    f.config.spare_pins = spare_pins;
+    fixture_usable(&f, 0, BLOCK);
+    fixture_reserved(&f, BLOCK, BLOCKS * BLOCK);
+    fixture_open(&f);
+    uint64_t limit = quire_zone_spare_pins(&f.zone);
+    assert_in_range(limit, expected, UINT32_MAX);
+    for (uint64_t b = 1; b <= BLOCKS; b++) {
+        if (b <= limit) {
+            assert_ok(unreserve(&f, b * BLOCK + 77, 1));
+            assert_int_equal(quire_zone_spare_pins(&f.zone), limit - b);
+        } else {
+            assert_refused(&f, unreserve(&f, b * BLOCK + 77, 1), QUIRE_ERR_SIZE);
+        }
+    }
+    assert_ok(unreserve(&f, BLOCK, 10)); /* a block that has its pin needs no other */
+    fixture_close(&f);
+}
+
+/* How many blocks can be put into use in part is asked for, and can be read: as many at least, and
+ * exactly so many as the zone says. */
+static void part_of_each_reserved_block(void **state)
+{
+    (void)state;
+    unreserve_one_of_each(0, 64);
+    unreserve_one_of_each(300, 300);
+    unreserve_one_of_each(QUIRE_PINS_ALL, 512);
+}
+
 /* Reserving knows no floor, and the frames of homes are not safe from it. */
 static void everything(void **state)
 {
@@ -184,6 +219,7 @@ int main(void)
         cmocka_unit_test(in_pieces),
         cmocka_unit_test(reserved_from_the_start),
         cmocka_unit_test(pins_run_out),
+        cmocka_unit_test(part_of_each_reserved_block),
         cmocka_unit_test(everything),
         cmocka_unit_test(busy_and_holes),
     };

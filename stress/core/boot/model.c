@@ -154,9 +154,7 @@ bool free_for(const struct model_frame *m, uint32_t node)
 bool fits(const struct world *w, uint64_t first, uint64_t frames, uint32_t node)
 {
     for (uint64_t i = first; i < first + frames; i++)
-        if (i >= FRAMES || !free_for(&w->frames[i], node) ||
-            w->frames[i].node != w->frames[first].node ||
-            w->frames[i].disputed != w->frames[first].disputed)
+        if (i >= FRAMES || !free_for(&w->frames[i], node))
             return false;
     return true;
 }

@@ -49,7 +49,7 @@ bool is_memory(const struct model_frame *m);
 uint32_t node_of(const struct model_frame *m);
 /* Is this free ordinary memory of the node, or of any? */
 bool free_for(const struct model_frame *m, uint32_t node);
-/* Can the run be given? It lies in free frames of one story. */
+/* Can the run be given? All its frames are free, and the node's; whatever else is told of them. */
 bool fits(const struct world *w, uint64_t first, uint64_t frames, uint32_t node);
 
 /* Do random calls, in both, and compare; then the real ones again in the reverse order. */

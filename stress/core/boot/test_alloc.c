@@ -79,6 +79,41 @@ static void alloc_keeps_limits(void **state)
     boot_fixture_free(f);
 }
 
+/* Free memory is one stretch, whatever was told of its parts: here node 0 was told, not told, and
+ * disputed, by turns; and the next node begins where it ends. */
+static void alloc_crosses_borders(void **state)
+{
+    struct boot_fixture *f = boot_fixture_new(0);
+    struct quire_boot_request r = {.bytes = 4 * MIB, .node = 0};
+    uint64_t phys;
+
+    (void)state;
+    add(f, 0, 2 * MIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 2 * MIB, MIB, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY);
+    add(f, 3 * MIB, 2 * MIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 4 * MIB, MIB, QUIRE_BOOT_USABLE, 1);
+    add(f, 5 * MIB, MIB, QUIRE_BOOT_USABLE, 1);
+    assert_true(region_at(&f->boot, 4 * MIB / FRAME_BYTES).disputed);
+    assert_int_equal(alloc(f, r, &phys), QUIRE_OK);
+    assert_int_equal(phys, MIB);
+    r.bytes = MIB + FRAME_BYTES;
+    assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_NO_MEMORY);
+    boot_fixture_free(f);
+
+    f = boot_fixture_new(0);
+    add(f, 0, 2 * MIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 2 * MIB, 2 * MIB, QUIRE_BOOT_USABLE, 1);
+    r = (struct quire_boot_request){.bytes = 2 * MIB, .high = 3 * MIB - 1, ANY};
+    assert_int_equal(alloc(f, r, &phys), QUIRE_OK);
+    assert_int_equal(phys, MIB);
+    assert_int_equal(region_at(&f->boot, MIB / FRAME_BYTES).node, 0);
+    assert_int_equal(region_at(&f->boot, 2 * MIB / FRAME_BYTES).node, 1);
+    assert_int_equal(taken_frames(f), 2 * MIB / FRAME_BYTES);
+    r = (struct quire_boot_request){.bytes = MIB + FRAME_BYTES, .node = 1};
+    assert_int_equal(alloc(f, r, &phys), QUIRE_ERR_NO_MEMORY);
+    boot_fixture_free(f);
+}
+
 static void alloc_refuses(void **state)
 {
     struct boot_fixture *f = two_nodes();
@@ -168,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alloc_takes_the_highest_place),
         cmocka_unit_test(alloc_keeps_limits),
+        cmocka_unit_test(alloc_crosses_borders),
         cmocka_unit_test(alloc_refuses),
         cmocka_unit_test(alloc_with_a_full_array),
         cmocka_unit_test(taken_memory_is_not_reserved),

@@ -188,6 +188,30 @@ static void huge_takes_whole_sections_first(void **state)
     boot_fixture_free(f);
 }
 
+/* A section and a block of which one part was told to be node 0's, and the other was not. */
+static void huge_crosses_borders(void **state)
+{
+    const uint64_t huge[] = {GIB + 2 * MIB};
+    struct boot_fixture *f = boot_fixture_new(0);
+    const struct quire_boot_zone *zone;
+
+    (void)state;
+    f->layout.huge_bytes = huge;
+    f->layout.huge_nodes = 1;
+    add(f, 4 * GIB, GIB / 2, QUIRE_BOOT_USABLE, 0);
+    add(f, 4 * GIB + GIB / 2, GIB / 2 + MIB, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY);
+    add(f, 5 * GIB + MIB, MIB, QUIRE_BOOT_USABLE, 0);
+    add(f, 8 * GIB, MIB, QUIRE_BOOT_USABLE, 0); /* for metadata */
+    plan(f);
+    zone = zone_of(f, 0, QUIRE_ZONE_HUGE);
+    assert_int_equal(f->plan.huge_missing, 0);
+    assert_non_null(zone);
+    assert_int_equal(zone->config.usable_count, 1);
+    assert_int_equal(quire_phys(zone->config.usable[0].pfn), 4 * GIB);
+    assert_int_equal(zone->config.usable[0].frames, (GIB + 2 * MIB) / FRAME_BYTES);
+    boot_fixture_free(f);
+}
+
 static void huge_says_what_is_missing(void **state)
 {
     const uint64_t huge[] = {0, 3 * GIB, 2 * MIB};
@@ -306,6 +330,7 @@ int main(void)
         cmocka_unit_test(free_frames_decide),
         cmocka_unit_test(many_nodes_in_one_block),
         cmocka_unit_test(huge_takes_whole_sections_first),
+        cmocka_unit_test(huge_crosses_borders),
         cmocka_unit_test(huge_says_what_is_missing),
         cmocka_unit_test(huge_refuses),
         cmocka_unit_test(real_machines),

@@ -179,12 +179,57 @@ class Crossing : public InWorld
     }
 };
 
+/* A batch that takes what there is, for more frames than there are, while a rival takes `takes` of
+ * them, one by one. Some frames are in an idle slot's credit. It gets all that the rival leaves it,
+ * however often the number changed between its look and its exchange. */
+class Partial : public InWorld
+{
+  public:
+    Partial(unsigned free, unsigned takes) : free_(free), takes_(takes)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        setup_frames(free_, {1, 100, 0, 0, 0});
+        qa_store(&world->head.total, free_ - 1, relaxed);
+        qa_store(&slot_of(&world->z, slot(2))->credit, 1, relaxed);
+        got_ = 0;
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+
+        if (index == 0) {
+            got_ = qi_count_debit_up_to(z, slot(0), WORD_BITS, QUIRE_EMERGENCY);
+            return;
+        }
+        for (unsigned i = 0; i < takes_; i++)
+            require(qi_count_debit(z, slot(1), 1, QUIRE_EMERGENCY) == QUIRE_OK || got_ > 0,
+                    "a false refusal of a single frame");
+    }
+
+    void check() override
+    {
+        uint64_t left = quire_zone_free_frames(&world->z);
+
+        require(got_ >= free_ - takes_, "what was free for the whole call was not given");
+        require(got_ <= free_ && left <= free_ - got_, "the count is wrong");
+    }
+
+    unsigned free_, takes_;
+    uint64_t got_;
+};
+
 CreditPromises to_total(0, {0, 0, 0, 0, 0}), to_credit(6, {1, 5, 0, 0, 0});
 TwoGatherers two_gatherers;
 Floor floor_stays;
 BorrowAndRepay borrow_and_repay;
 SharedSlot shared_slot;
 Crossing crossing;
+Partial partial(6, 2);
 
 } /* namespace */
 
@@ -201,5 +246,6 @@ int main(int argc, char **argv)
                        {"borrow_and_repay", borrow_and_repay, 2, Search::BOUND, 6},
                        {"shared_slot", shared_slot, 2, Search::FULL, 0},
                        {"crossing", crossing, 2, Search::BOUND, 4},
+                       {"partial", partial, 2, Search::BOUND, 4},
                    });
 }

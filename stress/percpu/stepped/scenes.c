@@ -35,6 +35,7 @@ static struct shadow shadow;
 static struct load outside, inside;
 static const struct scene *scene_played;
 static bool watched;                        /* this is the call */
+static bool closed;                         /* the cache is out of service */
 static bool hit;                            /* it tries to hit first, as the machine does */
 static uint64_t spare[FRAMES], spare_count; /* taken around the cache, by nobody else */
 
@@ -261,6 +262,13 @@ static void recover(void)
     (void)quire_cache_maintain(&rig.cache);
 }
 
+/* The cache goes out of service; at the end nothing may be in it, unless a CPU cache was taken
+ * whenever it was asked to. */
+static void go_out_of_service(void)
+{
+    closed |= qi_cache_close(&rig.cache);
+}
+
 const struct scene scenes[] = {
     {"alloc", half_full, take_frame, NULL},
     {"pop", half_full, pop_frame, NULL},
@@ -281,6 +289,10 @@ const struct scene scenes[] = {
     {"free sparse, overflow", sparse_and_full, give_one, NULL},
     {"free block, overflow", full_of_blocks, give_one, NULL},
     {"alloc, short of memory", short_of_memory, take_frame, recover},
+    {"push, closed", half_full, push_one, go_out_of_service},
+    {"push many, closed", half_full, push_many, go_out_of_service},
+    {"free, overflow, closed", full, give_one, go_out_of_service},
+    {"free sparse, overflow, closed", sparse_and_full, give_one, go_out_of_service},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];
 
@@ -336,6 +348,8 @@ void scene_play(const struct scene *scene)
     watched = false;
     atomic_store(&shared->bypasses, bypasses() - before);
     check_books(&rig, &shadow);
+    if (closed && cached_frames(&rig) > 0)
+        die("%s: %" PRIu64 " frames in a closed cache", scene->name, cached_frames(&rig));
     while (outside.count > 0)
         give(&outside);
     while (inside.count > 0)

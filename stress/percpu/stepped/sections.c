@@ -17,6 +17,8 @@
  */
 #include "scenes.h"
 
+#include "stress/percpu/cache_rig.h"
+
 #include "percpu/arch/rseq.h"
 
 #include <inttypes.h>

@@ -211,6 +211,94 @@ static void zeroed(void **unused)
     rig_close(&r, 0);
 }
 
+/* A run that a magazine had is a hit, whether it is then zeroed or not. */
+static void zeroed_hits(void **unused)
+{
+    struct quire_cache_stats before, after;
+    struct rig r;
+
+    (void)unused;
+    rig_begin(&r, 64 * BLOCK);
+    r.cache_config.rounds = 64;
+    r.cache_config.run_rounds = 16;
+    rig_open(&r);
+    run_on(&r, 0);
+    give(&r, take(&r, 0, 0), 0);
+    give(&r, take(&r, 1, QUIRE_MOVABLE), 1);
+    before = stats_of(&r);
+    for (int i = 0; i < 10; i++) {
+        give(&r, take(&r, 0, QUIRE_ZEROED), 0);
+        give(&r, take(&r, 1, QUIRE_ZEROED | QUIRE_MOVABLE), 1);
+    }
+    after = stats_of(&r);
+    assert_int_equal(after.hits, before.hits + 20);
+    after.hits = before.hits;
+    assert_memory_equal(&before, &after, sizeof before);
+    rig_close(&r, 0);
+}
+
+/* A port that cannot zero for want of memory is no zone that refuses: its error is passed on, and
+ * nothing is drained or asked again. */
+static void zero_out_of_memory(void **unused)
+{
+    const struct quire_contig want = {.frames = 33};
+    struct quire_cache_stats before, after;
+    quire_pfn pfn = {77};
+    struct rig r;
+
+    (void)unused;
+    open_default(&r, 64 * BLOCK);
+    give(&r, take(&r, 0, 0), 0);
+    before = stats_of(&r);
+    r.heard.zero_answer = QUIRE_ERR_NO_MEMORY;
+    assert_int_equal(quire_cache_alloc(&r.cache, 0, QUIRE_ZEROED, &pfn), QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(r.heard.zero_calls, 1);
+    assert_int_equal(quire_cache_alloc(&r.cache, 5, QUIRE_ZEROED, &pfn), QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(r.heard.zero_calls, 2);
+    assert_int_equal(quire_cache_alloc_contig(&r.cache, &want, QUIRE_ZEROED, &pfn),
+                     QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(r.heard.zero_calls, 3);
+    assert_int_equal(r.heard.zeroed, 1 + 32 + want.frames);
+    after = stats_of(&r);
+    assert_int_equal(after.drains, before.drains);
+    assert_int_equal(after.cached[CACHE_UNMOVABLE], before.cached[CACHE_UNMOVABLE]);
+    rig_close(&r, 0);
+}
+
+/* A call that had no CPU cache to find taken is no bypass: where frames are not cached, and while
+ * the zone is short of memory. */
+static void no_bypasses(void **unused)
+{
+    static uint64_t pfns[16 * BLOCK];
+    size_t held = 0;
+    struct rig r;
+
+    (void)unused;
+    rig_begin(&r, 16 * BLOCK);
+    r.cache_config.rounds = 0;
+    r.cache_config.run_rounds = 8;
+    r.cache_config.huge_rounds = 0;
+    rig_open(&r);
+    run_on(&r, 0);
+    give(&r, take(&r, 0, 0), 0);
+    assert_int_equal(stats_of(&r).bypasses, 0);
+    rig_close(&r, 0);
+
+    rig_begin(&r, 16 * BLOCK);
+    r.zone_config.low = 1000;
+    r.zone_config.high = 2000;
+    r.cache_config.rounds = 8;
+    rig_open(&r);
+    run_on(&r, 0);
+    while (quire_zone_free_frames(&r.zone) > 500)
+        pfns[held++] = take(&r, 0, 0);
+    while (held > 0 && quire_zone_free_frames(&r.zone) < 900)
+        give(&r, pfns[--held], 0);
+    assert_int_equal(stats_of(&r).bypasses, 0);
+    give_many(&r, held, pfns);
+    rig_close(&r, 0);
+}
+
 /* Refills and overflows move half a magazine; overflows meet the depot first, refills too. */
 static void halves(void **unused)
 {
@@ -324,9 +412,10 @@ int main(int argc, char *argv[])
         cmocka_unit_test(not_from_cpu_0), cmocka_unit_test(pair),
         cmocka_unit_test(classes),        cmocka_unit_test(other_orders),
         cmocka_unit_test(wrong_requests), cmocka_unit_test(wrong_frees),
-        cmocka_unit_test(zeroed),         cmocka_unit_test(halves),
-        cmocka_unit_test(no_ping_pong),   cmocka_unit_test(blocks),
-        cmocka_unit_test(two_stretches),
+        cmocka_unit_test(zeroed),         cmocka_unit_test(zeroed_hits),
+        cmocka_unit_test(no_bypasses),    cmocka_unit_test(zero_out_of_memory),
+        cmocka_unit_test(halves),         cmocka_unit_test(no_ping_pong),
+        cmocka_unit_test(blocks),         cmocka_unit_test(two_stretches),
     };
 
     return run_unit(argc, argv, tests);

@@ -70,7 +70,7 @@ static bool power_of_two(uint64_t n)
 uint32_t expect_contig(const struct model *m, const struct quire_contig *want, uint32_t flags)
 {
     bool too_long =
-        want->frames == 0 || want->frames > m->frames ||
+        want->frames == 0 || want->frames > m->managed ||
         (want->boundary >= QUIRE_FRAME_SIZE && want->frames > want->boundary / QUIRE_FRAME_SIZE) ||
         (want->high != 0 && want->low > want->high);
     bool odd = (want->align != 0 && !power_of_two(want->align)) ||
@@ -83,8 +83,7 @@ uint32_t expect_contig(const struct model *m, const struct quire_contig *want, u
     if (expect_above_floor(m, flags) >= want->frames && model_lowest(m, want, &pfn)) {
         return OK;
     }
-    /* "Longer than the zone" may mean its frames, or those that can be handed out. */
-    return NO_MEMORY | (want->frames > m->managed ? SIZE : 0);
+    return NO_MEMORY;
 }
 
 uint32_t expect_at(const struct model *m, uint64_t pfn, unsigned order, uint32_t flags)
