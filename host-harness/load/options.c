@@ -55,7 +55,8 @@ static const char options_help[] =
     "                  wrong-node\n"
     "  --help          this text\n"
     "\n"
-    "Interrupt (Ctrl-C) ends a run early, with its verdict.\n"
+    "Interrupt (Ctrl-C) ends a run early, with its verdict; once more, a second or more later,\n"
+    "ends the program.\n"
     "Exit status: 0 if the verdict is clean, 1 if it is not or the system refused something,\n"
     "2 for bad input.\n";
 
