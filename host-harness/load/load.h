@@ -50,6 +50,7 @@ struct load_options {
     const char *map;      /* a file, or NULL for this machine's */
     const char *topology; /* what topo_load takes, or NULL: on zones */
     bool asymmetric;      /* its distances may differ by direction */
+    bool strict;          /* refuse what a note would say of map or topology */
     bool real;            /* on memory of this machine's nodes */
     uint64_t memory;      /* then: of each node, bytes */
     const char *json;     /* a file, "-", or NULL */

@@ -297,11 +297,16 @@ static void interrupt_gives_a_verdict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(figures_agree),       cmocka_unit_test(everything_is_exercised),
-        cmocka_unit_test(seed_repeats),        cmocka_unit_test(own_machine_and_real_maps),
-        cmocka_unit_test(giant_machine),       cmocka_unit_test(injected_double_hand_out),
-        cmocka_unit_test(injected_lost_frame), cmocka_unit_test(interrupt_gives_a_verdict),
-        cmocka_unit_test(two_signals_are_one_wish), cmocka_unit_test(a_later_signal_ends_the_program),
+        cmocka_unit_test(figures_agree),
+        cmocka_unit_test(everything_is_exercised),
+        cmocka_unit_test(seed_repeats),
+        cmocka_unit_test(own_machine_and_real_maps),
+        cmocka_unit_test(giant_machine),
+        cmocka_unit_test(injected_double_hand_out),
+        cmocka_unit_test(injected_lost_frame),
+        cmocka_unit_test(interrupt_gives_a_verdict),
+        cmocka_unit_test(two_signals_are_one_wish),
+        cmocka_unit_test(a_later_signal_ends_the_program),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

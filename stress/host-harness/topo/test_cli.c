@@ -281,6 +281,10 @@ static void passes_over_what_is_wrong(void **state)
             expect_refusal(cases[i].strict, "expected");
         else
             assert_int_equal(program.status, 0);
+        PROGRAM_RUN(&program, "run", "--topology", path, "--strict", "--operations", "10");
+        assert_int_equal(program.status, cases[i].strict ? 2 : 0);
+        assert_non_null(strstr(cases[i].strict ? program.error : program.out,
+                               cases[i].strict ? cases[i].strict : "verdict: clean"));
     }
 }
 
