@@ -5,6 +5,7 @@
 #include "options.h"
 
 #include "bench/measure/stopwatch.h"
+#include "host-harness/cli/nearest.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -32,21 +33,25 @@ __attribute__((format(printf, 1, 2))) __attribute__((noreturn)) static void usag
 
 static void help(void)
 {
-    puts("usage: quire-bench [options]\n"
-         "Time page-frame allocators side by side; see docs/benchmark.md.\n"
-         "\n"
-         "  --quick              everything within 40 seconds, with fewer rounds\n"
-         "  --case LIST          only these cases, comma-separated\n"
-         "  --allocator LIST     only these allocators, comma-separated\n"
-         "  --threads LIST       numbers of threads, 1 to 64; default 1,2\n"
-         "  --rounds N           samples per figure, 1 to 99; default 9, with --quick 5\n"
-         "  --scale N            one N-th of the work per sample, 1 to 1000\n"
-         "  --json FILE          write the results to FILE as JSON too\n"
-         "  --instructions FILE  show the counts that bench/instructions.sh wrote to FILE\n"
-         "  --count-only         one sample each on one thread, for callgrind; no times, no JSON\n"
-         "  --help               this\n"
-         "\n"
-         "cases, and what one operation is:");
+    puts(
+        "usage: quire-bench [options]\n"
+        "Time page-frame allocators side by side; see docs/benchmark.md.\n"
+        "\n"
+        "  --quick              everything within 40 seconds, with fewer rounds\n"
+        "  --case LIST          only these cases, comma-separated\n"
+        "  --allocator LIST     only these allocators, comma-separated\n"
+        "  --threads LIST       numbers of threads, 1 to 64; default 1,2\n"
+        "  --rounds N           samples per figure, 1 to 99; default 9, with --quick 5\n"
+        "  --scale N            one N-th of the work per sample, 1 to 1000\n"
+        "  --json FILE          write the results to FILE as JSON too; - for standard output (the\n"
+        "                       tables then go to standard error)\n"
+        "  --instructions FILE  show the counts that bench/instructions.sh wrote to FILE; - for\n"
+        "                       standard input\n"
+        "  --count-only         one sample each on one thread, for callgrind; no times, no JSON\n"
+        "  -h, --help           this\n"
+        "  -V, --version        the version\n"
+        "\n"
+        "cases, and what one operation is:");
     for (size_t i = 0; i < bench_case_count; i++) {
         printf("  %-19s  %s\n", bench_cases[i]->name, bench_cases[i]->what);
     }
@@ -54,6 +59,22 @@ static void help(void)
     for (size_t i = 0; i < bench_allocator_count; i++) {
         printf("  %-19s  %s\n", bench_allocators[i]->name, bench_allocators[i]->what);
     }
+}
+
+static void print_version(void)
+{
+    puts("quire-bench " QUIRE_VERSION);
+}
+
+/* Say what was asked for instead of a run, and end. */
+__attribute__((noreturn)) static void say(void (*what)(void))
+{
+    what();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        (void)fputs("quire-bench: standard output: expected it to be open and have room\n", stderr);
+        exit(1);
+    }
+    exit(0);
 }
 
 static const char *case_name(size_t i)
@@ -164,7 +185,19 @@ static void check_together(struct options *options)
     options->thread_counts = 1;
 }
 
-enum { QUICK, CASE, ALLOCATOR, THREADS, ROUNDS, SCALE, JSON, INSTRUCTIONS, COUNT, HELP };
+enum {
+    QUICK,
+    CASE,
+    ALLOCATOR,
+    THREADS,
+    ROUNDS,
+    SCALE,
+    JSON,
+    INSTRUCTIONS,
+    COUNT,
+    HELP = 'h',
+    VERSION = 'V'
+};
 
 static const struct option long_options[] = {
     {"quick", no_argument, NULL, QUICK},
@@ -177,6 +210,7 @@ static const struct option long_options[] = {
     {"instructions", required_argument, NULL, INSTRUCTIONS},
     {"count-only", no_argument, NULL, COUNT},
     {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
     {NULL, 0, NULL, 0},
 };
 
@@ -210,14 +244,16 @@ static void apply(struct options *options, int option, const char *value)
     case COUNT:
         options->count_only = true;
         break;
+    case VERSION:
+        say(print_version);
     default:
-        help();
-        exit(0);
+        say(help);
     }
 }
 
 void options_read(struct options *options, int argc, char **argv)
 {
+    char fault[NEAREST_FAULT];
     int option;
 
     *options = (struct options){.scale = 1,
@@ -226,12 +262,12 @@ void options_read(struct options *options, int argc, char **argv)
                                 .threads = {1, 2},
                                 .thread_counts = 2};
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
         if (option == ':') {
             usage_error("%s needs a value; see --help", argv[optind - 1]);
         }
         if (option == '?') {
-            usage_error("bad option '%s'; see --help", argv[optind - 1]);
+            usage_error("%s; see --help", nearest_fault(fault, argv[optind - 1], long_options));
         }
         apply(options, option, optarg);
     }

@@ -72,7 +72,8 @@ static bool read_counts(FILE *file, const char *path)
 
 bool counts_load(const char *path)
 {
-    FILE *file = fopen(path, "r");
+    bool given = strcmp(path, "-") == 0;
+    FILE *file = given ? stdin : fopen(path, "r");
 
     if (!file) {
         (void)fprintf(stderr, "quire-bench: --instructions %s: %s\n", path, strerror(errno));
@@ -80,7 +81,9 @@ bool counts_load(const char *path)
     }
     bool read = read_counts(file, path);
 
-    (void)fclose(file);
+    if (!given) {
+        (void)fclose(file);
+    }
     return read;
 }
 
