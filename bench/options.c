@@ -63,7 +63,7 @@ static void help(void)
 
 static void print_version(void)
 {
-    puts("quire-bench " QUIRE_VERSION);
+    puts("quire-bench " BENCH_VERSION);
 }
 
 /* Say what was asked for instead of a run, and end. */
