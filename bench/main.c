@@ -146,7 +146,9 @@ int main(int argc, char **argv)
     if (options.json) {
         json = open_json(options.json);
         if (!json) {
-            (void)fprintf(stderr, "quire-bench: --json %s: %s\n", options.json, strerror(errno));
+            (void)fprintf(stderr,
+                          "quire-bench: --json %s: %s: expected a file that can be written\n",
+                          options.json, strerror(errno));
             return 1;
         }
     }

@@ -21,13 +21,16 @@ enum { MAX_SCALE = 1000 };
 __attribute__((format(printf, 1, 2))) __attribute__((noreturn)) static void usage_error(
     const char *format, ...)
 {
+    char line[1024];
     va_list arguments;
 
-    (void)fputs("quire-bench: ", stderr);
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    (void)vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
-    (void)fputc('\n', stderr);
+    for (char *c = line; *c; c++) {
+        *c = *c < ' ' || *c > '~' ? '?' : *c; /* it stays one line, whatever was typed */
+    }
+    (void)fprintf(stderr, "quire-bench: %s\n", line);
     exit(2);
 }
 
@@ -90,13 +93,15 @@ static const char *allocator_name(size_t i)
 __attribute__((noreturn)) static void unknown_name(const char *option, const char *word,
                                                    size_t length, const char *(*name)(size_t))
 {
-    (void)fprintf(stderr, "quire-bench: %s: no such name: '%.*s'; there are:", option, (int)length,
-                  word);
+    char list[512] = "";
+
     for (size_t i = 0; name(i); i++) {
-        (void)fprintf(stderr, " %s", name(i));
+        size_t used = strlen(list);
+
+        (void)snprintf(list + used, sizeof(list) - used, " %s", name(i));
     }
-    (void)fputc('\n', stderr);
-    exit(2);
+    usage_error("%s: no such name: '%.*s'; there are:%s", option, length < 60 ? (int)length : 60,
+                word, list);
 }
 
 static uint64_t read_names(const char *option, const char *list, const char *(*name)(size_t))

@@ -67,6 +67,13 @@ static bool read_counts(FILE *file, const char *path)
         }
         count_total++;
     }
+    if (count_total == 0) {
+        (void)fprintf(stderr,
+                      "quire-bench: --instructions %s: nothing in it: expected what "
+                      "bench/instructions.sh writes\n",
+                      path);
+        return false;
+    }
     return true;
 }
 
@@ -76,7 +83,8 @@ bool counts_load(const char *path)
     FILE *file = given ? stdin : fopen(path, "r");
 
     if (!file) {
-        (void)fprintf(stderr, "quire-bench: --instructions %s: %s\n", path, strerror(errno));
+        (void)fprintf(stderr, "quire-bench: --instructions %s: %s: expected a readable file\n",
+                      path, strerror(errno));
         return false;
     }
     bool read = read_counts(file, path);

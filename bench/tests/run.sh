@@ -70,6 +70,8 @@ options)
     [ "$status" -eq 1 ] || fail "a file that cannot be written gives status $status"
     status_of "$bench" --instructions /nonexistent/file
     [ "$status" -eq 1 ] || fail "a file that cannot be read gives status $status"
+    status_of "$bench" --instructions /dev/null
+    [ "$status" -eq 1 ] || fail "a file without counts gives status $status"
     status_of "$bench" --help
     [ "$status" -eq 0 ] || fail "--help gives status $status"
     grep -q random-free "$dir/stdout" || fail "--help does not name the cases"
@@ -78,6 +80,8 @@ options)
         [ "$status" -eq 0 ] || fail "$option gives status $status"
         grep -qx 'quire-bench [0-9.]*' "$dir/stdout" || fail "$option says $(cat "$dir/stdout")"
     done
+    refused "$(printf -- '--case=a\nb')"
+    refused "$(printf -- '--a\nb')"
     refused --alocator quire
     grep -q 'did you mean --allocator' "$dir/stderr" || fail "--alocator: $(cat "$dir/stderr")"
     refused --quick=1

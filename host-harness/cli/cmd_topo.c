@@ -118,6 +118,9 @@ int cmd_topo(int argc, char **argv)
         fputs(help, stdout);
         return CLI_OK;
     }
+    result = cli_check_json("topo", options.json);
+    if (result)
+        return result;
     struct topo *topo = malloc(sizeof(*topo));
     if (!topo)
         return cli_fail("topo", "no memory for a topology: expected %zu bytes", sizeof(*topo));

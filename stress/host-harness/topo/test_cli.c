@@ -167,8 +167,10 @@ static void writes_json(void **state)
     assert_string_equal(cJSON_GetObjectItem(memory, "kind")->valuestring, "ordinary");
     cJSON_Delete(root);
     PROGRAM_RUN(&program, "topo", "--json", "/no/such/folder/file");
+    expect_refusal("/no/such/folder/file: No such file", "expected a file that can be written");
+    PROGRAM_RUN(&program, "topo", "--json", "/dev/full");
     assert_int_equal(program.status, 1);
-    assert_non_null(strstr(program.error, "/no/such/folder/file"));
+    assert_non_null(strstr(program.error, "/dev/full: No space left"));
 }
 
 static double usable_frames(void)
