@@ -28,7 +28,9 @@ __attribute__((format(printf, 1, 2))) __attribute__((noreturn)) static void usag
     (void)vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
     for (char *c = line; *c; c++) {
-        *c = *c < ' ' || *c > '~' ? '?' : *c; /* it stays one line, whatever was typed */
+        if (*c < ' ' || *c > '~') { /* it stays one line, whatever was typed */
+            *c = '?';
+        }
     }
     (void)fprintf(stderr, "quire-bench: %s\n", line);
     exit(2);
