@@ -89,13 +89,12 @@ static void batches_and_the_end(void **state)
 {
     static void *pages[1 << 15];
     const size_t room = sizeof(pages) / sizeof(pages[0]);
-    struct quire_request request = common;
     struct quire_policy here;
     uint64_t before = host_free_frames(host);
     size_t got = 0, freed = 0;
 
     (void)state;
-    request = request_on(quire_node_of(0), 0, &here); /* 8192 frames */
+    struct quire_request request = request_on(quire_node_of(0), 0, &here); /* 8192 frames */
     assert_int_not_equal(quire_host_alloc_batch(host, &request, room, pages, &got, NULL), QUIRE_OK);
     assert_null(pages[0]);
     assert_null(pages[room - 1]);
