@@ -112,6 +112,22 @@ static int measure_and_report(const struct options *options, FILE *json)
     return status;
 }
 
+/* Where the JSON goes. "-" is standard output, and everything else that is printed goes to standard
+ * error from then on. NULL with errno set. */
+static FILE *open_json(const char *path)
+{
+    int out;
+
+    if (strcmp(path, "-") != 0) {
+        return fopen(path, "w");
+    }
+    out = dup(STDOUT_FILENO);
+    if (out < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+        return NULL;
+    }
+    return fdopen(out, "w");
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -128,9 +144,11 @@ int main(int argc, char **argv)
         return 1;
     }
     if (options.json) {
-        json = fopen(options.json, "w");
+        json = open_json(options.json);
         if (!json) {
-            (void)fprintf(stderr, "quire-bench: --json %s: %s\n", options.json, strerror(errno));
+            (void)fprintf(stderr,
+                          "quire-bench: --json %s: %s: expected a file that can be written\n",
+                          options.json, strerror(errno));
             return 1;
         }
     }
@@ -138,6 +156,11 @@ int main(int argc, char **argv)
 
     if (json) {
         (void)fclose(json);
+    }
+    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
+        (void)fprintf(stderr, "quire-bench: the tables could not be written: %s\n",
+                      strerror(errno));
+        status = 1;
     }
     return status;
 }

@@ -5,6 +5,7 @@
 #include "options.h"
 
 #include "bench/measure/stopwatch.h"
+#include "host-harness/cli/nearest.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -20,33 +21,42 @@ enum { MAX_SCALE = 1000 };
 __attribute__((format(printf, 1, 2))) __attribute__((noreturn)) static void usage_error(
     const char *format, ...)
 {
+    char line[1024];
     va_list arguments;
 
-    (void)fputs("quire-bench: ", stderr);
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    (void)vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
-    (void)fputc('\n', stderr);
+    for (char *c = line; *c; c++) {
+        if (*c < ' ' || *c > '~') { /* it stays one line, whatever was typed */
+            *c = '?';
+        }
+    }
+    (void)fprintf(stderr, "quire-bench: %s\n", line);
     exit(2);
 }
 
 static void help(void)
 {
-    puts("usage: quire-bench [options]\n"
-         "Time page-frame allocators side by side; see docs/benchmark.md.\n"
-         "\n"
-         "  --quick              everything within 40 seconds, with fewer rounds\n"
-         "  --case LIST          only these cases, comma-separated\n"
-         "  --allocator LIST     only these allocators, comma-separated\n"
-         "  --threads LIST       numbers of threads, 1 to 64; default 1,2\n"
-         "  --rounds N           samples per figure, 1 to 99; default 9, with --quick 5\n"
-         "  --scale N            one N-th of the work per sample, 1 to 1000\n"
-         "  --json FILE          write the results to FILE as JSON too\n"
-         "  --instructions FILE  show the counts that bench/instructions.sh wrote to FILE\n"
-         "  --count-only         one sample each on one thread, for callgrind; no times, no JSON\n"
-         "  --help               this\n"
-         "\n"
-         "cases, and what one operation is:");
+    puts(
+        "usage: quire-bench [options]\n"
+        "Time page-frame allocators side by side; see docs/benchmark.md.\n"
+        "\n"
+        "  --quick              everything within 40 seconds, with fewer rounds\n"
+        "  --case LIST          only these cases, comma-separated\n"
+        "  --allocator LIST     only these allocators, comma-separated\n"
+        "  --threads LIST       numbers of threads, 1 to 64; default 1,2\n"
+        "  --rounds N           samples per figure, 1 to 99; default 9, with --quick 5\n"
+        "  --scale N            one N-th of the work per sample, 1 to 1000\n"
+        "  --json FILE          write the results to FILE as JSON too; - for standard output (the\n"
+        "                       tables then go to standard error)\n"
+        "  --instructions FILE  show the counts that bench/instructions.sh wrote to FILE; - for\n"
+        "                       standard input\n"
+        "  --count-only         one sample each on one thread, for callgrind; no times, no JSON\n"
+        "  -h, --help           this\n"
+        "  -V, --version        the version\n"
+        "\n"
+        "cases, and what one operation is:");
     for (size_t i = 0; i < bench_case_count; i++) {
         printf("  %-19s  %s\n", bench_cases[i]->name, bench_cases[i]->what);
     }
@@ -54,6 +64,22 @@ static void help(void)
     for (size_t i = 0; i < bench_allocator_count; i++) {
         printf("  %-19s  %s\n", bench_allocators[i]->name, bench_allocators[i]->what);
     }
+}
+
+static void print_version(void)
+{
+    puts("quire-bench " BENCH_VERSION);
+}
+
+/* Say what was asked for instead of a run, and end. */
+__attribute__((noreturn)) static void say(void (*what)(void))
+{
+    what();
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        (void)fputs("quire-bench: standard output: expected it to be open and have room\n", stderr);
+        exit(1);
+    }
+    exit(0);
 }
 
 static const char *case_name(size_t i)
@@ -69,13 +95,15 @@ static const char *allocator_name(size_t i)
 __attribute__((noreturn)) static void unknown_name(const char *option, const char *word,
                                                    size_t length, const char *(*name)(size_t))
 {
-    (void)fprintf(stderr, "quire-bench: %s: no such name: '%.*s'; there are:", option, (int)length,
-                  word);
+    char list[512] = "";
+
     for (size_t i = 0; name(i); i++) {
-        (void)fprintf(stderr, " %s", name(i));
+        size_t used = strlen(list);
+
+        (void)snprintf(list + used, sizeof(list) - used, " %s", name(i));
     }
-    (void)fputc('\n', stderr);
-    exit(2);
+    usage_error("%s: no such name: '%.*s'; there are:%s", option, length < 60 ? (int)length : 60,
+                word, list);
 }
 
 static uint64_t read_names(const char *option, const char *list, const char *(*name)(size_t))
@@ -164,7 +192,19 @@ static void check_together(struct options *options)
     options->thread_counts = 1;
 }
 
-enum { QUICK, CASE, ALLOCATOR, THREADS, ROUNDS, SCALE, JSON, INSTRUCTIONS, COUNT, HELP };
+enum {
+    QUICK,
+    CASE,
+    ALLOCATOR,
+    THREADS,
+    ROUNDS,
+    SCALE,
+    JSON,
+    INSTRUCTIONS,
+    COUNT,
+    HELP = 'h',
+    VERSION = 'V'
+};
 
 static const struct option long_options[] = {
     {"quick", no_argument, NULL, QUICK},
@@ -177,6 +217,7 @@ static const struct option long_options[] = {
     {"instructions", required_argument, NULL, INSTRUCTIONS},
     {"count-only", no_argument, NULL, COUNT},
     {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
     {NULL, 0, NULL, 0},
 };
 
@@ -210,14 +251,16 @@ static void apply(struct options *options, int option, const char *value)
     case COUNT:
         options->count_only = true;
         break;
+    case VERSION:
+        say(print_version);
     default:
-        help();
-        exit(0);
+        say(help);
     }
 }
 
 void options_read(struct options *options, int argc, char **argv)
 {
+    char fault[NEAREST_FAULT];
     int option;
 
     *options = (struct options){.scale = 1,
@@ -226,12 +269,12 @@ void options_read(struct options *options, int argc, char **argv)
                                 .threads = {1, 2},
                                 .thread_counts = 2};
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
         if (option == ':') {
             usage_error("%s needs a value; see --help", argv[optind - 1]);
         }
         if (option == '?') {
-            usage_error("bad option '%s'; see --help", argv[optind - 1]);
+            usage_error("%s; see --help", nearest_fault(fault, argv[optind - 1], long_options));
         }
         apply(options, option, optarg);
     }

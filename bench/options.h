@@ -18,12 +18,12 @@ struct options {
     uint64_t allocators; /* bit i: bench_allocators[i] */
     unsigned threads[OPTIONS_THREAD_COUNTS];
     unsigned thread_counts;
-    const char *json;         /* NULL: none */
-    const char *instructions; /* NULL: none */
+    const char *json;         /* NULL: none; "-": standard output */
+    const char *instructions; /* NULL: none; "-": standard input */
 };
 
 /* Read the command line. Bad options end the program with one line on stderr and status 2, --help
- * with the help on stdout and status 0. */
+ * and --version with what they ask for on stdout and status 0. */
 void options_read(struct options *options, int argc, char **argv);
 
 /* How much work that means. */

@@ -67,20 +67,31 @@ static bool read_counts(FILE *file, const char *path)
         }
         count_total++;
     }
+    if (count_total == 0) {
+        (void)fprintf(stderr,
+                      "quire-bench: --instructions %s: nothing in it: expected what "
+                      "bench/instructions.sh writes\n",
+                      path);
+        return false;
+    }
     return true;
 }
 
 bool counts_load(const char *path)
 {
-    FILE *file = fopen(path, "r");
+    bool given = strcmp(path, "-") == 0;
+    FILE *file = given ? stdin : fopen(path, "r");
 
     if (!file) {
-        (void)fprintf(stderr, "quire-bench: --instructions %s: %s\n", path, strerror(errno));
+        (void)fprintf(stderr, "quire-bench: --instructions %s: %s: expected a readable file\n",
+                      path, strerror(errno));
         return false;
     }
     bool read = read_counts(file, path);
 
-    (void)fclose(file);
+    if (!given) {
+        (void)fclose(file);
+    }
     return read;
 }
 

@@ -10,7 +10,7 @@
 #include "bench/bench.h"
 
 struct goal_report {
-    char what[112];
+    char what[128];
     double measured;
     double target; /* NAN: told for information */
     bool at_least; /* the target is; otherwise it is "at most" */

@@ -3,7 +3,7 @@
 #
 # run.sh - does quire-bench work? Not: how fast is anything.
 #
-#   run.sh results|options|failures|instructions BENCH FAULTY CHECK-JSON
+#   run.sh results|options|standard|failures|instructions BENCH FAULTY CHECK-JSON
 set -eu
 
 part=$1
@@ -70,9 +70,40 @@ options)
     [ "$status" -eq 1 ] || fail "a file that cannot be written gives status $status"
     status_of "$bench" --instructions /nonexistent/file
     [ "$status" -eq 1 ] || fail "a file that cannot be read gives status $status"
+    status_of "$bench" --instructions /dev/null
+    [ "$status" -eq 1 ] || fail "a file without counts gives status $status"
     status_of "$bench" --help
     [ "$status" -eq 0 ] || fail "--help gives status $status"
     grep -q random-free "$dir/stdout" || fail "--help does not name the cases"
+    for option in --version -V; do
+        status_of "$bench" $option
+        [ "$status" -eq 0 ] || fail "$option gives status $status"
+        grep -qx 'quire-bench [0-9.]*' "$dir/stdout" || fail "$option says $(cat "$dir/stdout")"
+    done
+    refused "$(printf -- '--case=a\nb')"
+    refused "$(printf -- '--a\nb')"
+    refused --alocator quire
+    grep -q 'did you mean --allocator' "$dir/stderr" || fail "--alocator: $(cat "$dir/stderr")"
+    refused --quick=1
+    grep -q 'expected no value' "$dir/stderr" || fail "--quick=1: $(cat "$dir/stderr")"
+    ;;
+standard)
+    # The JSON alone is on standard output, the tables on standard error; counts come the other way.
+    set -- --quick --rounds 1 --scale 100 --case pair --allocator null --threads 1
+    status_of "$bench" "$@" --json -
+    [ "$status" -eq 0 ] || fail "--json - gives status $status: $(cat "$dir/stderr")"
+    python3 -m json.tool "$dir/stdout" >/dev/null || fail "--json - is not JSON alone"
+    grep -q '^pair .* null' "$dir/stderr" || fail "--json - loses the table"
+    echo "pair null 0 1 0 0 5" | "$bench" "$@" --instructions - >"$dir/stdout"
+    grep -q '^pair .* null .* 5.0' "$dir/stdout" || fail "--instructions - is not read"
+    if [ -w /dev/full ]; then
+        for full in "--json -" "--help" "--version"; do
+            status=0
+            # shellcheck disable=SC2086  # words
+            "$bench" "$@" $full >/dev/full 2>"$dir/stderr" || status=$?
+            [ "$status" -eq 1 ] || fail "$full on a full device gives status $status"
+        done
+    fi
     ;;
 failures)
     status_of "$faulty" --quick --rounds 1 --scale 100 --threads 1,2 --allocator sound \

@@ -20,26 +20,29 @@ int main(void)
         .align = 64 << 10,   /* from a multiple of 64 KiB, */
         .boundary = 1 << 20, /* within one MiB */
     };
+    const struct quire_contig low = {.frames = 1, .high = UINT32_MAX};
     struct quire_request request = {.zone = QUIRE_ZONE_NORMAL, .node = {0}};
     struct quire_refusal why;
     struct quire_host *host;
-    quire_pfn pfn;
+    void *buffer;
     int error = quire_host_create(&options, &host);
 
     if (error) {
         printf("no memory of this machine: %s\n", quire_strerror(error));
         return 1;
     }
-    error = quire_machine_alloc_contig(quire_host_machine(host), &request, &want, &pfn, &why);
+    /* A limit of 32 bits is not met by any memory of this process, however much is free. */
+    if (quire_host_alloc_contig(host, &request, &low, &buffer, &why) == QUIRE_ERR_FRAME)
+        printf("no address below 4 GiB here\n");
+    error = quire_host_alloc_contig(host, &request, &want, &buffer, &why);
     if (!error) {
-        unsigned char *buffer = quire_host_pointer(host, pfn);
         uintptr_t first = (uintptr_t)buffer, last = first + (want.frames << QUIRE_FRAME_SHIFT) - 1;
 
         memset(buffer, 0, want.frames << QUIRE_FRAME_SHIFT);
-        printf("%u frames at %p\n", (unsigned)want.frames, (void *)buffer);
+        printf("%u frames at %p\n", (unsigned)want.frames, buffer);
         if (first % want.align || first / want.boundary != last / want.boundary)
             error = QUIRE_ERR_ALIGN;
-        (void)quire_machine_free_contig(quire_host_machine(host), pfn, want.frames);
+        (void)quire_host_free_contig(host, buffer, want.frames);
     } else {
         printf("refused: %s, node %u\n", quire_strerror(error), why.node.n);
     }

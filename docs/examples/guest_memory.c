@@ -38,26 +38,31 @@ static int take_memory(struct quire_host *host, quire_node node, void *runs[RUNS
     return QUIRE_OK;
 }
 
-/* Does the kernel agree about where the memory is? -1 if it does not. */
-static int check_place(struct quire_host *host, quire_node node, void *const runs[RUNS])
+enum place { ALL_THERE, ELSEWHERE, NOT_TOLD };
+
+/* What the kernel says about where the memory is; it may be one that does not tell. */
+static enum place check_place(struct quire_host *host, quire_node node, void *const runs[RUNS])
 {
     static quire_node where[1 << ORDER];
 
     for (unsigned i = 0; i < RUNS; i++) {
         memset(runs[i], 1, RUN_BYTES);
         if (quire_host_where(host, runs[i], 1 << ORDER, where))
-            return 0; /* a kernel without NUMA does not tell, and has one node */
+            return NOT_TOLD;
         for (unsigned p = 0; p < 1 << ORDER; p++) {
             if (where[p].n != node.n)
-                return -1;
+                return ELSEWHERE;
         }
     }
-    return 0;
+    return ALL_THERE;
 }
 
 int main(void)
 {
+    static const char *const words[] = {"all of it there", "some of it elsewhere",
+                                        "and the kernel does not tell where"};
     const struct quire_host_options options = {.bytes = 64 << 20, .pages = QUIRE_HOST_PAGES_ADVISE};
+    enum place place;
     struct quire_host *host;
     struct quire_host_arena arena;
     void *runs[RUNS];
@@ -71,9 +76,11 @@ int main(void)
         error = take_memory(host, arena.node, runs);
         if (error)
             break;
-        error = check_place(host, arena.node, runs);
+        place = check_place(host, arena.node, runs);
         printf("node %u: %d MiB for a guest, %s\n", arena.os_node, RUNS * RUN_BYTES >> 20,
-               error ? "elsewhere" : "all of it there");
+               words[place]);
+        if (place == ELSEWHERE)
+            error = QUIRE_ERR_NODE;
         for (unsigned r = 0; r < RUNS; r++)
             (void)quire_host_free(host, runs[r], ORDER);
     }

@@ -3,6 +3,7 @@
  * cli.c - what the subcommands share (see cli.h).
  */
 #include "cli.h"
+#include "nearest.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>
@@ -33,17 +34,19 @@ int cli_fail(const char *command, const char *format, ...)
 }
 
 /* cppcheck-suppress constParameter ; C would not convert main's argv to constant strings */
-int cli_bad_option(const char *command, int code, char *const argv[])
+int cli_bad_option(const char *command, int code, char *const argv[], const struct option *known)
 {
     /* A short option may be one letter of a cluster; a long one has just been stepped over. */
     const char *option = argv[optind - 1];
     char letter[] = {'-', (char)optopt, '\0'};
+    char fault[NEAREST_FAULT];
 
     if (optopt > 0 && optopt < 128 && strncmp(option, "--", 2) != 0)
         option = letter;
     if (code == ':')
         return cli_fail(command, "option %s needs a value: see quire %s --help", option, command);
-    return cli_fail(command, "unknown option %s: see quire %s --help", option, command);
+    return cli_fail(command, "%s: see quire %s --help", nearest_fault(fault, option, known),
+                    command);
 }
 
 /* The file is made if there is none. */

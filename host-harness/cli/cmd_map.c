@@ -17,22 +17,20 @@ static const char help[] =
     "Shows which zones boot memory makes of a memory map: where they lie, what is usable, "
     "reserved\n"
     "or missing in them, where their metadata goes, and what was left out and why.\n"
-    "\n"
-    "  --map FILE      a boot log of Linux or Xen (tables of BIOS-e820, BIOS-88, Xen, user or\n"
-    "                  (XEN) lines, e820: update and remove, SRAT: Node, efi: memN, early node\n"
-    "                  ranges), a copy of /proc/iomem, a flattened device tree (FILE@ADDRESS says\n"
-    "                  where it lies itself), or a list of lines START END|+SIZE KIND [NODE];\n"
-    "                  default: this machine\n"
+    "\n" CLI_MAP_HELP "  --strict        refuse what a note would say otherwise: memory of two\n"
+    "                  nodes, a log that does not tell which table was in force, this machine's\n"
+    "                  size in place of its map\n"
     "  --json FILE     the same as JSON, - for standard output instead of the table\n"
     "  --huge SIZE     set aside SIZE bytes per node for huge pages (K, M, G, T; multiple of 2M)\n"
     "  --slots N       plan for N slots per zone, 1 to 4095 (default 8)\n"
     "  --no-dma        no zone of its own for memory below 16 MiB\n"
     "  --no-dma32      no zone of its own for memory below 4 GiB\n"
     "  --no-run-map    metadata without the run map and the frame bytes\n"
-    "  --help          this text\n";
+    "  -h, --help      this text\n";
 
 struct options {
     const char *map, *json;
+    unsigned flags; /* enum map_flags */
     struct simulated_options machine;
     bool help;
 };
@@ -45,7 +43,8 @@ enum {
     OPT_NO_DMA,
     OPT_NO_DMA32,
     OPT_NO_RUN_MAP,
-    OPT_HELP
+    OPT_STRICT,
+    OPT_HELP = 'h',
 };
 
 static const struct option long_options[] = {
@@ -56,6 +55,7 @@ static const struct option long_options[] = {
     {"no-dma", no_argument, NULL, OPT_NO_DMA},
     {"no-dma32", no_argument, NULL, OPT_NO_DMA32},
     {"no-run-map", no_argument, NULL, OPT_NO_RUN_MAP},
+    {"strict", no_argument, NULL, OPT_STRICT},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -103,11 +103,14 @@ static int read_option(struct options *options, int code, char **argv)
     case OPT_NO_RUN_MAP:
         options->machine.no_run_map = true;
         return CLI_OK;
+    case OPT_STRICT:
+        options->flags |= MAP_STRICT;
+        return CLI_OK;
     case OPT_HELP:
         options->help = true;
         return CLI_OK;
     default:
-        return cli_bad_option("map", code, argv);
+        return cli_bad_option("map", code, argv, long_options);
     }
 }
 
@@ -116,7 +119,7 @@ static int read_options(struct options *options, int argc, char **argv)
     int code;
 
     opterr = 0;
-    while ((code = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+    while ((code = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
         int result = read_option(options, code, argv);
         if (result)
             return result;
@@ -285,7 +288,7 @@ int cmd_map(int argc, char **argv)
         fputs(help, stdout);
         return CLI_OK;
     }
-    if (map_load(&map, options.map, &error))
+    if (map_load(&map, options.map, options.flags, &error))
         return cli_fail("map", "%s", error.text);
     result = cli_check_json("map", options.json);
     if (result) {

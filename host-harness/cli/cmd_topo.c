@@ -17,18 +17,13 @@ static const char help[] =
     "moved, the zones of each, the distances between them, latencies and bandwidths where they "
     "are\n"
     "known, and in which order each node would ask the others for memory.\n"
-    "\n"
-    "  --topology ARG  host (this machine, the default); a file: hwloc's XML, a flattened device\n"
-    "                  tree (FILE@ADDRESS says where it lies itself), or an ACPI table; a folder "
-    "or\n"
-    "                  a comma-separated list of ACPI tables (APIC, SRAT, SLIT, HMAT); or a\n"
-    "                  synthetic topology: \"node:4 core:8 pu:2\"\n"
+    "\n" CLI_TOPOLOGY_HELP "                  default: host\n"
     "  --asymmetric    distances may differ by direction\n"
     "  --strict        refuse what firmware got wrong, instead of a note that it is passed over\n"
     "  --json FILE     the same as JSON, - for standard output instead of the text\n"
-    "  --help          this text\n";
+    "  -h, --help      this text\n";
 
-enum { OPT_TOPOLOGY = 1, OPT_ASYMMETRIC, OPT_STRICT, OPT_JSON, OPT_HELP };
+enum { OPT_TOPOLOGY = 1, OPT_ASYMMETRIC, OPT_STRICT, OPT_JSON, OPT_HELP = 'h' };
 
 static const struct option long_options[] = {
     {"topology", required_argument, NULL, OPT_TOPOLOGY},
@@ -50,7 +45,7 @@ static int read_options(struct options *options, int argc, char **argv)
     int code;
 
     opterr = 0;
-    while ((code = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+    while ((code = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
         switch (code) {
         case OPT_TOPOLOGY:
             options->topology = optarg;
@@ -68,7 +63,7 @@ static int read_options(struct options *options, int argc, char **argv)
             options->help = true;
             break;
         default:
-            return cli_bad_option("topo", code, argv);
+            return cli_bad_option("topo", code, argv, long_options);
         }
     }
     if (optind < argc)
@@ -123,6 +118,9 @@ int cmd_topo(int argc, char **argv)
         fputs(help, stdout);
         return CLI_OK;
     }
+    result = cli_check_json("topo", options.json);
+    if (result)
+        return result;
     struct topo *topo = malloc(sizeof(*topo));
     if (!topo)
         return cli_fail("topo", "no memory for a topology: expected %zu bytes", sizeof(*topo));

@@ -31,8 +31,24 @@ int quire_host_request(struct quire_host *host, const struct quire_request *requ
     return result;
 }
 
+/* The program hears of bad frees. */
+static int free_reporting(struct quire_host *host, void *memory, unsigned order)
+{
+    quire_pfn pfn = quire_pfn_of_phys((uintptr_t)memory);
+    struct host_free call = {.pfns = &pfn, .n = 1, .order = order};
+
+    if ((uintptr_t)memory & in_page) {
+        host->options.report(host->options.ctx, memory, order, QUIRE_ERR_ALIGN);
+        return QUIRE_ERR_ALIGN;
+    }
+    quire_host_free_begin(&call);
+    return quire_host_free_done(host, &call, 0, quire_machine_free(host->machine, pfn, order));
+}
+
 int quire_host_free(struct quire_host *host, void *memory, unsigned order)
 {
+    if (host->options.report)
+        return free_reporting(host, memory, order);
     if ((uintptr_t)memory & in_page)
         return QUIRE_ERR_ALIGN;
     return quire_machine_free(host->machine, quire_pfn_of_phys((uintptr_t)memory), order);

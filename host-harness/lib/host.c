@@ -115,31 +115,76 @@ static int wanted_bytes(const struct quire_host *host, quire_node node, uint64_t
     return *bytes % HOST_HUGE || *bytes > there ? QUIRE_ERR_SIZE : QUIRE_OK;
 }
 
+static bool has_weights(const struct quire_policy *policy)
+{
+    for (uint32_t n = 0; n < QUIRE_NODES && policy->mode == QUIRE_POLICY_WEIGHTED; n++) {
+        if (policy->nodes.bits & quire_nodemask_of(quire_node_of(n)).bits && !policy->weight[n])
+            return false;
+    }
+    return true;
+}
+
 static int check_options(const struct quire_host_options *options)
 {
-    if (options->pages > QUIRE_HOST_PAGES_HUGE || (!options->node_bytes && !options->bytes))
+    const uint64_t given = options->min | options->low | options->high;
+
+    if (options->pages > QUIRE_HOST_PAGES_HUGE || (!options->node_bytes && !options->bytes) ||
+        !has_weights(&options->policy))
         return QUIRE_ERR_SIZE;
-    return options->no_thread && options->reclaim ? QUIRE_ERR_UNSUPPORTED : QUIRE_OK;
+    if (options->min > options->low || options->low > options->high ||
+        (options->keep_nothing && given))
+        return QUIRE_ERR_SIZE;
+    return (options->no_thread || options->keep_nothing) && options->reclaim ? QUIRE_ERR_UNSUPPORTED
+                                                                             : QUIRE_OK;
+}
+
+/* Are there only nodes that exist among those that bytes are wanted of? */
+static int check_nodes(const struct quire_host *host)
+{
+    const struct quire_host_options *options = &host->options;
+
+    for (uint32_t n = host->topology.node_count; n < options->node_bytes_count; n++) {
+        if (options->node_bytes && options->node_bytes[n] > 0)
+            return QUIRE_ERR_NODE;
+    }
+    return QUIRE_OK;
+}
+
+/* What the options say of a zone's watermarks. QUIRE_ERR_SIZE: more than it has. */
+static int set_watermarks(const struct quire_host_options *options, uint64_t frames,
+                          struct quire_zone_config *config)
+{
+    if (!options->keep_nothing && options->high == 0) {
+        config->min = config->low = config->high = QUIRE_WATERMARK_AUTO;
+        return QUIRE_OK;
+    }
+    config->min = options->min;
+    config->low = options->low;
+    config->high = options->high;
+    return options->high > frames ? QUIRE_ERR_SIZE : QUIRE_OK;
 }
 
 static int build_zone(struct quire_host *host, struct host_arena *arena, uint32_t index)
 {
     const struct quire_run usable = {quire_pfn_of_phys((uintptr_t)arena->memory),
                                      arena->bytes >> QUIRE_FRAME_SHIFT};
-    const struct quire_zone_config config = {
+    struct quire_zone_config config = {
         .id = index,
         .type = QUIRE_ZONE_NORMAL,
         .slots = host->topology.cpu_count,
         .usable = &usable,
         .usable_count = 1,
-        .min = QUIRE_WATERMARK_AUTO,
-        .low = QUIRE_WATERMARK_AUTO,
-        .high = QUIRE_WATERMARK_AUTO,
         .metadata_zeroed = true,
-        .port = {.ctx = host, .zero = port_zero, .event = port_event, .cpu = port_cpu},
+        .port = {.ctx = host,
+                 .zero = port_zero,
+                 .event = port_event,
+                 .report = host->options.report ? quire_host_port_report : NULL,
+                 .cpu = port_cpu},
     };
-    int result = quire_zone_metadata_size(&config, &arena->metadata_bytes);
+    int result = set_watermarks(&host->options, usable.frames, &config);
 
+    if (!result)
+        result = quire_zone_metadata_size(&config, &arena->metadata_bytes);
     if (result)
         return result;
     arena->metadata = quire_host_arena_near(arena->metadata_bytes,
@@ -185,8 +230,10 @@ static int check_policy(const struct quire_host *host)
 static int build_arenas(struct quire_host *host)
 {
     struct quire_topology_fault fault;
-    int result = QUIRE_OK;
+    int result = check_nodes(host);
 
+    if (result)
+        return result;
     host->bind = host->topology.node_count > 1;
     host->arenas = calloc(host->topology.node_count, sizeof(*host->arenas));
     if (!host->arenas)

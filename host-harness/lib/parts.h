@@ -2,8 +2,10 @@
  *
  * parts.h - what the parts of libquire-host share (include/quire/host.h has the interface).
  *
- *   host.c           create and destroy; the machine's port
+ *   host.c      create and destroy; the machine's port
  *   calls.c     allocate, free, pointers, figures
+ *   runs.c      batches and contiguous runs, in pointers
+ *   report.c    bad frees, told to the program
  *   arena.c     address space and pages of a node
  *   topology.c  this machine's nodes, CPUs and distances
  *   reclaim.c   the thread that reclaims in the background, see reclaim.h
@@ -64,5 +66,23 @@ int quire_host_arena_map(void **memory, uint64_t bytes, uint32_t os_node, bool b
                          enum quire_host_pages pages);
 /* Memory that should be near a node. NULL with errno set. */
 void *quire_host_arena_near(size_t bytes, uint32_t os_node, bool bind);
+
+/* report.c: a free in pointers, while the program wants to hear of bad ones. The machine's zones
+ * tell it without the order, and tell also what they find out later: so each call that frees says
+ * what it frees, in a list of the thread's calls (a signal handler's lie before what they
+ * interrupted). quire_host_free_done takes it off again, and tells the program unless a zone has
+ * done so; it returns `error`. Any context, wait-free but for the program's function. */
+struct host_free {
+    const quire_pfn *pfns;
+    size_t n;
+    unsigned order; /* of each, or QUIRE_HOST_NO_ORDER */
+    bool told;
+    struct host_free *outer;
+};
+void quire_host_free_begin(struct host_free *call);
+int quire_host_free_done(struct quire_host *host, struct host_free *call, size_t bad, int error);
+/* For the port of the zones; `ctx` is the host. */
+void quire_host_port_report(void *ctx, struct quire_zone *zone, enum quire_report what,
+                            quire_pfn pfn, int error);
 
 #endif /* HOST_HARNESS_LIB_PARTS_H */

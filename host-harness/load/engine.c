@@ -2,7 +2,8 @@
  *
  * engine.c - the threads of `quire run` and their main loop, the clock, and the waiting.
  *
- * State: load->workers and load->gate, and a flag that signal handlers set.
+ * State: load->workers and load->gate, and what signal handlers note: that there was one, and when
+ * the first one came.
  * The threads wait at the gate, a mutex, until all of them exist; afterwards no thread waits for
  * another until the main thread joins them. Everything here runs in the main thread, but for
  * worker_main, which is a thread's life, and load_clock.
@@ -19,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ONE_WISH_NS UINT64_C(1000000000)
+
 enum {
     POLL_MS = 20,
     PROGRESS_POLLS = 10,
@@ -27,20 +30,34 @@ enum {
     MAX_SAMPLE = 64,
 };
 
-static volatile sig_atomic_t interrupted;
+/* ---- Signals --------------------------------------------------------------------------------- */
 
-static void on_signal(int signal)
+static volatile sig_atomic_t interrupted;
+static qa64 first_signal; /* by load_clock; 0: none yet */
+
+/* One wish may come as two signals: timeout(1) signals the program and then its process group. What
+ * comes more than a second later is another wish: to be rid of the program, report or not. */
+static void on_signal(int number)
 {
-    (void)signal;
+    uint64_t now = load_clock();
+    /* relaxed: two signals at the same instant may both be the first */
+    uint64_t first = qa_load(&first_signal, relaxed);
+
     interrupted = 1;
+    if (first == 0) {
+        qa_store(&first_signal, now, relaxed); /* relaxed: as above */
+    } else if (now - first > ONE_WISH_NS) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
 }
 
-/* The second signal ends the program. */
 void load_catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     interrupted = 0;
+    qa_store(&first_signal, 0, relaxed); /* relaxed: nobody else runs */
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }

@@ -280,7 +280,7 @@ struct cJSON *report_json(struct load *load, const struct load_sums *sums)
     add_digest(root, "sequence", sums->sequence);
     add_digest(root, "outcome", sums->outcome);
     add_latency(root, load, sums);
-    add_errors(root, "failures", sums->failures);
+    add_errors(root, "refusals", sums->refusals);
     add_events(root, sums->events);
     add_number(root, "peak_metadata_bytes", load->machine.metadata_bytes);
     bool done = load->on_machine ? add_machine(root, load) : add_zones(root, load);

@@ -50,6 +50,7 @@ struct load_options {
     const char *map;      /* a file, or NULL for this machine's */
     const char *topology; /* what topo_load takes, or NULL: on zones */
     bool asymmetric;      /* its distances may differ by direction */
+    bool strict;          /* refuse what a note would say of map or topology */
     bool real;            /* on memory of this machine's nodes */
     uint64_t memory;      /* then: of each node, bytes */
     const char *json;     /* a file, "-", or NULL */
@@ -143,7 +144,7 @@ struct worker {
     uint64_t outcome;  /* digest of what the allocator answered */
     uint64_t calls;
     bool fault_done;
-    uint64_t failures[QUIRE_ERRORS];
+    uint64_t refusals[QUIRE_ERRORS]; /* that were expected */
     uint64_t checks[LOAD_CHECKS];
     struct held_list *held; /* load->list_count of them */
     struct held_run *burst;
@@ -187,7 +188,8 @@ int load_options_parse(struct load_options *options, int argc, char **argv, bool
 
 /* ---- engine.c: main thread ------------------------------------------------------------------- */
 
-/* Let a first SIGINT or SIGTERM end the load early, with a verdict. */
+/* Let SIGINT and SIGTERM end the load early, with a verdict; one that comes more than a second
+ * after the first ends the program. */
 void load_catch_signals(void);
 
 /* Start the threads, wait until they have ended, judge. CLI_OK whatever the verdict, or CLI_FAILED

@@ -29,15 +29,11 @@ static const char options_help[] =
     "\n"
     "Builds the zones of a memory map, lets threads allocate and free in them, and verifies\n"
     "while they run that no frame is held twice and, at the end, that none was lost.\n"
-    "\n"
-    "  --map FILE      the memory map: a Linux boot log, /proc/iomem or a plain list;\n"
-    "                  default: this machine's\n"
-    "  --topology ARG  in place of a map the nodes of a machine: host (this one), a file or "
-    "folder\n"
-    "                  (hwloc XML, device tree, ACPI tables) or a text such as node:4 pu:2; "
-    "each\n"
-    "                  thread is one CPU of it, and requests have policies\n"
+    "\n" CLI_MAP_HELP CLI_TOPOLOGY_HELP "                  in place of a map; each thread is\n"
+    "                  one CPU of it, and requests have policies\n"
     "  --asymmetric    its distances may differ by direction\n"
+    "  --strict        refuse a map or topology of which a note would say that something is wrong\n"
+    "                  or missing: as quire map --strict, quire topo --strict\n"
     "  --real          with --topology host: on real memory, which is written and checked\n"
     "  --memory SIZE   with --real: of each node, a multiple of 2M, default 64M\n"
     "  --threads N     1 to 4095, default 8; each has a slot of its own in every zone\n"
@@ -53,9 +49,10 @@ static const char options_help[] =
     "  --inject FAULT  self-test of the verdict: double-hand-out, lost-frame or, with a "
     "topology,\n"
     "                  wrong-node\n"
-    "  --help          this text\n"
+    "  -h, --help      this text\n"
     "\n"
-    "Interrupt (Ctrl-C) ends a run early, with its verdict.\n"
+    "Interrupt (Ctrl-C) ends a run early, with its verdict; once more, a second or more later,\n"
+    "ends the program.\n"
     "Exit status: 0 if the verdict is clean, 1 if it is not or the system refused something,\n"
     "2 for bad input.\n";
 
@@ -139,15 +136,21 @@ static bool parse_fault(const char *text, enum load_fault *fault)
     return false;
 }
 
-/* The options of a load on a machine. */
-static int parse_machine(struct load_options *options, int option, const char *value)
+/* The options of what a load is put on. */
+static int parse_place(struct load_options *options, int option, const char *value)
 {
     switch (option) {
+    case 'm':
+        options->map = value;
+        return CLI_OK;
     case 'n':
         options->topology = value;
         return CLI_OK;
     case 'A':
         options->asymmetric = true;
+        return CLI_OK;
+    case 'S':
+        options->strict = true;
         return CLI_OK;
     case 'R':
         options->real = true;
@@ -186,9 +189,6 @@ static int parse_one(struct load_options *options, int option, const char *value
             return cli_fail("run", "--seed %.40s: expected a whole number from 0 to 2^64 - 1",
                             value);
         return CLI_OK;
-    case 'm':
-        options->map = value;
-        return CLI_OK;
     case 'j':
         options->json = value;
         return CLI_OK;
@@ -200,7 +200,7 @@ static int parse_one(struct load_options *options, int option, const char *value
                             value);
         return CLI_OK;
     default:
-        return parse_machine(options, option, value);
+        return parse_place(options, option, value);
     }
 }
 
@@ -242,6 +242,7 @@ int load_options_parse(struct load_options *options, int argc, char **argv, bool
         {"inject", required_argument, NULL, 'i'},
         {"topology", required_argument, NULL, 'n'},
         {"asymmetric", no_argument, NULL, 'A'},
+        {"strict", no_argument, NULL, 'S'},
         {"real", no_argument, NULL, 'R'},
         {"memory", required_argument, NULL, 'M'},
         {"help", no_argument, NULL, 'h'},
@@ -255,7 +256,7 @@ int load_options_parse(struct load_options *options, int argc, char **argv, bool
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":h", known, NULL)) != -1) {
         if (option == '?' || option == ':')
-            return cli_bad_option("run", option, argv);
+            return cli_bad_option("run", option, argv, known);
         if (option == 'h') {
             print_help();
             *help = true;

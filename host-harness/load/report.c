@@ -72,8 +72,8 @@ void report_sum(const struct load *load, struct load_sums *sums)
         sums->sequence ^= random_scramble(w->sequence + t);
         sums->outcome ^= random_scramble(w->outcome + t);
         for (unsigned i = 1; i < QUIRE_ERRORS; i++) {
-            sums->failures[i] += w->failures[i];
-            sums->failed += w->failures[i];
+            sums->refusals[i] += w->refusals[i];
+            sums->refused += w->refusals[i];
         }
         for (unsigned i = 0; i < CALL_KINDS; i++)
             hist_merge(&sums->latency[i], &w->latency[i]);
@@ -125,12 +125,12 @@ static void print_latency(FILE *out, const struct load *load, const struct load_
     }
 }
 
-static void print_failures(FILE *out, const struct load_sums *sums)
+static void print_refusals(FILE *out, const struct load_sums *sums)
 {
-    say(out, "\nfailures: %" PRIu64, sums->failed);
+    say(out, "\nrefused, as expected: %" PRIu64, sums->refused);
     for (unsigned i = 1; i < QUIRE_ERRORS; i++) {
-        if (sums->failures[i])
-            say(out, ", %s %" PRIu64, quire_strerror(-(int)i), sums->failures[i]);
+        if (sums->refusals[i])
+            say(out, ", %s %" PRIu64, quire_strerror(-(int)i), sums->refusals[i]);
     }
     say(out, "\nwatermark crossings:");
     for (unsigned e = 0; e < QUIRE_EVENTS; e++)
@@ -164,7 +164,7 @@ static void print_load(FILE *out, const struct load *load, const struct load_sum
         say(out, "sequence %016" PRIx64 ", outcome %016" PRIx64 "\n", sums->sequence,
             sums->outcome);
     print_latency(out, load, sums);
-    print_failures(out, sums);
+    print_refusals(out, sums);
 }
 
 /* ---- Zones ----------------------------------------------------------------------------------- */

@@ -18,7 +18,7 @@
 struct load_sums {
     uint64_t operations;
     uint64_t sequence, outcome;
-    uint64_t failures[QUIRE_ERRORS], failed;
+    uint64_t refusals[QUIRE_ERRORS], refused;
     uint64_t events[QUIRE_EVENTS];
     uint64_t checks[LOAD_CHECKS];
     struct hist latency[CALL_KINDS];

@@ -49,6 +49,21 @@ enum quire_host_pages {
  * QUIRE_EMERGENCY | QUIRE_NO_CALLBACK. */
 typedef uint64_t quire_host_reclaim(void *ctx, quire_node node, uint64_t frames);
 
+/* A free was refused, or found out later to be a bad one: of `memory` and `order`, because of
+ * `error`. What goes wrong in the caller's hands is told at once and with the order that it gave.
+ * QUIRE_HOST_NO_ORDER: it was not freed by order, but as a contiguous run; or the order is not
+ * known any more, as a cache took the frame, and the fault shows only where the cache gives it
+ * back. With QUIRE_BLOCK_ORDER and QUIRE_ERR_DOUBLE_FREE it may also be a block that bad frees
+ * damaged while they raced, and that is set aside for good.
+ *
+ * Called by who noticed it, with nothing held: the caller of the bad free, any later call that
+ * gives frames of a cache back, or the host's own thread; so in a signal handler if that is where
+ * it happens. It may allocate, free and ask for figures of this host; not destroy it, nor call what
+ * changes the machine (hot-plug), which would wait for its own caller. A bad free that it commits
+ * is reported as well. */
+typedef void quire_host_report(void *ctx, void *memory, unsigned order, int error);
+enum { QUIRE_HOST_NO_ORDER = 255 };
+
 /* All zero but `bytes` is a good start. */
 struct quire_host_options {
     uint64_t bytes;             /* of each node that has memory, a multiple of 2 MiB */
@@ -63,15 +78,39 @@ struct quire_host_options {
     /* The last resort of a request that would be refused, called by the requester: so in a signal
      * handler if that is where it allocates. NULL: it is refused. */
     quire_host_reclaim *last_resort;
+    quire_host_report *report; /* NULL: the caller of the bad free gets its error, nobody else */
+    /* Watermarks of each node, in frames, min <= low <= high. Ordinary requests leave `min` frames
+     * of a node to QUIRE_HIGH (down to min / 2) and QUIRE_EMERGENCY (all); `reclaim` is called
+     * below `low` until `high` is there. All zero: min is 8 sqrt(frames) and at most a 32nd, which
+     * is 3.1 % of a node's bytes up to 256 MiB, 1.6 % of 1 GiB, 0.2 % of 64 GiB; low and high lie a
+     * quarter and a half of min above it. */
+    uint64_t min, low, high;
+    bool keep_nothing; /* no watermarks at all: they are 0, and `reclaim` must be NULL */
     /* No thread: `reclaim` must be NULL, and somebody else calls quire_machine_maintain. */
     bool no_thread;
 };
 
+/* What a node of this machine has, before anything is taken of it. */
+struct quire_host_node {
+    uint32_t os_node;    /* Linux's number */
+    uint32_t cpus;       /* that are configured, switched on or not */
+    uint64_t bytes;      /* of memory, the most that quire_host_create takes; 0: there is none, or
+                          * this process may not have it */
+    uint64_t free_bytes; /* of it, in use by nobody at the moment */
+    uint64_t huge_bytes; /* free in its pool of 2 MiB pages: for QUIRE_HOST_PAGES_HUGE */
+};
+
+/* Ask the system about a node, counted from 0 without holes. QUIRE_ERR_NODE: no such node. Thread
+ * only, blocking. */
+int quire_host_node(quire_node node, struct quire_host_node *what);
+
 /* Take arenas on this machine's nodes and build zones and machine over them. Thread only, blocking.
  * QUIRE_ERR_SIZE: bytes not a multiple of 2 MiB, none at all, more than the node has; an unknown
- * kind of pages; weights out of range. QUIRE_ERR_NODE: bytes for a node that has no memory, or a
- * policy that names none of the nodes. QUIRE_ERR_UNSUPPORTED: the kernel does not bind memory to
- * nodes or has no huge pages, an unknown policy, or `reclaim` with `no_thread`.
+ * kind of pages; a weight of 0 for a node of the policy's set; watermarks that are out of order, or
+ * above what a node is given, or set beside `keep_nothing`. QUIRE_ERR_NODE: bytes for a node that
+ * does not exist or has no memory, or a policy that names none of the nodes. QUIRE_ERR_UNSUPPORTED:
+ * the kernel does not bind memory to nodes or has no huge pages, an unknown policy, or `reclaim`
+ * with `no_thread` or `keep_nothing`, where nobody would call it.
  * QUIRE_ERR_NO_MEMORY: no address space, no thread, or too few huge pages in a node's pool. */
 int quire_host_create(const struct quire_host_options *options, struct quire_host **host);
 
@@ -93,13 +132,38 @@ int quire_host_request(struct quire_host *host, const struct quire_request *requ
  * of a page. Lock-free, any context. */
 int quire_host_free(struct quire_host *host, void *memory, unsigned order);
 
+/* n single pages at once, memory[0 .. n-1]; request->order must be 0. Errors as
+ * quire_machine_alloc_batch, after which memory[] is all NULL; *got pages with QUIRE_PARTIAL, n
+ * otherwise. Lock-free, any context. */
+int quire_host_alloc_batch(struct quire_host *host, const struct quire_request *request, size_t n,
+                           void *memory[], size_t *got, struct quire_refusal *why);
+
+/* Free n single pages. As quire_machine_free_batch, and QUIRE_ERR_ALIGN, nothing freed: one of them
+ * is not the address of a page, memory[*freed]. memory[] is written to while the call works, and
+ * holds the same pointers when it returns. Lock-free, any context. */
+int quire_host_free_batch(struct quire_host *host, void *memory[], size_t n, size_t *freed);
+
+/* Pages in one piece, want->frames of them, under constraints: `align`, `boundary`, `low` and
+ * `high` are of addresses in this process. request->order is not read. Errors as
+ * quire_machine_alloc_contig, and QUIRE_ERR_FRAME: no arena that the request may use has room
+ * between `low` and `high`, however empty it is; a limit that a device has is of another address
+ * space than the arenas. Lock-free, any context. */
+int quire_host_alloc_contig(struct quire_host *host, const struct quire_request *request,
+                            const struct quire_contig *want, void **memory,
+                            struct quire_refusal *why);
+
+/* Free such a run, by its exact length in frames. Errors as quire_machine_free_contig, and
+ * QUIRE_ERR_ALIGN: not the address of a page. Lock-free, any context. */
+int quire_host_free_contig(struct quire_host *host, void *memory, uint64_t frames);
+
 /* A frame's memory; NULL for a frame that is no zone's. And back: the frame that holds a byte.
  * QUIRE_ERR_FRAME: the host has no such memory. Lock-free, any context. */
 void *quire_host_pointer(struct quire_host *host, quire_pfn pfn);
 int quire_host_pfn(struct quire_host *host, const void *memory, quire_pfn *pfn);
 
-/* Everything else that can be done with frames, nodes and zones: batches, mempools, runs for
- * devices, drains, offlining, figures. The handle is the host's. Wait-free, any context. */
+/* Everything else that can be done with frames, nodes and zones: mempools, drains, offlining,
+ * figures. Frees by it are not the host's: `report` hears of those that a zone refuses. The handle
+ * is the host's. Wait-free, any context. */
 struct quire_machine *quire_host_machine(struct quire_host *host);
 
 /* ---- Threads -------------------------------------------------------------------------------- */

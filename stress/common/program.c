@@ -45,6 +45,8 @@ void program_run(struct program *program, const char *const args[])
     if (child == 0) {
         dup2(program->device ? open(program->device, O_WRONLY) : fileno(out), STDOUT_FILENO);
         dup2(fileno(error), STDERR_FILENO);
+        if (program->input)
+            dup2(open(program->input, O_RDONLY), STDIN_FILENO);
         execv(PROGRAM, (char *const *)(uintptr_t)argv);
         _exit(127);
     }

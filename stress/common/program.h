@@ -12,6 +12,7 @@ struct program {
     int status; /* exit status; 256 + the signal if one ended it */
     char out[PROGRAM_TEXT], error[PROGRAM_TEXT];
     const char *device; /* where its output goes; NULL: to `out` */
+    const char *input;  /* the file that is its standard input; NULL: the caller's */
 };
 
 /* Run the program with the arguments args[0] .. up to NULL. Fails the test if it cannot be

@@ -54,9 +54,9 @@ bool call_answer(struct worker *w, uint32_t list, const char *what, int error, u
     w->outcome = random_scramble(w->outcome ^ (error ? (uint64_t)-error << 56 : pfn));
     if (!error)
         return true;
-    if (known)
-        w->failures[-error]++;
-    if (!known || !(allowed & CALL_ALLOWED(error)))
+    if (known && allowed & CALL_ALLOWED(error))
+        w->refusals[-error]++;
+    else
         load_violation(w->load, "%s%s, frame %llu: answered \"%s\" (%d); thread %u, its call %llu",
                        what, where(w, list, place), (unsigned long long)pfn, quire_strerror(error),
                        error, w->number, (unsigned long long)w->calls);

@@ -5,7 +5,7 @@
  * for the calls that only one target has.
  *
  * Answers that a sound allocator may give to a sound request (no memory, busy) are counted as
- * failures and make the functions return false or 0; every other error is a violation. A violation
+ * refusals and make the functions return false or 0; every other error is a violation. A violation
  * is told by load_violation, after which the frames in question are left alone; callers go on until
  * they see `stop`.
  *

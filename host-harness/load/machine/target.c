@@ -334,7 +334,8 @@ static void choose_window(struct load *load, uint32_t nodes)
 static int load_topology(struct load *load)
 {
     struct topo *topo = malloc(sizeof(*topo));
-    const unsigned flags = load->options.asymmetric ? TOPO_ASYMMETRIC : 0;
+    const unsigned flags =
+        (load->options.asymmetric ? TOPO_ASYMMETRIC : 0) | (load->options.strict ? TOPO_STRICT : 0);
     struct map_error error;
 
     if (!topo)

@@ -212,7 +212,7 @@ static int build(struct load *load)
 
     load->slots = load->options.threads;
     load->window = LOAD_WINDOW;
-    if (map_load(&load->map, load->options.map, &error))
+    if (map_load(&load->map, load->options.map, load->options.strict ? MAP_STRICT : 0, &error))
         return cli_fail("run", "%s", error.text);
     if (simulated_build(&load->machine, &load->map, &options, &error))
         return cli_fail("run", "%s", error.text);

@@ -325,6 +325,34 @@ static int merge(struct reader *reader, size_t *windows)
     return 0;
 }
 
+static bool command_is_open(const struct reader *reader)
+{
+    return reader->command && reader->owner != LOG_NOBODY && reader->owner != LOG_LATER;
+}
+
+static bool early_is_all(const struct reader *reader)
+{
+    return reader->early && needs_nodes(reader);
+}
+
+/* What a note says otherwise. */
+static int refuse(const struct reader *reader)
+{
+    struct map_input *input = reader->input;
+
+    input->line = reader->distrusted ? reader->suspect : 0;
+    if (reader->distrusted)
+        return map_fail(input, "an SRAT range that another node has too, or that reaches above "
+                               "2^52: expected one node, and an end below");
+    if (command_is_open(reader))
+        return map_fail(input, "the command line changes memory: expected the table that came of "
+                               "it, in lines \"user: [mem 0xSTART-0xEND] KIND\"");
+    if (early_is_all(reader))
+        return map_fail(input, "the early ranges of nodes do not say what is reserved inside: "
+                               "expected a table of the firmware");
+    return 0;
+}
+
 static void write_note(const struct reader *reader, size_t windows)
 {
     struct map *map = reader->map;
@@ -334,7 +362,7 @@ static void write_note(const struct reader *reader, size_t windows)
                  "the table of the lines \"%s: ...\" from line %u on was in force, in place of %zu "
                  "before it",
                  reader->name, reader->first, reader->replaced);
-    if (reader->command && reader->owner != LOG_NOBODY && reader->owner != LOG_LATER)
+    if (command_is_open(reader))
         map_note(map,
                  "the command line changes memory, and the log does not say what became of it");
     if (reader->distrusted)
@@ -347,7 +375,7 @@ static void write_note(const struct reader *reader, size_t windows)
                  "hot-plug windows left out: %zu, for without BIOS-e820 lines nobody says what is "
                  "there",
                  windows);
-    else if (reader->early && needs_nodes(reader))
+    else if (early_is_all(reader))
         map_note(map,
                  "no table of the firmware: the early ranges of nodes stand for it, with whatever "
                  "is reserved inside of them");
@@ -365,6 +393,8 @@ int map_read_bootlog(struct map *map, struct map_input *input)
         result = read_line(&reader, line);
     if (!result)
         result = check_titles(&reader) || merge(&reader, &windows) ? -1 : 0;
+    if (!result && input->strict)
+        result = refuse(&reader);
     if (!result)
         write_note(&reader, windows);
     map_free(&reader.srat);

@@ -42,6 +42,10 @@ static int read_all(struct map_input *input, int file, char **text, size_t *byte
 int map_read_file(struct map_input *input, char **text, size_t *bytes)
 {
     *text = NULL;
+    if (strcmp(input->name, "-") == 0) {
+        input->name = "standard input";
+        return read_all(input, STDIN_FILENO, text, bytes);
+    }
     int file = open(input->name, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return map_fail(input, "cannot be opened: %s: expected a readable file", strerror(errno));
@@ -60,7 +64,7 @@ bool map_cut_address(char *path, uint64_t *address)
     return true;
 }
 
-static int load_map(struct map *map, const char *path, struct map_error *error)
+static int load_map(struct map *map, const char *path, unsigned flags, struct map_error *error)
 {
     struct map_region file = {.kind = MAP_RESERVED, .node = MAP_NODE_ANY};
     char *name = strdup(path);
@@ -73,7 +77,7 @@ static int load_map(struct map *map, const char *path, struct map_error *error)
     bool placed = map_cut_address(name, &file.start);
     int result = map_read_file(&input, &text, &bytes);
     if (!result)
-        result = map_parse(map, name, text, bytes, error);
+        result = map_parse(map, input.name, text, bytes, flags, error);
     if (!result && placed) {
         bool fits = file.start <= MAP_PHYS_LIMIT;
         file.end = fits ? file.start + bytes : UINT64_MAX;
@@ -125,16 +129,20 @@ static int load_meminfo(struct map *map, struct map_error *error)
     return result;
 }
 
-int map_load(struct map *map, const char *path, struct map_error *error)
+int map_load(struct map *map, const char *path, unsigned flags, struct map_error *error)
 {
     struct map_error why;
 
     memset(map, 0, sizeof(*map));
     if (path)
-        return load_map(map, path, error);
-    if (load_map(map, "/proc/iomem", &why) == 0) {
+        return load_map(map, path, flags, error);
+    if (load_map(map, "/proc/iomem", flags, &why) == 0) {
         snprintf(map->source, sizeof(map->source), "/proc/iomem of this machine");
         return 0;
+    }
+    if (flags & MAP_STRICT) {
+        *error = why;
+        return -1;
     }
     if (load_meminfo(map, error))
         return -1;

@@ -255,10 +255,12 @@ static int check_text(const struct map_input *given)
     return 0;
 }
 
-int map_parse(struct map *map, const char *name, const char *text, size_t bytes,
+int map_parse(struct map *map, const char *name, const char *text, size_t bytes, unsigned flags,
               struct map_error *error)
 {
-    struct map_input input = {name, {text, text + bytes}, 0, error, 0, false};
+    struct map_input input = {
+        name, {text, text + bytes}, 0, error, 0, (flags & MAP_STRICT) != 0,
+    };
 
     memset(map, 0, sizeof(*map));
     snprintf(map->source, sizeof(map->source), "%.400s", name);

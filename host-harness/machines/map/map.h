@@ -70,15 +70,23 @@ struct map_error {
     char text[MAP_TEXT_BYTES];
 };
 
-/* Read the map in the file `path`, or this machine's own if `path` is NULL: /proc/iomem, or where
- * that hides its addresses, /proc/meminfo. FILE@ADDRESS (a number as of map_parse_size) is the
- * file, which lies in the machine's memory there: a device tree that the boot loader left. 0, or -1
- * with *error filled and *map empty. Blocking (reads files). */
-int map_load(struct map *map, const char *path, struct map_error *error);
+enum map_flags {
+    /* Refuse what a note would say otherwise, where that is about memory which the file tells wrong
+     * or not at all: two nodes' memory, a log of which a part is missing, /proc/meminfo for a map.
+     * What was decided for a reason that the file gives stays a note. */
+    MAP_STRICT = 1,
+};
+
+/* Read the map in the file `path`, "-" for the standard input, or this machine's own if `path` is
+ * NULL: /proc/iomem, or where that hides its addresses, /proc/meminfo. FILE@ADDRESS (a number as of
+ * map_parse_size) is the file, which lies in the machine's memory there: a device tree that the
+ * boot loader left. `flags` of enum map_flags. 0, or -1 with *error filled and *map empty. Blocking
+ * (reads files). */
+int map_load(struct map *map, const char *path, unsigned flags, struct map_error *error);
 
 /* Read the map in `bytes` bytes at `text` (no end mark needed); `name` stands for the file in
  * errors. Results as map_load. */
-int map_parse(struct map *map, const char *name, const char *text, size_t bytes,
+int map_parse(struct map *map, const char *name, const char *text, size_t bytes, unsigned flags,
               struct map_error *error);
 
 /* Give back a map's memory; the map is empty afterwards. An empty (zeroed) map is welcome. */

@@ -25,7 +25,8 @@ struct map_input {
     uint32_t line; /* 0 before the first */
     struct map_error *error;
     uint32_t compared; /* map_compare */
-    bool strict;       /* take what a device tree contradicts itself in: the caller refuses it */
+    bool strict;       /* MAP_STRICT; of a device tree take what it contradicts itself in, for the
+                        * caller refuses it */
 };
 
 /* Step to the next line; *line is without its end, without white space at its end, and without a
@@ -63,7 +64,8 @@ enum map_number map_size(struct map_span span, uint64_t *bytes);
 bool map_cut_address(char *path, uint64_t *address);
 
 /* Read the whole file `name` into *text, which is to be freed even after an error; at most one byte
- * more than a map may have. 0, or -1 after map_fail. */
+ * more than a map may have. "-" is the standard input, and called so from then on. 0, or -1 after
+ * map_fail. */
 int map_read_file(struct map_input *input, char **text, size_t *bytes);
 
 /* Append a region, checking what MR2 and MR4 of map.h ask. 0, or -1 after map_fail. */

@@ -231,7 +231,7 @@ static int load_file(struct topo *topo, const char *path, struct map_error *erro
     int result = map_read_file(&input, &bytes, &size);
 
     if (!result)
-        result = read_any(topo, path, bytes, size, error);
+        result = read_any(topo, input.name, bytes, size, error);
     free(bytes);
     return result;
 }
@@ -288,6 +288,10 @@ static int load_any(struct topo *topo, const char *argument, struct map_error *e
 
     if (strcmp(argument, "host") == 0)
         return topo_read_host(topo, error);
+    if (strcmp(argument, "-") == 0) {
+        (void)strcpy(topo->source, "standard input");
+        return load_file(topo, argument, error);
+    }
     if (stat(argument, &status) == 0)
         return S_ISDIR(status.st_mode) ? topo_read_acpi_folder(topo, argument, error)
                                        : load_file(topo, argument, error);

@@ -43,6 +43,7 @@ enum topo_flags {
 /* Load what `argument` names:
  *   host           this machine, by libnuma
  *   FILE           hwloc XML, a flattened device tree, or one ACPI table, by its content
+ *   -              the same, read from the standard input
  *   FILE@ADDRESS   the same, which lies in the machine's memory there
  *   FOLDER         all ACPI tables of it that are an APIC, SRAT, SLIT or HMAT
  *   FILE,FILE...   these ACPI tables

@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct map_error error = {""};
     struct map map;
 
-    if (map_parse(&map, "fuzz", (const char *)data, size, &error))
+    if (map_parse(&map, "fuzz", (const char *)data, size, 0, &error))
         check_refusal(&map, &error);
     else
         check_map(&map);

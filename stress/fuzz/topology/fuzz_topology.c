@@ -139,7 +139,7 @@ static void try_map(const uint8_t *data, size_t size)
     struct map_error error = {""};
     struct map map;
 
-    if (map_parse(&map, "fuzz", (const char *)data, size, &error)) {
+    if (map_parse(&map, "fuzz", (const char *)data, size, 0, &error)) {
         REQUIRE(map.regions == NULL);
         check_line(&error);
     }

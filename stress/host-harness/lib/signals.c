@@ -4,8 +4,9 @@
  * never seen, while one thread publishes one topology after another and waits for readers.
  *
  * A timer of the process sends signals at short intervals; whoever gets one allocates and frees in
- * its handler, runs that no magazine serves among them, in the middle of whatever it was doing: an
- * allocation, a wait for readers, or registering itself. At the end nothing may be lost.
+ * its handler, runs that no magazine serves among them and now and then a bad free, in the middle
+ * of whatever it was doing: an allocation, a wait for readers, or registering itself. At the end
+ * nothing may be lost.
  */
 #include "host_fixture.h"
 
@@ -23,7 +24,8 @@ enum { SECONDS = 3, THREADS = 3, PERIOD_US = 300 };
 static struct quire_host *host;
 static atomic_bool stop;
 static atomic_ulong handled, refused, wrong;
-static atomic_ulong published;
+static atomic_ulong published, bad, reported;
+static void *const nobodys = (void *)(uintptr_t)QUIRE_FRAME_SIZE;
 
 static void allocate(unsigned order, unsigned char mark)
 {
@@ -49,6 +51,20 @@ static void on_signal(int number)
 
     (void)number;
     allocate((unsigned)(turn % 4), (unsigned char)turn);
+    if (turn % 4 == 0) {
+        atomic_fetch_add(&bad, 1);
+        if (quire_host_free(host, nobodys, 0) != QUIRE_ERR_FRAME)
+            atomic_fetch_add(&wrong, 1);
+    }
+}
+
+/* Of nothing else but what is bad on purpose, in the middle of a good free too. */
+static void report(void *ctx, void *memory, unsigned order, int error)
+{
+    (void)ctx;
+    atomic_fetch_add(&reported, 1);
+    if (memory != nobodys || order != 0 || error != QUIRE_ERR_FRAME)
+        atomic_fetch_add(&wrong, 1);
 }
 
 static void block(int how)
@@ -103,10 +119,11 @@ int main(void)
     const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     const struct itimerval period = {{0, PERIOD_US}, {0, PERIOD_US}}, never = {{0, 0}, {0, 0}};
     void *(*const lives[THREADS])(void *) = {unknown, known, plug};
+    const struct quire_host_options options = {.bytes = 16 * MIB, .report = report};
     pthread_t threads[THREADS];
     struct quire_machine_stats stats;
 
-    host = host_of(16 * MIB);
+    assert_int_equal(quire_host_create(&options, &host), QUIRE_OK);
     block(SIG_BLOCK);
     sigaction(SIGALRM, &action, NULL);
     for (unsigned i = 0; i < THREADS; i++)
@@ -118,9 +135,11 @@ int main(void)
         pthread_join(threads[i], NULL);
     setitimer(ITIMER_REAL, &never, NULL);
     quire_machine_stats(quire_host_machine(host), &stats);
-    printf("%lu signals handled, %lu topologies published, %lu requests refused, %lu wrong\n",
-           handled, published, refused, wrong);
-    if (wrong || handled < 100 || published < 10 || host_free_frames(host) != stats.managed) {
+    printf("%lu signals handled, %lu topologies published, %lu requests refused, %lu bad frees of "
+           "%lu reported, %lu wrong\n",
+           handled, published, refused, reported, bad, wrong);
+    if (wrong || reported != bad || handled < 100 || published < 10 ||
+        host_free_frames(host) != stats.managed) {
         printf("%llu of %llu frames are free at the end\n",
                (unsigned long long)host_free_frames(host), (unsigned long long)stats.managed);
         return 1;

@@ -103,6 +103,8 @@ static void again_and_again(void **state)
 static void wrong_options(void **state)
 {
     uint64_t none[1] = {0}, crooked[1] = {3 * MIB};
+    const uint64_t last[QUIRE_NODES] = {4 * MIB, [QUIRE_NODES - 1] = 4 * MIB};
+    const uint64_t beyond[QUIRE_NODES + 2] = {4 * MIB, [QUIRE_NODES + 1] = 2 * MIB};
     const struct {
         struct quire_host_options options;
         int error;
@@ -114,6 +116,19 @@ static void wrong_options(void **state)
         {{.node_bytes = none, .node_bytes_count = 1}, QUIRE_ERR_SIZE},
         {{.node_bytes = crooked, .node_bytes_count = 1}, QUIRE_ERR_SIZE},
         {{.bytes = 4 * MIB, .pages = (enum quire_host_pages)3}, QUIRE_ERR_SIZE},
+        {{.node_bytes = last, .node_bytes_count = QUIRE_NODES}, QUIRE_ERR_NODE},
+        {{.node_bytes = beyond, .node_bytes_count = QUIRE_NODES + 2}, QUIRE_ERR_NODE},
+        {{.bytes = 4 * MIB, .policy = {.mode = QUIRE_POLICY_WEIGHTED, .nodes = {1}}},
+         QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB,
+          .policy = {.mode = QUIRE_POLICY_WEIGHTED, .nodes = {1 | 1ull << 63}, .weight = {1}}},
+         QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .min = 2, .low = 1, .high = 3}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .low = 3, .high = 2}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .min = 1}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .high = 1025}, QUIRE_ERR_SIZE}, /* it has 1024 frames */
+        {{.bytes = 4 * MIB, .high = UINT64_MAX}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .high = 1, .keep_nothing = true}, QUIRE_ERR_SIZE},
         {{.bytes = 4 * MIB, .policy = {.mode = (enum quire_policy_mode)6, .nodes = {1}}},
          QUIRE_ERR_UNSUPPORTED},
         {{.bytes = 4 * MIB, .policy = {.mode = QUIRE_POLICY_BIND}}, QUIRE_ERR_NODE},
@@ -149,9 +164,87 @@ static void thread_or_not(void **state)
     (void)state;
     assert_int_equal(quire_host_create(&options, &host), QUIRE_ERR_UNSUPPORTED);
     assert_null(host);
+    options.no_thread = false;
+    options.keep_nothing = true;
+    assert_int_equal(quire_host_create(&options, &host), QUIRE_ERR_UNSUPPORTED);
+    options.no_thread = true;
     options.reclaim = NULL;
     assert_int_equal(quire_host_create(&options, &host), QUIRE_OK);
     quire_host_destroy(host);
+}
+
+/* What a node has can be asked beforehand, and is what a host may take of it. */
+static void nodes_beforehand(void **state)
+{
+    struct quire_host *host = host_of(4 * MIB);
+    static struct quire_topology topology;
+    struct quire_host_node node = {.os_node = 77};
+    uint32_t n = 0, cpus = 0;
+
+    (void)state;
+    quire_machine_topology(quire_host_machine(host), &topology);
+    for (; quire_host_node(quire_node_of(n), &node) == QUIRE_OK; n++) {
+        uint64_t bytes[QUIRE_NODES] = {0};
+        struct quire_host_options options = {.node_bytes = bytes, .node_bytes_count = n + 1};
+        struct quire_host *other = NULL;
+
+        assert_int_equal(node.os_node, topology.node_id[n]);
+        assert_true(node.free_bytes <= node.bytes);
+        assert_int_equal(node.bytes > 0, (host_nodes(host).bits >> n & 1));
+        cpus += node.cpus;
+        bytes[n] = (node.bytes | (2 * MIB - 1)) + 1; /* the least that is too much */
+        assert_int_equal(quire_host_create(&options, &other),
+                         node.bytes ? QUIRE_ERR_SIZE : QUIRE_ERR_NODE);
+        assert_null(other);
+    }
+    assert_int_equal(n, topology.node_count);
+    assert_true(cpus > 0 && cpus <= topology.cpu_count);
+    node.os_node = 77;
+    assert_int_equal(quire_host_node(quire_node_of(QUIRE_NO_NODE), &node), QUIRE_ERR_NODE);
+    assert_int_equal(quire_host_node(quire_node_of(n), &node), QUIRE_ERR_NODE);
+    assert_int_equal(node.os_node, 77);
+    quire_host_destroy(host);
+}
+
+/* How many single pages ordinary requests get of node 0. */
+static uint64_t ordinary_pages(const struct quire_host_options *options,
+                               struct quire_zone_stats *stats)
+{
+    struct quire_host_arena arena;
+    struct quire_host *host;
+    uint64_t pages = 0;
+    void *memory;
+
+    assert_int_equal(quire_host_create(options, &host), QUIRE_OK);
+    assert_int_equal(quire_host_arena(host, 0, &arena), QUIRE_OK);
+    quire_zone_stats(arena.zone, stats);
+    while (quire_host_alloc(host, 0, 0, &memory) == QUIRE_OK)
+        pages++;
+    quire_host_destroy(host);
+    return pages;
+}
+
+static void watermarks(void **state)
+{
+    const uint64_t bytes[1] = {256 * MIB};
+    struct quire_host_options options = {.node_bytes = bytes, .node_bytes_count = 1};
+    struct quire_zone_stats stats;
+
+    (void)state;
+    assert_int_equal(ordinary_pages(&options, &stats), 65536 - 2048); /* a 32nd is kept back */
+    assert_int_equal(stats.min, 2048);
+    assert_int_equal(stats.low, 2048 + 512);
+    assert_int_equal(stats.high, 2048 + 1024);
+    options.min = 100;
+    options.low = 200;
+    options.high = 300;
+    assert_int_equal(ordinary_pages(&options, &stats), 65536 - 100);
+    assert_int_equal(stats.low, 200);
+    assert_int_equal(stats.high, 300);
+    options.min = options.low = options.high = 0;
+    options.keep_nothing = true;
+    assert_int_equal(ordinary_pages(&options, &stats), 65536);
+    assert_int_equal(stats.high, 0);
 }
 
 /* The system refuses: its reason is in errno, and nothing stays behind. */
@@ -231,7 +324,8 @@ int main(void)
         cmocka_unit_test(all_nodes),       cmocka_unit_test(node_by_node),
         cmocka_unit_test(again_and_again), cmocka_unit_test(wrong_options),
         cmocka_unit_test(thread_or_not),   cmocka_unit_test(no_address_space),
-        cmocka_unit_test(huge_pages),
+        cmocka_unit_test(huge_pages),      cmocka_unit_test(nodes_beforehand),
+        cmocka_unit_test(watermarks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

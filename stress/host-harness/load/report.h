@@ -26,7 +26,7 @@ void report_run(struct report *report, const char *const args[]);
 #define REPORT_RUN(report, ...) report_run(report, (const char *const[]){__VA_ARGS__, NULL})
 void report_free(struct report *report);
 
-/* The member at a path such as "failures.total"; it must exist. */
+/* The member at a path such as "refusals.total"; it must exist. */
 const cJSON *report_at(const struct report *report, const char *path);
 double report_number(const struct report *report, const char *path);
 const char *report_text(const struct report *report, const char *path);

@@ -25,7 +25,7 @@ static void build(struct world *world)
     struct map_error error;
 
     memset(world, 0, sizeof(*world));
-    assert_int_equal(map_parse(&world->map, "test", text, sizeof(text) - 1, &error), 0);
+    assert_int_equal(map_parse(&world->map, "test", text, sizeof(text) - 1, 0, &error), 0);
     assert_int_equal(simulated_build(&world->machine, &world->map, &options, &error), 0);
     assert_int_equal(shadow_build(&world->shadow, &world->machine), 0);
 }

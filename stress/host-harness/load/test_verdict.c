@@ -5,12 +5,14 @@
  */
 #include "report.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct report report, other;
@@ -40,7 +42,7 @@ static double sum_over_zones(const char *name)
 static void figures_agree(void **state)
 {
     const cJSON *error;
-    double failures = 0;
+    double refusals = 0;
 
     (void)state;
     REPORT_RUN(&report, "--map", small_map(), "--threads", "4", "--operations", "20000", "--seed",
@@ -54,12 +56,14 @@ static void figures_agree(void **state)
                      80000) < 1);
     assert_non_null(strstr(report.program.out, "seed 18446744073709551615\n"));
     assert_string_equal(report_text(&report, "map"), small_map());
-    cJSON_ArrayForEach(error, report_at(&report, "failures")) failures +=
+    cJSON_ArrayForEach(error, report_at(&report, "refusals")) refusals +=
         strcmp(error->string, "total") ? error->valuedouble : 0;
-    assert_true(failures > 0);
-    assert_true(failures == report_number(&report, "failures.total"));
-    assert_true(report_number(&report, "failures.no_memory") > 0);
-    assert_true(report_number(&report, "failures.double_free") == 0);
+    assert_true(refusals > 0);
+    assert_null(strstr(report.program.out, "failures"));
+    assert_non_null(strstr(report.program.out, "\nrefused, as expected: "));
+    assert_true(refusals == report_number(&report, "refusals.total"));
+    assert_true(report_number(&report, "refusals.no_memory") > 0);
+    assert_true(report_number(&report, "refusals.double_free") == 0);
     assert_true(sum_over_zones("metadata_bytes") > 0);
     assert_true(report_number(&report, "peak_metadata_bytes") >= sum_over_zones("metadata_bytes"));
     report_free(&report);
@@ -180,6 +184,88 @@ static void injected_lost_frame(void **state)
     report_free(&report);
 }
 
+/* The program, for long, its table going to `out`. */
+static pid_t start_run(int out)
+{
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(out, STDOUT_FILENO);
+        execl(PROGRAM, PROGRAM, "run", "--map", small_map(), "--seconds", "1000", (char *)NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+static void doze(unsigned milliseconds)
+{
+    const struct timespec time = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+
+    nanosleep(&time, NULL);
+}
+
+/* timeout(1) signals the program and then its process group: that is one wish, however the two fall
+ * into the end of the run and its report. */
+static void two_signals_are_one_wish(void **state)
+{
+    static char text[PROGRAM_TEXT];
+
+    (void)state;
+    for (unsigned i = 0; i < 12; i++) {
+        FILE *table = tmpfile();
+        int status;
+        pid_t child;
+
+        assert_non_null(table);
+        child = start_run(fileno(table));
+        doze(300);
+        assert_int_equal(kill(child, SIGTERM), 0);
+        doze(i * i); /* 0 to 121 ms: before, while and after the threads end */
+        (void)kill(child, SIGTERM);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            fail_msg("signals %u ms apart: status 0x%x", i * i, (unsigned)status);
+        rewind(table);
+        text[fread(text, 1, PROGRAM_TEXT - 1, table)] = '\0';
+        assert_int_equal(fclose(table), 0);
+        assert_non_null(strstr(text, "(interrupted)"));
+        assert_non_null(strstr(text, "\nverdict: clean\n"));
+    }
+}
+
+/* A pipe that nobody reads and that is full. */
+static void full_pipe(int ends[2])
+{
+    char bytes[4096] = {0};
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+    while (write(ends[1], bytes, sizeof(bytes)) > 0)
+        ;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+}
+
+/* Who cannot get rid of it by one signal can by another one, a second later. */
+static void a_later_signal_ends_the_program(void **state)
+{
+    int ends[2], status;
+    pid_t child;
+
+    (void)state;
+    full_pipe(ends);
+    child = start_run(ends[1]);
+    doze(300);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    doze(1200);
+    assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    assert_int_equal(kill(child, SIGTERM), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* Ctrl-C ends a run early, with its report and verdict. */
 static void interrupt_gives_a_verdict(void **state)
 {
@@ -211,10 +297,16 @@ static void interrupt_gives_a_verdict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(figures_agree),       cmocka_unit_test(everything_is_exercised),
-        cmocka_unit_test(seed_repeats),        cmocka_unit_test(own_machine_and_real_maps),
-        cmocka_unit_test(giant_machine),       cmocka_unit_test(injected_double_hand_out),
-        cmocka_unit_test(injected_lost_frame), cmocka_unit_test(interrupt_gives_a_verdict),
+        cmocka_unit_test(figures_agree),
+        cmocka_unit_test(everything_is_exercised),
+        cmocka_unit_test(seed_repeats),
+        cmocka_unit_test(own_machine_and_real_maps),
+        cmocka_unit_test(giant_machine),
+        cmocka_unit_test(injected_double_hand_out),
+        cmocka_unit_test(injected_lost_frame),
+        cmocka_unit_test(interrupt_gives_a_verdict),
+        cmocka_unit_test(two_signals_are_one_wish),
+        cmocka_unit_test(a_later_signal_ends_the_program),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

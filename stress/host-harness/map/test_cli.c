@@ -50,11 +50,28 @@ static void bad_arguments(void **state)
         const char *args[6], *wrong, *right;
     } cases[] = {
         {{NULL}, "no command", "run, map or topo"},
-        {{"show"}, "unknown command show", "run, map or topo"},
-        {{"map", "--maps", "x"}, "unknown option --maps", "quire map --help"},
+        {{"show"}, "unknown command show: expected", "run, map or topo"},
+        {{"mpa"}, "unknown command mpa (did you mean map?)", "run, map or topo"},
+        {{"rum"}, "unknown command rum (did you mean run?)", "run, map or topo"},
+        {{"top"}, "unknown command top (did you mean topo?)", "run, map or topo"},
+        {{"vresion"}, "unknown command vresion (did you mean version?)", "run, map or topo"},
+        {{"--verson"}, "unknown option --verson (did you mean --version?)", "run, map or topo"},
+        {{"-x"}, "unknown option -x", "run, map or topo"},
+        {{""}, "unknown command :", "run, map or topo"},
+        {{"help", "rum"}, "unknown command rum (did you mean run?)", "run, map or topo"},
+        {{"help", "run", "map"}, "unexpected argument map", "quire --help"},
+        {{"version", "1"}, "unexpected argument 1", "quire --help"},
+        {{"-V", "-V"}, "unexpected argument -V", "quire --help"},
+        {{"map", "--maps", "x"}, "unknown option --maps (did you mean --map?)", "quire map --help"},
+        {{"map", "--hgue=1G"}, "unknown option --hgue=1G (did you mean --huge?)", "map --help"},
+        {{"map", "--sltos", "8"}, "(did you mean --slots?)", "quire map --help"},
+        {{"map", "--nonsense"}, "unknown option --nonsense:", "quire map --help"},
+        {{"map", "--no"}, "option --no can be --no-dma, --no-dma32, --no-run-map", "map --help"},
+        {{"topo", "--tpology", "x"}, "(did you mean --topology?)", "quire topo --help"},
+        {{"run", "--thraeds", "8"}, "(did you mean --threads?)", "quire run --help"},
         {{"map", "-m"}, "unknown option -m", "quire map --help"},
         {{"map", "--map"}, "--map needs a value", "quire map --help"},
-        {{"map", "--no-dma=1"}, "--no-dma=1", "quire map --help"},
+        {{"map", "--no-dma=1"}, "--no-dma=1: expected no value", "quire map --help"},
         {{"map", "file"}, "unexpected argument file", "quire map --help"},
         {{"map", "--huge", "3M"}, "--huge 3M", "multiple of 2M"},
         {{"map", "--huge", "-2M"}, "--huge -2M", "multiple of 2M"},
@@ -220,18 +237,138 @@ static void nodes_and_borders(void **state)
     cJSON_Delete(root);
 }
 
+/* What was said, by the one or two words that ask for it. */
+static const char *said(const char *a, const char *b)
+{
+    static char text[PROGRAM_TEXT];
+
+    PROGRAM_RUN(&program, a, b);
+    assert_int_equal(program.status, OK);
+    assert_string_equal(program.error, "");
+    return memcpy(text, program.out, PROGRAM_TEXT);
+}
+
 static void says_what_it_is(void **state)
 {
+    static const char *const commands[] = {"run", "map", "topo"};
+
     (void)state;
-    PROGRAM_RUN(&program, "--version");
+    assert_memory_equal(said("--version", NULL), "quire ", 6);
+    assert_string_equal(said("version", NULL), program.out);
+    assert_string_equal(said("-V", NULL), said("--version", NULL));
+    assert_non_null(strstr(said("help", NULL), "quire map"));
+    assert_string_equal(said("--help", NULL), program.out);
+    assert_string_equal(said("-h", NULL), said("help", NULL));
+    for (unsigned i = 0; i < 3; i++) {
+        const char *help = said("help", commands[i]);
+
+        PROGRAM_RUN(&program, commands[i], "--help");
+        assert_string_equal(help, program.out);
+        PROGRAM_RUN(&program, commands[i], "-h");
+        assert_string_equal(help, program.out);
+    }
+    assert_non_null(strstr(said("help", "map"), "--no-dma32"));
+}
+
+/* Whatever is read, the help of who reads it says so. */
+static void help_names_every_input(void **state)
+{
+    static const char *const maps[] = {
+        "boot log",     "BIOS-e820",    "BIOS-88",     "Xen",           "(XEN)",
+        "e820: update", "SRAT: Node",   "efi: memN",   "early node",    "/proc/iomem",
+        "device tree",  "FILE@ADDRESS", "START END|+", "standard input"};
+    static const char *const topologies[] = {
+        "host", "hwloc's XML", "device tree", "FILE@ADDRESS", "ACPI",   "APIC",
+        "SRAT", "SLIT",        "HMAT",        "folder",       "node:4", "standard input"};
+    const char *text;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+        assert_non_null(strstr(said("map", "--help"), maps[i]));
+        assert_non_null(strstr(said("run", "--help"), maps[i]));
+    }
+    for (unsigned i = 0; i < sizeof(topologies) / sizeof(topologies[0]); i++) {
+        assert_non_null(strstr(said("topo", "--help"), topologies[i]));
+        assert_non_null(strstr(said("run", "--help"), topologies[i]));
+    }
+    text = said("help", NULL);
+    assert_true(strstr(text, "boot logs") && strstr(text, "/proc/iomem") && strstr(text, "lists") &&
+                strstr(text, "device trees") && strstr(text, "hwloc") && strstr(text, "ACPI"));
+}
+
+/* "-" is the standard input, for whoever reads a map; faults in it are told by that name. */
+static void standard_input(void **state)
+{
+    (void)state;
+    program.input = desktop;
+    PROGRAM_RUN(&program, "map", "--map", "-");
     assert_int_equal(program.status, OK);
-    assert_memory_equal(program.out, "quire ", 6);
-    PROGRAM_RUN(&program, "--help");
+    assert_non_null(strstr(program.out, "standard input: boot log"));
+    PROGRAM_RUN(&program, "run", "--map", "-", "--operations", "10");
     assert_int_equal(program.status, OK);
-    assert_non_null(strstr(program.out, "quire map"));
-    PROGRAM_RUN(&program, "map", "--help");
-    assert_int_equal(program.status, OK);
-    assert_non_null(strstr(program.out, "--no-dma32"));
+    assert_non_null(strstr(program.out, "map: standard input (boot log)"));
+    program.input = map_file("0 1G usable\n1G 2G nonsense\n", 27);
+    PROGRAM_RUN(&program, "map", "--map", "-");
+    expect_refusal(BAD_INPUT, "standard input:2: unknown kind of memory", "expected usable");
+    unlink(program.input);
+    program.input = "/dev/null";
+    PROGRAM_RUN(&program, "map", "--map", "-@1M");
+    expect_refusal(BAD_INPUT, "standard input: empty", "expected");
+    PROGRAM_RUN(&program, "topo", "--topology", "-");
+    expect_refusal(BAD_INPUT, "standard input: empty", "expected");
+    program.input = NULL;
+}
+
+/* What a note says of a map is an error with --strict, unless the file gives the reason. */
+static void strict(void **state)
+{
+#define TABLE "BIOS-e820: [mem 0x0000000000000000-0x00000000ffffffff] usable\n"
+#define SRAT  "SRAT: Node 0 PXM 0 [mem 0x00000000-0x7fffffff]\n"
+    static const struct {
+        const char *text, *note, *wrong, *right;
+    } cases[] = {
+        {TABLE SRAT "SRAT: Node 1 PXM 1 [mem 0x40000000-0xffffffff]\n", "SRAT ranges passed over",
+         ":3: an SRAT range that another node has too", "expected one node"},
+        {"Command line: mem=1G\n" TABLE, "the command line changes memory",
+         ": the command line changes memory", "user: [mem 0xSTART"},
+        {"Early memory node ranges\n  node   0: [mem 0x0000000000001000-0x00000000ffffffff]\n",
+         "the early ranges of nodes stand for it", ": the early ranges of nodes do not say",
+         "expected a table"},
+        {TABLE "user-defined physical RAM map:\n"
+               "user: [mem 0x0000000000000000-0x000000007fffffff] usable\n",
+         "was in force", NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *path = map_file(cases[i].text, strlen(cases[i].text));
+
+        PROGRAM_RUN(&program, "map", "--map", path);
+        assert_int_equal(program.status, OK);
+        assert_non_null(strstr(program.out, cases[i].note));
+        PROGRAM_RUN(&program, "map", "--map", path, "--strict");
+        if (cases[i].wrong)
+            expect_refusal(BAD_INPUT, cases[i].wrong, cases[i].right);
+        else
+            assert_int_equal(program.status, OK);
+        PROGRAM_RUN(&program, "run", "--strict", "--map", path, "--operations", "10");
+        if (cases[i].wrong)
+            expect_refusal(BAD_INPUT, cases[i].wrong, cases[i].right);
+        else
+            assert_int_equal(program.status, OK);
+        unlink(path);
+    }
+}
+
+/* This machine's map, or a refusal where that cannot be seen; the size of it is not enough. */
+static void strict_of_this_machine(void **state)
+{
+    (void)state;
+    PROGRAM_RUN(&program, "map", "--strict");
+    if (program.status == OK)
+        assert_non_null(strstr(program.out, "/proc/iomem of this machine"));
+    else
+        expect_refusal(BAD_INPUT, "/proc/iomem", "expected");
 }
 
 static void this_machine_by_default(void **state)
@@ -249,7 +386,9 @@ int main(void)
         cmocka_unit_test(bad_arguments),           cmocka_unit_test(bad_maps),
         cmocka_unit_test(unwritable_output),       cmocka_unit_test(options_change_the_zones),
         cmocka_unit_test(nodes_and_borders),       cmocka_unit_test(says_what_it_is),
-        cmocka_unit_test(this_machine_by_default),
+        cmocka_unit_test(this_machine_by_default), cmocka_unit_test(help_names_every_input),
+        cmocka_unit_test(standard_input),          cmocka_unit_test(strict),
+        cmocka_unit_test(strict_of_this_machine),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

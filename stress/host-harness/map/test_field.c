@@ -68,7 +68,7 @@ static void expect_file(const char *name, const char *format, const char *note, 
     struct map map;
 
     snprintf(path, sizeof(path), FIELD "/%s", name);
-    if (map_load(&map, path, &error))
+    if (map_load(&map, path, 0, &error))
         fail_msg("%s: %s", name, error.text);
     assert_string_equal(map.format, format);
     if (*note ? !strstr(map.note, note) : map.note[0] != '\0')
@@ -81,7 +81,7 @@ static void expect_text(const char *text, const char *want)
     struct map_error error = {""};
     struct map map;
 
-    if (map_parse(&map, "file", text, strlen(text), &error))
+    if (map_parse(&map, "file", text, strlen(text), 0, &error))
         fail_msg("%s", error.text);
     expect_stretches(&map, text, want);
 }
@@ -173,7 +173,7 @@ static void early_ranges_have_nodes(void **state)
     struct map map;
 
     (void)state;
-    assert_int_equal(map_parse(&map, "file", text, sizeof(text) - 1, &error), 0);
+    assert_int_equal(map_parse(&map, "file", text, sizeof(text) - 1, 0, &error), 0);
     assert_int_equal(map.count, 1);
     assert_int_equal(map.regions[0].node, 1);
     assert_int_equal(map.regions[0].end, 8 * GIB);
@@ -185,7 +185,7 @@ static void expect_note(const char *text, const char *note, const char *want)
     struct map_error error = {""};
     struct map map;
 
-    if (map_parse(&map, "file", text, strlen(text), &error))
+    if (map_parse(&map, "file", text, strlen(text), 0, &error))
         fail_msg("%s", error.text);
     if (!strstr(map.note, note))
         fail_msg("wanted \"%s\", got \"%s\"", note, map.note);

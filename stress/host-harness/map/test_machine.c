@@ -15,7 +15,7 @@ static void build(struct simulated_machine *machine, const char *text,
     struct map_error error = {""};
     struct map map;
 
-    if (map_parse(&map, "text", text, strlen(text), &error))
+    if (map_parse(&map, "text", text, strlen(text), 0, &error))
         fail_msg("map: %s", error.text);
     if (simulated_build(machine, &map, options, &error))
         fail_msg("machine: %s", error.text);
@@ -147,7 +147,7 @@ static void refusals_leave_nothing(void **state)
         struct simulated_machine m;
         struct map map;
         const char *text = cases[i].text;
-        assert_int_equal(map_parse(&map, "text", text, strlen(text), &error), 0);
+        assert_int_equal(map_parse(&map, "text", text, strlen(text), 0, &error), 0);
         assert_int_equal(simulated_build(&m, &map, &cases[i].options, &error), -1);
         assert_non_null(strstr(error.text, cases[i].wrong));
         assert_non_null(strstr(error.text, "expected"));

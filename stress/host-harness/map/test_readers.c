@@ -17,7 +17,7 @@ static void expect(const char *text, const char *format, const struct map_region
     struct map_error error = {""};
     struct map map;
 
-    if (map_parse(&map, "file", text, strlen(text), &error))
+    if (map_parse(&map, "file", text, strlen(text), 0, &error))
         fail_msg("refused: %s", error.text);
     assert_string_equal(map.format, format);
     assert_string_equal(map.source, "file");
@@ -132,7 +132,7 @@ static void hotplug_windows_are_told(void **state)
     struct map map;
 
     (void)state;
-    assert_int_equal(map_parse(&map, "file", text, sizeof(text) - 1, &error), 0);
+    assert_int_equal(map_parse(&map, "file", text, sizeof(text) - 1, 0, &error), 0);
     assert_int_equal(map.regions[1].kind, MAP_NODE_ONLY);
     assert_non_null(strstr(map.note, "hot-plug windows left out: 1"));
     map_free(&map);
@@ -233,7 +233,7 @@ static int load_without_rights(void)
 
     if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
         return 2;
-    if (map_load(&map, NULL, &error))
+    if (map_load(&map, NULL, 0, &error))
         return 3;
     bool told = strcmp(map.format, "/proc/meminfo") == 0 && map.count == 1 &&
                 strstr(map.source, "MemTotal") && strstr(map.note, "/proc/iomem");

@@ -20,7 +20,7 @@ static void expect_refusal(const struct refusal *c, size_t bytes)
     struct map_error error = {""};
     struct map map;
 
-    if (map_parse(&map, "file", c->text, bytes, &error) == 0)
+    if (map_parse(&map, "file", c->text, bytes, 0, &error) == 0)
         fail_msg("accepted: %.60s", c->text);
     bool named = strncmp(error.text, c->place, strlen(c->place)) == 0;
     const char *right = strstr(error.text, ": expected ");

@@ -167,8 +167,10 @@ static void writes_json(void **state)
     assert_string_equal(cJSON_GetObjectItem(memory, "kind")->valuestring, "ordinary");
     cJSON_Delete(root);
     PROGRAM_RUN(&program, "topo", "--json", "/no/such/folder/file");
+    expect_refusal("/no/such/folder/file: No such file", "expected a file that can be written");
+    PROGRAM_RUN(&program, "topo", "--json", "/dev/full");
     assert_int_equal(program.status, 1);
-    assert_non_null(strstr(program.error, "/no/such/folder/file"));
+    assert_non_null(strstr(program.error, "/dev/full: No space left"));
 }
 
 static double usable_frames(void)
@@ -281,6 +283,10 @@ static void passes_over_what_is_wrong(void **state)
             expect_refusal(cases[i].strict, "expected");
         else
             assert_int_equal(program.status, 0);
+        PROGRAM_RUN(&program, "run", "--topology", path, "--strict", "--operations", "10");
+        assert_int_equal(program.status, cases[i].strict ? 2 : 0);
+        assert_non_null(strstr(cases[i].strict ? program.error : program.out,
+                               cases[i].strict ? cases[i].strict : "verdict: clean"));
     }
 }
 

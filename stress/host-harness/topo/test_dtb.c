@@ -53,8 +53,8 @@ static void refused_map(const char *wrong, const char *right)
     struct map_error error = {""};
 
     tree_end();
-    refused_as(map_parse(&map, "tree", (const char *)tree.data, tree.bytes, &error), &error, wrong,
-               right);
+    refused_as(map_parse(&map, "tree", (const char *)tree.data, tree.bytes, 0, &error), &error,
+               wrong, right);
     assert_null(map.regions);
 }
 
@@ -63,7 +63,7 @@ static void expect_regions(const struct map_region *want, size_t count)
     struct map_error error = {""};
 
     tree_end();
-    if (map_parse(&map, "tree", (const char *)tree.data, tree.bytes, &error))
+    if (map_parse(&map, "tree", (const char *)tree.data, tree.bytes, 0, &error))
         fail_msg("refused: %s", error.text);
     assert_string_equal(map.format, "device tree");
     assert_int_equal(map.count, count);
@@ -195,7 +195,7 @@ static void where_the_tree_lies(void **state)
     struct map_error error = {""};
 
     (void)state;
-    assert_int_equal(map_load(&map, DATA "/dtb/booted-8cpu-4node-8g.dtb@0x4a000000", &error), 0);
+    assert_int_equal(map_load(&map, DATA "/dtb/booted-8cpu-4node-8g.dtb@0x4a000000", 0, &error), 0);
     assert_int_equal(map.count, 6);
     assert_int_equal(map.regions[4].start, 0x48000000);
     assert_int_equal(map.regions[4].end, 0x480fdf19);
@@ -211,10 +211,10 @@ static void where_the_tree_lies(void **state)
     assert_int_equal(topo.reserved[1].end, 0x4a000000 + 9321);
     assert_int_equal(topo_load(&topo, DATA "/dtb/virt-1cpu-1g.dtb@4096T", 0, &error), -1);
     assert_non_null(strstr(error.text, "above 2^52: expected"));
-    assert_int_equal(map_load(&map, DATA "/dtb/virt-1cpu-1g.dtb@4096T", &error), -1);
+    assert_int_equal(map_load(&map, DATA "/dtb/virt-1cpu-1g.dtb@4096T", 0, &error), -1);
     assert_non_null(strstr(error.text, "above 2^52: expected"));
     assert_null(map.regions);
-    assert_int_equal(map_load(&map, DATA "/dtb/virt-1cpu-1g.dtb@here", &error), -1);
+    assert_int_equal(map_load(&map, DATA "/dtb/virt-1cpu-1g.dtb@here", 0, &error), -1);
     assert_non_null(strstr(error.text, "@here: cannot be opened"));
 }
 
@@ -224,7 +224,7 @@ static void load(const char *name, const char *note)
     char path[256];
 
     snprintf(path, sizeof(path), DATA "/field/dts/%s.dtb", name);
-    if (map_load(&map, path, &error) || topo_load(&topo, path, 0, &error))
+    if (map_load(&map, path, 0, &error) || topo_load(&topo, path, 0, &error))
         fail_msg("%s: refused: %s", name, error.text);
     if (*note ? !strstr(map.note, note) || !strstr(topo.note, note) : *map.note || *topo.note)
         fail_msg("%s: wanted \"%s\", got \"%s\" and \"%s\"", name, note, map.note, topo.note);
@@ -474,7 +474,7 @@ static void passes_over(void **state)
         strstr(topo.note, "the distance map is ignored: from node 4 to node 3 it says 10"));
     assert_int_equal(t->range_count, 3);
     assert_int_equal(t->distance[1][0], 20);
-    assert_int_equal(map_parse(&map, "tree", (const char *)tree.data, tree.bytes, &error), 0);
+    assert_int_equal(map_parse(&map, "tree", (const char *)tree.data, tree.bytes, 0, &error), 0);
     assert_non_null(strstr(map.note, "memory of node 4 at 0x2000 is passed over: node 3 has it"));
     assert_int_equal(map.count, 3);
     map_free(&map);
@@ -595,11 +595,11 @@ static void damaged(void **state)
         assert_non_null(exact);
         memcpy(exact, tree.data, i);
         assert_int_equal(topo_parse(&topo, "tree", exact, i, 0, &error), -1);
-        assert_int_equal(map_parse(&map, "tree", exact, i, &error), -1);
+        assert_int_equal(map_parse(&map, "tree", exact, i, 0, &error), -1);
         free(exact);
         tree.data[i] ^= 0x81;
         topo_parse(&topo, "tree", tree.data, bytes, 0, &error);
-        if (map_parse(&map, "tree", (const char *)tree.data, bytes, &error) == 0)
+        if (map_parse(&map, "tree", (const char *)tree.data, bytes, 0, &error) == 0)
             map_free(&map);
         tree.data[i] ^= 0x81;
     }
