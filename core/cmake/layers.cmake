@@ -42,6 +42,7 @@ set(QUIRE_CORE_SOURCES
     core/zone/metadata.c
     core/zone/pfnmap.c
     core/zone/stats.c
+    core/zone/version.c
     core/zone/zone.c)
 
 set(QUIRE_PERCPU_SOURCES

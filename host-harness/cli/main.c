@@ -4,6 +4,7 @@
  */
 #include "cli.h"
 
+#include <quire/version.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ static int run_command(int argc, char **argv)
         return CLI_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        puts("quire " QUIRE_VERSION);
+        printf("quire %s\n", quire_version_text());
         return CLI_OK;
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

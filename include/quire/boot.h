@@ -88,6 +88,7 @@ struct quire_boot {
     uint32_t accepted;
     uint64_t trimmed_bytes;
     struct quire_boot_refusals refused;
+    uint64_t room[4]; /* zero, see version.h */
 };
 
 /* Frames unless it says otherwise. */
@@ -101,6 +102,7 @@ struct quire_boot_report {
     uint64_t firmware;                  /* firmware memory */
     uint64_t disputed;                  /* of memory: two nodes claimed them */
     uint64_t nodeless;                  /* of memory: nobody told the node */
+    uint64_t room[4];                   /* zero, see version.h */
 };
 
 /* One stretch of physical memory with one story, for walking. */
@@ -181,6 +183,7 @@ struct quire_boot_layout {
     void *distance_ctx;
     struct quire_zone_config zone; /* for every zone: slots, watermarks, options, port; the rest
                                     * is overwritten */
+    uint64_t room[4];              /* zero, see version.h */
 };
 
 struct quire_boot_zone {
@@ -220,6 +223,7 @@ struct quire_boot_plan {
     uint64_t zoneless_frames; /* free or reserved, not shared, but no zone has a free frame there */
     uint64_t huge_missing;    /* bytes asked for in huge_bytes[] that could not be set aside */
     uint32_t remote_metadata; /* zones whose metadata had to go to another node */
+    uint64_t room[8];         /* zero, see version.h */
 };
 
 /* Plan the zones: DMA (below 16 MiB), DMA32 (below 4 GiB), Normal, Huge and Device of each node,

@@ -65,6 +65,7 @@ struct quire_host_options {
     quire_host_reclaim *last_resort;
     /* No thread: `reclaim` must be NULL, and somebody else calls quire_machine_maintain. */
     bool no_thread;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* Take arenas on this machine's nodes and build zones and machine over them. Thread only, blocking.
@@ -137,6 +138,7 @@ struct quire_host_stats {
     uint64_t last_resort_frames; /* frames that they said to have freed */
     uint64_t entered;            /* threads between thread_enter and thread_leave; of all hosts */
     uint64_t metadata_bytes;     /* all that is taken besides the arenas */
+    uint64_t room[8];            /* zero, see version.h */
 };
 
 /* Exact while nobody uses the host. Figures of nodes: quire_machine_node_stats. Wait-free. */

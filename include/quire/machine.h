@@ -70,6 +70,7 @@ struct quire_machine_port {
      * QUIRE_NO_CALLBACK, in the requester's context; may allocate with QUIRE_EMERGENCY |
      * QUIRE_NO_CALLBACK. Returns frames freed. NULL: there is no last resort. */
     uint64_t (*reclaim)(void *ctx, quire_node node, uint64_t frames);
+    uint64_t room[4]; /* zero, see version.h */
 };
 
 /* A zone that is already built, and the stretches (of whole blocks) that belong to it. */
@@ -107,6 +108,7 @@ struct quire_machine_config {
                                    * come to more than QUIRE_CACHE_SHARE of a zone, for the CPUs
                                    * that it serves, its magazines get automatic sizes */
     struct quire_machine_port port;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
@@ -152,6 +154,7 @@ struct quire_refusal {
     quire_node node;           /* the first node that was asked and had none */
     enum quire_zone_type zone; /* its zone */
     uint32_t tried;            /* zones that were asked */
+    uint64_t room[2];          /* zero, see version.h */
 };
 
 /* Allocate 2^order frames, QUIRE_ZONE_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
@@ -293,14 +296,15 @@ enum quire_node_count {
     QUIRE_NODE_LOCAL = 4,      /* given here to a CPU of this node */
     QUIRE_NODE_OTHER = 5,      /* given here to a CPU of another node */
 };
-enum { QUIRE_NODE_COUNTS = 6 };
+enum { QUIRE_NODE_COUNTS = 6, QUIRE_NODE_COUNTS_ROOM = 8 };
 
 struct quire_node_stats {
     uint64_t managed, free, cached; /* frames; cached ones are not among the free */
     uint64_t remote;                /* frames of this node in other nodes' CPUs' remote magazines */
-    uint64_t counts[QUIRE_NODE_COUNTS];
+    uint64_t counts[QUIRE_NODE_COUNTS_ROOM];
     unsigned pressure; /* the worst of its zones, 0 .. 100 */
     uint32_t zones;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* Exact while nobody uses the machine. O(CPUs + zones). QUIRE_ERR_NODE: no such node. Wait-free. */
@@ -313,6 +317,7 @@ struct quire_machine_stats {
     uint64_t zonelist_bytes;
     uint64_t snapshots; /* published since the machine was built */
     uint64_t reclaims;  /* last resorts taken */
+    uint64_t room[8];   /* zero, see version.h */
 };
 int quire_machine_stats(struct quire_machine *machine, struct quire_machine_stats *stats);
 

@@ -13,6 +13,7 @@
 #include <quire/port.h>
 #include <quire/topology.h>
 #include <quire/types.h>
+#include <quire/version.h>
 #include <quire/zone.h>
 
 #endif /* QUIRE_QUIRE_H */

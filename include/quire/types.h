@@ -87,7 +87,7 @@ enum quire_error {
     QUIRE_ERR_INITIALISED = -10, /* set up already */
     QUIRE_ERR_UNSUPPORTED = -11, /* not built in, not configured, or an unknown flag */
 };
-enum { QUIRE_ERRORS = 12 }; /* how many, QUIRE_OK among them */
+enum { QUIRE_ERRORS = 12, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
 
 /* A lower-case phrase for `error`, or "unknown error". Never NULL. Wait-free, any context. */
 const char *quire_strerror(int error);

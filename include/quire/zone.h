@@ -66,6 +66,7 @@ struct quire_zone_config {
     bool no_run_map;         /* save 64 bytes per block: wrong-order frees below order 9 pass */
     bool metadata_zeroed;    /* the metadata reads as zeros: building costs O(sections) */
     struct quire_port port;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 struct quire_extent {
@@ -100,12 +101,13 @@ struct quire_zone {
     uint64_t end_block;   /* one past the highest block with a map */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
     struct quire_port port;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* ---- Building ---------------------------------------------------------------------------- */
 
 /* How many bytes of metadata `config` needs: about 0.0064 % of the memory (0.0034 % without the
- * run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
+ * run map), plus 384 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
  * more than 2^32 - 1 blocks, more metadata than can be addressed, slots, watermarks or
  * lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and disjoint. Wait-free.
  */
@@ -298,7 +300,7 @@ enum quire_count {
     QUIRE_COUNT_WITHDRAWN = 8, /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
     QUIRE_COUNT_REVOKED = 9,   /* wholly free homes taken away for a larger request */
 };
-enum { QUIRE_COUNTS = 10 };
+enum { QUIRE_COUNTS = 10, QUIRE_COUNTS_ROOM = 16 };
 
 struct quire_zone_stats {
     uint64_t managed;  /* frames that can be handed out */
@@ -312,10 +314,11 @@ struct quire_zone_stats {
     uint64_t whole_free_blocks;              /* free and not split */
     uint64_t split_blocks;
     uint64_t isolated_blocks;
-    uint64_t errors[QUIRE_ERRORS]; /* refusals by error, index -error */
-    uint64_t counts[QUIRE_COUNTS];
-    uint64_t events[QUIRE_EVENTS]; /* watermark crossings told */
+    uint64_t errors[QUIRE_ERRORS_ROOM]; /* refusals by error, index -error */
+    uint64_t counts[QUIRE_COUNTS_ROOM];
+    uint64_t events[QUIRE_EVENTS_ROOM]; /* watermark crossings told */
     uint64_t metadata_bytes;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* Walk the zone and fill `stats`. Exact while nobody else uses the zone, an estimate otherwise.

@@ -167,7 +167,7 @@ static void metadata_wrong(void **state)
     fixture_close(&f);
 }
 
-/* About 0.0064 % of the memory, 0.0034 % without the run map, and 192 bytes per slot; the head
+/* About 0.0064 % of the memory, 0.0034 % without the run map, and 384 bytes per slot; the head
  * and the rounding to pages do not count for much in 64 GiB. */
 static void metadata_size(void **state)
 {
@@ -187,8 +187,8 @@ static void metadata_size(void **state)
     assert_int_equal(with - without, 64 * BLOCK * 64);
     f.config.slots += 1000;
     assert_ok(quire_zone_metadata_size(&f.config, &slots));
-    assert_in_range(slots - without, 1000 * 192 - QUIRE_METADATA_ALIGN,
-                    1000 * 256 + QUIRE_METADATA_ALIGN);
+    assert_in_range(slots - without, 1000 * 384 - QUIRE_METADATA_ALIGN,
+                    1000 * 384 + QUIRE_METADATA_ALIGN);
 }
 
 /* Metadata that reads as zeros and metadata full of rubbish give the same zone. */
