@@ -160,15 +160,18 @@ struct quire_refusal {
 /* Allocate 2^order frames, QUIRE_ZONE_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
  * QUIRE_ERR_NO_MEMORY: all zones of the list refused, after caches were drained and the port's
  * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags. QUIRE_ERR_ZONE, QUIRE_ERR_NODE: as for
- * quire_machine_request, if the default policy leaves one zone, or none. With QUIRE_ZEROED: what
+ * quire_machine_request, by the default policy. With QUIRE_ZEROED: what
  * the zone's `zero` returned. */
 int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t flags,
                         quire_pfn *pfn);
 
 /* The same for whatever a request says. QUIRE_ERR_UNSUPPORTED: also an unknown purpose or policy.
  * QUIRE_ERR_NODE: a node that does not exist, a set without any node that exists and has memory.
- * QUIRE_ERR_ZONE: the one zone that the request may use is depleted. *why, if not NULL, is filled
- * after an error. */
+ * Out of memory has two names, and which it is the caller can tell beforehand. QUIRE_ERR_ZONE: the
+ * request confines itself, by a purpose of DMA, DMA32 or DEVICE, or by its policy (else the
+ * machine's): one that is strict, or of mode BIND or NEAREST. The zones that it left are depleted,
+ * others may not be: it may ask again without that. QUIRE_ERR_NO_MEMORY: all others; every zone
+ * below its purpose was asked. *why, if not NULL, is filled after an error. */
 int quire_machine_request(struct quire_machine *machine, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why);
 
@@ -182,10 +185,14 @@ int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned or
 int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 
-/* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. That a
- * frame is in a cache already may be told later, to the zone's `report`. */
+/* Free n single frames of any nodes. As quire_zone_free_batch: all are checked before the first is
+ * freed, so an error means that nothing changed; only a frame that is named twice, and not both
+ * times among the same 64 places from a multiple of 64, is found too late: then each frame was
+ * freed once. *bad, if not NULL, is the place of the first bad one, or n if it was found too late.
+ * Errors as quire_machine_free; QUIRE_ERR_SIZE: n is 0. That a frame is in a cache already may be
+ * told later, to the zone's `report`. */
 int quire_machine_free_batch(struct quire_machine *machine, const quire_pfn pfns[], size_t n,
-                             size_t *freed);
+                             size_t *bad);
 
 /* A run under constraints, see quire_zone_alloc_contig; request->order is not read. */
 int quire_machine_alloc_contig(struct quire_machine *machine, const struct quire_request *request,

@@ -58,7 +58,5 @@ void op_batch_allocate(struct op *op)
 
 void op_batch_free(struct op *op)
 {
-    size_t freed;
-
-    op->failed += quire_machine_free_batch(memory.machine, frames, op->n, &freed) != 0;
+    op->failed += quire_machine_free_batch(memory.machine, frames, op->n, NULL) != 0;
 }

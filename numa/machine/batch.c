@@ -9,11 +9,15 @@
  * frames are gathered by zone first.
  *
  * A batch is no transaction beside others: an allocation takes its frames zone by zone, and gives
- * them back if they do not suffice; a free ends at the first bad frame, and those before it are
- * free.
+ * them back if they do not suffice. A free looks at all frames before it frees the first: a bad one
+ * means that nothing changed. Frames of one zone are left to quire_zone_free_batch, which does the
+ * same. What turns bad between the look and the free (a rival's bad free, a frame that is there
+ * twice, far apart) is reported, and not tried again: it may be another's by then.
  *
  * Lock-free, any context.
  */
+#include "core/frame_set.h"
+#include "core/internal.h"
 #include "numa/machine/machine.h"
 
 enum {
@@ -166,7 +170,8 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
             count_batch_served(m, &a);
     }
     if (error) {
-        (void)quire_machine_free_batch(m, pfns, a.got, &n);
+        if (a.got)
+            (void)quire_machine_free_batch(m, pfns, a.got, NULL);
         return error;
     }
     *got = a.got;
@@ -181,129 +186,160 @@ static inline bool is_in_magazine(const struct machine_entry *e, quire_pfn pfn)
     return e->zone_cache && cached_has(&e->zone_cache->cache, pfn);
 }
 
-/* Free frames of one zone that are in no magazine, up to the first bad one. */
-static int free_uncached(const struct machine_reader *r, const struct machine_entry *e,
-                         const quire_pfn pfns[], size_t n, size_t *freed)
+/* Why this frame may not be freed as a single one, as far as the zone's maps show now; or 0. */
+static int single_free_error(const struct machine_entry *e, quire_pfn pfn)
 {
-    quire_slot slot = qi_entry_slot(e, r->cpu);
-    size_t bad = 0;
-    int error = quire_zone_free_batch(&e->zone->zone, slot, pfns, n, &bad);
-
-    *freed += error ? 0 : n;
-    if (!error)
-        return QUIRE_OK;
-    for (size_t i = 0; i < bad && i < n; i++, ++*freed) {
-        int sooner = quire_zone_free(&e->zone->zone, slot, pfns[i], 0);
-
-        if (sooner)
-            return sooner;
-    }
-    return error;
-}
-
-/* Free frames of one zone in a row, up to the first bad one. */
-static int free_row(const struct machine_reader *r, const struct machine_entry *e,
-                    const quire_pfn pfns[], size_t n, size_t *freed)
-{
-    size_t good = 0;
-    int error = QUIRE_OK;
-
-    while (good < n && !is_in_magazine(e, pfns[good]))
-        good++;
-    if (good > 0)
-        error = free_uncached(r, e, pfns, good, freed);
-    if (error || good == n)
-        return error;
-    return qi_cache_report_bad_free(&e->zone_cache->cache, pfns[good], QUIRE_ERR_DOUBLE_FREE);
-}
-
-/* May this frame be freed as a single one, as far as the zone's maps show now? */
-static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
-{
-    enum quire_frame_state state;
+    enum quire_frame_state state = QUIRE_FRAME_HOLE;
     uint64_t length = 1;
     int error;
 
-    if (!e || is_in_magazine(e, pfn) || quire_zone_frame_state(&e->zone->zone, pfn, &state) ||
-        state != QUIRE_FRAME_USED)
-        return false;
-    error = quire_zone_run_length(&e->zone->zone, pfn, &length);
-    return (error == QUIRE_OK || error == QUIRE_ERR_UNSUPPORTED) && length == 1;
+    if (is_in_magazine(e, pfn))
+        return QUIRE_ERR_DOUBLE_FREE;
+    (void)quire_zone_frame_state(&e->zone->zone, pfn, &state);
+    switch (state) {
+    case QUIRE_FRAME_USED:
+        error = quire_zone_run_length(&e->zone->zone, pfn, &length);
+        if (error && error != QUIRE_ERR_UNSUPPORTED)
+            return error;
+        return length == 1 ? QUIRE_OK : QUIRE_ERR_ORDER;
+    case QUIRE_FRAME_INSIDE:
+        return QUIRE_ERR_ORDER;
+    case QUIRE_FRAME_FREE:
+    case QUIRE_FRAME_ISOLATED:
+        return QUIRE_ERR_DOUBLE_FREE;
+    default:
+        return QUIRE_ERR_FRAME;
+    }
 }
 
-/* Free up to GATHER_FRAMES frames of several zones, up to the first that does not look freeable. */
-static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], size_t n,
-                      size_t *freed)
+static int report_bad_free(const struct machine_reader *r, const struct machine_entry *e,
+                           quire_pfn pfn, int error)
 {
-    const struct machine_entry *const entries = r->snapshot->entries;
-    uint32_t of[GATHER_FRAMES]; /* the zone of each frame, as its place in entries[] */
-    uint64_t left;
-    size_t k;
+    if (is_in_magazine(e, pfn))
+        return qi_cache_report_bad_free(&e->zone_cache->cache, pfn, error);
+    return qi_zone_report_bad_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfn, error);
+}
 
-    for (k = 0; k < n && k < GATHER_FRAMES; k++) {
-        const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfns[k]);
+/* Free all frames of one zone, or none. */
+static int free_in_zone(const struct machine_reader *r, const struct machine_entry *e,
+                        const quire_pfn pfns[], size_t n, size_t *bad)
+{
+    for (*bad = 0; *bad < n; ++*bad)
+        if (is_in_magazine(e, pfns[*bad]))
+            return report_bad_free(r, e, pfns[*bad], QUIRE_ERR_DOUBLE_FREE);
+    return quire_zone_free_batch(&e->zone->zone, qi_entry_slot(e, r->cpu), pfns, n, bad);
+}
 
-        if (!looks_freeable(e, pfns[k]))
-            break;
-        of[k] = (uint32_t)(e - entries);
-    }
-    left = k == GATHER_FRAMES ? UINT64_MAX : (1ull << k) - 1;
-    while (left) {
-        uint32_t zone = of[word_first(left)];
-        quire_pfn batch[GATHER_FRAMES];
-        size_t members = 0;
-        int error;
+/* May all of up to GATHER_FRAMES frames of any zones be freed, and is none there twice? */
+static __attribute__((__noinline__)) int check_frames(const struct machine_reader *r,
+                                                      const quire_pfn pfns[], size_t n, size_t *bad)
+{
+    struct frame_set set;
 
-        for (size_t i = 0; i < k; i++)
-            if (left >> i & 1 && of[i] == zone) {
-                batch[members++] = pfns[i];
-                left &= ~(1ull << i);
-            }
-        error = free_row(r, &entries[zone], batch, members, freed);
+    frame_set_clear(&set);
+    for (*bad = 0; *bad < n; ++*bad) {
+        quire_pfn pfn = pfns[*bad];
+        const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfn);
+        int error = e ? single_free_error(e, pfn) : QUIRE_ERR_FRAME;
+
+        if (!error && !frame_set_add(&set, pfns, *bad, 1ull << pfn.n % WORD_BITS))
+            error = QUIRE_ERR_DOUBLE_FREE;
         if (error)
-            return error;
+            return e ? report_bad_free(r, e, pfn, error) : error;
     }
     return QUIRE_OK;
 }
 
-/* Free row by row, zone by zone. */
-static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m, uint32_t cpu,
-                                                      const quire_pfn pfns[], size_t n,
-                                                      size_t *freed)
+/* Free frames of one zone that were checked. Returns how many of them were still allocated. */
+static uint64_t flush_row(const struct machine_reader *r, const struct machine_entry *e,
+                          const quire_pfn pfns[], size_t n)
 {
+    struct machine_zone *z = e->zone;
+
+    return qi_frames_flush(&z->zone, qi_entry_slot(e, r->cpu), pfns, n);
+}
+
+/* The same for up to GATHER_FRAMES frames of several zones. */
+static __attribute__((__noinline__)) uint64_t flush_mixed(const struct machine_reader *r,
+                                                          const quire_pfn pfns[], size_t n)
+{
+    const struct machine_entry *const entries = r->snapshot->entries;
+    uint32_t of[GATHER_FRAMES]; /* the zone of each frame, as its place in entries[] */
+    uint64_t left = n == GATHER_FRAMES ? UINT64_MAX : (1ull << n) - 1;
+    uint64_t freed = 0;
+
+    for (size_t i = 0; i < n; i++)
+        of[i] = (uint32_t)(qi_snapshot_find(r->snapshot, pfns[i]) - entries);
+    while (left) {
+        uint32_t zone = of[word_first(left)];
+        quire_pfn batch[GATHER_FRAMES];
+        size_t members = 0;
+
+        for (size_t i = 0; i < n; i++)
+            if (left >> i & 1 && of[i] == zone) {
+                batch[members++] = pfns[i];
+                left &= ~(1ull << i);
+            }
+        freed += flush_row(r, &entries[zone], batch, members);
+    }
+    return freed;
+}
+
+/* Free frames of several zones that were checked. Returns how many of them were still allocated. */
+static uint64_t flush_frames(const struct machine_reader *r, const quire_pfn pfns[], size_t n)
+{
+    uint64_t freed = 0;
+
+    for (size_t i = 0, some; i < n; i += some) {
+        const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfns[i]);
+
+        some = qi_snapshot_row(r->snapshot, e, pfns + i, n - i);
+        if (some == n - i || some >= MIN_ROW) {
+            freed += flush_row(r, e, pfns + i, some);
+        } else {
+            some = n - i < GATHER_FRAMES ? n - i : GATHER_FRAMES;
+            freed += flush_mixed(r, pfns + i, some);
+        }
+    }
+    return freed;
+}
+
+/* Free frames of any zones, past the magazines: all of them or none. */
+static __attribute__((__noinline__)) int free_all_or_none(struct quire_machine *m, uint32_t cpu,
+                                                          const quire_pfn pfns[], size_t n,
+                                                          size_t *bad)
+{
+    const struct machine_entry *e;
     struct machine_reader r;
     int error = QUIRE_OK;
 
-    *freed = 0;
     qi_machine_enter_on(m, cpu, &r);
-    while (*freed < n && !error) {
-        const quire_pfn *at = pfns + *freed;
-        const struct machine_entry *e = qi_snapshot_find(r.snapshot, *at);
-        size_t before = *freed, row;
-
-        if (!e) {
-            error = QUIRE_ERR_FRAME;
-            break;
+    e = qi_snapshot_find(r.snapshot, pfns[0]);
+    if (e && qi_snapshot_row(r.snapshot, e, pfns, n) == n) {
+        error = free_in_zone(&r, e, pfns, n, bad);
+    } else {
+        for (size_t i = 0; i < n && !error; i += GATHER_FRAMES) {
+            error = check_frames(&r, pfns + i, n - i < GATHER_FRAMES ? n - i : GATHER_FRAMES, bad);
+            *bad += i;
         }
-        row = qi_snapshot_row(r.snapshot, e, at, n - before);
-        if (row < n - before && row < MIN_ROW)
-            error = free_mixed(&r, at, n - before, freed);
-        if (*freed == before && !error) /* a row, or the first frame is bad */
-            error = free_row(&r, e, at, row, freed);
+        if (!error && flush_frames(&r, pfns, n) < n) {
+            error = QUIRE_ERR_DOUBLE_FREE;
+            *bad = n;
+        }
     }
     qi_machine_leave(&r);
     return error;
 }
 
-int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n,
-                             size_t *freed)
+int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n, size_t *bad)
 {
     uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view = machine_view_of(m, cpu);
+    size_t unwanted;
 
-    if (view && n > 0 && qi_view_push_batch(view, pfns, n)) {
-        *freed = n;
+    if (n == 0)
+        return QUIRE_ERR_SIZE;
+    if (view && qi_view_push_batch(view, pfns, n))
         return QUIRE_OK;
-    }
-    return free_by_rows(m, cpu, pfns, n, freed);
+    return free_all_or_none(m, cpu, pfns, n, bad ? bad : &unwanted);
 }

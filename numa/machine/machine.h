@@ -343,6 +343,7 @@ int qi_policy_walk(const struct machine_reader *r, const struct quire_request *r
                    uint64_t turn, struct zonelist_walk *walk);
 uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
                         uint64_t n);
+bool qi_policy_confines(const struct quire_machine *m, const struct quire_request *request);
 bool qi_policy_strict(const struct quire_machine *m, const struct quire_request *request);
 bool qi_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
 uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,

@@ -57,6 +57,15 @@ bool qi_policy_strict(const struct quire_machine *m, const struct quire_request 
     return effective_policy(m, request)->strict;
 }
 
+/* Does a request leave out zones that could serve it, by its purpose or by its policy? */
+bool qi_policy_confines(const struct quire_machine *m, const struct quire_request *request)
+{
+    const struct quire_policy *p = effective_policy(m, request);
+
+    return p->strict || p->mode == QUIRE_POLICY_BIND || p->mode == QUIRE_POLICY_NEAREST ||
+           (request->zone != QUIRE_ZONE_NORMAL && request->zone != QUIRE_ZONE_HUGE);
+}
+
 /* Draw n numbers; the first one. 0 for policies that need none. */
 uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
                         uint64_t n)

@@ -216,6 +216,7 @@ static void one_request(struct rig *r, quire_pfn pfns[], size_t *held)
     struct quire_refusal why;
     struct quire_policy policy;
     struct list zones;
+    bool confines;
     size_t at = 0;
     int error;
 
@@ -225,6 +226,8 @@ static void one_request(struct rig *r, quire_pfn pfns[], size_t *held)
     if (draw(2))
         q.node = quire_node_of((uint32_t)draw(r->topology.node_count));
     rig_cpu = (uint32_t)draw(r->topology.cpu_count);
+    confines = policy.strict || policy.mode == QUIRE_POLICY_BIND ||
+               policy.mode == QUIRE_POLICY_NEAREST || q.zone < QUIRE_ZONE_NORMAL;
     zones = expected(r, &q);
     while (at < zones.count && model.free[zones.zones[at]] == 0)
         at++;
@@ -232,8 +235,7 @@ static void one_request(struct rig *r, quire_pfn pfns[], size_t *held)
     if (zones.count == 0) {
         assert_int_equal(error, QUIRE_ERR_NODE);
     } else if (at == zones.count) {
-        assert_int_equal(error, zones.count == 1 && r->zone_count > 1 ? QUIRE_ERR_ZONE
-                                                                      : QUIRE_ERR_NO_MEMORY);
+        assert_int_equal(error, confines ? QUIRE_ERR_ZONE : QUIRE_ERR_NO_MEMORY);
         assert_int_equal(why.tried, zones.count);
         assert_int_equal(why.node.n, r->given[zones.zones[0]].node.n);
         assert_int_equal(why.zone, r->zones[zones.zones[0]].type);
@@ -268,7 +270,7 @@ static void policies(void **unused)
     (void)unused;
     random_state = 1;
     for (int round = 0; round < ROUNDS; round++) {
-        size_t held = 0, freed;
+        size_t held = 0;
 
         open_random(r);
         memset(&model, 0, sizeof model);
@@ -281,8 +283,7 @@ static void policies(void **unused)
         rig_check(r, held);
         for (uint32_t n = 0; n < r->topology.node_count; n++)
             assert_memory_equal(model.counts[n], rig_stats(r, n).counts, sizeof model.counts[n]);
-        assert_ok(quire_machine_free_batch(r->machine, pfns, held, &freed));
-        assert_int_equal(freed, held);
+        assert_ok(quire_machine_free_batch(r->machine, pfns, held, NULL));
         rig_close(r);
     }
 }
