@@ -75,7 +75,7 @@ static int plan_zone(struct quire_boot_plan *plan, const struct quire_boot_layou
     if (zone_at(plan, place, node, type))
         return QUIRE_OK;
     if (plan->zone_count >= plan->zone_capacity || plan->zone_count >= QUIRE_PFNMAP_ZONES)
-        return QUIRE_ERR_NO_MEMORY;
+        return QUIRE_ERR_FULL;
     carried.config.type = type;
     plan->zone_count++;
     for (size_t i = place; i < plan->zone_count; i++) { /* all behind move up by one */
@@ -330,7 +330,7 @@ static int append_run(struct quire_boot_plan *plan, size_t start, uint64_t first
         return QUIRE_OK;
     }
     if (plan->run_count == plan->run_capacity)
-        return QUIRE_ERR_NO_MEMORY;
+        return QUIRE_ERR_FULL;
     last->pfn = quire_pfn_of(first);
     last->frames = end - first;
     plan->run_count++;
@@ -393,7 +393,7 @@ static int list_spans(const struct quire_boot *boot, struct quire_boot_plan *pla
             continue;
         }
         if (plan->span_count == plan->span_capacity)
-            return QUIRE_ERR_NO_MEMORY;
+            return QUIRE_ERR_FULL;
         last->run.pfn = quire_pfn_of(first);
         last->run.frames = end - first;
         last->zone = e->zone - 1u;
@@ -612,7 +612,7 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
     if (boot->zones)
         return QUIRE_ERR_INITIALISED;
     if (!plan->zones || !plan->runs || !plan->spans)
-        return QUIRE_ERR_NO_MEMORY;
+        return QUIRE_ERR_FULL;
     *plan = fresh;
     boot->zones = plan->zones;
     err = assign_blocks(boot, layout, plan);

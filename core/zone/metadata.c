@@ -137,7 +137,7 @@ static int check_limits(const struct quire_zone_config *c)
         return QUIRE_ERR_SIZE;
     if (c->lowmem_reserve >> QUIRE_PFN_BITS)
         return QUIRE_ERR_SIZE;
-    return (unsigned)c->type < QUIRE_ZONE_TYPES ? QUIRE_OK : QUIRE_ERR_SIZE;
+    return (unsigned)c->type < QUIRE_ZONE_TYPES ? QUIRE_OK : QUIRE_ERR_UNSUPPORTED;
 }
 
 /* Do the two lists share a frame? */

@@ -20,7 +20,7 @@
  * The call succeeds then and counts them in topology->passed_over; *fault is the first one, or has
  * a `what` of NULL if there was none.
  *
- * Functions return 0 or: QUIRE_ERR_SIZE, a length is wrong or too many entries;
+ * Functions return 0 or: QUIRE_ERR_SIZE, a length is wrong; QUIRE_ERR_FULL, too many entries;
  * QUIRE_ERR_UNSUPPORTED, another signature or an unknown revision; QUIRE_ERR_FRAME, a checksum
  * is wrong; QUIRE_ERR_BUSY, a CPU or memory is in two domains: `other` is the CPU's id or the first
  * such address, `found` the domain at this byte and `expected` the earlier one. *fault says what

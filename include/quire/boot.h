@@ -126,7 +126,7 @@ int quire_boot_init(struct quire_boot *boot, struct quire_boot_entry entries[], 
 
 /* The bytes phys .. phys + bytes - 1 are of this kind, on `node` or QUIRE_NODE_ANY.
  * QUIRE_ERR_SIZE: refused as told above; who reads a firmware's table may go on with the next
- * entry. QUIRE_ERR_NO_MEMORY: the array is full. QUIRE_ERR_NODE: no such number.
+ * entry. QUIRE_ERR_FULL: the array has no room. QUIRE_ERR_NODE: no such number.
  * QUIRE_ERR_UNSUPPORTED: no such kind. QUIRE_ERR_BUSY: firmware memory that quire_boot_alloc
  * gave already.
  * QUIRE_ERR_INITIALISED: zones were planned. */
@@ -162,8 +162,8 @@ struct quire_boot_request {
 /* Take free ordinary memory for good. The highest place that fits, so that low memory stays for
  * who can use nothing else; for "this node if possible", ask again with QUIRE_NODE_ANY.
  * QUIRE_ERR_SIZE: no bytes, beyond 2^52, or low above high. QUIRE_ERR_ALIGN: not a power of two.
- * QUIRE_ERR_NODE: the node has no memory. QUIRE_ERR_NO_MEMORY: no place fits, or the caller's
- * array is full. QUIRE_ERR_INITIALISED: zones were planned. */
+ * QUIRE_ERR_NODE: the node has no memory. QUIRE_ERR_NO_MEMORY: no place fits. QUIRE_ERR_FULL: the
+ * caller's array has no room. QUIRE_ERR_INITIALISED: zones were planned. */
 int quire_boot_alloc(struct quire_boot *boot, const struct quire_boot_request *request,
                      uint64_t *phys);
 
@@ -229,7 +229,8 @@ struct quire_boot_plan {
 /* Plan the zones: DMA (below 16 MiB), DMA32 (below 4 GiB), Normal, Huge and Device of each node,
  * those that have a free frame. Metadata is placed on the zone's node from the top down, never in
  * Huge or Device memory, else on the nearest node with room.
- * QUIRE_ERR_NO_MEMORY: no memory at all, no room for metadata, or an array too small.
+ * QUIRE_ERR_NO_MEMORY: no memory at all, or no place for metadata. QUIRE_ERR_FULL: an array is too
+ * small.
  * QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: huge_bytes. QUIRE_ERR_INITIALISED: planned already. Others as
  * quire_zone_metadata_size. After an error the boot map is as it was; the arrays are undefined. */
 int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layout *layout,

@@ -107,7 +107,7 @@ struct quire_machine *quire_host_machine(struct quire_host *host);
 
 /* Tell that the calling thread will use hosts, and, before it ends, that it will not any more. May
  * be nested. A thread that is registered with liburcu's memb flavour for its own reasons must not
- * call them. QUIRE_ERR_INITIALISED: leave without enter. Thread only; may block for a moment. */
+ * call them. QUIRE_ERR_STATE: leave without enter. Thread only; may block for a moment. */
 void quire_host_thread_enter(void);
 int quire_host_thread_leave(void);
 

@@ -99,15 +99,16 @@ struct quire_topology_fault {
 /* An empty topology. */
 void quire_topology_init(struct quire_topology *topology);
 
-/* The node that the firmware calls `id`; added if it is new. QUIRE_ERR_SIZE: 64 already. */
+/* The node that the firmware calls `id`; added if it is new. QUIRE_ERR_FULL: 64 already. */
 int quire_topology_add_node(struct quire_topology *topology, uint32_t id, quire_node *node);
 
 /* Add a CPU on `node`, or on no node yet (QUIRE_NO_NODE) until a second call says where.
- * QUIRE_ERR_NODE: no such node. QUIRE_ERR_BUSY: it has another node. QUIRE_ERR_SIZE: too many. */
+ * QUIRE_ERR_NODE: no such node. QUIRE_ERR_BUSY: it has another node. QUIRE_ERR_FULL: too many. */
 int quire_topology_add_cpu(struct quire_topology *topology, uint32_t id, quire_node node);
 
 /* Add memory. Overlaps are found by quire_topology_check. QUIRE_ERR_NODE: no such node.
- * QUIRE_ERR_SIZE: no bytes, beyond 2^52, or too many ranges. QUIRE_ERR_UNSUPPORTED: kind. */
+ * QUIRE_ERR_SIZE: no bytes, or beyond 2^52. QUIRE_ERR_FULL: too many ranges.
+ * QUIRE_ERR_UNSUPPORTED: kind. */
 int quire_topology_add_memory(struct quire_topology *topology, uint64_t phys, uint64_t bytes,
                               quire_node node, enum quire_memory_kind kind);
 

@@ -109,7 +109,8 @@ struct quire_zone {
 /* How many bytes of metadata `config` needs: about 0.0064 % of the memory (0.0034 % without the
  * run map), plus 384 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a run beyond 2^40 frames,
  * more than 2^32 - 1 blocks, more metadata than can be addressed, slots, watermarks or
- * lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and disjoint. Wait-free.
+ * lowmem_reserve out of range. QUIRE_ERR_ALIGN: a list that is not sorted and disjoint.
+ * QUIRE_ERR_UNSUPPORTED: no such type. Wait-free.
  */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
 
@@ -199,11 +200,13 @@ int quire_zone_free_contig(struct quire_zone *zone, quire_slot slot, quire_pfn p
                            uint64_t frames);
 
 /* Take free frames out of use, all or none. QUIRE_ERR_FRAME: one is reserved already or a hole.
- * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames, or no spare pin is left. */
+ * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames. QUIRE_ERR_FULL: no spare pin
+ * is left. */
 int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
-/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: as above.
- * QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try again. */
+/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE,
+ * QUIRE_ERR_FULL: as above. QUIRE_ERR_BUSY: another call is dividing the same reserved block just
+ * now; try again. */
 int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
 /* Which frames of a block an isolation holds. */
@@ -241,8 +244,8 @@ struct quire_isolation {
  * 512); it is the isolation's until commit or undo, and tells after a commit which frames that
  * reserved. Reserved frames and holes in the range stay what they are. QUIRE_ERR_ALIGN: not whole
  * blocks. QUIRE_ERR_FRAME: the zone has not all of them in a row. QUIRE_ERR_BUSY: one of them is
- * isolated already. QUIRE_ERR_SIZE: no frames, or QUIRE_ISOLATIONS ranges are isolated.
- * QUIRE_ERR_INITIALISED: `isolation` is in use. */
+ * isolated already. QUIRE_ERR_SIZE: no frames. QUIRE_ERR_FULL: QUIRE_ISOLATIONS ranges
+ * are isolated. QUIRE_ERR_INITIALISED: `isolation` is in use. */
 int quire_zone_isolate(struct quire_zone *zone, quire_slot slot, struct quire_run run,
                        struct quire_isolated_frames held[], struct quire_isolation *isolation);
 
@@ -252,7 +255,7 @@ int quire_zone_isolate(struct quire_zone *zone, quire_slot slot, struct quire_ru
  * Without a run map, stretches of used frames take the place of runs below order 9. What another
  * call is changing just now may be counted and not listed. A frame of the range that was freed but
  * not allocated is found here, if it was not refused at once, set right and reported
- * (QUIRE_REPORT_BAD_FREE). `used` may be NULL if capacity is 0. QUIRE_ERR_UNSUPPORTED: `isolation`
+ * (QUIRE_REPORT_BAD_FREE). `used` may be NULL if capacity is 0. QUIRE_ERR_STATE: `isolation`
  * is not in use. */
 int quire_zone_isolated(struct quire_zone *zone, quire_slot slot,
                         const struct quire_isolation *isolation, struct quire_run used[],
@@ -260,11 +263,11 @@ int quire_zone_isolated(struct quire_zone *zone, quire_slot slot,
 
 /* Reserve the range: end the isolation so that its frames are as after quire_zone_reserve, and
  * quire_zone_unreserve puts them back into use. QUIRE_ERR_BUSY: a frame is used still; the
- * isolation goes on. QUIRE_ERR_UNSUPPORTED: `isolation` is not in use. */
+ * isolation goes on. QUIRE_ERR_STATE: `isolation` is not in use. */
 int quire_zone_isolate_commit(struct quire_zone *zone, quire_slot slot,
                               struct quire_isolation *isolation);
 
-/* End the isolation: all that it holds is free again. QUIRE_ERR_UNSUPPORTED: `isolation` is not in
+/* End the isolation: all that it holds is free again. QUIRE_ERR_STATE: `isolation` is not in
  * use. */
 int quire_zone_isolate_undo(struct quire_zone *zone, quire_slot slot,
                             struct quire_isolation *isolation);

@@ -18,7 +18,7 @@ enum { APIC_BROADCAST = 0xff };
 
 static int too_many(const struct acpi_walk *walk, const char *what, uint64_t most)
 {
-    return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, what, walk->at, most + 1, most);
+    return topology_fault_set(walk->fault, QUIRE_ERR_FULL, what, walk->at, most + 1, most);
 }
 
 /* The CPU is on no other node, as the caller has seen. */

@@ -196,7 +196,7 @@ static void threads_come_and_go(void **state)
     void *memory;
 
     (void)state;
-    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_INITIALISED);
+    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_STATE);
     quire_host_thread_enter();
     quire_host_thread_enter();
     quire_host_stats(host, &stats);
@@ -205,7 +205,7 @@ static void threads_come_and_go(void **state)
     assert_int_equal(quire_host_thread_leave(), QUIRE_OK);
     assert_int_equal(quire_host_free(host, memory, 3), QUIRE_OK);
     assert_int_equal(quire_host_thread_leave(), QUIRE_OK);
-    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_INITIALISED);
+    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_STATE);
 }
 
 int main(void)
