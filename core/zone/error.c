@@ -19,6 +19,7 @@ static const char *const phrases[QUIRE_ERRORS] = {
     [-QUIRE_ERR_UNSUPPORTED] = "not supported",
     [-QUIRE_ERR_FULL] = "no room left",
     [-QUIRE_ERR_STATE] = "not in use",
+    [-QUIRE_ERR_DAMAGED] = "damaged",
 };
 
 const char *quire_strerror(int error)

@@ -99,6 +99,19 @@ static void port_event(void *ctx, struct quire_zone *zone, enum quire_event even
 
 /* ---- Create --------------------------------------------------------------------------------- */
 
+static int option_fault(const struct quire_host_options *options, int error, const char *what,
+                        uint64_t where, uint64_t found, uint64_t expected)
+{
+    if (options->fault)
+        *options->fault = (struct quire_fault){.what = what,
+                                               .where = where,
+                                               .other = where,
+                                               .found = found,
+                                               .expected = expected,
+                                               .error = error};
+    return error;
+}
+
 /* The bytes that the options want of a node. */
 static int wanted_bytes(const struct quire_host *host, quire_node node, uint64_t *bytes)
 {
@@ -108,11 +121,18 @@ static int wanted_bytes(const struct quire_host *host, quire_node node, uint64_t
     if (options->node_bytes) {
         *bytes = node.n < options->node_bytes_count ? options->node_bytes[node.n] : 0;
         if (*bytes > 0 && there == 0)
-            return QUIRE_ERR_NODE;
+            return option_fault(options, QUIRE_ERR_NODE, "bytes for a node without memory", node.n,
+                                *bytes, 0);
     } else {
         *bytes = there > 0 ? options->bytes : 0;
     }
-    return *bytes % HOST_HUGE || *bytes > there ? QUIRE_ERR_SIZE : QUIRE_OK;
+    if (*bytes % HOST_HUGE)
+        return option_fault(options, QUIRE_ERR_SIZE, "bytes are not a multiple of 2 MiB", node.n,
+                            *bytes, *bytes / HOST_HUGE * HOST_HUGE);
+    if (*bytes > there)
+        return option_fault(options, QUIRE_ERR_SIZE, "more bytes than the node has", node.n, *bytes,
+                            there);
+    return QUIRE_OK;
 }
 
 static int check_options(const struct quire_host_options *options)
@@ -179,12 +199,12 @@ static int check_policy(const struct quire_host *host)
         if (policy->nodes.bits & quire_nodemask_of(host->arenas[i].node).bits)
             return QUIRE_OK;
     }
-    return QUIRE_ERR_NODE;
+    return option_fault(&host->options, QUIRE_ERR_NODE, "the policy names no node with memory", 0,
+                        0, 1);
 }
 
 static int build_arenas(struct quire_host *host)
 {
-    struct quire_topology_fault fault;
     int result = QUIRE_OK;
 
     host->bind = host->topology.node_count > 1;
@@ -202,7 +222,7 @@ static int build_arenas(struct quire_host *host)
         return QUIRE_ERR_SIZE;
     if (!result)
         result = check_policy(host);
-    return result ? result : quire_topology_check(&host->topology, &fault);
+    return result ? result : quire_topology_check(&host->topology, host->options.fault);
 }
 
 static int by_pfn(const void *a, const void *b)

@@ -223,6 +223,8 @@ struct quire_boot_plan {
     uint64_t zoneless_frames; /* free or reserved, not shared, but no zone has a free frame there */
     uint64_t huge_missing;    /* bytes asked for in huge_bytes[] that could not be set aside */
     uint32_t remote_metadata; /* zones whose metadata had to go to another node */
+    struct quire_fault fault; /* after an error: what is wrong; `where` is a node, for an array that
+                               * is too small its length, for a zone's configuration as there */
     uint64_t room[8];         /* zero, see version.h */
 };
 

@@ -65,6 +65,9 @@ struct quire_host_options {
     quire_host_reclaim *last_resort;
     /* No thread: `reclaim` must be NULL, and somebody else calls quire_machine_maintain. */
     bool no_thread;
+    /* If not NULL: what is wrong, after an error of quire_host_create that an option is the reason
+     * for, or the machine's topology; `where` is a node. */
+    struct quire_fault *fault;
     uint64_t room[8]; /* zero, see version.h */
 };
 

@@ -87,15 +87,6 @@ struct quire_topology {
     uint32_t bandwidth_mbs[QUIRE_NODES][QUIRE_NODES]; /* 10^6 bytes a second; 0: not known */
 };
 
-/* What is wrong with a topology or a table, for one line of a message. Where a function takes a
- * pointer to one, NULL is allowed. */
-struct quire_topology_fault {
-    const char *what; /* a phrase, "two CPUs have one id"; never NULL after an error */
-    uint64_t where;   /* a node's, CPU's or range's number, or an offset in a table, bytes */
-    uint64_t found, expected; /* never equal */
-    uint64_t other; /* of two things that do not go together the second one; else as `where` */
-};
-
 /* An empty topology. */
 void quire_topology_init(struct quire_topology *topology);
 
@@ -123,8 +114,9 @@ int quire_topology_set_distance(struct quire_topology *topology, quire_node from
  * QUIRE_ERR_BUSY: memory of two nodes overlaps, or two CPUs or nodes have one id.
  * QUIRE_ERR_SIZE: a count or address out of range, or absurd or, unless `asymmetric`, asymmetric
  * distances. QUIRE_ERR_NO_MEMORY: no memory at all. QUIRE_ERR_UNSUPPORTED: its kind. *fault says
- * which. O(nodes^2 + CPUs^2 + ranges^2). */
-int quire_topology_check(struct quire_topology *topology, struct quire_topology_fault *fault);
+ * which: `where` and `other` are numbers of nodes, CPUs or ranges. O(nodes^2 + CPUs^2 + ranges^2).
+ */
+int quire_topology_check(struct quire_topology *topology, struct quire_fault *fault);
 
 /* ---- What follows from it; a checked topology --------------------------------------------- */
 

@@ -91,8 +91,20 @@ enum quire_error {
                                   * in, or for which the port has no function */
     QUIRE_ERR_FULL = -12,        /* a table or array has no room for another entry */
     QUIRE_ERR_STATE = -13,       /* not set up, or not any more: too early for this call */
+    QUIRE_ERR_DAMAGED = -14,     /* what was checked contradicts itself */
 };
-enum { QUIRE_ERRORS = 14, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
+enum { QUIRE_ERRORS = 15, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
+
+/* What is wrong with something that was checked, for one line of a message: a topology, a table of
+ * the firmware's, a zone or its configuration, a plan. Whoever takes a pointer to one allows NULL,
+ * says what `where` counts, and leaves it alone if nothing is wrong. */
+struct quire_fault {
+    const char *what; /* a phrase, "two CPUs have one id" */
+    uint64_t where;   /* a number, say a frame's or a node's, or an offset in bytes */
+    uint64_t found, expected;
+    uint64_t other; /* of two things that do not go together the second one; else as `where` */
+    int error;      /* what the function returned */
+};
 
 /* A lower-case phrase for `error`, or "unknown error". Never NULL. Wait-free, any context. */
 const char *quire_strerror(int error);

@@ -114,6 +114,10 @@ struct quire_zone {
  */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
 
+/* What is wrong with a configuration, if quire_zone_metadata_size refuses it: `where` is a frame
+ * for the lists of runs, else 0. Errors as there, but for what comes of its size. Wait-free. */
+int quire_zone_config_check(const struct quire_zone_config *config, struct quire_fault *fault);
+
 /* Build a zone in `metadata`, `bytes` long and aligned to QUIRE_METADATA_ALIGN. Blocking only in
  * that it clears memory that is not known to be zero; nobody else may use the metadata meanwhile.
  * As above, and QUIRE_ERR_SIZE: `bytes` too few. QUIRE_ERR_ALIGN: `metadata` not aligned.
@@ -361,16 +365,10 @@ enum quire_frame_state {
 int quire_zone_frame_state(const struct quire_zone *zone, quire_pfn pfn,
                            enum quire_frame_state *state);
 
-/* The first thing that is wrong. */
-struct quire_violation {
-    const char *what; /* a phrase */
-    quire_pfn pfn;    /* where */
-    uint64_t expected, found;
-};
-
-/* Walk everything and compare maps, descriptors, hints and counts. 0, or QUIRE_ERR_BUSY with the
- * first violation in *found. Only while nobody else uses the zone. Wait-free, O(blocks). */
-int quire_zone_check(const struct quire_zone *zone, struct quire_violation *found);
+/* Walk everything and compare maps, descriptors, hints and counts. 0, or QUIRE_ERR_DAMAGED with the
+ * first thing that is wrong in *fault; `where` is a frame. Only while nobody else uses the zone.
+ * Wait-free, O(blocks). */
+int quire_zone_check(const struct quire_zone *zone, struct quire_fault *fault);
 
 #ifdef __cplusplus
 }

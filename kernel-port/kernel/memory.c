@@ -68,7 +68,7 @@ static void tell_topology(struct quire_topology *t)
 
 static void assign_nodes(struct quire_topology *t)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     int error;
 
     for (uint32_t i = 0; i < t->range_count; i++)

@@ -24,12 +24,12 @@ void zone_audit_end(const char *what)
 
     (void)quire_machine_drain(memory.machine);
     for (uint32_t i = 0; i < memory.zone_count; i++) {
-        struct quire_violation v = {0};
+        struct quire_fault v = {0};
         struct quire_zone_stats s;
 
         (void)quire_zone_stats(&memory.zones[i], &s);
         if (quire_zone_check(&memory.zones[i], &v)) {
-            tap_note("zone %u: %s at frame %lx: found %lu, expected %lu", i, v.what, v.pfn.n,
+            tap_note("zone %u: %s at frame %lx: found %lu, expected %lu", i, v.what, v.where,
                      v.found, v.expected);
             good = false;
         }

@@ -160,7 +160,7 @@ int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topol
                      const struct quire_pfnmap_span spans[], size_t span_count,
                      struct machine_snapshot **made)
 {
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
     size_t map_bytes, entry_bytes = snapshot_aligned(sizeof(struct machine_snapshot) +
                                                      count * sizeof(struct machine_entry));
     size_t span_bytes = snapshot_aligned(span_count * sizeof *spans);

@@ -10,7 +10,7 @@
  * Callers may write into the structure themselves; so quire_topology_check (topology_check.c) takes
  * none of this for granted.
  */
-#include "numa/topology/fault.h"
+#include "numa/topology/ranges.h"
 
 void quire_topology_init(struct quire_topology *topology)
 {

@@ -234,6 +234,9 @@ static void grow_until_planned(struct boot_fixture *f, size_t *capacity, size_t 
         if (!err)
             break;
         assert_int_equal(err, QUIRE_ERR_FULL);
+        assert_int_equal(f->plan.fault.error, err);
+        assert_non_null(f->plan.fault.what);
+        assert_int_equal(f->plan.fault.found + 1, f->plan.fault.expected);
         assert_int_equal(fingerprint(&f->boot), before);
         assert_int_equal(f->plan.zone_count + f->plan.run_count + f->plan.span_count, 0);
     }

@@ -218,6 +218,9 @@ static void huge_refuses(void **state)
     f->layout.huge_bytes = odd;
     f->layout.huge_nodes = 1;
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_ALIGN);
+    assert_string_equal(f->plan.fault.what, "huge_bytes[] is not a multiple of 2 MiB");
+    assert_int_equal(f->plan.fault.error, QUIRE_ERR_ALIGN);
+    assert_int_equal(f->plan.fault.found, odd[0]);
     f->layout.huge_bytes = beyond;
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_SIZE);
     f->layout.huge_nodes = QUIRE_BOOT_NODES + 1;
@@ -260,7 +263,7 @@ static void real_machines(void **state)
         assert_int_equal(build(f), QUIRE_OK);
         for (size_t z = 0; z < f->plan.zone_count; z++) {
             quire_pfn pfn = f->zones[z].config.usable[0].pfn;
-            struct quire_violation violation;
+            struct quire_fault violation;
 
             assert_int_equal(quire_zone_check(&f->built[z], &violation), QUIRE_OK);
             assert_int_equal(quire_pfnmap_zone(&f->pfnmap, pfn), z);

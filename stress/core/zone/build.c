@@ -10,8 +10,17 @@
 
 static int size_of(const struct fixture *f)
 {
+    struct quire_fault fault = {.what = NULL};
     size_t bytes;
-    return quire_zone_metadata_size(&f->config, &bytes);
+    int error = quire_zone_metadata_size(&f->config, &bytes);
+    if (error != QUIRE_OK) { /* and it is told why */
+        assert_int_equal(quire_zone_config_check(&f->config, NULL), error);
+        assert_int_equal(quire_zone_config_check(&f->config, &fault), error);
+        assert_int_equal(fault.error, error);
+        assert_non_null(fault.what);
+        assert_true(fault.found != fault.expected);
+    }
+    return error;
 }
 
 static void no_usable_frame(void **state)

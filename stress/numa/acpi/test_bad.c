@@ -60,7 +60,7 @@ static void short_anywhere(void **state)
         table_load(&table, files[i]);
         while (table.bytes > QUIRE_ACPI_HEADER) {
             uint8_t *exact = malloc(--table.bytes);
-            struct quire_topology_fault fault;
+            struct quire_fault fault;
 
             assert_non_null(exact);
             table_end(&table);

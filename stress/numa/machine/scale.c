@@ -137,7 +137,6 @@ static double hit_ns(struct quire_machine *m)
     static quire_pfn held[HELD];
     double best = 1e9;
     quire_pfn pfn;
-    size_t freed;
 
     cpu_now = 0;
     for (int i = 0; i < HELD; i++)

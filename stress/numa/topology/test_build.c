@@ -29,7 +29,7 @@ static void simple(uint32_t nodes)
 static void refused(int error, const char *what, uint64_t where, uint64_t other, uint64_t found,
                     uint64_t expected)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
 
     before = t;
     assert_int_equal(quire_topology_check(&t, &fault), error);

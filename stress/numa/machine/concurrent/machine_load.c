@@ -77,7 +77,7 @@ void give_back(struct holder *h, uint32_t i)
 static void take_batch(struct holder *h, const struct quire_request *request)
 {
     quire_pfn pfns[100];
-    size_t n = 1 + draw(h, 100), got = 0, freed;
+    size_t n = 1 + draw(h, 100), got = 0;
 
     if (h->count + n > h->most)
         return;

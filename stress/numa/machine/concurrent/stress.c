@@ -83,7 +83,7 @@ static void poke(struct holder *h)
 static void unplug(struct holder *h)
 {
     struct rig_zone *z = &rig.zones[NODES - 1];
-    struct quire_violation v;
+    struct quire_fault v;
     int error;
 
     atomic_store(&leaving, NODES - 1);
