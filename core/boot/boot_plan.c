@@ -23,7 +23,7 @@
 #define DMA_END   ((uint64_t)16 << (20 - QUIRE_FRAME_SHIFT))
 #define DMA32_END ((uint64_t)4 << (30 - QUIRE_FRAME_SHIFT))
 
-enum { PLAN_ROUNDS = 16 };
+enum { PLAN_ROUNDS = 16, LOWMEM_RESERVE_RATIO = 256 };
 
 /* An array of the plan's has no room for another entry. */
 static int array_full(struct quire_boot_plan *plan, const char *what, size_t length)
@@ -613,6 +613,35 @@ static void plan_count_frames(const struct quire_boot *boot, struct quire_boot_p
         plan->remote_metadata += plan->zones[i].metadata_node != plan->zones[i].node;
 }
 
+static uint64_t usable_frames_of(const struct quire_boot_zone *zone)
+{
+    uint64_t frames = 0;
+
+    for (size_t i = 0; i < zone->config.usable_count; i++)
+        frames += zone->config.usable[i].frames;
+    return frames;
+}
+
+/* What DMA and DMA32 keep from requests that could have less scarce memory: a 256th of the less
+ * scarce memory of their node, as in Linux (lowmem_reserve_ratio). */
+static void keep_lowmem(const struct quire_boot_layout *layout, struct quire_boot_plan *plan)
+{
+    uint64_t above = 0;
+
+    if (layout->no_lowmem_reserve || layout->zone.lowmem_reserve)
+        return;
+    for (size_t i = plan->zone_count; i-- > 0;) { /* by node, then from the least scarce */
+        struct quire_boot_zone *zone = &plan->zones[i];
+
+        if (i + 1 == plan->zone_count || zone[1].node != zone->node)
+            above = 0;
+        if (zone->config.type < QUIRE_ZONE_NORMAL)
+            zone->config.lowmem_reserve = above / LOWMEM_RESERVE_RATIO;
+        if (zone->config.type <= QUIRE_ZONE_NORMAL)
+            above += usable_frames_of(zone);
+    }
+}
+
 int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layout *layout,
                           struct quire_boot_plan *plan)
 {
@@ -651,6 +680,7 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
         return err;
     }
     plan_count_frames(boot, plan);
+    keep_lowmem(layout, plan);
     return QUIRE_OK;
 }
 

@@ -20,7 +20,7 @@ int main(void)
         .align = 64 << 10,   /* from a multiple of 64 KiB, */
         .boundary = 1 << 20, /* within one MiB */
     };
-    struct quire_request request = {.zone = QUIRE_ZONE_NORMAL, .node = {0}};
+    struct quire_request request = {.near_node = quire_near_of(quire_node_of(0))};
     struct quire_refusal why;
     struct quire_host *host;
     quire_pfn pfn;

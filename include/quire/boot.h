@@ -169,7 +169,8 @@ int quire_boot_alloc(struct quire_boot *boot, const struct quire_boot_request *r
 
 /* ---- 3. Which zones ------------------------------------------------------------------------ */
 
-/* What the caller wants. All zero but zone.slots and the watermarks is a good start. */
+/* What the caller wants. All zero but zone.slots is a good start: watermarks are 0 then, for a
+ * caller who does not hear of them, and DMA and DMA32 keep from others what Linux has them keep. */
 struct quire_boot_layout {
     bool no_dma;   /* no zone of its own for memory below 16 MiB */
     bool no_dma32; /* no zone of its own for memory below 4 GiB */
@@ -181,6 +182,9 @@ struct quire_boot_layout {
     /* How far apart nodes are, for metadata that does not fit on its own node. NULL: by number. */
     unsigned (*distance)(void *ctx, uint32_t from, uint32_t to);
     void *distance_ctx;
+    /* DMA and DMA32 keep nothing from requests that fall back to them. Else, if zone.lowmem_reserve
+     * is 0, each keeps a 256th of the less scarce memory of its node (Linux's default). */
+    bool no_lowmem_reserve;
     struct quire_zone_config zone; /* for every zone: slots, watermarks, options, port; the rest
                                     * is overwritten */
     uint64_t room[4];              /* zero, see version.h */

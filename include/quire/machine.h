@@ -130,21 +130,52 @@ void quire_machine_fini(struct quire_machine *machine);
 
 /* ---- Frames -------------------------------------------------------------------------------- */
 
-/* Everything that a request can say. Start from quire_request_of. */
-struct quire_request {
-    unsigned order;
-    uint32_t flags;            /* enum quire_flags */
-    enum quire_zone_type zone; /* the scarcest purpose it may come down from: NORMAL may fall back
-                                * to DMA32 and DMA, HUGE to NORMAL and so on; DEVICE to none.
-                                * Requests below order 9 enter HUGE only if they are movable. */
-    quire_node node;           /* as if asked by a CPU of this node; QUIRE_NO_NODE: the caller's */
-    const struct quire_policy *policy; /* NULL: the machine's default */
+/* What memory is for: the least scarce zones that may give it. NORMAL may fall back to DMA32 and
+ * DMA, HUGE to NORMAL and so on; DEVICE to none. Requests below order 9 enter HUGE only if they are
+ * movable. */
+enum quire_purpose {
+    QUIRE_FOR_NORMAL = 0,
+    QUIRE_FOR_DMA = 1,
+    QUIRE_FOR_DMA32 = 2,
+    QUIRE_FOR_HUGE = 3,
+    QUIRE_FOR_DEVICE = 4,
 };
 
-/* The common request: QUIRE_ZONE_NORMAL, the caller's node, the default policy. */
+/* The purpose that begins with this type of zone. */
+static inline enum quire_purpose quire_purpose_of(enum quire_zone_type type)
+{
+    if (type == QUIRE_ZONE_NORMAL)
+        return QUIRE_FOR_NORMAL;
+    return (enum quire_purpose)(type < QUIRE_ZONE_NORMAL ? (unsigned)type + 1 : (unsigned)type);
+}
+
+/* Near whom memory is wanted: as if a CPU of that node asked. All zero: the caller's. */
+typedef struct quire_near {
+    uint32_t n; /* the node's number + 1 */
+} quire_near;
+
+/* Near `node`; QUIRE_NO_NODE: near the caller. */
+static inline quire_near quire_near_of(quire_node node)
+{
+    quire_near near_node = {node.n + 1};
+    return near_node;
+}
+
+/* Everything that a request can say. All zero is an order-0 request of QUIRE_FOR_NORMAL, near the
+ * caller, by the machine's policy: what quire_machine_alloc asks. (Room for later versions is in
+ * the flags.) */
+struct quire_request {
+    unsigned order;
+    uint32_t flags; /* enum quire_flags */
+    enum quire_purpose purpose;
+    quire_near near_node;
+    const struct quire_policy *policy; /* NULL: the machine's */
+};
+
+/* A request of this order with these flags, all else zero. */
 static inline struct quire_request quire_request_of(unsigned order, uint32_t flags)
 {
-    struct quire_request request = {order, flags, QUIRE_ZONE_NORMAL, {QUIRE_NO_NODE}, NULL};
+    struct quire_request request = {order, flags, QUIRE_FOR_NORMAL, {0}, NULL};
     return request;
 }
 
@@ -157,7 +188,7 @@ struct quire_refusal {
     uint64_t room[2];          /* zero, see version.h */
 };
 
-/* Allocate 2^order frames, QUIRE_ZONE_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
+/* Allocate 2^order frames, QUIRE_FOR_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
  * QUIRE_ERR_NO_MEMORY: all zones of the list refused, after caches were drained and the port's
  * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags. QUIRE_ERR_ZONE, QUIRE_ERR_NODE: as for
  * quire_machine_request, by the default policy. With QUIRE_ZEROED: what

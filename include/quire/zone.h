@@ -48,7 +48,9 @@ enum {
     QUIRE_METADATA_ALIGN = 4096, /* bytes */
 };
 
-/* Ask for watermarks computed from the zone's size. */
+/* Ask for watermarks computed from the zone's size: 1.6 to 3.1 % of a zone below 16 GiB is kept
+ * from ordinary requests, less of larger ones. They are 0 if the port has no `event`: with nobody
+ * who hears of them and frees memory, what they keep back would only be missing. */
 #define QUIRE_WATERMARK_AUTO UINT64_MAX
 
 /* What a zone is made of. All runs in frames; those of one list sorted and disjoint. */

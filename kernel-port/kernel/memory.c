@@ -143,6 +143,7 @@ static void plan(const struct options *options)
         .huge_bytes = huge_bytes,
         .huge_nodes = QUIRE_NODES,
         .distance = distance,
+        .no_lowmem_reserve = true, /* the tests use up all memory by way of the zonelists */
         .zone = {.slots = cpu_count,
                  .min = QUIRE_WATERMARK_AUTO,
                  .low = QUIRE_WATERMARK_AUTO,

@@ -51,15 +51,16 @@ static uint32_t flags_of(struct random_load *m)
 /* A run of this order, from a node chosen at random in a quarter of the cases. */
 static void allocate(struct random_load *m, unsigned order)
 {
-    struct quire_request want = {.order = order,
-                                 .flags = flags_of(m),
-                                 .zone = QUIRE_ZONE_NORMAL,
-                                 .node = quire_node_of(QUIRE_NO_NODE)};
+    struct quire_request want = {
+        .order = order,
+        .flags = flags_of(m),
+    };
     quire_pfn pfn;
     int error;
 
     if (random_below(&m->random, 4) == 0)
-        want.node.n = random_below(&m->random, memory.topology.node_count);
+        want.near_node =
+            quire_near_of(quire_node_of(random_below(&m->random, memory.topology.node_count)));
     m->calls++;
     error = quire_machine_request(memory.machine, &want, &pfn, NULL);
     if (error) {

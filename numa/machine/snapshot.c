@@ -317,7 +317,7 @@ uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_ent
 {
     const struct machine_snapshot *s = r->snapshot;
 
-    if (e->zone->type >= request->zone ||
+    if (e->zone->type >= request_type(request) ||
         first_normal_entry(s, node_of_cpu(s, r->cpu)) == (uint32_t)(e - s->entries))
         return request->flags;
     return request->flags | QUIRE_FALLBACK;

@@ -67,8 +67,7 @@ static void count_pair(const struct goal *g, struct op op)
 
 static void count_batch(uint32_t node)
 {
-    struct op op = {.request = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(node)},
-                    .n = BATCH};
+    struct op op = {.request = {.near_node = quire_near_of(quire_node_of(node))}, .n = BATCH};
 
     for (unsigned i = 0; i < 3; i++) {
         op_batch_allocate(&op);
@@ -98,7 +97,7 @@ void suite_count(const struct options *options)
     uint32_t here = this_cpu()->node, other = other_node(here);
     struct frame_list used = {0};
     struct op remote = {.how = op_request_pairs,
-                        .request = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(other)}};
+                        .request = {.near_node = quire_near_of(quire_node_of(other))}};
 
     (void)options;
     shadow_begin();

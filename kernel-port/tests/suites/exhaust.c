@@ -82,9 +82,9 @@ static void test_fall_back(void)
     uint32_t node = cpus[0]->node;
     struct quire_policy bind = {.mode = QUIRE_POLICY_BIND,
                                 .nodes = quire_nodemask_of(quire_node_of(node))};
-    struct quire_request want = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(node)};
+    struct quire_request want = {.near_node = quire_near_of(quire_node_of(node))};
     quire_node order[QUIRE_NODES], got;
-    uint32_t nodes = quire_topology_order(&memory.topology, want.node, order), next = 1;
+    uint32_t nodes = quire_topology_order(&memory.topology, quire_node_of(node), order), next = 1;
     struct quire_zone *there;
     quire_pfn pfn;
 

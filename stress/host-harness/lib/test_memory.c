@@ -147,8 +147,7 @@ static void untouched_pages_are_nowhere(void **state)
 static void interleaved(void **state)
 {
     const struct quire_policy policy = {.mode = QUIRE_POLICY_INTERLEAVE, .nodes = host_nodes(host)};
-    const struct quire_request request = {
-        .zone = QUIRE_ZONE_NORMAL, .node = {QUIRE_NO_NODE}, .policy = &policy};
+    const struct quire_request request = {.policy = &policy};
     unsigned count = (unsigned)__builtin_popcountll(policy.nodes.bits), got[QUIRE_NODES] = {0};
     void *pages[64 * 16];
 

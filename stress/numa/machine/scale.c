@@ -120,7 +120,7 @@ static void use(struct quire_machine *m, uint32_t nodes, uint32_t cpus)
         quire_pfn a, b;
 
         must(quire_machine_alloc(m, 0, 0, &a), "alloc");
-        request.node = quire_node_of(far);
+        request.near_node = quire_near_of(quire_node_of(far));
         must(quire_machine_request(m, &request, &b, NULL), "request");
         if ((a.n >> SHIFT) - 1 != home || (b.n >> SHIFT) - 1 != far)
             must(QUIRE_ERR_NODE, "a frame of another node");

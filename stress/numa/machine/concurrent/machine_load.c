@@ -114,7 +114,7 @@ static void take_one(struct holder *h)
         policy.nodes.bits = draw(h, 2) ? 7 : 1ull << draw(h, NODES);
         request.policy = &policy;
     } else if (draw(h, 3) == 0) {
-        request.node = quire_node_of((uint32_t)draw(h, NODES));
+        request.near_node = quire_near_of(quire_node_of((uint32_t)draw(h, NODES)));
     }
     if (draw(h, 8) == 0) {
         request.order = 0;

@@ -69,7 +69,9 @@ static void stays(void **unused)
     for (unsigned turn = 1; turn <= 3; turn++) {
         assert_ok(quire_machine_free_batch(r->machine, first, N, NULL));
         assert_int_equal(rig_stats(r, 1).cached, N);
-        request.node = quire_node_of(turn == 1 ? QUIRE_NO_NODE : turn == 2 ? 1 : 2);
+        request.near_node = quire_near_of(quire_node_of(turn == 1   ? QUIRE_NO_NODE
+                                                        : turn == 2 ? 1
+                                                                    : 2));
         assert_ok(quire_machine_alloc_batch(r->machine, &request, N, pfns, &got, NULL));
         assert_int_equal(got, N);
         assert_int_equal(rig_stats(r, 1).cached, turn < 3 ? 0 : N);
@@ -240,7 +242,7 @@ static void claims(void **unused)
 
     (void)unused;
     open_row(r);
-    request.node = quire_node_of(3);
+    request.near_node = quire_near_of(quire_node_of(3));
     request.flags |= QUIRE_PARTIAL;
     assert_error(quire_mempool_fill(r->machine, &request, 100, stock, &mempool, NULL),
                  QUIRE_ERR_UNSUPPORTED);

@@ -29,7 +29,7 @@ static void twice_away(void **unused)
 
     (void)unused;
     open_row(r);
-    request.node = quire_node_of(1);
+    request.near_node = quire_near_of(quire_node_of(1));
     pfn = ask(r, &request);
     give(r, pfn, 0);
     give(r, pfn, 0);
@@ -56,7 +56,7 @@ static void twice_in_a_batch(void **unused)
     for (unsigned mixed = 0; mixed < 2; mixed++) {
         open_row(r);
         for (size_t i = 0; i < N; i++) {
-            request.node = quire_node_of(mixed && i % 2 == 0);
+            request.near_node = quire_near_of(quire_node_of(mixed && i % 2 == 0));
             assert_ok(quire_machine_alloc_batch(r->machine, &request, 1, pfns + i, &got, NULL));
         }
         give(r, pfns[BAD].n, 0);

@@ -129,9 +129,18 @@ static void add_those(const struct rig *r, const struct list *list, uint64_t set
             out->zones[out->count++] = list->zones[i];
 }
 
+static enum quire_zone_type first_type(enum quire_purpose purpose)
+{
+    unsigned type = QUIRE_ZONE_DMA;
+
+    while (quire_purpose_of((enum quire_zone_type)type) != purpose)
+        type++;
+    return (enum quire_zone_type)type;
+}
+
 static struct list usable(struct rig *r, uint32_t node, const struct quire_request *q)
 {
-    struct list all = list_of(r, node, q->zone), out = {.count = 0};
+    struct list all = list_of(r, node, first_type(q->purpose)), out = {.count = 0};
 
     for (size_t i = 0; i < all.count; i++)
         if (r->zones[all.zones[i]].type != QUIRE_ZONE_HUGE || q->flags & QUIRE_MOVABLE)
@@ -155,7 +164,7 @@ static uint32_t whose_turn(const struct quire_policy *p, uint64_t set, uint64_t 
 static struct list expected(struct rig *r, const struct quire_request *q)
 {
     const struct quire_policy *p = q->policy;
-    uint32_t node = q->node.n == QUIRE_NO_NODE ? r->topology.cpu_node[rig_cpu] : q->node.n;
+    uint32_t node = q->near_node.n == 0 ? r->topology.cpu_node[rig_cpu] : q->near_node.n - 1;
     struct list list = usable(r, node, q), out = {.count = 0};
     uint64_t set = nodes_of(r, &list) & p->nodes.bits;
 
@@ -222,12 +231,13 @@ static void one_request(struct rig *r, quire_pfn pfns[], size_t *held)
 
     draw_policy(&policy);
     q.policy = &policy;
-    q.zone = (enum quire_zone_type)draw(4);
+    q.purpose = (enum quire_purpose)draw(4);
     if (draw(2))
-        q.node = quire_node_of((uint32_t)draw(r->topology.node_count));
+        q.near_node = quire_near_of(quire_node_of((uint32_t)draw(r->topology.node_count)));
     rig_cpu = (uint32_t)draw(r->topology.cpu_count);
     confines = policy.strict || policy.mode == QUIRE_POLICY_BIND ||
-               policy.mode == QUIRE_POLICY_NEAREST || q.zone < QUIRE_ZONE_NORMAL;
+               policy.mode == QUIRE_POLICY_NEAREST || q.purpose == QUIRE_FOR_DMA ||
+               q.purpose == QUIRE_FOR_DMA32;
     zones = expected(r, &q);
     while (at < zones.count && model.free[zones.zones[at]] == 0)
         at++;
