@@ -55,6 +55,7 @@ set(QUIRE_PERCPU_SOURCES
     percpu/lifecycle.c
     percpu/ownership.c
     percpu/pressure.c
+    percpu/simple.c
     percpu/slowpath.c
     percpu/view.c)
 

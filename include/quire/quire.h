@@ -11,6 +11,7 @@
 #include <quire/machine.h>
 #include <quire/pfnmap.h>
 #include <quire/port.h>
+#include <quire/simple.h>
 #include <quire/topology.h>
 #include <quire/types.h>
 #include <quire/version.h>
