@@ -65,6 +65,7 @@ set(QUIRE_NUMA_SOURCES
     numa/acpi/acpi_find.c
     numa/acpi/acpi_speed.c
     numa/machine/batch.c
+    numa/machine/bringup.c
     numa/machine/drain.c
     numa/machine/fastpath.c
     numa/machine/guard.c

@@ -7,6 +7,7 @@
 
 #include <quire/acpi.h>
 #include <quire/boot.h>
+#include <quire/bringup.h>
 #include <quire/cache.h>
 #include <quire/machine.h>
 #include <quire/pfnmap.h>
