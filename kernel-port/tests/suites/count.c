@@ -103,10 +103,10 @@ void suite_count(const struct options *options)
     shadow_begin();
     count_pair(&(struct goal){"a frame beside the kernel's own, alloc and free", 200, 2, 690},
                (struct op){.how = op_pairs});
-    (void)quire_machine_drain(memory.machine);
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        if (memory.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
-            frame_list_take(&used, &memory.zones[i], 0, used.count + USED);
+    (void)quire_machine_drain(memory.up.machine);
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        if (memory.up.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
+            frame_list_take(&used, &memory.up.zones[i], 0, used.count + USED);
     count_pair(&(struct goal){"one frame, alloc and free", 100, 2, 690},
                (struct op){.how = op_pairs});
     count_pair(&(struct goal){"order 9, alloc and free", 150, 2, 9959},
