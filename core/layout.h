@@ -201,10 +201,6 @@ struct quire_slot_state {
     qa64 counts[QUIRE_COUNTS_ROOM];
 } __attribute__((aligned(64)));
 
-_Static_assert(QUIRE_ERRORS <= QUIRE_ERRORS_ROOM && QUIRE_COUNTS <= QUIRE_COUNTS_ROOM &&
-                   QUIRE_EVENTS <= QUIRE_EVENTS_ROOM,
-               "a counter more than there is room for: another ZONE_VERSION");
-
 /* Frames of a partly usable block that are not to be had: an entry of an open-addressed table. */
 struct quire_pin {
     struct map512 pinned; /* reserved frames and holes */
