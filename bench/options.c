@@ -68,7 +68,7 @@ static void help(void)
 
 static void print_version(void)
 {
-    puts("quire-bench " BENCH_VERSION);
+    printf("quire-bench %s\n", quire_version_text());
 }
 
 /* Say what was asked for instead of a run, and end. */

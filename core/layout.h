@@ -198,9 +198,8 @@ struct quire_slot_state {
     qa32 home[CLASSES];     /* block + 1; a preference, see I5 */
     qa32 near[CLASSES + 1]; /* block where the last search of the class ended */
     uint32_t pad[5];
-    qa64 errors[QUIRE_ERRORS];
-    qa64 counts[QUIRE_COUNTS];
-    uint64_t pad2[2];
+    qa64 errors[QUIRE_ERRORS_ROOM];
+    qa64 counts[QUIRE_COUNTS_ROOM];
 } __attribute__((aligned(64)));
 
 /* Frames of a partly usable block that are not to be had: an entry of an open-addressed table. */
@@ -225,12 +224,13 @@ struct quire_zone_head {
     uint64_t first_block, end_block;
     uint64_t bytes;
     uint64_t min, low, high, lowmem_reserve;
+    uint64_t room[8]; /* zero, see version.h; as the counters have some */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
     qa64 total __attribute__((aligned(64))); /* signed; see I4 */
     qa32 level;                              /* watermarks: 0 fine, 1 told LOW, 2 told MIN */
     qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
-    qa64 events[QUIRE_EVENTS];
+    qa64 events[QUIRE_EVENTS_ROOM];
     /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
     qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));

@@ -131,7 +131,7 @@ static uint64_t zone_whole_blocks(void *arena)
 static const char *zone_check(void *arena)
 {
     struct quire_zone_stats stats;
-    struct quire_violation violation = {0};
+    struct quire_fault violation = {0};
 
     if (quire_zone_check(zone_of(arena), &violation)) {
         return violation.what;

@@ -69,6 +69,18 @@ static bool take_back_singles(const struct quire_zone *z, const quire_pfn pfns[]
     return true;
 }
 
+/* Is one of n frames, which the maps show allocated, not this caller's: in a cache, or there
+ * twice? The place of the first such one. */
+static bool is_bad_by_byte(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                           size_t *bad)
+{
+    bool good = take_back_singles(z, pfns, n, bad);
+
+    if (good && z->has_frame_bytes)
+        hand_out_singles(z, pfns, n);
+    return !good;
+}
+
 /* May these frames of one word be freed? */
 static inline int check_word_group(const struct quire_zone *z, uint64_t word, uint64_t mask)
 {
@@ -184,9 +196,12 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
         if (check_batch_piece(z, pfns + i, some, &set)) {
             int error = first_bad_frame(z, pfns + i, some, &set, &where);
 
+            where += i;
+            if (is_bad_by_byte(z, pfns, where, &where))
+                error = QUIRE_ERR_DOUBLE_FREE;
             if (bad)
-                *bad = i + where;
-            return qi_zone_report_bad_free(z, slot, pfns[i + where], error);
+                *bad = where;
+            return qi_zone_report_bad_free(z, slot, pfns[where], error);
         }
     }
     if (!take_back_singles(z, pfns, n, &where)) {

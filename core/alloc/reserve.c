@@ -71,7 +71,7 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
     error = qi_range_claim(z, slot, frame, frames);
     if (!error && !make_pins(z, frame, frames)) {
         qi_range_undo_claim(z, frame, frames);
-        error = QUIRE_ERR_SIZE;
+        error = QUIRE_ERR_FULL;
     }
     if (error) {
         qi_count_credit(z, slot, frames, 0);
@@ -105,7 +105,7 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
     uint32_t d = D_RESERVED;
 
     if (!pin)
-        return QUIRE_ERR_SIZE;
+        return QUIRE_ERR_FULL;
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* E-desc acquire */
         return desc_divided(d) ? QUIRE_OK : QUIRE_ERR_BUSY;
     qi_assert(desc_may_become(d, D_MOVING) && desc_may_become(D_MOVING, D_SPLIT));

@@ -105,7 +105,7 @@ int qi_boot_change(struct quire_boot *boot, uint64_t first, uint64_t end,
     size_t low, high;
 
     if (room < (size_t)!entry_starts_at(boot, first) + !entry_starts_at(boot, end))
-        return QUIRE_ERR_NO_MEMORY;
+        return QUIRE_ERR_FULL;
     low = split_entry(boot, first);
     high = split_entry(boot, end);
     for (size_t i = low; i < high; i++)

@@ -32,7 +32,7 @@ struct boot_change {
     bool leave_zones;   /* undo zones */
 };
 
-/* Change the frames first .. end - 1; first < end <= BOOT_LIMIT. QUIRE_ERR_NO_MEMORY: full. */
+/* Change the frames first .. end - 1; first < end <= BOOT_LIMIT. QUIRE_ERR_FULL: no room. */
 int qi_boot_change(struct quire_boot *boot, uint64_t first, uint64_t end,
                    const struct boot_change *change);
 

@@ -18,11 +18,18 @@
  * thread context.
  */
 #include "core/boot/boot_map.h"
+#include "core/fault.h"
 
 #define DMA_END   ((uint64_t)16 << (20 - QUIRE_FRAME_SHIFT))
 #define DMA32_END ((uint64_t)4 << (30 - QUIRE_FRAME_SHIFT))
 
-enum { PLAN_ROUNDS = 16 };
+enum { PLAN_ROUNDS = 16, LOWMEM_RESERVE_RATIO = 256 };
+
+/* An array of the plan's has no room for another entry. */
+static int array_full(struct quire_boot_plan *plan, const char *what, size_t length)
+{
+    return fault_set(&plan->fault, QUIRE_ERR_FULL, what, length, length, length + 1);
+}
 
 /* ---- The list of zones --------------------------------------------------------------------- */
 
@@ -75,7 +82,7 @@ static int plan_zone(struct quire_boot_plan *plan, const struct quire_boot_layou
     if (zone_at(plan, place, node, type))
         return QUIRE_OK;
     if (plan->zone_count >= plan->zone_capacity || plan->zone_count >= QUIRE_PFNMAP_ZONES)
-        return QUIRE_ERR_NO_MEMORY;
+        return array_full(plan, "no room in zones[]", plan->zone_count);
     carried.config.type = type;
     plan->zone_count++;
     for (size_t i = place; i < plan->zone_count; i++) { /* all behind move up by one */
@@ -286,17 +293,22 @@ static int set_huge_aside(struct quire_boot *boot, const struct quire_boot_layou
     return QUIRE_OK;
 }
 
-static int check_huge(const struct quire_boot_layout *layout)
+static int check_huge(const struct quire_boot_layout *layout, struct quire_fault *fault)
 {
+    const uint64_t most = BOOT_LIMIT << QUIRE_FRAME_SHIFT;
+
     if (layout->huge_nodes > QUIRE_BOOT_NODES)
-        return QUIRE_ERR_SIZE;
+        return fault_set(fault, QUIRE_ERR_SIZE, "huge_bytes[] has too many nodes", QUIRE_BOOT_NODES,
+                         layout->huge_nodes, QUIRE_BOOT_NODES);
     for (size_t node = 0; node < layout->huge_nodes; node++) {
         uint64_t bytes = layout->huge_bytes[node];
 
-        if (bytes > BOOT_LIMIT << QUIRE_FRAME_SHIFT)
-            return QUIRE_ERR_SIZE;
+        if (bytes > most)
+            return fault_set(fault, QUIRE_ERR_SIZE, "huge_bytes[] beyond 2^52", node, bytes, most);
         if (bytes % ((uint64_t)BOOT_BLOCK << QUIRE_FRAME_SHIFT))
-            return QUIRE_ERR_ALIGN;
+            return fault_set(fault, QUIRE_ERR_ALIGN, "huge_bytes[] is not a multiple of 2 MiB",
+                             node, bytes,
+                             bytes & ~(((uint64_t)BOOT_BLOCK << QUIRE_FRAME_SHIFT) - 1));
     }
     return QUIRE_OK;
 }
@@ -306,7 +318,7 @@ static int check_huge(const struct quire_boot_layout *layout)
 static int assign_blocks(struct quire_boot *boot, const struct quire_boot_layout *layout,
                          struct quire_boot_plan *plan)
 {
-    int err = check_huge(layout);
+    int err = check_huge(layout, &plan->fault);
 
     if (!err)
         err = plan_all_zones(boot, layout, plan);
@@ -338,7 +350,7 @@ static int append_run(struct quire_boot_plan *plan, size_t start, uint64_t first
         return QUIRE_OK;
     }
     if (plan->run_count == plan->run_capacity)
-        return QUIRE_ERR_NO_MEMORY;
+        return array_full(plan, "no room in runs[]", plan->run_count);
     last->pfn = quire_pfn_of(first);
     last->frames = end - first;
     plan->run_count++;
@@ -401,7 +413,7 @@ static int list_spans(const struct quire_boot *boot, struct quire_boot_plan *pla
             continue;
         }
         if (plan->span_count == plan->span_capacity)
-            return QUIRE_ERR_NO_MEMORY;
+            return array_full(plan, "no room in spans[]", plan->span_count);
         last->run.pfn = quire_pfn_of(first);
         last->run.frames = end - first;
         last->zone = e->zone - 1u;
@@ -476,6 +488,8 @@ static int measure_metadata(struct quire_boot_plan *plan, bool *grown)
         struct quire_boot_zone *zone = &plan->zones[i];
 
         err = quire_zone_metadata_size(&zone->config, &bytes);
+        if (err)
+            (void)quire_zone_config_check(&zone->config, &plan->fault);
         if (!err && bytes > zone->metadata_bytes) {
             zone->metadata_bytes = bytes;
             *grown = true;
@@ -494,6 +508,9 @@ static int place_all_metadata(struct quire_boot *boot, const struct quire_boot_l
 
         err = place_metadata_near(boot, layout, plan, zone->metadata_bytes, zone->node,
                                   &zone->metadata_phys, &zone->metadata_node);
+        if (err == QUIRE_ERR_NO_MEMORY)
+            fault_set(&plan->fault, err, "no place for a zone's metadata, bytes in a row",
+                      zone->node, 0, zone->metadata_bytes);
     }
     if (!err)
         err = place_metadata_near(boot, layout, plan, plan->pfnmap_bytes, plan->zones[0].node,
@@ -536,7 +553,7 @@ static int list_runs_and_spans(struct quire_boot *boot, struct quire_boot_plan *
     if (*dropped)
         err = list_all_runs(boot, plan);
     if (!err && plan->zone_count == 0)
-        err = QUIRE_ERR_NO_MEMORY;
+        err = fault_set(&plan->fault, QUIRE_ERR_NO_MEMORY, "no zone has a free frame", 0, 0, 1);
     return err ? err : list_spans(boot, plan);
 }
 
@@ -604,6 +621,35 @@ static void plan_count_frames(const struct quire_boot *boot, struct quire_boot_p
         plan->remote_metadata += plan->zones[i].metadata_node != plan->zones[i].node;
 }
 
+static uint64_t usable_frames_of(const struct quire_boot_zone *zone)
+{
+    uint64_t frames = 0;
+
+    for (size_t i = 0; i < zone->config.usable_count; i++)
+        frames += zone->config.usable[i].frames;
+    return frames;
+}
+
+/* What DMA and DMA32 keep from requests that could have less scarce memory: a 256th of the less
+ * scarce memory of their node, as in Linux (lowmem_reserve_ratio). */
+static void keep_lowmem(const struct quire_boot_layout *layout, struct quire_boot_plan *plan)
+{
+    uint64_t above = 0;
+
+    if (layout->no_lowmem_reserve || layout->zone.lowmem_reserve)
+        return;
+    for (size_t i = plan->zone_count; i-- > 0;) { /* by node, then from the least scarce */
+        struct quire_boot_zone *zone = &plan->zones[i];
+
+        if (i + 1 == plan->zone_count || zone[1].node != zone->node)
+            above = 0;
+        if (zone->config.type < QUIRE_ZONE_NORMAL)
+            zone->config.lowmem_reserve = above / LOWMEM_RESERVE_RATIO;
+        if (zone->config.type <= QUIRE_ZONE_NORMAL)
+            above += usable_frames_of(zone);
+    }
+}
+
 int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layout *layout,
                           struct quire_boot_plan *plan)
 {
@@ -615,12 +661,14 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
         .spans = plan->spans,
         .span_capacity = plan->span_capacity,
     };
+    struct quire_fault fault;
     int err;
 
     if (boot->zones)
-        return QUIRE_ERR_INITIALISED;
+        return fault_set(&plan->fault, QUIRE_ERR_INITIALISED, "zones were planned already", 0, 1,
+                         0);
     if (!plan->zones || !plan->runs || !plan->spans)
-        return QUIRE_ERR_NO_MEMORY;
+        return array_full(plan, "an array of the plan is missing", 0);
     *plan = fresh;
     boot->zones = plan->zones;
     err = assign_blocks(boot, layout, plan);
@@ -629,10 +677,18 @@ int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layou
     if (err) {
         undo_plan(boot, true);
         boot->zones = NULL;
+        fault = plan->fault;
+        if (!fault.what)
+            fault_set(&fault, err,
+                      err == QUIRE_ERR_FULL ? "no room in the boot map's entries[]"
+                                            : "the zones' metadata finds no place",
+                      boot->count, boot->capacity, boot->capacity + 1);
         *plan = fresh;
+        plan->fault = fault;
         return err;
     }
     plan_count_frames(boot, plan);
+    keep_lowmem(layout, plan);
     return QUIRE_OK;
 }
 

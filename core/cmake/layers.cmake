@@ -42,6 +42,7 @@ set(QUIRE_CORE_SOURCES
     core/zone/metadata.c
     core/zone/pfnmap.c
     core/zone/stats.c
+    core/zone/version.c
     core/zone/zone.c)
 
 set(QUIRE_PERCPU_SOURCES
@@ -54,6 +55,7 @@ set(QUIRE_PERCPU_SOURCES
     percpu/lifecycle.c
     percpu/ownership.c
     percpu/pressure.c
+    percpu/simple.c
     percpu/slowpath.c
     percpu/view.c)
 
@@ -63,6 +65,7 @@ set(QUIRE_NUMA_SOURCES
     numa/acpi/acpi_find.c
     numa/acpi/acpi_speed.c
     numa/machine/batch.c
+    numa/machine/bringup.c
     numa/machine/drain.c
     numa/machine/fastpath.c
     numa/machine/guard.c

@@ -148,7 +148,7 @@ static int isolation_list_add(const struct quire_zone *z, uint32_t first, uint32
             break;
     }
     if (*entry == QUIRE_ISOLATIONS)
-        return QUIRE_ERR_SIZE;
+        return QUIRE_ERR_FULL;
     (void)qa_add(&h->isolating, 1, relaxed); /* relaxed: ordered by E-isolate */
     qa_fence_seq_cst(); /* E-isolate fence: the list before the other entries and the blocks */
     if (!isolation_overlaps(z, first, count, *entry))
@@ -357,7 +357,7 @@ int quire_zone_isolated(struct quire_zone *z, quire_slot slot, const struct quir
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     if (!iso->held)
-        return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_STATE);
     *frames = isolation_sweep(z, slot, iso);
     *count = qi_isolation_blockers(z, iso, used, capacity);
     return QUIRE_OK;
@@ -397,7 +397,7 @@ int quire_zone_isolate_commit(struct quire_zone *z, quire_slot slot, struct quir
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     if (!iso->held)
-        return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_STATE);
     if (isolation_sweep(z, slot, iso))
         return qi_zone_count_error(z, slot, QUIRE_ERR_BUSY);
     for (uint32_t i = 0; i < isolation_blocks(iso); i++)
@@ -416,7 +416,7 @@ int quire_zone_isolate_undo(struct quire_zone *z, quire_slot slot, struct quire_
     if (slot.n >= z->slots)
         return QUIRE_ERR_SIZE;
     if (!iso->held)
-        return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
+        return qi_zone_count_error(z, slot, QUIRE_ERR_STATE);
     isolation_list_remove(z, iso->entry);
     for (uint32_t i = 0; i < isolation_blocks(iso); i++) {
         uint32_t b = iso->block + i;

@@ -6,26 +6,24 @@
  * "unfinished operations", the hints' promises too, and the count is exact. Reads only; wait-free,
  * O(blocks), any context.
  */
+#include "core/fault.h"
 #include "core/frame_byte.h"
 #include "core/internal.h"
 
 struct zone_walk {
     const struct quire_zone *z;
-    struct quire_violation *found;
-    uint64_t free;     /* frames seen free */
-    uint64_t managed;  /* frames seen that can be handed out */
-    uint64_t reserved; /* frames seen that can be unreserved */
-    uint32_t tails;    /* TAIL blocks still to come */
-    bool run_open;     /* the last frame seen was allocated: a run may go on */
+    struct quire_fault *fault; /* or NULL */
+    uint64_t free;             /* frames seen free */
+    uint64_t managed;          /* frames seen that can be handed out */
+    uint64_t reserved;         /* frames seen that can be unreserved */
+    uint32_t tails;            /* TAIL blocks still to come */
+    bool run_open;             /* the last frame seen was allocated: a run may go on */
 };
 
 static bool set_violation(struct zone_walk *w, const char *what, uint64_t frame, uint64_t expected,
                           uint64_t found)
 {
-    w->found->what = what;
-    w->found->pfn = pfn_of_frame(w->z, frame);
-    w->found->expected = expected;
-    w->found->found = found;
+    fault_set(w->fault, QUIRE_ERR_DAMAGED, what, pfn_of_frame(w->z, frame).n, found, expected);
     return false;
 }
 
@@ -374,12 +372,12 @@ static bool check_figures(struct zone_walk *w)
            (level <= 2 || set_violation(w, "the level of the watermarks", 0, 2, level));
 }
 
-int quire_zone_check(const struct quire_zone *z, struct quire_violation *found)
+int quire_zone_check(const struct quire_zone *z, struct quire_fault *fault)
 {
-    struct zone_walk w = {z, found, 0, 0, 0, 0, false};
+    struct zone_walk w = {z, fault, 0, 0, 0, 0, false};
 
     return check_maps(&w) && check_frame_bytes(&w) && check_pins(&w) && check_slots(&w) &&
                    check_isolations(&w) && check_figures(&w)
                ? QUIRE_OK
-               : QUIRE_ERR_BUSY;
+               : QUIRE_ERR_DAMAGED;
 }

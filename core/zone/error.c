@@ -17,6 +17,9 @@ static const char *const phrases[QUIRE_ERRORS] = {
     [-QUIRE_ERR_BUSY] = "busy",
     [-QUIRE_ERR_INITIALISED] = "already initialised",
     [-QUIRE_ERR_UNSUPPORTED] = "not supported",
+    [-QUIRE_ERR_FULL] = "no room left",
+    [-QUIRE_ERR_STATE] = "not in use",
+    [-QUIRE_ERR_DAMAGED] = "damaged",
 };
 
 const char *quire_strerror(int error)

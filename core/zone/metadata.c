@@ -11,20 +11,26 @@
  */
 #include "core/zone/metadata.h"
 
+#include "core/fault.h"
+
 enum { DEFAULT_SPARE_PINS = 64 };
 
-static int check_run_list(const struct quire_run *runs, size_t count)
+static int check_run_list(const struct quire_run *runs, size_t count, struct quire_fault *fault)
 {
     uint64_t end = 0;
 
     for (size_t i = 0; i < count; i++) {
-        uint64_t limit = 1ull << QUIRE_PFN_BITS;
+        uint64_t first = runs[i].pfn.n, limit = 1ull << QUIRE_PFN_BITS;
 
-        if (runs[i].frames == 0 || runs[i].pfn.n >= limit || runs[i].frames > limit - runs[i].pfn.n)
-            return QUIRE_ERR_SIZE;
-        if (runs[i].pfn.n < end)
-            return QUIRE_ERR_ALIGN;
-        end = runs[i].pfn.n + runs[i].frames;
+        if (runs[i].frames == 0)
+            return fault_set(fault, QUIRE_ERR_SIZE, "a run is empty", first, 0, 1);
+        if (first >= limit || runs[i].frames > limit - first)
+            return fault_set(fault, QUIRE_ERR_SIZE, "a run ends beyond 2^40 frames", first,
+                             runs[i].frames, first < limit ? limit - first : 0);
+        if (first < end)
+            return fault_set(fault, QUIRE_ERR_ALIGN, "runs overlap or do not ascend", first, first,
+                             end);
+        end = first + runs[i].frames;
     }
     return QUIRE_OK;
 }
@@ -128,23 +134,43 @@ void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
     layout->bytes = rounded_up(at, QUIRE_METADATA_ALIGN);
 }
 
-static int check_limits(const struct quire_zone_config *c)
+static int check_watermarks(const struct quire_zone_config *c, struct quire_fault *fault)
 {
+    const uint64_t most = (1ull << QUIRE_PFN_BITS) - 1;
     bool given = c->min != QUIRE_WATERMARK_AUTO;
 
-    if (c->usable_count == 0 || c->slots == 0 || c->slots > QUIRE_ZONE_MAX_SLOTS)
-        return QUIRE_ERR_SIZE;
     if (given != (c->low != QUIRE_WATERMARK_AUTO) || given != (c->high != QUIRE_WATERMARK_AUTO))
-        return QUIRE_ERR_SIZE;
-    if (given && (c->min > c->low || c->low > c->high || c->high >> QUIRE_PFN_BITS))
-        return QUIRE_ERR_SIZE;
-    if (c->lowmem_reserve >> QUIRE_PFN_BITS)
-        return QUIRE_ERR_SIZE;
-    return (unsigned)c->type < QUIRE_ZONE_TYPES ? QUIRE_OK : QUIRE_ERR_SIZE;
+        return fault_set(fault, QUIRE_ERR_SIZE, "some watermarks are automatic and some are not", 0,
+                         given, !given);
+    if (given && c->min > c->low)
+        return fault_set(fault, QUIRE_ERR_SIZE, "the watermark low is below min", 0, c->low,
+                         c->min);
+    if (given && c->low > c->high)
+        return fault_set(fault, QUIRE_ERR_SIZE, "the watermark high is below low", 0, c->high,
+                         c->low);
+    if (given && c->high > most)
+        return fault_set(fault, QUIRE_ERR_SIZE, "a watermark beyond 2^40 frames", 0, c->high, most);
+    if (c->lowmem_reserve > most)
+        return fault_set(fault, QUIRE_ERR_SIZE, "a lowmem_reserve beyond 2^40 frames", 0,
+                         c->lowmem_reserve, most);
+    return QUIRE_OK;
 }
 
-/* Do the two lists share a frame? */
-static bool run_lists_overlap(const struct quire_zone_config *c)
+static int check_limits(const struct quire_zone_config *c, struct quire_fault *fault)
+{
+    if ((unsigned)c->type >= QUIRE_ZONE_TYPES)
+        return fault_set(fault, QUIRE_ERR_UNSUPPORTED, "no such type of zone", 0, c->type,
+                         QUIRE_ZONE_TYPES - 1);
+    if (c->usable_count == 0)
+        return fault_set(fault, QUIRE_ERR_SIZE, "there is no usable frame", 0, 0, 1);
+    if (c->slots == 0 || c->slots > QUIRE_ZONE_MAX_SLOTS)
+        return fault_set(fault, QUIRE_ERR_SIZE, "too few or too many slots", 0, c->slots,
+                         c->slots ? QUIRE_ZONE_MAX_SLOTS : 1);
+    return check_watermarks(c, fault);
+}
+
+/* The first frame that the two lists share, or NO_FRAME. */
+static uint64_t shared_frame(const struct quire_zone_config *c)
 {
     for (size_t u = 0, r = 0; u < c->usable_count && r < c->reserved_count;) {
         const struct quire_run *a = &c->usable[u], *b = &c->reserved[r];
@@ -154,22 +180,33 @@ static bool run_lists_overlap(const struct quire_zone_config *c)
         else if (b->pfn.n + b->frames <= a->pfn.n)
             r++;
         else
-            return true;
+            return a->pfn.n > b->pfn.n ? a->pfn.n : b->pfn.n;
     }
-    return false;
+    return NO_FRAME;
+}
+
+int quire_zone_config_check(const struct quire_zone_config *c, struct quire_fault *fault)
+{
+    int error = check_limits(c, fault);
+    uint64_t shared;
+
+    if (!error)
+        error = check_run_list(c->usable, c->usable_count, fault);
+    if (!error)
+        error = check_run_list(c->reserved, c->reserved_count, fault);
+    if (error)
+        return error;
+    shared = shared_frame(c);
+    return shared == NO_FRAME
+               ? QUIRE_OK
+               : fault_set(fault, QUIRE_ERR_ALIGN, "a frame is usable and reserved", shared, 2, 1);
 }
 
 int qi_metadata_layout_of(const struct quire_zone_config *c, struct metadata_layout *layout)
 {
     uint64_t pins = c->spare_pins ? c->spare_pins : DEFAULT_SPARE_PINS;
-    int error = check_limits(c);
+    int error = quire_zone_config_check(c, NULL);
 
-    if (!error)
-        error = check_run_list(c->usable, c->usable_count);
-    if (!error)
-        error = check_run_list(c->reserved, c->reserved_count);
-    if (!error && run_lists_overlap(c))
-        error = QUIRE_ERR_ALIGN;
     if (!error)
         error = find_extents(c, layout);
     if (error)

@@ -7,6 +7,10 @@
  */
 #include "core/internal.h"
 
+_Static_assert(QUIRE_ERRORS <= QUIRE_ERRORS_ROOM && QUIRE_COUNTS <= QUIRE_COUNTS_ROOM &&
+                   QUIRE_EVENTS <= QUIRE_EVENTS_ROOM,
+               "a counter more than there is room for: another ZONE_VERSION");
+
 /* The free stretch [from, to), pfns, as the fewest naturally aligned runs. */
 static void add_stretch(uint64_t from, uint64_t to, struct quire_zone_stats *stats)
 {

@@ -165,7 +165,8 @@ static uint64_t square_root(uint64_t n)
 
 /* Watermarks and credit. `min` grows with the square root of the memory, as small machines need a
  * larger share for those who free memory: 8 sqrt(frames), at most a 32nd; low and high lie a
- * quarter and a half of it above. */
+ * quarter and a half of it above. Where nobody hears of them they are 0: frames that are kept for
+ * whoever frees memory would be lost. */
 static void build_limits(struct quire_zone_head *h, const struct quire_zone_config *c,
                          uint64_t managed)
 {
@@ -174,7 +175,9 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
     h->min = c->min;
     h->low = c->low;
     h->high = c->high;
-    if (c->min == QUIRE_WATERMARK_AUTO) {
+    if (c->min == QUIRE_WATERMARK_AUTO && !c->port.event) {
+        h->min = h->low = h->high = 0;
+    } else if (c->min == QUIRE_WATERMARK_AUTO) {
         h->min = square_root(managed) * 8 < managed / 32 ? square_root(managed) * 8 : managed / 32;
         h->low = h->min + h->min / 4;
         h->high = h->min + h->min / 2;

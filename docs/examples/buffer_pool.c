@@ -66,10 +66,7 @@ static int make_index(struct pool *pool, void *index[INDEX_PAGES])
 {
     const struct quire_policy spread = {.mode = QUIRE_POLICY_INTERLEAVE,
                                         .nodes = {UINT64_MAX}}; /* those that there are */
-    const struct quire_request request = {.flags = QUIRE_ZEROED,
-                                          .zone = QUIRE_ZONE_NORMAL,
-                                          .node = {QUIRE_NO_NODE},
-                                          .policy = &spread};
+    const struct quire_request request = {.flags = QUIRE_ZEROED, .policy = &spread};
     int error = QUIRE_OK;
 
     for (unsigned i = 0; i < INDEX_PAGES && !error; i++)

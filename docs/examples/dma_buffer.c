@@ -21,7 +21,7 @@ int main(void)
         .boundary = 1 << 20, /* within one MiB */
     };
     const struct quire_contig low = {.frames = 1, .high = UINT32_MAX};
-    struct quire_request request = {.zone = QUIRE_ZONE_NORMAL, .node = {0}};
+    struct quire_request request = {.near_node = quire_near_of(quire_node_of(0))};
     struct quire_refusal why;
     struct quire_host *host;
     void *buffer;

@@ -18,11 +18,7 @@ static int take_memory(struct quire_host *host, quire_node node, void *runs[RUNS
 {
     const struct quire_policy here = {
         .mode = QUIRE_POLICY_BIND, .strict = true, .nodes = quire_nodemask_of(node)};
-    const struct quire_request request = {.order = ORDER,
-                                          .flags = QUIRE_MOVABLE,
-                                          .zone = QUIRE_ZONE_NORMAL,
-                                          .node = {QUIRE_NO_NODE},
-                                          .policy = &here};
+    const struct quire_request request = {.order = ORDER, .flags = QUIRE_MOVABLE, .policy = &here};
     struct quire_refusal why;
 
     for (unsigned i = 0; i < RUNS; i++) {

@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "nearest.h"
 
+#include <quire/version.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,7 +86,7 @@ static int show_version(int argc, char **argv)
 {
     if (argc > 1)
         return surplus(argv[1]);
-    puts("quire " QUIRE_VERSION);
+    printf("quire %s\n", quire_version_text());
     return CLI_OK;
 }
 

@@ -13,7 +13,7 @@ add_library(quire_host STATIC ${host_sources})
 add_library(quire_host_shared SHARED ${host_sources})
 set_target_properties(quire_host PROPERTIES EXPORT_NAME host-static)
 set_target_properties(quire_host_shared PROPERTIES EXPORT_NAME host
-    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+    VERSION ${PROJECT_VERSION} SOVERSION ${QUIRE_SOVERSION})
 target_link_libraries(quire_host PUBLIC quire_core)
 target_link_libraries(quire_host_shared PUBLIC quire_shared)
 add_library(quire::host ALIAS quire_host_shared)
@@ -27,7 +27,7 @@ foreach(library quire_host quire_host_shared)
         $<BUILD_INTERFACE:Need::liburcu> $<INSTALL_INTERFACE:numa> $<INSTALL_INTERFACE:urcu-memb>)
 endforeach()
 
-# The shared library exports what host.h declares and nothing else.
+# The shared library exports what host.h declares and nothing else, with a version.
 file(STRINGS ${PROJECT_SOURCE_DIR}/include/quire/host.h declarations
      REGEX "^[a-z][^=;{]*[ *]quire_host_[a-z0-9_]+\\(")
 set(names "")
@@ -43,7 +43,8 @@ list(JOIN names "\n" lines)
 file(CONFIGURE OUTPUT host-functions.txt CONTENT "${lines}\n")
 list(JOIN names "; " names)
 set(exports ${CMAKE_CURRENT_BINARY_DIR}/host-exports.map)
-file(CONFIGURE OUTPUT host-exports.map CONTENT "{ global: ${names}; local: *; };\n")
+file(CONFIGURE OUTPUT host-exports.map
+     CONTENT "QUIRE_HOST_${QUIRE_SOVERSION} { global: ${names}; local: *; };\n")
 target_link_options(quire_host_shared PRIVATE -Wl,-Bsymbolic-functions
                     -Wl,--version-script=${exports})
 set_target_properties(quire_host_shared PROPERTIES LINK_DEPENDS ${exports})

@@ -94,7 +94,7 @@ void quire_host_thread_enter(void)
 
 int quire_host_thread_leave(void)
 {
-    return quire_guard_thread_leave() ? QUIRE_OK : QUIRE_ERR_INITIALISED;
+    return quire_guard_thread_leave() ? QUIRE_OK : QUIRE_ERR_STATE;
 }
 
 int quire_host_arena(struct quire_host *host, uint32_t index, struct quire_host_arena *arena)

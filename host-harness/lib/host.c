@@ -99,6 +99,19 @@ static void port_event(void *ctx, struct quire_zone *zone, enum quire_event even
 
 /* ---- Create --------------------------------------------------------------------------------- */
 
+static int option_fault(const struct quire_host_options *options, int error, const char *what,
+                        uint64_t where, uint64_t found, uint64_t expected)
+{
+    if (options->fault)
+        *options->fault = (struct quire_fault){.what = what,
+                                               .where = where,
+                                               .other = where,
+                                               .found = found,
+                                               .expected = expected,
+                                               .error = error};
+    return error;
+}
+
 /* The bytes that the options want of a node. */
 static int wanted_bytes(const struct quire_host *host, quire_node node, uint64_t *bytes)
 {
@@ -108,34 +121,53 @@ static int wanted_bytes(const struct quire_host *host, quire_node node, uint64_t
     if (options->node_bytes) {
         *bytes = node.n < options->node_bytes_count ? options->node_bytes[node.n] : 0;
         if (*bytes > 0 && there == 0)
-            return QUIRE_ERR_NODE;
+            return option_fault(options, QUIRE_ERR_NODE, "bytes for a node without memory", node.n,
+                                *bytes, 0);
     } else {
         *bytes = there > 0 ? options->bytes : 0;
     }
-    return *bytes % HOST_HUGE || *bytes > there ? QUIRE_ERR_SIZE : QUIRE_OK;
+    if (*bytes % HOST_HUGE)
+        return option_fault(options, QUIRE_ERR_SIZE, "bytes are not a multiple of 2 MiB", node.n,
+                            *bytes, *bytes / HOST_HUGE * HOST_HUGE);
+    if (*bytes > there)
+        return option_fault(options, QUIRE_ERR_SIZE, "more bytes than the node has", node.n, *bytes,
+                            there);
+    return QUIRE_OK;
 }
 
-static bool has_weights(const struct quire_policy *policy)
+static int check_weights(const struct quire_host_options *options)
 {
+    const struct quire_policy *policy = &options->policy;
+
     for (uint32_t n = 0; n < QUIRE_NODES && policy->mode == QUIRE_POLICY_WEIGHTED; n++) {
         if (policy->nodes.bits & quire_nodemask_of(quire_node_of(n)).bits && !policy->weight[n])
-            return false;
+            return option_fault(options, QUIRE_ERR_SIZE, "a node of the policy's without weight", n,
+                                0, 1);
     }
-    return true;
+    return QUIRE_OK;
 }
 
 static int check_options(const struct quire_host_options *options)
 {
     const uint64_t given = options->min | options->low | options->high;
 
-    if (options->pages > QUIRE_HOST_PAGES_HUGE || (!options->node_bytes && !options->bytes) ||
-        !has_weights(&options->policy))
-        return QUIRE_ERR_SIZE;
-    if (options->min > options->low || options->low > options->high ||
-        (options->keep_nothing && given))
-        return QUIRE_ERR_SIZE;
-    return (options->no_thread || options->keep_nothing) && options->reclaim ? QUIRE_ERR_UNSUPPORTED
-                                                                             : QUIRE_OK;
+    if (options->pages > QUIRE_HOST_PAGES_HUGE)
+        return option_fault(options, QUIRE_ERR_SIZE, "no such kind of pages", 0, options->pages,
+                            QUIRE_HOST_PAGES_HUGE);
+    if (!options->node_bytes && !options->bytes)
+        return option_fault(options, QUIRE_ERR_SIZE, "no bytes", 0, 0, HOST_HUGE);
+    if (options->min > options->low)
+        return option_fault(options, QUIRE_ERR_SIZE, "min is above low", 0, options->min,
+                            options->low);
+    if (options->low > options->high)
+        return option_fault(options, QUIRE_ERR_SIZE, "low is above high", 0, options->low,
+                            options->high);
+    if (options->keep_nothing && given)
+        return option_fault(options, QUIRE_ERR_SIZE, "watermarks beside keep_nothing", 0, given, 0);
+    if ((options->no_thread || options->keep_nothing) && options->reclaim)
+        return option_fault(options, QUIRE_ERR_UNSUPPORTED, "reclaim, which nobody would call", 0,
+                            1, 0);
+    return check_weights(options);
 }
 
 /* Are there only nodes that exist among those that bytes are wanted of? */
@@ -145,14 +177,15 @@ static int check_nodes(const struct quire_host *host)
 
     for (uint32_t n = host->topology.node_count; n < options->node_bytes_count; n++) {
         if (options->node_bytes && options->node_bytes[n] > 0)
-            return QUIRE_ERR_NODE;
+            return option_fault(options, QUIRE_ERR_NODE, "bytes for a node that does not exist", n,
+                                options->node_bytes[n], 0);
     }
     return QUIRE_OK;
 }
 
 /* What the options say of a zone's watermarks. QUIRE_ERR_SIZE: more than it has. */
-static int set_watermarks(const struct quire_host_options *options, uint64_t frames,
-                          struct quire_zone_config *config)
+static int set_watermarks(const struct quire_host_options *options, quire_node node,
+                          uint64_t frames, struct quire_zone_config *config)
 {
     if (!options->keep_nothing && options->high == 0) {
         config->min = config->low = config->high = QUIRE_WATERMARK_AUTO;
@@ -161,7 +194,10 @@ static int set_watermarks(const struct quire_host_options *options, uint64_t fra
     config->min = options->min;
     config->low = options->low;
     config->high = options->high;
-    return options->high > frames ? QUIRE_ERR_SIZE : QUIRE_OK;
+    if (options->high > frames)
+        return option_fault(options, QUIRE_ERR_SIZE, "high is above what a node is given", node.n,
+                            options->high, frames);
+    return QUIRE_OK;
 }
 
 static int build_zone(struct quire_host *host, struct host_arena *arena, uint32_t index)
@@ -181,7 +217,7 @@ static int build_zone(struct quire_host *host, struct host_arena *arena, uint32_
                  .report = host->options.report ? quire_host_port_report : NULL,
                  .cpu = port_cpu},
     };
-    int result = set_watermarks(&host->options, usable.frames, &config);
+    int result = set_watermarks(&host->options, arena->node, usable.frames, &config);
 
     if (!result)
         result = quire_zone_metadata_size(&config, &arena->metadata_bytes);
@@ -224,12 +260,12 @@ static int check_policy(const struct quire_host *host)
         if (policy->nodes.bits & quire_nodemask_of(host->arenas[i].node).bits)
             return QUIRE_OK;
     }
-    return QUIRE_ERR_NODE;
+    return option_fault(&host->options, QUIRE_ERR_NODE, "the policy names no node with memory", 0,
+                        0, 1);
 }
 
 static int build_arenas(struct quire_host *host)
 {
-    struct quire_topology_fault fault;
     int result = check_nodes(host);
 
     if (result)
@@ -249,7 +285,7 @@ static int build_arenas(struct quire_host *host)
         return QUIRE_ERR_SIZE;
     if (!result)
         result = check_policy(host);
-    return result ? result : quire_topology_check(&host->topology, &fault);
+    return result ? result : quire_topology_check(&host->topology, host->options.fault);
 }
 
 static int by_pfn(const void *a, const void *b)

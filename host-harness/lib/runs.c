@@ -55,16 +55,17 @@ int quire_host_alloc_batch(struct quire_host *host, const struct quire_request *
     return result;
 }
 
-int quire_host_free_batch(struct quire_host *host, void *memory[], size_t n, size_t *freed)
+int quire_host_free_batch(struct quire_host *host, void *memory[], size_t n, size_t *bad)
 {
     struct host_free call = {.n = n};
-    int result = QUIRE_OK;
+    size_t where = n; /* until a bad one is found */
+    int result;
 
-    *freed = 0;
-    for (size_t i = 0; i < n && !result; i++) {
+    for (size_t i = 0; i < n; i++) {
         if ((uintptr_t)memory[i] % QUIRE_FRAME_SIZE == 0)
             continue;
-        *freed = i;
+        if (bad)
+            *bad = i;
         if (host->options.report)
             host->options.report(host->options.ctx, memory[i], 0, QUIRE_ERR_ALIGN);
         return QUIRE_ERR_ALIGN;
@@ -72,10 +73,12 @@ int quire_host_free_batch(struct quire_host *host, void *memory[], size_t n, siz
     call.pfns = to_frames(memory, n);
     if (host->options.report)
         quire_host_free_begin(&call);
-    result = quire_machine_free_batch(host->machine, call.pfns, n, freed);
+    result = quire_machine_free_batch(host->machine, call.pfns, n, &where);
     if (host->options.report)
-        (void)quire_host_free_done(host, &call, *freed, result);
+        (void)quire_host_free_done(host, &call, where, result);
     to_pointers(memory, n);
+    if (bad && where < n)
+        *bad = where;
     return result;
 }
 

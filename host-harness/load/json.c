@@ -12,8 +12,8 @@
 #include <stdio.h>
 
 static const char *const error_names[QUIRE_ERRORS] = {
-    "ok",    "no_memory",   "size",  "align", "node",        "zone",
-    "frame", "double_free", "order", "busy",  "initialised", "unsupported",
+    "ok",    "no_memory", "size",        "align",       "node", "zone",  "frame",   "double_free",
+    "order", "busy",      "initialised", "unsupported", "full", "state", "damaged",
 };
 
 enum { NUMBER_TEXT = 32 };

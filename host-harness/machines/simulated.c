@@ -102,6 +102,7 @@ static int plan_zones(struct simulated_plan *own, uint32_t nodes,
         .no_dma = options->no_dma,
         .no_dma32 = options->no_dma32,
         .huge_nodes = nodes,
+        .no_lowmem_reserve = true, /* a load uses up all memory, whichever zone it asks first */
         .zone = {.slots = options->slots ? options->slots : 1,
                  .min = QUIRE_WATERMARK_AUTO,
                  .low = QUIRE_WATERMARK_AUTO,

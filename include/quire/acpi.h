@@ -20,7 +20,7 @@
  * goes). The call succeeds then and counts them in topology->passed_over; *fault is the first one,
  * or has a `what` of NULL if there was none.
  *
- * Functions return 0 or: QUIRE_ERR_SIZE, a length is wrong or too many entries;
+ * Functions return 0 or: QUIRE_ERR_SIZE, a length is wrong; QUIRE_ERR_FULL, too many entries;
  * QUIRE_ERR_UNSUPPORTED, another signature or an unknown revision; QUIRE_ERR_FRAME, a checksum
  * is wrong; QUIRE_ERR_BUSY, a CPU or memory is in two domains: `other` is the CPU's id or the first
  * such address, `found` the domain at this byte and `expected` the earlier one. *fault says what
@@ -41,11 +41,11 @@ enum { QUIRE_ACPI_HEADER = 36 }; /* bytes: what every table starts with */
 /* Is this a table with a right length and checksum? Gives its signature, e.g. "SRAT", and its own
  * length, which may be less than `bytes`. */
 int quire_acpi_table(const void *table, size_t bytes, char signature[5], size_t *length,
-                     struct quire_topology_fault *fault);
+                     struct quire_fault *fault);
 
 /* Add what a table says, whichever of the four it is. */
 int quire_acpi_read(struct quire_topology *topology, const void *table, size_t bytes,
-                    struct quire_topology_fault *fault);
+                    struct quire_fault *fault);
 
 /* Where the caller can read the physical bytes phys .. phys + bytes - 1; NULL if nowhere. What it
  * gave stays readable until quire_acpi_find has returned, and the table after that. */
@@ -56,7 +56,7 @@ typedef const void *quire_acpi_map(void *ctx, uint64_t phys, size_t bytes);
  * there is no such table, or a checksum is wrong. QUIRE_ERR_UNSUPPORTED: no root pointer there.
  * QUIRE_ERR_SIZE: a length is wrong. fault->where is a physical address. */
 int quire_acpi_find(uint64_t rsdp, const char signature[4], quire_acpi_map *map, void *ctx,
-                    const void **table, size_t *length, struct quire_topology_fault *fault);
+                    const void **table, size_t *length, struct quire_fault *fault);
 
 #ifdef __cplusplus
 }

@@ -88,6 +88,7 @@ struct quire_boot {
     uint32_t accepted;
     uint64_t trimmed_bytes;
     struct quire_boot_refusals refused;
+    uint64_t room[4]; /* zero, see version.h */
 };
 
 /* Frames unless it says otherwise. */
@@ -101,6 +102,7 @@ struct quire_boot_report {
     uint64_t firmware;                  /* firmware memory */
     uint64_t disputed;                  /* of memory: two nodes claimed them */
     uint64_t nodeless;                  /* of memory: nobody told the node */
+    uint64_t room[4];                   /* zero, see version.h */
 };
 
 /* One stretch of physical memory with one story, for walking. */
@@ -124,7 +126,7 @@ int quire_boot_init(struct quire_boot *boot, struct quire_boot_entry entries[], 
 
 /* The bytes phys .. phys + bytes - 1 are of this kind, on `node` or QUIRE_NODE_ANY.
  * QUIRE_ERR_SIZE: refused as told above; who reads a firmware's table may go on with the next
- * entry. QUIRE_ERR_NO_MEMORY: the array is full. QUIRE_ERR_NODE: no such number.
+ * entry. QUIRE_ERR_FULL: the array has no room. QUIRE_ERR_NODE: no such number.
  * QUIRE_ERR_UNSUPPORTED: no such kind. QUIRE_ERR_BUSY: firmware memory that quire_boot_alloc
  * gave already.
  * QUIRE_ERR_INITIALISED: zones were planned. */
@@ -162,14 +164,15 @@ struct quire_boot_request {
  * give memory in which two nodes meet. What fits depends on what frames are, not on how they were
  * described: parts of which the node was told, not told and disputed make one place.
  * QUIRE_ERR_SIZE: no bytes, beyond 2^52, or low above high. QUIRE_ERR_ALIGN: not a power of two.
- * QUIRE_ERR_NODE: the node has no memory. QUIRE_ERR_NO_MEMORY: no place fits, or the caller's
- * array is full. QUIRE_ERR_INITIALISED: zones were planned. */
+ * QUIRE_ERR_NODE: the node has no memory. QUIRE_ERR_NO_MEMORY: no place fits. QUIRE_ERR_FULL: the
+ * caller's array has no room. QUIRE_ERR_INITIALISED: zones were planned. */
 int quire_boot_alloc(struct quire_boot *boot, const struct quire_boot_request *request,
                      uint64_t *phys);
 
 /* ---- 3. Which zones ------------------------------------------------------------------------ */
 
-/* What the caller wants. All zero but zone.slots and the watermarks is a good start. */
+/* What the caller wants. All zero but zone.slots is a good start: watermarks are 0 then, for a
+ * caller who does not hear of them, and DMA and DMA32 keep from others what Linux has them keep. */
 struct quire_boot_layout {
     bool no_dma;   /* no zone of its own for memory below 16 MiB */
     bool no_dma32; /* no zone of its own for memory below 4 GiB */
@@ -181,8 +184,12 @@ struct quire_boot_layout {
     /* How far apart nodes are, for metadata that does not fit on its own node. NULL: by number. */
     unsigned (*distance)(void *ctx, uint32_t from, uint32_t to);
     void *distance_ctx;
+    /* DMA and DMA32 keep nothing from requests that fall back to them. Else, if zone.lowmem_reserve
+     * is 0, each keeps a 256th of the less scarce memory of its node (Linux's default). */
+    bool no_lowmem_reserve;
     struct quire_zone_config zone; /* for every zone: slots, watermarks, options, port; the rest
                                     * is overwritten */
+    uint64_t room[4];              /* zero, see version.h */
 };
 
 struct quire_boot_zone {
@@ -222,12 +229,16 @@ struct quire_boot_plan {
     uint64_t zoneless_frames; /* free or reserved, not shared, but no zone has a free frame there */
     uint64_t huge_missing;    /* bytes asked for in huge_bytes[] that could not be set aside */
     uint32_t remote_metadata; /* zones whose metadata had to go to another node */
+    struct quire_fault fault; /* after an error: what is wrong; `where` is a node, for an array that
+                               * is too small its length, for a zone's configuration as there */
+    uint64_t room[8];         /* zero, see version.h */
 };
 
 /* Plan the zones: DMA (below 16 MiB), DMA32 (below 4 GiB), Normal, Huge and Device of each node,
  * those that have a free frame. Metadata is placed on the zone's node from the top down, never in
  * Huge or Device memory, else on the nearest node with room.
- * QUIRE_ERR_NO_MEMORY: no memory at all, no room for metadata, or an array too small.
+ * QUIRE_ERR_NO_MEMORY: no memory at all, or no place for metadata. QUIRE_ERR_FULL: an array is too
+ * small.
  * QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: huge_bytes. QUIRE_ERR_INITIALISED: planned already. Others as
  * quire_zone_metadata_size. After an error the boot map is as it was; the arrays are undefined. */
 int quire_boot_plan_zones(struct quire_boot *boot, const struct quire_boot_layout *layout,

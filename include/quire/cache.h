@@ -69,6 +69,7 @@ struct quire_cache_config {
     uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
     uint32_t depot;       /* half magazines in the depot, or QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
     uint32_t first_cpu; /* the CPUs are first_cpu .. first_cpu+cpus-1; all others go to the zone */
+    uint64_t room[4];   /* zero, see version.h */
 };
 
 struct quire_cache_state;
@@ -89,7 +90,8 @@ struct quire_cache {
     unsigned char *cpu_caches[QUIRE_CACHE_CLASSES]; /* the first CPU's */
     uint32_t capacity[QUIRE_CACHE_CLASSES]; /* rounds of a magazine; 0 if the class is not cached */
     uint32_t depot_nodes;
-    uint64_t bound; /* frames */
+    uint64_t bound;   /* frames */
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
@@ -152,6 +154,7 @@ struct quire_cache_stats {
     uint64_t bypasses;  /* calls that found the CPU cache taken and used the zone */
     uint64_t drains;    /* CPU caches drained, by whatever cause */
     uint64_t bad_frees; /* wrong frees refused, at once or when the frames reached the zone */
+    uint64_t room[8];   /* zero, see version.h */
 };
 
 /* Exact while nobody uses the cache: then the zone's free frames, those cached and in the depot, of

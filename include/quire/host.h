@@ -88,6 +88,10 @@ struct quire_host_options {
     bool keep_nothing; /* no watermarks at all: they are 0, and `reclaim` must be NULL */
     /* No thread: `reclaim` must be NULL, and somebody else calls quire_machine_maintain. */
     bool no_thread;
+    /* If not NULL: what is wrong, after an error of quire_host_create that an option is the reason
+     * for, or the machine's topology; `where` is a node. */
+    struct quire_fault *fault;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* What a node of this machine has, before anything is taken of it. */
@@ -98,6 +102,7 @@ struct quire_host_node {
                           * this process may not have it */
     uint64_t free_bytes; /* of it, in use by nobody at the moment */
     uint64_t huge_bytes; /* free in its pool of 2 MiB pages: for QUIRE_HOST_PAGES_HUGE */
+    uint64_t room[4];    /* zero, see version.h */
 };
 
 /* Ask the system about a node, counted from 0 without holes. QUIRE_ERR_NODE: no such node. Thread
@@ -138,10 +143,10 @@ int quire_host_free(struct quire_host *host, void *memory, unsigned order);
 int quire_host_alloc_batch(struct quire_host *host, const struct quire_request *request, size_t n,
                            void *memory[], size_t *got, struct quire_refusal *why);
 
-/* Free n single pages. As quire_machine_free_batch, and QUIRE_ERR_ALIGN, nothing freed: one of them
- * is not the address of a page, memory[*freed]. memory[] is written to while the call works, and
- * holds the same pointers when it returns. Lock-free, any context. */
-int quire_host_free_batch(struct quire_host *host, void *memory[], size_t n, size_t *freed);
+/* Free n single pages, all or none. As quire_machine_free_batch, and QUIRE_ERR_ALIGN: memory[*bad]
+ * is not the address of a page. memory[] is written to while the call works, and holds the same
+ * pointers when it returns. Lock-free, any context. */
+int quire_host_free_batch(struct quire_host *host, void *memory[], size_t n, size_t *bad);
 
 /* Pages in one piece, want->frames of them, under constraints: `align`, `boundary`, `low` and
  * `high` are of addresses in this process. request->order is not read. Errors as
@@ -170,7 +175,7 @@ struct quire_machine *quire_host_machine(struct quire_host *host);
 
 /* Tell that the calling thread will use hosts, and, before it ends, that it will not any more. May
  * be nested. A thread that is registered with liburcu's memb flavour for its own reasons must not
- * call them. QUIRE_ERR_INITIALISED: leave without enter. Thread only; may block for a moment. */
+ * call them. QUIRE_ERR_STATE: leave without enter. Thread only; may block for a moment. */
 void quire_host_thread_enter(void);
 int quire_host_thread_leave(void);
 
@@ -201,6 +206,7 @@ struct quire_host_stats {
     uint64_t last_resort_frames; /* frames that they said to have freed */
     uint64_t entered;            /* threads between thread_enter and thread_leave; of all hosts */
     uint64_t metadata_bytes;     /* all that is taken besides the arenas */
+    uint64_t room[8];            /* zero, see version.h */
 };
 
 /* Exact while nobody uses the host. Figures of nodes: quire_machine_node_stats. Wait-free. */

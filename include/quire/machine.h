@@ -74,6 +74,7 @@ struct quire_machine_port {
      * QUIRE_NO_CALLBACK, in the requester's context; may allocate with QUIRE_EMERGENCY |
      * QUIRE_NO_CALLBACK. Returns frames freed. NULL: there is no last resort. */
     uint64_t (*reclaim)(void *ctx, quire_node node, uint64_t frames);
+    uint64_t room[4]; /* zero, see version.h */
 };
 
 /* A zone that is already built, and the stretches (of whole blocks) that belong to it. */
@@ -111,6 +112,7 @@ struct quire_machine_config {
                                    * come to more than QUIRE_CACHE_SHARE of a zone, for the CPUs
                                    * that it serves, its magazines get automatic sizes */
     struct quire_machine_port port;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
@@ -133,21 +135,52 @@ void quire_machine_fini(struct quire_machine *machine);
 
 /* ---- Frames -------------------------------------------------------------------------------- */
 
-/* Everything that a request can say. Start from quire_request_of. */
-struct quire_request {
-    unsigned order;
-    uint32_t flags;            /* enum quire_flags */
-    enum quire_zone_type zone; /* the scarcest purpose it may come down from: NORMAL may fall back
-                                * to DMA32 and DMA, HUGE to NORMAL and so on; DEVICE to none.
-                                * Requests below order 9 enter HUGE only if they are movable. */
-    quire_node node;           /* as if asked by a CPU of this node; QUIRE_NO_NODE: the caller's */
-    const struct quire_policy *policy; /* NULL: the machine's default */
+/* What memory is for: the least scarce zones that may give it. NORMAL may fall back to DMA32 and
+ * DMA, HUGE to NORMAL and so on; DEVICE to none. Requests below order 9 enter HUGE only if they are
+ * movable. */
+enum quire_purpose {
+    QUIRE_FOR_NORMAL = 0,
+    QUIRE_FOR_DMA = 1,
+    QUIRE_FOR_DMA32 = 2,
+    QUIRE_FOR_HUGE = 3,
+    QUIRE_FOR_DEVICE = 4,
 };
 
-/* The common request: QUIRE_ZONE_NORMAL, the caller's node, the default policy. */
+/* The purpose that begins with this type of zone. */
+static inline enum quire_purpose quire_purpose_of(enum quire_zone_type type)
+{
+    if (type == QUIRE_ZONE_NORMAL)
+        return QUIRE_FOR_NORMAL;
+    return (enum quire_purpose)(type < QUIRE_ZONE_NORMAL ? (unsigned)type + 1 : (unsigned)type);
+}
+
+/* Near whom memory is wanted: as if a CPU of that node asked. All zero: the caller's. */
+typedef struct quire_near {
+    uint32_t n; /* the node's number + 1 */
+} quire_near;
+
+/* Near `node`; QUIRE_NO_NODE: near the caller. */
+static inline quire_near quire_near_of(quire_node node)
+{
+    quire_near near_node = {node.n + 1};
+    return near_node;
+}
+
+/* Everything that a request can say. All zero is an order-0 request of QUIRE_FOR_NORMAL, near the
+ * caller, by the machine's policy: what quire_machine_alloc asks. (Room for later versions is in
+ * the flags.) */
+struct quire_request {
+    unsigned order;
+    uint32_t flags; /* enum quire_flags */
+    enum quire_purpose purpose;
+    quire_near near_node;
+    const struct quire_policy *policy; /* NULL: the machine's */
+};
+
+/* A request of this order with these flags, all else zero. */
 static inline struct quire_request quire_request_of(unsigned order, uint32_t flags)
 {
-    struct quire_request request = {order, flags, QUIRE_ZONE_NORMAL, {QUIRE_NO_NODE}, NULL};
+    struct quire_request request = {order, flags, QUIRE_FOR_NORMAL, {0}, NULL};
     return request;
 }
 
@@ -157,12 +190,13 @@ struct quire_refusal {
     quire_node node;           /* the first node that was asked and had none */
     enum quire_zone_type zone; /* its zone */
     uint32_t tried;            /* zones that were asked */
+    uint64_t room[2];          /* zero, see version.h */
 };
 
-/* Allocate 2^order frames, QUIRE_ZONE_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
+/* Allocate 2^order frames, QUIRE_FOR_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
  * QUIRE_ERR_NO_MEMORY: all zones of the list refused, after caches were drained and the port's
  * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags. QUIRE_ERR_ZONE, QUIRE_ERR_NODE: as for
- * quire_machine_request, if the default policy leaves one zone, or none. With QUIRE_ZEROED: what
+ * quire_machine_request, by the default policy. With QUIRE_ZEROED: what
  * the zone's `zero` returned. */
 int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t flags,
                         quire_pfn *pfn);
@@ -170,8 +204,11 @@ int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t 
 /* The same for whatever a request says. QUIRE_ERR_UNSUPPORTED: also an unknown purpose or policy.
  * QUIRE_ERR_NODE: a node that does not exist, a set without any node that is in reach of the asking
  * one (topology.h) and has memory for this purpose.
- * QUIRE_ERR_ZONE: the one zone that the request may use is depleted. *why, if not NULL, is filled
- * after an error. */
+ * Out of memory has two names, and which it is the caller can tell beforehand. QUIRE_ERR_ZONE: the
+ * request confines itself, by a purpose of DMA, DMA32 or DEVICE, or by its policy (else the
+ * machine's): one that is strict, or of mode BIND or NEAREST. The zones that it left are depleted,
+ * others may not be: it may ask again without that. QUIRE_ERR_NO_MEMORY: all others; every zone
+ * below its purpose was asked. *why, if not NULL, is filled after an error. */
 int quire_machine_request(struct quire_machine *machine, const struct quire_request *request,
                           quire_pfn *pfn, struct quire_refusal *why);
 
@@ -188,10 +225,11 @@ int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned or
 int quire_machine_alloc_batch(struct quire_machine *machine, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why);
 
-/* Free n single frames of any nodes. The first bad one ends it: *freed says how many before. That a
- * frame is in a cache already is told at once. */
+/* Free n single frames of any nodes, all or none: an error means that nothing changed. *bad, if not
+ * NULL, is the place of the first bad one: of what is named twice, the second. Errors as
+ * quire_machine_free, at once wherever a frame lies; QUIRE_ERR_SIZE: n is 0. */
 int quire_machine_free_batch(struct quire_machine *machine, const quire_pfn pfns[], size_t n,
-                             size_t *freed);
+                             size_t *bad);
 
 /* A run under constraints, see quire_zone_alloc_contig; request->order is not read. */
 int quire_machine_alloc_contig(struct quire_machine *machine, const struct quire_request *request,
@@ -302,14 +340,15 @@ enum quire_node_count {
     QUIRE_NODE_LOCAL = 4,      /* given here to a CPU of this node */
     QUIRE_NODE_OTHER = 5,      /* given here to a CPU of another node */
 };
-enum { QUIRE_NODE_COUNTS = 6 };
+enum { QUIRE_NODE_COUNTS = 6, QUIRE_NODE_COUNTS_ROOM = 8 };
 
 struct quire_node_stats {
     uint64_t managed, free, cached; /* frames; cached ones are not among the free */
     uint64_t remote;                /* frames of this node in other nodes' CPUs' remote magazines */
-    uint64_t counts[QUIRE_NODE_COUNTS];
+    uint64_t counts[QUIRE_NODE_COUNTS_ROOM];
     unsigned pressure; /* the worst of its zones, 0 .. 100 */
     uint32_t zones;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* Exact while nobody uses the machine. O(CPUs + zones). QUIRE_ERR_NODE: no such node. Wait-free. */
@@ -322,6 +361,7 @@ struct quire_machine_stats {
     uint64_t zonelist_bytes;
     uint64_t snapshots; /* published since the machine was built */
     uint64_t reclaims;  /* last resorts taken */
+    uint64_t room[8];   /* zero, see version.h */
 };
 int quire_machine_stats(struct quire_machine *machine, struct quire_machine_stats *stats);
 

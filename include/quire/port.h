@@ -27,7 +27,7 @@ enum quire_event {
     QUIRE_EVENT_MIN = 1,       /* free frames fell below `min`: only urgent requests pass now */
     QUIRE_EVENT_RECOVERED = 2, /* free frames are back at `high` or above */
 };
-enum { QUIRE_EVENTS = 3 };
+enum { QUIRE_EVENTS = 3, QUIRE_EVENTS_ROOM = 8 };
 
 /* Misuse that the allocator noticed on the way, told besides the error that the caller gets. */
 enum quire_report {
@@ -49,6 +49,7 @@ struct quire_port {
     /* The number of the CPU that the caller runs on; it may run on another one the instant after.
      * Asked by per-CPU caches that are owned by exchange; without it they go to the zone. */
     uint32_t (*cpu)(void *ctx);
+    uint64_t room[4]; /* zero, see version.h */
 };
 
 #ifdef __cplusplus

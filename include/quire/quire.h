@@ -7,12 +7,15 @@
 
 #include <quire/acpi.h>
 #include <quire/boot.h>
+#include <quire/bringup.h>
 #include <quire/cache.h>
 #include <quire/machine.h>
 #include <quire/pfnmap.h>
 #include <quire/port.h>
+#include <quire/simple.h>
 #include <quire/topology.h>
 #include <quire/types.h>
+#include <quire/version.h>
 #include <quire/zone.h>
 
 #endif /* QUIRE_QUIRE_H */

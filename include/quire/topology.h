@@ -87,27 +87,19 @@ struct quire_topology {
     uint32_t bandwidth_mbs[QUIRE_NODES][QUIRE_NODES]; /* 10^6 bytes a second; 0: not known */
 };
 
-/* What is wrong with a topology or a table, for one line of a message. Where a function takes a
- * pointer to one, NULL is allowed. */
-struct quire_topology_fault {
-    const char *what; /* a phrase, "two CPUs have one id"; never NULL after an error */
-    uint64_t where;   /* a node's, CPU's or range's number, or an offset in a table, bytes */
-    uint64_t found, expected; /* never equal */
-    uint64_t other; /* of two things that do not go together the second one; else as `where` */
-};
-
 /* An empty topology. */
 void quire_topology_init(struct quire_topology *topology);
 
-/* The node that the firmware calls `id`; added if it is new. QUIRE_ERR_SIZE: 64 already. */
+/* The node that the firmware calls `id`; added if it is new. QUIRE_ERR_FULL: 64 already. */
 int quire_topology_add_node(struct quire_topology *topology, uint32_t id, quire_node *node);
 
 /* Add a CPU on `node`, or on no node yet (QUIRE_NO_NODE) until a second call says where.
- * QUIRE_ERR_NODE: no such node. QUIRE_ERR_BUSY: it has another node. QUIRE_ERR_SIZE: too many. */
+ * QUIRE_ERR_NODE: no such node. QUIRE_ERR_BUSY: it has another node. QUIRE_ERR_FULL: too many. */
 int quire_topology_add_cpu(struct quire_topology *topology, uint32_t id, quire_node node);
 
 /* Add memory. Overlaps are found by quire_topology_check. QUIRE_ERR_NODE: no such node.
- * QUIRE_ERR_SIZE: no bytes, beyond 2^52, or too many ranges. QUIRE_ERR_UNSUPPORTED: kind. */
+ * QUIRE_ERR_SIZE: no bytes, or beyond 2^52. QUIRE_ERR_FULL: too many ranges.
+ * QUIRE_ERR_UNSUPPORTED: kind. */
 int quire_topology_add_memory(struct quire_topology *topology, uint64_t phys, uint64_t bytes,
                               quire_node node, enum quire_memory_kind kind);
 
@@ -123,8 +115,9 @@ int quire_topology_set_distance(struct quire_topology *topology, quire_node from
  * QUIRE_ERR_BUSY: memory of two nodes overlaps, or two CPUs or nodes have one id.
  * QUIRE_ERR_SIZE: a count or address out of range, or absurd or, unless `asymmetric`, asymmetric
  * distances. QUIRE_ERR_NO_MEMORY: no memory at all. QUIRE_ERR_UNSUPPORTED: its kind. *fault says
- * which. O(nodes^2 + CPUs^2 + ranges^2). */
-int quire_topology_check(struct quire_topology *topology, struct quire_topology_fault *fault);
+ * which: `where` and `other` are numbers of nodes, CPUs or ranges. O(nodes^2 + CPUs^2 + ranges^2).
+ */
+int quire_topology_check(struct quire_topology *topology, struct quire_fault *fault);
 
 /* ---- What follows from it; a checked topology --------------------------------------------- */
 

@@ -75,19 +75,36 @@ static inline uint64_t quire_phys(quire_pfn pfn)
 /* Every function that can fail returns 0 or one of these negative numbers. One meaning each. */
 enum quire_error {
     QUIRE_OK = 0,
-    QUIRE_ERR_NO_MEMORY = -1,    /* fewer frames are free above the request's floor, or none fit */
-    QUIRE_ERR_SIZE = -2,         /* an order, count, index or length out of range */
+    QUIRE_ERR_NO_MEMORY = -1,    /* fewer frames are free above the request's floor, or none fit: in
+                                  * all of the memory that the callee has */
+    QUIRE_ERR_SIZE = -2,         /* a number out of its range: order, count, index, length */
     QUIRE_ERR_ALIGN = -3,        /* an address or alignment that is not what its unit asks */
     QUIRE_ERR_NODE = -4,         /* the node asked for does not exist or has no memory */
-    QUIRE_ERR_ZONE = -5,         /* the one zone that the request may use is depleted */
+    QUIRE_ERR_ZONE = -5,         /* the same as NO_MEMORY, in those zones to which the request or
+                                  * its policy confines itself: others may have some (machine.h) */
     QUIRE_ERR_FRAME = -6,        /* a frame that is not managed here, or is reserved */
     QUIRE_ERR_DOUBLE_FREE = -7,  /* a frame that is not allocated */
     QUIRE_ERR_ORDER = -8,        /* allocated, but as a part of another run or with another order */
     QUIRE_ERR_BUSY = -9,         /* the range is in use: not to be taken, reserved or joined */
-    QUIRE_ERR_INITIALISED = -10, /* set up already */
-    QUIRE_ERR_UNSUPPORTED = -11, /* not built in, not configured, or an unknown flag */
+    QUIRE_ERR_INITIALISED = -10, /* set up already: too late for this call */
+    QUIRE_ERR_UNSUPPORTED = -11, /* a flag, kind, mode or format that is not known here, not built
+                                  * in, or for which the port has no function */
+    QUIRE_ERR_FULL = -12,        /* a table or array has no room for another entry */
+    QUIRE_ERR_STATE = -13,       /* not set up, or not any more: too early for this call */
+    QUIRE_ERR_DAMAGED = -14,     /* what was checked contradicts itself */
 };
-enum { QUIRE_ERRORS = 12 }; /* how many, QUIRE_OK among them */
+enum { QUIRE_ERRORS = 15, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
+
+/* What is wrong with something that was checked, for one line of a message: a topology, a table of
+ * the firmware's, a zone or its configuration, a plan. Whoever takes a pointer to one allows NULL,
+ * says what `where` counts, and leaves it alone if nothing is wrong. */
+struct quire_fault {
+    const char *what; /* a phrase, "two CPUs have one id" */
+    uint64_t where;   /* a number, say a frame's or a node's, or an offset in bytes */
+    uint64_t found, expected;
+    uint64_t other; /* of two things that do not go together the second one; else as `where` */
+    int error;      /* what the function returned */
+};
 
 /* A lower-case phrase for `error`, or "unknown error". Never NULL. Wait-free, any context. */
 const char *quire_strerror(int error);

@@ -58,13 +58,15 @@ enum {
     QUIRE_METADATA_ALIGN = 4096, /* bytes */
 };
 
-/* Ask for watermarks computed from the zone's size. */
+/* Ask for watermarks computed from the zone's size: 1.6 to 3.1 % of a zone below 16 GiB is kept
+ * from ordinary requests, less of larger ones. They are 0 if the port has no `event`: with nobody
+ * who hears of them and frees memory, what they keep back would only be missing. */
 #define QUIRE_WATERMARK_AUTO UINT64_MAX
 
 /* A block of which some frames are reserved and others in use takes a pin, 192 bytes of metadata,
  * for good. Those that are so when the zone is built have theirs. Each other block takes a spare
  * one when quire_zone_reserve takes a part of it, or quire_zone_unreserve gives back a part of it
- * that was reserved whole; when there are no more, that is QUIRE_ERR_SIZE. Whole blocks take none,
+ * that was reserved whole; when there are no more, that is QUIRE_ERR_FULL. Whole blocks take none,
  * and a block takes one only once. The table is rounded up, so there may be more than were asked
  * for: quire_zone_spare_pins says how many. This asks for one for each block, so that none is ever
  * missing: up to 0.025 % of the memory. */
@@ -89,6 +91,7 @@ struct quire_zone_config {
                               * by them what it was given twice, and refuses a zone without */
     bool metadata_zeroed;    /* the metadata reads as zeros: building costs O(sections) */
     struct quire_port port;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 struct quire_extent {
@@ -126,17 +129,22 @@ struct quire_zone {
     uint64_t end_block;   /* one past the highest block with a map */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
     struct quire_port port;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* ---- Building ---------------------------------------------------------------------------- */
 
 /* How many bytes of metadata `config` needs: about 0.031 % of the memory (0.0064 % without frame
- * bytes, 0.0034 % without the run map), plus 256 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a
+ * bytes, 0.0034 % without the run map), plus 384 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a
  * run beyond 2^40 frames, more than 2^32 - 1 blocks, more metadata than can be addressed, slots,
  * watermarks, lowmem_reserve or pins (beyond 2^28 blocks) out of range. QUIRE_ERR_ALIGN: a list
- * that is not sorted and disjoint. Wait-free.
+ * that is not sorted and disjoint. QUIRE_ERR_UNSUPPORTED: no such type. Wait-free.
  */
 int quire_zone_metadata_size(const struct quire_zone_config *config, size_t *bytes);
+
+/* What is wrong with a configuration, if quire_zone_metadata_size refuses it: `where` is a frame
+ * for the lists of runs, else 0. Errors as there, but for what comes of its size. Wait-free. */
+int quire_zone_config_check(const struct quire_zone_config *config, struct quire_fault *fault);
 
 /* Build a zone in `metadata`, `bytes` long and aligned to QUIRE_METADATA_ALIGN. Blocking only in
  * that it clears memory that is not known to be zero; nobody else may use the metadata meanwhile.
@@ -181,10 +189,10 @@ int quire_zone_run_length(const struct quire_zone *zone, quire_pfn pfn, uint64_t
 int quire_zone_alloc_batch(struct quire_zone *zone, quire_slot slot, uint32_t flags, size_t n,
                            quire_pfn pfns[], size_t *got);
 
-/* Free `n` single frames. All are checked before the first is freed, so an error means that
- * nothing changed; only a frame that is named twice, and not both times among the same 64 places
- * from a multiple of 64, is found too late: then each frame was freed once. Errors as
- * quire_zone_free; *bad, if not NULL, is the place of the first bad one. */
+/* Free `n` single frames, all or none: an error means that nothing changed. *bad, if not NULL, is
+ * the place of the first bad one: of what is named twice, the second. Errors as quire_zone_free.
+ * Without frame bytes one that is named twice, and not both times among the same 64 places from a
+ * multiple of 64, is found too late: then each frame was freed once. */
 int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_pfn pfns[],
                           size_t n, size_t *bad);
 
@@ -226,12 +234,14 @@ int quire_zone_free_contig(struct quire_zone *zone, quire_slot slot, quire_pfn p
                            uint64_t frames);
 
 /* Take free frames out of use, all or none. QUIRE_ERR_FRAME: one is reserved already or a hole.
- * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames, or no spare pin is left. */
+ * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames. QUIRE_ERR_FULL: no spare pin
+ * is left. */
 int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
-/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: no frames, or
- * a part of a block that is reserved whole and no spare pin is left (QUIRE_PINS_ALL).
- * QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try again. */
+/* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: no frames.
+ * QUIRE_ERR_FULL: a part of a block that is reserved whole, and no spare pin is left
+ * (QUIRE_PINS_ALL). QUIRE_ERR_BUSY: another call is dividing the same reserved block just now; try
+ * again. */
 int quire_zone_unreserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
 /* Which frames of a block an isolation holds. */
@@ -269,8 +279,8 @@ struct quire_isolation {
  * 512); it is the isolation's until commit or undo, and tells after a commit which frames that
  * reserved. Reserved frames and holes in the range stay what they are. QUIRE_ERR_ALIGN: not whole
  * blocks. QUIRE_ERR_FRAME: the zone has not all of them in a row. QUIRE_ERR_BUSY: one of them is
- * isolated already. QUIRE_ERR_SIZE: no frames, or QUIRE_ISOLATIONS ranges are isolated.
- * QUIRE_ERR_INITIALISED: `isolation` is in use. */
+ * isolated already. QUIRE_ERR_SIZE: no frames. QUIRE_ERR_FULL: QUIRE_ISOLATIONS ranges
+ * are isolated. QUIRE_ERR_INITIALISED: `isolation` is in use. */
 int quire_zone_isolate(struct quire_zone *zone, quire_slot slot, struct quire_run run,
                        struct quire_isolated_frames held[], struct quire_isolation *isolation);
 
@@ -280,7 +290,7 @@ int quire_zone_isolate(struct quire_zone *zone, quire_slot slot, struct quire_ru
  * Without a run map, stretches of used frames take the place of runs below order 9. What another
  * call is changing just now may be counted and not listed. A frame of the range that was freed but
  * not allocated is found here, if it was not refused at once, set right and reported
- * (QUIRE_REPORT_BAD_FREE). `used` may be NULL if capacity is 0. QUIRE_ERR_UNSUPPORTED: `isolation`
+ * (QUIRE_REPORT_BAD_FREE). `used` may be NULL if capacity is 0. QUIRE_ERR_STATE: `isolation`
  * is not in use. */
 int quire_zone_isolated(struct quire_zone *zone, quire_slot slot,
                         const struct quire_isolation *isolation, struct quire_run used[],
@@ -288,11 +298,11 @@ int quire_zone_isolated(struct quire_zone *zone, quire_slot slot,
 
 /* Reserve the range: end the isolation so that its frames are as after quire_zone_reserve, and
  * quire_zone_unreserve puts them back into use. QUIRE_ERR_BUSY: a frame is used still; the
- * isolation goes on. QUIRE_ERR_UNSUPPORTED: `isolation` is not in use. */
+ * isolation goes on. QUIRE_ERR_STATE: `isolation` is not in use. */
 int quire_zone_isolate_commit(struct quire_zone *zone, quire_slot slot,
                               struct quire_isolation *isolation);
 
-/* End the isolation: all that it holds is free again. QUIRE_ERR_UNSUPPORTED: `isolation` is not in
+/* End the isolation: all that it holds is free again. QUIRE_ERR_STATE: `isolation` is not in
  * use. */
 int quire_zone_isolate_undo(struct quire_zone *zone, quire_slot slot,
                             struct quire_isolation *isolation);
@@ -328,7 +338,7 @@ enum quire_count {
     QUIRE_COUNT_WITHDRAWN = 8, /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
     QUIRE_COUNT_REVOKED = 9,   /* wholly free home blocks taken away for a larger request */
 };
-enum { QUIRE_COUNTS = 10 };
+enum { QUIRE_COUNTS = 10, QUIRE_COUNTS_ROOM = 16 };
 
 struct quire_zone_stats {
     uint64_t managed;  /* frames that can be handed out */
@@ -342,10 +352,11 @@ struct quire_zone_stats {
     uint64_t whole_free_blocks;              /* free and not split */
     uint64_t split_blocks;
     uint64_t isolated_blocks;
-    uint64_t errors[QUIRE_ERRORS]; /* refusals by error, index -error */
-    uint64_t counts[QUIRE_COUNTS];
-    uint64_t events[QUIRE_EVENTS]; /* watermark crossings told */
+    uint64_t errors[QUIRE_ERRORS_ROOM]; /* refusals by error, index -error */
+    uint64_t counts[QUIRE_COUNTS_ROOM];
+    uint64_t events[QUIRE_EVENTS_ROOM]; /* watermark crossings told */
     uint64_t metadata_bytes;
+    uint64_t room[8]; /* zero, see version.h */
 };
 
 /* Walk the zone and fill `stats`. Exact while nobody else uses the zone, an estimate otherwise.
@@ -388,16 +399,10 @@ enum quire_frame_state {
 int quire_zone_frame_state(const struct quire_zone *zone, quire_pfn pfn,
                            enum quire_frame_state *state);
 
-/* The first thing that is wrong. */
-struct quire_violation {
-    const char *what; /* a phrase */
-    quire_pfn pfn;    /* where */
-    uint64_t expected, found;
-};
-
-/* Walk everything and compare maps, descriptors, hints and counts. 0, or QUIRE_ERR_BUSY with the
- * first violation in *found. Only while nobody else uses the zone. Wait-free, O(blocks). */
-int quire_zone_check(const struct quire_zone *zone, struct quire_violation *found);
+/* Walk everything and compare maps, descriptors, hints and counts. 0, or QUIRE_ERR_DAMAGED with the
+ * first thing that is wrong in *fault; `where` is a frame. Only while nobody else uses the zone.
+ * Wait-free, O(blocks). */
+int quire_zone_check(const struct quire_zone *zone, struct quire_fault *fault);
 
 #ifdef __cplusplus
 }

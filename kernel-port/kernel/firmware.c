@@ -22,7 +22,7 @@ static const void *map(void *ctx, uint64_t phys, size_t bytes)
 /* False: there is no such table. */
 static bool read_table(struct quire_topology *t, uint64_t rsdp, const char *signature)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     const void *table;
     size_t length;
     int error = quire_acpi_find(rsdp, signature, map, NULL, &table, &length, &fault);

@@ -12,14 +12,11 @@
 #include "paging.h"
 #include "port.h"
 
-enum { MAP_ROOM = 8192, PLAN_ROOM = 4096 };
+enum { MAP_ROOM = 8192 };
 
 struct memory memory;
 
 static struct quire_boot_entry entries[MAP_ROOM];
-static struct quire_boot_zone plan_zones[ZONES_MAX];
-static struct quire_run plan_runs[PLAN_ROOM];
-static struct quire_pfnmap_span plan_spans[PLAN_ROOM];
 static uint64_t huge_bytes[QUIRE_NODES], huge_sections[QUIRE_NODES]; /* what hugepages= asks */
 
 extern char image_start[], image_end[];
@@ -68,7 +65,7 @@ static void tell_topology(struct quire_topology *t)
 
 static void assign_nodes(struct quire_topology *t)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     int error;
 
     for (uint32_t i = 0; i < t->range_count; i++)
@@ -131,42 +128,6 @@ static void share_huge(const struct options *options)
     }
 }
 
-static unsigned distance(void *ctx, uint32_t from, uint32_t to)
-{
-    (void)ctx;
-    return memory.topology.distance[from][to];
-}
-
-static void plan(const struct options *options)
-{
-    struct quire_boot_layout layout = {
-        .huge_bytes = huge_bytes,
-        .huge_nodes = QUIRE_NODES,
-        .distance = distance,
-        .zone = {.slots = cpu_count,
-                 .min = QUIRE_WATERMARK_AUTO,
-                 .low = QUIRE_WATERMARK_AUTO,
-                 .high = QUIRE_WATERMARK_AUTO,
-                 .port = zone_port},
-    };
-    int error;
-
-    share_huge(options);
-    memory.plan = (struct quire_boot_plan){.zones = plan_zones,
-                                           .zone_capacity = ZONES_MAX,
-                                           .runs = plan_runs,
-                                           .run_capacity = PLAN_ROOM,
-                                           .spans = plan_spans,
-                                           .span_capacity = PLAN_ROOM};
-    error = quire_boot_plan_zones(&memory.boot, &layout, &memory.plan);
-    if (error == QUIRE_ERR_NO_MEMORY)
-        panic("too little memory: no zone has room for its metadata");
-    check(error, "zones");
-    if (memory.plan.huge_missing)
-        panic("hugepages=: %lu MiB of what was asked for are not there as free whole pages",
-              memory.plan.huge_missing >> 20);
-}
-
 /* Blocks fill up what whole sections could not, so the pages of 1 GiB are counted. */
 static void check_sections(void)
 {
@@ -185,17 +146,6 @@ static void check_sections(void)
     }
 }
 
-/* What was set aside is there to be used up, to the last page: no watermarks. */
-static void lower_watermarks(void)
-{
-    for (size_t i = 0; i < memory.plan.zone_count; i++) {
-        struct quire_zone_config *c = &memory.plan.zones[i].config;
-
-        if (c->type == QUIRE_ZONE_HUGE || c->type == QUIRE_ZONE_DEVICE)
-            c->min = c->low = c->high = 0;
-    }
-}
-
 static void *map(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
 {
     (void)ctx;
@@ -204,39 +154,38 @@ static void *map(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
     return direct(phys);
 }
 
-static void build_machine(void)
-{
-    static struct quire_machine_zone zones[ZONES_MAX];
-    struct quire_machine_config config = {
-        .topology = &memory.topology,
-        .zones = zones,
-        .zone_count = memory.zone_count,
-        .spans = memory.plan.spans,
-        .span_count = memory.plan.span_count,
-        .mode = QUIRE_CACHE_EXCHANGE,
-        .rounds = QUIRE_CACHE_SIZE_AUTO,
-        .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
-        .port = machine_port,
-    };
-    size_t bytes;
-
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        zones[i] =
-            (struct quire_machine_zone){&memory.zones[i], quire_node_of(memory.plan.zones[i].node)};
-    check(quire_machine_size(&config, &bytes), "machine");
-    check(quire_machine_init(&config, memory_take(bytes, quire_node_of(cpus[0]->node)), bytes,
-                             &memory.machine),
-          "machine");
-}
-
 void memory_build(const struct options *options)
 {
-    plan(options);
-    lower_watermarks();
-    check(quire_boot_build(&memory.plan, map, NULL, memory.zones, &memory.pfnmap), "zones");
-    memory.zone_count = (uint32_t)memory.plan.zone_count;
+    struct quire_bringup *up = &memory.up;
+    int error;
+
+    share_huge(options);
+    up->boot = &memory.boot;
+    up->topology = &memory.topology;
+    up->map = map;
+    up->layout = (struct quire_boot_layout){
+        .huge_bytes = huge_bytes,
+        .huge_nodes = QUIRE_NODES,
+        .no_lowmem_reserve = true, /* the tests use up all memory by way of the zonelists */
+        .zone = {.slots = cpu_count,
+                 .min = QUIRE_WATERMARK_AUTO,
+                 .low = QUIRE_WATERMARK_AUTO,
+                 .high = QUIRE_WATERMARK_AUTO,
+                 .port = zone_port},
+    };
+    up->mode = QUIRE_CACHE_EXCHANGE;
+    up->port = machine_port;
+    error = quire_bringup(up);
+    if (error == QUIRE_ERR_NO_MEMORY)
+        panic("too little memory: %s", up->fault.what ? up->fault.what : "none for the machine");
+    if (error && up->fault.what)
+        panic("%s (number %lu: found %lu, expected %lu)", up->fault.what, up->fault.where,
+              up->fault.found, up->fault.expected);
+    check(error, "machine");
+    if (up->plan.huge_missing)
+        panic("hugepages=: %lu MiB of what was asked for are not there as free whole pages",
+              up->plan.huge_missing >> 20);
     check_sections();
-    build_machine();
 }
 
 /* In the order that a kernel would: not the scarce zones first. */
@@ -284,16 +233,16 @@ void memory_give_back(void *address, size_t bytes)
 
 struct quire_zone *memory_zone(quire_pfn pfn)
 {
-    uint32_t zone = quire_pfnmap_zone(&memory.pfnmap, pfn);
+    uint32_t zone = quire_pfnmap_zone(&memory.up.pfnmap, pfn);
 
-    return zone == QUIRE_PFNMAP_NONE ? NULL : &memory.zones[zone];
+    return zone == QUIRE_PFNMAP_NONE ? NULL : &memory.up.zones[zone];
 }
 
 struct quire_zone *memory_zone_of(uint32_t node, enum quire_zone_type type)
 {
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        if (memory.plan.zones[i].node == node && memory.plan.zones[i].config.type == type)
-            return &memory.zones[i];
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        if (memory.up.plan.zones[i].node == node && memory.up.plan.zones[i].config.type == type)
+            return &memory.up.zones[i];
     return NULL;
 }
 

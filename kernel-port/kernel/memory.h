@@ -3,7 +3,7 @@
  * memory.h - from the loader's memory map to a machine that allocates.
  *
  * Three steps: memory_find (what there is, and on which node), then whoever needs memory before
- * the allocator takes it from memory.boot, then memory_build (zones, then the machine). Everything
+ * the allocator takes it from memory.boot, then memory_build (quire_bringup). Everything
  * here is written by the first CPU, and constant when the suites start, but for the counters.
  */
 #ifndef KERNEL_PORT_KERNEL_MEMORY_H
@@ -12,26 +12,26 @@
 #include "boot_info.h"
 #include "options.h"
 
-#include <quire/boot.h>
-#include <quire/machine.h>
+#include <quire/bringup.h>
 
 enum { ZONES_MAX = QUIRE_ZONE_TYPES * QUIRE_NODES };
 
 struct memory {
     struct quire_topology topology;
     struct quire_boot boot;
-    struct quire_boot_plan plan;
-    uint32_t zone_count;
-    struct quire_zone zones[ZONES_MAX]; /* plan.zones[i] says of which node and type */
-    struct quire_pfnmap pfnmap;
-    struct quire_machine *machine;
-    uint64_t machine_bytes; /* taken for it, by memory_take and by itself */
+    struct quire_bringup up; /* plan, zones and machine */
+    uint64_t machine_bytes;  /* taken for it, by memory_take and by itself */
     /* Told by the zones; atomic. */
     uint64_t events[ZONES_MAX][QUIRE_EVENTS];
     uint64_t reports[QUIRE_ERRORS]; /* by -error */
 };
 
 extern struct memory memory;
+
+static inline uint32_t memory_zone_count(void)
+{
+    return (uint32_t)memory.up.plan.zone_count;
+}
 
 void memory_find(const struct boot_info *info, const struct options *options);
 void memory_build(const struct options *options);

@@ -59,9 +59,9 @@ static void print_nodes(void)
 
         for (uint32_t i = 0; i < cpu_count; i++)
             with += cpus[i]->node == node;
-        for (uint32_t i = 0; i < memory.zone_count; i++)
-            if (memory.plan.zones[i].node == node)
-                frames += quire_zone_managed(&memory.zones[i]);
+        for (uint32_t i = 0; i < memory_zone_count(); i++)
+            if (memory.up.plan.zones[i].node == node)
+                frames += quire_zone_managed(&memory.up.zones[i]);
         print("%4u %8u %11lu %5u ", node, with, mib(frames),
               quire_topology_tier(t, quire_node_of(node)));
         for (uint32_t to = 0; to < t->node_count; to++)
@@ -74,12 +74,12 @@ static void print_nodes(void)
 static void print_zones(void)
 {
     print("zone  node  type    managed frames  reserved   watermarks\n");
-    for (uint32_t i = 0; i < memory.zone_count; i++) {
+    for (uint32_t i = 0; i < memory_zone_count(); i++) {
         struct quire_zone_stats s;
 
-        (void)quire_zone_stats(&memory.zones[i], &s);
-        print("%4u %5u  %-7s %14lu %9lu   %lu/%lu/%lu\n", i, memory.plan.zones[i].node,
-              type_names[memory.plan.zones[i].config.type], s.managed, s.reserved, s.min, s.low,
+        (void)quire_zone_stats(&memory.up.zones[i], &s);
+        print("%4u %5u  %-7s %14lu %9lu   %lu/%lu/%lu\n", i, memory.up.plan.zones[i].node,
+              type_names[memory.up.plan.zones[i].config.type], s.managed, s.reserved, s.min, s.low,
               s.high);
     }
 }

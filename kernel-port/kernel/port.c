@@ -30,7 +30,7 @@ static int port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
 static void port_event(void *ctx, struct quire_zone *zone, enum quire_event event)
 {
     (void)ctx;
-    (void)__atomic_fetch_add(&memory.events[zone - memory.zones][event], 1, __ATOMIC_RELAXED);
+    (void)__atomic_fetch_add(&memory.events[zone - memory.up.zones][event], 1, __ATOMIC_RELAXED);
 }
 
 static void port_report(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,

@@ -13,8 +13,8 @@ void op_pairs(struct op *op)
     quire_pfn pfn;
 
     for (uint32_t i = 0; i < op->n; i++)
-        op->failed += quire_machine_alloc(memory.machine, op->request.order, 0, &pfn) ||
-                      quire_machine_free(memory.machine, pfn, op->request.order);
+        op->failed += quire_machine_alloc(memory.up.machine, op->request.order, 0, &pfn) ||
+                      quire_machine_free(memory.up.machine, pfn, op->request.order);
 }
 
 void op_request_pairs(struct op *op)
@@ -22,8 +22,8 @@ void op_request_pairs(struct op *op)
     quire_pfn pfn;
 
     for (uint32_t i = 0; i < op->n; i++)
-        op->failed += quire_machine_request(memory.machine, &op->request, &pfn, NULL) ||
-                      quire_machine_free(memory.machine, pfn, op->request.order);
+        op->failed += quire_machine_request(memory.up.machine, &op->request, &pfn, NULL) ||
+                      quire_machine_free(memory.up.machine, pfn, op->request.order);
 }
 
 void op_zone_pairs(struct op *op)
@@ -39,13 +39,13 @@ void op_zone_pairs(struct op *op)
 void op_allocate(struct op *op)
 {
     for (uint32_t i = 0; i < op->n; i++)
-        op->failed += quire_machine_alloc(memory.machine, 0, 0, &frames[i]) != 0;
+        op->failed += quire_machine_alloc(memory.up.machine, 0, 0, &frames[i]) != 0;
 }
 
 void op_free(struct op *op)
 {
     for (uint32_t i = 0; i < op->n; i++)
-        op->failed += quire_machine_free(memory.machine, frames[i], 0) != 0;
+        op->failed += quire_machine_free(memory.up.machine, frames[i], 0) != 0;
 }
 
 void op_batch_allocate(struct op *op)
@@ -53,12 +53,10 @@ void op_batch_allocate(struct op *op)
     size_t got;
 
     op->failed +=
-        quire_machine_alloc_batch(memory.machine, &op->request, op->n, frames, &got, NULL) != 0;
+        quire_machine_alloc_batch(memory.up.machine, &op->request, op->n, frames, &got, NULL) != 0;
 }
 
 void op_batch_free(struct op *op)
 {
-    size_t freed;
-
-    op->failed += quire_machine_free_batch(memory.machine, frames, op->n, &freed) != 0;
+    op->failed += quire_machine_free_batch(memory.up.machine, frames, op->n, NULL) != 0;
 }

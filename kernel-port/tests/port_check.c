@@ -163,7 +163,7 @@ static void allocate_and_free(void *argument)
 
 static void check_sharing(void)
 {
-    struct quire_violation v;
+    struct quire_fault v;
 
     s.p->on_all(allocate_and_free, NULL);
     result(take_bad() == 0, "port: all CPUs at once, and no frame has two owners");

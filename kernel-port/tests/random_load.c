@@ -51,17 +51,18 @@ static uint32_t flags_of(struct random_load *m)
 /* A run of this order, from a node chosen at random in a quarter of the cases. */
 static void allocate(struct random_load *m, unsigned order)
 {
-    struct quire_request want = {.order = order,
-                                 .flags = flags_of(m),
-                                 .zone = QUIRE_ZONE_NORMAL,
-                                 .node = quire_node_of(QUIRE_NO_NODE)};
+    struct quire_request want = {
+        .order = order,
+        .flags = flags_of(m),
+    };
     quire_pfn pfn;
     int error;
 
     if (random_below(&m->random, 4) == 0)
-        want.node.n = random_below(&m->random, memory.topology.node_count);
+        want.near_node =
+            quire_near_of(quire_node_of(random_below(&m->random, memory.topology.node_count)));
     m->calls++;
-    error = quire_machine_request(memory.machine, &want, &pfn, NULL);
+    error = quire_machine_request(memory.up.machine, &want, &pfn, NULL);
     if (error) {
         if (error != QUIRE_ERR_NO_MEMORY)
             shadow_wrong("an allocation failed oddly", quire_pfn_of(0), (uint64_t)error, 0);
@@ -75,15 +76,15 @@ static void allocate(struct random_load *m, unsigned order)
 
 static void allocate_contig(struct random_load *m)
 {
-    uint32_t zone = random_below(&m->random, memory.zone_count);
+    uint32_t zone = random_below(&m->random, memory_zone_count());
     struct quire_contig want = {.frames = 1 + random_below(&m->random, CONTIG_MOST),
                                 .align = 1ul << (12 + random_below(&m->random, 6))};
     quire_pfn pfn;
 
-    if (memory.plan.zones[zone].config.type == QUIRE_ZONE_DEVICE)
+    if (memory.up.plan.zones[zone].config.type == QUIRE_ZONE_DEVICE)
         return;
     m->calls++;
-    if (quire_zone_alloc_contig(&memory.zones[zone], memory_slot(), &want, m->flags, &pfn)) {
+    if (quire_zone_alloc_contig(&memory.up.zones[zone], memory_slot(), &want, m->flags, &pfn)) {
         m->refused++;
         return;
     }
@@ -94,12 +95,12 @@ static void allocate_contig(struct random_load *m)
 
 static void allocate_batch(struct random_load *m)
 {
-    struct quire_zone *zone = &memory.zones[random_below(&m->random, memory.zone_count)];
+    struct quire_zone *zone = &memory.up.zones[random_below(&m->random, memory_zone_count())];
     quire_pfn pfns[BATCH];
     size_t got;
 
     if (m->capacity - m->held < BATCH ||
-        memory.plan.zones[zone - memory.zones].config.type >= QUIRE_ZONE_HUGE)
+        memory.up.plan.zones[zone - memory.up.zones].config.type >= QUIRE_ZONE_HUGE)
         return;
     m->calls++;
     if (quire_zone_alloc_batch(zone, memory_slot(), flags_of(m) | QUIRE_PARTIAL, BATCH, pfns,
@@ -122,7 +123,7 @@ static void release(struct random_load *m, uint32_t which)
     if (run.contiguous)
         error = quire_zone_free_contig(memory_zone(run.pfn), memory_slot(), run.pfn, run.frames);
     else
-        error = quire_machine_free(memory.machine, run.pfn, run.order);
+        error = quire_machine_free(memory.up.machine, run.pfn, run.order);
     if (error)
         shadow_wrong("a free was refused", run.pfn, (uint64_t)error, 0);
 }

@@ -44,15 +44,15 @@ static void span(const struct quire_zone *zone, uint64_t *first, uint64_t *end)
 
 void shadow_begin(void)
 {
-    for (uint32_t i = 0; i < memory.zone_count; i++) {
+    for (uint32_t i = 0; i < memory_zone_count(); i++) {
         uint64_t end;
 
         if (maps[i].words)
             continue;
-        span(&memory.zones[i], &maps[i].first, &end);
+        span(&memory.up.zones[i], &maps[i].first, &end);
         maps[i].frames = end - maps[i].first;
         maps[i].words = memory_take((maps[i].frames + BITS - 1) / BITS * 8,
-                                    quire_node_of(memory.plan.zones[i].node));
+                                    quire_node_of(memory.up.plan.zones[i].node));
     }
     fault.what = NULL;
     fault.taken = fault.count = 0;
@@ -99,7 +99,7 @@ static void mark(uint32_t zone, uint64_t first, uint64_t frames, bool set)
 
 static void mark_run(quire_pfn pfn, uint64_t frames, bool set)
 {
-    uint32_t zone = quire_pfnmap_zone(&memory.pfnmap, pfn);
+    uint32_t zone = quire_pfnmap_zone(&memory.up.pfnmap, pfn);
 
     if (zone == QUIRE_PFNMAP_NONE || pfn.n < maps[zone].first ||
         pfn.n + frames > maps[zone].first + maps[zone].frames)
@@ -135,7 +135,7 @@ uint64_t shadow_owned(void)
 {
     uint64_t owned = 0;
 
-    for (uint32_t i = 0; i < memory.zone_count; i++)
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
         for (uint64_t w = 0; w < (maps[i].frames + BITS - 1) / BITS; w++)
             for (uint64_t v = maps[i].words[w]; v; v &= v - 1)
                 owned++;

@@ -11,9 +11,9 @@ static uint64_t before[ZONES_MAX];
 
 void zone_audit_begin(void)
 {
-    (void)quire_machine_drain(memory.machine);
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        before[i] = quire_zone_free_frames(&memory.zones[i]);
+    (void)quire_machine_drain(memory.up.machine);
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        before[i] = quire_zone_free_frames(&memory.up.zones[i]);
 }
 
 /* The count that allocations go by, and the one of the maps, are the zone's own two; a frame that
@@ -22,20 +22,20 @@ void zone_audit_end(const char *what)
 {
     bool good = true;
 
-    (void)quire_machine_drain(memory.machine);
-    for (uint32_t i = 0; i < memory.zone_count; i++) {
-        struct quire_violation v = {0};
+    (void)quire_machine_drain(memory.up.machine);
+    for (uint32_t i = 0; i < memory_zone_count(); i++) {
+        struct quire_fault v = {0};
         struct quire_zone_stats s;
 
-        (void)quire_zone_stats(&memory.zones[i], &s);
-        if (quire_zone_check(&memory.zones[i], &v)) {
-            tap_note("zone %u: %s at frame %lx: found %lu, expected %lu", i, v.what, v.pfn.n,
+        (void)quire_zone_stats(&memory.up.zones[i], &s);
+        if (quire_zone_check(&memory.up.zones[i], &v)) {
+            tap_note("zone %u: %s at frame %lx: found %lu, expected %lu", i, v.what, v.where,
                      v.found, v.expected);
             good = false;
         }
-        if (s.free != before[i] || quire_zone_free_frames(&memory.zones[i]) != before[i]) {
+        if (s.free != before[i] || quire_zone_free_frames(&memory.up.zones[i]) != before[i]) {
             tap_note("zone %u: %lu frames free, %lu counted as free, %lu before", i, s.free,
-                     quire_zone_free_frames(&memory.zones[i]), before[i]);
+                     quire_zone_free_frames(&memory.up.zones[i]), before[i]);
             good = false;
         }
     }

@@ -18,27 +18,26 @@ static bool has_signature(const uint8_t *table, const char signature[4])
 }
 
 int quire_acpi_table(const void *table, size_t bytes, char signature[5], size_t *length,
-                     struct quire_topology_fault *fault)
+                     struct quire_fault *fault)
 {
     const uint8_t *p = table;
     uint32_t size;
     uint8_t sum = 0;
 
     if (bytes < QUIRE_ACPI_HEADER)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "shorter than a table's header", bytes,
-                                  bytes, QUIRE_ACPI_HEADER);
+        return fault_set(fault, QUIRE_ERR_SIZE, "shorter than a table's header", bytes, bytes,
+                         QUIRE_ACPI_HEADER);
     size = acpi_u32(p + 4);
     if (size < QUIRE_ACPI_HEADER)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE,
-                                  "the table's length is less than its header", 4, size,
-                                  QUIRE_ACPI_HEADER);
+        return fault_set(fault, QUIRE_ERR_SIZE, "the table's length is less than its header", 4,
+                         size, QUIRE_ACPI_HEADER);
     if (size > bytes)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "the table is cut off", 4, bytes, size);
+        return fault_set(fault, QUIRE_ERR_SIZE, "the table is cut off", 4, bytes, size);
     for (uint32_t i = 0; i < size; i++)
         sum = (uint8_t)(sum + p[i]);
     if (sum)
-        return topology_fault_set(fault, QUIRE_ERR_FRAME, "the checksum is wrong", 9, p[9],
-                                  (uint8_t)(p[9] - sum));
+        return fault_set(fault, QUIRE_ERR_FRAME, "the checksum is wrong", 9, p[9],
+                         (uint8_t)(p[9] - sum));
     for (unsigned i = 0; i < 4; i++)
         signature[i] = (char)p[i];
     signature[4] = 0;
@@ -55,18 +54,16 @@ int qi_acpi_next(struct acpi_walk *walk)
     walk->at = walk->next;
     walk->entry = walk->table + walk->at;
     if (left < header)
-        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, "an entry is cut off", walk->at,
-                                  left, header);
+        return fault_set(walk->fault, QUIRE_ERR_SIZE, "an entry is cut off", walk->at, left,
+                         header);
     walk->type = walk->wide ? acpi_u16(walk->entry) : walk->entry[0];
     walk->size = walk->wide ? acpi_u32(walk->entry + 4) : walk->entry[1];
     if (walk->size < header)
-        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
-                                  "an entry is shorter than its own header", walk->at, walk->size,
-                                  header);
+        return fault_set(walk->fault, QUIRE_ERR_SIZE, "an entry is shorter than its own header",
+                         walk->at, walk->size, header);
     if (walk->size > left)
-        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
-                                  "an entry is longer than what is left", walk->at, walk->size,
-                                  left);
+        return fault_set(walk->fault, QUIRE_ERR_SIZE, "an entry is longer than what is left",
+                         walk->at, walk->size, left);
     walk->next += walk->size;
     return 1;
 }
@@ -75,12 +72,12 @@ int qi_acpi_check_size(const struct acpi_walk *walk, uint32_t size)
 {
     if (walk->size >= size)
         return QUIRE_OK;
-    return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, "an entry is shorter than its type",
-                              walk->at, walk->size, size);
+    return fault_set(walk->fault, QUIRE_ERR_SIZE, "an entry is shorter than its type", walk->at,
+                     walk->size, size);
 }
 
 int qi_acpi_distrust(struct quire_topology *topology, const struct acpi_walk *walk, int error,
-                     struct quire_topology_fault fault)
+                     struct quire_fault fault)
 {
     if (walk->fault && (topology->strict || !walk->fault->what))
         *walk->fault = fault;
@@ -119,9 +116,8 @@ static int check_revision(const struct acpi_walk *walk, unsigned lowest, unsigne
 
     if (revision >= lowest && revision <= highest)
         return QUIRE_OK;
-    return topology_fault_set(walk->fault, QUIRE_ERR_UNSUPPORTED,
-                              "an unknown revision of this table", ACPI_REVISION, revision,
-                              revision < lowest ? lowest : highest);
+    return fault_set(walk->fault, QUIRE_ERR_UNSUPPORTED, "an unknown revision of this table",
+                     ACPI_REVISION, revision, revision < lowest ? lowest : highest);
 }
 
 /* Does the table reach up to its first entry? */
@@ -130,8 +126,8 @@ static int begin_walk(struct acpi_walk *walk, uint32_t first)
     walk->next = first;
     if (walk->bytes >= first)
         return QUIRE_OK;
-    return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, "the table is too short for its kind", 4,
-                              walk->bytes, first);
+    return fault_set(walk->fault, QUIRE_ERR_SIZE, "the table is too short for its kind", 4,
+                     walk->bytes, first);
 }
 
 /* MADT and SRAT may grow by revisions, which keep what there is; HMAT's change units. */
@@ -157,13 +153,12 @@ static int read_table(struct quire_topology *topology, struct acpi_walk *walk,
         error = check_revision(walk, 1, 2);
         return error || (error = begin_walk(walk, 40)) ? error : qi_acpi_hmat(topology, walk);
     }
-    return topology_fault_set(walk->fault, QUIRE_ERR_UNSUPPORTED,
-                              "not an APIC, SRAT, SLIT or HMAT table", 0, acpi_u32(walk->table),
-                              acpi_u32((const uint8_t *)"SRAT"));
+    return fault_set(walk->fault, QUIRE_ERR_UNSUPPORTED, "not an APIC, SRAT, SLIT or HMAT table", 0,
+                     acpi_u32(walk->table), acpi_u32((const uint8_t *)"SRAT"));
 }
 
 int quire_acpi_read(struct quire_topology *topology, const void *table, size_t bytes,
-                    struct quire_topology_fault *fault)
+                    struct quire_fault *fault)
 {
     struct acpi_undo acpi_undo = {
         .nodes = topology->node_count,
@@ -177,7 +172,7 @@ int quire_acpi_read(struct quire_topology *topology, const void *table, size_t b
     int error;
 
     if (fault)
-        *fault = (struct quire_topology_fault){0};
+        *fault = (struct quire_fault){0};
     error = quire_acpi_table(table, bytes, signature, &length, fault);
     if (error)
         return error;

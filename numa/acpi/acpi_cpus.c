@@ -18,7 +18,7 @@ enum { APIC_BROADCAST = 0xff };
 
 static int too_many(const struct acpi_walk *walk, const char *what, uint64_t most)
 {
-    return topology_fault_set(walk->fault, QUIRE_ERR_SIZE, what, walk->at, most + 1, most);
+    return fault_set(walk->fault, QUIRE_ERR_FULL, what, walk->at, most + 1, most);
 }
 
 /* The CPU is on no other node, as the caller has seen. */
@@ -113,8 +113,8 @@ static int place_cpu(const struct srat_reader *srat_reader, uint32_t id, uint32_
     if (cpu < topology->cpu_count)
         before = topology->cpu_node[cpu];
     if (before != QUIRE_NO_NODE && topology->node_id[before] != domain_id)
-        return topology_fault_set_pair(walk->fault, QUIRE_ERR_BUSY, "a CPU is in two domains",
-                                       walk->at, id, domain_id, topology->node_id[before]);
+        return fault_set_pair(walk->fault, QUIRE_ERR_BUSY, "a CPU is in two domains", walk->at, id,
+                              domain_id, topology->node_id[before]);
     if ((error = node_of_domain(srat_reader, domain_id, &node)))
         return error;
     if (cpu < srat_reader->known && before == QUIRE_NO_NODE)
@@ -129,12 +129,12 @@ static int check_srat_range(const struct srat_reader *srat_reader, uint32_t id,
     const uint64_t limit = (uint64_t)1 << (QUIRE_PFN_BITS + QUIRE_FRAME_SHIFT);
     const struct quire_topology *topology = srat_reader->topology;
     const struct acpi_walk *walk = srat_reader->walk;
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
     int error;
 
     if (range->phys >= limit || range->bytes > limit - range->phys) {
-        error = topology_fault_set(&fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", walk->at,
-                                   topology_end_of(range), limit);
+        error = fault_set(&fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", walk->at,
+                          topology_end_of(range), limit);
         return qi_acpi_distrust(srat_reader->topology, walk, error, fault);
     }
     for (uint32_t i = 0; i < topology->range_count; i++) {
@@ -142,10 +142,9 @@ static int check_srat_range(const struct srat_reader *srat_reader, uint32_t id,
 
         if (!topology_overlap(range, other))
             continue;
-        error =
-            topology_fault_set_pair(&fault, QUIRE_ERR_BUSY, "memory is in two domains", walk->at,
-                                    range->phys > other->phys ? range->phys : other->phys, id,
-                                    topology->node_id[other->node.n]);
+        error = fault_set_pair(&fault, QUIRE_ERR_BUSY, "memory is in two domains", walk->at,
+                               range->phys > other->phys ? range->phys : other->phys, id,
+                               topology->node_id[other->node.n]);
         return qi_acpi_distrust(srat_reader->topology, walk, error, fault);
     }
     return 1;

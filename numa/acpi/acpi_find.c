@@ -20,7 +20,7 @@ enum {
 struct rsdp_search {
     quire_acpi_map *map;
     void *ctx;
-    struct quire_topology_fault *fault;
+    struct quire_fault *fault;
 };
 
 static const uint8_t *map_physical(const struct rsdp_search *s, uint64_t phys, size_t bytes)
@@ -28,8 +28,8 @@ static const uint8_t *map_physical(const struct rsdp_search *s, uint64_t phys, s
     const uint8_t *p = bytes <= UINT64_MAX - phys ? s->map(s->ctx, phys, bytes) : 0;
 
     if (!p)
-        topology_fault_set(s->fault, QUIRE_ERR_NO_MEMORY, "a table lies where nothing can be read",
-                           phys, 0, bytes);
+        fault_set(s->fault, QUIRE_ERR_NO_MEMORY, "a table lies where nothing can be read", phys, 0,
+                  bytes);
     return p;
 }
 
@@ -70,8 +70,8 @@ static int verify_checksum(const struct rsdp_search *s, const uint8_t *p, uint32
         sum = (uint8_t)(sum + p[i]);
     if (!sum)
         return QUIRE_OK;
-    return topology_fault_set(s->fault, QUIRE_ERR_FRAME, "the root pointer's checksum is wrong",
-                              phys, sum, 0);
+    return fault_set(s->fault, QUIRE_ERR_FRAME, "the root pointer's checksum is wrong", phys, sum,
+                     0);
 }
 
 /* The address of XSDT (8 bytes an entry) or RSDT (4 bytes). */
@@ -86,8 +86,8 @@ static int read_root(const struct rsdp_search *s, uint64_t rsdp, uint64_t *phys,
         return QUIRE_ERR_NO_MEMORY;
     for (unsigned i = 0; i < sizeof signature; i++)
         if (p[i] != (uint8_t)signature[i])
-            return topology_fault_set(s->fault, QUIRE_ERR_UNSUPPORTED, "there is no root pointer",
-                                      rsdp, p[i], (uint8_t)signature[i]);
+            return fault_set(s->fault, QUIRE_ERR_UNSUPPORTED, "there is no root pointer", rsdp,
+                             p[i], (uint8_t)signature[i]);
     if ((error = verify_checksum(s, p, RSDP_MIN_LENGTH, rsdp)))
         return error;
     *phys = acpi_u32(p + RSDP_RSDT);
@@ -99,8 +99,8 @@ static int read_root(const struct rsdp_search *s, uint64_t rsdp, uint64_t *phys,
         return QUIRE_ERR_NO_MEMORY;
     bytes = acpi_u32(p + RSDP_LENGTH);
     if (bytes < RSDP_MIN_LENGTH_2 || bytes > RSDP_MAX_LENGTH)
-        return topology_fault_set(s->fault, QUIRE_ERR_SIZE, "the root pointer's length is wrong",
-                                  rsdp, bytes, RSDP_MIN_LENGTH_2);
+        return fault_set(s->fault, QUIRE_ERR_SIZE, "the root pointer's length is wrong", rsdp,
+                         bytes, RSDP_MIN_LENGTH_2);
     p = map_physical(s, rsdp, bytes);
     if (!p)
         return QUIRE_ERR_NO_MEMORY;
@@ -120,7 +120,7 @@ static bool same_signature(const uint8_t *a, const char *b)
 }
 
 int quire_acpi_find(uint64_t rsdp, const char signature[4], quire_acpi_map *map, void *ctx,
-                    const void **table, size_t *length, struct quire_topology_fault *fault)
+                    const void **table, size_t *length, struct quire_fault *fault)
 {
     const struct rsdp_search s = {map, ctx, fault};
     const uint8_t *root, *p;
@@ -132,9 +132,8 @@ int quire_acpi_find(uint64_t rsdp, const char signature[4], quire_acpi_map *map,
     if (error || (error = table_at(&s, root_phys, &root, &bytes)))
         return error;
     if (!same_signature(root, width == 8 ? "XSDT" : "RSDT"))
-        return topology_fault_set(fault, QUIRE_ERR_UNSUPPORTED, "the root table is not one",
-                                  root_phys, acpi_u32(root),
-                                  acpi_u32((const uint8_t *)(width == 8 ? "XSDT" : "RSDT")));
+        return fault_set(fault, QUIRE_ERR_UNSUPPORTED, "the root table is not one", root_phys,
+                         acpi_u32(root), acpi_u32((const uint8_t *)(width == 8 ? "XSDT" : "RSDT")));
     for (size_t at = QUIRE_ACPI_HEADER; bytes - at >= width; at += width) {
         uint64_t phys = width == 8 ? acpi_u64(root + at) : acpi_u32(root + at);
 
@@ -150,6 +149,6 @@ int quire_acpi_find(uint64_t rsdp, const char signature[4], quire_acpi_map *map,
             *table = p;
         return error;
     }
-    return topology_fault_set(fault, QUIRE_ERR_FRAME, "there is no such table", root_phys, 0,
-                              acpi_u32((const uint8_t *)signature));
+    return fault_set(fault, QUIRE_ERR_FRAME, "there is no such table", root_phys, 0,
+                     acpi_u32((const uint8_t *)signature));
 }

@@ -17,17 +17,17 @@
 enum { SLIT_COUNT = 36, SLIT_MATRIX = 44 };
 
 static int check_locality(const struct acpi_walk *walk, uint64_t count, uint32_t from, uint32_t to,
-                          struct quire_topology_fault *fault)
+                          struct quire_fault *fault)
 {
     uint64_t at = SLIT_MATRIX + from * count + to;
     unsigned distance = walk->table[at];
 
     if (from == to && distance != QUIRE_DISTANCE_LOCAL)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "a domain's distance to itself is not 10",
-                                  at, distance, QUIRE_DISTANCE_LOCAL);
+        return fault_set(fault, QUIRE_ERR_SIZE, "a domain's distance to itself is not 10", at,
+                         distance, QUIRE_DISTANCE_LOCAL);
     if (from != to && distance <= QUIRE_DISTANCE_LOCAL)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "two domains are nearer than 11", at,
-                                  distance, QUIRE_DISTANCE_LOCAL + 1);
+        return fault_set(fault, QUIRE_ERR_SIZE, "two domains are nearer than 11", at, distance,
+                         QUIRE_DISTANCE_LOCAL + 1);
     return QUIRE_OK;
 }
 
@@ -35,12 +35,12 @@ int qi_acpi_slit(struct quire_topology *topology, struct acpi_walk *walk)
 {
     uint64_t count = acpi_u64(walk->table + SLIT_COUNT);
     uint32_t nodes = topology->node_count;
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
     int error;
 
     /* A table of 32 bits of length has less than 2^16 localities. */
     if (count > UINT16_MAX || SLIT_MATRIX + count * count != walk->bytes)
-        return topology_fault_set(
+        return fault_set(
             walk->fault, QUIRE_ERR_SIZE, "the table's length is not that of its localities",
             SLIT_COUNT, walk->bytes, count > UINT16_MAX ? UINT32_MAX : SLIT_MATRIX + count * count);
     for (uint32_t i = 0; i < nodes; i++)
@@ -92,9 +92,8 @@ static int parse_speeds(const struct acpi_walk *walk, struct speeds *s)
     need = s->initiators + s->targets;
     need = 32 + 4 * need + (need <= walk->size ? 2 * s->initiators * s->targets : 0);
     if (need > walk->size)
-        return topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
-                                  "a structure is shorter than its lists", walk->at, walk->size,
-                                  need);
+        return fault_set(walk->fault, QUIRE_ERR_SIZE, "a structure is shorter than its lists",
+                         walk->at, walk->size, need);
     s->initiator = walk->entry + 32;
     s->target = s->initiator + 4 * s->initiators;
     s->entry = s->target + 4 * s->targets;
@@ -125,9 +124,9 @@ static int check_speeds(const struct acpi_walk *walk)
     for (uint64_t i = 0; !error && i < s.initiators; i++)
         for (uint64_t k = 0; !error && k < s.targets; k++)
             if (speed_between(&s, i, k) > UINT32_MAX)
-                error = topology_fault_set(walk->fault, QUIRE_ERR_SIZE,
-                                           "a latency or bandwidth does not fit 32 bits", walk->at,
-                                           speed_between(&s, i, k), UINT32_MAX);
+                error = fault_set(walk->fault, QUIRE_ERR_SIZE,
+                                  "a latency or bandwidth does not fit 32 bits", walk->at,
+                                  speed_between(&s, i, k), UINT32_MAX);
     return error;
 }
 

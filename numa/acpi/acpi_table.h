@@ -13,7 +13,7 @@
 
 #include <quire/acpi.h>
 
-#include "numa/topology/fault.h"
+#include "numa/topology/ranges.h"
 
 /* Little-endian, at any address. */
 static inline uint32_t acpi_u16(const uint8_t *p)
@@ -41,7 +41,7 @@ struct acpi_walk {
     uint32_t next;  /* where the next entry begins, from the table's start */
     const uint8_t *entry;
     uint32_t at, type, size; /* of the entry */
-    struct quire_topology_fault *fault;
+    struct quire_fault *fault;
 };
 
 /* Go to the next entry. 1: there is one; 0: the table ends here; else an error. */
@@ -53,7 +53,7 @@ int qi_acpi_check_size(const struct acpi_walk *walk, uint32_t size);
 /* A mistake that the caller may want to know and be able to do with: `error` if it is strict, else
  * 0, and counted. */
 int qi_acpi_distrust(struct quire_topology *topology, const struct acpi_walk *walk, int error,
-                     struct quire_topology_fault fault);
+                     struct quire_fault fault);
 
 /* One table each, behind quire_acpi_read. They add to the topology as they go, and leave it to
  * quire_acpi_read to take that back after an error; `placed` are the CPUs that got a node. */

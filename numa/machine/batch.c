@@ -9,11 +9,16 @@
  * frames are gathered by zone first.
  *
  * A batch is no transaction beside others: an allocation takes its frames zone by zone, and gives
- * them back if they do not suffice; a free ends at the first bad frame, and those before it are
- * free.
+ * them back if they do not suffice. A free takes all frames back from their owner, by their bytes,
+ * before it frees the first: so a bad one, or one that is there twice, is found while the others
+ * can be given back to their owner, and nothing has changed. Frames of one zone are left to
+ * quire_zone_free_batch, which does the same. Two frees of one frame at the same instant come to
+ * what core/frame_byte.h says (R).
  *
  * Lock-free, any context.
  */
+#include "core/frame_byte.h"
+#include "core/internal.h"
 #include "numa/machine/machine.h"
 
 enum {
@@ -166,7 +171,8 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
             count_batch_served(m, &a);
     }
     if (error) {
-        (void)quire_machine_free_batch(m, pfns, a.got, &n);
+        if (a.got)
+            (void)quire_machine_free_batch(m, pfns, a.got, NULL);
         return error;
     }
     *got = a.got;
@@ -175,108 +181,143 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-/* Free frames of one zone in a row, up to the first bad one. */
-static int free_row(const struct machine_reader *r, const struct machine_entry *e,
-                    const quire_pfn pfns[], size_t n, size_t *freed)
+/* Why a frame that is nothing to take back may not be freed as a single one, as far as its zone's
+ * maps show now. One that they show allocated lies in a cache, or was named before. */
+static int single_free_error(const struct quire_zone *z, quire_pfn pfn)
 {
-    quire_slot slot = qi_entry_slot(e, r->cpu);
-    size_t bad = 0;
-    int error = quire_zone_free_batch(&e->zone->zone, slot, pfns, n, &bad);
+    enum quire_frame_state state = QUIRE_FRAME_HOLE;
+    uint64_t length = 1;
+    int error;
 
-    *freed += error ? 0 : n;
-    if (!error)
-        return QUIRE_OK;
-    for (size_t i = 0; i < bad && i < n; i++, ++*freed) {
-        int sooner = quire_zone_free(&e->zone->zone, slot, pfns[i], 0);
-
-        if (sooner)
-            return sooner;
+    (void)quire_zone_frame_state(z, pfn, &state);
+    switch (state) {
+    case QUIRE_FRAME_USED:
+        error = quire_zone_run_length(z, pfn, &length);
+        return !error && length > 1 ? QUIRE_ERR_ORDER : QUIRE_ERR_DOUBLE_FREE;
+    case QUIRE_FRAME_INSIDE:
+        return QUIRE_ERR_ORDER;
+    case QUIRE_FRAME_FREE:
+    case QUIRE_FRAME_ISOLATED:
+        return QUIRE_ERR_DOUBLE_FREE;
+    default:
+        return QUIRE_ERR_FRAME;
     }
-    return error;
 }
 
-/* Was this frame handed out as a single one, as its byte tells now? */
-static bool looks_freeable(const struct machine_entry *e, quire_pfn pfn)
+/* The byte of a frame (core/frame_byte.h), or NULL: no zone has it. */
+static qa8 *frame_byte_of(const struct machine_reader *r, quire_pfn pfn)
 {
-    const struct quire_zone *z = e ? &e->zone->zone : NULL;
-    uint64_t frame = e ? frame_of_pfn(z, pfn) : NO_FRAME;
+    const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfn);
+    uint64_t frame = e ? frame_of_pfn(&e->zone->zone, pfn) : NO_FRAME;
 
-    return frame != NO_FRAME && byte_read(byte_of_frame(z, frame)) == BYTE_SINGLE;
+    return frame == NO_FRAME ? NULL : byte_of_frame(&e->zone->zone, frame);
 }
 
-/* Free up to GATHER_FRAMES frames of several zones, up to the first that does not look freeable. */
-static int free_mixed(const struct machine_reader *r, const quire_pfn pfns[], size_t n,
-                      size_t *freed)
+/* Take single frames of any zones back from their owner: all, or none and *bad is the place of the
+ * first that was not handed out as one, or is there for the second time. */
+static int take_back_frames(const struct machine_reader *r, const quire_pfn pfns[], size_t n,
+                            size_t *bad)
+{
+    const struct machine_entry *e;
+    int error;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        qa8 *byte = frame_byte_of(r, pfns[i]);
+
+        if (!byte || !byte_clear(byte, BYTE_SINGLE))
+            break;
+    }
+    if (i == n)
+        return QUIRE_OK;
+    *bad = i;
+    while (i-- > 0)
+        byte_restore(frame_byte_of(r, pfns[i]), BYTE_SINGLE);
+    e = qi_snapshot_find(r->snapshot, pfns[*bad]);
+    if (!e)
+        return QUIRE_ERR_FRAME;
+    error = single_free_error(&e->zone->zone, pfns[*bad]);
+    return qi_zone_report_bad_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfns[*bad], error);
+}
+
+/* Free frames of one zone that were taken back. */
+static void flush_row(const struct machine_reader *r, const struct machine_entry *e,
+                      const quire_pfn pfns[], size_t n)
+{
+    (void)qi_frames_flush(&e->zone->zone, qi_entry_slot(e, r->cpu), pfns, n);
+}
+
+/* The same for up to GATHER_FRAMES frames of several zones. */
+static __attribute__((__noinline__)) void flush_mixed(const struct machine_reader *r,
+                                                      const quire_pfn pfns[], size_t n)
 {
     const struct machine_entry *const entries = r->snapshot->entries;
     uint32_t of[GATHER_FRAMES]; /* the zone of each frame, as its place in entries[] */
-    uint64_t left;
-    size_t k;
+    uint64_t left = n == GATHER_FRAMES ? UINT64_MAX : (1ull << n) - 1;
 
-    for (k = 0; k < n && k < GATHER_FRAMES; k++) {
-        const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfns[k]);
-
-        if (!looks_freeable(e, pfns[k]))
-            break;
-        of[k] = (uint32_t)(e - entries);
-    }
-    left = k == GATHER_FRAMES ? UINT64_MAX : (1ull << k) - 1;
+    for (size_t i = 0; i < n; i++)
+        of[i] = (uint32_t)(qi_snapshot_find(r->snapshot, pfns[i]) - entries);
     while (left) {
         uint32_t zone = of[word_first(left)];
         quire_pfn batch[GATHER_FRAMES];
         size_t members = 0;
-        int error;
 
-        for (size_t i = 0; i < k; i++)
+        for (size_t i = 0; i < n; i++)
             if (left >> i & 1 && of[i] == zone) {
                 batch[members++] = pfns[i];
                 left &= ~(1ull << i);
             }
-        error = free_row(r, &entries[zone], batch, members, freed);
-        if (error)
-            return error;
+        flush_row(r, &entries[zone], batch, members);
     }
-    return QUIRE_OK;
 }
 
-/* Free row by row, zone by zone. */
-static __attribute__((__noinline__)) int free_by_rows(struct quire_machine *m, uint32_t cpu,
-                                                      const quire_pfn pfns[], size_t n,
-                                                      size_t *freed)
+/* Free frames of several zones that were taken back. */
+static void flush_frames(const struct machine_reader *r, const quire_pfn pfns[], size_t n)
 {
-    struct machine_reader r;
-    int error = QUIRE_OK;
+    for (size_t i = 0, some; i < n; i += some) {
+        const struct machine_entry *e = qi_snapshot_find(r->snapshot, pfns[i]);
 
-    *freed = 0;
-    qi_machine_enter_on(m, cpu, &r);
-    while (*freed < n && !error) {
-        const quire_pfn *at = pfns + *freed;
-        const struct machine_entry *e = qi_snapshot_find(r.snapshot, *at);
-        size_t before = *freed, row;
-
-        if (!e) {
-            error = QUIRE_ERR_FRAME;
-            break;
+        some = qi_snapshot_row(r->snapshot, e, pfns + i, n - i);
+        if (some == n - i || some >= MIN_ROW) {
+            flush_row(r, e, pfns + i, some);
+        } else {
+            some = n - i < GATHER_FRAMES ? n - i : GATHER_FRAMES;
+            flush_mixed(r, pfns + i, some);
         }
-        row = qi_snapshot_row(r.snapshot, e, at, n - before);
-        if (row < n - before && row < MIN_ROW)
-            error = free_mixed(&r, at, n - before, freed);
-        if (*freed == before && !error) /* a row, or the first frame is bad */
-            error = free_row(&r, e, at, row, freed);
+    }
+}
+
+/* Free frames of any zones, past the magazines: all of them or none. */
+static __attribute__((__noinline__)) int free_all_or_none(struct quire_machine *m, uint32_t cpu,
+                                                          const quire_pfn pfns[], size_t n,
+                                                          size_t *bad)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+    int error;
+
+    qi_machine_enter_on(m, cpu, &r);
+    e = qi_snapshot_find(r.snapshot, pfns[0]);
+    if (e && qi_snapshot_row(r.snapshot, e, pfns, n) == n) {
+        error = quire_zone_free_batch(&e->zone->zone, qi_entry_slot(e, r.cpu), pfns, n, bad);
+    } else {
+        error = take_back_frames(&r, pfns, n, bad);
+        if (!error)
+            flush_frames(&r, pfns, n);
     }
     qi_machine_leave(&r);
     return error;
 }
 
-int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n,
-                             size_t *freed)
+int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], size_t n, size_t *bad)
 {
     uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view = machine_view_of(m, cpu);
+    size_t unwanted;
 
-    if (view && n > 0 && qi_view_push_batch(view, pfns, n)) {
-        *freed = n;
+    if (n == 0)
+        return QUIRE_ERR_SIZE;
+    if (view && qi_view_push_batch(view, pfns, n))
         return QUIRE_OK;
-    }
-    return free_by_rows(m, cpu, pfns, n, freed);
+    return free_all_or_none(m, cpu, pfns, n, bad ? bad : &unwanted);
 }

@@ -64,8 +64,8 @@ static bool policy_asks_view(const struct cpu_view *view, const struct quire_req
     const struct quire_policy *p = request->policy;
     uint32_t own = qa_load(&view->node, relaxed); /* relaxed: a hint */
 
-    if (request->zone != QUIRE_ZONE_NORMAL ||
-        (request->node.n != QUIRE_NO_NODE && request->node.n != own))
+    if (request->purpose != QUIRE_FOR_NORMAL ||
+        (request->near_node.n != 0 && request_node(request).n != own))
         return false;
     if (p->mode == QUIRE_POLICY_PREFERRED || p->mode == QUIRE_POLICY_BIND)
         return p->nodes.bits == quire_nodemask_of(node).bits;
@@ -94,7 +94,7 @@ int quire_machine_request(struct quire_machine *m, const struct quire_request *r
     const struct cpu_view *view;
     uint32_t cpu;
 
-    if (request->node.n != QUIRE_NO_NODE)
+    if (request->near_node.n != 0)
         return qi_remote_request(m, request, pfn, why);
     cpu = machine_cpu_now(m);
     view = machine_view_of(m, cpu);

@@ -247,13 +247,29 @@ static inline bool is_cached_order(unsigned order)
     return cache_class_of(order, 0) < CACHE_NONE;
 }
 
+/* The node that a request names, or QUIRE_NO_NODE: the caller's. */
+static inline quire_node request_node(const struct quire_request *request)
+{
+    return quire_node_of(request->near_node.n - 1);
+}
+
+/* The type of zone that a request's purpose, which is one, begins with. */
+static inline enum quire_zone_type request_type(const struct quire_request *request)
+{
+    unsigned purpose = (unsigned)request->purpose;
+
+    if (purpose == QUIRE_FOR_NORMAL)
+        return QUIRE_ZONE_NORMAL;
+    return (enum quire_zone_type)(purpose < QUIRE_FOR_HUGE ? purpose - 1 : purpose);
+}
+
 /* May a magazine of the CPU serve the request, but for its order and flags? */
 static inline bool view_serves_request(const struct cpu_view *view,
                                        const struct quire_request *request)
 {
-    return view && !request->policy && request->zone == QUIRE_ZONE_NORMAL &&
-           (request->node.n == QUIRE_NO_NODE ||
-            request->node.n == qa_load(&view->node, relaxed)); /* relaxed: a hint */
+    return view && !request->policy && request->purpose == QUIRE_FOR_NORMAL &&
+           (request->near_node.n == 0 ||
+            request_node(request).n == qa_load(&view->node, relaxed)); /* relaxed: a hint */
 }
 
 /* Let other threads run, between two looks at what they are to do. */
@@ -342,6 +358,7 @@ int qi_policy_walk(const struct machine_reader *r, const struct quire_request *r
                    uint64_t turn, struct zonelist_walk *walk);
 uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
                         uint64_t n);
+bool qi_policy_confines(const struct quire_machine *m, const struct quire_request *request);
 bool qi_policy_strict(const struct quire_machine *m, const struct quire_request *request);
 bool qi_policy_interleaves(const struct quire_machine *m, const struct quire_request *request);
 uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_request *request,

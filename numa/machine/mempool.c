@@ -63,7 +63,11 @@ int quire_mempool_release(struct quire_machine *m, struct quire_mempool *mempool
 {
     uint64_t left =
         qa_xchg(mempool_left(mempool), 0, relaxed); /* relaxed: nobody takes meanwhile */
-    size_t freed;
+    int error = QUIRE_OK;
 
-    return quire_machine_free_batch(m, mempool->pfns, (size_t)left, &freed);
+    if (left)
+        error = quire_machine_free_batch(m, mempool->pfns, (size_t)left, NULL);
+    if (error)
+        qa_store(mempool_left(mempool), left, relaxed); /* relaxed: as above */
+    return error;
 }

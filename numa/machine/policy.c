@@ -57,6 +57,15 @@ bool qi_policy_strict(const struct quire_machine *m, const struct quire_request 
     return effective_policy(m, request)->strict;
 }
 
+/* Does a request leave out zones that could serve it, by its purpose or by its policy? */
+bool qi_policy_confines(const struct quire_machine *m, const struct quire_request *request)
+{
+    const struct quire_policy *p = effective_policy(m, request);
+
+    return p->strict || p->mode == QUIRE_POLICY_BIND || p->mode == QUIRE_POLICY_NEAREST ||
+           (request->purpose != QUIRE_FOR_NORMAL && request->purpose != QUIRE_FOR_HUGE);
+}
+
 /* Draw n numbers; the first one. 0 for policies that need none. */
 uint64_t qi_policy_draw(struct quire_machine *m, uint32_t cpu, const struct quire_request *request,
                         uint64_t n)
@@ -145,7 +154,7 @@ static void use_zonelist(const struct machine_snapshot *s, struct zonelist_walk 
 /* The node that asks. */
 static quire_node asking_node(const struct machine_reader *r, const struct quire_request *request)
 {
-    return request->node.n == QUIRE_NO_NODE ? node_of_cpu(r->snapshot, r->cpu) : request->node;
+    return request->near_node.n == 0 ? node_of_cpu(r->snapshot, r->cpu) : request_node(request);
 }
 
 /* The nodes that a policy wants first, and whether it takes others. */
@@ -181,7 +190,7 @@ static int apply_policy(const struct machine_reader *r, const struct quire_polic
             return QUIRE_ERR_NODE;
         w->interleaved = true;
         w->wanted = node_in_turn(p, set, turn);
-        use_zonelist(r->snapshot, w, w->wanted, request->zone);
+        use_zonelist(r->snapshot, w, w->wanted, request_type(request));
         w->first = p->strict ? quire_nodemask_of(w->wanted).bits : nodes_of_list(r->snapshot, w);
         return QUIRE_OK;
     }
@@ -199,14 +208,14 @@ int qi_policy_walk(const struct machine_reader *r, const struct quire_request *r
     const struct quire_policy *p = effective_policy(r->machine, request);
     quire_node node = asking_node(r, request);
 
-    if ((unsigned)request->zone >= QUIRE_ZONE_TYPES ||
+    if ((unsigned)request->purpose >= QUIRE_ZONE_TYPES ||
         (request->policy && !qi_policy_valid(request->policy)))
         return QUIRE_ERR_UNSUPPORTED;
     if (node.n >= r->snapshot->topology.node_count)
         return QUIRE_ERR_NODE;
     __builtin_memset(w, 0, sizeof *w);
     w->no_huge = request->order < HUGE_ORDER && !(request->flags & QUIRE_MOVABLE);
-    use_zonelist(r->snapshot, w, node, request->zone);
+    use_zonelist(r->snapshot, w, node, request_type(request));
     return apply_policy(r, p, node, turn, request, w);
 }
 
@@ -221,7 +230,7 @@ uint64_t qi_policy_share(const struct machine_reader *r, const struct quire_requ
 
     if (qi_policy_walk(r, request, turn, &w))
         return 0;
-    use_zonelist(r->snapshot, &w, asking_node(r, request), request->zone);
+    use_zonelist(r->snapshot, &w, asking_node(r, request), request_type(request));
     set = nodes_of_list(r->snapshot, &w) & p->nodes.bits;
     sum = turns_before(p, set, QUIRE_NODES);
     before = turns_before(p, set, node.n);

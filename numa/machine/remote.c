@@ -141,7 +141,7 @@ static inline __attribute__((always_inline)) bool remote_pop_request(
 {
     bool done;
 
-    if (request->order != 0 || request->zone != QUIRE_ZONE_NORMAL ||
+    if (request->order != 0 || request->purpose != QUIRE_FOR_NORMAL ||
         request->flags & ~CACHE_HIT_FLAGS || !remote_take(mcpu))
         return false;
     done = remote_pop(mcpu, z, request, pfn);
@@ -164,7 +164,7 @@ bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_r
     if (!mcpu || !request->policy)
         return false;
     z = serving_zone_of(mcpu);
-    return z != &qi_no_zone && policy_wants_node(request->policy, request->node, z->node) &&
+    return z != &qi_no_zone && policy_wants_node(request->policy, request_node(request), z->node) &&
            remote_pop_request(mcpu, z, request, pfn);
 }
 
@@ -179,7 +179,7 @@ int qi_remote_request(struct quire_machine *m, const struct quire_request *reque
     if (!mcpu)
         return qi_machine_request_by_policy(m, request, pfn, why, cpu);
     z = serving_zone_of(mcpu);
-    if (!request->policy && request->node.n == z->node.n &&
+    if (!request->policy && request_node(request).n == z->node.n &&
         remote_pop_request(mcpu, z, request, pfn))
         return QUIRE_OK;
     return qi_machine_request_by_policy(m, request, pfn, why, mcpu->cpu); /* saves a register */

@@ -165,7 +165,7 @@ int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct 
     /* 4. Refused, unless a batch takes what there is. */
     if (error == QUIRE_ERR_NO_MEMORY && partial_suffices(a))
         error = QUIRE_OK;
-    if (error == QUIRE_ERR_NO_MEMORY && why->tried == 1 && r.snapshot->entry_count > 1)
+    if (error == QUIRE_ERR_NO_MEMORY && qi_policy_confines(m, a->request))
         error = QUIRE_ERR_ZONE;
     qi_machine_leave(&r);
     why->error = error;

@@ -160,7 +160,7 @@ int qi_snapshot_make(struct quire_machine *m, const struct quire_topology *topol
                      const struct quire_pfnmap_span spans[], size_t span_count,
                      struct machine_snapshot **made)
 {
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
     size_t map_bytes, entry_bytes = snapshot_aligned(sizeof(struct machine_snapshot) +
                                                      count * sizeof(struct machine_entry));
     size_t span_bytes = snapshot_aligned(span_count * sizeof *spans);
@@ -340,7 +340,7 @@ uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_ent
 {
     const struct machine_snapshot *s = r->snapshot;
 
-    if (e->zone->type >= request->zone ||
+    if (e->zone->type >= request_type(request) ||
         first_normal_entry(s, node_of_cpu(s, r->cpu)) == (uint32_t)(e - s->entries))
         return request->flags;
     return request->flags | QUIRE_FALLBACK;

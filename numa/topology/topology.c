@@ -10,7 +10,7 @@
  * Callers may write into the structure themselves; so quire_topology_check (topology_check.c) takes
  * none of this for granted.
  */
-#include "numa/topology/fault.h"
+#include "numa/topology/ranges.h"
 
 void quire_topology_init(struct quire_topology *topology)
 {
@@ -24,7 +24,7 @@ int quire_topology_add_node(struct quire_topology *topology, uint32_t id, quire_
     while (n < topology->node_count && topology->node_id[n] != id)
         n++;
     if (n == QUIRE_NODES)
-        return QUIRE_ERR_SIZE;
+        return QUIRE_ERR_FULL;
     if (n == topology->node_count) {
         topology->node_id[n] = id;
         topology->node_count++;
@@ -47,7 +47,7 @@ int quire_topology_add_cpu(struct quire_topology *topology, uint32_t id, quire_n
     while (cpu < topology->cpu_count && topology->cpu_id[cpu] != id)
         cpu++;
     if (cpu == QUIRE_CPUS)
-        return QUIRE_ERR_SIZE;
+        return QUIRE_ERR_FULL;
     if (cpu == topology->cpu_count) {
         topology->cpu_id[cpu] = id;
         topology->cpu_node[cpu] = node.n;
@@ -72,9 +72,10 @@ int quire_topology_add_memory(struct quire_topology *topology, uint64_t phys, ui
         return QUIRE_ERR_NODE;
     if (kind > QUIRE_MEMORY_DEVICE)
         return QUIRE_ERR_UNSUPPORTED;
-    if (bytes == 0 || phys >= limit || bytes > limit - phys ||
-        topology->range_count == QUIRE_TOPOLOGY_RANGES)
+    if (bytes == 0 || phys >= limit || bytes > limit - phys)
         return QUIRE_ERR_SIZE;
+    if (topology->range_count == QUIRE_TOPOLOGY_RANGES)
+        return QUIRE_ERR_FULL;
     range->phys = phys;
     range->bytes = bytes;
     range->node = node;

@@ -5,21 +5,21 @@
  * Nothing in the structure is believed: it may have been written by anybody. All of it is looked at
  * before the first byte is changed, so a refused topology is as it was.
  */
-#include "numa/topology/fault.h"
+#include "numa/topology/ranges.h"
 
-static int check_counts(const struct quire_topology *topology, struct quire_topology_fault *fault)
+static int check_counts(const struct quire_topology *topology, struct quire_fault *fault)
 {
     if (topology->node_count == 0)
-        return topology_fault_set(fault, QUIRE_ERR_NODE, "there is no node", 0, 0, 1);
+        return fault_set(fault, QUIRE_ERR_NODE, "there is no node", 0, 0, 1);
     if (topology->node_count > QUIRE_NODES)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "there are too many nodes", 0,
-                                  topology->node_count, QUIRE_NODES);
+        return fault_set(fault, QUIRE_ERR_SIZE, "there are too many nodes", 0, topology->node_count,
+                         QUIRE_NODES);
     if (topology->cpu_count > QUIRE_CPUS)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "there are too many CPUs", 0,
-                                  topology->cpu_count, QUIRE_CPUS);
+        return fault_set(fault, QUIRE_ERR_SIZE, "there are too many CPUs", 0, topology->cpu_count,
+                         QUIRE_CPUS);
     if (topology->range_count > QUIRE_TOPOLOGY_RANGES)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "there are too many stretches of memory",
-                                  0, topology->range_count, QUIRE_TOPOLOGY_RANGES);
+        return fault_set(fault, QUIRE_ERR_SIZE, "there are too many stretches of memory", 0,
+                         topology->range_count, QUIRE_TOPOLOGY_RANGES);
     return QUIRE_OK;
 }
 
@@ -41,89 +41,86 @@ static uint32_t unused_id(const uint32_t id[], uint32_t count)
     return number;
 }
 
-static int check_ids(const struct quire_topology *topology, struct quire_topology_fault *fault)
+static int check_ids(const struct quire_topology *topology, struct quire_fault *fault)
 {
     for (uint32_t i = 1; i < topology->node_count; i++)
         for (uint32_t k = 0; k < i; k++)
             if (topology->node_id[i] == topology->node_id[k])
-                return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "two nodes have one id", i, k,
-                                               topology->node_id[i],
-                                               unused_id(topology->node_id, topology->node_count));
+                return fault_set_pair(fault, QUIRE_ERR_BUSY, "two nodes have one id", i, k,
+                                      topology->node_id[i],
+                                      unused_id(topology->node_id, topology->node_count));
     for (uint32_t i = 0; i < topology->cpu_count; i++) {
         uint32_t node = topology->cpu_node[i];
 
         if (node != QUIRE_NO_NODE && node >= topology->node_count)
-            return topology_fault_set(fault, QUIRE_ERR_NODE,
-                                      "a CPU is on a node that does not exist", i, node,
-                                      topology->node_count - 1);
+            return fault_set(fault, QUIRE_ERR_NODE, "a CPU is on a node that does not exist", i,
+                             node, topology->node_count - 1);
         for (uint32_t k = 0; k < i; k++)
             if (topology->cpu_id[i] == topology->cpu_id[k])
-                return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "two CPUs have one id", i, k,
-                                               topology->cpu_id[i],
-                                               unused_id(topology->cpu_id, topology->cpu_count));
+                return fault_set_pair(fault, QUIRE_ERR_BUSY, "two CPUs have one id", i, k,
+                                      topology->cpu_id[i],
+                                      unused_id(topology->cpu_id, topology->cpu_count));
     }
     return QUIRE_OK;
 }
 
-static int check_range(const struct quire_topology *topology, uint32_t i,
-                       struct quire_topology_fault *fault)
+static int check_range(const struct quire_topology *topology, uint32_t i, struct quire_fault *fault)
 {
     const uint64_t limit = (uint64_t)1 << (QUIRE_PFN_BITS + QUIRE_FRAME_SHIFT);
     const struct quire_topology_memory *range = &topology->ranges[i];
 
     if (range->node.n >= topology->node_count)
-        return topology_fault_set(fault, QUIRE_ERR_NODE, "memory is on a node that does not exist",
-                                  i, range->node.n, topology->node_count - 1);
+        return fault_set(fault, QUIRE_ERR_NODE, "memory is on a node that does not exist", i,
+                         range->node.n, topology->node_count - 1);
     if (range->kind > QUIRE_MEMORY_DEVICE)
-        return topology_fault_set(fault, QUIRE_ERR_UNSUPPORTED, "memory is of an unknown kind", i,
-                                  (uint64_t)range->kind, QUIRE_MEMORY_DEVICE);
+        return fault_set(fault, QUIRE_ERR_UNSUPPORTED, "memory is of an unknown kind", i,
+                         (uint64_t)range->kind, QUIRE_MEMORY_DEVICE);
     if (range->bytes == 0)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "a stretch of memory is empty", i, 0, 1);
+        return fault_set(fault, QUIRE_ERR_SIZE, "a stretch of memory is empty", i, 0, 1);
     if (range->phys >= limit || range->bytes > limit - range->phys)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", i,
-                                  topology_end_of(range), limit);
+        return fault_set(fault, QUIRE_ERR_SIZE, "memory ends beyond 2^52", i,
+                         topology_end_of(range), limit);
     for (uint32_t k = 0; k < i; k++) {
         const struct quire_topology_memory *other = &topology->ranges[k];
 
         if (topology_overlap(range, other))
-            return topology_fault_set_pair(fault, QUIRE_ERR_BUSY, "memory of two nodes overlaps", i,
-                                           k, range->phys, other->phys + other->bytes);
+            return fault_set_pair(fault, QUIRE_ERR_BUSY, "memory of two nodes overlaps", i, k,
+                                  range->phys, other->phys + other->bytes);
     }
     return QUIRE_OK;
 }
 
-static int check_memory(const struct quire_topology *topology, struct quire_topology_fault *fault)
+static int check_memory(const struct quire_topology *topology, struct quire_fault *fault)
 {
     int error = QUIRE_OK;
 
     if (topology->range_count == 0)
-        return topology_fault_set(fault, QUIRE_ERR_NO_MEMORY, "no node has memory", 0, 0, 1);
+        return fault_set(fault, QUIRE_ERR_NO_MEMORY, "no node has memory", 0, 0, 1);
     for (uint32_t i = 0; i < topology->range_count && !error; i++)
         error = check_range(topology, i, fault);
     return error;
 }
 
 static int check_pair(const struct quire_topology *topology, uint32_t from, uint32_t to,
-                      struct quire_topology_fault *fault)
+                      struct quire_fault *fault)
 {
     unsigned there = topology->distance[from][to], back = topology->distance[to][from];
 
     if (there == 0)
         return QUIRE_OK;
     if (from == to && there != QUIRE_DISTANCE_LOCAL)
-        return topology_fault_set(fault, QUIRE_ERR_SIZE, "a node's distance to itself is not 10",
-                                  from, there, QUIRE_DISTANCE_LOCAL);
+        return fault_set(fault, QUIRE_ERR_SIZE, "a node's distance to itself is not 10", from,
+                         there, QUIRE_DISTANCE_LOCAL);
     if (from != to && there <= QUIRE_DISTANCE_LOCAL)
-        return topology_fault_set_pair(fault, QUIRE_ERR_SIZE, "two nodes are nearer than 11", from,
-                                       to, there, QUIRE_DISTANCE_LOCAL + 1);
+        return fault_set_pair(fault, QUIRE_ERR_SIZE, "two nodes are nearer than 11", from, to,
+                              there, QUIRE_DISTANCE_LOCAL + 1);
     if (back != 0 && back != there && !topology->asymmetric)
-        return topology_fault_set_pair(fault, QUIRE_ERR_SIZE, "a distance differs by direction",
-                                       from, to, there, back);
+        return fault_set_pair(fault, QUIRE_ERR_SIZE, "a distance differs by direction", from, to,
+                              there, back);
     return QUIRE_OK;
 }
 
-static int check_distances(const struct quire_topology *topology,
-                           struct quire_topology_fault *fault)
+static int check_distances(const struct quire_topology *topology, struct quire_fault *fault)
 {
     int error = QUIRE_OK;
 
@@ -147,7 +144,7 @@ static void fill_distances(struct quire_topology *topology)
         }
 }
 
-int quire_topology_check(struct quire_topology *topology, struct quire_topology_fault *fault)
+int quire_topology_check(struct quire_topology *topology, struct quire_fault *fault)
 {
     int error = check_counts(topology, fault);
 

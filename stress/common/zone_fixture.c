@@ -53,10 +53,10 @@ void fixture_close(struct fixture *f)
 
 void assert_sound_at(const struct quire_zone *zone, uint64_t free, const char *file, int line)
 {
-    struct quire_violation v;
+    struct quire_fault v;
     if (quire_zone_check(zone, &v) != 0) {
         print_error("%s at 0x%" PRIx64 ": expected %" PRIu64 ", found %" PRIu64 "\n", v.what,
-                    v.pfn.n, v.expected, v.found);
+                    v.where, v.expected, v.found);
         _fail(file, line);
     }
     _assert_int_equal(quire_zone_free_frames(zone), free, file, line);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * outside.c - a program that knows nothing of Quire's tree, only of its installation.
+ * outside.c - a program that knows nothing of Quire's tree, only of its installation. With an
+ * argument it says the version of the library, if it is the one of the headers.
  */
 #include <quire/quire.h>
 #include <stdio.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
     static _Alignas(QUIRE_METADATA_ALIGN) unsigned char metadata[1 << 20];
     const struct quire_run memory = {{0x100000}, 262144}; /* 1 GiB, from 4 GiB */
@@ -19,7 +20,12 @@ int main(void)
     const quire_slot slot = quire_slot_of(0);
     struct quire_zone zone = {0};
     quire_pfn pfn = {0};
-    int error = quire_zone_init(&zone, &config, metadata, sizeof(metadata));
+    int error;
+
+    (void)argv;
+    if (argc > 1)
+        return quire_version() != QUIRE_VERSION || puts(quire_version_text()) < 0;
+    error = quire_zone_init(&zone, &config, metadata, sizeof(metadata));
 
     if (!error)
         error = quire_zone_alloc(&zone, slot, 9, QUIRE_MOVABLE, &pfn);

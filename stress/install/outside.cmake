@@ -5,7 +5,7 @@
 cmake_minimum_required(VERSION 3.25)
 project(outside LANGUAGES C)
 set(CMAKE_C_STANDARD 11)
-find_package(quire 0.1 REQUIRED COMPONENTS host)
+find_package(quire 0.2 REQUIRED COMPONENTS host)
 add_executable(with-shared outside.c)
 target_link_libraries(with-shared quire::quire)
 add_executable(with-static outside.c)

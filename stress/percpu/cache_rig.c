@@ -220,7 +220,7 @@ void check_rest(const struct rig *r, uint64_t used)
     uint64_t cached = cached_frames(r), managed = quire_zone_managed(&r->zone);
     uint64_t free_frames = quire_zone_free_frames(&r->zone);
     unsigned char *seen = calloc(r->usable[0].frames, 1);
-    struct quire_violation v;
+    struct quire_fault v;
 
     if (!seen)
         die("no heap");
@@ -236,5 +236,5 @@ void check_rest(const struct rig *r, uint64_t used)
             free_frames, cached, used, managed);
     if (quire_zone_check(&r->zone, &v) != QUIRE_OK)
         die("quire_zone_check: %s at 0x%" PRIx64 ": expected %" PRIu64 ", found %" PRIu64, v.what,
-            v.pfn.n, v.expected, v.found);
+            v.where, v.expected, v.found);
 }

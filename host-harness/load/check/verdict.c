@@ -138,12 +138,12 @@ static void check_none_lost(struct load *load, size_t z, const struct quire_zone
 
 static void check_zone_consistent(struct load *load, size_t z)
 {
-    struct quire_violation found;
+    struct quire_fault found;
 
     if (quire_zone_check(load->zones[z].zone, &found))
         load_violation(load,
                        "zone %zu, frame %" PRIu64 ": %s (expected %" PRIu64 ", found %" PRIu64 ")",
-                       z, found.pfn.n, found.what, found.expected, found.found);
+                       z, found.where, found.what, found.expected, found.found);
 }
 
 static void check_events(struct load *load, size_t z, const struct quire_zone_stats *stats)

@@ -185,11 +185,8 @@ static uint32_t access_time(struct machine_target *on, quire_node node)
 {
     const struct quire_policy policy = {
         .mode = QUIRE_POLICY_BIND, .strict = true, .nodes = quire_nodemask_of(node)};
-    struct quire_request request = {.order = CYCLE_ORDER,
-                                    .flags = QUIRE_MOVABLE,
-                                    .zone = QUIRE_ZONE_NORMAL,
-                                    .node = quire_node_of(QUIRE_NO_NODE),
-                                    .policy = &policy};
+    struct quire_request request = {
+        .order = CYCLE_ORDER, .flags = QUIRE_MOVABLE, .policy = &policy};
     void *memory = NULL;
     uint64_t ns;
 

@@ -200,7 +200,7 @@ void machine_bad_call(struct worker *w, const struct operation *op)
                      QUIRE_ERR_UNSUPPORTED);
         break;
     case 2:
-        call.node = quire_node_of(on->topology.node_count);
+        call.near_node = quire_near_of(quire_node_of(on->topology.node_count));
         call_refused(w, 0, "a node that is not there",
                      quire_machine_request(machine, &call, &pfn, &why), QUIRE_ERR_NODE);
         break;

@@ -70,7 +70,7 @@ static uint64_t draw(const struct worker *w, uint64_t index, uint64_t bits, stru
     if ((bits >> 9 & 15) == 0) {
         r->origin =
             quire_node_of((uint32_t)(bits >> 13 & 2047) % w->load->on_machine->topology.node_count);
-        r->call.node = r->origin;
+        r->call.near_node = quire_near_of(r->origin);
     }
     return bits;
 }
@@ -93,7 +93,7 @@ static struct quire_contig draw_contig(const struct worker *w, const struct oper
 
 static bool is_plain(const struct quire_request *call)
 {
-    return !call->policy && call->node.n == QUIRE_NO_NODE && call->zone == QUIRE_ZONE_NORMAL;
+    return !call->policy && call->near_node.n == 0 && call->purpose == QUIRE_FOR_NORMAL;
 }
 
 static int alloc(struct worker *w, const struct request *r, quire_pfn *pfn)
@@ -135,13 +135,8 @@ static int alloc_batch(struct worker *w, const struct request *r, quire_pfn pfns
 
 static int free_batch(struct worker *w, uint32_t list, const quire_pfn pfns[], uint32_t n)
 {
-    size_t freed = 0;
-    int error = quire_machine_free_batch(w->load->on_machine->machine, pfns, n, &freed);
-
     (void)list;
-    if (!error && freed != n)
-        load_violation(w->load, "free_batch of %u frames freed %zu", n, freed);
-    return error;
+    return quire_machine_free_batch(w->load->on_machine->machine, pfns, n, NULL);
 }
 
 static int alloc_contig(struct worker *w, const struct request *r, const struct quire_contig *want,

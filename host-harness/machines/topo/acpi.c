@@ -47,7 +47,7 @@ static uint32_t number_at(const uint8_t *bytes, size_t at)
 
 /* What is wrong, and what would be right. Domains that the fault has no room for are in the table,
  * at a place that its reader has seen to be there. */
-static void explain(const struct quire_topology_fault *fault, const uint8_t *table, size_t size,
+static void explain(const struct quire_fault *fault, const uint8_t *table, size_t size,
                     char text[MAP_TEXT_BYTES / 2])
 {
     size_t at = (size_t)fault->where;
@@ -81,7 +81,7 @@ static void explain(const struct quire_topology_fault *fault, const uint8_t *tab
 int topo_read_acpi(struct topo *topo, const char *name, const void *table, size_t size,
                    struct map_error *error)
 {
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
     uint32_t before = topo->topology.passed_over, count;
     char text[MAP_TEXT_BYTES / 2];
     int code;

@@ -133,7 +133,7 @@ int topo_distance(struct topo *topo, const char *name, quire_node from, quire_no
 }
 
 /* Two things that do not go together: ranges of two nodes, or two nodes or CPUs of one number. */
-static int refuse_pair(const struct topo *topo, const struct quire_topology_fault *fault,
+static int refuse_pair(const struct topo *topo, const struct quire_fault *fault,
                        struct map_error *error)
 {
     const struct quire_topology *topology = &topo->topology;
@@ -155,7 +155,7 @@ static int refuse_pair(const struct topo *topo, const struct quire_topology_faul
 }
 
 /* Say what quire_topology_check found; of ACPI's nodes by domain. */
-static int refuse(const struct topo *topo, int code, const struct quire_topology_fault *fault,
+static int refuse(const struct topo *topo, int code, const struct quire_fault *fault,
                   struct map_error *error)
 {
     const char *name = topo->source;
@@ -189,7 +189,7 @@ static void begin(struct topo *topo, const char *name, unsigned flags)
 
 static int end(struct topo *topo, struct map_error *error)
 {
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
     int code = quire_topology_check(&topo->topology, &fault);
 
     if (code)

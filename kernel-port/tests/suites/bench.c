@@ -44,8 +44,7 @@ static uint64_t pair_between(uint32_t cpu, uint32_t node, unsigned order)
     struct quire_policy bind = {.mode = QUIRE_POLICY_BIND,
                                 .nodes = quire_nodemask_of(quire_node_of(node))};
     struct op op = {.request = {.order = order,
-                                .zone = QUIRE_ZONE_NORMAL,
-                                .node = quire_node_of(node),
+                                .near_node = quire_near_of(quire_node_of(node)),
                                 .policy = &bind},
                     .n = PAIRS};
     struct timing t = timing_of(cpu, &op, op_request_pairs, NULL);
@@ -150,7 +149,7 @@ static void bulk(void)
     figure("10000 frames, alloc, per frame", 0, t.first, 570);
     figure("10000 frames, free, per frame", 0, t.second, 258);
     op = (struct op){.n = BATCH,
-                     .request = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(cpus[0]->node)}};
+                     .request = {.near_node = quire_near_of(quire_node_of(cpus[0]->node))}};
     t = timing_of(0, &op, op_batch_allocate, op_batch_free);
     failed += t.failed;
     figure("batch of 64, alloc, per frame", 0, t.first, 68);

@@ -67,8 +67,7 @@ static void count_pair(const struct goal *g, struct op op)
 
 static void count_batch(uint32_t node)
 {
-    struct op op = {.request = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(node)},
-                    .n = BATCH};
+    struct op op = {.request = {.near_node = quire_near_of(quire_node_of(node))}, .n = BATCH};
 
     for (unsigned i = 0; i < 3; i++) {
         op_batch_allocate(&op);
@@ -98,16 +97,16 @@ void suite_count(const struct options *options)
     uint32_t here = this_cpu()->node, other = other_node(here);
     struct frame_list used = {0};
     struct op remote = {.how = op_request_pairs,
-                        .request = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(other)}};
+                        .request = {.near_node = quire_near_of(quire_node_of(other))}};
 
     (void)options;
     shadow_begin();
     count_pair(&(struct goal){"a frame beside the kernel's own, alloc and free", 200, 2, 690},
                (struct op){.how = op_pairs});
-    (void)quire_machine_drain(memory.machine);
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        if (memory.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
-            frame_list_take(&used, &memory.zones[i], 0, used.count + USED);
+    (void)quire_machine_drain(memory.up.machine);
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        if (memory.up.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
+            frame_list_take(&used, &memory.up.zones[i], 0, used.count + USED);
     count_pair(&(struct goal){"one frame, alloc and free", 100, 2, 690},
                (struct op){.how = op_pairs});
     count_pair(&(struct goal){"order 9, alloc and free", 150, 2, 9959},

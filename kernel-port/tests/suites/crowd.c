@@ -98,7 +98,7 @@ void suite_crowd(const struct options *o)
 {
     quire_node node = quire_node_of(cpus[0]->node);
     void *metadata = memory_take(METADATA, node), *frames = memory_take(FRAMES << 12, node);
-    struct quire_violation v = {0};
+    struct quire_fault v = {0};
     uint64_t sum = 0;
 
     options = o;
@@ -111,7 +111,7 @@ void suite_crowd(const struct options *o)
     tap_note("%lu calls on %u frames by %u CPUs", sum, (unsigned)FRAMES, cpu_count);
     shadow_end("crowd");
     if (quire_zone_check(&crowded, &v))
-        tap_note("%s at frame %lx: found %lu, expected %lu", v.what, v.pfn.n, v.found, v.expected);
+        tap_note("%s at frame %lx: found %lu, expected %lu", v.what, v.where, v.found, v.expected);
     tap(!v.what && quire_zone_free_frames(&crowded) == FRAMES,
         "crowd: the zone is consistent and has all its frames back");
     memory_give_back(frames, FRAMES << 12);

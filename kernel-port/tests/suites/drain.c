@@ -27,11 +27,11 @@ static void use(void)
     for (pairs[tag] = 0; rdtsc() - start < duration; pairs[tag]++) {
         unsigned n = 0;
 
-        while (n < HELD && !quire_machine_alloc(memory.machine, 0, 0, &held[n]))
+        while (n < HELD && !quire_machine_alloc(memory.up.machine, 0, 0, &held[n]))
             shadow_take(held[n++], 1, tag, SHADOW_LIGHT);
         while (n) {
             shadow_give(held[--n], 1, tag, SHADOW_LIGHT);
-            if (quire_machine_free(memory.machine, held[n], 0))
+            if (quire_machine_free(memory.up.machine, held[n], 0))
                 shadow_wrong("a free was refused", held[n], 0, 0);
         }
     }
@@ -43,7 +43,7 @@ static void drain(void)
     uint64_t start = rdtsc();
 
     for (drains = 0; rdtsc() - start < duration; drains++)
-        (void)quire_machine_drain_cpu(memory.machine, random_below(&r, cpu_count));
+        (void)quire_machine_drain_cpu(memory.up.machine, random_below(&r, cpu_count));
 }
 
 static void use_or_drain(void *argument)

@@ -52,7 +52,7 @@ static void produce(struct pair *p)
     quire_pfn pfn;
 
     while (rdtsc() - start < duration) {
-        if (quire_machine_alloc(memory.machine, 0, QUIRE_MOVABLE, &pfn)) {
+        if (quire_machine_alloc(memory.up.machine, 0, QUIRE_MOVABLE, &pfn)) {
             pause();
             continue;
         }
@@ -73,7 +73,7 @@ static bool consume_one(struct pair *p)
         return false;
     pfn = quire_pfn_of_phys((uint64_t)phys);
     shadow_give(pfn, 1, p->producer, SHADOW_USUAL);
-    if (quire_machine_free(memory.machine, pfn, 0))
+    if (quire_machine_free(memory.up.machine, pfn, 0))
         shadow_wrong("a free was refused", pfn, 0, 0);
     p->passed++;
     return true;

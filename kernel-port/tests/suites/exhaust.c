@@ -54,7 +54,7 @@ static void test_zone(uint32_t index)
     struct quire_zone_stats s;
     char what[96];
 
-    zone = &memory.zones[index];
+    zone = &memory.up.zones[index];
     (void)quire_zone_stats(zone, &s);
     tap_note("zone %u: %lu frames free, watermarks %lu/%lu/%lu", index, s.free, s.min, s.low,
              s.high);
@@ -82,9 +82,9 @@ static void test_fall_back(void)
     uint32_t node = cpus[0]->node;
     struct quire_policy bind = {.mode = QUIRE_POLICY_BIND,
                                 .nodes = quire_nodemask_of(quire_node_of(node))};
-    struct quire_request want = {.zone = QUIRE_ZONE_NORMAL, .node = quire_node_of(node)};
+    struct quire_request want = {.near_node = quire_near_of(quire_node_of(node))};
     quire_node order[QUIRE_NODES], got;
-    uint32_t nodes = quire_topology_order(&memory.topology, want.node, order), next = 1;
+    uint32_t nodes = quire_topology_order(&memory.topology, quire_node_of(node), order), next = 1;
     struct quire_zone *there;
     quire_pfn pfn;
 
@@ -96,20 +96,20 @@ static void test_fall_back(void)
         return;
     }
     flags = QUIRE_EMERGENCY | QUIRE_MOVABLE;
-    for (uint32_t i = 0; i < memory.zone_count; i++) {
-        zone = &memory.zones[i];
-        if (memory.plan.zones[i].node == node)
+    for (uint32_t i = 0; i < memory_zone_count(); i++) {
+        zone = &memory.up.zones[i];
+        if (memory.up.plan.zones[i].node == node)
             work_on_all(take, NULL);
     }
     want.policy = &bind;
-    tap(quire_machine_request(memory.machine, &want, &pfn, NULL) != QUIRE_OK,
+    tap(quire_machine_request(memory.up.machine, &want, &pfn, NULL) != QUIRE_OK,
         "a full node refuses who is bound to it");
     want.policy = NULL;
-    if (tap(!quire_machine_request(memory.machine, &want, &pfn, NULL),
+    if (tap(!quire_machine_request(memory.up.machine, &want, &pfn, NULL),
             "who is not bound is served")) {
-        tap(!quire_machine_find(memory.machine, pfn, &got, &there) && got.n == order[next].n,
+        tap(!quire_machine_find(memory.up.machine, pfn, &got, &there) && got.n == order[next].n,
             "by the nearest node with memory, %u", order[next].n);
-        tap(!quire_machine_free(memory.machine, pfn, 0), "and gives it back");
+        tap(!quire_machine_free(memory.up.machine, pfn, 0), "and gives it back");
     }
     work_on_all(release, NULL);
     shadow_end("fall back");
@@ -122,10 +122,10 @@ static void fill_caches(void *argument)
     unsigned n = 0;
 
     (void)argument;
-    while (n < CACHED && !quire_machine_alloc(memory.machine, 0, 0, &pfns[n]))
+    while (n < CACHED && !quire_machine_alloc(memory.up.machine, 0, 0, &pfns[n]))
         n++;
     while (n)
-        if (quire_machine_free(memory.machine, pfns[--n], 0))
+        if (quire_machine_free(memory.up.machine, pfns[--n], 0))
             shadow_wrong("a free was refused", pfns[n], 0, 0);
 }
 
@@ -133,8 +133,8 @@ static uint64_t free_frames(void)
 {
     uint64_t n = 0;
 
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        n += quire_zone_free_frames(&memory.zones[i]);
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        n += quire_zone_free_frames(&memory.up.zones[i]);
     return n;
 }
 
@@ -142,7 +142,7 @@ static void test_remote_drain(void)
 {
     uint64_t before, wakes = 0, woken = 0, cached;
 
-    (void)quire_machine_drain(memory.machine);
+    (void)quire_machine_drain(memory.up.machine);
     before = free_frames();
     work_on_all(fill_caches, NULL);
     clock_wait_us(LATE_US); /* a wake-up that came too late for its work */
@@ -150,8 +150,8 @@ static void test_remote_drain(void)
     for (uint32_t i = 0; i < cpu_count; i++)
         wakes += cpus[i]->wakes;
     for (uint32_t i = 0; i < cpu_count; i++)
-        (void)quire_machine_drain_cpu(memory.machine, i);
-    (void)quire_machine_drain(memory.machine); /* the depots, which are nobody's */
+        (void)quire_machine_drain_cpu(memory.up.machine, i);
+    (void)quire_machine_drain(memory.up.machine); /* the depots, which are nobody's */
     for (uint32_t i = 0; i < cpu_count; i++)
         woken += cpus[i]->wakes;
     tap_note("%lu frames were in the caches of %u CPUs", cached, cpu_count);
@@ -168,8 +168,8 @@ void suite_exhaust(const struct options *options)
     (void)options;
     shadow_begin();
     zone_audit_begin();
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        if (memory.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        if (memory.up.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
             test_zone(i);
     test_fall_back();
     test_remote_drain();

@@ -29,7 +29,7 @@ static void change_topology(void)
 {
     const struct quire_topology *next = changes % 2 ? &memory.topology : &other;
 
-    odd += quire_machine_set_topology(memory.machine, next) != QUIRE_OK;
+    odd += quire_machine_set_topology(memory.up.machine, next) != QUIRE_OK;
     changes++;
 }
 
@@ -50,7 +50,7 @@ static bool is_plain(const struct quire_zone *zone, const struct quire_run *run)
 /* A block of a zone, chosen at random, goes and comes back, unless somebody holds a frame of it. */
 static void change_block(random *r)
 {
-    struct quire_zone *zone = &memory.zones[random_below(r, memory.zone_count)];
+    struct quire_zone *zone = &memory.up.zones[random_below(r, memory_zone_count())];
     struct quire_run extent, run = {.frames = BLOCK};
     size_t blockers = 0;
     int error;
@@ -60,7 +60,7 @@ static void change_block(random *r)
     run.pfn.n = extent.pfn.n + (uint64_t)random_below(r, (uint32_t)(extent.frames / BLOCK)) * BLOCK;
     if (!is_plain(zone, &run))
         return;
-    error = quire_machine_offline(memory.machine, run, NULL, NULL, NULL, 0, &blockers);
+    error = quire_machine_offline(memory.up.machine, run, NULL, NULL, NULL, 0, &blockers);
     if (error) {
         busy++;
         return;
@@ -69,7 +69,7 @@ static void change_block(random *r)
     shadow_take(run.pfn, run.frames, OFFLINE_TAG, SHADOW_LIGHT);
     clock_wait_us(100);
     shadow_give(run.pfn, run.frames, OFFLINE_TAG, SHADOW_LIGHT);
-    odd += quire_machine_online(memory.machine, run) != QUIRE_OK;
+    odd += quire_machine_online(memory.up.machine, run) != QUIRE_OK;
 }
 
 static void change(uint64_t seed)
@@ -121,10 +121,10 @@ void suite_hotplug(const struct options *options)
     for (uint32_t i = 0; i < cpu_count; i++)
         loads[i] = random_load_make(RUNS, 0, options->seed, i, cpus[i]->node);
     zone_audit_begin();
-    (void)quire_machine_stats(memory.machine, &before);
+    (void)quire_machine_stats(memory.up.machine, &before);
     duration = options->seconds * clock_tsc_hz();
     work_on_all(use_or_change, &seed);
-    (void)quire_machine_stats(memory.machine, &after);
+    (void)quire_machine_stats(memory.up.machine, &after);
     tap_note("%lu topologies; %lu blocks out of service and back, %lu were in use", changes,
              offline, busy);
     tap_equal(odd, 0, "changes that were refused oddly");

@@ -30,8 +30,8 @@ static uint32_t table_size(void)
 {
     uint64_t managed = 0, runs;
 
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        managed += quire_zone_managed(&memory.zones[i]);
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        managed += quire_zone_managed(&memory.up.zones[i]);
     runs = managed / cpu_count / FRAMES_PER_RUN;
     return runs < RUNS_LEAST ? RUNS_LEAST : runs > RUNS_MOST ? RUNS_MOST : (uint32_t)runs;
 }
@@ -48,7 +48,7 @@ static void stress(void *argument)
     for (uint32_t n = 1; n < STEPS_LEAST || rdtsc() - start < duration; n++) {
         random_load_step(m);
         if (n % DRAIN_EVERY == 0)
-            (void)quire_machine_drain_cpu(memory.machine, random_below(&m->random, cpu_count));
+            (void)quire_machine_drain_cpu(memory.up.machine, random_below(&m->random, cpu_count));
         if (n % 64 == 0)
             work_quiet();
     }

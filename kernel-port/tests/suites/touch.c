@@ -21,9 +21,9 @@ static struct frame_list lists[CPUS_MAX];
 static void take_all(struct frame_list *list)
 {
     for (unsigned remote = 0; remote < 2; remote++)
-        for (uint32_t i = 0; i < memory.zone_count; i++)
-            if ((memory.plan.zones[i].node != this_cpu()->node) == remote)
-                frame_list_take(list, &memory.zones[i], QUIRE_EMERGENCY | QUIRE_MOVABLE,
+        for (uint32_t i = 0; i < memory_zone_count(); i++)
+            if ((memory.up.plan.zones[i].node != this_cpu()->node) == remote)
+                frame_list_take(list, &memory.up.zones[i], QUIRE_EMERGENCY | QUIRE_MOVABLE,
                                 UINT64_MAX);
 }
 
@@ -52,16 +52,16 @@ void suite_touch(const struct options *options)
     (void)options;
     shadow_begin();
     zone_audit_begin();
-    for (uint32_t i = 0; i < memory.zone_count; i++) {
-        managed += quire_zone_managed(&memory.zones[i]);
-        free += quire_zone_free_frames(&memory.zones[i]);
+    for (uint32_t i = 0; i < memory_zone_count(); i++) {
+        managed += quire_zone_managed(&memory.up.zones[i]);
+        free += quire_zone_free_frames(&memory.up.zones[i]);
     }
     start = rdtsc();
     work_on_all(touch, NULL);
     for (uint32_t i = 0; i < cpu_count; i++)
         taken += lists[i].count;
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        left += quire_zone_free_frames(&memory.zones[i]);
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        left += quire_zone_free_frames(&memory.up.zones[i]);
     tap_equal(taken, free, "frames that were free are taken, each once");
     tap_equal(left, 0, "frames left");
     tap_equal(shadow_owned(), free, "frames that the shadow knows as taken");

@@ -95,10 +95,10 @@ static void test_local_memory(void)
     for (uint32_t i = 0; i < cpu_count; i++)
         areas += !(with.bits >> cpus[i]->node & 1) ||
                  node_of((uint64_t)cpus[i] - DIRECT_BASE) == cpus[i]->node;
-    for (uint32_t i = 0; i < memory.zone_count; i++)
-        zones += node_of(memory.plan.zones[i].metadata_phys) == memory.plan.zones[i].node;
+    for (uint32_t i = 0; i < memory_zone_count(); i++)
+        zones += node_of(memory.up.plan.zones[i].metadata_phys) == memory.up.plan.zones[i].node;
     tap_equal(areas, cpu_count, "CPUs whose area is on their own node, if that has memory");
-    tap_equal(zones + memory.plan.remote_metadata, memory.zone_count,
+    tap_equal(zones + memory.up.plan.remote_metadata, memory_zone_count(),
               "zones whose metadata is on their own node, where that has room");
 }
 

@@ -252,8 +252,8 @@ void suite_zone(const struct options *options)
     shadow_begin();
     slot = memory_slot();
     zone_audit_begin();
-    for (index = 0; index < memory.zone_count; index++) {
-        zone = &memory.zones[index];
+    for (index = 0; index < memory_zone_count(); index++) {
+        zone = &memory.up.zones[index];
         test_orders();
         test_bad_frees();
         test_batches();
@@ -261,7 +261,7 @@ void suite_zone(const struct options *options)
         test_shapes();
         test_zeroing();
         test_runs();
-        if (memory.plan.zones[index].config.type == QUIRE_ZONE_HUGE)
+        if (memory.up.plan.zones[index].config.type == QUIRE_ZONE_HUGE)
             test_pages();
     }
     shadow_end("zones");

@@ -108,7 +108,7 @@ static void reserved_from_the_start(void **state)
 }
 
 /* Each block that is reserved in part needs a pin. The configured number is enough, then they run
- * out with SIZE, and whole blocks still can be reserved. */
+ * out with FULL, and whole blocks still can be reserved. */
 static void pins_run_out(void **state)
 {
     (void)state;
@@ -123,14 +123,14 @@ static void pins_run_out(void **state)
     while (b < BLOCKS && (error = reserve(&f, b * BLOCK + 3, 2)) == QUIRE_OK) {
         b++;
     }
-    assert_int_equal(error, QUIRE_ERR_SIZE);
+    assert_int_equal(error, QUIRE_ERR_FULL);
     assert_in_range(b, PINS, BLOCKS / 2);
     assert_sound(&f, BLOCKS * BLOCK - 2 * b);
-    assert_refused(&f, reserve(&f, b * BLOCK, 1), QUIRE_ERR_SIZE);
-    assert_refused(&f, reserve(&f, b * BLOCK, BLOCK + 1), QUIRE_ERR_SIZE);
+    assert_refused(&f, reserve(&f, b * BLOCK, 1), QUIRE_ERR_FULL);
+    assert_refused(&f, reserve(&f, b * BLOCK, BLOCK + 1), QUIRE_ERR_FULL);
     assert_state(&f, b * BLOCK, 2 * BLOCK, QUIRE_FRAME_FREE);
     assert_ok(reserve(&f, b * BLOCK, 2 * BLOCK));
-    assert_refused(&f, unreserve(&f, b * BLOCK, 1), QUIRE_ERR_SIZE);
+    assert_refused(&f, unreserve(&f, b * BLOCK, 1), QUIRE_ERR_FULL);
     assert_ok(unreserve(&f, b * BLOCK, 2 * BLOCK));
     for (uint64_t i = 0; i < b; i++) {
         assert_ok(reserve(&f, i * BLOCK + 100, 50)); /* these blocks have theirs */

@@ -321,6 +321,16 @@ static void computed(void **state)
         assert_true(s.min <= s.low && s.low <= s.high && s.high < sizes[i]);
         assert_true(sizes[i] < SECTION || (s.min > 0 && s.min < s.low && s.low < s.high));
         fixture_close(&f);
+
+        /* Nobody hears of them: every frame is to be had. */
+        fixture_begin(&f);
+        f.config.min = f.config.low = f.config.high = QUIRE_WATERMARK_AUTO;
+        f.config.port.event = NULL;
+        fixture_usable(&f, 0, sizes[i]);
+        fixture_open(&f);
+        assert_ok(quire_zone_stats(&f.zone, &s));
+        assert_int_equal(s.min + s.low + s.high, 0);
+        fixture_close(&f);
     }
 }
 

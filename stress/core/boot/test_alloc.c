@@ -150,8 +150,7 @@ static void alloc_with_a_full_array(void **state)
     assert_int_equal(quire_boot_init(&f->boot, small, 3, 0), QUIRE_OK);
     add(f, 2 * FRAME_BYTES, 2 * FRAME_BYTES, QUIRE_BOOT_USABLE, 0);
     before = fingerprint(&f->boot);
-    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 1, ANY}, &phys),
-                     QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 1, ANY}, &phys), QUIRE_ERR_FULL);
     assert_int_equal(fingerprint(&f->boot), before);
     assert_int_equal(alloc(f, (struct quire_boot_request){.bytes = 2 * FRAME_BYTES, ANY}, &phys),
                      0);

@@ -276,7 +276,7 @@ static void full_array(void **state)
             err = quire_boot_add(&f->boot, (2 * i++ + 1) * FRAME_BYTES, FRAME_BYTES,
                                  QUIRE_BOOT_USABLE, 0);
         } while (!err);
-        assert_int_equal(err, QUIRE_ERR_NO_MEMORY);
+        assert_int_equal(err, QUIRE_ERR_FULL);
         assert_int_equal(i - 1, (capacity - 1) / 2); /* each takes two entries */
         assert_int_equal(fingerprint(&f->boot), before);
         assert_int_equal(report_of(f).refused.full, 1);

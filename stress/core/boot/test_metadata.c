@@ -233,7 +233,10 @@ static void grow_until_planned(struct boot_fixture *f, size_t *capacity, size_t 
         err = quire_boot_plan_zones(&f->boot, &f->layout, &f->plan);
         if (!err)
             break;
-        assert_int_equal(err, QUIRE_ERR_NO_MEMORY);
+        assert_int_equal(err, QUIRE_ERR_FULL);
+        assert_int_equal(f->plan.fault.error, err);
+        assert_non_null(f->plan.fault.what);
+        assert_int_equal(f->plan.fault.found + 1, f->plan.fault.expected);
         assert_int_equal(fingerprint(&f->boot), before);
         assert_int_equal(f->plan.zone_count + f->plan.run_count + f->plan.span_count, 0);
     }
@@ -255,7 +258,7 @@ static void arrays_too_small(void **state)
     grow_until_planned(f, &f->boot.capacity, f->boot.count);
     f = desktop_with_a_second_node();
     f->plan.runs = NULL;
-    assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_FULL);
     boot_fixture_free(f);
 }
 

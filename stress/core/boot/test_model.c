@@ -159,7 +159,7 @@ static void compare_zones(const struct world *w)
         assert_int_equal(state, states[place]);
     }
     for (size_t i = 0; i < w->f->plan.zone_count; i++) {
-        struct quire_violation violation;
+        struct quire_fault violation;
 
         assert_int_equal(quire_zone_check(&w->f->built[i], &violation), QUIRE_OK);
         assert_int_equal(quire_zone_free_frames(&w->f->built[i]), usable_frames(&w->f->zones[i]));

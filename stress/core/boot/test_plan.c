@@ -242,6 +242,9 @@ static void huge_refuses(void **state)
     f->layout.huge_bytes = odd;
     f->layout.huge_nodes = 1;
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_ALIGN);
+    assert_string_equal(f->plan.fault.what, "huge_bytes[] is not a multiple of 2 MiB");
+    assert_int_equal(f->plan.fault.error, QUIRE_ERR_ALIGN);
+    assert_int_equal(f->plan.fault.found, odd[0]);
     f->layout.huge_bytes = beyond;
     assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_ERR_SIZE);
     f->layout.huge_nodes = QUIRE_BOOT_NODES + 1;
@@ -284,7 +287,7 @@ static void real_machines(void **state)
         assert_int_equal(build(f), QUIRE_OK);
         for (size_t z = 0; z < f->plan.zone_count; z++) {
             quire_pfn pfn = f->zones[z].config.usable[0].pfn;
-            struct quire_violation violation;
+            struct quire_fault violation;
 
             assert_int_equal(quire_zone_check(&f->built[z], &violation), QUIRE_OK);
             assert_int_equal(quire_pfnmap_zone(&f->pfnmap, pfn), z);
@@ -319,10 +322,41 @@ static void build_fails_cleanly(void **state)
     boot_fixture_free(f);
 }
 
+/* DMA and DMA32 keep a 256th of what is less scarce on their node, unless it is said otherwise. */
+static void lowmem_reserve(void **state)
+{
+    struct boot_fixture *f;
+
+    (void)state;
+    for (unsigned kind = 0; kind < 3; kind++) {
+        uint64_t above = 0;
+
+        f = boot_fixture_new(0);
+        add(f, 0, 5 * GIB, QUIRE_BOOT_USABLE, 0);
+        add(f, 5 * GIB, GIB, QUIRE_BOOT_USABLE, 1);
+        f->layout.no_lowmem_reserve = kind == 1;
+        f->layout.zone.lowmem_reserve = kind == 2 ? 77 : 0;
+        assert_int_equal(quire_boot_plan_zones(&f->boot, &f->layout, &f->plan), QUIRE_OK);
+        assert_int_equal(f->plan.zone_count, 4);
+        for (size_t i = 3; i-- > 0;) { /* Normal, DMA32, DMA of node 0 */
+            const struct quire_zone_config *c = &f->plan.zones[i].config;
+
+            assert_int_equal(c->type, i);
+            assert_int_equal(c->lowmem_reserve, kind == 0 ? above / 256 : kind == 1 ? 0 : 77);
+            for (size_t k = 0; k < c->usable_count; k++)
+                above += c->usable[k].frames;
+        }
+        assert_int_equal(f->plan.zones[3].config.lowmem_reserve, kind == 2 ? 77 : 0);
+        assert_int_equal(build(f), QUIRE_OK);
+        boot_fixture_free(f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(zones_by_address),
+        cmocka_unit_test(lowmem_reserve),
         cmocka_unit_test(address_zones_can_be_left_out),
         cmocka_unit_test(a_block_goes_to_who_has_more_of_it),
         cmocka_unit_test(shared_memory_can_be_rescued),

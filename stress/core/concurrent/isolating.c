@@ -61,7 +61,7 @@ static void begin(struct worker *w)
     uint64_t at = first_block + random_below(&w->random, blocks - n + 1);
     struct quire_run run = {{at * 512}, n * 512};
     int got = quire_zone_isolate(w->zone, w->slot, run, w->isolated, &w->isolation);
-    if (got == QUIRE_ERR_BUSY || got == QUIRE_ERR_SIZE) {
+    if (got == QUIRE_ERR_BUSY || got == QUIRE_ERR_FULL) {
         w->refused++;
         return;
     }

@@ -102,11 +102,11 @@ static void *work(void *arg)
 
 static void check_zone(void)
 {
-    struct quire_violation v;
+    struct quire_fault v;
     struct shadow *s = &stress.shadow;
     if (quire_zone_check(&stress.zone, &v) != 0) {
         die("quire_zone_check: %s at 0x%" PRIx64 ": expected %" PRIu64 ", found %" PRIu64, v.what,
-            v.pfn.n, v.expected, v.found);
+            v.where, v.expected, v.found);
     }
     uint64_t held = atomic_load(&s->held);
     uint64_t free_frames = quire_zone_free_frames(&stress.zone);

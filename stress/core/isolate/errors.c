@@ -21,10 +21,10 @@ static void refusals(void **state)
     assert_refused(&t.f, isolate(&t, ALL, BLOCK), QUIRE_ERR_FRAME);
     assert_refused(&t.f, isolate(&t, UINT64_MAX - BLOCK + 1, BLOCK), QUIRE_ERR_FRAME);
     assert_refused(&t.f, quire_zone_isolate(z, slot(4), run, t.held, &t.iso), QUIRE_ERR_SIZE);
-    assert_refused(&t.f, commit(&t), QUIRE_ERR_UNSUPPORTED);
-    assert_refused(&t.f, undo(&t), QUIRE_ERR_UNSUPPORTED);
+    assert_refused(&t.f, commit(&t), QUIRE_ERR_STATE);
+    assert_refused(&t.f, undo(&t), QUIRE_ERR_STATE);
     assert_refused(&t.f, quire_zone_isolated(z, slot(0), &t.iso, NULL, 0, &t.count, &t.frames),
-                   QUIRE_ERR_UNSUPPORTED);
+                   QUIRE_ERR_STATE);
     assert_null(t.iso.held);
     assert_ok(isolate(&t, 0, BLOCK));
     assert_refused(&t.f, isolate(&t, BLOCK, BLOCK), QUIRE_ERR_INITIALISED);
@@ -33,7 +33,7 @@ static void refusals(void **state)
     assert_refused(&t.f, quire_zone_isolated(z, slot(4), &t.iso, NULL, 0, &t.count, &t.frames),
                    QUIRE_ERR_SIZE);
     assert_ok(undo(&t));
-    assert_refused(&t.f, undo(&t), QUIRE_ERR_UNSUPPORTED);
+    assert_refused(&t.f, undo(&t), QUIRE_ERR_STATE);
     assert_sound(&t.f, ALL);
     fixture_close(&t.f);
 }
@@ -78,7 +78,7 @@ static void overlaps(void **state)
     struct quire_run run = {at(0), BLOCK};
     struct quire_isolation *last = &more[QUIRE_ISOLATIONS - 1];
     assert_refused(&t.f, quire_zone_isolate(z, slot(0), run, &held[QUIRE_ISOLATIONS - 1], last),
-                   QUIRE_ERR_SIZE);
+                   QUIRE_ERR_FULL);
     assert_ok(commit(&t));
     assert_ok(quire_zone_isolate(z, slot(0), run, &held[QUIRE_ISOLATIONS - 1], last));
     assert_figures(&t, 28 * BLOCK, 4 * BLOCK, QUIRE_ISOLATIONS);

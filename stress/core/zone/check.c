@@ -245,9 +245,10 @@ static const struct {
 /* The zone was damaged: what is it called? Then the damage is taken back. */
 static void expect(struct scene *s, const char *what)
 {
-    struct quire_violation v = {.what = "nothing"};
+    struct quire_fault v = {.what = "nothing"};
 
-    if (quire_zone_check(s->z, &v) != QUIRE_ERR_BUSY || strcmp(v.what, what) != 0)
+    if (quire_zone_check(s->z, &v) != QUIRE_ERR_DAMAGED || v.error != QUIRE_ERR_DAMAGED ||
+        quire_zone_check(s->z, NULL) != QUIRE_ERR_DAMAGED || strcmp(v.what, what) != 0)
         fail_msg("\"%s\" was told as \"%s\"", what, v.what);
     memcpy(s->f.metadata, s->copy, s->f.bytes);
     assert_ok(quire_zone_check(s->z, &v));
@@ -303,7 +304,7 @@ static void every_bit_matters(void **state)
 {
     (void)state;
     struct scene s;
-    struct quire_violation v;
+    struct quire_fault v;
     unsigned char *bytes;
     uint64_t flipped = 0, end;
 

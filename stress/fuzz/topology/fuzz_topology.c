@@ -95,7 +95,7 @@ static void put_sum(uint8_t *table, size_t size)
 static size_t read_table(struct quire_topology *t, const uint8_t *data, size_t size)
 {
     static struct quire_topology before;
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     uint32_t length = 0;
     uint8_t *table;
 

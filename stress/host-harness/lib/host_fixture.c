@@ -42,8 +42,7 @@ uint64_t host_free_frames(struct quire_host *host)
 
 struct quire_request request_on(quire_node node, unsigned order, struct quire_policy *policy)
 {
-    struct quire_request request = {
-        .order = order, .zone = QUIRE_ZONE_NORMAL, .node = {QUIRE_NO_NODE}, .policy = policy};
+    struct quire_request request = {.order = order, .policy = policy};
 
     *policy = (struct quire_policy){
         .mode = QUIRE_POLICY_BIND, .strict = true, .nodes = quire_nodemask_of(node)};

@@ -147,8 +147,7 @@ static void untouched_pages_are_nowhere(void **state)
 static void interleaved(void **state)
 {
     const struct quire_policy policy = {.mode = QUIRE_POLICY_INTERLEAVE, .nodes = host_nodes(host)};
-    const struct quire_request request = {
-        .zone = QUIRE_ZONE_NORMAL, .node = {QUIRE_NO_NODE}, .policy = &policy};
+    const struct quire_request request = {.policy = &policy};
     unsigned count = (unsigned)__builtin_popcountll(policy.nodes.bits), got[QUIRE_NODES] = {0};
     void *pages[64 * 16];
 
@@ -196,7 +195,7 @@ static void threads_come_and_go(void **state)
     void *memory;
 
     (void)state;
-    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_INITIALISED);
+    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_STATE);
     quire_host_thread_enter();
     quire_host_thread_enter();
     quire_host_stats(host, &stats);
@@ -205,7 +204,7 @@ static void threads_come_and_go(void **state)
     assert_int_equal(quire_host_thread_leave(), QUIRE_OK);
     assert_int_equal(quire_host_free(host, memory, 3), QUIRE_OK);
     assert_int_equal(quire_host_thread_leave(), QUIRE_OK);
-    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_INITIALISED);
+    assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_STATE);
 }
 
 int main(void)

@@ -81,7 +81,7 @@ static void zones_hand_out_what_the_map_has(void **state)
     const struct simulated_options options = {.slots = 1};
     static quire_pfn frames[16384];
     const quire_slot slot = quire_slot_of(0);
-    struct quire_violation violation;
+    struct quire_fault violation;
     struct simulated_machine m;
 
     (void)state;

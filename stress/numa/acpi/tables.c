@@ -181,7 +181,7 @@ void hmat_speeds(struct table *table, unsigned flags, unsigned type, uint64_t ba
 
 void table_read(struct quire_topology *topology, const struct table *table)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
 
     fault.what = "what an earlier table left";
     if (quire_acpi_read(topology, table->data, table->bytes, &fault))
@@ -195,7 +195,7 @@ void table_passed_over(struct quire_topology *topology, const struct table *tabl
                        uint64_t where, uint32_t times)
 {
     struct quire_topology *strict = malloc(sizeof(*strict));
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     uint32_t before = topology->passed_over;
 
     assert_non_null(strict);
@@ -220,7 +220,7 @@ void table_refused(struct quire_topology *topology, const struct table *table, s
                    int error, const char *what, uint64_t where)
 {
     struct quire_topology *before = malloc(sizeof(*before));
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     /* A copy of exactly these bytes, so that a byte read behind them is noticed. */
     uint8_t *exact = malloc(bytes ? bytes : 1);
 

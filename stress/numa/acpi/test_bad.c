@@ -60,7 +60,7 @@ static void short_anywhere(void **state)
         table_load(&table, files[i]);
         while (table.bytes > QUIRE_ACPI_HEADER) {
             uint8_t *exact = malloc(--table.bytes);
-            struct quire_topology_fault fault;
+            struct quire_fault fault;
 
             assert_non_null(exact);
             table_end(&table);
@@ -193,20 +193,20 @@ static void too_many(void **state)
     for (uint32_t i = 0; i < 63; i++)
         srat_memory(&table, 100 + i, GIB * (i + 1), GIB, 1);
     table_end(&table);
-    table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "too many proximity domains",
+    table_refused(&t, &table, table.bytes, QUIRE_ERR_FULL, "too many proximity domains",
                   48 + 62 * 40);
     start();
     table_begin(&table, "SRAT", 3, 12);
     for (uint32_t i = 0; i < QUIRE_TOPOLOGY_RANGES; i++)
         srat_memory(&table, 7, GIB * (i + 1), GIB, 1);
     table_end(&table);
-    table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "too many stretches", 48 + 511 * 40);
+    table_refused(&t, &table, table.bytes, QUIRE_ERR_FULL, "too many stretches", 48 + 511 * 40);
     start();
     table_begin(&table, "APIC", 3, 8);
     for (uint32_t i = 0; i < QUIRE_CPUS; i++)
         madt_x2apic(&table, 100 + i, 1);
     table_end(&table);
-    table_refused(&t, &table, table.bytes, QUIRE_ERR_SIZE, "too many CPUs", 44 + 4092 * 16);
+    table_refused(&t, &table, table.bytes, QUIRE_ERR_FULL, "too many CPUs", 44 + 4092 * 16);
     start();
     table_begin(&table, "SRAT", 3, 12);
     srat_memory(&table, 7, (uint64_t)1 << 52, GIB, 1);

@@ -80,7 +80,7 @@ static void build(unsigned revision)
 
 static void expect(const char *signature, unsigned phys)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     const void *found = NULL;
     size_t length = 0;
 
@@ -92,7 +92,7 @@ static void expect(const char *signature, unsigned phys)
 
 static void refused(uint64_t rsdp, int error, const char *what, uint64_t where)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
     const void *found = memory;
     size_t length = 7;
 

@@ -15,7 +15,7 @@ static struct table table;
 static void load(const char *machine, unsigned hmat)
 {
     static const char *const kinds[] = {"APIC", "SRAT", "SLIT", "HMAT"};
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
     char name[64];
 
     quire_topology_init(&topology);
@@ -131,7 +131,7 @@ static void uneven(void **state)
 /* Either of MADT and SRAT is enough; tables after each other may be read twice. */
 static void alone(void **state)
 {
-    struct quire_topology_fault fault;
+    struct quire_fault fault;
 
     (void)state;
     quire_topology_init(&topology);

@@ -233,12 +233,12 @@ struct quire_node_stats rig_stats(struct rig *r, uint32_t node)
 void rig_check(struct rig *r, uint64_t used)
 {
     struct quire_machine_stats s;
-    struct quire_violation v;
+    struct quire_fault v;
 
     for (uint32_t i = 0; i < r->zone_count; i++)
         if (r->zones[i].metadata && quire_zone_check(&r->zones[i].zone, &v))
             die("zone %" PRIu32 ": %s at 0x%" PRIx64 ": %" PRIu64 ", not %" PRIu64, i, v.what,
-                v.pfn.n, v.found, v.expected);
+                v.where, v.found, v.expected);
     must(quire_machine_stats(r->machine, &s), "machine_stats");
     if (s.free + s.cached + s.remote + used != s.managed)
         die("%" PRIu64 " free, %" PRIu64 " cached, %" PRIu64 " remote, %" PRIu64

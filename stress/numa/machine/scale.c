@@ -120,7 +120,7 @@ static void use(struct quire_machine *m, uint32_t nodes, uint32_t cpus)
         quire_pfn a, b;
 
         must(quire_machine_alloc(m, 0, 0, &a), "alloc");
-        request.node = quire_node_of(far);
+        request.near_node = quire_near_of(quire_node_of(far));
         must(quire_machine_request(m, &request, &b, NULL), "request");
         if ((a.n >> SHIFT) - 1 != local || (b.n >> SHIFT) - 1 != far)
             must(QUIRE_ERR_NODE, "a frame of another node");
@@ -137,7 +137,6 @@ static double hit_ns(struct quire_machine *m)
     static quire_pfn held[HELD];
     double best = 1e9;
     quire_pfn pfn;
-    size_t freed;
 
     cpu_now = 0;
     for (int i = 0; i < HELD; i++)
@@ -152,7 +151,7 @@ static double hit_ns(struct quire_machine *m)
         start = (now_ms() - start) * 1e6 / PAIRS;
         best = start < best ? start : best;
     }
-    must(quire_machine_free_batch(m, held, HELD, &freed), "free_batch");
+    must(quire_machine_free_batch(m, held, HELD, NULL), "free_batch");
     return best;
 }
 

@@ -65,6 +65,32 @@ static void orders(void **unused)
     rig_close(r);
 }
 
+/* All zero asks what quire_machine_alloc asks: the caller's node, wherever it is, and NORMAL. */
+static void zeroed_request(void **unused)
+{
+    const struct quire_request request = {0};
+    struct rig *r = &rig;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_DMA, 0, 4 * BLOCK);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 4 * BLOCK, 16 * BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_NORMAL, 32 * BLOCK, 16 * BLOCK);
+    rig_open(r);
+    for (rig_cpu = 0; rig_cpu < 4; rig_cpu++) {
+        uint64_t pfn = ask(r, &request);
+        struct quire_zone *zone;
+        quire_node node;
+
+        assert_ok(quire_machine_find(r->machine, quire_pfn_of(pfn), &node, &zone));
+        assert_int_equal(node.n, r->topology.cpu_node[rig_cpu]);
+        assert_ptr_equal(zone, &r->zones[1 + node.n].zone);
+        give(r, pfn, 0);
+    }
+    rig_cpu = 0;
+    rig_close(r);
+}
+
 static void wrong_calls(void **unused)
 {
     struct quire_request request;
@@ -81,14 +107,14 @@ static void wrong_calls(void **unused)
     assert_error(quire_machine_alloc(r->machine, 0, 1u << 30, &pfn), QUIRE_ERR_UNSUPPORTED);
     assert_error(quire_machine_alloc(r->machine, 0, QUIRE_PARTIAL, &pfn), QUIRE_ERR_UNSUPPORTED);
     request = quire_request_of(0, 0);
-    request.zone = (enum quire_zone_type)QUIRE_ZONE_TYPES;
+    request.purpose = (enum quire_purpose)QUIRE_ZONE_TYPES;
     assert_error(quire_machine_request(r->machine, &request, &pfn, &why), QUIRE_ERR_UNSUPPORTED);
     assert_int_equal(why.error, QUIRE_ERR_UNSUPPORTED);
     request = quire_request_of(0, 0);
-    request.node = quire_node_of(4);
+    request.near_node = quire_near_of(quire_node_of(4));
     assert_error(quire_machine_request(r->machine, &request, &pfn, &why), QUIRE_ERR_NODE);
     request = quire_request_of(0, 0);
-    request.zone = QUIRE_ZONE_DEVICE;
+    request.purpose = QUIRE_FOR_DEVICE;
     assert_error(quire_machine_request(r->machine, &request, &pfn, &why), QUIRE_ERR_NODE);
     assert_int_equal(pfn.n, 77);
     assert_error(quire_machine_free(r->machine, quire_pfn_of(0), 0), QUIRE_ERR_FRAME);
@@ -225,9 +251,9 @@ static void purposes(void **unused)
     (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 4 * BLOCK, 16 * BLOCK);
     (void)rig_zone(r, 0, QUIRE_ZONE_HUGE, 32 * BLOCK, 16 * BLOCK);
     rig_open(r);
-    request.zone = QUIRE_ZONE_DMA;
+    request.purpose = QUIRE_FOR_DMA;
     pfns[0] = ask(r, &request);
-    request.zone = QUIRE_ZONE_HUGE;
+    request.purpose = QUIRE_FOR_HUGE;
     pfns[1] = ask(r, &request);
     request.flags = QUIRE_MOVABLE;
     pfns[2] = ask(r, &request);
@@ -242,7 +268,7 @@ static void purposes(void **unused)
         assert_ptr_equal(zone, &r->zones[where[i]].zone);
         give(r, pfns[i], i < 3 ? 0 : 9);
     }
-    request.zone = QUIRE_ZONE_DMA;
+    request.purpose = QUIRE_FOR_DMA;
     request.order = 12;
     assert_error(quire_machine_request(r->machine, &request, &pfn, NULL), QUIRE_ERR_ZONE);
     rig_close(r);
@@ -307,10 +333,11 @@ static void metadata(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(local_pair),  cmocka_unit_test(orders),
-        cmocka_unit_test(wrong_calls), cmocka_unit_test(wrong_machines),
-        cmocka_unit_test(zonelists),   cmocka_unit_test(purposes),
-        cmocka_unit_test(odd_nodes),   cmocka_unit_test(metadata),
+        cmocka_unit_test(local_pair),     cmocka_unit_test(orders),
+        cmocka_unit_test(zeroed_request), cmocka_unit_test(wrong_calls),
+        cmocka_unit_test(wrong_machines), cmocka_unit_test(zonelists),
+        cmocka_unit_test(purposes),       cmocka_unit_test(odd_nodes),
+        cmocka_unit_test(metadata),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

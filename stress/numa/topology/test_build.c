@@ -29,7 +29,7 @@ static void simple(uint32_t nodes)
 static void refused(int error, const char *what, uint64_t where, uint64_t other, uint64_t found,
                     uint64_t expected)
 {
-    struct quire_topology_fault fault = {0};
+    struct quire_fault fault = {0};
 
     before = t;
     assert_int_equal(quire_topology_check(&t, &fault), error);
@@ -57,7 +57,7 @@ static void adds_nodes(void **state)
 
     (void)state;
     simple(QUIRE_NODES);
-    FAILS(quire_topology_add_node(&t, 1, &node), QUIRE_ERR_SIZE);
+    FAILS(quire_topology_add_node(&t, 1, &node), QUIRE_ERR_FULL);
     assert_int_equal(node.n, 77);
     assert_int_equal(quire_topology_add_node(&t, 630, &node), QUIRE_OK);
     assert_int_equal(node.n, 63);
@@ -85,7 +85,7 @@ static void adds_cpus(void **state)
     assert_int_equal(t.cpu_node[3], 0);
     for (uint32_t id = 100; t.cpu_count < QUIRE_CPUS; id++)
         assert_int_equal(quire_topology_add_cpu(&t, id, none), QUIRE_OK);
-    FAILS(quire_topology_add_cpu(&t, 99, none), QUIRE_ERR_SIZE);
+    FAILS(quire_topology_add_cpu(&t, 99, none), QUIRE_ERR_FULL);
     assert_int_equal(quire_topology_check(&t, NULL), QUIRE_OK);
 }
 
@@ -107,7 +107,7 @@ static void adds_memory(void **state)
     assert_int_equal(quire_topology_check(&t, NULL), QUIRE_OK);
     for (uint64_t i = 2; t.range_count < QUIRE_TOPOLOGY_RANGES; i++)
         assert_int_equal(quire_topology_add_memory(&t, i * GIB, GIB, one, 0), QUIRE_OK);
-    FAILS(quire_topology_add_memory(&t, 4000 * GIB, GIB, one, 0), QUIRE_ERR_SIZE);
+    FAILS(quire_topology_add_memory(&t, 4000 * GIB, GIB, one, 0), QUIRE_ERR_FULL);
     assert_int_equal(quire_topology_check(&t, NULL), QUIRE_OK);
 }
 

@@ -164,11 +164,11 @@ static bool compare_pressure(struct runner *r)
 
 bool runner_compare(struct runner *r)
 {
-    struct quire_violation v;
+    struct quire_fault v;
     if (quire_zone_check(&r->zone, &v) != 0) {
         return runner_fail(
             r, "quire_zone_check: %s at 0x%" PRIx64 ": expected %" PRIu64 ", found %" PRIu64,
-            v.what, v.pfn.n, v.expected, v.found);
+            v.what, v.where, v.expected, v.found);
     }
     return compare_count(r) && compare_pressure(r) && compare_frames(r) && runner_check_stats(r);
 }

@@ -160,7 +160,7 @@ static void poke(struct holder *h)
 static void unplug(struct holder *h, uint32_t zone)
 {
     struct rig_zone *z = &rig.zones[zone];
-    struct quire_violation v;
+    struct quire_fault v;
     bool gone = false;
 
     atomic_store(&leaving, zone);

@@ -214,10 +214,10 @@ static void use_new_zone(void *ctx)
         return; /* another change */
     visits++;
     if (flush_full) {
-        request.node = quire_node_of(1);
+        request.near_node = quire_near_of(quire_node_of(1));
         old = ask(r, &request);
     }
-    request.node = quire_node_of(2);
+    request.near_node = quire_near_of(quire_node_of(2));
     for (unsigned i = 0; i < n; i++)
         pfns[i] = ask(r, &request);
     for (unsigned i = 0; i < n; i++)
@@ -285,13 +285,13 @@ static void holes(void **unused)
     for (unsigned i = 0; i < sizeof in_no_zone / sizeof in_no_zone[0]; i++) {
         quire_pfn pfn = quire_pfn_of(rig_base(1) + in_no_zone[i]);
         struct quire_run run = {{pfn.n / BLOCK * BLOCK}, BLOCK};
-        size_t freed = 1;
+        size_t bad = 1;
 
         assert_error(quire_machine_find(r->machine, pfn, &node, &zone), QUIRE_ERR_FRAME);
         assert_error(quire_machine_free(r->machine, pfn, 0), QUIRE_ERR_FRAME);
         assert_error(quire_machine_free_contig(r->machine, pfn, 3), QUIRE_ERR_FRAME);
-        assert_error(quire_machine_free_batch(r->machine, &pfn, 1, &freed), QUIRE_ERR_FRAME);
-        assert_int_equal(freed, 0);
+        assert_error(quire_machine_free_batch(r->machine, &pfn, 1, &bad), QUIRE_ERR_FRAME);
+        assert_int_equal(bad, 0);
         assert_error(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
                      QUIRE_ERR_FRAME);
         assert_error(quire_machine_online(r->machine, run), QUIRE_ERR_FRAME);

@@ -106,7 +106,7 @@ static void remove_zone(void **unused)
     give(r, a, 0);
     rig_cpu = 3;
     assert_ok(quire_machine_drain_cpu(r->machine, 2));
-    request.node = quire_node_of(1);
+    request.near_node = quire_near_of(quire_node_of(1));
     assert_ok(quire_machine_request(r->machine, &request, &pfn, NULL));
     give(r, pfn.n, 0);
     /* the frame that CPU 2 took */

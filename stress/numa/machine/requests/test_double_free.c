@@ -30,7 +30,7 @@ static void twice(void **unused)
         for (unsigned order = 0; order <= 12; order++) {
             uint64_t pfn, a, b;
 
-            request.node = quire_node_of(node);
+            request.near_node = quire_near_of(quire_node_of(node));
             request.order = order;
             pfn = ask(r, &request);
             give(r, pfn, order);
@@ -59,7 +59,7 @@ static void other_order(void **unused)
                 uint64_t pfn;
                 int error;
 
-                request.node = quire_node_of(node);
+                request.near_node = quire_near_of(quire_node_of(node));
                 request.order = order;
                 pfn = ask(r, &request);
                 if (wrong != order) {
@@ -79,21 +79,23 @@ static void twice_in_a_batch(void **unused)
     struct quire_request request = quire_request_of(0, 0);
     static quire_pfn pfns[N];
     struct rig *r = &rig;
-    size_t got, freed;
+    size_t got, bad;
 
     (void)unused;
     for (unsigned mixed = 0; mixed < 2; mixed++) {
         open_row(r);
         for (size_t i = 0; i < N; i++) {
-            request.node = quire_node_of(mixed && i % 2 == 0);
+            request.near_node = quire_near_of(quire_node_of(mixed && i % 2 == 0));
             assert_ok(quire_machine_alloc_batch(r->machine, &request, 1, pfns + i, &got, NULL));
         }
         give(r, pfns[BAD].n, 0);
-        assert_error(quire_machine_free_batch(r->machine, pfns, N, &freed), QUIRE_ERR_DOUBLE_FREE);
-        assert_int_equal(freed, BAD);
+        assert_error(quire_machine_free_batch(r->machine, pfns, N, &bad), QUIRE_ERR_DOUBLE_FREE);
+        assert_int_equal(bad, BAD);
         assert_int_equal(r->heard.reports, 1);
-        rig_check(r, N - 1 - BAD);
-        assert_ok(quire_machine_free_batch(r->machine, pfns + BAD + 1, N - 1 - BAD, &freed));
+        assert_int_equal(r->heard.report_pfn, pfns[BAD].n);
+        rig_check(r, N - 1);
+        assert_ok(quire_machine_free_batch(r->machine, pfns, BAD, NULL));
+        assert_ok(quire_machine_free_batch(r->machine, pfns + BAD + 1, N - 1 - BAD, NULL));
         rig_close(r);
     }
 }

@@ -280,7 +280,7 @@ static void comes_down(void **unused)
     (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, (uint64_t)ZONE_BLOCKS * BLOCK);
     (void)rig_zone(r, 0, QUIRE_ZONE_DMA32, (uint64_t)ZONE_BLOCKS * BLOCK, BLOCK);
     rig_open(r);
-    down.zone = QUIRE_ZONE_DMA32;
+    down.purpose = QUIRE_FOR_DMA32;
     for (uint32_t i = 0; i < BLOCK; i++) {
         steps[0] = 0;
         scarce[i] = ask(r, &down);

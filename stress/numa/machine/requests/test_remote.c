@@ -17,7 +17,7 @@ static uint64_t ask_node(struct rig *r, uint32_t node, uint32_t flags)
 {
     struct quire_request request = quire_request_of(0, flags);
 
-    request.node = quire_node_of(node);
+    request.near_node = quire_near_of(quire_node_of(node));
     return ask(r, &request);
 }
 
@@ -64,7 +64,7 @@ static void serves(void **unused)
         one.mode = turn % 2 ? QUIRE_POLICY_BIND : QUIRE_POLICY_PREFERRED;
         one.strict = turn > 2;
         request.policy = &one;
-        request.node = quire_node_of(turn % 3 ? QUIRE_NO_NODE : 1);
+        request.near_node = quire_near_of(quire_node_of(turn % 3 ? QUIRE_NO_NODE : 1));
         for (unsigned i = 0; i < N; i++)
             assert_int_equal(ask(r, &request), pfns[N - 1 - i]);
         given += N;
@@ -212,7 +212,7 @@ static void singles_only(void **unused)
     assert_ok(quire_zone_isolated(z, quire_slot_of(0), &isolation, NULL, 0, &size, &used));
     assert_int_equal(used, 0);
     assert_ok(quire_zone_isolate_undo(z, quire_slot_of(0), &isolation));
-    block.node = quire_node_of(1);
+    block.near_node = quire_near_of(quire_node_of(1));
     pfn = ask(r, &block);
     free = rig_stats(r, 1).free;
     assert_error(quire_machine_free(r->machine, quire_pfn_of(pfn), 0), QUIRE_ERR_ORDER);
@@ -373,7 +373,7 @@ static void own_node(void **unused)
     policy.mode = QUIRE_POLICY_BIND;
     policy.nodes.bits = 2;
     assert_error(quire_machine_request(r->machine, &request, &none, NULL), QUIRE_ERR_NODE);
-    request.node = quire_node_of(2); /* there is none */
+    request.near_node = quire_near_of(quire_node_of(2)); /* there is none */
     assert_error(quire_machine_request(r->machine, &request, &none, NULL), QUIRE_ERR_NODE);
     rig_close(r);
 }

@@ -158,7 +158,7 @@ static void take_remote(struct party *p)
 {
     struct quire_request q = quire_request_of(0, 0);
 
-    q.node = quire_node_of(1);
+    q.near_node = quire_near_of(quire_node_of(1));
     must(ask(p, &q), "a request of node 1");
 }
 
@@ -209,14 +209,15 @@ static void take_batch(struct party *p)
 static void give_batch(struct party *p)
 {
     quire_pfn pfns[12];
-    size_t n = 0, freed;
+    size_t n = 0;
 
     for (uint32_t i = p->count; i-- > 0 && n < 12;)
         if (p->held[i].frames == 1) {
             pfns[n++] = p->held[i].pfn;
             unbook(p, i);
         }
-    must(quire_machine_free_batch(rig.machine, pfns, n, &freed), "free_batch");
+    if (n)
+        must(quire_machine_free_batch(rig.machine, pfns, n, NULL), "free_batch");
 }
 
 static void take_contig(struct party *p)

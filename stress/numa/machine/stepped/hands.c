@@ -38,7 +38,7 @@ static void take_remote(void)
 {
     struct quire_request request = quire_request_of(0, 0);
 
-    request.node = quire_node_of(1);
+    request.near_node = quire_near_of(quire_node_of(1));
     must(quire_machine_request(rig.machine, &request, &held[held_count], NULL), "request");
     held_count++;
 }
