@@ -133,7 +133,8 @@ int qi_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_con
     struct contig_wanted w;
     int error = contig_in_frames(want, &w);
 
-    if (!error && w.frames > quire_zone_managed(z))
+    /* relaxed: a figure; what is being reserved or unreserved counts either way */
+    if (!error && w.frames > qa_load(&z->head->managed, relaxed))
         error = QUIRE_ERR_SIZE;
     return error ? error : contig_try_passes(z, slot, &w, flags, frame);
 }

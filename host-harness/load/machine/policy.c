@@ -222,11 +222,13 @@ bool machine_placed(struct worker *w, const struct request *r, const struct held
 uint32_t machine_refusals(const struct worker *w, const struct request *r,
                           const struct quire_contig *want)
 {
-    const uint32_t always = CALL_ALLOWED(QUIRE_ERR_NO_MEMORY) | CALL_ALLOWED(QUIRE_ERR_ZONE);
+    uint32_t always = CALL_ALLOWED(QUIRE_ERR_NO_MEMORY) | CALL_ALLOWED(QUIRE_ERR_ZONE);
     const struct machine_target *on = w->load->on_machine;
     quire_node node = wanted(on, r);
 
-    (void)want;
+    /* While memory is offline no zone may have as many frames as a contiguous run wants. */
+    if (want)
+        always |= CALL_ALLOWED(QUIRE_ERR_SIZE);
     return node.n == QUIRE_NO_NODE || !in_set(on->with_memory, node)
                ? always | CALL_ALLOWED(QUIRE_ERR_NODE)
                : always;

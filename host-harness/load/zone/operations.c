@@ -17,7 +17,6 @@
 enum {
     RUNS = 16,     /* as many runs as alloc_runs is asked for at most */
     RUNS_EXP = 11, /* exponents of alloc_runs are below this */
-    RESERVE_FRAMES = 16,
     RESERVE_BLOCKS = 24,
     TOP_ORDER = LOAD_ORDERS - 1,
     LIMIT_SHIFT = 6, /* a burst takes 64 frames, half of them 128, a quarter 256 ... */

@@ -151,7 +151,9 @@ static uint32_t refusals(const struct worker *w, const struct request *r,
 {
     uint32_t allowed = CALL_ALLOWED(QUIRE_ERR_NO_MEMORY);
 
-    if (want && want->frames > w->load->zones[r->list].before.managed)
+    /* What threads have reserved just now the zone has not. */
+    if (want && want->frames + (uint64_t)RESERVE_FRAMES * w->load->options.threads >
+                    w->load->zones[r->list].before.managed)
         allowed |= CALL_ALLOWED(QUIRE_ERR_SIZE);
     return allowed;
 }

@@ -15,6 +15,8 @@
 
 #include "host-harness/load/check/calls.h"
 
+enum { RESERVE_FRAMES = 16 }; /* reserved by a thread at a time, at most */
+
 static inline struct quire_zone *zone_of(const struct worker *w, uint32_t z)
 {
     return w->load->zones[z].zone;

@@ -156,7 +156,7 @@ static void unreserve_one_of_each(uint32_t spare_pins, uint64_t expected)
             assert_ok(unreserve(&f, b * BLOCK + 77, 1));
             assert_int_equal(quire_zone_spare_pins(&f.zone), limit - b);
         } else {
-            assert_refused(&f, unreserve(&f, b * BLOCK + 77, 1), QUIRE_ERR_SIZE);
+            assert_refused(&f, unreserve(&f, b * BLOCK + 77, 1), QUIRE_ERR_FULL);
         }
     }
     assert_ok(unreserve(&f, BLOCK, 10)); /* a block that has its pin needs no other */

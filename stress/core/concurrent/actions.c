@@ -119,7 +119,9 @@ static void take_contig(struct worker *w)
         return;
     }
     int got = quire_zone_alloc_contig(w->zone, w->slot, &want, draw_flags(w), &pfn);
-    if (may(w, got, "alloc_contig", QUIRE_ERR_NO_MEMORY, QUIRE_ERR_NO_MEMORY)) {
+    /* SIZE: so much is reserved just now that the zone has not so many frames. */
+    if (may(w, got, "alloc_contig", QUIRE_ERR_NO_MEMORY,
+            weights.reserve || weights.isolate ? QUIRE_ERR_SIZE : QUIRE_ERR_NO_MEMORY)) {
         hold(w, HELD_LENGTH, pfn.n, want.frames);
     }
 }

@@ -88,8 +88,8 @@ static void overlaps(void **state)
     fixture_close(&t.f);
 }
 
-/* A frame that the isolation holds is freed. Without frame bytes, one beside used frames is found at
- * the next look. */
+/* A frame that the isolation holds is freed. Without frame bytes, one beside used frames is found
+ * at the next look. */
 static void bad_frees(bool run_map)
 {
     struct isolating t;

@@ -47,7 +47,7 @@ static void refused(int result, const char *wrong)
 
 static int parse_text(const char *text, size_t bytes)
 {
-    return map_parse(&map, "file", text, bytes, &error);
+    return map_parse(&map, "file", text, bytes, 0, &error);
 }
 
 static int parse_tree(void)

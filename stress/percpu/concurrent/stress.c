@@ -7,7 +7,7 @@
  *
  *   percpu_stress MODE SCENARIO [FACTOR]
  *
- *   mix      1, 2, 8 and 64 threads
+ *   random   1, 2, 8 and 64 threads
  *   lies     the same, and the port's `cpu` answers at random: every call may find its CPU changed
  *            and its CPU caches in use (exchange mode)
  *   thrift   the zone runs short of memory and recovers all the time, so that the caches are
@@ -289,9 +289,9 @@ int main(int argc, char *argv[])
     uint64_t factor = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
 
     select_mode(argc, argv);
-    if (strcmp(scenario, "mix") != 0 && strcmp(scenario, "lies") != 0 &&
+    if (strcmp(scenario, "random") != 0 && strcmp(scenario, "lies") != 0 &&
         strcmp(scenario, "thrift") != 0 && strcmp(scenario, "exhaust") != 0)
-        die("%s: the second argument is the scenario: mix, lies, thrift or exhaust", argv[0]);
+        die("%s: the second argument is the scenario: random, lies, thrift or exhaust", argv[0]);
     if (strcmp(scenario, "lies") == 0 && mode == QUIRE_CACHE_RSEQ)
         skip_all("in rseq mode the kernel says where a thread runs, and does not lie");
     for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++)

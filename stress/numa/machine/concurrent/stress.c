@@ -43,7 +43,7 @@ struct worker {
     struct stock stock;
     pthread_t thread;
     uint64_t signals, callbacks;
-    volatile sig_atomic_t in_callback;
+    _Atomic bool in_callback;
     _Atomic bool done;
 };
 
@@ -69,31 +69,34 @@ static void handle(int signal)
 
 static void callback(struct rig *r)
 {
+    struct worker *w = self;
+
     (void)r;
-    if (!self || self->in_callback)
+    if (!w || w->in_callback)
         return;
-    self->in_callback = 1;
-    self->callbacks++;
-    act(&self->within);
-    self->in_callback = 0;
+    w->in_callback = true;
+    w->callbacks++;
+    act(&w->within);
+    w->in_callback = false;
 }
 
 /* The last resort: what callbacks hold comes back, and they take a frame on the way. */
 static uint64_t reclaim(struct rig *r, quire_node node, uint64_t frames)
 {
+    struct worker *w = self;
     quire_pfn pfn;
 
     (void)node;
-    if (!self || self->in_callback)
+    if (!w || w->in_callback)
         return 0;
-    self->in_callback = 1;
-    self->callbacks++;
-    give_all_back(&self->within);
+    w->in_callback = true;
+    w->callbacks++;
+    give_all_back(&w->within);
     if (quire_machine_alloc(r->machine, 0, QUIRE_EMERGENCY | QUIRE_NO_CALLBACK, &pfn) == QUIRE_OK) {
-        self->within.given++;
+        w->within.given++;
         must(quire_machine_free(r->machine, pfn, 0), "free in reclaim");
     }
-    self->in_callback = 0;
+    w->in_callback = false;
     return frames;
 }
 
@@ -389,6 +392,7 @@ static void run_threads(void)
         w->outside.fills = true;
         w->stock.who = 4 * i + 4;
         atomic_store(&w->done, false);
+        w->in_callback = false;
         start(&w->thread, work, w);
     }
     start(&others[0], disturb, &disturbers[0]);

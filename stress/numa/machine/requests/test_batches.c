@@ -173,6 +173,7 @@ static void first_of_two(void **unused)
     struct rig *r = &rig;
     size_t bad, got;
     quire_pfn was;
+    uint64_t run;
 
     (void)unused;
     request.policy = &policy;
@@ -180,13 +181,17 @@ static void first_of_two(void **unused)
         policy.nodes.bits = zones == 1 ? 8 : 0xf;
         open_row(r);
         assert_ok(quire_machine_alloc_batch(r->machine, &request, 200, pfns, &got, NULL));
+        request.order = 3;
+        run = ask(r, &request);
+        request.order = 0;
         was = pfns[180];
         give(r, pfns[20].n, 0); /* now in a magazine */
-        pfns[180].n = 5;        /* nobody's */
+        pfns[180].n = run + 3;
         assert_error(quire_machine_free_batch(r->machine, pfns, 200, &bad), QUIRE_ERR_DOUBLE_FREE);
         assert_int_equal(bad, 20);
-        rig_check(r, 199);
+        rig_check(r, 199 + 8);
         pfns[180] = was;
+        give(r, run, 3);
         assert_ok(quire_machine_free_batch(r->machine, pfns, 20, NULL));
         assert_ok(quire_machine_free_batch(r->machine, pfns + 21, 179, NULL));
         rig_check(r, 0);

@@ -51,7 +51,7 @@ static struct shadow shadows[COMES + 1];
 
 /* The two who make the calls. */
 static struct party {
-    uint32_t who, cpu, count;
+    uint32_t who, count;
     uint64_t given;
     struct quire_run held[HELD];
 } parties[2];
@@ -419,6 +419,11 @@ static void check_books(void)
     rig_check(&rig, used);
 }
 
+static void pause_here(void)
+{
+    (void)raise(SIGSTOP);
+}
+
 void scene_play(const struct scene *scene)
 {
     unsigned mine = (unsigned)strtoul(scene->name, NULL, 10);
@@ -427,9 +432,9 @@ void scene_play(const struct scene *scene)
     if (pthread_create(&thread, NULL, other, NULL) != 0)
         die("cannot start a thread");
     rig_cpu = 0;
-    (void)raise(SIGSTOP);
+    pause_here();
     kinds[mine].call(&parties[0]);
-    (void)raise(SIGSTOP);
+    pause_here();
     (void)sem_post(&meeting->go); /* when the call is only stepped through */
     (void)pthread_join(thread, NULL);
     check_books();

@@ -90,13 +90,18 @@ static void handle(int signal)
     (void)raise(SIGSTOP);
 }
 
+static void pause_here(void)
+{
+    (void)raise(SIGSTOP);
+}
+
 void scene_play(const struct scene *scene)
 {
     scene->prepare();
     rig_check(&rig, held_count);
-    (void)raise(SIGSTOP);
+    pause_here();
     scene->act();
-    (void)raise(SIGSTOP);
+    pause_here();
     rig_check(&rig, held_count);
     atomic_store(&shared->bypasses, held_count);
     _exit(0);
