@@ -16,6 +16,7 @@
 #define ORDER       RESULT(QUIRE_ERR_ORDER)
 #define BUSY        RESULT(QUIRE_ERR_BUSY)
 #define UNSUPPORTED RESULT(QUIRE_ERR_UNSUPPORTED)
+#define FULL        RESULT(QUIRE_ERR_FULL)
 
 const uint32_t expect_common_flags = QUIRE_MOVABLE | QUIRE_HIGH | QUIRE_EMERGENCY |
                                      QUIRE_NO_CALLBACK | QUIRE_ZEROED | QUIRE_FALLBACK;
@@ -110,7 +111,7 @@ uint32_t expect_at(const struct model *m, uint64_t pfn, unsigned order, uint32_t
  * since pins may come back in ways that zone.h leaves open, success is then allowed as well. */
 static uint32_t with_pins(const struct model *m, size_t at, uint64_t frames)
 {
-    return model_pins_needed(m, at, frames) > m->spare_pins ? OK | SIZE : OK;
+    return model_pins_needed(m, at, frames) > m->spare_pins ? OK | FULL : OK;
 }
 
 uint32_t expect_reserve(const struct model *m, uint64_t pfn, uint64_t frames)
@@ -125,7 +126,7 @@ uint32_t expect_reserve(const struct model *m, uint64_t pfn, uint64_t frames)
     struct model_tally t = model_tally_of(m, at, frames);
     uint32_t wrong = t.of[QUIRE_FRAME_RESERVED] + t.of[QUIRE_FRAME_HOLE] != 0 ? FRAME : 0;
     wrong |= t.of[QUIRE_FRAME_USED] + t.of[QUIRE_FRAME_INSIDE] != 0 ? BUSY : 0;
-    return wrong != 0 ? wrong | (with_pins(m, at, frames) & SIZE) : with_pins(m, at, frames);
+    return wrong != 0 ? wrong | (with_pins(m, at, frames) & FULL) : with_pins(m, at, frames);
 }
 
 uint32_t expect_unreserve(const struct model *m, uint64_t pfn, uint64_t frames)
