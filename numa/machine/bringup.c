@@ -240,7 +240,7 @@ static int build_bringup_machine(struct quire_bringup *b, struct quire_machine_z
 
 int quire_bringup(struct quire_bringup *b)
 {
-    struct quire_machine_zone *given;
+    struct quire_machine_zone *given = NULL;
     int error;
 
     b->fault = (struct quire_fault){.what = NULL};

@@ -397,11 +397,12 @@ static void twice(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batches),     cmocka_unit_test(stays),
-        cmocka_unit_test(bad_frees),   cmocka_unit_test(twice_far_apart), cmocka_unit_test(first_of_two),
-        cmocka_unit_test(constraints), cmocka_unit_test(short_and_full),
-        cmocka_unit_test(claims),      cmocka_unit_test(one_way),
-        cmocka_unit_test(last_frame),  cmocka_unit_test(twice),
+        cmocka_unit_test(batches),        cmocka_unit_test(stays),
+        cmocka_unit_test(bad_frees),      cmocka_unit_test(twice_far_apart),
+        cmocka_unit_test(first_of_two),   cmocka_unit_test(constraints),
+        cmocka_unit_test(short_and_full), cmocka_unit_test(claims),
+        cmocka_unit_test(one_way),        cmocka_unit_test(last_frame),
+        cmocka_unit_test(twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
