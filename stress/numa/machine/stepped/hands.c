@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -25,7 +26,11 @@ enum {
     CPU_OF_1 = 1,
 };
 
-struct shared *shared;
+/* What the child tells its parent. */
+static struct {
+    _Atomic uint64_t got;        /* by the other CPU, while the call stood still */
+    _Atomic uint64_t held_after; /* when the call was over */
+} * shared;
 
 static struct rig rig;
 static quire_pfn held[HELD_MOST];
@@ -83,7 +88,7 @@ static void handle(int signal)
     while (n < 2 * NODE_FRAMES &&
            quire_machine_alloc(rig.machine, 0, QUIRE_EMERGENCY, &got[n]) == QUIRE_OK)
         n++;
-    atomic_store(&shared->handled, n);
+    atomic_store(&shared->got, n);
     while (n > 0)
         must(quire_machine_free(rig.machine, got[--n], 0), "free");
     rig_cpu = 0;
@@ -103,7 +108,7 @@ void scene_play(const struct scene *scene)
     scene->act();
     pause_here();
     rig_check(&rig, held_count);
-    atomic_store(&shared->bypasses, held_count);
+    atomic_store(&shared->held_after, held_count);
     _exit(0);
 }
 
@@ -128,7 +133,7 @@ static void open_rig(void)
 static void step(const struct scene *scene)
 {
     unsigned n = tracee_note_instructions(scene, ips, INSTRUCTIONS);
-    uint64_t after = atomic_load(&shared->bypasses), most = 0;
+    uint64_t after = atomic_load(&shared->held_after), most = 0;
     uint64_t by_user = scene->act == take_remote ? after - 1 : after;
 
     for (unsigned k = 0; k < n; k++) {
@@ -143,7 +148,7 @@ static void step(const struct scene *scene)
         t = tracee_stop_at(scene, ips[k], before + 1);
         if (tracee_run(&t, SIGUSR1) != STOP_PAUSE)
             die("%s, instruction %u: the handler did not run there", scene->name, k);
-        got = atomic_load(&shared->handled);
+        got = atomic_load(&shared->got);
         tracee_finish(&t);
         if (got + by_user > 2 * NODE_FRAMES || 2 * NODE_FRAMES - got - by_user > 1 + REMOTE)
             die("%s, instruction %u: %" PRIu64 " frames were had, %" PRIu64 " are held",
