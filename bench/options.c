@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <quire/version.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

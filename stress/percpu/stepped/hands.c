@@ -38,7 +38,11 @@ struct hand {
     uint64_t run, besides; /* frames */
 };
 
-struct shared *shared;
+/* What the child tells its parent. */
+static struct shared {
+    _Atomic uint64_t taken; /* frames that the handler got */
+    _Atomic uint64_t held;  /* those that the call's user has at the end */
+} * shared;
 
 static struct rig rig;
 static struct held {
@@ -197,7 +201,7 @@ static void handle(int signal)
     rig.cpu = OTHER_CPU;
     while (n < FRAMES && quire_cache_alloc(&rig.cache, 0, QUIRE_EMERGENCY, &got[n]) == QUIRE_OK)
         n++;
-    atomic_store(&shared->handled, n);
+    atomic_store(&shared->taken, n);
     while (n > 0)
         must(quire_zone_free(&rig.zone, quire_slot_of(OTHER_CPU), got[--n], 0), "zone_free");
     rig.cpu = 0;
@@ -212,7 +216,7 @@ void scene_play(const struct scene *scene)
     scene->act();
     (void)raise(SIGSTOP);
     check_rest(&rig, held_frames);
-    atomic_store(&shared->bypasses, held_frames);
+    atomic_store(&shared->held, held_frames);
     _exit(0);
 }
 
@@ -256,7 +260,7 @@ static uint64_t most_in_hands(const struct scene *scene, unsigned instructions,
         t = tracee_stop_at(scene, ips[k], before + 1);
         if (tracee_run(&t, SIGUSR1) != STOP_PAUSE)
             die("%s, instruction %u: the handler did not run there", scene->name, k);
-        got = atomic_load(&shared->handled);
+        got = atomic_load(&shared->taken);
         tracee_finish(&t);
         if (got + held_by_user > FRAMES)
             die("%s, instruction %u: %" PRIu64 " frames are somebody else's", scene->name, k,
@@ -275,7 +279,7 @@ static bool allocates(const struct scene *scene)
 static void step(const struct hand *hand)
 {
     unsigned n = tracee_note_instructions(&hand->scene, ips, INSTRUCTIONS);
-    uint64_t after = atomic_load(&shared->bypasses);
+    uint64_t after = atomic_load(&shared->held);
     /* What is being allocated is in the call's hands until it is over; what is being freed, from
      * its beginning. */
     uint64_t held_by_user = allocates(&hand->scene) ? after - hand->run : after;
@@ -290,11 +294,7 @@ static void step(const struct hand *hand)
 int main(int argc, char *argv[])
 {
     select_mode(argc, argv);
-    if (SANITIZED)
-        skip_all("a sanitizer's own code cannot be interrupted everywhere");
-#if !defined(__x86_64__) && !defined(__aarch64__)
-    skip_all("written for x86-64 and aarch64");
-#endif
+    skip_unless_watchable();
     open_rig();
     for (size_t i = 0; i < sizeof hands / sizeof hands[0]; i++)
         step(&hands[i]);

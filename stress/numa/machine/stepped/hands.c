@@ -25,7 +25,11 @@ enum {
     CPU_OF_1 = 1,
 };
 
-struct shared *shared;
+/* What the child tells its parent. */
+static struct shared {
+    _Atomic uint64_t taken; /* frames that the handler got */
+    _Atomic uint64_t held;  /* those that the call's user has at the end */
+} * shared;
 
 static struct rig rig;
 static quire_pfn held[HELD_MOST];
@@ -66,12 +70,11 @@ static void full(void)
     fill(REMOTE);
 }
 
-const struct scene scenes[] = {
+static const struct scene scenes[] = {
     {"free", half_full, give_remote, NULL},
     {"free, magazine full", full, give_remote, NULL},
     {"request", full, take_remote, NULL},
 };
-const unsigned scene_count = sizeof scenes / sizeof scenes[0];
 
 static void handle(int signal)
 {
@@ -83,7 +86,7 @@ static void handle(int signal)
     while (n < 2 * NODE_FRAMES &&
            quire_machine_alloc(rig.machine, 0, QUIRE_EMERGENCY, &got[n]) == QUIRE_OK)
         n++;
-    atomic_store(&shared->handled, n);
+    atomic_store(&shared->taken, n);
     while (n > 0)
         must(quire_machine_free(rig.machine, got[--n], 0), "free");
     rig_cpu = 0;
@@ -103,7 +106,7 @@ void scene_play(const struct scene *scene)
     scene->act();
     pause_here();
     rig_check(&rig, held_count);
-    atomic_store(&shared->bypasses, held_count);
+    atomic_store(&shared->held, held_count);
     _exit(0);
 }
 
@@ -128,7 +131,7 @@ static void open_rig(void)
 static void step(const struct scene *scene)
 {
     unsigned n = tracee_note_instructions(scene, ips, INSTRUCTIONS);
-    uint64_t after = atomic_load(&shared->bypasses), most = 0;
+    uint64_t after = atomic_load(&shared->held), most = 0;
     uint64_t by_user = scene->act == take_remote ? after - 1 : after;
 
     for (unsigned k = 0; k < n; k++) {
@@ -143,7 +146,7 @@ static void step(const struct scene *scene)
         t = tracee_stop_at(scene, ips[k], before + 1);
         if (tracee_run(&t, SIGUSR1) != STOP_PAUSE)
             die("%s, instruction %u: the handler did not run there", scene->name, k);
-        got = atomic_load(&shared->handled);
+        got = atomic_load(&shared->taken);
         tracee_finish(&t);
         if (got + by_user > 2 * NODE_FRAMES || 2 * NODE_FRAMES - got - by_user > 1 + REMOTE)
             die("%s, instruction %u: %" PRIu64 " frames were had, %" PRIu64 " are held",
@@ -156,13 +159,9 @@ static void step(const struct scene *scene)
 
 int main(void)
 {
-    if (SANITIZED)
-        skip_all("a sanitizer's own code cannot be interrupted everywhere");
-#if !defined(__x86_64__) && !defined(__aarch64__)
-    skip_all("written for x86-64 and aarch64");
-#endif
+    skip_unless_watchable();
     open_rig();
-    for (unsigned i = 0; i < scene_count; i++)
+    for (size_t i = 0; i < sizeof scenes / sizeof scenes[0]; i++)
         step(&scenes[i]);
     return 0;
 }
