@@ -209,7 +209,7 @@ struct quire_pin {
     qa32 key;             /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
-enum { ZONE_VERSION = 3 };
+enum { ZONE_VERSION = 4 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
 
 /* The first page of the metadata. */

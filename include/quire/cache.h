@@ -114,7 +114,7 @@ int quire_cache_init(struct quire_cache *cache, const struct quire_cache_config 
  * QUIRE_ERR_ORDER if it is a part of a run or was allocated with another order. Of two frees of one
  * run at the same instant both may be taken for good: then the port's `report` hears of it, at the
  * latest when the frames are flushed or when the second of two owners frees them; in the hardened
- * build (QUIRE_HARDENED) one of the two is refused. */
+ * build one of the two is refused. */
 int quire_cache_alloc(struct quire_cache *cache, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 

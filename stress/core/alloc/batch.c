@@ -109,6 +109,29 @@ static void bad_one_in_the_middle(void **state)
     fixture_close(&f);
 }
 
+/* Two bad ones, of which the maps show the second alone: the first is told, and nothing moves. */
+static void first_of_two(void **state)
+{
+    (void)state;
+    struct fixture f;
+    size_t bad = SIZE_MAX;
+    fixture_simple(&f, 0, MANY);
+    take(&f, 300);
+    quire_pfn twice = pfns[100], last = pfns[250];
+    pfns[100] = pfns[3];
+    pfns[250] = at((uint64_t)SECTION * 99);
+    assert_refused(&f, quire_zone_free_batch(&f.zone, slot(0), pfns, 300, &bad),
+                   QUIRE_ERR_DOUBLE_FREE);
+    assert_int_equal(bad, 100);
+    pfns[100] = twice;
+    assert_refused(&f, quire_zone_free_batch(&f.zone, slot(0), pfns, 300, &bad), QUIRE_ERR_FRAME);
+    assert_int_equal(bad, 250);
+    pfns[250] = last;
+    assert_ok(quire_zone_free_batch(&f.zone, slot(0), pfns, 300, NULL));
+    assert_sound(&f, MANY);
+    fixture_close(&f);
+}
+
 static void part_of_a_run(void **state)
 {
     (void)state;
@@ -209,6 +232,7 @@ int main(void)
         cmocka_unit_test(all_or_nothing),
         cmocka_unit_test(partial),
         cmocka_unit_test(bad_one_in_the_middle),
+        cmocka_unit_test(first_of_two),
         cmocka_unit_test(part_of_a_run),
         cmocka_unit_test_prestate(duplicates, &with_bytes),
         cmocka_unit_test_prestate(duplicates, &without_bytes),
