@@ -24,11 +24,15 @@
  *                         another free of the run     the run's next owner
  *   a free                R                           the first free comes before it: seen, refused
  *
- *   R  Two frees of one run at the same instant may both find the byte as it should be. In the
- *      usual build both go on: the frame map tells the second one when it gets there, at the latest
- *      when the frames are flushed; and if they were handed out twice before that, the second of
- *      the two owners is refused when it frees them. In the hardened build (QUIRE_HARDENED) a
- *      compare-and-swap of the byte decides, and the second free is refused at once.
+ *   R  Two frees of one run at the same instant (or a free beside a split or a join of it) may both
+ *      find the byte as it should be. In the usual build both go on: the frame map tells the second
+ * one when it gets there, at the latest when the frames are flushed; and if they were handed out
+ * twice before that, the second of the two owners is refused when it frees them. In the hardened
+ * build (QUIRE_HARDENED) a compare-and-swap of the byte decides, and the second free is refused at
+ * once.
+ *
+ * A batch takes its frames back one by one, and gives them back if one is bad: a wrong batch that
+ * names somebody else's frame too may meet that frame's own free in between, as in R.
  *
  * A second free after the frame was handed out again, with the same order, cannot be told from its
  * owner's. A zone without frame bytes (struct quire_zone_config) has no caches, and its maps tell.

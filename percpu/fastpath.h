@@ -11,10 +11,10 @@
  *   T1  A view does not change once its cache is in service, but for `node`. While the cache is
  *       closed, and no frame of the window is owned, the window may be bound to a zone that takes
  *       the place of the old one (view.c): CPU caches, range and cache stay.
- *   T2  Its window is of the zone's longest stretch of sections, or a part of it.
- *   T3  In exchange mode a caller may use any view, whatever CPU it runs on by now (K1 of
- *       cpu_cache.h). In rseq mode the kernel's word says whose CPU caches are used, and all views
- *       are alike.
+ *   T2  Its window is of the zone's longest stretch of sections, or a part of it, and all its
+ * blocks have maps and frame bytes: a frame of it may be asked for, whoever owns it. T3  In
+ * exchange mode a caller may use any view, whatever CPU it runs on by now (K1 of cpu_cache.h). In
+ * rseq mode the kernel's word says whose CPU caches are used, and all views are alike.
  *
  *                     pop   push   rebind   set node
  *   pop                X     X       X         X

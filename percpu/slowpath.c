@@ -287,6 +287,14 @@ static bool push_outgoing(struct quire_cache *c, quire_slot slot, enum cache_cla
     return full;
 }
 
+/* The zone's answer to a free, counted if it was a bad one. */
+static int counted(const struct quire_cache *c, int error)
+{
+    if (error)
+        (void)qa_add(&c->state->bad_frees, 1, relaxed); /* relaxed: a statistic */
+    return error;
+}
+
 /* Take a CPU cache into which something may be pushed. */
 static bool take_to_push(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu)
 {
@@ -310,7 +318,7 @@ int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission
     bool met_zone;
 
     if (!r || !take_to_push(c, r, cpu))
-        return qi_zone_free_cached(c->zone, slot, pfn, class_order(a.cls));
+        return counted(c, qi_zone_free_cached(c->zone, slot, pfn, class_order(a.cls)));
     met_zone = a.place == TO_OUTGOING ? push_outgoing(c, slot, a.cls, r, pfn)
                                       : push_loaded(c, slot, a.cls, r, pfn);
     cpu_cache_put(r);
@@ -325,7 +333,6 @@ int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, un
     const struct block_window *w = &views_of(c)->window; /* as in all views */
     uint64_t at = window_find(w, pfn);
     struct admission a;
-    int error;
 
     /* relaxed: a hint; the zone decides */
     a = at < w->blocks ? admit(c, w, at, qa_load(window_desc(w, at), relaxed), pfn, order)
@@ -333,10 +340,7 @@ int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, un
     if (a.place != TO_ZONE && c->capacity[a.cls] > 0 &&
         frame_take_back(c->zone, frame_of_pfn(c->zone, pfn), byte_of_order(order)) == QUIRE_OK)
         return qi_cache_push_or_flush(c, cpu, a, pfn);
-    error = quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order);
-    if (error)
-        (void)qa_add(&c->state->bad_frees, 1, relaxed); /* relaxed: a statistic */
-    return error;
+    return counted(c, quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order));
 }
 
 /* The same, for the layer above. */

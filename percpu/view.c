@@ -16,13 +16,15 @@ static struct block_window window_within(const struct quire_zone *z, uint64_t fi
 {
     const struct quire_extent *longest = &z->extents[0];
     struct block_window w = {.first_block = first_block};
-    uint64_t stretch, end;
+    uint64_t frame, last, shift, stretch, end;
 
     for (uint32_t i = 1; i < z->extent_count; i++)
         if (z->extents[i].count > longest->count)
             longest = &z->extents[i];
-    stretch = longest->section * SECTION_BLOCKS;
-    end = stretch + (uint64_t)longest->count * SECTION_BLOCKS;
+    qi_extent_frames(z, (uint32_t)(longest - z->extents), &frame, &last);
+    shift = (longest->section - longest->index) * SECTION_BLOCKS;
+    stretch = block_of(frame) + shift;
+    end = block_of(last) + shift;
     if (first_block + blocks < end)
         end = first_block + blocks;
     if (w.first_block < stretch)
@@ -30,9 +32,7 @@ static struct block_window window_within(const struct quire_zone *z, uint64_t fi
     if (w.first_block >= end)
         return w;
     w.blocks = end - w.first_block;
-    window_bind(&w, z,
-                ((uint64_t)longest->index << SECTION_ORDER) +
-                    ((w.first_block - stretch) << BLOCK_ORDER));
+    window_bind(&w, z, frame + ((w.first_block - stretch) << BLOCK_ORDER));
     return w;
 }
 

@@ -11,7 +11,8 @@
 /* Count an error and hand it on. */
 int qi_zone_count_error(const struct quire_zone *z, quire_slot slot, int error)
 {
-    if (slot.n < z->slots && error < 0)
+    /* A port's `zero` may answer whatever it likes. */
+    if (slot.n < z->slots && error < 0 && error > -QUIRE_ERRORS)
         qa_add(&slot_of(z, slot)->errors[-error], 1, relaxed); /* relaxed: a statistic */
     return error;
 }

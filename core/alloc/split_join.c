@@ -15,8 +15,9 @@
  *                      looked at once more: a frame that was freed meanwhile undoes it.
  *
  * The frame bytes follow: of a run that is split the first frame's is cleared before the step that
- * decides, and all are set when it is over; a block can be joined only while each of its frames has
- * the byte of a single one, so of one that lies in a cache it is refused.
+ * decides, and all are set when it is over; of a block that is joined all are cleared before the
+ * step that decides, so of one of which a frame lies in a cache, or is freed meanwhile, it is
+ * refused.
  *
  * No frame becomes free here, so no count and no hint changes. Lock-free, any context.
  */
@@ -88,8 +89,6 @@ int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsig
 /* Can the frames of block b, SPLIT by its descriptor d, be one run? */
 static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
 {
-    int error;
-
     if (desc_state(d) == D_ISOLATED)
         return QUIRE_ERR_BUSY;
     if (desc_state(d) != D_SPLIT)
@@ -105,19 +104,29 @@ static int check_join(const struct quire_zone *z, uint32_t b, uint32_t d)
             return QUIRE_ERR_ORDER;
     }
     /* The last frame may be the first one of a run that goes on in the next block. */
-    error = frames_check(z, b, MAP_WORDS - 1, 1ull << (WORD_BITS - 1));
-    for (unsigned i = 0; i < BLOCK_FRAMES && !error; i++)
-        if (z->has_frame_bytes && byte_read(byte_of_frame(z, frame_at(b, i))) != BYTE_SINGLE)
-            error = QUIRE_ERR_DOUBLE_FREE;
-    return error;
+    return frames_check(z, b, MAP_WORDS - 1, 1ull << (WORD_BITS - 1));
 }
 
-/* The block's frames were single ones, and are one run now. */
-static void join_frame_bytes(const struct quire_zone *z, uint32_t b)
+/* The first n frames of block b are single ones of the caller's still, but for one that a free at
+ * the same instant had. */
+static void give_back_singles(const struct quire_zone *z, uint32_t b, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        /* relaxed: the caller's */
+        if (qa_load(&frame_map(z, b)->w[i / WORD_BITS], relaxed) >> i % WORD_BITS & 1)
+            frame_hand_out(z, frame_at(b, i), BYTE_SINGLE);
+}
+
+/* Take all frames of block b back, as single ones, or none: one lies in a cache, or is freed at
+ * this instant. */
+static int take_back_block(const struct quire_zone *z, uint32_t b)
 {
     for (unsigned i = 0; i < BLOCK_FRAMES; i++)
-        (void)frame_take_back(z, frame_at(b, i), BYTE_SINGLE);
-    frame_hand_out(z, frame_at(b, 0), byte_of_order(BLOCK_ORDER));
+        if (frame_take_back(z, frame_at(b, i), BYTE_SINGLE)) {
+            give_back_singles(z, b, i);
+            return QUIRE_ERR_DOUBLE_FREE;
+        }
+    return QUIRE_OK;
 }
 
 int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
@@ -134,6 +143,8 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
         return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
     d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
     error = check_join(z, b, d);
+    if (!error)
+        error = take_back_block(z, b);
     if (!error) {
         uint32_t whole = d;
 
@@ -149,10 +160,12 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
             qi_hint_block_free(z, b);
             error = QUIRE_ERR_BUSY;
         }
+        if (error)
+            give_back_singles(z, b, BLOCK_FRAMES);
     }
     if (error)
         return qi_zone_count_error(z, slot, error);
-    join_frame_bytes(z, b);
+    frame_hand_out(z, frame_at(b, 0), byte_of_order(BLOCK_ORDER));
     return QUIRE_OK;
 }
 

@@ -131,7 +131,7 @@ static void isolation_list_remove(const struct quire_zone *z, uint32_t entry)
     qi_assert(ranges > 0);
 }
 
-/* Put a range into the list. BUSY: a block of it is in the list. SIZE: the list is full. */
+/* Put a range into the list. BUSY: a block of it is in the list. FULL: the list is full. */
 static int isolation_list_add(const struct quire_zone *z, uint32_t first, uint32_t count,
                               uint32_t *entry)
 {

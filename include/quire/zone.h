@@ -16,6 +16,9 @@
  * changes nothing. The one exception: two or more bad frees of the same frames that race each
  * other, of which one may seem to succeed and some may free a part of a run.
  *
+ * What one thread allocated another may free, once it was handed over to it: the allocation happens
+ * before the free, as by a lock, a queue, or a release and an acquire.
+ *
  * Out of memory. QUIRE_ERR_NO_MEMORY is true at some moment of the call, but for what other calls
  * that are not over have in their hands at that moment, with QUIRE_EMERGENCY too: nobody waits for
  * them. For each such call, where it may be stopped for ever, that is at most

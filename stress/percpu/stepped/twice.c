@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * twice.c - two frees of one run at the same instant (R of core/frame_byte.h).
+ * twice.c - two frees of one run at the same instant, or a free beside a join (R of
+ * core/frame_byte.h).
  *
  *   percpu_twice exchange
  *
@@ -19,7 +20,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FRAMES = 32 * BLOCK, INSTRUCTIONS = 20000, OTHER_CPU = 1, KINDS = 8 };
+enum {
+    FRAMES = 32 * BLOCK,
+    INSTRUCTIONS = 20000,
+    OTHER_CPU = 1,
+    KINDS = 9,
+    JOINED = 7,
+    FIRST = 500,
+    SAMPLE = 16
+};
 
 #ifdef QUIRE_HARDENED
 static const bool hardened = true;
@@ -72,11 +81,41 @@ static void free_run(void)
     error_here = quire_cache_free(&rig.cache, run, run_order);
 }
 
+/* All frames of a block are single ones; somebody else frees one while they are joined. */
+static void prepare_join(void)
+{
+    prepare_order(9);
+    must(quire_zone_split(&rig.zone, quire_slot_of(0), run, 9), "split");
+}
+
+static void join(void)
+{
+    error_here = quire_zone_join(&rig.zone, quire_slot_of(0), run);
+}
+
+/* What joined, or its single frames that are left, goes back. */
+static void free_joined(void)
+{
+    for (uint64_t i = 0; i < BLOCK && error_here; i++)
+        if (i != JOINED)
+            must(quire_cache_free(&rig.cache, quire_pfn_of(run.n + i), 0), "free");
+    if (!error_here)
+        must(quire_cache_free(&rig.cache, run, 9), "free");
+}
+
+static bool joins(const struct scene *scene)
+{
+    return scene->act == join;
+}
+
+static const struct scene *playing;
+
 static void handle(int signal)
 {
     (void)signal;
     rig.cpu = OTHER_CPU;
-    error_there = quire_cache_free(&rig.cache, run, run_order);
+    error_there = joins(playing) ? quire_cache_free(&rig.cache, quire_pfn_of(run.n + JOINED), 0)
+                                 : quire_cache_free(&rig.cache, run, run_order);
     rig.cpu = 0;
     (void)raise(SIGSTOP);
 }
@@ -104,10 +143,19 @@ static void pause_here(void)
     (void)raise(SIGSTOP);
 }
 
+/* Good, or refused as it should be: what was joined is of another order, and what is not all the
+ * caller's cannot be joined. */
+static bool is_refusal(int error, bool of_join)
+{
+    return error == QUIRE_OK || error == QUIRE_ERR_DOUBLE_FREE ||
+           (of_join && (error == QUIRE_ERR_ORDER || error == QUIRE_ERR_BUSY));
+}
+
 void scene_play(const struct scene *scene)
 {
     bool good_here, good_there;
 
+    playing = scene;
     scene->prepare();
     pause_here();
     scene->act();
@@ -118,15 +166,17 @@ void scene_play(const struct scene *scene)
         _exit(0); /* nobody disturbed it */
     if (!good_here && !good_there)
         die("neither free was good: %d, %d", error_here, error_there);
-    if ((!good_here && error_here != QUIRE_ERR_DOUBLE_FREE) ||
-        (!good_there && error_there != QUIRE_ERR_DOUBLE_FREE))
+    if (!is_refusal(error_here, joins(scene)) || !is_refusal(error_there, joins(scene)))
         die("another error: %d, %d", error_here, error_there);
+    if (joins(scene))
+        free_joined();
     if (good_here && good_there)
         atomic_store(&shared->both, true);
     if (good_here && good_there && scene->interrupt)
         scene->interrupt();
     must(quire_cache_drain_all(&rig.cache), "drain_all");
-    if (rig.heard.reports != 1 || rig.heard.report_error != QUIRE_ERR_DOUBLE_FREE)
+    /* A join that is refused is no bad free. */
+    if (rig.heard.reports != (joins(scene) && !good_here ? 0u : 1u))
         die("%u reports", (unsigned)rig.heard.reports);
     check_rest(&rig, 0);
     _exit(0);
@@ -144,6 +194,7 @@ static const struct scene scenes[KINDS] = {
     {"order 3, two owners", prepare_3, free_run, owned_twice},
     {"order 9", prepare_9, free_run, NULL},
     {"order 9, two owners", prepare_9, free_run, owned_twice},
+    {"join", prepare_join, join, NULL},
 };
 
 static void step(const struct scene *scene)
@@ -151,7 +202,8 @@ static void step(const struct scene *scene)
     static uint64_t ips[INSTRUCTIONS];
     unsigned n = tracee_note_instructions(scene, ips, INSTRUCTIONS), both = 0;
 
-    for (unsigned k = 0; k < n; k++) {
+    /* Of a long call all at its beginning, where the frame's turn is, then a sample. */
+    for (unsigned k = 0; k < n; k += k < FIRST ? 1 : SAMPLE) {
         unsigned times = 0;
         struct tracee t;
 

@@ -271,6 +271,65 @@ static void at_one_instant(void **unused)
         }
 }
 
+/* Memory that begins and ends inside a section: what lies before and behind it, and what is
+ * nobody's in between, is refused like any foreign frame, and the metadata behind its end is not
+ * touched. */
+static void foreign(void **unused)
+{
+    enum { SECTION_FRAMES = 512 * BLOCK };
+    static const unsigned orders[] = {0, 1, 3, 9};
+    uint64_t first, pfns[3], checked = 0;
+    struct rig r;
+
+    (void)unused;
+    rig_begin(&r, 128 * BLOCK);
+    r.usable[0].pfn.n = (r.usable[0].pfn.n / SECTION_FRAMES + 1) * SECTION_FRAMES + 100 * BLOCK;
+    r.cache_config.huge_rounds = 4;
+    rig_open(&r);
+    run_on(&r, 0);
+    first = r.usable[0].pfn.n;
+    for (size_t i = 0; i < 3; i++)
+        pfns[i] = take(&r, 0, 0);
+    give(&r, pfns[0], 0);
+    for (uint64_t block = first / SECTION_FRAMES * SECTION_FRAMES; block < first + 400 * BLOCK;
+         block += BLOCK) {
+        if (block >= first && block < first + 128 * BLOCK)
+            continue;
+        for (size_t i = 0; i < 4; i++, checked++) {
+            r.heard.reports = 0;
+            give_badly(&r, block + (orders[i] == 9 ? 0 : 64), orders[i], QUIRE_ERR_FRAME);
+        }
+    }
+    assert_true(checked > 1000);
+    r.heard.reports = 0;
+    give(&r, pfns[1], 0);
+    give(&r, pfns[2], 0);
+    rig_close(&r, 0);
+}
+
+/* A block is not joined while a frame of it lies in a cache; then it is, and can be split again. */
+static void joined(void **unused)
+{
+    struct rig r;
+    uint64_t block;
+
+    (void)unused;
+    open_sized(&r, 64);
+    for (unsigned place = 0; place < BLOCK; place += 73) {
+        block = take(&r, 9, 0);
+        assert_ok(quire_zone_split(&r.zone, quire_slot_of(0), quire_pfn_of(block), 9));
+        give(&r, block + place, 0);
+        assert_int_equal(quire_zone_join(&r.zone, quire_slot_of(0), quire_pfn_of(block)),
+                         QUIRE_ERR_DOUBLE_FREE);
+        assert_int_equal(take(&r, 0, 0), block + place);
+        assert_ok(quire_zone_join(&r.zone, quire_slot_of(0), quire_pfn_of(block)));
+        assert_int_equal(quire_cache_free(&r.cache, quire_pfn_of(block + place), 0),
+                         QUIRE_ERR_ORDER);
+        give(&r, block, 9);
+    }
+    rig_close(&r, 0);
+}
+
 /* A zone without frame bytes cannot have a cache. */
 static void no_bytes(void **unused)
 {
@@ -370,6 +429,7 @@ int main(int argc, char *argv[])
         cmocka_unit_test(no_false_alarm), cmocka_unit_test(any_order),
         cmocka_unit_test(zone_runs),      cmocka_unit_test(unaligned),
         cmocka_unit_test(at_one_instant), cmocka_unit_test(no_bytes),
+        cmocka_unit_test(foreign),        cmocka_unit_test(joined),
     };
 
     return run_unit(argc, argv, tests);
