@@ -315,10 +315,11 @@ struct quire_blocker {
  * to three times each. QUIRE_ERR_BUSY: some are still used; nothing has changed but what was
  * migrated, and blockers[0 .. *count-1] say which (as many as there is room for; *count may be
  * larger). Allocation goes on meanwhile, and what is freed in the range is not handed out again.
- * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_FRAME: also if
- * a block of it is offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which
- * a record of 65 bytes a block stays until the range is online again. `count`
- * may be NULL, and `blockers` if `room` is 0. */
+ * The run must be whole blocks of one zone and of holes in it: errors as quire_zone_isolate.
+ * QUIRE_ERR_FRAME: also if all of it is holes, if blocks of it are of two zones, or if one is
+ * offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which a record of 65
+ * bytes a block stays until the range is online again. `count` may be NULL, and `blockers` if
+ * `room` is 0. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
                           size_t room, size_t *count);

@@ -327,6 +327,10 @@ void qi_snapshot_discard(struct quire_machine *m, struct machine_snapshot *s);
 void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
 void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+const struct machine_entry *qi_snapshot_find_run(const struct machine_snapshot *s,
+                                                 struct quire_run run);
+const struct machine_entry *qi_snapshot_entry(const struct machine_snapshot *s,
+                                              const struct machine_zone *zone);
 size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
                        const quire_pfn pfns[], size_t n);
 struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
