@@ -18,7 +18,9 @@
  *            they stay so: nobody owns one, so nobody may free one. Except that the port may have
  *            memory for the second step out of this zone: so the last look is behind that.
  *         2. A snapshot without it. After that wait the last free has left the zone's metadata.
- *       If not all frames are free after step 1, the zone is put back.
+ *       If not all frames are free after step 1, the zone is put back. A port whose memory comes
+ *       out of the zones (bringup.c) asks neither a closing zone nor the one named `leaving`, which
+ *       is not closing yet while the first step's snapshot is made.
  *
  *                    change   reader   late hit   who
  *   change             -        X         X       one at a time: the second one is refused, BUSY
@@ -284,10 +286,17 @@ static int remove_zone_locked(struct quire_machine *m, const struct quire_zone *
 {
     const struct machine_snapshot *s = qi_machine_snapshot(m);
     uint32_t entry = 0;
+    int error;
 
     while (entry < s->entry_count && s->entries[entry].zone->given != zone)
         entry++;
-    return entry == s->entry_count ? QUIRE_ERR_FRAME : remove_entry(m, entry);
+    if (entry == s->entry_count)
+        return QUIRE_ERR_FRAME;
+    /* relaxed: for the port's memory, which is asked by this thread; others are readers */
+    qa_store(&m->leaving, (uintptr_t)s->entries[entry].zone, relaxed);
+    error = remove_entry(m, entry);
+    qa_store(&m->leaving, 0, relaxed); /* relaxed: as above */
+    return error;
 }
 
 int quire_machine_remove_zone(struct quire_machine *m, struct quire_zone *zone)
