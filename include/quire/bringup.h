@@ -6,6 +6,16 @@
  *
  * Memory for all of it is taken from the boot map and the zones, near whom it is for.
  *
+ * Zones that may leave. A port without `memory` has the machine's memory out of the zones that were
+ * planned here: a node's caches, its CPUs' structures and its zones' names lie there until the
+ * machine ends, records of what is offline until that is back, and a kernel's own data
+ * (quire_bringup_take) until it is given back. A zone that has any of it cannot be removed:
+ * quire_machine_remove_zone says QUIRE_ERR_BUSY, of a node's only zone always. The memory of a zone
+ * that is to leave must come from elsewhere: from a `memory` of the port's own, or from a zone that
+ * stays and is asked first (on each node NORMAL, then DMA32, then DMA; HUGE, DEVICE and zones that
+ * are added later never are). A removal takes nothing from the zone that it is about:
+ * QUIRE_ERR_NO_MEMORY if there is no other.
+ *
  * One caller, thread context, before the machine is used.
  */
 #ifndef QUIRE_BRINGUP_H
@@ -41,7 +51,8 @@ struct quire_bringup {
     struct quire_boot_plan plan;
     struct quire_zone *zones; /* plan.zone_count of them, in the plan's order */
     struct quire_pfnmap pfnmap;
-    struct quire_machine *machine;
+    struct quire_machine *machine; /* its memory is not given back at its end, as the functions
+                                    * below look at it then, too */
     struct quire_fault fault; /* after an error: what is wrong, as far as quire_topology_check and
                                * quire_boot_plan_zones tell; else its `what` is NULL */
     uint64_t room[8];         /* zero, see version.h */
@@ -54,8 +65,10 @@ struct quire_bringup {
 int quire_bringup(struct quire_bringup *bringup);
 
 /* Memory for a kernel's own data, contiguous, on `node` or the nearest that has some, aligned to
- * 4096 and zeroed, from the zones themselves; NULL: there is none. And back, `bytes` as when it was
- * taken. Once the zones are built: lock-free, any context. */
+ * 4096 and zeroed, from the planned zones that are in service and not about to leave; NULL: there
+ * is none, `topology` does not have this node, or quire_machine_fini has ended the machine. And
+ * back, `bytes` as when it was taken, then too. Once the zones are built: lock-free, any context
+ * (`map` is called). */
 void *quire_bringup_take(struct quire_bringup *bringup, size_t bytes, quire_node node);
 void quire_bringup_give_back(struct quire_bringup *bringup, void *memory, size_t bytes);
 

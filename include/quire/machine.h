@@ -56,7 +56,8 @@ struct quire_machine_port {
      * taken, so the topology must count as the kernel does. */
     uint32_t (*cpu)(void *ctx);
     /* Memory for caches and snapshots on `node` (nearby, if there is none), aligned to 4096, read
-     * as zeros; NULL if there is none. Called by init and hot-plug alone. Must not be NULL. */
+     * as zeros; NULL if there is none. Called by init and hot-plug alone. Must not be NULL. A zone
+     * out of which it comes cannot be removed before it is given back. */
     void *(*memory)(void *ctx, size_t bytes, quire_node node);
     void (*give_back)(void *ctx, void *memory, size_t bytes, quire_node node);
     /* Readers of snapshots: between enter and leave (which gets what enter returned) nothing that
@@ -292,8 +293,9 @@ int quire_machine_add_zone(struct quire_machine *machine, const struct quire_mac
 /* Take a zone out of service, so that its metadata can be given back. The memory of its caches, and
  * a page for its name, stay the machine's until the end, as late hits may look at them, and serve
  * again if a zone of the same node, type, size and longest span is added. QUIRE_ERR_BUSY: a frame
- * of it is still allocated. QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port
- * gave none; the zone may then take frees alone, until it is removed after all. */
+ * of it is still allocated, to the port's `memory` say (bringup.h: zones that may leave).
+ * QUIRE_ERR_FRAME: it is not in service. QUIRE_ERR_NO_MEMORY: the port gave none; the zone may then
+ * take frees alone, until it is removed after all. */
 int quire_machine_remove_zone(struct quire_machine *machine, struct quire_zone *zone);
 
 /* Another topology: nodes may be added, CPUs may move, distances change; nodes that have zones must
@@ -315,10 +317,11 @@ struct quire_blocker {
  * to three times each. QUIRE_ERR_BUSY: some are still used; nothing has changed but what was
  * migrated, and blockers[0 .. *count-1] say which (as many as there is room for; *count may be
  * larger). Allocation goes on meanwhile, and what is freed in the range is not handed out again.
- * The run must be whole blocks of one zone: errors as quire_zone_isolate. QUIRE_ERR_FRAME: also if
- * a block of it is offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which
- * a record of 65 bytes a block stays until the range is online again. `count`
- * may be NULL, and `blockers` if `room` is 0. */
+ * The run must be whole blocks of one zone and of holes in it: errors as quire_zone_isolate.
+ * QUIRE_ERR_FRAME: also if all of it is holes, if blocks of it are of two zones, or if one is
+ * offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which a record of 65
+ * bytes a block stays until the range is online again. `count` may be NULL, and `blockers` if
+ * `room` is 0. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
                           size_t room, size_t *count);

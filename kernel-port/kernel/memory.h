@@ -39,7 +39,8 @@ void memory_build(const struct options *options);
 /* Print what there is: regions, nodes, zones. */
 void memory_print(void);
 
-/* Contiguous zeroed memory on `node`, or nearby, for kernel data; panics if there is none. */
+/* Contiguous zeroed memory on `node`, or nearby, for kernel data; panics if there is none. From
+ * whatever zone: this kernel removes none (bringup.h: zones that may leave). */
 void *memory_take(size_t bytes, quire_node node);
 void memory_give_back(void *address, size_t bytes);
 

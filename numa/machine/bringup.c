@@ -5,13 +5,43 @@
  * Arrays of the plan and the zones' handles lie in one piece of memory that is taken from the boot
  * map; it stays, as the handles are the machine's. The machine's own memory comes from the zones.
  *
+ * The danger is a zone that leaves: it must neither give memory nor be freed into once it is gone.
+ * So who takes reads the machine's snapshot, as a reader, and asks of the planned zones those that
+ * are in service there and not about to leave (Y2); who gives back is a reader too, and his frames
+ * keep their zone until they are free. While the machine is built or taken down nobody removes one,
+ * and there is no snapshot to read.
+ *
  * State: the caller's structure. One caller until the machine is there; then it is constant.
  */
 #include <quire/bringup.h>
 
 #include "core/word.h"
+#include "numa/machine/machine.h"
 
 /* ---- Memory out of the zones ---------------------------------------------------------------- */
+
+/* Begin to read the machine, if there is one. */
+static bool enter_machine(const struct quire_bringup *b, struct machine_reader *r)
+{
+    /* relaxed: it becomes 0 when nobody else is there */
+    if (!b->machine || !qa_load(&b->machine->snapshot, relaxed))
+        return false;
+    qi_machine_enter(b->machine, r);
+    return true;
+}
+
+/* Is a zone in service, and not about to leave? */
+static bool is_staying(const struct machine_reader *r, const struct quire_zone *zone)
+{
+    const struct machine_snapshot *s = r->snapshot;
+    /* relaxed: a removal is to see what it wrote itself */
+    uintptr_t leaving = (uintptr_t)qa_load(&r->machine->leaving, relaxed);
+
+    for (uint32_t i = 0; i < s->entry_count; i++)
+        if (s->entries[i].zone->given == zone)
+            return !s->entries[i].closing && (uintptr_t)s->entries[i].zone != leaving;
+    return false;
+}
 
 static struct quire_zone *planned_zone(const struct quire_bringup *b, quire_node node,
                                        enum quire_zone_type type)
@@ -22,67 +52,92 @@ static struct quire_zone *planned_zone(const struct quire_bringup *b, quire_node
     return NULL;
 }
 
+/* Where memory is from; stands at its end. */
+struct taken_run {
+    struct quire_zone *zone;
+    uint64_t pfn;
+};
+
 /* From one node, not of its scarce memory first. */
-static struct quire_zone *take_run(const struct quire_bringup *b, quire_node node, uint64_t frames,
-                                   quire_pfn *pfn)
+static bool take_run(const struct quire_bringup *b, quire_node node, uint64_t frames,
+                     struct taken_run *run)
 {
     const struct quire_contig want = {.frames = frames};
+    struct machine_reader r;
+    bool reads = enter_machine(b, &r), taken = false;
 
-    for (unsigned type = QUIRE_ZONE_NORMAL + 1; type-- > QUIRE_ZONE_DMA;) {
+    if (b->machine && !reads) /* it has been taken down */
+        return false;
+    for (unsigned type = QUIRE_ZONE_NORMAL + 1; type-- > QUIRE_ZONE_DMA && !taken;) {
         struct quire_zone *zone = planned_zone(b, node, (enum quire_zone_type)type);
+        quire_pfn pfn;
 
-        if (zone && !quire_zone_alloc_contig(zone, quire_slot_of(0), &want, 0, pfn))
-            return zone;
+        if (!zone || (reads && !is_staying(&r, zone)) ||
+            quire_zone_alloc_contig(zone, quire_slot_of(0), &want, 0, &pfn))
+            continue;
+        *run = (struct taken_run){zone, pfn.n};
+        taken = true;
     }
-    return NULL;
+    if (reads)
+        qi_machine_leave(&r);
+    return taken;
 }
 
-/* Frames for so many bytes and, at their end, the number of the first one. */
-static uint64_t frames_with_pfn(size_t bytes)
+static void give_run_back(const struct quire_bringup *b, const struct taken_run *run,
+                          uint64_t frames)
 {
-    return rounded_up((uint64_t)bytes + sizeof(uint64_t), QUIRE_FRAME_SIZE) >> QUIRE_FRAME_SHIFT;
+    struct machine_reader r;
+    bool reads = enter_machine(b, &r);
+
+    (void)quire_zone_free_contig(run->zone, quire_slot_of(0), quire_pfn_of(run->pfn), frames);
+    if (reads)
+        qi_machine_leave(&r);
 }
 
-static uint64_t *pfn_behind(void *memory, uint64_t frames)
+/* Frames for so many bytes and a struct taken_run. */
+static uint64_t frames_with_origin(size_t bytes)
 {
-    void *end = (unsigned char *)memory + (frames << QUIRE_FRAME_SHIFT) - sizeof(uint64_t);
+    return rounded_up((uint64_t)bytes + sizeof(struct taken_run), QUIRE_FRAME_SIZE) >>
+           QUIRE_FRAME_SHIFT;
+}
 
-    return (uint64_t *)end;
+static struct taken_run *origin_of(void *memory, uint64_t frames)
+{
+    void *end = (unsigned char *)memory + (frames << QUIRE_FRAME_SHIFT) - sizeof(struct taken_run);
+
+    return (struct taken_run *)end;
 }
 
 void *quire_bringup_take(struct quire_bringup *b, size_t bytes, quire_node node)
 {
     quire_node order[QUIRE_NODES];
     uint32_t count = quire_topology_order(b->topology, node, order);
-    uint64_t frames = frames_with_pfn(bytes);
+    uint64_t frames = frames_with_origin(bytes);
 
     for (uint32_t i = 0; i < count; i++) {
-        quire_pfn pfn = {0};
-        struct quire_zone *zone = take_run(b, order[i], frames, &pfn);
         size_t length = (size_t)(frames << QUIRE_FRAME_SHIFT);
+        struct taken_run run;
         void *memory;
 
-        if (!zone)
+        if (!take_run(b, order[i], frames, &run))
             continue;
-        memory = b->map(b->map_ctx, quire_phys(pfn), length, order[i].n);
+        memory = b->map(b->map_ctx, quire_phys(quire_pfn_of(run.pfn)), length, order[i].n);
         if (memory) {
             __builtin_memset(memory, 0, length);
-            *pfn_behind(memory, frames) = pfn.n;
+            *origin_of(memory, frames) = run;
             return memory;
         }
-        (void)quire_zone_free_contig(zone, quire_slot_of(0), pfn, frames);
+        give_run_back(b, &run, frames);
     }
     return NULL;
 }
 
 void quire_bringup_give_back(struct quire_bringup *b, void *memory, size_t bytes)
 {
-    uint64_t frames = frames_with_pfn(bytes);
-    quire_pfn pfn = quire_pfn_of(*pfn_behind(memory, frames));
-    uint32_t zone = quire_pfnmap_zone(&b->pfnmap, pfn);
+    uint64_t frames = frames_with_origin(bytes);
+    struct taken_run run = *origin_of(memory, frames); /* a copy: it lies in what is freed */
 
-    if (zone != QUIRE_PFNMAP_NONE)
-        (void)quire_zone_free_contig(&b->zones[zone], quire_slot_of(0), pfn, frames);
+    give_run_back(b, &run, frames);
 }
 
 static void *memory_of_zones(void *ctx, size_t bytes, quire_node node)
@@ -244,6 +299,7 @@ int quire_bringup(struct quire_bringup *b)
     int error;
 
     b->fault = (struct quire_fault){.what = NULL};
+    b->machine = NULL;
     error = match_topology(b);
     if (!error)
         error = take_arrays(b, &given);

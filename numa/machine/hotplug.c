@@ -15,9 +15,12 @@
  *         1. A snapshot where it is closing: in no zonelist and without a cache, but found by
  *            frees, which go to the zone at once. After the wait no allocation is under way there;
  *            its cache is closed and remote magazines are drained. If all its frames are free now,
- *            they stay so: nobody owns one, so nobody may free one.
+ *            they stay so: nobody owns one, so nobody may free one. Except that the port may have
+ *            memory for the second step out of this zone: so the last look is behind that.
  *         2. A snapshot without it. After that wait the last free has left the zone's metadata.
- *       If not all frames are free after step 1, the zone is put back.
+ *       If not all frames are free after step 1, the zone is put back. A port whose memory comes
+ *       out of the zones (bringup.c) asks neither a closing zone nor the one named `leaving`, which
+ *       is not closing yet while the first step's snapshot is made.
  *
  *                    change   reader   late hit   who
  *   change             -        X         X       one at a time: the second one is refused, BUSY
@@ -106,9 +109,15 @@ static int begin_draft(struct quire_machine *m, struct snapshot_draft *d, uint32
     return QUIRE_OK;
 }
 
-/* Make a snapshot of a draft and publish it. The draft is given back in any case. */
+static bool is_all_free(const struct machine_zone *z)
+{
+    return quire_zone_free_frames(&z->zone) == quire_zone_managed(&z->zone);
+}
+
+/* Make a snapshot of a draft and publish it. The draft is given back in any case. BUSY: the zone
+ * that it leaves out, if not NULL, has got frames in use meanwhile. */
 static int publish_draft(struct quire_machine *m, struct snapshot_draft *d,
-                         const struct quire_topology *topology)
+                         const struct quire_topology *topology, const struct machine_zone *left_out)
 {
     struct machine_snapshot *s;
     int error = qi_snapshot_make(m, topology, d->entries, d->count, d->spans, d->span_count, &s);
@@ -117,6 +126,8 @@ static int publish_draft(struct quire_machine *m, struct snapshot_draft *d,
     if (error)
         return error;
     error = qi_machine_make_cpus(m, &s->topology);
+    if (!error && left_out && !is_all_free(left_out))
+        error = QUIRE_ERR_BUSY;
     if (error)
         qi_snapshot_discard(m, s);
     else
@@ -182,7 +193,7 @@ static int add_zone_locked(struct quire_machine *m, const struct quire_machine_z
         return error;
     }
     d.entries[d.count++] = (struct machine_entry){.zone = z};
-    error = publish_draft(m, &d, &qi_machine_snapshot(m)->topology);
+    error = publish_draft(m, &d, &qi_machine_snapshot(m)->topology, NULL);
     if (error && old)
         qi_machine_zone_set_gone(m, z);
     else if (error) /* it was never published */
@@ -213,7 +224,7 @@ static bool all_frames_free(struct quire_machine *m, const struct machine_zone *
         qi_machine_enter(m, &r);
         (void)qi_remote_drain_all(&r, false);
         qi_machine_leave(&r);
-        if (quire_zone_free_frames(&z->zone) == quire_zone_managed(&z->zone))
+        if (is_all_free(z))
             return true;
         machine_relax(m);
     }
@@ -229,12 +240,13 @@ static int set_closing(struct quire_machine *m, uint32_t entry, bool closing)
     if (error)
         return error;
     d.entries[entry].closing = closing;
-    return publish_draft(m, &d, &qi_machine_snapshot(m)->topology);
+    return publish_draft(m, &d, &qi_machine_snapshot(m)->topology, NULL);
 }
 
 /* A snapshot without an entry. */
 static int drop_entry(struct quire_machine *m, uint32_t entry)
 {
+    const struct machine_zone *z = qi_machine_snapshot(m)->entries[entry].zone;
     struct snapshot_draft d;
     size_t kept = 0;
     int error = begin_draft(m, &d, 0, 0);
@@ -250,22 +262,15 @@ static int drop_entry(struct quire_machine *m, uint32_t entry)
     d.count--;
     for (uint32_t i = entry; i < d.count; i++)
         d.entries[i] = d.entries[i + 1];
-    return publish_draft(m, &d, &qi_machine_snapshot(m)->topology);
+    return publish_draft(m, &d, &qi_machine_snapshot(m)->topology, z);
 }
 
-static int remove_zone_locked(struct quire_machine *m, const struct quire_zone *zone)
+/* Both steps of Y2, or neither. */
+static int remove_entry(struct quire_machine *m, uint32_t entry)
 {
-    const struct machine_snapshot *s = qi_machine_snapshot(m);
-    struct machine_zone *z;
-    uint32_t entry = 0;
-    int error;
+    struct machine_zone *z = qi_machine_snapshot(m)->entries[entry].zone;
+    int error = set_closing(m, entry, true);
 
-    while (entry < s->entry_count && s->entries[entry].zone->given != zone)
-        entry++;
-    if (entry == s->entry_count)
-        return QUIRE_ERR_FRAME;
-    z = s->entries[entry].zone;
-    error = set_closing(m, entry, true);
     if (error)
         return error;
     error = all_frames_free(m, z) ? drop_entry(m, entry) : QUIRE_ERR_BUSY;
@@ -275,6 +280,23 @@ static int remove_zone_locked(struct quire_machine *m, const struct quire_zone *
     }
     /* If that fails too, for want of memory, the zone stays closing; another call may remove it. */
     return set_closing(m, entry, false) ? QUIRE_ERR_NO_MEMORY : error;
+}
+
+static int remove_zone_locked(struct quire_machine *m, const struct quire_zone *zone)
+{
+    const struct machine_snapshot *s = qi_machine_snapshot(m);
+    uint32_t entry = 0;
+    int error;
+
+    while (entry < s->entry_count && s->entries[entry].zone->given != zone)
+        entry++;
+    if (entry == s->entry_count)
+        return QUIRE_ERR_FRAME;
+    /* relaxed: for the port's memory, which is asked by this thread; others are readers */
+    qa_store(&m->leaving, (uintptr_t)s->entries[entry].zone, relaxed);
+    error = remove_entry(m, entry);
+    qa_store(&m->leaving, 0, relaxed); /* relaxed: as above */
+    return error;
 }
 
 int quire_machine_remove_zone(struct quire_machine *m, struct quire_zone *zone)
@@ -300,7 +322,7 @@ static int set_topology_locked(struct quire_machine *m, const struct quire_topol
         if (s->entries[i].zone->node.n >= topology->node_count)
             return QUIRE_ERR_NODE;
     error = begin_draft(m, &d, 0, 0);
-    return error ? error : publish_draft(m, &d, topology);
+    return error ? error : publish_draft(m, &d, topology, NULL);
 }
 
 int quire_machine_set_topology(struct quire_machine *m, const struct quire_topology *topology)

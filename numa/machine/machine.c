@@ -332,6 +332,7 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
 void quire_machine_fini(struct quire_machine *m)
 {
     (void)quire_machine_drain(m);
+    qa_store(&m->snapshot, 0, relaxed); /* relaxed: nobody else is there; bringup.c looks at it */
     release_all_chunks(m);
     __builtin_memset(m, 0, sizeof *m);
 }

@@ -138,6 +138,7 @@ struct quire_machine {
     enum quire_cache_mode wanted_mode;
     qa32 phase __attribute__((aligned(64))); /* of the readers, see guard.c */
     qa32 writer;                             /* 1: the machine is being changed, M5 */
+    qa64 leaving; /* const struct machine_zone *: what is being removed, or 0; see Y2 */
     qa64 snapshots, reclaims;
     struct port_chunk *chunks;            /* M5 */
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
@@ -327,6 +328,10 @@ void qi_snapshot_discard(struct quire_machine *m, struct machine_snapshot *s);
 void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s);
 void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s);
 const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, quire_pfn pfn);
+const struct machine_entry *qi_snapshot_find_run(const struct machine_snapshot *s,
+                                                 struct quire_run run);
+const struct machine_entry *qi_snapshot_entry(const struct machine_snapshot *s,
+                                              const struct machine_zone *zone);
 size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
                        const quire_pfn pfns[], size_t n);
 struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,

@@ -146,17 +146,15 @@ static int empty_and_reserve(struct offline_work *w, struct offline_range *range
 static int offline_locked(struct quire_machine *m, struct quire_run run, quire_migrate *migrate,
                           void *ctx, struct quire_blocker blockers[], size_t room, size_t *count)
 {
-    const struct machine_entry *e = qi_snapshot_find(qi_machine_snapshot(m), run.pfn);
+    const struct machine_entry *e = qi_snapshot_find_run(qi_machine_snapshot(m), run);
     size_t blocks = blocks_in(run);
     struct offline_work w = {.m = m, .e = e};
     struct offline_range *range;
     int error;
 
-    if (!e)
-        return QUIRE_ERR_FRAME;
     if (run.frames == 0 || run.frames >> QUIRE_PFN_BITS)
         return QUIRE_ERR_SIZE;
-    if (find_offline_range(m->offline_ranges, run))
+    if (!e || find_offline_range(m->offline_ranges, run))
         return QUIRE_ERR_FRAME;
     w.slot = qi_entry_slot(e, 0);
     w.capacity = run.frames < MAX_USED_RUNS ? (size_t)run.frames : MAX_USED_RUNS;
@@ -218,9 +216,9 @@ static int online_locked(struct quire_machine *m, struct quire_run run)
     for (uint64_t i = 0; i < blocks; i++)
         if (!offline_flags(range)[first + i])
             return QUIRE_ERR_FRAME;
-    /* by the range's first frame, as when it went: it may go on where no span is */
-    e = qi_snapshot_find(qi_machine_snapshot(m), range->run.pfn);
-    qi_assert(e && e->zone == range->zone);
+    /* by the zone, not by a frame: where the range has holes another zone may be by now */
+    e = qi_snapshot_entry(qi_machine_snapshot(m), range->zone);
+    qi_assert(e);
     error = quire_zone_unreserve_isolated(&e->zone->zone, qi_entry_slot(e, 0), run,
                                           range->held + first);
     if (error)

@@ -247,10 +247,10 @@ void qi_snapshot_release(struct quire_machine *m, struct machine_snapshot *s)
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
-/* Has one of the snapshot's spans this frame? */
-static bool is_in_span(const struct machine_snapshot *s, quire_pfn pfn)
+/* The place of the last span that begins at or below a frame; 0 if none does. */
+static size_t span_before(const struct machine_snapshot *s, quire_pfn pfn)
 {
-    size_t low = 0, high = s->span_count; /* the frame's span begins in between, if it has one */
+    size_t low = 0, high = s->span_count; /* it begins in between, if there is one */
 
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -260,7 +260,15 @@ static bool is_in_span(const struct machine_snapshot *s, quire_pfn pfn)
         else
             high = middle;
     }
-    return low < high && pfn.n - s->spans[low].run.pfn.n < s->spans[low].run.frames;
+    return low;
+}
+
+/* Has one of the snapshot's spans this frame? */
+static bool is_in_span(const struct machine_snapshot *s, quire_pfn pfn)
+{
+    size_t i = span_before(s, pfn);
+
+    return i < s->span_count && pfn.n - s->spans[i].run.pfn.n < s->spans[i].run.frames;
 }
 
 /* The entry that a frame belongs to, or NULL. The map alone would give the only zone of a section
@@ -278,6 +286,26 @@ const struct machine_entry *qi_snapshot_find(const struct machine_snapshot *s, q
     return NULL;
 }
 
+/* The entry that all frames of a run belong to, but for those in holes; NULL: all lie in holes, or
+ * they belong to two. */
+const struct machine_entry *qi_snapshot_find_run(const struct machine_snapshot *s,
+                                                 struct quire_run run)
+{
+    const struct machine_entry *e = NULL;
+
+    for (size_t i = span_before(s, run.pfn);
+         i < s->span_count && s->spans[i].run.pfn.n < run.pfn.n + run.frames; i++) {
+        const struct machine_entry *other = &s->entries[s->spans[i].zone];
+
+        if (s->spans[i].run.pfn.n + s->spans[i].run.frames <= run.pfn.n)
+            continue;
+        if (e && e != other)
+            return NULL;
+        e = other;
+    }
+    return e;
+}
+
 /* How many frames in a row are of entry e, the first one, which is, included. One compare each
  * while they are of the zone's longest span. */
 size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
@@ -292,14 +320,23 @@ size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_en
     return row;
 }
 
+/* The entry of a zone in a snapshot, or NULL. */
+const struct machine_entry *qi_snapshot_entry(const struct machine_snapshot *s,
+                                              const struct machine_zone *zone)
+{
+    for (uint32_t i = 0; i < s->entry_count; i++)
+        if (s->entries[i].zone == zone)
+            return &s->entries[i];
+    return NULL;
+}
+
 /* The zone cache that a zone has in a snapshot, or NULL. */
 struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
                                           const struct machine_zone *zone)
 {
-    for (uint32_t i = 0; i < s->entry_count; i++)
-        if (s->entries[i].zone == zone)
-            return s->entries[i].zone_cache;
-    return NULL;
+    const struct machine_entry *e = qi_snapshot_entry(s, zone);
+
+    return e ? e->zone_cache : NULL;
 }
 
 /* Is a CPU local in a zone? The zone has a cache then. */

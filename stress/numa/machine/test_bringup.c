@@ -140,6 +140,190 @@ static void own_data(void **unused)
     assert_null(quire_bringup_take(&b, MEMORY, quire_node_of(0)));
 }
 
+/* ---- Zones that leave ----------------------------------------------------------------------- */
+
+static struct quire_bringup
+    *waiting; /* in its waits for readers it has no memory but DMA; or NULL */
+static unsigned waits;
+static bool keep; /* what it took in the wait */
+
+static uint32_t no_enter(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void no_leave(void *ctx, uint32_t entered)
+{
+    (void)ctx;
+    (void)entered;
+}
+
+/* Take all free frames of a zone, or give them back. */
+static void take_frames(struct quire_zone *zone, bool take)
+{
+    static quire_pfn pfns[MEMORY / QUIRE_FRAME_SIZE];
+    static size_t n;
+
+    while (take &&
+           quire_zone_alloc(zone, quire_slot_of(0), 0, QUIRE_EMERGENCY, &pfns[n]) == QUIRE_OK)
+        n++;
+    while (!take && n > 0)
+        assert_ok(quire_zone_free(zone, quire_slot_of(0), pfns[--n], 0));
+}
+
+static void take_in_wait(void *ctx)
+{
+    struct quire_bringup *b = ctx;
+
+    if (b != waiting)
+        return;
+    waits++;
+    take_frames(&b->zones[1], true);
+    assert_null(quire_bringup_take(b, 1, quire_node_of(0)));
+    if (!keep)
+        take_frames(&b->zones[1], false);
+}
+
+static struct quire_bringup begin_dma(void)
+{
+    struct quire_bringup b = begin(0);
+
+    waiting = NULL;
+    waits = 0;
+    keep = false;
+    b.port.enter = no_enter;
+    b.port.leave = no_leave;
+    b.port.wait_for_readers = take_in_wait;
+    return b;
+}
+
+/* Nothing is taken from a zone that leaves or has left; one that is back is asked again. */
+static void zone_left(void **unused)
+{
+    struct quire_bringup b = begin_dma();
+    struct quire_machine_zone dma;
+    const struct quire_pfnmap_span *spans;
+    size_t count = 0;
+    void *data;
+
+    (void)unused;
+    assert_ok(quire_bringup(&b));
+    assert_int_equal(b.plan.zone_count, 2);
+    assert_int_equal(b.plan.zones[0].config.type, QUIRE_ZONE_DMA);
+    dma = (struct quire_machine_zone){&b.zones[0], quire_node_of(0)};
+    spans = b.plan.spans;
+    while (count < b.plan.span_count && spans[count].zone == 0)
+        count++;
+    waiting = &b;
+    assert_ok(quire_machine_remove_zone(b.machine, dma.zone));
+    assert_int_equal(waits, 2);
+    waiting = NULL;
+    take_frames(&b.zones[1], true);
+    assert_null(quire_bringup_take(&b, 5000, quire_node_of(0)));
+    assert_int_equal(quire_zone_free_frames(dma.zone), quire_zone_managed(dma.zone));
+    take_frames(&b.zones[1], false);
+    assert_ok(quire_machine_add_zone(b.machine, &dma, spans, count));
+    take_frames(&b.zones[1], true);
+    data = quire_bringup_take(&b, 5000, quire_node_of(0));
+    assert_non_null(data);
+    assert_int_equal(quire_zone_free_frames(dma.zone), quire_zone_managed(dma.zone) - 2);
+    assert_error(quire_machine_remove_zone(b.machine, dma.zone), QUIRE_ERR_NO_MEMORY);
+    quire_bringup_give_back(&b, data, 5000);
+    assert_int_equal(quire_zone_free_frames(dma.zone), quire_zone_managed(dma.zone));
+    take_frames(&b.zones[1], false);
+}
+
+/* A removal takes no memory of the zone that is to leave: where there is no other it fails, and
+ * nothing has changed. */
+static void no_memory_but_its_own(void **unused)
+{
+    const struct quire_request request = {.purpose = QUIRE_FOR_DMA};
+    struct quire_bringup b = begin_dma();
+    struct quire_machine_stats before, after;
+    quire_pfn pfn;
+
+    (void)unused;
+    assert_ok(quire_bringup(&b));
+    assert_ok(quire_machine_stats(b.machine, &before));
+    take_frames(&b.zones[1], true);
+    assert_error(quire_machine_remove_zone(b.machine, &b.zones[0]), QUIRE_ERR_NO_MEMORY);
+    assert_ok(quire_machine_stats(b.machine, &after));
+    assert_int_equal(after.snapshots, before.snapshots);
+    assert_ok(quire_machine_request(b.machine, &request, &pfn, NULL));
+    assert_ok(quire_machine_free(b.machine, pfn, 0));
+    take_frames(&b.zones[1], false);
+    assert_ok(quire_machine_remove_zone(b.machine, &b.zones[0]));
+    /* this one has what the machine is made of */
+    assert_error(quire_machine_remove_zone(b.machine, &b.zones[1]), QUIRE_ERR_NO_MEMORY);
+}
+
+/* A zone that stays closing, for want of memory, gives none. */
+static void left_half_way(void **unused)
+{
+    struct quire_bringup b = begin_dma();
+
+    (void)unused;
+    assert_ok(quire_bringup(&b));
+    waiting = &b;
+    keep = true;
+    assert_error(quire_machine_remove_zone(b.machine, &b.zones[0]), QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(waits, 1);
+    waiting = NULL;
+    take_frames(&b.zones[1], true); /* what the old snapshot lay in */
+    assert_null(quire_bringup_take(&b, 1, quire_node_of(0)));
+    take_frames(&b.zones[1], false);
+    assert_ok(quire_machine_remove_zone(b.machine, &b.zones[0]));
+}
+
+/* While the machine ends nobody looks at what has gone back. After its end there is nothing to
+ * take, and what was taken goes back. */
+
+static struct {
+    unsigned char *at;
+    size_t bytes;
+} gone[64];
+static unsigned gone_count;
+
+static void *pass_on(void *ctx, size_t bytes, quire_node node)
+{
+    return quire_bringup_take(ctx, bytes, node);
+}
+
+static void poison(void *ctx, void *piece, size_t bytes, quire_node node)
+{
+    (void)node;
+    memset(piece, 0x5a, bytes);
+    assert_true(gone_count < sizeof gone / sizeof gone[0]);
+    gone[gone_count].at = piece;
+    gone[gone_count++].bytes = bytes;
+    quire_bringup_give_back(ctx, piece, bytes);
+}
+
+static void after_the_end(void **unused)
+{
+    struct quire_bringup b = begin(NODES);
+    uint64_t before;
+    void *data;
+
+    (void)unused;
+    b.port.ctx = &b;
+    b.port.memory = pass_on;
+    b.port.give_back = poison;
+    assert_ok(quire_bringup(&b));
+    data = quire_bringup_take(&b, 2 * QUIRE_FRAME_SIZE, quire_node_of(1));
+    assert_non_null(data);
+    gone_count = 0;
+    quire_machine_fini(b.machine);
+    for (unsigned i = 0; i < gone_count; i++)
+        for (size_t k = 0; k < gone[i].bytes; k++)
+            assert_int_equal(gone[i].at[k], 0x5a);
+    before = free_frames(&b);
+    assert_null(quire_bringup_take(&b, 1, quire_node_of(1)));
+    quire_bringup_give_back(&b, data, 2 * QUIRE_FRAME_SIZE);
+    assert_int_equal(free_frames(&b), before + 3);
+}
+
 /* Each step may fail, and is started over. */
 static void refused(void **unused)
 {
@@ -171,8 +355,12 @@ static void refused(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(up_and_down), cmocka_unit_test(own_data),
-                                       cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(up_and_down),   cmocka_unit_test(own_data),
+        cmocka_unit_test(zone_left),     cmocka_unit_test(no_memory_but_its_own),
+        cmocka_unit_test(left_half_way), cmocka_unit_test(after_the_end),
+        cmocka_unit_test(refused),
+    };
     int failed;
 
     memory = aligned_alloc(QUIRE_METADATA_ALIGN, MEMORY);

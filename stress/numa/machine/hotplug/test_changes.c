@@ -147,6 +147,51 @@ static void stuck(void **unused)
     rig_close(r);
 }
 
+/* What a removal asks the port for, after it has seen that all frames are free, may lie in the zone
+ * that is to go: then it stays. */
+
+static struct quire_zone *lender; /* once it is leaving, the port has a frame of it; or NULL */
+static quire_pfn lent;
+
+static void *lend(void *ctx, size_t bytes, quire_node node)
+{
+    struct rig *r = ctx;
+
+    if (lender && qi_machine_snapshot(r->machine)->entries[1].closing) {
+        assert_ok(quire_zone_alloc(lender, quire_slot_of(0), 0, 0, &lent));
+        lender = NULL;
+    }
+    return rig_memory(ctx, bytes, node);
+}
+
+static void needs_itself(void **unused)
+{
+    struct rig *r = &rig;
+    uint32_t pieces = 0;
+
+    (void)unused;
+    rig_begin(r, 2, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    (void)rig_zone(r, 1, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+    rig_memory = r->config.port.memory;
+    r->config.port.memory = lend;
+    rig_open(r);
+    rig_cpu = 2;
+    for (unsigned i = 0; i < 2; i++) {
+        lender = &r->zones[1].zone;
+        assert_error(quire_machine_remove_zone(r->machine, &r->zones[1].zone), QUIRE_ERR_BUSY);
+        assert_null(lender);
+        rig_check(r, 1);
+        give(r, lent.n, 0);
+        pieces = i == 0 ? r->piece_count : pieces; /* a cache for meanwhile stays */
+        assert_int_equal(r->piece_count, pieces);
+    }
+    give(r, take(r, 0, 0), 0); /* it is back */
+    assert_int_equal(rig_stats(r, 1).free + rig_stats(r, 1).cached, 16 * BLOCK);
+    assert_ok(quire_machine_remove_zone(r->machine, &r->zones[1].zone));
+    rig_close(r);
+}
+
 /* A writer waits for a reader that is inside, in either phase, whatever CPU it leaves on, and for
  * no later one. */
 
@@ -307,6 +352,7 @@ int main(void)
         cmocka_unit_test(replaced_cache), cmocka_unit_test(topology_without_memory),
         cmocka_unit_test(stuck),          cmocka_unit_test(waits_for_readers),
         cmocka_unit_test(newer_zone),     cmocka_unit_test(holes),
+        cmocka_unit_test(needs_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

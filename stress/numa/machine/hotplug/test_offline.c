@@ -269,12 +269,72 @@ static void nested(void **unused)
     rig_close(r);
 }
 
+/* A run may begin or end in a hole of its zone, and have one in the middle. In a hole alone there
+ * is nothing to take; of two zones it may not be, not even where one lies in the other's hole. */
+static void in_holes(void **unused)
+{
+    static const struct {
+        uint64_t first, end, taken; /* blocks */
+        int error;
+    } runs[] = {
+        {14, 18, 2, 0},
+        {30, 34, 2, 0},
+        {14, 34, 4, 0},
+        {18, 22, 0, QUIRE_ERR_FRAME},
+        {32, 40, 8, 0},
+        {0, 48, 32, 0},
+        {4, 4, 0, QUIRE_ERR_SIZE},
+    };
+    struct rig *r = &rig;
+    const uint64_t base = rig_base(0);
+    const struct quire_run across[] = {{{base + 30 * BLOCK}, 4 * BLOCK},
+                                       {{base + 14 * BLOCK}, 4 * BLOCK},
+                                       {{base + 14 * BLOCK}, 20 * BLOCK}};
+    const struct quire_run early = {{base + 30 * BLOCK}, 4 * BLOCK};
+    uint32_t other;
+
+    (void)unused;
+    rig_begin(r, 1, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, 48 * BLOCK);
+    other = rig_spare_zone(r, 0, QUIRE_ZONE_NORMAL, 16 * BLOCK, 16 * BLOCK);
+    assert_ok(quire_zone_reserve(&r->zones[0].zone, quire_slot_of(0),
+                                 quire_pfn_of(base + 16 * BLOCK), 16 * BLOCK));
+    r->spans[2] = r->spans[1];
+    r->spans[0].run.frames = 16 * BLOCK;
+    r->spans[1] = (struct quire_pfnmap_span){{quire_pfn_of(base + 32 * BLOCK), 16 * BLOCK}, 0};
+    r->config.span_count = 2;
+    rig_open(r);
+    for (unsigned i = 0; i < sizeof runs / sizeof runs[0]; i++) {
+        const struct quire_run run = {quire_pfn_of(base + runs[i].first * BLOCK),
+                                      (runs[i].end - runs[i].first) * BLOCK};
+
+        assert_int_equal(quire_machine_offline(r->machine, run, NULL, NULL, NULL, 0, NULL),
+                         runs[i].error);
+        assert_int_equal(rig_stats(r, 0).managed, (32 - runs[i].taken) * BLOCK);
+        if (runs[i].error)
+            continue;
+        assert_ok(quire_machine_online(r->machine, run));
+        assert_int_equal(rig_stats(r, 0).managed, 32 * BLOCK);
+    }
+    /* What is offline comes back though another zone has the hole by then. */
+    assert_ok(quire_machine_offline(r->machine, early, NULL, NULL, NULL, 0, NULL));
+    assert_ok(quire_machine_add_zone(r->machine, &r->given[other], &r->spans[2], 1));
+    assert_ok(quire_machine_online(r->machine, early));
+    assert_int_equal(rig_stats(r, 0).managed, 48 * BLOCK);
+    for (unsigned i = 0; i < sizeof across / sizeof across[0]; i++)
+        assert_error(quire_machine_offline(r->machine, across[i], NULL, NULL, NULL, 0, NULL),
+                     QUIRE_ERR_FRAME);
+    assert_int_equal(rig_stats(r, 0).managed, 48 * BLOCK);
+    rig_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offline),         cmocka_unit_test(wrong_offlines),
         cmocka_unit_test(freed_meanwhile), cmocka_unit_test(taken_and_given),
         cmocka_unit_test(given_otherwise), cmocka_unit_test(nested),
+        cmocka_unit_test(in_holes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
