@@ -207,7 +207,9 @@ static int take_checked(struct quire_zone *z, quire_slot slot, unsigned order, u
     if (!error)
         error = order < BLOCK_ORDER ? alloc_small(z, slot, order, flags, frame)
                                     : alloc_large(z, slot, order, flags, frame);
-    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
+    if (error)
+        (void)qi_zone_count_error(z, slot, error);
+    return error;
 }
 
 /* The same, and hand it out. */
