@@ -156,14 +156,13 @@ static void part_of_a_run(void **state)
 
 /* Named twice, near or far apart: found before anything moves. Without frame bytes only if both
  * places lie in the same 64 from a multiple of 64; otherwise each frame was freed once. */
-static void duplicates(void **state)
+static void duplicates(bool bytes)
 {
-    const bool *bytes = *state;
     static const size_t apart[] = {1, 2, 7, 8, 9, 31, 62, 63, 64, 65, 128, 250};
     static const size_t starts[] = {0, 1, 40, 63};
     struct fixture f;
     fixture_begin(&f);
-    f.config.no_frame_bytes = !*bytes;
+    f.config.no_frame_bytes = !bytes;
     fixture_usable(&f, 0, MANY);
     fixture_open(&f);
     for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++) {
@@ -175,7 +174,7 @@ static void duplicates(void **state)
             int got = quire_zone_free_batch(&f.zone, slot(0), pfns, 400, &bad);
             assert_int_equal(got, QUIRE_ERR_DOUBLE_FREE);
             assert_int_equal(bad, starts[s] + apart[i]);
-            if (*bytes || starts[s] / 64 == (starts[s] + apart[i]) / 64) {
+            if (bytes || starts[s] / 64 == (starts[s] + apart[i]) / 64) {
                 assert_sound(&f, MANY - 400);
                 pfns[starts[s] + apart[i]] = good;
                 assert_ok(quire_zone_free_batch(&f.zone, slot(0), pfns, 400, NULL));
@@ -187,6 +186,18 @@ static void duplicates(void **state)
         }
     }
     fixture_close(&f);
+}
+
+static void duplicates_with_bytes(void **state)
+{
+    (void)state;
+    duplicates(true);
+}
+
+static void duplicates_without_bytes(void **state)
+{
+    (void)state;
+    duplicates(false);
 }
 
 /* Frames of many blocks in no order: each word and each block is met again and again. */
@@ -226,7 +237,6 @@ static void zeroed(void **state)
 
 int main(void)
 {
-    static bool with_bytes = true, without_bytes = false;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),
         cmocka_unit_test(all_or_nothing),
@@ -234,8 +244,8 @@ int main(void)
         cmocka_unit_test(bad_one_in_the_middle),
         cmocka_unit_test(first_of_two),
         cmocka_unit_test(part_of_a_run),
-        cmocka_unit_test_prestate(duplicates, &with_bytes),
-        cmocka_unit_test_prestate(duplicates, &without_bytes),
+        cmocka_unit_test(duplicates_with_bytes),
+        cmocka_unit_test(duplicates_without_bytes),
         cmocka_unit_test(any_order),
         cmocka_unit_test(zeroed),
     };
