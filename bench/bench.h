@@ -164,7 +164,11 @@ struct run {
 
     struct barrier barrier; /* of the threads of this run */
     void *state;            /* of the case */
-    struct lane *lanes;     /* threads of them */
+    /* churn: WHOLE_SHARE before the first round and after each, by sample; NULL if the allocator
+     * cannot tell */
+    double *shares;
+    size_t share_count; /* of one sample */
+    struct lane *lanes; /* threads of them */
     struct sample samples[BENCH_MAX_ROUNDS];
     unsigned sample_count;
     uint64_t sample_ops; /* of one thread in the last sample */
@@ -204,6 +208,8 @@ struct result {
     double figure[FIGURES]; /* medians of the samples' */
     double min, max;        /* of NS_PER_OP */
     double instructions;    /* per operation, NAN if not counted */
+    double *shares;         /* share_count medians of the run's; NULL if it has none */
+    size_t share_count;
 };
 
 struct results {

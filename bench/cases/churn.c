@@ -9,7 +9,8 @@
  * starts from a new arena. Besides the mean over all rounds it reports
  *   settled_ns    the mean over the last tenth of the rounds,
  *   whole_share   after the last round, free whole 2 MiB blocks over those that the free frames
- *                 could make up if they lay together.
+ *                 could make up if they lay together,
+ *   shares        the same before the first round and after each.
  * At 50 % a round is a tenth of the held frames, 100 rounds; above that, a twentieth of all frames,
  * 300 rounds. --quick does the same on a smaller arena.
  */
@@ -36,6 +37,28 @@ static void plan(struct run *run)
 {
     run->arena_frames = run->effort->churn_frames;
     run->units_per_lane = run->arena_frames / run->threads;
+    if (run->allocator->whole_blocks) {
+        run->share_count = rounds(run) + 1;
+        run->shares =
+            bench_memory(run->effort->heavy_rounds * run->share_count, sizeof(run->shares[0]));
+    }
+}
+
+/* The shares of the sample that is being taken. */
+static double *shares(const struct run *run)
+{
+    return run->shares + run->sample_count * run->share_count;
+}
+
+/* Note the share after so many rounds. The other lanes wait for this one, or have ended. */
+static void note_share(const struct run *run, const struct lane *lane, unsigned done)
+{
+    uint64_t free_frames = run->arena_frames - (uint64_t)held(run) * run->threads;
+    uint64_t possible = free_frames / BENCH_BLOCK;
+
+    if (run->shares && lane->index == 0) {
+        shares(run)[done] = (double)run->allocator->whole_blocks(run->arena) / (double)possible;
+    }
 }
 
 static void one_round(struct run *run, struct lane *lane, size_t n)
@@ -69,6 +92,8 @@ static void sample(struct run *run, struct lane *lane)
     lane_fill(run, lane, run->units_per_lane);
     lanes_meet(run);
     lane_thin(run, lane, held(run));
+    lanes_meet(run);
+    note_share(run, lane, 0);
     for (unsigned round = 0; round < total; round++) {
         struct stopwatch before = lane->watch;
 
@@ -78,6 +103,7 @@ static void sample(struct run *run, struct lane *lane)
         one_round(run, lane, n);
         stopwatch_stop(&lane->watch, n);
         maintain(run, lane);
+        note_share(run, lane, round + 1);
         if (round >= last) {
             lane->settled.ns += lane->watch.ns - before.ns;
             lane->settled.ops += n;
@@ -88,8 +114,6 @@ static void sample(struct run *run, struct lane *lane)
 static void extras(struct run *run, struct sample *into)
 {
     double ns = 0;
-    uint64_t free_frames = run->arena_frames - (uint64_t)held(run) * run->threads;
-    uint64_t possible = free_frames / BENCH_BLOCK;
 
     for (unsigned i = 0; i < run->threads; i++) {
         const struct stopwatch *settled = &run->lanes[i].settled;
@@ -97,9 +121,8 @@ static void extras(struct run *run, struct sample *into)
         ns += (double)settled->ns / (double)settled->ops;
     }
     into->figure[SETTLED_NS] = ns / run->threads;
-    if (run->allocator->whole_blocks) {
-        into->figure[WHOLE_SHARE] =
-            (double)run->allocator->whole_blocks(run->arena) / (double)possible;
+    if (run->shares) {
+        into->figure[WHOLE_SHARE] = shares(run)[run->share_count - 1];
     }
 }
 

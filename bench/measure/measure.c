@@ -224,6 +224,7 @@ static void measure(const struct options *options, const struct run *pattern, ui
             result.instructions = counts_find(&result);
             results_append(results, result);
         }
+        free(runs[i].shares);
     }
     free(runs);
 }

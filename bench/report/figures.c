@@ -20,6 +20,13 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Sorts the n values, at least one. */
+static double sort_to_median(double *values, unsigned n)
+{
+    qsort(values, n, sizeof(values[0]), compare_doubles);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
 /* The median of a figure over the samples, which all have it or all have not; the least and the
  * largest too. */
 static double median(const struct run *run, enum figure figure, double *min, double *max)
@@ -33,10 +40,30 @@ static double median(const struct run *run, enum figure figure, double *min, dou
     if (isnan(values[0])) {
         return NAN;
     }
-    qsort(values, n, sizeof(values[0]), compare_doubles);
+    double middle = sort_to_median(values, n);
+
     *min = values[0];
     *max = values[n - 1];
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+    return middle;
+}
+
+/* Of each place the median over the samples; NULL if the run has none. */
+static double *median_shares(const struct run *run)
+{
+    double values[BENCH_MAX_ROUNDS] = {0};
+    double *medians;
+
+    if (!run->shares) {
+        return NULL;
+    }
+    medians = bench_memory(run->share_count, sizeof(medians[0]));
+    for (size_t place = 0; place < run->share_count; place++) {
+        for (unsigned i = 0; i < run->sample_count; i++) {
+            values[i] = run->shares[i * run->share_count + place];
+        }
+        medians[place] = sort_to_median(values, run->sample_count);
+    }
+    return medians;
 }
 
 struct result figures_result(const struct run *run)
@@ -49,6 +76,8 @@ struct result figures_result(const struct run *run)
         .rounds = run->sample_count,
         .ops = run->sample_ops,
         .instructions = NAN,
+        .shares = median_shares(run),
+        .share_count = run->share_count,
     };
     double min, max;
 
@@ -72,6 +101,9 @@ void results_append(struct results *results, struct result result)
 
 void results_release(struct results *results)
 {
+    for (size_t i = 0; i < results->count; i++) {
+        free(results->list[i].shares);
+    }
     free(results->list);
     *results = (struct results){0};
 }

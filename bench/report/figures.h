@@ -7,7 +7,8 @@
 
 #include "bench/bench.h"
 
-/* The result of a run that has taken its samples, at least one. */
+/* The result of a run that has taken its samples, at least one. Its shares are allocated;
+ * results_release gives them back with the list. */
 struct result figures_result(const struct run *run);
 
 void results_append(struct results *results, struct result result);

@@ -26,6 +26,14 @@ static cJSON *append_object(cJSON *list)
     return object;
 }
 
+static void add_shares(cJSON *object, const struct result *r)
+{
+    if (r->shares) {
+        cJSON_AddItemToObject(object, "shares",
+                              cJSON_CreateDoubleArray(r->shares, (int)r->share_count));
+    }
+}
+
 static void add_result(cJSON *list, const struct result *r)
 {
     cJSON *object = append_object(list);
@@ -41,6 +49,7 @@ static void add_result(cJSON *list, const struct result *r)
     for (enum figure i = 0; i < FIGURES; i++) {
         add_number(object, bench_figure_names[i], r->figure[i]);
     }
+    add_shares(object, r);
     add_number(object, "min", r->min);
     add_number(object, "max", r->max);
     add_number(object, "rounds", r->rounds);

@@ -104,6 +104,24 @@ static const cJSON *find(const cJSON *results, const char *bench, const char *al
     return NULL;
 }
 
+/* Before the first round and after each, the last one being the result's. */
+static void check_shares(const cJSON *churn)
+{
+    const cJSON *shares = list(churn, "shares"), *share;
+    int n = cJSON_GetArraySize(shares);
+
+    cJSON_ArrayForEach(share, shares)
+    {
+        require_of(churn,
+                   cJSON_IsNumber(share) && share->valuedouble >= 0 && share->valuedouble <= 1,
+                   "a share that is none");
+    }
+    require_of(churn,
+               n > 1 &&
+                   cJSON_GetArrayItem(shares, n - 1)->valuedouble == number(churn, "whole_share"),
+               "the last of shares is not whole_share");
+}
+
 static void check_complete(const cJSON *results)
 {
     static const char *const cases[] = {"pair",      "bulk-alloc", "bulk-free", "random-free",
@@ -129,9 +147,7 @@ static void check_complete(const cJSON *results)
         find(results, "machine", "machine-64", threads, 0);
     }
     find(results, "machine-init", "machine-64", 1, 0);
-    double whole = number(find(results, "churn", "quire", 2, 0), "whole_share");
-
-    require(whole >= 0 && whole <= 1, "whole_share is %f", whole);
+    check_shares(find(results, "churn", "quire", 2, 0));
     const cJSON *latency = find(results, "latency", "quire", 2, 0);
 
     require_of(latency,
@@ -154,6 +170,9 @@ int main(int argc, char **argv)
     cJSON_ArrayForEach(item, results)
     {
         check_result(item);
+        if (cJSON_HasObjectItem(item, "whole_share")) {
+            check_shares(item);
+        }
     }
     check_complete(results);
     cJSON_ArrayForEach(item, list(root, "metadata"))

@@ -3,7 +3,7 @@
 #
 # run.sh - does quire-bench work? Not: how fast is anything.
 #
-#   run.sh results|options|standard|failures|instructions BENCH FAULTY CHECK-JSON
+#   run.sh results|options|standard|failures|instructions|picture BENCH FAULTY CHECK-JSON
 set -eu
 
 part=$1
@@ -41,6 +41,24 @@ noticed()
     [ "$status" -eq 1 ] || fail "$1 in $2 ends with status $status instead of 1"
     grep -q "FAILED: .*$3.*allocator $1, case $2" "$dir/stderr" ||
         fail "$1 in $2 does not say '$3' but: $(cat "$dir/stderr")"
+}
+
+# undrawn FILE WORDS: the picture of it is refused in one line that says WORDS, and not written
+undrawn()
+{
+    status_of "$picture" "$1" "$dir/none.svg"
+    [ "$status" -eq 1 ] || fail "$1 gives status $status instead of 1"
+    [ "$(wc -l <"$dir/stderr")" -eq 1 ] || fail "$1: not one line: $(cat "$dir/stderr")"
+    grep -q "$2" "$dir/stderr" || fail "$1: not '$2' but: $(cat "$dir/stderr")"
+    [ ! -e "$dir/none.svg" ] || fail "$1 is drawn"
+}
+
+# of_two SHARES: a benchmark's JSON with these shares of quire, and two of cached-buddy
+of_two()
+{
+    printf '{"results": [{"case": "churn", "fill": 50, "threads": 1, "allocator": "quire",
+        "shares": %s}, {"case": "churn", "fill": 50, "threads": 1, "allocator": "cached-buddy",
+        "shares": [0, 0.5]}]}' "$1" >"$dir/two.json"
 }
 
 case $part in
@@ -130,6 +148,37 @@ instructions)
     echo "pair quire 0 1 0 zero 5" >>"$dir/counts"
     status_of "$bench" --instructions "$dir/counts"
     [ "$status" -eq 1 ] || fail "a file of counts with a bad line gives status $status"
+    ;;
+picture)
+    picture=$(dirname "$0")/../report/picture
+    "$bench" --quick --rounds 1 --scale 100 --case churn --allocator quire,cached-buddy \
+        --json "$dir/out.json" >/dev/null
+    "$picture" "$dir/out.json" "$dir/out.svg" || fail "the benchmark's JSON is not drawn"
+    of_two "[0, 1]"
+    "$picture" "$dir/two.json" "$dir/two.svg" || fail "two shares are not drawn"
+    python3 -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$dir/two.svg" ||
+        fail "no XML"
+    for words in '"80,300 600,50"' '"80,300 600,175"' '>Quire 100 %<' \
+        '>cached buddy 50 %<' 'share in whole blocks' 'rounds of churn' 'fill="#ffffff"'; do
+        grep -q "$words" "$dir/two.svg" || fail "the picture lacks $words"
+    done
+    undrawn "$dir/nothing" "expected a file that can be read"
+    echo '{' >"$dir/bad.json"
+    undrawn "$dir/bad.json" "expected JSON"
+    echo '[1]' >"$dir/bad.json"
+    undrawn "$dir/bad.json" "a list .results."
+    echo '{"results": []}' >"$dir/bad.json"
+    undrawn "$dir/bad.json" "expected case churn, fill 50, 1 threads, of quire"
+    for shares in 7 '[0]' '[0, 1.5]' '[0, null]' '[0, true]' '[0, NaN]'; do
+        of_two "$shares"
+        undrawn "$dir/two.json" "shares. of quire to be two or more numbers from 0 to 1"
+    done
+    of_two "[0, 0, 1]"
+    undrawn "$dir/two.json" "as many .shares. of each"
+    status_of "$picture" "$dir/out.json" /nonexistent/file
+    [ "$status" -eq 1 ] || fail "a file that cannot be written gives status $status"
+    status_of "$picture"
+    [ "$status" -eq 2 ] || fail "no arguments give status $status"
     ;;
 *)
     fail "no such part: $part"
