@@ -5,6 +5,8 @@
  */
 #include "report.h"
 
+#include "stress/common/sanitized.h"
+
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
@@ -246,13 +248,31 @@ static void full_pipe(int ends[2])
     assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
 }
 
-/* Who cannot get rid of it by one signal can by another one, a second later. */
+/* Is the child over within ten seconds? If not, it is ended. */
+static bool ends_soon(pid_t child, int *status)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        if (waitpid(child, status, WNOHANG) == child)
+            return true;
+        doze(100);
+    }
+    (void)kill(child, SIGKILL);
+    (void)waitpid(child, status, 0);
+    return false;
+}
+
+/* Who cannot get rid of it by one signal can by another one, a second later. ThreadSanitizer keeps
+ * a signal back until a system call that it knows to block returns. */
 static void a_later_signal_ends_the_program(void **state)
 {
     int ends[2], status;
     pid_t child;
 
     (void)state;
+    if (ONE_THREAD(0, 1)) {
+        print_message("skipped: ThreadSanitizer delivers signals late\n");
+        skip();
+    }
     full_pipe(ends);
     child = start_run(ends[1]);
     doze(300);
@@ -260,7 +280,7 @@ static void a_later_signal_ends_the_program(void **state)
     doze(1200);
     assert_int_equal(waitpid(child, &status, WNOHANG), 0);
     assert_int_equal(kill(child, SIGTERM), 0);
-    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(ends_soon(child, &status));
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
     close(ends[0]);
     close(ends[1]);
