@@ -189,7 +189,7 @@ static const struct {
     {"a run goes on behind a free frame", flip_frame, FIRST + 6, 0, 0},
     {"a free frame continues a run", flip_run, FIRST + 7, 511, 0},
     {"a frame byte tells of what was not handed out", flip_frame, FIRST + 1, 0, 0},
-    {"a frame byte tells of what was not handed out", set_byte, FIRST + 5, 0, BYTE_SINGLE},
+    {"a frame byte tells of what was not handed out", set_byte, FIRST + 3, 0, BYTE_SINGLE},
     {"a frame byte tells of what was not handed out", set_byte, FIRST + 4, 3, BYTE_SINGLE},
     {"a frame byte tells of another length", set_byte, FIRST + 1, 0, BYTE_SINGLE + 1},
     {"a frame byte tells of another length", set_byte, FIRST + 2, 0, BYTE_CONTIG},
