@@ -204,3 +204,22 @@ unsigned tracee_note_instructions(const struct scene *scene, uint64_t ips[], uns
     tracee_finish(&t);
     return n;
 }
+
+unsigned tracee_times(const uint64_t ips[], unsigned k)
+{
+    unsigned times = 0;
+
+    for (unsigned i = 0; i <= k; i++)
+        times += ips[i] == ips[k];
+    return times;
+}
+
+struct tracee tracee_interrupt_at(const struct scene *scene, const uint64_t ips[], unsigned k,
+                                  int signal)
+{
+    struct tracee t = tracee_stop_at(scene, ips[k], tracee_times(ips, k));
+
+    if (tracee_run(&t, signal) != STOP_PAUSE)
+        die("%s, instruction %u: the handler did not run there", scene->name, k);
+    return t;
+}

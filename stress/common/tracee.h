@@ -72,6 +72,12 @@ enum stop tracee_leave_library(const struct tracee *t);
 bool tracee_next_instruction(const struct tracee *t);
 /* Step through a call that nobody disturbs, and note its instructions. Returns how many. */
 unsigned tracee_note_instructions(const struct scene *scene, uint64_t ips[], unsigned capacity);
+/* How often the instruction that was noted at place k was executed so far, this time included. */
+unsigned tracee_times(const uint64_t ips[], unsigned k);
+/* Fork a child, up to the instruction that was noted at place k, where the handler of the signal
+ * runs up to its pause. */
+struct tracee tracee_interrupt_at(const struct scene *scene, const uint64_t ips[], unsigned k,
+                                  int signal);
 /* Eight bytes of its memory. */
 void tracee_poke(const struct tracee *t, uint64_t address, uint64_t value);
 /* Set a breakpoint; returns what was there, for tracee_poke. */

@@ -250,17 +250,12 @@ static uint64_t most_in_hands(const struct scene *scene, unsigned instructions,
     uint64_t most = 0;
 
     for (unsigned k = 0; k < instructions; k++) {
-        unsigned before = 0;
         struct tracee t;
         uint64_t got;
 
-        for (unsigned i = 0; i < k && before < REPEATS; i++)
-            before += ips[i] == ips[k];
-        if (before == REPEATS)
+        if (tracee_times(ips, k) > REPEATS)
             continue;
-        t = tracee_stop_at(scene, ips[k], before + 1);
-        if (tracee_run(&t, SIGUSR1) != STOP_PAUSE)
-            die("%s, instruction %u: the handler did not run there", scene->name, k);
+        t = tracee_interrupt_at(scene, ips, k, SIGUSR1);
         got = atomic_load(&shared->got);
         tracee_finish(&t);
         if (got + held_by_user > FRAMES)

@@ -30,14 +30,9 @@ static void interrupt_each(const struct scene *scene, unsigned n)
 {
     for (unsigned k = 0; k < n; k++) {
         uint64_t handled = shared->handled;
-        unsigned times = 0;
-        struct tracee t;
+        struct tracee t = tracee_interrupt_at(scene, ips, k, SIGUSR1);
 
-        for (unsigned i = 0; i <= k; i++)
-            times += ips[i] == ips[k];
-        t = tracee_stop_at(scene, ips[k], times);
-        if (tracee_run(&t, SIGUSR1) != STOP_PAUSE || shared->handled != handled + 1 ||
-            shared->handler_ip != ips[k])
+        if (shared->handled != handled + 1 || shared->handler_ip != ips[k])
             die("%s, instruction %u: the handler did not run there", scene->name, k);
         tracee_finish(&t);
     }

@@ -204,15 +204,10 @@ static void step(const struct scene *scene)
 
     /* Of a long call all at its beginning, where the frame's turn is, then a sample. */
     for (unsigned k = 0; k < n; k += k < FIRST ? 1 : SAMPLE) {
-        unsigned times = 0;
         struct tracee t;
 
-        for (unsigned i = 0; i <= k; i++)
-            times += ips[i] == ips[k];
         atomic_store(&shared->both, false);
-        t = tracee_stop_at(scene, ips[k], times);
-        if (tracee_run(&t, SIGUSR1) != STOP_PAUSE)
-            die("%s, instruction %u: the handler did not run there", scene->name, k);
+        t = tracee_interrupt_at(scene, ips, k, SIGUSR1);
         tracee_finish(&t);
         both += atomic_load(&shared->both);
     }

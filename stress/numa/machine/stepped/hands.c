@@ -137,17 +137,12 @@ static void step(const struct scene *scene)
     uint64_t by_user = scene->act == take_remote ? after - 1 : after;
 
     for (unsigned k = 0; k < n; k++) {
-        unsigned before = 0;
         struct tracee t;
         uint64_t got;
 
-        for (unsigned i = 0; i < k && before < REPEATS; i++)
-            before += ips[i] == ips[k];
-        if (before == REPEATS)
+        if (tracee_times(ips, k) > REPEATS)
             continue;
-        t = tracee_stop_at(scene, ips[k], before + 1);
-        if (tracee_run(&t, SIGUSR1) != STOP_PAUSE)
-            die("%s, instruction %u: the handler did not run there", scene->name, k);
+        t = tracee_interrupt_at(scene, ips, k, SIGUSR1);
         got = atomic_load(&shared->got);
         tracee_finish(&t);
         if (got + by_user > 2 * NODE_FRAMES || 2 * NODE_FRAMES - got - by_user > 1 + REMOTE)
