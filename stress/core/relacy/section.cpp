@@ -318,6 +318,6 @@ int main(int argc, char **argv)
                        {"split_fresh", split_fresh, 2, FULL_IF_SMALL, 3},
                        {"whole_to_frames", whole_to_frames, 3, FULL_IF_SMALL, 3},
                        {"split_whole", split_whole, 2, FULL_IF_SMALL, 2},
-                       {"join_and_home", join_and_home, 2, FULL_IF_SMALL, 2},
+                       {"join_and_home", join_and_home, 2, Search::BOUND, 3},
                    });
 }
