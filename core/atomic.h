@@ -30,6 +30,7 @@
  *   E-look          the fences between "I changed the map or descriptor" and "I look at the rest of
  *                   the block".
  *   E-hint          the fences between a map and its hints, on the setter's and the clearer's side.
+ *   E-watch         the fences between a free run and the watch of its order (watch.c).
  *   E-isolate       the fences between the list of isolated ranges and the claim or descriptor of a
  *                   block.
  *   E-cpu-cache     a CPU cache's `present` word: put back, taken. Carries its rounds.

@@ -120,8 +120,9 @@ static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsign
 
     qi_assert(word < MAP_WORDS);
     qi_assert(mask != 0);
-    if (!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS)
-        qi_frames_freed(z, b, mask, old);
+    if (!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS ||
+        word_has_pair(~old | mask, mask))
+        qi_frames_freed(z, b, word, mask, old);
     return old & mask;
 }
 

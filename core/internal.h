@@ -13,11 +13,15 @@ bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n);
 void qi_map_words_release(struct map512 *maps, uint64_t first, unsigned n);
 bool qi_map_words_equal(const struct map512 *map, uint64_t value);
 unsigned qi_map_count_free(const struct map512 *map);
+unsigned qi_map_hole(const struct map512 *map, unsigned *free);
+unsigned qi_map_hole_at(const struct map512 *map, unsigned word);
 
-/* hint.c: H1 to H3 of layout.h */
+/* hint.c: H1 to H4 of layout.h */
 void qi_hint_block_free(const struct quire_zone *z, uint32_t b);
 void qi_hint_block_full(const struct quire_zone *z, uint32_t b);
 void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b);
+void qi_hint_hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, unsigned hole);
+void qi_hint_hole_lower(const struct quire_zone *z, uint32_t b);
 void qi_hint_section_whole(const struct quire_zone *z, uint32_t s);
 
 /* take.c: protocol 1 */
@@ -30,7 +34,8 @@ void qi_run_mark(const struct quire_zone *z, uint32_t b, unsigned first, unsigne
 int qi_desc_free_error(uint32_t desc);
 int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
                          uint32_t desc);
-void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old);
+void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                     uint64_t old);
 uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
 int qi_zone_free_cached(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order);
 
@@ -48,6 +53,13 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
 bool qi_block_split(const struct quire_zone *z, quire_slot slot, uint32_t b, uint32_t desc);
 void qi_block_force_whole(const struct quire_zone *z, quire_slot slot, uint32_t b);
 void qi_zone_force_whole(const struct quire_zone *z, quire_slot slot);
+
+/* watch.c: protocol 9 */
+bool qi_watch_is_known(const struct quire_zone *z, unsigned order);
+uint64_t qi_watch_arm(const struct quire_zone *z, unsigned order);
+void qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed);
+void qi_watch_runs(const struct quire_zone *z, unsigned hole);
+void qi_watch_blocks(const struct quire_zone *z);
 
 /* home.c: protocol 6 */
 bool qi_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b);
@@ -175,12 +187,23 @@ static inline void stat_count_at(const struct quire_zone *z, uint32_t b, enum qu
     stat_count(z, quire_slot_of(b / WORD_BITS % z->slots), what);
 }
 
-/* The home class of a request. */
-static inline unsigned home_class_of(unsigned order, uint32_t flags)
+/* The hole byte of a block of this descriptor. */
+static inline uint8_t hole_byte(uint32_t desc, unsigned hole)
 {
-    if (order >= LARGE_ORDER)
-        return CLASS_LARGE;
-    return flags & QUIRE_MOVABLE ? CLASS_MOVABLE : CLASS_UNMOVABLE;
+    qi_assert(hole <= HOLE_MOST);
+    return (uint8_t)(desc_class(desc) << HOLE_CLASS_SHIFT | hole);
+}
+
+/* The home class of a request below order 9. */
+static inline unsigned home_class_of(const struct quire_zone *z, unsigned order, uint32_t flags)
+{
+    unsigned movable = flags & QUIRE_MOVABLE ? CLASS_MOVABLE : CLASS_UNMOVABLE;
+
+    if (order == 0)
+        return movable;
+    if (!z->order_classes)
+        return order < LARGE_ORDER ? movable : 2 * LARGE_ORDER;
+    return 2 * (order < CLASS_ORDERS ? order : CLASS_ORDERS - 1) + movable;
 }
 
 /* What every allocation checks first. `extra`: flags beyond the common ones. */

@@ -7,7 +7,7 @@
  *
  *   per section   a map of its blocks (512 bits, one cache line), two hint bytes
  *   per block     a map of its frames, the run map (which of them continue a run; optional), a
- *                 descriptor (what the block is, 32 bits), a fullness byte (a hint)
+ *                 descriptor (what the block is, 32 bits), a fullness byte and a hole byte (hints)
  *   per frame     a byte: what was handed out there (frame_byte.h; optional)
  *   per slot      credit, home blocks, where its searches start, statistics
  *   once          the head (count, watermarks, isolated ranges), the pin table (reserved frames)
@@ -51,9 +51,12 @@
  *   H1  fulls[b] is 0 (a home block, full, or not split) or about half of the number of free
  *       frames. A split block without owner that has free frames does not keep 0 once its freers
  *       are done.
- *   H2  sparse[s] is 0 only if all fullness bytes of the section are 0, once setters are done.
- *   H3  wholes[s] - 1 is at least the order, in blocks, of the longest free run of whole blocks
- *       in the section, once setters are done. 0: no whole block is free.
+ *   H2  sparse[s] is at least as large as the hole (H4) of each block of the section that shows
+ * free frames (H1), once setters are done. H3  wholes[s] - 1 is at least the order, in blocks, of
+ * the longest free run of whole blocks in the section, once setters are done. 0: no whole block is
+ * free. H4  holes[b] is 0, or the block's class and its hole: one more than the order of the
+ * longest aligned run of free frames. It may show a longer run than there is; of a split block
+ *       without owner it does not show a shorter one once its freers are done.
  *
  * Nothing in the metadata is a pointer.
  */
@@ -109,23 +112,29 @@ enum {
     D_PINS = 1 << 3, /* some frames are reserved or holes: the pin table knows which */
     D_ORDER_SHIFT = 4,
     D_ORDER = 31 << D_ORDER_SHIFT,
-    D_CLASS_SHIFT = 9,
-    D_CLASS = 3 << D_CLASS_SHIFT,
     D_HOLE = 1 << 11,
+    D_CLASS_SHIFT = 12,
+    D_CLASS = 15 << D_CLASS_SHIFT,
     D_OWNER_SHIFT = 16, /* the owner, slot + 1; 0: not a home block */
     D_SWEPT_SHIFT = 16, /* of an ISOLATED block: one bit a word, its isolation holds all of it */
 };
 #define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)
 
-/* What a home block is for, and what a slot's searches remember apart. */
+/* What a home block is for, and what a slot's searches remember apart: runs of one order and one
+ * mobility. Where all runs of a block are alike, each one that is freed leaves a hole that the next
+ * request fills; mixed, they cut each other's holes to pieces. Orders from CLASS_ORDERS - 1 on
+ * share a class. */
 enum {
-    CLASS_UNMOVABLE = 0,
-    CLASS_MOVABLE = 1,
-    CLASS_LARGE = 2, /* runs of LARGE_ORDER .. 8, apart from single frames */
-    CLASSES = 3,
-    NEAR_WHOLE = 3, /* index of near[] for orders >= 9 */
-    LARGE_ORDER = 3,
+    CLASS_UNMOVABLE = 0, /* single frames */
+    CLASS_MOVABLE = 1,   /* likewise; of each order the even class is unmovable, the odd one not */
+    CLASS_ORDERS = 8,
+    CLASSES = 2 * CLASS_ORDERS,
+    NEAR_WHOLE = CLASSES, /* index of near[] for orders >= 9 */
+    LARGE_ORDER = 3, /* a small zone has three classes only: from this order on they share one */
 };
+
+/* A hole byte: the class above, the hole below. */
+enum { HOLE_MASK = 15, HOLE_CLASS_SHIFT = 4, HOLE_MOST = BLOCK_ORDER };
 
 static inline unsigned desc_state(uint32_t d)
 {
@@ -192,13 +201,12 @@ static inline uint32_t desc_home(quire_slot slot, unsigned home_class)
 
 /* ---- Slots, pins, head --------------------------------------------------------------------- */
 
-/* One slot. The first line is hot and touched by its user alone, but for the gatherer. */
+/* One slot. The first lines are hot and touched by its user alone, but for the gatherer. */
 struct quire_slot_state {
     qa64 credit;            /* frames borrowed from the total; never negative */
     qa32 home[CLASSES];     /* block + 1; a preference, see I5 */
     qa32 near[CLASSES + 1]; /* block where the last search of the class ended */
-    uint32_t pad[5];
-    qa64 errors[QUIRE_ERRORS_ROOM];
+    qa64 errors[QUIRE_ERRORS_ROOM] __attribute__((aligned(64)));
     qa64 counts[QUIRE_COUNTS_ROOM];
 } __attribute__((aligned(64)));
 
@@ -209,7 +217,7 @@ struct quire_pin {
     qa32 key;             /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
-enum { ZONE_VERSION = 4 };
+enum { ZONE_VERSION = 5 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
 
 /* The first page of the metadata. */
@@ -230,6 +238,8 @@ struct quire_zone_head {
     qa32 level;                              /* watermarks: 0 fine, 1 told LOW, 2 told MIN */
     qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
+    /* What is known to be had nowhere, watch.c: by order, the last one for all orders of blocks. */
+    qa64 watch[BLOCK_ORDER + 1] __attribute__((aligned(64)));
     qa64 events[QUIRE_EVENTS_ROOM];
     /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
     qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));
@@ -272,6 +282,13 @@ static inline qa32 *desc_of(const struct quire_zone *z, uint32_t b)
 static inline qa8 *full_of(const struct quire_zone *z, uint32_t b)
 {
     void *p = z->fulls;
+
+    return (qa8 *)p + b;
+}
+
+static inline qa8 *hole_of(const struct quire_zone *z, uint32_t b)
+{
+    void *p = z->holes;
 
     return (qa8 *)p + b;
 }

@@ -90,19 +90,57 @@ static inline uint64_t word_divide(uint64_t n, uint64_t d)
 #endif
 }
 
-/* The lowest bit of the first aligned run of 2^order free bits, order 0 .. 6; 64 if none. */
-static inline unsigned word_find_run(uint64_t v, unsigned order)
+/* Where an aligned run of 2^order bits may start, order 0 .. 6. */
+static inline uint64_t word_starts(unsigned order)
 {
     static const uint64_t starts[WORD_ORDER + 1] = {
         0xffffffffffffffffu, 0x5555555555555555u, 0x1111111111111111u, 0x0101010101010101u,
         0x0001000100010001u, 0x0000000100000001u, 0x0000000000000001u,
     };
-    uint64_t free = ~v;
+
+    return starts[order];
+}
+
+/* The lowest bit of an aligned run of 2^order free bits, order 0 .. 6, that is part of the shortest
+ * longer one, so that long runs stay whole; the first of these; 64 if none. */
+static inline unsigned word_find_run(uint64_t v, unsigned order)
+{
+    uint64_t free = ~v, fits;
 
     for (unsigned i = 0; i < order; i++)
         free &= free >> (1u << i);
-    free &= starts[order];
-    return free ? word_first(free) : WORD_BITS;
+    free &= word_starts(order);
+    if (!free)
+        return WORD_BITS;
+    /* The starts of runs of the next order, and so on, as long as some others remain. */
+    for (fits = free; order < WORD_ORDER; order++) {
+        uint64_t longer = fits & fits >> (1u << order) & word_starts(order + 1);
+        uint64_t rest = fits & ~(longer | longer << (1u << order));
+        if (rest)
+            return word_first(rest);
+        fits = longer;
+    }
+    return word_first(fits);
+}
+
+/* One more than the order of the longest aligned run of free bits; 0 if none is free. */
+static inline unsigned word_hole(uint64_t v)
+{
+    uint64_t free = ~v;
+    unsigned hole = 0;
+
+    /* At each turn `free` has the starts of the free runs of order `hole`. */
+    while (free && ++hole <= WORD_ORDER)
+        free &= free >> (1u << (hole - 1)) & word_starts(hole);
+    return hole <= WORD_ORDER ? hole : WORD_ORDER + 1;
+}
+
+/* Did a free that left the free bits `free` complete a pair of them with one of `mask`? */
+static inline bool word_has_pair(uint64_t free, uint64_t mask)
+{
+    uint64_t pairs = free & free >> 1 & word_starts(1);
+
+    return (pairs | pairs << 1) & mask;
 }
 
 /* The lowest `n` set bits of `v`, or all of them if there are fewer. */

@@ -13,8 +13,7 @@
 
 _Static_assert(CACHE_UNMOVABLE == 0 && (unsigned)CACHE_MOVABLE == QUIRE_MOVABLE,
                "mobility flags name the class of single frames");
-_Static_assert(CLASS_UNMOVABLE % 2 == CACHE_UNMOVABLE && CLASS_MOVABLE % 2 == CACHE_MOVABLE &&
-                   CLASS_LARGE % 2 == CACHE_UNMOVABLE,
+_Static_assert(CLASS_UNMOVABLE % 2 == CACHE_UNMOVABLE && CLASS_MOVABLE % 2 == CACHE_MOVABLE,
                "a block's class names that of its single frames by the lowest bit");
 
 /* ---- Rseq mode ------------------------------------------------------------------------------ */

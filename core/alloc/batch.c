@@ -294,7 +294,7 @@ static size_t take_singles(struct quire_zone *z, quire_slot slot, uint32_t flags
     while (got < n) {
         unsigned want = n - got < BLOCK_FRAMES ? (unsigned)(n - got) : (unsigned)BLOCK_FRAMES;
         /* relaxed: a preference; taking from the block decides */
-        uint32_t home = qa_load(&slot_of(z, slot)->home[home_class_of(0, flags)], relaxed);
+        uint32_t home = qa_load(&slot_of(z, slot)->home[home_class_of(z, 0, flags)], relaxed);
         uint64_t frame;
 
         if (home)

@@ -4,20 +4,23 @@
  * preference:
  *
  *   1. a new home block: the fullest split block near the last one, of the same class, that is
- *      worth it; filling it up leaves the emptier ones to become whole again;
+ *      worth it and has a hole of the order; filling it up leaves the emptier ones to become whole
+ *      again;
  *   2. a new home block: a whole block near by, which is split;
- *   3. stray frames: any split block that the hints show, then other slots' home blocks;
- *   4. the last pass: every block of the zone, hints and ownership ignored. "Out of memory" rests
+ *   3. a new home block: as 1, but of any class; it is of this one from then on;
+ *   4. stray runs: any split block that the hints show, then other slots' home blocks;
+ *   5. the last pass: every block of the zone, hints and ownership ignored. "Out of memory" rests
  *      on this pass alone, so nothing that a stale hint says can make it false.
  *
- * The danger is a search that hints lead astray, for ever or to a wrong refusal. So 1 to 3 read
+ * The danger is a search that hints lead astray, for ever or to a wrong refusal. So 1 to 4 read
  * hints (with the kernels of search.h, many bytes at a time; the bytes may be old by any amount)
  * and look at a bounded number of places; what they find is a candidate, which the exchange of
  * another file takes or does not. A hint that is found wrong is cleared by hint.c's protocol.
  *
- * Bounds: 1 looks at NEAR_SECTIONS sections and NEAR_TRIES candidates; the others pass each section
- * or block once, and repeat only what a rival's success spoiled. All may run beside each other and
- * beside everything else. Lock-free, any context.
+ * Bounds: 1 and 3 look at NEAR_SECTIONS sections and NEAR_TRIES candidates, each of which fitted
+ * when its hole byte was written; the others pass each section or block once, and repeat only what
+ * a rival's success spoiled. All may run beside each other and beside everything else. Lock-free,
+ * any context.
  */
 #include "core/internal.h"
 #include "core/search/search.h"
@@ -27,6 +30,7 @@ enum {
     NEAR_TRIES = 16,
     HOME_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once. */
     HOME_MAX_DENSE = 16,   /* fullness byte: at most 32 frames of the block are free */
+    ANY_CLASS = CLASSES,
     WORDS_A_SLOT = 4, /* words of blocks that a zone needs for each slot, that they keep apart */
 };
 
@@ -35,36 +39,51 @@ static const uint8_t *hints_at(const unsigned char *hints, uint32_t first)
     return hints + first;
 }
 
-/* No block of section s shows free frames: say so, unless that changed just now (H2). */
-static void hint_section_full(const struct quire_zone *z, uint32_t s)
+/* Blocks whose hole byte shows a run of the order: of any class, or (a byte for each) of one. */
+static struct search_fit fit_any(const struct quire_zone *z, uint32_t first, unsigned order)
 {
-    const struct search_kernel *k = qi_search_best();
-
-    qa_store(sparse_of(z, s), 0, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst();                    /* E-hint fence: the hint before the second look */
-    if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) < SECTION_BLOCKS)
-        qa_store(sparse_of(z, s), 1, relaxed); /* relaxed: a hint */
+    return (struct search_fit){hints_at(z->holes, first), HOLE_MASK, (uint8_t)(order + 1),
+                               HOLE_MASK};
 }
 
-/* Would block b, as currently read (advisory), make a home block for this class and order? A byte
- * that a late freer left on a block that is not split any more is cleared on the way. */
+static struct search_fit fit_class(const struct quire_zone *z, uint32_t first, unsigned order,
+                                   unsigned home_class)
+{
+    uint8_t base = (uint8_t)(home_class << HOLE_CLASS_SHIFT);
+
+    return (struct search_fit){hints_at(z->holes, first), UINT8_MAX, (uint8_t)(base + order + 1),
+                               (uint8_t)(base | HOLE_MASK)};
+}
+
+/* No block of section s shows a free run of the order: say so, unless that changed just now (H2).
+ */
+static void hint_section_lower(const struct quire_zone *z, uint32_t s, unsigned order)
+{
+    struct search_fit fit = fit_any(z, s * SECTION_BLOCKS, order);
+
+    qa_store(sparse_of(z, s), (uint8_t)order, relaxed); /* relaxed: a hint */
+    qa_fence_seq_cst(); /* E-hint fence: the hint before the second look */
+    if (qi_search_best()->least_fit(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0,
+                                    SECTION_BLOCKS, &fit) < SECTION_BLOCKS)
+        qa_store(sparse_of(z, s), HOLE_MOST, relaxed); /* relaxed: a hint */
+}
+
+/* Would block b, as currently read (advisory), make a home block for this order, and for this class
+ * unless that is ANY_CLASS? Hints that promised it wrongly are corrected on the way. */
 static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_class,
                           unsigned order)
 {
     uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+    unsigned free;
 
     if (desc_state(d) != D_SPLIT)
         qi_hint_block_full(z, b);
-    if (desc_state(d) != D_SPLIT || d & D_OWNER || desc_class(d) != home_class)
+    if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return false;
-    for (unsigned i = 0, zeros = 0; i < MAP_WORDS; i++) {
-        uint64_t v = qa_load(&frame_map(z, b)->w[i], relaxed); /* relaxed: advisory */
-
-        if (word_find_run(v, order < WORD_ORDER ? order : WORD_ORDER) == WORD_BITS)
-            zeros = 0;
-        else if (++zeros << WORD_ORDER >= 1u << order)
-            return true;
-    }
+    if ((home_class == ANY_CLASS || desc_class(d) == home_class) &&
+        qi_map_hole(frame_map(z, b), &free) > order)
+        return true;
+    qi_hint_hole_lower(z, b);
     return false;
 }
 
@@ -76,16 +95,19 @@ static uint8_t home_min_fullness(unsigned order)
     return (uint8_t)(need < HOME_MIN_FULLNESS ? HOME_MIN_FULLNESS : need);
 }
 
-/* The candidate for a home block among `count` blocks: the fullest one not rejected yet. */
+/* The candidate for a home block among `count` blocks: the fullest one that fits and was not
+ * rejected yet. */
 struct home_candidate {
     uint32_t first, count;
     size_t i; /* behind `first`; `count` when there is none */
     uint8_t value;
+    struct search_fit fit;
 };
 
 static void candidate_next(const struct quire_zone *z, struct home_candidate *c)
 {
-    c->i = qi_search_best()->least_byte(hints_at(z->fulls, c->first), c->count, c->value, c->i);
+    c->i = qi_search_best()->least_fit(hints_at(z->fulls, c->first), c->count, c->value, c->i,
+                                       &c->fit);
     if (c->i < c->count) {
         /* relaxed: a hint, perhaps newer than what was found: a rival that made it a home block
          * meanwhile wrote 0, and going on from 0 would be to try all that are full. */
@@ -95,28 +117,44 @@ static void candidate_next(const struct quire_zone *z, struct home_candidate *c)
     }
 }
 
-/* The first candidates of sections near `s` that show free frames. Returns how many sections. */
-static unsigned home_candidates(const struct quire_zone *z, uint32_t s, uint8_t worth,
-                                struct home_candidate *c)
+/* The first candidate among `count` blocks from `first`. */
+static struct home_candidate candidate_first(const struct quire_zone *z, uint32_t first,
+                                             uint32_t count, unsigned home_class, unsigned order)
+{
+    struct home_candidate c = {first, count, count, (uint8_t)(home_min_fullness(order) - 1),
+                               home_class == ANY_CLASS ? fit_any(z, first, order)
+                                                       : fit_class(z, first, order, home_class)};
+
+    candidate_next(z, &c);
+    return c;
+}
+
+/* The first candidates of sections near `s` that show a run of the order. Returns how many
+ * sections. */
+static unsigned home_candidates(const struct quire_zone *z, uint32_t s, unsigned home_class,
+                                unsigned order, struct home_candidate *c)
 {
     const struct search_kernel *k = qi_search_best();
+    uint8_t least = (uint8_t)(order + 1);
     uint32_t start = s;
     unsigned n = 0;
 
     for (unsigned around = 0; n < NEAR_SECTIONS; s++) {
-        s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), around ? start : z->sections, s, 1);
+        struct search_fit fit;
+
+        s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), around ? start : z->sections, s, least);
         if (s >= (around ? start : z->sections)) {
             if (around++)
                 break;
             s = UINT32_MAX; /* go on at 0 */
             continue;
         }
-        if (k->next_byte(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, 1) >=
-            SECTION_BLOCKS)
-            hint_section_full(z, s);
-        c[n] = (struct home_candidate){s * SECTION_BLOCKS, SECTION_BLOCKS, SECTION_BLOCKS,
-                                       (uint8_t)(worth - 1)};
-        candidate_next(z, &c[n++]);
+        c[n++] = candidate_first(z, s * SECTION_BLOCKS, SECTION_BLOCKS, home_class, order);
+        fit = fit_any(z, s * SECTION_BLOCKS, order);
+        if (c[n - 1].i == SECTION_BLOCKS &&
+            k->least_fit(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, SECTION_BLOCKS,
+                         &fit) == SECTION_BLOCKS)
+            hint_section_lower(z, s, order);
     }
     return n;
 }
@@ -126,28 +164,28 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s, uint8_t 
 static uint32_t find_home_same_word(const struct quire_zone *z, quire_slot slot,
                                     unsigned home_class, unsigned order, uint32_t near)
 {
-    struct home_candidate c = {near / WORD_BITS * WORD_BITS, WORD_BITS, WORD_BITS,
-                               (uint8_t)(home_min_fullness(order) - 1)};
+    struct home_candidate c =
+        candidate_first(z, near / WORD_BITS * WORD_BITS, WORD_BITS, home_class, order);
 
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
-        uint32_t b;
+        uint32_t b = c.first + (uint32_t)c.i;
 
-        candidate_next(z, &c);
         if (c.i == c.count || c.value > HOME_MAX_DENSE)
             break;
-        b = c.first + (uint32_t)c.i;
         if (suits_as_home(z, b, home_class, order) && qi_home_take(z, slot, home_class, b))
             return b;
+        candidate_next(z, &c);
     }
     return NO_BLOCK;
 }
 
-/* The fullest block near `s`, worth it, that can be made the slot's home block. */
+/* The fullest block near `s`, worth it, of the class or (`of` is ANY_CLASS) of any, that can be
+ * made the slot's home block. */
 static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                               unsigned order, uint32_t s)
+                               unsigned of, unsigned order, uint32_t s)
 {
     struct home_candidate c[NEAR_SECTIONS];
-    unsigned n = home_candidates(z, s, home_min_fullness(order), c);
+    unsigned n = home_candidates(z, s, of, order, c);
 
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
         struct home_candidate *best = NULL;
@@ -159,7 +197,7 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, unsi
         if (!best)
             break;
         b = best->first + (uint32_t)best->i;
-        if (suits_as_home(z, b, home_class, order) && qi_home_take(z, slot, home_class, b))
+        if (suits_as_home(z, b, of, order) && qi_home_take(z, slot, home_class, b))
             return b;
         candidate_next(z, best);
     }
@@ -211,30 +249,39 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     uint32_t b = find_home_same_word(z, slot, home_class, order, near);
 
     if (b == NO_BLOCK)
-        b = find_home_near(z, slot, home_class, order, near / SECTION_BLOCKS);
-    return b != NO_BLOCK ? b : split_whole_near(z, slot, home_class);
+        b = find_home_near(z, slot, home_class, home_class, order, near / SECTION_BLOCKS);
+    if (b == NO_BLOCK)
+        b = split_whole_near(z, slot, home_class);
+    if (b == NO_BLOCK)
+        b = find_home_near(z, slot, home_class, ANY_CLASS, order, near / SECTION_BLOCKS);
+    return b;
 }
 
-/* From any split block of section s that shows free frames. */
+/* From any split block of section s that shows a free run of the order, the fullest first. */
 static bool take_from_section(const struct quire_zone *z, uint32_t s, unsigned order,
                               uint64_t *frame)
 {
-    const struct search_kernel *k = qi_search_best();
-    const uint8_t *fulls = hints_at(z->fulls, s * SECTION_BLOCKS);
+    struct home_candidate c = {s * SECTION_BLOCKS, SECTION_BLOCKS, SECTION_BLOCKS, 0,
+                               fit_any(z, s * SECTION_BLOCKS, order)};
     bool any = false;
 
     qi_assert(s < z->sections && order < BLOCK_ORDER);
-    for (size_t i = 0; (i = k->next_byte(fulls, SECTION_BLOCKS, i, 1)) < SECTION_BLOCKS; i++) {
-        uint32_t b = s * SECTION_BLOCKS + (uint32_t)i;
+    for (candidate_next(z, &c); c.i < c.count; candidate_next(z, &c)) {
+        uint32_t b = c.first + (uint32_t)c.i;
+        unsigned free;
 
         if (qi_block_take(z, b, order, frame))
             return true;
         any = true;
-        if (qi_map_count_free(frame_map(z, b)) == 0)
+        if (qi_map_hole(frame_map(z, b), &free) > order)
+            continue;
+        if (free == 0)
             qi_hint_block_full(z, b);
+        else
+            qi_hint_hole_lower(z, b);
     }
     if (!any)
-        hint_section_full(z, s);
+        hint_section_lower(z, s, order);
     return false;
 }
 
@@ -245,11 +292,12 @@ bool qi_take_from_hinted(const struct quire_zone *z, quire_slot slot, unsigned o
     const struct search_kernel *k = qi_search_best();
     /* relaxed: where to start */
     uint32_t near = qa_load(&slot_of(z, slot)->near[0], relaxed) / SECTION_BLOCKS;
+    uint8_t least = (uint8_t)(order + 1);
 
     for (unsigned around = 0; around < 2; around++) {
         uint32_t s = around ? 0 : near, end = around ? near : z->sections;
 
-        for (; (s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), end, s, 1)) < end; s++)
+        for (; (s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), end, s, least)) < end; s++)
             if (take_from_section(z, s, order, frame))
                 return true;
     }

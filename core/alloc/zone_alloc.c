@@ -48,19 +48,27 @@ static bool take_from_new_home(const struct quire_zone *z, quire_slot slot, unsi
 int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                   uint64_t *frame)
 {
-    unsigned home_class = home_class_of(order, flags);
+    unsigned home_class = home_class_of(z, order, flags);
     unsigned tries = order == 0 ? SMALL_TRIES : order > WORD_ORDER ? WORDS_TRIES : 1;
 
     qi_assert(order < BLOCK_ORDER && slot.n < z->slots);
+    if (order > 0 && qi_watch_is_known(z, order))
+        return QUIRE_ERR_NO_MEMORY;
     if (take_from_new_home(z, slot, home_class, order, frame))
         return QUIRE_OK;
     for (unsigned i = 0; i < tries; i++) {
+        uint64_t armed = 0;
+
         if (qi_take_from_hinted(z, slot, order, frame)) {
             stat_count(z, slot, QUIRE_COUNT_STEAL);
             return QUIRE_OK;
         }
+        if (order > 0)
+            armed = qi_watch_arm(z, order);
         if (qi_take_from_any(z, slot, order, frame))
             return QUIRE_OK;
+        if (order > 0)
+            qi_watch_know(z, order, armed);
         stat_count(z, slot, QUIRE_COUNT_RETRY);
     }
     return QUIRE_ERR_NO_MEMORY;
@@ -75,7 +83,7 @@ static int alloc_small(struct quire_zone *z, quire_slot slot, unsigned order, ui
     if (error)
         return error;
     /* relaxed: a preference; taking from the block decides */
-    home = qa_load(&slot_of(z, slot)->home[home_class_of(order, flags)], relaxed);
+    home = qa_load(&slot_of(z, slot)->home[home_class_of(z, order, flags)], relaxed);
     if (home && qi_block_take(z, home - 1, order, frame))
         return QUIRE_OK;
     error = qi_take_small(z, slot, order, flags, frame);
@@ -114,8 +122,12 @@ static bool too_few_free(struct quire_zone *z, quire_slot slot, uint64_t n, uint
 static uint32_t find_large(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags)
 {
     unsigned blocks_order = order - BLOCK_ORDER;
-    uint32_t b = qi_find_whole(z, slot, NEAR_WHOLE, blocks_order);
+    uint64_t armed;
+    uint32_t b;
 
+    if (qi_watch_is_known(z, order))
+        return NO_BLOCK;
+    b = qi_find_whole(z, slot, NEAR_WHOLE, blocks_order);
     if (b != NO_BLOCK || too_few_free(z, slot, 1ull << order, flags))
         return b;
     revoke_homes(z, slot);
@@ -123,10 +135,15 @@ static uint32_t find_large(struct quire_zone *z, quire_slot slot, unsigned order
     if (b != NO_BLOCK)
         return b;
     stat_count(z, slot, QUIRE_COUNT_LAST_PASS);
+    armed = qi_watch_arm(z, order);
     qi_zone_force_whole(z, slot);
-    for (uint32_t s = 0; s < z->sections && b == NO_BLOCK && order <= SECTION_ORDER; s++)
+    if (order > SECTION_ORDER)
+        return qi_find_whole(z, slot, NEAR_WHOLE, blocks_order);
+    for (uint32_t s = 0; s < z->sections && b == NO_BLOCK; s++)
         b = qi_section_find(z, s, blocks_order, 0);
-    return order <= SECTION_ORDER ? b : qi_find_whole(z, slot, NEAR_WHOLE, blocks_order);
+    if (b == NO_BLOCK)
+        qi_watch_know(z, order, armed);
+    return b;
 }
 
 /* Claim a run of 2^order frames: at block b, where it was seen free, or (NO_BLOCK) anywhere. False:
@@ -241,7 +258,7 @@ int qi_zone_alloc_cached(struct quire_zone *z, quire_slot slot, unsigned order, 
 static inline bool alloc_hit(struct quire_zone *z, quire_slot slot, uint32_t flags, quire_pfn *pfn)
 {
     /* relaxed: a preference; taking from the block decides */
-    uint32_t home = qa_load(&slot_of(z, slot)->home[home_class_of(0, flags)], relaxed);
+    uint32_t home = qa_load(&slot_of(z, slot)->home[home_class_of(z, 0, flags)], relaxed);
     uint64_t frame;
 
     if (!home || !credit_take(z, slot, 1))

@@ -8,6 +8,7 @@
  *
  *   the bit was set       the free was good; of several frees of a frame one sees this
  *   all ones              the hints must be set: no free frame of this word was announced
+ *   the neighbour free    so must the hole byte: a longer run than before may be free
  *   0 but for the bit     the block may have become whole (block_whole.c)
  *
  *   free of a run, order < 9   check; qi_run_unmark, which decides; clear the bits
@@ -57,19 +58,32 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
 /* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
  * before, `old`, asks for something. Not in a home block: when its owner gives it up, that looks
  * and announces. */
-void qi_frames_freed(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
+void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                     uint64_t old)
 {
     qi_assert(mask != 0);
-    qi_assert(!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS);
-    qa_fence_after_rmw(); /* E-look fence. E-hint fence: the map before the descriptor */
-    if (qa_load(desc_of(z, b), relaxed) & D_OWNER) /* relaxed: ordered by E-look and E-hint */
+    uint32_t d;
+    unsigned hole = word_hole(old & ~mask);
+
+    /* E-look fence. E-hint fence. E-watch fence: the map before the descriptor and the watch */
+    qa_fence_after_rmw();
+    d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-look and E-hint */
+    if (hole > WORD_ORDER)
+        hole = qi_map_hole_at(frame_map(z, b), word);
+    qi_watch_runs(z, hole);
+    if (d & D_OWNER) {
+        if (hole == HOLE_MOST && qi_map_words_equal(frame_map(z, b), 0))
+            qi_watch_blocks(z); /* a request for blocks may revoke it now */
         return;
-    if (!(old & ~mask))
-        qi_block_make_whole(z, b);
+    }
     if (old == WORD_FULL)
         qi_hint_block_free(z, b);
-    else
+    else if (desc_state(d) == D_SPLIT)
+        qi_hint_hole_raise(z, b, d, hole);
+    if (mask & HINT_REFRESH_BITS)
         qi_hint_block_refresh(z, b);
+    if (!(old & ~mask))
+        qi_block_make_whole(z, b);
 }
 
 /* Clear the bits of n frames from `frame`, all in divided blocks: the undo of a claim, or the end

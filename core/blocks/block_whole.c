@@ -60,6 +60,7 @@ void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
         qi_hint_block_free(z, b); /* an undo is a free: announce it, and look again */
     }
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint; FREE blocks are announced by H3 */
+    qa_store(hole_of(z, b), 0, relaxed); /* relaxed: a hint; likewise */
     qi_blocks_release(z, b, 1);
     stat_count_at(z, b, QUIRE_COUNT_WHOLE);
 }
@@ -143,6 +144,7 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
         /* E-frame release: what the last holders did with the free frames */
         qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release);
     qi_block_follow_isolations(z, b); /* begins with a fence, after the map */
+    qi_watch_runs(z, HOLE_MOST);
 }
 
 /* Split block b, whose section bit the caller has claimed: it becomes `desc`, a SPLIT one, with all

@@ -2,9 +2,9 @@
  *
  * home.c - protocol 6: home blocks.
  *
- * A slot takes small requests from a block that others leave alone, one per class of requests:
- * unmovable frames, movable frames, and runs of order 3 to 8. So slots do not meet in one cache
- * line, and what lives long is not mixed with what moves.
+ * A slot takes small requests from a block that others leave alone, one per class of requests: an
+ * order and a mobility. So slots do not meet in one cache line, what lives long is not mixed with
+ * what moves, and runs do not cut the holes that other orders need.
  *
  * A home block is a preference, not a lock. The owner's number stands in the descriptor; the slot's
  * home word says where the block is. Other slots may still take frames from it when there is
@@ -36,7 +36,8 @@ bool qi_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_cla
     if (!qa_cas(desc, &d, (d & ~(uint32_t)D_CLASS) | desc_home(slot, home_class), acq_rel))
         return false;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint: searches pass home blocks by */
-    qa_fence_seq_cst(); /* E-hint fence: the hint before the look at the descriptor */
+    qa_store(hole_of(z, b), 0, relaxed); /* relaxed: a hint: likewise */
+    qa_fence_seq_cst(); /* E-hint fence: the hints before the look at the descriptor */
     if ((qa_load(desc, relaxed) & D_OWNER) != desc_owner(slot)) /* relaxed: ordered by E-hint */
         qi_hint_block_free(z, b); /* revoked already, and its hint overwritten just now */
     stat_count(z, slot, QUIRE_COUNT_HOME);

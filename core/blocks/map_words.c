@@ -48,6 +48,44 @@ bool qi_map_words_equal(const struct map512 *map, uint64_t value)
     return true;
 }
 
+/* About how long the longest aligned run of 0 bits is: one more than its order, 0 if there is none.
+ * In *free about how many bits are 0. Wait-free. */
+unsigned qi_map_hole(const struct map512 *map, unsigned *free)
+{
+    static const uint8_t starts[] = {0x55, 0x11}; /* of pairs of words, and of fours */
+    unsigned hole = 0, empty = 0, taken = 0;
+
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
+        uint64_t v = qa_load(&map->w[i], relaxed); /* relaxed: an estimate */
+        unsigned h = word_hole(v);
+
+        taken += word_count(v);
+        empty |= (unsigned)(h > WORD_ORDER) << i;
+        hole = h > hole ? h : hole;
+    }
+    for (unsigned i = 0; hole == WORD_ORDER + 1 + i && hole < HOLE_MOST; i++) {
+        empty &= empty >> (1u << i) & starts[i];
+        hole += empty != 0;
+    }
+    *free = MAP_BITS - taken;
+    return hole;
+}
+
+/* The same for the aligned run that holds word `word`, which is all 0. */
+unsigned qi_map_hole_at(const struct map512 *map, unsigned word)
+{
+    unsigned hole = WORD_ORDER + 1;
+
+    for (unsigned n = 1; hole < HOLE_MOST; n *= 2, hole++) {
+        unsigned other = (word ^ n) & ~(n - 1); /* the words that make a run twice as long */
+
+        for (unsigned i = other; i < other + n; i++)
+            if (qa_load(&map->w[i], relaxed) != 0) /* relaxed: an estimate */
+                return hole;
+    }
+    return hole;
+}
+
 /* About how many bits are 0. Wait-free. */
 unsigned qi_map_count_free(const struct map512 *map)
 {

@@ -17,6 +17,7 @@ set(QUIRE_CORE_SOURCES
     core/alloc/reserve.c
     core/alloc/split_join.c
     core/alloc/walk.c
+    core/alloc/watch.c
     core/alloc/zone_alloc.c
     core/alloc/zone_free.c
     core/blocks/block_whole.c

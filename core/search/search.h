@@ -17,6 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of one array of bytes those whose partner in another one fits: low <= (fits[i] & mask) <= high.
+ */
+struct search_fit {
+    const uint8_t *fits; /* as many as there are bytes */
+    uint8_t mask, low, high;
+};
+
 struct search_kernel {
     const char *name; /* "word", "avx2", "avx512", "neon" */
     /* The first bit at or after `from`, below `bits`, that is 0 (that is 1); `bits` if none. Bit i
@@ -29,6 +36,10 @@ struct search_kernel {
      * smallest one's i; n if none. So (value - 1, n) asks for the first smallest byte >= value, and
      * repeating the call with the pair just found goes through all bytes from the smallest up. */
     size_t (*least_byte)(const uint8_t *bytes, size_t n, uint8_t value, size_t index);
+    /* The same among the bytes whose partner fits, without those that are 0: value >= 1, or index
+     * n. */
+    size_t (*least_fit)(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
+                        const struct search_fit *fit);
 };
 
 /* Portable, 64-bit words; the only kernel of freestanding builds. */

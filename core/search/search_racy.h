@@ -120,23 +120,25 @@ struct search_least {
     uint8_t top; /* meaningless once the smallest byte allowed was found: then nobody asks */
 };
 
-/* Look through bytes[from .. to-1] for the first smallest one in floor .. best->top, note its place
- * and make top one less than it. */
+/* Look through bytes[from .. to-1] for the first smallest one in floor .. best->top, and if `fit`
+ * is not NULL, whose partner fits; note its place and make top one less than it. With `fit` the
+ * floor is not 0. */
 typedef void search_narrow(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
-                           struct search_least *best);
+                           const struct search_fit *fit, struct search_least *best);
 
 /* Up to and including `index` a byte must exceed `value`, behind it may also equal it. Going
  * through the two parts in this order gives equal bytes to the lower place by itself. */
 QUIRE_SEARCH_INLINE size_t search_least_byte(const uint8_t *bytes, size_t n, uint8_t value,
-                                             size_t index, search_narrow *narrow)
+                                             size_t index, const struct search_fit *fit,
+                                             search_narrow *narrow)
 {
     struct search_least best = {.at = n, .top = UINT8_MAX};
     size_t border = index < n ? index + 1 : n;
 
     if (value < UINT8_MAX) {
-        narrow(bytes, 0, border, (uint8_t)(value + 1), &best);
+        narrow(bytes, 0, border, (uint8_t)(value + 1), fit, &best);
     }
-    narrow(bytes, border, n, value, &best);
+    narrow(bytes, border, n, value, fit, &best);
     return best.at;
 }
 

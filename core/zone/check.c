@@ -66,8 +66,6 @@ static bool check_owner(struct zone_walk *w, uint32_t b, uint32_t d)
 
     if (owner > z->slots)
         return set_violation(w, "a home's owner is no slot", frame_at(b, 0), z->slots, owner);
-    if (desc_class(d) >= CLASSES)
-        return set_violation(w, "the class of a home", frame_at(b, 0), CLASSES - 1, desc_class(d));
     home = qa_load(&z->slot_states[owner - 1].home[desc_class(d)], relaxed); /* relaxed: as above */
     return home == b + 1 || set_violation(w, "a home that its slot does not know", frame_at(b, 0),
                                           (uint64_t)b + 1, home);
@@ -83,6 +81,23 @@ static bool check_isolated(struct zone_walk *w, uint32_t b, uint32_t d)
         if (desc_swept(d, i) && qa_load(&frame_map(z, b)->w[i], relaxed) != WORD_FULL)
             return set_violation(w, "a frame that an isolation holds is free",
                                  frame_at(b, i * WORD_BITS), 0, i);
+    return true;
+}
+
+/* H4 and H2 of a block that is split and nobody's home, and has this fullness byte. */
+static bool check_hole(struct zone_walk *w, uint32_t b, uint8_t full)
+{
+    const struct quire_zone *z = w->z;
+    unsigned hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK; /* relaxed: nobody else is here */
+    unsigned free, longest = qi_map_hole(frame_map(z, b), &free);
+    unsigned shown = qa_load(sparse_of(z, b / SECTION_BLOCKS), relaxed); /* relaxed: as above */
+
+    if (hole > HOLE_MOST)
+        return set_violation(w, "a block's hint of free runs", frame_at(b, 0), HOLE_MOST, hole);
+    if (hole < longest)
+        return set_violation(w, "no hint shows a block's free run", frame_at(b, 0), longest, hole);
+    if (shown < hole && full > 0)
+        return set_violation(w, "no hint shows a section's free run", frame_at(b, 0), hole, shown);
     return true;
 }
 
@@ -111,10 +126,7 @@ static bool check_split(struct zone_walk *w, uint32_t b, uint32_t d)
                              d);
     if (free > 0 && full == 0)
         return set_violation(w, "no hint shows a block's free frames", frame_at(b, 0), 1, 0);
-    /* relaxed: nobody else is here */
-    if (full > 0 && !qa_load(sparse_of(z, b / SECTION_BLOCKS), relaxed))
-        return set_violation(w, "no hint shows a section's free frames", frame_at(b, 0), 1, 0);
-    return true;
+    return check_hole(w, b, full);
 }
 
 /* A block that is not SPLIT: its map is untouched or all ones, its run map is clear. */

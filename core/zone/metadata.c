@@ -124,6 +124,8 @@ void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
     at += sections * sizeof(struct map512);
     layout->fulls = at;
     at += sections * SECTION_BLOCKS;
+    layout->holes = at;
+    at += sections * SECTION_BLOCKS;
     layout->descs = at;
     at += sections * SECTION_BLOCKS * sizeof(qa32);
     layout->maps = at;

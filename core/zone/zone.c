@@ -17,6 +17,7 @@ enum {
     CHUNK_MAX = 4096, /* frames a slot borrows at once: so many frees to one visit of the total */
     CHUNK_MIN = 64,   /* below, the counter is cheaper without sharing */
     CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
+    ORDER_CLASSES_BLOCKS = 64,   /* blocks a slot from which on orders are kept apart */
     SLOTS_A_SECTION = MAP_WORDS, /* slots start to look in words of their own */
 };
 
@@ -38,6 +39,7 @@ static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
     z->wholes = base + layout->wholes;
     z->section_maps = base + layout->section_maps;
     z->fulls = base + layout->fulls;
+    z->holes = base + layout->holes;
     z->descs = base + layout->descs;
     z->maps = base + layout->maps;
     z->has_frame_bytes = layout->has_frame_bytes;
@@ -52,6 +54,7 @@ static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
     z->shard_limit = h->shard_limit;
     z->first_block = h->first_block;
     z->end_block = h->end_block;
+    z->order_classes = (h->end_block - h->first_block) / h->slots >= ORDER_CLASSES_BLOCKS;
     for (uint32_t i = 0; i < h->extent_count; i++)
         z->extents[i] = h->extents[i];
     z->port = *port;

@@ -113,14 +113,16 @@ struct quire_zone {
     unsigned char *maps;         /* per block: the frame map, and the run map behind it */
     unsigned char *descs;        /* per block: the descriptor */
     unsigned char *fulls;        /* per block: the fullness byte */
+    unsigned char *holes;        /* per block: the hole byte */
     unsigned char *section_maps; /* per section: the map of blocks */
-    unsigned char *sparse;       /* per section: may blocks be partly free? */
+    unsigned char *sparse;       /* per section: how long a run of free frames may be in a block */
     unsigned char *wholes;       /* per section: how long a run of whole blocks may be free */
     struct quire_slot_state *slot_states;
     struct quire_pin *pins;
     uintptr_t frame_bytes; /* per frame: the byte that says how it was handed out; where frame 0
                             * of the index space would have its own */
     bool has_frame_bytes;
+    bool order_classes; /* each order below 9 has blocks of its own */
     uint32_t map_stride;
     uint32_t sections;
     uint32_t slots;
@@ -138,7 +140,7 @@ struct quire_zone {
 /* ---- Building ---------------------------------------------------------------------------- */
 
 /* How many bytes of metadata `config` needs: about 0.031 % of the memory (0.0064 % without frame
- * bytes, 0.0034 % without the run map), plus 384 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a
+ * bytes, 0.0034 % without the run map), plus 512 bytes per slot. QUIRE_ERR_SIZE: no usable frame, a
  * run beyond 2^40 frames, more than 2^32 - 1 blocks, more metadata than can be addressed, slots,
  * watermarks, lowmem_reserve or pins (beyond 2^28 blocks) out of range. QUIRE_ERR_ALIGN: a list
  * that is not sorted and disjoint. QUIRE_ERR_UNSUPPORTED: no such type. Wait-free.

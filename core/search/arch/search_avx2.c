@@ -71,16 +71,28 @@ AVX2 static size_t next_byte_avx2(const uint8_t *bytes, size_t n, size_t from, u
     return qi_search_word.next_byte(bytes, n, from, least);
 }
 
+/* All ones in each byte whose partner does not fit. */
+AVX2 QUIRE_SEARCH_INLINE __m256i misfits_avx2(const struct search_fit *fit, size_t from)
+{
+    __m256i part = _mm256_and_si256(load_avx2(&fit->fits[from]), spread_avx2(fit->mask));
+    __m256i above = _mm256_cmpeq_epi8(_mm256_max_epu8(part, spread_avx2(fit->low)), part);
+    __m256i below = _mm256_cmpeq_epi8(_mm256_min_epu8(part, spread_avx2(fit->high)), part);
+    return _mm256_xor_si256(_mm256_and_si256(above, below), spread_avx2(UINT8_MAX));
+}
+
 /* A byte lies in floor .. top exactly if its distance from floor, modulo 256, is at most
  * top - floor: one comparison for both bounds. */
 AVX2 static inline void narrow_avx2(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
-                                    struct search_least *best)
+                                    const struct search_fit *fit, struct search_least *best)
 {
     const __m256i base = spread_avx2(floor);
     __m256i span = spread_avx2((uint8_t)(best->top - floor));
 
     for (; to - from >= AVX2_WIDTH; from += AVX2_WIDTH) {
         __m256i distance = _mm256_sub_epi8(load_avx2(&bytes[from]), base);
+        if (fit != NULL) { /* what does not fit is farthest, as the floor is not 0 */
+            distance = _mm256_or_si256(distance, misfits_avx2(fit, from));
+        }
         if (equal_bytes_avx2(_mm256_min_epu8(distance, span), distance) == 0) {
             continue;
         }
@@ -92,15 +104,21 @@ AVX2 static inline void narrow_avx2(const uint8_t *bytes, size_t from, size_t to
         }
         span = spread_avx2((uint8_t)(least - 1));
     }
-    qi_search_narrow_word(bytes, from, to, floor, best);
+    qi_search_narrow_word(bytes, from, to, floor, fit, best);
 }
 
 AVX2 static size_t least_byte_avx2(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
 {
-    return search_least_byte(bytes, n, value, index, narrow_avx2);
+    return search_least_byte(bytes, n, value, index, NULL, narrow_avx2);
 }
 
-const struct search_kernel qi_search_avx2 = {"avx2", next_zero_avx2, next_one_avx2, next_byte_avx2,
-                                             least_byte_avx2};
+AVX2 static size_t least_fit_avx2(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
+                                  const struct search_fit *fit)
+{
+    return search_least_byte(bytes, n, value, index, fit, narrow_avx2);
+}
+
+const struct search_kernel qi_search_avx2 = {"avx2",         next_zero_avx2,  next_one_avx2,
+                                             next_byte_avx2, least_byte_avx2, least_fit_avx2};
 
 #endif /* QUIRE_SEARCH_X86 */

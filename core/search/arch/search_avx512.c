@@ -80,19 +80,33 @@ AVX512 static size_t next_byte_avx512(const uint8_t *bytes, size_t n, size_t fro
     return n;
 }
 
+/* A bit for each of the valid lanes whose partner fits. */
+AVX512 QUIRE_SEARCH_INLINE __mmask64 fits_avx512(const struct search_fit *fit, size_t from,
+                                                 __mmask64 valid)
+{
+    __m512i part = _mm512_and_si512(load_avx512(&fit->fits[from], valid, _mm512_setzero_si512()),
+                                    spread_avx512(fit->mask));
+    return _mm512_cmpge_epu8_mask(part, spread_avx512(fit->low)) &
+           _mm512_cmple_epu8_mask(part, spread_avx512(fit->high));
+}
+
 /* As in search_avx2.c: one comparison of the distance from floor, modulo 256, for both bounds. The
  * lanes behind the end have the largest distance, so that they matter only where all others have
  * it, too; and there the first lane, which is never behind the end, is the one taken. */
 AVX512 static inline void narrow_avx512(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
-                                        struct search_least *best)
+                                        const struct search_fit *fit, struct search_least *best)
 {
     const __m512i base = spread_avx512(floor);
     const __m512i other = spread_avx512((uint8_t)(floor - 1));
     __m512i span = spread_avx512((uint8_t)(best->top - floor));
 
     for (; from < to; from += AVX512_WIDTH) {
-        __m512i distance =
-            _mm512_sub_epi8(load_avx512(&bytes[from], valid_lanes_avx512(to - from), other), base);
+        __mmask64 valid = valid_lanes_avx512(to - from);
+        __m512i distance = _mm512_sub_epi8(load_avx512(&bytes[from], valid, other), base);
+        if (fit != NULL) { /* what does not fit is farthest, as the floor is not 0 */
+            distance = _mm512_mask_mov_epi8(spread_avx512(UINT8_MAX), fits_avx512(fit, from, valid),
+                                            distance);
+        }
         if (_mm512_cmple_epu8_mask(distance, span) == 0) {
             continue;
         }
@@ -110,10 +124,17 @@ AVX512 static inline void narrow_avx512(const uint8_t *bytes, size_t from, size_
 
 AVX512 static size_t least_byte_avx512(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
 {
-    return search_least_byte(bytes, n, value, index, narrow_avx512);
+    return search_least_byte(bytes, n, value, index, NULL, narrow_avx512);
 }
 
-const struct search_kernel qi_search_avx512 = {"avx512", next_zero_avx512, next_one_avx512,
-                                               next_byte_avx512, least_byte_avx512};
+AVX512 static size_t least_fit_avx512(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
+                                      const struct search_fit *fit)
+{
+    return search_least_byte(bytes, n, value, index, fit, narrow_avx512);
+}
+
+const struct search_kernel qi_search_avx512 = {"avx512",          next_zero_avx512,
+                                               next_one_avx512,   next_byte_avx512,
+                                               least_byte_avx512, least_fit_avx512};
 
 #endif /* QUIRE_SEARCH_X86 */

@@ -72,15 +72,27 @@ QUIRE_SEARCH_RACY static size_t next_byte_neon(const uint8_t *bytes, size_t n, s
     return qi_search_word.next_byte(bytes, n, from, least);
 }
 
+/* All ones in each byte whose partner does not fit. */
+QUIRE_SEARCH_RACY QUIRE_SEARCH_INLINE uint8x16_t misfits_neon(const struct search_fit *fit,
+                                                              size_t from)
+{
+    uint8x16_t part = vandq_u8(load_neon(&fit->fits[from]), vdupq_n_u8(fit->mask));
+    return vorrq_u8(vcltq_u8(part, vdupq_n_u8(fit->low)), vcgtq_u8(part, vdupq_n_u8(fit->high)));
+}
+
 /* As in search_avx2.c: one comparison of the distance from floor, modulo 256, for both bounds. */
 QUIRE_SEARCH_RACY static inline void narrow_neon(const uint8_t *bytes, size_t from, size_t to,
-                                                 uint8_t floor, struct search_least *best)
+                                                 uint8_t floor, const struct search_fit *fit,
+                                                 struct search_least *best)
 {
     const uint8x16_t base = vdupq_n_u8(floor);
     uint8_t span = (uint8_t)(best->top - floor);
 
     for (; to - from >= NEON_WIDTH; from += NEON_WIDTH) {
         uint8x16_t distance = vsubq_u8(load_neon(&bytes[from]), base);
+        if (fit != NULL) { /* what does not fit is farthest, as the floor is not 0 */
+            distance = vorrq_u8(distance, misfits_neon(fit, from));
+        }
         uint8_t least = vminvq_u8(distance);
         if (least > span) {
             continue;
@@ -93,15 +105,21 @@ QUIRE_SEARCH_RACY static inline void narrow_neon(const uint8_t *bytes, size_t fr
         }
         span = (uint8_t)(least - 1);
     }
-    qi_search_narrow_word(bytes, from, to, floor, best);
+    qi_search_narrow_word(bytes, from, to, floor, fit, best);
 }
 
 static size_t least_byte_neon(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
 {
-    return search_least_byte(bytes, n, value, index, narrow_neon);
+    return search_least_byte(bytes, n, value, index, NULL, narrow_neon);
 }
 
-const struct search_kernel qi_search_neon = {"neon", next_zero_neon, next_one_neon, next_byte_neon,
-                                             least_byte_neon};
+static size_t least_fit_neon(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
+                             const struct search_fit *fit)
+{
+    return search_least_byte(bytes, n, value, index, fit, narrow_neon);
+}
+
+const struct search_kernel qi_search_neon = {"neon",         next_zero_neon,  next_one_neon,
+                                             next_byte_neon, least_byte_neon, least_fit_neon};
 
 #endif /* QUIRE_SEARCH_NEON */

@@ -61,14 +61,34 @@ static size_t next_byte_word(const uint8_t *bytes, size_t n, size_t from, uint8_
     return n;
 }
 
+/* The high bit of each of the lanes whose partner fits; the partners lie as the bytes do. */
+static inline uint64_t lanes_that_fit(const struct search_fit *fit, size_t i, size_t n,
+                                      const struct lane_group *g)
+{
+    uint64_t lanes = 0;
+
+    if (g->count == 8 && (uintptr_t)&fit->fits[i] % 8 == 0) {
+        lanes = lane_group_at(fit->fits, i, n).lanes;
+    } else {
+        for (size_t k = 0; k < g->count; k++) {
+            lanes |= (uint64_t)racy_load_byte(&fit->fits[i + k]) << k * 8;
+        }
+    }
+    lanes &= LANES(fit->mask);
+    return at_least(lanes, LANES(fit->low)) & at_least(LANES(fit->high), lanes);
+}
+
 void qi_search_narrow_word(const uint8_t *bytes, size_t from, size_t to, uint8_t floor,
-                           struct search_least *best)
+                           const struct search_fit *fit, struct search_least *best)
 {
     struct lane_group g;
 
     for (size_t i = from; i < to; i += g.count) {
         g = lane_group_at(bytes, i, to);
         uint64_t hits = at_least(g.lanes, LANES(floor)) & at_least(LANES(best->top), g.lanes);
+        if (fit != NULL && hits != 0) {
+            hits &= lanes_that_fit(fit, i, to, &g);
+        }
         for (hits &= g.valid; hits != 0; hits &= hits - 1) { /* at most eight turns */
             size_t lane = lane_of(hits);
             uint8_t byte = (uint8_t)(g.lanes >> (lane * 8));
@@ -105,8 +125,14 @@ static size_t next_one_word(const uint64_t *words, size_t bits, size_t from)
 
 static size_t least_byte_word(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
 {
-    return search_least_byte(bytes, n, value, index, qi_search_narrow_word);
+    return search_least_byte(bytes, n, value, index, NULL, qi_search_narrow_word);
 }
 
-const struct search_kernel qi_search_word = {"word", next_zero_word, next_one_word, next_byte_word,
-                                             least_byte_word};
+static size_t least_fit_word(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
+                             const struct search_fit *fit)
+{
+    return search_least_byte(bytes, n, value, index, fit, qi_search_narrow_word);
+}
+
+const struct search_kernel qi_search_word = {"word",         next_zero_word,  next_one_word,
+                                             next_byte_word, least_byte_word, least_fit_word};

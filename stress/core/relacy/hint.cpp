@@ -3,7 +3,7 @@
  * hint.cpp - protocol 7: no hint hides a free frame for good. White-box.
  *
  * In all of them one thread makes something free and sets a hint, while the other finds nothing
- * and clears it. verify() looks at H1 to H3 of layout.h afterwards.
+ * and clears it. verify() looks at H1 to H4 of layout.h afterwards.
  */
 #include "world/world.hpp"
 
@@ -142,10 +142,92 @@ class UndoAndFull : public InWorld
     }
 };
 
+/* A block in which every second frame is free but for a run of four at the beginning of word 1, and
+ * whose hole byte says so, or promises a pair. */
+void peppered_block(uint8_t hole)
+{
+    world->make_split(0);
+    for (unsigned i = 0; i < BLOCK_FRAMES; i += 2)
+        if (i / 4 != WORD_BITS / 4)
+            world->give(at(0, i / WORD_BITS, i % WORD_BITS), 1, false);
+    world->give(at(0, 1, 0), 4, true);
+    qi_hint_block_free(&world->z, 0);
+    qa_store(hole_of(&world->z, 0), hole, relaxed);
+    qa_store(sparse_of(&world->z, 0), hole, relaxed);
+    world->start(HOLES);
+}
+
+/* H4: a free completes a pair while another thread finds none and lowers the block's hole byte. */
+class PairAndLower : public InWorld
+{
+    void setup() override
+    {
+        peppered_block(2);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->put(at(0, 0, 2));
+        else
+            qi_hint_hole_lower(&world->z, 0);
+    }
+};
+
+/* H4 and H2: two frees leave a pair and a run of four. */
+class PairAndFour : public InWorld
+{
+    void setup() override
+    {
+        peppered_block(1);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->put(at(0, 0, 2));
+        else
+            world->free(1, at(0, 1, 0), 4);
+    }
+};
+
+/* H2: a free completes a pair while a search for one finds none, in the block or the section. */
+class PairAndSearch : public InWorld
+{
+    void setup() override
+    {
+        peppered_block(1);
+        qa_store(sparse_of(&world->z, 0), 2, relaxed);
+        frame_ = NO_FRAME;
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->put(at(0, 0, 2));
+        else
+            (void)qi_take_from_hinted(&world->z, slot(1), 1, &frame_);
+    }
+
+    void check() override
+    {
+        if (frame_ != NO_FRAME) {
+            world->hold(frame_, 2, true);
+            (void)qa_sub(&world->head.total, 2, relaxed);
+        }
+        world->verify();
+    }
+
+    uint64_t frame_;
+};
+
 FreeAndFull free_and_full;
 FreeAndSearch free_and_search;
 FreeAndSection free_and_section;
 WholeAndSearch whole_and_search;
+PairAndLower pair_and_lower;
+PairAndFour pair_and_four;
+PairAndSearch pair_and_search;
 UndoAndFull undo_and_full;
 
 } /* namespace */
@@ -155,10 +237,13 @@ int main(int argc, char **argv)
     if (SMALL)
         return explore(argc, argv,
                        {
-                           {"free_and_full", free_and_full, 2, Search::FULL, 0},
+                           {"free_and_full", free_and_full, 2, Search::BOUND, 6},
                            {"free_and_search", free_and_search, 2, Search::BOUND, 6},
                            {"free_and_section", free_and_section, 2, Search::FULL, 0},
                            {"whole_and_search", whole_and_search, 2, Search::FULL, 0},
+                           {"pair_and_lower", pair_and_lower, 2, Search::FULL, 0},
+                           {"pair_and_four", pair_and_four, 2, Search::FULL, 0},
+                           {"pair_and_search", pair_and_search, 2, Search::BOUND, 4},
                        });
     return explore(argc, argv,
                    {
@@ -166,6 +251,8 @@ int main(int argc, char **argv)
                        {"free_and_search", free_and_search, 2, Search::BOUND, 3},
                        {"free_and_section", free_and_section, 2, Search::BOUND, 3},
                        {"whole_and_search", whole_and_search, 2, Search::BOUND, 3},
+                       {"pair_and_lower", pair_and_lower, 2, Search::BOUND, 3},
+                       {"pair_and_search", pair_and_search, 2, Search::BOUND, 3},
                        {"undo_and_full", undo_and_full, 2, Search::BOUND, 3},
                    });
 }

@@ -233,8 +233,8 @@ int main(int argc, char **argv)
             {"find_home_same_word", find_home_same_word, 2, Search::BOUND, SMALL ? 5 : 2},
             {"recovery_beside", recovery_beside, 2, FULL_IF_SMALL, 2},
             {"idle_home", idle_home, 2, FULL_IF_SMALL, 2},
-            {"double_free", double_free, 2, FULL_IF_SMALL, 2},
+            {"double_free", double_free, 2, Search::BOUND, SMALL ? 5 : 2},
             {"more_last_frees", last_frees, threads, Search::BOUND, 2},
-            {"two_last_frees", two_last_frees, 2, FULL_IF_SMALL, 2},
+            {"two_last_frees", two_last_frees, 2, Search::BOUND, SMALL ? 5 : 2},
         });
 }

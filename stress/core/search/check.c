@@ -94,6 +94,7 @@ static bool agree(const struct search_kernel *search, const uint8_t *bytes, size
     size_t from = random_next(state) % (n + 2);
     size_t bit = random_next(state) % (n * 8 + 2);
     uint8_t value = (uint8_t)random_next(state);
+    struct search_fit fit = {bytes, bit % 2 ? 15 : UINT8_MAX, value % 16, (uint8_t)bit};
 
     return expect(search, "next_byte", bytes, n, from, value,
                   word->next_byte(bytes, n, from, value),
@@ -101,6 +102,9 @@ static bool agree(const struct search_kernel *search, const uint8_t *bytes, size
            expect(search, "least_byte", bytes, n, value, from,
                   word->least_byte(bytes, n, value, from),
                   search->least_byte(bytes, n, value, from)) &&
+           expect(search, "least_fit", bytes, n, value, from,
+                  word->least_fit(bytes, n, value | 1, from, &fit),
+                  search->least_fit(bytes, n, value | 1, from, &fit)) &&
            expect(search, "next_zero", words, n * 8, bit, 0, word->next_zero(words, n * 8, bit),
                   search->next_zero(words, n * 8, bit)) &&
            expect(search, "next_one", words, n * 8, bit, 0, word->next_one(words, n * 8, bit),

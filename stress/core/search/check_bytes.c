@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * check_bytes.c - next_byte and least_byte against searches that look at one byte after the other.
- * Every length from 0 to 600 is used at both ends of the arena, so that all alignments occur and a
- * read before or behind the array is fatal.
+ * check_bytes.c - next_byte, least_byte and least_fit against searches that look at one byte after
+ * the other. Every length from 0 to 600 is used at both ends of the arena, so that all alignments
+ * occur and a read before or behind the array is fatal.
  */
 #include "check.h"
 
@@ -175,4 +175,57 @@ static bool every_value(const struct search_kernel *search, const uint8_t *bytes
 bool check_least_byte(const struct search_kernel *search)
 {
     return for_arrays(search, every_value);
+}
+
+/* ---- least_fit ----------------------------------------------------------------------------- */
+
+static size_t naive_fit(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
+                        const struct search_fit *fit)
+{
+    size_t best = n;
+
+    for (size_t i = 0; i < n; i++) {
+        uint8_t part = fit->fits[i] & fit->mask;
+
+        if ((bytes[i] > value || (bytes[i] == value && i > index)) && part >= fit->low &&
+            part <= fit->high && (best == n || bytes[i] < bytes[best])) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+static bool ask_fit(const struct search_kernel *search, const uint8_t *bytes, size_t n,
+                    uint8_t value, size_t index, const struct search_fit *fit)
+{
+    return expect(search, "least_fit", bytes, n, value, index,
+                  naive_fit(bytes, n, value, index, fit),
+                  search->least_fit(bytes, n, value, index, fit));
+}
+
+/* The bytes as their own partners, at the same place or moved by one (so that the two arrays are
+ * aligned differently), with bounds on edges and at random: what fits is none, some or all. */
+static bool every_fit(const struct search_kernel *search, const uint8_t *bytes, size_t n,
+                      uint64_t *state)
+{
+    const uint8_t masks[] = {UINT8_MAX, 15};
+    size_t shift = n > 1 ? random_next(state) % 2 : 0;
+
+    for (unsigned i = 0; n > 0 && i < 64; i++) {
+        uint64_t random = random_next(state);
+        uint8_t a = (uint8_t)(random >> 8), b = (uint8_t)(random >> 16), value = (uint8_t)random;
+        struct search_fit fit = {bytes + shift, masks[i % 2], i % 4 ? a : 0, i % 8 ? b : UINT8_MAX};
+
+        if (!ask_fit(search, bytes, n - shift, 0, n - shift, &fit) ||
+            !ask_fit(search, bytes, n - shift, value | 1, (random >> 24) % (n + 1), &fit) ||
+            !ask_fit(search, bytes, n - shift, bytes[0] | 1, n / 2, &fit)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool check_least_fit(const struct search_kernel *search)
+{
+    return for_arrays(search, every_fit);
 }

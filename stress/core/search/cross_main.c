@@ -12,7 +12,8 @@ static const struct {
     const char *name;
     bool (*run)(const struct search_kernel *search);
 } checks[] = {
-    {"next_byte", check_next_byte}, {"least_byte", check_least_byte}, {"bits", check_bits},
+    {"next_byte", check_next_byte}, {"least_byte", check_least_byte},
+    {"least_fit", check_least_fit}, {"bits", check_bits},
     {"agreement", check_agreement}, {"racing", check_racing},
 };
 

@@ -28,6 +28,12 @@ static void test_next_byte(void **state)
     every_kernel(check_next_byte);
 }
 
+static void test_least_fit(void **state)
+{
+    (void)state;
+    every_kernel(check_least_fit);
+}
+
 static void test_least_byte(void **state)
 {
     (void)state;
@@ -116,8 +122,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),     cmocka_unit_test(test_choice),
         cmocka_unit_test(test_next_byte), cmocka_unit_test(test_least_byte),
-        cmocka_unit_test(test_bits),      cmocka_unit_test(test_agreement),
-        cmocka_unit_test(test_racing),
+        cmocka_unit_test(test_least_fit), cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_agreement), cmocka_unit_test(test_racing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

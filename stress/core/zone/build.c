@@ -176,7 +176,7 @@ static void metadata_wrong(void **state)
     fixture_close(&f);
 }
 
-/* About 0.031 % of the memory, 0.0064 % without frame bytes, 0.0034 % without the run map, and 384
+/* About 0.031 % of the memory, 0.0064 % without frame bytes, 0.0034 % without the run map, and 512
  * bytes per slot; the head and the rounding to pages do not count for much in 64 GiB. */
 static void metadata_size(void **state)
 {
@@ -201,8 +201,8 @@ static void metadata_size(void **state)
     assert_int_equal(with - without, 64 * BLOCK * 64);
     f.config.slots += 1000;
     assert_ok(quire_zone_metadata_size(&f.config, &slots));
-    assert_in_range(slots - without, 1000 * 384 - QUIRE_METADATA_ALIGN,
-                    1000 * 384 + QUIRE_METADATA_ALIGN);
+    assert_in_range(slots - without, 1000 * 512 - QUIRE_METADATA_ALIGN,
+                    1000 * 512 + QUIRE_METADATA_ALIGN);
 }
 
 /* Metadata that reads as zeros and metadata full of rubbish give the same zone. */

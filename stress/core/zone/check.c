@@ -110,6 +110,11 @@ static void set_full(struct scene *s, uint32_t b, uint32_t value, uint32_t none)
     (void)none;
     qa_store(full_of(s->z, b), (uint8_t)value, relaxed);
 }
+static void set_hole(struct scene *s, uint32_t b, uint32_t value, uint32_t none)
+{
+    (void)none;
+    qa_store(hole_of(s->z, b), (uint8_t)value, relaxed);
+}
 static void set_sparse(struct scene *s, uint32_t b, uint32_t value, uint32_t none)
 {
     (void)none;
@@ -200,10 +205,14 @@ static const struct {
     {"pins of a block that does not tell of them", change_desc, FIRST, D_PINS, 0},
     {"a home's owner is no slot", change_desc, FIRST + 1, D_OWNER, OWNER(4)},
     {"a home that its slot does not know", change_desc, FIRST + 1, D_OWNER, OWNER(1)},
-    {"the class of a home", change_desc, FIRST + 1, 0, D_CLASS},
+    {"a home that its slot does not know", change_desc, FIRST + 1, 0, D_CLASS},
     {"a wholly free block was not made whole", open_desc, FIRST + 5, D_STATE, D_SPLIT},
     {"no hint shows a block's free frames", set_full, FIRST + 7, 0, 0},
-    {"no hint shows a section's free frames", set_sparse, 0, 0, 0},
+    {"no hint shows a block's free run", set_hole, FIRST + 7, 0, 0},
+    {"no hint shows a block's free run", set_hole, FIRST + 7, 1, 0},
+    {"a block's hint of free runs", set_hole, FIRST + 7, HOLE_MOST + 1, 0},
+    {"no hint shows a section's free run", set_sparse, 0, 0, 0},
+    {"no hint shows a section's free run", set_sparse, 0, 1, 0},
     {"the map of a block that is not split", flip_frame, FIRST + 5, 200, 0},
     {"the map of a block that is not split", flip_frame, FIRST + 3, 200, 0},
     {"the run map of a block that is not split", flip_run, FIRST + 4, 200, 0},

@@ -212,7 +212,7 @@ static void options_change_the_zones(void **state)
     /* A slot costs a few cache lines. */
     root = zones_with(desktop, "--slots", "1008", NULL);
     double more = zone_number(root, 2, "metadata_bytes") - with_run_map;
-    assert_true(more >= 1000 * 128 && more <= 1000 * 448);
+    assert_true(more >= 1000 * 128 && more <= 1000 * 576);
     cJSON_Delete(root);
 }
 

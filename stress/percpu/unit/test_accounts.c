@@ -49,9 +49,9 @@ static void count_allocated(const struct rig *r, uint64_t allocated[])
         if (d == desc_whole(HUGE_ORDER))
             allocated[WHOLE]++;
         else
-            allocated[desc_class(d) == CLASS_LARGE ? LARGE
-                      : desc_class(d) % 2          ? MOVABLE
-                                                   : UNMOVABLE]++;
+            allocated[desc_class(d) >= 2 * LARGE_ORDER ? LARGE
+                      : desc_class(d) % 2              ? MOVABLE
+                                                       : UNMOVABLE]++;
     }
 }
 

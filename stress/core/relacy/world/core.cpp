@@ -18,10 +18,11 @@
 /* A search kernel gets the address that a hint byte would have if a hint were one byte large. */
 static uint8_t hint_at(const uint8_t *byte)
 {
-    const unsigned char *const arrays[] = {world->z.fulls, world->z.sparse, world->z.wholes};
-    const size_t sizes[] = {World::WIDE, World::SECTIONS, World::SECTIONS};
+    const unsigned char *const arrays[] = {world->z.fulls, world->z.holes, world->z.sparse,
+                                           world->z.wholes};
+    const size_t sizes[] = {World::WIDE, World::WIDE, World::SECTIONS, World::SECTIONS};
 
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 4; i++)
         if (byte >= arrays[i] && byte < arrays[i] + sizes[i]) {
             const void *first = arrays[i];
 
@@ -38,7 +39,15 @@ static size_t next_byte(const uint8_t *bytes, size_t n, size_t from, uint8_t lea
     return from;
 }
 
-static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t index)
+static bool fits_at(const struct search_fit *fit, size_t i)
+{
+    uint8_t part = hint_at(fit->fits + i) & fit->mask;
+
+    return part >= fit->low && part <= fit->high;
+}
+
+static size_t least_fit(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
+                        const struct search_fit *fit)
 {
     size_t best = n;
     uint8_t best_value = 0;
@@ -47,7 +56,7 @@ static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t i
         uint8_t v = hint_at(bytes + i);
         bool after = v > value || (v == value && i > index);
 
-        if (after && (best == n || v < best_value)) {
+        if (after && (best == n || v < best_value) && fits_at(fit, i)) {
             best = i;
             best_value = v;
         }
@@ -57,7 +66,8 @@ static size_t least_byte(const uint8_t *bytes, size_t n, uint8_t value, size_t i
 
 const struct search_kernel *qi_search_best(void)
 {
-    static const struct search_kernel kernel = {"relacy", nullptr, nullptr, next_byte, least_byte};
+    static const struct search_kernel kernel = {"relacy",  nullptr, nullptr,
+                                                next_byte, nullptr, least_fit};
 
     return &kernel;
 }

@@ -76,6 +76,7 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.maps = bytes(maps_);
     z.descs = bytes(descs_);
     z.fulls = bytes(fulls_);
+    z.holes = bytes(holes_);
     z.section_maps = bytes(lines_);
     z.sparse = bytes(sparse_);
     z.wholes = bytes(wholes_);
@@ -173,14 +174,16 @@ void World::start(unsigned shared)
         }
         if (shared & HINTS)
             full_of(&z, b)->share();
+        if (shared & HOLES)
+            hole_of(&z, b)->share();
     }
     for (uint32_t s = 0; s < SECTIONS; s++) {
         if (qi_section_find(&z, s, 0, 0) != NO_BLOCK)
             qi_hint_section_whole(&z, s);
-        if (shared & HINTS) {
+        if (shared & (HINTS | HOLES))
             sparse_[s].share();
+        if (shared & HINTS)
             wholes_[s].share();
-        }
     }
     for (unsigned i = 0; i < 2 && shared & LIST; i++)
         head.isolations[i].share();
@@ -195,6 +198,9 @@ void World::start(unsigned shared)
     qa_store(&head.total, free_frames(), relaxed);
     qa_store(&head.managed, blocks_ * (uint64_t)BLOCK_FRAMES - qa_load(&head.reserved, relaxed),
              relaxed);
+    for (qa64 &watch : head.watch)
+        if (shared & WATCH)
+            watch.share();
     if (shared & COUNTS)
         head.total.share();
     for (struct quire_slot_state &s : slots_) {
@@ -341,7 +347,8 @@ uint64_t World::free_frames() const
 
 void World::verify_split(uint32_t b) const
 {
-    unsigned free = qi_map_count_free(frame_map(&z, b));
+    unsigned free, longest = qi_map_hole(frame_map(&z, b), &free);
+    unsigned hole = qa_load(hole_of(&z, b), relaxed) & HOLE_MASK;
 
     for (unsigned i = 0; i < MAP_WORDS; i++) {
         require(qa_load(&frame_map(&z, b)->w[i], relaxed) == held_[b][i],
@@ -356,8 +363,10 @@ void World::verify_split(uint32_t b) const
         return;
     require(free < BLOCK_FRAMES, "the last free of a block was lost");
     require(!free || qa_load(full_of(&z, b), relaxed), "H1: a block with free frames is hidden");
-    require(!free || qa_load(sparse_of(&z, b / SECTION_BLOCKS), relaxed),
-            "H2: a section with free frames is hidden");
+    require(!qa_load(full_of(&z, b), relaxed) ||
+                qa_load(sparse_of(&z, b / SECTION_BLOCKS), relaxed) >= hole,
+            "H2: a section hides a block's free run");
+    require(hole >= longest, "H4: a block hides a free run");
 }
 
 void World::verify_block(uint32_t b) const

@@ -29,6 +29,8 @@ enum Share : unsigned {
     SECTION_BITS = 16,
     LIST = 32, /* of isolated ranges */
     PINS = 64,
+    HOLES = 128,
+    WATCH = 256,
 };
 
 class World
@@ -97,7 +99,7 @@ class World
     struct map512 lines_[SECTIONS];
     struct map512 maps_[BLOCKS * 2];
     qa32 descs_[WIDE];
-    qa8 fulls_[WIDE], sparse_[SECTIONS], wholes_[SECTIONS];
+    qa8 fulls_[WIDE], holes_[WIDE], sparse_[SECTIONS], wholes_[SECTIONS];
     struct quire_slot_state slots_[SLOTS];
     struct quire_pin pins_[PINNED];
     uint32_t blocks_;
