@@ -17,6 +17,7 @@ const struct bench_case *const bench_cases[] = {
     &case_spsc,
     &case_latency,
     &case_churn,
+    &case_churn_mixed,
     &case_contig,
     &case_init,
     &case_machine,

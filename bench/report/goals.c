@@ -21,6 +21,7 @@ struct goal {
     const char *allocator, *against;
     double target;      /* NAN: told for information */
     unsigned fill;      /* churn */
+    enum start start;   /* churn-mixed */
     enum figure figure; /* the time per operation, unless it says something else */
     bool at_least;      /* the target is */
     const char *note;
@@ -136,8 +137,8 @@ static const struct goal goals[] = {
 static double value(const struct results *results, const struct goal *goal, const char *allocator,
                     unsigned threads)
 {
-    const struct result *r =
-        results_find(results, goal->bench, allocator, threads, goal->order, goal->fill);
+    const struct result *r = results_find(results, goal->bench, allocator, threads, goal->order,
+                                          goal->fill, goal->start);
 
     return r ? r->figure[goal->figure] : NAN;
 }
@@ -163,7 +164,10 @@ static void say_what(const struct goal *goal, char *text, size_t size)
 {
     char of[32] = "", over[64] = "";
 
-    if (goal->order) {
+    if (goal->start != START_OTHER) {
+        (void)snprintf(of, sizeof(of), " 0-%u at %u %% %s", goal->order, goal->fill,
+                       bench_start_names[goal->start]);
+    } else if (goal->order) {
         (void)snprintf(of, sizeof(of), " of order %u", goal->order);
     } else if (goal->fill) {
         (void)snprintf(of, sizeof(of), " at %u %%", goal->fill);

@@ -79,6 +79,7 @@ static void check_result(const cJSON *result)
 
     string(result, "case");
     string(result, "allocator");
+    string(result, "variant");
     require_of(result,
                number(result, "threads") >= 1 && number(result, "order") >= 0 &&
                    number(result, "rounds") >= 1 && number(result, "operations") >= 1,
@@ -122,10 +123,23 @@ static void check_shares(const cJSON *churn)
                "the last of shares is not whole_share");
 }
 
+static void check_mixed(const cJSON *mixed)
+{
+    const char *start = string(mixed, "start");
+
+    require_of(mixed, strcmp(start, "compact") == 0 || strcmp(start, "peppered") == 0,
+               "a start that is none");
+    require_of(mixed, number(mixed, "refusals") >= 0, "fewer refusals than none");
+    require_of(mixed, number(mixed, "least_share") <= number(mixed, "whole_share"),
+               "least_share is more than whole_share");
+    check_shares(mixed);
+}
+
 static void check_complete(const cJSON *results)
 {
     static const char *const cases[] = {"pair",      "bulk-alloc", "bulk-free", "random-free",
                                         "half-full", "latency",    "churn",     "contig"};
+    static const int mixes[] = {1, 3, 8};
     static const char *const allocators[] = {"quire", "quire-zone",     "quire-exchange",
                                              "null",  "spinlock-buddy", "cached-buddy"};
 
@@ -139,6 +153,11 @@ static void check_complete(const cJSON *results)
             }
         }
         find(results, "spsc", allocators[a], 2, 0);
+    }
+    for (size_t m = 0; m < sizeof(mixes) / sizeof(mixes[0]); m++) {
+        for (int threads = 1; threads <= 2; threads++) {
+            check_mixed(find(results, "churn-mixed", "quire", threads, mixes[m]));
+        }
     }
     find(results, "init", "quire-zone", 1, 0);
     find(results, "pair", "quire-norunmap", 1, 0);

@@ -3,7 +3,7 @@
 #
 # run.sh - does quire-bench work? Not: how fast is anything.
 #
-#   run.sh results|options|standard|failures|instructions|picture BENCH FAULTY CHECK-JSON
+#   run.sh results|options|variants|standard|failures|instructions|picture BENCH FAULTY CHECK-JSON
 set -eu
 
 part=$1
@@ -71,6 +71,11 @@ options)
     refused --case
     refused --case pair,
     refused --allocator quire,nobody
+    refused --variant 'order 1000'
+    refused --variant ''
+    refused --variant 'order 0,'
+    refused --variant rder
+    refused --case churn --variant compact
     refused --threads 0
     refused --threads 65
     refused --threads 1,
@@ -104,6 +109,23 @@ options)
     grep -q 'did you mean --allocator' "$dir/stderr" || fail "--alocator: $(cat "$dir/stderr")"
     refused --quick=1
     grep -q 'expected no value' "$dir/stderr" || fail "--quick=1: $(cat "$dir/stderr")"
+    ;;
+variants)
+    set -- --quick --rounds 1 --scale 100 --allocator null,spinlock-buddy --threads 1
+    "$bench" "$@" --case churn-mixed,pair --variant '0-3 50 % compact,80 % peppered,order 0' \
+        >"$dir/stdout"
+    # one of the first, three of the second, one of the third, for each allocator
+    [ "$(grep -c '^churn-mixed .* null' "$dir/stdout")" -eq 4 ] || fail "not four variants of null"
+    [ "$(grep -c '^churn-mixed .* 0-3 50 % compact .*; [0-9]* refused$' "$dir/stdout")" -eq 2 ] ||
+        fail "0-3 50 % compact is not there twice"
+    [ "$(grep -c '^pair .* order 0 ' "$dir/stdout")" -eq 2 ] || fail "pair is not there twice"
+    # the same frames of the same seeds: what is counted is the same each time
+    for run in 1 2; do
+        "$bench" "$@" --allocator spinlock-buddy --case churn-mixed --json "$dir/$run.json" \
+            >/dev/null
+        grep -E '"(variant|refusals|whole_share|operations)"' "$dir/$run.json" >"$dir/$run"
+    done
+    grep -q whole_share "$dir/1" && cmp "$dir/1" "$dir/2" || fail "two runs differ"
     ;;
 standard)
     # The JSON alone is on standard output, the tables on standard error; counts come the other way.
