@@ -98,6 +98,8 @@ struct effort {
     unsigned churn_divisor; /* of churn's rounds, only one in so many is run */
     uint64_t mixed_frames;  /* the same two of churn-mixed */
     unsigned mixed_divisor;
+    uint64_t refusal_frames; /* of refusal's arena */
+    uint64_t refusals;       /* at most, in a sample */
 };
 
 /* How an arena looks before the first round; START_OTHER where that is no matter of variants. */
@@ -116,6 +118,7 @@ struct variant {
     unsigned frames;  /* contig: length of the run */
     unsigned fill;    /* churn: percent of the arena that stays allocated */
     enum start start; /* churn-mixed */
+    unsigned gib;     /* refusal: of the arena, which must be asked for; 0: as effort says */
     double target_ns; /* what an operation may cost at most by the targets the project began
                        * with; 0 if they say nothing */
 };
@@ -139,7 +142,8 @@ struct lane {
     struct stopwatch watch;       /* of this sample */
     struct stopwatch settled;     /* churn: of the last rounds of this sample */
     uint32_t *histogram;          /* latency: how many operations took so many ns */
-    uint64_t worst_ns;            /* latency: the slowest operation */
+    uint64_t worst_ns;            /* latency, refusal: the slowest operation */
+    uint64_t first_ns;            /* refusal: the first operation */
 };
 
 /* What a sample says. NAN where a figure means nothing; figures.c names them. */
@@ -150,7 +154,8 @@ enum figure {
     REFUSALS,    /* churn-mixed: requests refused, of all threads */
     P50_NS,      /* latency, and the next two */
     P9999_NS,
-    WORST_NS,
+    WORST_NS, /* refusal too */
+    FIRST_NS, /* refusal */
     FIGURES,
 };
 

@@ -332,6 +332,8 @@ struct effort options_effort(const struct options *options)
         .churn_divisor = scale,
         .mixed_frames = scaled(options->quick ? 65536 : 1048576, scale, 65536),
         .mixed_divisor = scale * (options->quick ? 5 : 1),
+        .refusal_frames = scaled(options->quick ? 65536 : 1048576, scale, 65536),
+        .refusals = scaled(options->quick ? 16384 : 131072, scale, 1024),
         .budget_ns = options->quick ? QUICK_NS : 0,
     };
 

@@ -18,6 +18,7 @@ const struct bench_case *const bench_cases[] = {
     &case_latency,
     &case_churn,
     &case_churn_mixed,
+    &case_refusal,
     &case_contig,
     &case_init,
     &case_machine,

@@ -23,6 +23,7 @@ extern const struct bench_case case_spsc;
 extern const struct bench_case case_latency;
 extern const struct bench_case case_churn;
 extern const struct bench_case case_churn_mixed;
+extern const struct bench_case case_refusal;
 extern const struct bench_case case_contig;
 extern const struct bench_case case_init;
 extern const struct bench_case case_machine;

@@ -10,6 +10,11 @@ void variant_text(const struct variant *variant, char text[VARIANT_TEXT])
 {
     if (variant->frames) {
         (void)snprintf(text, VARIANT_TEXT, "%u frames", variant->frames);
+    } else if (variant->gib) {
+        bool tib = variant->gib >= 1024;
+
+        (void)snprintf(text, VARIANT_TEXT, "order %u %u %s", variant->order,
+                       tib ? variant->gib / 1024 : variant->gib, tib ? "TiB" : "GiB");
     } else if (variant->start != START_OTHER) {
         (void)snprintf(text, VARIANT_TEXT, "0-%u %u %% %s", variant->order, variant->fill,
                        bench_start_names[variant->start]);
@@ -38,7 +43,11 @@ static bool has_words(const char *text, const char *words, size_t length)
 static bool named(const struct variant *variant, const char *words, size_t length)
 {
     char text[VARIANT_TEXT];
+    bool size = length > 2 && strncmp(words + length - 2, "iB", 2) == 0;
 
+    if (variant->gib && !size) {
+        return false;
+    }
     variant_text(variant, text);
     return has_words(text, words, length);
 }
@@ -58,7 +67,7 @@ bool variant_known(const char *words, size_t length)
 bool variant_listed(const struct variant *variant, const char *list)
 {
     if (!list) {
-        return true;
+        return variant->gib == 0;
     }
     for (;;) {
         size_t length = strcspn(list, ",");

@@ -11,7 +11,7 @@
 const char *const bench_figure_names[FIGURES] = {
     [NS_PER_OP] = "ns_per_op", [SETTLED_NS] = "settled_ns", [WHOLE_SHARE] = "whole_share",
     [REFUSALS] = "refusals",   [P50_NS] = "p50_ns",         [P9999_NS] = "p9999_ns",
-    [WORST_NS] = "worst_ns",
+    [WORST_NS] = "worst_ns",   [FIRST_NS] = "first_ns",
 };
 
 const char *const bench_start_names[STARTS] =

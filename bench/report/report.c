@@ -55,6 +55,10 @@ static void report_row(const struct result *r)
     if (!isnan(r->figure[REFUSALS])) {
         printf("; %.0f refused", r->figure[REFUSALS]);
     }
+    if (!isnan(r->figure[FIRST_NS])) {
+        printf("; the first %.2f us, the worst %.2f us", r->figure[FIRST_NS] / 1000,
+               r->figure[WORST_NS] / 1000);
+    }
     if (!isnan(r->figure[P50_NS])) {
         printf("; half within %.0f, 99.99 %% within %.0f, the worst %.0f", r->figure[P50_NS],
                r->figure[P9999_NS], r->figure[WORST_NS]);

@@ -159,6 +159,14 @@ static void check_complete(const cJSON *results)
             check_mixed(find(results, "churn-mixed", "quire", threads, mixes[m]));
         }
     }
+    for (int order = 1; order <= 9; order++) {
+        for (int threads = 1; threads <= 2; threads++) {
+            const cJSON *refusal = find(results, "refusal", "quire", threads, order);
+
+            require_of(refusal, number(refusal, "first_ns") > 0 && number(refusal, "worst_ns") > 0,
+                       "a refusal that takes no time");
+        }
+    }
     find(results, "init", "quire-zone", 1, 0);
     find(results, "pair", "quire-norunmap", 1, 0);
     for (int threads = 1; threads <= 2; threads++) {

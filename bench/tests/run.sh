@@ -119,6 +119,11 @@ variants)
     [ "$(grep -c '^churn-mixed .* 0-3 50 % compact .*; [0-9]* refused$' "$dir/stdout")" -eq 2 ] ||
         fail "0-3 50 % compact is not there twice"
     [ "$(grep -c '^pair .* order 0 ' "$dir/stdout")" -eq 2 ] || fail "pair is not there twice"
+    # a size stands in a name, and is run only if it is asked for
+    "$bench" --quick --rounds 1 --scale 100 --allocator quire-zone --threads 1 --case refusal \
+        --variant 'order 3,order 9 64 GiB' >"$dir/stdout"
+    [ "$(grep -c '^refusal' "$dir/stdout")" -eq 2 ] || fail "not two variants of refusal"
+    grep -q '^refusal .* order 9 64 GiB ' "$dir/stdout" || fail "order 9 64 GiB is not there"
     # the same frames of the same seeds: what is counted is the same each time
     for run in 1 2; do
         "$bench" "$@" --allocator spinlock-buddy --case churn-mixed --json "$dir/$run.json" \
@@ -154,6 +159,7 @@ failures)
     noticed loses pair "free and managed frames differ"
     noticed loses bulk-free "free and managed frames differ"
     noticed doubles bulk-free free
+    noticed serves refusal "a request for what is not there is served"
     ;;
 instructions)
     "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" --case pair --scale 100
