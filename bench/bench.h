@@ -100,6 +100,7 @@ struct effort {
     unsigned mixed_divisor;
     uint64_t refusal_frames; /* of refusal's arena */
     uint64_t refusals;       /* at most, in a sample */
+    uint64_t refusal_ns;     /* no more of them after so long */
 };
 
 /* How an arena looks before the first round; START_OTHER where that is no matter of variants. */

@@ -334,6 +334,7 @@ struct effort options_effort(const struct options *options)
         .mixed_divisor = scale * (options->quick ? 5 : 1),
         .refusal_frames = scaled(options->quick ? 65536 : 1048576, scale, 65536),
         .refusals = scaled(options->quick ? 16384 : 131072, scale, 1024),
+        .refusal_ns = scaled(options->quick ? 4096000 : 20480000, scale, 102400),
         .budget_ns = options->quick ? QUICK_NS : 0,
     };
 

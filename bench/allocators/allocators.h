@@ -9,6 +9,7 @@
 #include "bench/bench.h"
 
 extern const struct allocator allocator_quire;
+extern const struct allocator allocator_quire_cache;
 extern const struct allocator allocator_quire_zone;
 extern const struct allocator allocator_quire_norunmap;
 extern const struct allocator allocator_quire_exchange;

@@ -18,8 +18,6 @@
 
 enum { HELD = 256 /* frames that each of the other threads frees and allocates */ };
 
-#define LONGEST_NS UINT64_C(20000000)
-
 struct refusals {
     uint64_t first_frame;
     unsigned over; /* set by the thread that asks, read by the others */
@@ -84,7 +82,7 @@ static void ask(struct run *run, struct lane *lane)
     lane->first_ns = one_refusal(run, begin, &now);
     lane->worst_ns = 0;
     begin = now;
-    while (asked < run->effort->refusals && now - begin < LONGEST_NS) {
+    while (asked < run->effort->refusals && now - begin < run->effort->refusal_ns) {
         uint64_t ns = one_refusal(run, now, &now);
 
         lane->worst_ns = ns > lane->worst_ns ? ns : lane->worst_ns;

@@ -140,8 +140,9 @@ static void check_complete(const cJSON *results)
     static const char *const cases[] = {"pair",      "bulk-alloc", "bulk-free", "random-free",
                                         "half-full", "latency",    "churn",     "contig"};
     static const int mixes[] = {1, 3, 8};
-    static const char *const allocators[] = {"quire", "quire-zone",     "quire-exchange",
-                                             "null",  "spinlock-buddy", "cached-buddy"};
+    static const char *const allocators[] = {"quire",          "quire-cache", "quire-zone",
+                                             "quire-exchange", "null",        "spinlock-buddy",
+                                             "cached-buddy"};
 
     for (size_t a = 0; a < sizeof(allocators) / sizeof(allocators[0]); a++) {
         for (int threads = 1; threads <= 2; threads++) {
