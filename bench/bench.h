@@ -57,6 +57,8 @@ struct allocator {
 
     int (*alloc)(void *arena, unsigned thread, unsigned order, quire_pfn *frame);
     int (*free)(void *arena, unsigned thread, quire_pfn frame, unsigned order);
+    /* as alloc, of a run that can be moved; NULL: it makes no difference */
+    int (*alloc_movable)(void *arena, unsigned thread, unsigned order, quire_pfn *frame);
     /* n single frames, all or none; NULL: the cases do with n single calls */
     int (*alloc_batch)(void *arena, unsigned thread, quire_pfn *frames, size_t n);
     int (*free_batch)(void *arena, unsigned thread, const quire_pfn *frames, size_t n);
@@ -113,12 +115,21 @@ enum start {
 
 extern const char *const bench_start_names[STARTS];
 
+/* How the runs of a case are movable or not; MOBILITY_NONE where all are not. */
+enum mobility {
+    MOBILITY_NONE,
+    MOBILITY_RANDOM,
+    MOBILITY_STREAKS,
+};
+
 struct variant {
     unsigned order;   /* churn-mixed: the largest, from 0 on */
     unsigned batch;   /* frames per call */
     unsigned frames;  /* contig: length of the run */
     unsigned fill;    /* churn: percent of the arena that stays allocated */
     enum start start; /* churn-mixed */
+    enum mobility mobility;
+    unsigned burst;   /* burst: runs allocated before they are freed */
     unsigned gib;     /* refusal: of the arena, which must be asked for; 0: as effort says */
     double target_ns; /* what an operation may cost at most by the targets the project began
                        * with; 0 if they say nothing */

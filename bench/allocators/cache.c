@@ -76,6 +76,12 @@ static int cached_alloc(void *arena, unsigned thread, unsigned order, quire_pfn 
     return quire_cache_alloc(cache_of(arena), order, 0, frame);
 }
 
+static int cached_alloc_movable(void *arena, unsigned thread, unsigned order, quire_pfn *frame)
+{
+    (void)thread;
+    return quire_cache_alloc(cache_of(arena), order, QUIRE_MOVABLE, frame);
+}
+
 static int cached_free(void *arena, unsigned thread, quire_pfn frame, unsigned order)
 {
     (void)thread;
@@ -130,6 +136,7 @@ const struct allocator allocator_quire_cache = {
     .open = cached_open,
     .close = cached_close,
     .alloc = cached_alloc,
+    .alloc_movable = cached_alloc_movable,
     .free = cached_free,
     .alloc_contig = cached_alloc_contig,
     .free_contig = cached_free_contig,

@@ -150,6 +150,12 @@ static int door_alloc(void *arena, unsigned thread, unsigned order, quire_pfn *f
     return quire_machine_alloc(machine_of(arena), order, 0, frame);
 }
 
+static int door_alloc_movable(void *arena, unsigned thread, unsigned order, quire_pfn *frame)
+{
+    (void)thread;
+    return quire_machine_alloc(machine_of(arena), order, QUIRE_MOVABLE, frame);
+}
+
 static int door_free(void *arena, unsigned thread, quire_pfn frame, unsigned order)
 {
     (void)thread;
@@ -218,10 +224,11 @@ static uint64_t door_metadata_bytes(void *arena)
 }
 
 #define DOOR_FUNCTIONS                                                                             \
-    .close = door_close, .alloc = door_alloc, .free = door_free, .alloc_batch = door_alloc_batch,  \
-    .free_batch = door_free_batch, .alloc_contig = door_alloc_contig,                              \
-    .free_contig = door_free_contig, .maintain = door_maintain, .whole_blocks = door_whole_blocks, \
-    .check = door_check, .metadata_bytes = door_metadata_bytes, .sparse = true
+    .close = door_close, .alloc = door_alloc, .alloc_movable = door_alloc_movable,                 \
+    .free = door_free, .alloc_batch = door_alloc_batch, .free_batch = door_free_batch,             \
+    .alloc_contig = door_alloc_contig, .free_contig = door_free_contig, .maintain = door_maintain, \
+    .whole_blocks = door_whole_blocks, .check = door_check, .metadata_bytes = door_metadata_bytes, \
+    .sparse = true
 
 #ifdef QUIRE_HARDENED
 

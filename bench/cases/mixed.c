@@ -86,9 +86,9 @@ static void fill_compact(struct run *run, struct lane *lane)
 
 static void fill_peppered(struct run *run, struct lane *lane)
 {
-    lane_fill(run, lane, run->units_per_lane);
+    lane_fill(run, lane, 0, run->units_per_lane);
     lanes_meet(run);
-    lane_thin(run, lane, wanted(run));
+    lane_thin(run, lane, 0, wanted(run));
     for (size_t i = 0; i < lane->count; i++) {
         lane->orders[i] = 0;
     }

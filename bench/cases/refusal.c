@@ -38,7 +38,7 @@ static uint64_t take_all(const struct run *run)
     quire_pfn frames[BENCH_BATCH];
 
     for (uint64_t taken = 0; taken < run->arena_frames; taken += BENCH_BATCH) {
-        batch_alloc(run, 0, frames, BENCH_BATCH);
+        batch_alloc(run, 0, 0, frames, BENCH_BATCH);
         for (size_t i = 0; i < BENCH_BATCH; i++) {
             least = frames[i].n < least ? frames[i].n : least;
             most = frames[i].n > most ? frames[i].n : most;
@@ -59,7 +59,7 @@ static void free_every_second(const struct run *run, uint64_t first)
         for (size_t i = 0; i < BENCH_BATCH; i++) {
             frames[i] = quire_pfn_of(first + 2 * (done + i));
         }
-        batch_free(run, 0, frames, BENCH_BATCH);
+        batch_free(run, 0, 0, frames, BENCH_BATCH);
     }
 }
 
@@ -117,12 +117,12 @@ static void sample(struct run *run, struct lane *lane)
     }
     lanes_meet(run);
     if (lane->index > 0) {
-        lane_fill(run, lane, HELD);
+        lane_fill(run, lane, 0, HELD);
     }
     lanes_meet(run);
     if (lane->index > 0) {
         use_singles(run, lane);
-        lane_empty(run, lane);
+        lane_thin(run, lane, 0, 0);
     } else {
         ask(run, lane);
         __atomic_store_n(&shared.over, 1, __ATOMIC_RELAXED);

@@ -135,13 +135,13 @@ static struct sample take_sample(struct run *run)
  * instructions.sh reads. */
 static void take_count(struct run *run)
 {
-    char label[160];
+    char label[160], variant[VARIANT_TEXT];
 
     stopwatch_count_dump("what came before");
     take_sample(run);
-    (void)snprintf(label, sizeof(label), "bench %s %s %u %u %u %u %llu", run->bench->name,
-                   run->allocator->name, run->variant->order, run->variant->batch,
-                   run->variant->frames, run->variant->fill, (unsigned long long)run->sample_ops);
+    variant_word(run->variant, variant);
+    (void)snprintf(label, sizeof(label), "bench %s %s %s %llu", run->bench->name,
+                   run->allocator->name, variant, (unsigned long long)run->sample_ops);
     stopwatch_count_dump(label);
 }
 

@@ -15,6 +15,11 @@ void variant_text(const struct variant *variant, char text[VARIANT_TEXT])
 
         (void)snprintf(text, VARIANT_TEXT, "order %u %u %s", variant->order,
                        tib ? variant->gib / 1024 : variant->gib, tib ? "TiB" : "GiB");
+    } else if (variant->burst) {
+        (void)snprintf(text, VARIANT_TEXT, "order %u burst %u", variant->order, variant->burst);
+    } else if (variant->mobility != MOBILITY_NONE) {
+        (void)snprintf(text, VARIANT_TEXT, "order %u %s", variant->order,
+                       variant->mobility == MOBILITY_RANDOM ? "random" : "streaks");
     } else if (variant->start != START_OTHER) {
         (void)snprintf(text, VARIANT_TEXT, "0-%u %u %% %s", variant->order, variant->fill,
                        bench_start_names[variant->start]);
@@ -24,6 +29,14 @@ void variant_text(const struct variant *variant, char text[VARIANT_TEXT])
         (void)snprintf(text, VARIANT_TEXT, "batch %u", variant->batch);
     } else {
         (void)snprintf(text, VARIANT_TEXT, "order %u", variant->order);
+    }
+}
+
+void variant_word(const struct variant *variant, char text[VARIANT_TEXT])
+{
+    variant_text(variant, text);
+    for (char *c = text; *c != '\0'; c++) {
+        *c = *c == ' ' ? '_' : *c;
     }
 }
 

@@ -13,6 +13,9 @@ enum { VARIANT_TEXT = 32 };
 /* What sets a variant apart from the others of its case. */
 void variant_text(const struct variant *variant, char text[VARIANT_TEXT]);
 
+/* The same as one word: _ for each space. */
+void variant_word(const struct variant *variant, char text[VARIANT_TEXT]);
+
 /* Some variant of some case has these words in its name, as variant_listed takes them. */
 bool variant_known(const char *words, size_t length);
 

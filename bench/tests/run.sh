@@ -139,7 +139,7 @@ standard)
     [ "$status" -eq 0 ] || fail "--json - gives status $status: $(cat "$dir/stderr")"
     python3 -m json.tool "$dir/stdout" >/dev/null || fail "--json - is not JSON alone"
     grep -q '^pair .* null' "$dir/stderr" || fail "--json - loses the table"
-    echo "pair null 0 1 0 0 5" | "$bench" "$@" --instructions - >"$dir/stdout"
+    echo "pair null order_0 5" | "$bench" "$@" --instructions - >"$dir/stdout"
     grep -q '^pair .* null .* 5.0' "$dir/stdout" || fail "--instructions - is not read"
     if [ -w /dev/full ]; then
         for full in "--json -" "--help" "--version"; do
@@ -164,7 +164,7 @@ failures)
 instructions)
     "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" --case pair --scale 100
     for allocator in quire spinlock-buddy null; do
-        count=$(awk -v a="$allocator" '$1 == "pair" && $2 == a && $3 == 0 { print int($7) }' \
+        count=$(awk -v a="$allocator" '$1 == "pair" && $2 == a && $3 == "order_0" { print int($4) }' \
             "$dir/counts")
         # two calls need some instructions, and no pair needs ten thousand
         [ "${count:-0}" -ge 8 ] && [ "$count" -le 10000 ] || fail "$allocator counts '$count'"
@@ -173,7 +173,7 @@ instructions)
         --json "$dir/out.json"
     [ "$status" -eq 0 ] || fail "$(cat "$dir/stderr")"
     grep -q '"instructions"' "$dir/out.json" || fail "the JSON does not hold the counts"
-    echo "pair quire 0 1 0 zero 5" >>"$dir/counts"
+    echo "pair quire order_0 five" >>"$dir/counts"
     status_of "$bench" --instructions "$dir/counts"
     [ "$status" -eq 1 ] || fail "a file of counts with a bad line gives status $status"
     ;;
