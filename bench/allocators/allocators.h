@@ -18,6 +18,7 @@ extern const struct allocator allocator_quire_uncounted;
 extern const struct allocator allocator_spinlock_buddy;
 extern const struct allocator allocator_batched_buddy;
 extern const struct allocator allocator_cached_buddy;
+extern const struct allocator allocator_linux_like;
 extern const struct allocator allocator_mimalloc;
 extern const struct allocator allocator_jemalloc;
 extern const struct allocator allocator_tcmalloc;

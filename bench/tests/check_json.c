@@ -139,19 +139,27 @@ static void check_complete(const cJSON *results)
 {
     static const char *const cases[] = {"pair",      "bulk-alloc", "bulk-free", "random-free",
                                         "half-full", "latency",    "churn",     "contig"};
-    static const int mixes[] = {1, 3, 8};
+    static const int mixes[] = {1, 3, 8}, orders[] = {2, 4, 9};
     static const char *const allocators[] = {"quire",          "quire-cache", "quire-zone",
                                              "quire-exchange", "null",        "spinlock-buddy",
-                                             "cached-buddy"};
+                                             "cached-buddy",   "linux-like"};
 
     for (size_t a = 0; a < sizeof(allocators) / sizeof(allocators[0]); a++) {
         for (int threads = 1; threads <= 2; threads++) {
             for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
                 find(results, cases[c], allocators[a], threads, 0);
             }
-            for (int order = 3; order <= 9; order += 3) {
+            for (int order = 1; order <= 10; order++) {
                 find(results, "pair", allocators[a], threads, order);
+                find(results, "burst", allocators[a], threads, order);
             }
+            for (size_t o = 0; o < sizeof(orders) / sizeof(orders[0]); o++) {
+                find(results, "half-full", allocators[a], threads, orders[o]);
+                find(results, "bulk-alloc-single", allocators[a], threads, orders[o]);
+                find(results, "bulk-free-single", allocators[a], threads, orders[o]);
+                find(results, "random-free-single", allocators[a], threads, orders[o]);
+            }
+            find(results, "mobility", allocators[a], threads, 3);
         }
         find(results, "spsc", allocators[a], 2, 0);
     }
