@@ -164,8 +164,8 @@ failures)
 instructions)
     "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" --case pair --scale 100
     for allocator in quire spinlock-buddy null; do
-        count=$(awk -v a="$allocator" '$1 == "pair" && $2 == a && $3 == "order_0" { print int($4) }' \
-            "$dir/counts")
+        count=$(awk -v a="$allocator" \
+            '$1 == "pair" && $2 == a && $3 == "order_0" { print int($4) }' "$dir/counts")
         # two calls need some instructions, and no pair needs ten thousand
         [ "${count:-0}" -ge 8 ] && [ "$count" -le 10000 ] || fail "$allocator counts '$count'"
     done
