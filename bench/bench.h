@@ -80,6 +80,7 @@ struct allocator {
     bool batches_only; /* stands only in variants with a batch */
     bool heap;         /* a malloc: real memory, so single frames only, and not 8 GiB of them */
     bool bound;        /* a cursor finds its frames: only where all come back before the next lot */
+    bool same_places;  /* as another one's: not in cases about where runs lie */
     bool sparse;       /* an arena of 2^32 frames costs only what is touched of its metadata */
 };
 

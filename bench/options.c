@@ -331,7 +331,7 @@ struct effort options_effort(const struct options *options)
         .churn_frames = scaled(options->quick ? 131072 : 2097152, scale, 65536),
         .churn_divisor = scale,
         .mixed_frames = scaled(options->quick ? 65536 : 1048576, scale, 65536),
-        .mixed_divisor = scale * (options->quick ? 5 : 1),
+        .mixed_divisor = scale * (options->quick ? 10 : 1),
         .refusal_frames = scaled(options->quick ? 65536 : 1048576, scale, 65536),
         .refusals = scaled(options->quick ? 16384 : 131072, scale, 1024),
         .refusal_ns = scaled(options->quick ? 4096000 : 20480000, scale, 102400),

@@ -236,6 +236,7 @@ const struct allocator allocator_quire_hardened = {
     .name = "quire-hardened",
     .what = "as quire, built to notice at once what is freed twice",
     .open = door_open,
+    .same_places = true,
     DOOR_FUNCTIONS,
 };
 
@@ -245,6 +246,7 @@ const struct allocator allocator_quire_uncounted = {
     .name = "quire-uncounted",
     .what = "as quire, built without the caches' statistics",
     .open = door_open,
+    .same_places = true,
     DOOR_FUNCTIONS,
 };
 
@@ -261,6 +263,7 @@ const struct allocator allocator_quire_exchange = {
     .name = "quire-exchange",
     .what = "the same, the caches owned by atomic exchange",
     .open = door_open_exchange,
+    .same_places = true,
     DOOR_FUNCTIONS,
 };
 

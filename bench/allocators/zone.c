@@ -170,5 +170,6 @@ const struct allocator allocator_quire_norunmap = {
     .name = "quire-norunmap",
     .what = "the same without the run map",
     .open = zone_open_norunmap,
+    .same_places = true,
     ZONE_FUNCTIONS,
 };

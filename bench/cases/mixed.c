@@ -222,10 +222,10 @@ static void teardown(struct run *run, struct lane *lane)
 
 static bool applies(const struct allocator *allocator)
 {
-    return !allocator->heap && !allocator->bound;
+    return !allocator->same_places && !allocator->heap && !allocator->bound;
 }
 
-#define MIX(most)                                                           \
+#define FROM_0_TO(most)                                                     \
     {.order = (most), .batch = 1, .fill = 50, .start = START_COMPACT},      \
         {.order = (most), .batch = 1, .fill = 80, .start = START_COMPACT},  \
         {.order = (most), .batch = 1, .fill = 50, .start = START_PEPPERED}, \
@@ -233,7 +233,7 @@ static bool applies(const struct allocator *allocator)
         .order = (most), .batch = 1, .fill = 80, .start = START_PEPPERED    \
     }
 
-static const struct variant variants[] = {MIX(1), MIX(3), MIX(8)};
+static const struct variant variants[] = {FROM_0_TO(1), FROM_0_TO(3), FROM_0_TO(8)};
 
 const struct bench_case case_churn_mixed = {
     .name = "churn-mixed",

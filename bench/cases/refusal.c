@@ -152,7 +152,8 @@ static void extras(struct run *run, struct sample *into)
 /* Who counts whole blocks has blocks and orders; null never refuses. */
 static bool applies(const struct allocator *allocator)
 {
-    return allocator->whole_blocks && !allocator->heap && !allocator->bound;
+    return allocator->whole_blocks && !allocator->same_places && !allocator->heap &&
+           !allocator->bound;
 }
 
 #define ORDERS(gib)                                                                      \
