@@ -36,7 +36,9 @@ void variant_word(const struct variant *variant, char text[VARIANT_TEXT])
 {
     variant_text(variant, text);
     for (char *c = text; *c != '\0'; c++) {
-        *c = *c == ' ' ? '_' : *c;
+        if (*c == ' ') {
+            *c = '_';
+        }
     }
 }
 
