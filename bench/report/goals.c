@@ -123,6 +123,7 @@ static const struct goal goals[] = {
     PAIR_OF(6),
     PAIR_OF(7),
     PAIR_OF(8),
+    {VALUE, "burst", 1, 3, QUIRE, NULL, .target = 35, .note = "64 at once"},
     {RATIO, "pair", 1, 9, QUIRE, BUDDY, .target = 0.3},
     {RATIO, "pair", 2, 9, QUIRE, BUDDY, .target = 0.3},
     {RATIO, "random-free-single", 1, 0, QUIRE, LISTS, .target = 0.7},
