@@ -57,6 +57,8 @@ struct allocator {
 
     int (*alloc)(void *arena, unsigned thread, unsigned order, quire_pfn *frame);
     int (*free)(void *arena, unsigned thread, quire_pfn frame, unsigned order);
+    /* as alloc, of a run that can be moved; NULL: it makes no difference */
+    int (*alloc_movable)(void *arena, unsigned thread, unsigned order, quire_pfn *frame);
     /* n single frames, all or none; NULL: the cases do with n single calls */
     int (*alloc_batch)(void *arena, unsigned thread, quire_pfn *frames, size_t n);
     int (*free_batch)(void *arena, unsigned thread, const quire_pfn *frames, size_t n);
@@ -78,6 +80,7 @@ struct allocator {
     bool batches_only; /* stands only in variants with a batch */
     bool heap;         /* a malloc: real memory, so single frames only, and not 8 GiB of them */
     bool bound;        /* a cursor finds its frames: only where all come back before the next lot */
+    bool same_places;  /* as another one's: not in cases about where runs lie */
     bool sparse;       /* an arena of 2^32 frames costs only what is touched of its metadata */
 };
 
@@ -96,13 +99,39 @@ struct effort {
     uint64_t arena;         /* frames of the common arena per thread */
     uint64_t churn_frames;  /* frames of churn's arena */
     unsigned churn_divisor; /* of churn's rounds, only one in so many is run */
+    uint64_t mixed_frames;  /* the same two of churn-mixed */
+    unsigned mixed_divisor;
+    uint64_t refusal_frames; /* of refusal's arena */
+    uint64_t refusals;       /* at most, in a sample */
+    uint64_t refusal_ns;     /* no more of them after so long */
+};
+
+/* How an arena looks before the first round; START_OTHER where that is no matter of variants. */
+enum start {
+    START_OTHER,
+    START_COMPACT,  /* runs of all orders, one behind the other */
+    START_PEPPERED, /* single frames, thinned at random */
+    STARTS,
+};
+
+extern const char *const bench_start_names[STARTS];
+
+/* How the runs of a case are movable or not; MOBILITY_NONE where all are not. */
+enum mobility {
+    MOBILITY_NONE,
+    MOBILITY_RANDOM,
+    MOBILITY_STREAKS,
 };
 
 struct variant {
-    unsigned order;
+    unsigned order;   /* churn-mixed: the largest, from 0 on */
     unsigned batch;   /* frames per call */
     unsigned frames;  /* contig: length of the run */
     unsigned fill;    /* churn: percent of the arena that stays allocated */
+    enum start start; /* churn-mixed */
+    enum mobility mobility;
+    unsigned burst;   /* burst: runs allocated before they are freed */
+    unsigned gib;     /* refusal: of the arena, which must be asked for; 0: as effort says */
     double target_ns; /* what an operation may cost at most by the targets the project began
                        * with; 0 if they say nothing */
 };
@@ -121,10 +150,13 @@ struct lane {
     quire_pfn *units;             /* the frames that the thread holds */
     uint8_t *orders;              /* of units[], where a case mixes orders */
     size_t count;                 /* used places of units[] */
+    uint64_t held;                /* churn-mixed: frames of units[] */
+    uint64_t refusals;            /* churn-mixed: in this sample */
     struct stopwatch watch;       /* of this sample */
     struct stopwatch settled;     /* churn: of the last rounds of this sample */
     uint32_t *histogram;          /* latency: how many operations took so many ns */
-    uint64_t worst_ns;            /* latency: the slowest operation */
+    uint64_t worst_ns;            /* latency, refusal: the slowest operation */
+    uint64_t first_ns;            /* refusal: the first operation */
 };
 
 /* What a sample says. NAN where a figure means nothing; figures.c names them. */
@@ -132,9 +164,11 @@ enum figure {
     NS_PER_OP,
     SETTLED_NS,  /* churn */
     WHOLE_SHARE, /* churn */
+    REFUSALS,    /* churn-mixed: requests refused, of all threads */
     P50_NS,      /* latency, and the next two */
     P9999_NS,
-    WORST_NS,
+    WORST_NS, /* refusal too */
+    FIRST_NS, /* refusal */
     FIGURES,
 };
 
@@ -184,7 +218,7 @@ struct bench_case {
     bool heavy;             /* takes heavy_rounds long samples, and needs no warming up */
     bool fresh;             /* every sample starts from a new arena */
     bool machines;          /* of whole machines and of no other allocator */
-    bool reads_clock;       /* within the timed section: instructions would mean nothing */
+    bool uncounted;         /* instructions would mean nothing: not in --count-only */
     bool (*applies)(const struct allocator *allocator);
     void (*plan)(struct run *run);
     void (*setup)(struct run *run, struct lane *lane);    /* (worker) once, may be NULL */
@@ -207,6 +241,7 @@ struct result {
     uint64_t ops;           /* per thread and sample */
     double figure[FIGURES]; /* medians of the samples' */
     double min, max;        /* of NS_PER_OP */
+    double least_share;     /* of WHOLE_SHARE, NAN if there is none */
     double instructions;    /* per operation, NAN if not counted */
     double *shares;         /* share_count medians of the run's; NULL if it has none */
     size_t share_count;

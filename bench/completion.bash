@@ -37,10 +37,10 @@ _quire_bench()
     --allocator)
         mapfile -t COMPREPLY < <(compgen -W "$(_quire_bench_names "$word" allocators)" -- "$word")
         ;;
-    --threads | --rounds | --scale) ;;
+    --variant | --threads | --rounds | --scale) ;;
     *)
-        mapfile -t COMPREPLY < <(compgen -W '--quick --case --allocator --threads --rounds --scale
-            --json --instructions --count-only --help --version' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W '--quick --case --allocator --variant --threads --rounds
+            --scale --json --instructions --count-only --help --version' -- "$word")
         ;;
     esac
 }

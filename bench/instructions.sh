@@ -8,7 +8,7 @@
 # Runs PROGRAM (a quire-bench) under valgrind with --count-only: the same loops, shorter, on one
 # thread, the collection switched on where the clock would run. Writes to OUT one line per
 # configuration,
-#   case allocator order batch frames fill instructions-per-operation
+#   case allocator variant instructions-per-operation
 # which `quire-bench --instructions OUT` shows beside the times. Counts are repeatable where times
 # are noisy; they do not see what a locked instruction or a cache miss costs. valgrind offers no
 # AVX-512, so the AVX2 searches are counted.
@@ -39,10 +39,10 @@ valgrind --quiet --tool=callgrind --collect-atstart=no --combine-dumps=yes --com
 awk '/^desc: Trigger: Client Request: bench / {
          sub(/^desc: Trigger: Client Request: bench /, "")
          split($0, label, " ")
-         configuration = $1 " " $2 " " $3 " " $4 " " $5 " " $6
+         configuration = $1 " " $2 " " $3
      }
      /^(summary|totals):/ && configuration != "" {
-         printf "%s %.1f\n", configuration, $2 / label[7]
+         printf "%s %.1f\n", configuration, $2 / label[4]
          configuration = ""
      }' "$dir"/counts* >"$dir/table"
 if [ ! -s "$dir/table" ]; then

@@ -100,7 +100,7 @@ static int measure_and_report(const struct options *options, FILE *json)
     if (results.count == 0) {
         (void)fprintf(stderr,
                       "quire-bench: nothing to run: spsc needs 2 threads, init 1, and not every "
-                      "allocator has every case\n");
+                      "allocator has every case, nor every case every variant\n");
         return 2;
     }
     report_tail(&results, options);

@@ -5,6 +5,7 @@
 #include "options.h"
 
 #include "bench/measure/stopwatch.h"
+#include "bench/measure/variant.h"
 #include "host-harness/cli/nearest.h"
 
 #include <errno.h>
@@ -46,6 +47,9 @@ static void help(void)
         "  --quick              everything within 40 seconds, with fewer rounds\n"
         "  --case LIST          only these cases, comma-separated\n"
         "  --allocator LIST     only these allocators, comma-separated\n"
+        "  --variant LIST       only variants whose name in the table has one of these words, "
+        "such\n"
+        "                       as 'order 0' or '0-3 50 %'; comma-separated\n"
         "  --threads LIST       numbers of threads, 1 to 64; default 1,2\n"
         "  --rounds N           samples per figure, 1 to 99; default 9, with --quick 5\n"
         "  --scale N            one N-th of the work per sample, 1 to 1000\n"
@@ -177,6 +181,23 @@ static void read_threads(struct options *options, const char *text)
     }
 }
 
+static void read_variants(struct options *options, const char *list)
+{
+    for (const char *word = list;;) {
+        size_t length = strcspn(word, ",");
+
+        if (!variant_known(word, length)) {
+            usage_error("--variant: no variant has the words '%.*s'; the table shows their names",
+                        length < 60 ? (int)length : 60, word);
+        }
+        if (word[length] == '\0') {
+            break;
+        }
+        word += length + 1;
+    }
+    options->variants = list;
+}
+
 static void check_together(struct options *options)
 {
     if (!options->count_only) {
@@ -197,6 +218,7 @@ enum {
     QUICK,
     CASE,
     ALLOCATOR,
+    VARIANT,
     THREADS,
     ROUNDS,
     SCALE,
@@ -211,6 +233,7 @@ static const struct option long_options[] = {
     {"quick", no_argument, NULL, QUICK},
     {"case", required_argument, NULL, CASE},
     {"allocator", required_argument, NULL, ALLOCATOR},
+    {"variant", required_argument, NULL, VARIANT},
     {"threads", required_argument, NULL, THREADS},
     {"rounds", required_argument, NULL, ROUNDS},
     {"scale", required_argument, NULL, SCALE},
@@ -233,6 +256,9 @@ static void apply(struct options *options, int option, const char *value)
         break;
     case ALLOCATOR:
         options->allocators = read_names("--allocator", value, allocator_name);
+        break;
+    case VARIANT:
+        read_variants(options, value);
         break;
     case THREADS:
         read_threads(options, value);
@@ -304,6 +330,11 @@ struct effort options_effort(const struct options *options)
         .arena = 2 * scaled(options->quick ? 131072 : 262144, scale, 65536),
         .churn_frames = scaled(options->quick ? 131072 : 2097152, scale, 65536),
         .churn_divisor = scale,
+        .mixed_frames = scaled(options->quick ? 65536 : 1048576, scale, 65536),
+        .mixed_divisor = scale * (options->quick ? 10 : 1),
+        .refusal_frames = scaled(options->quick ? 65536 : 1048576, scale, 65536),
+        .refusals = scaled(options->quick ? 16384 : 131072, scale, 1024),
+        .refusal_ns = scaled(options->quick ? 4096000 : 20480000, scale, 102400),
         .budget_ns = options->quick ? QUICK_NS : 0,
     };
 

@@ -12,10 +12,11 @@ enum { OPTIONS_THREAD_COUNTS = 8 };
 struct options {
     bool quick;
     bool count_only;
-    unsigned rounds;     /* 0: as quick or full say */
-    unsigned scale;      /* one scale-th of the work */
-    uint64_t cases;      /* bit i: bench_cases[i] */
-    uint64_t allocators; /* bit i: bench_allocators[i] */
+    unsigned rounds;      /* 0: as quick or full say */
+    unsigned scale;       /* one scale-th of the work */
+    uint64_t cases;       /* bit i: bench_cases[i] */
+    uint64_t allocators;  /* bit i: bench_allocators[i] */
+    const char *variants; /* words of their names, comma-separated; NULL: all */
     unsigned threads[OPTIONS_THREAD_COUNTS];
     unsigned thread_counts;
     const char *json;         /* NULL: none; "-": standard output */

@@ -9,6 +9,7 @@
 #include "bench/bench.h"
 
 extern const struct allocator allocator_quire;
+extern const struct allocator allocator_quire_cache;
 extern const struct allocator allocator_quire_zone;
 extern const struct allocator allocator_quire_norunmap;
 extern const struct allocator allocator_quire_exchange;
@@ -17,6 +18,7 @@ extern const struct allocator allocator_quire_uncounted;
 extern const struct allocator allocator_spinlock_buddy;
 extern const struct allocator allocator_batched_buddy;
 extern const struct allocator allocator_cached_buddy;
+extern const struct allocator allocator_linux_like;
 extern const struct allocator allocator_mimalloc;
 extern const struct allocator allocator_jemalloc;
 extern const struct allocator allocator_tcmalloc;

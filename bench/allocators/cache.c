@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * cache.c - Quire as it is meant to be used: a zone behind the per-CPU caches, in the mode
- * that the library chooses (`quire`: restartable sequences where they work) and in exchange mode
- * (`quire-exchange`), so that the difference is what ownership by exchange costs. Sizes are the
- * library's own. Compiled once more with QUIRE_HARDENED, together with the whole library, into a
- * shared object of its own (`quire-hardened`): the difference is what the hardened build costs. And
- * once more with QUIRE_UNCOUNTED (`quire-uncounted`): what the caches' statistics cost.
+ * cache.c - the per-CPU caches without the machine above them (`quire-cache`): a zone behind one
+ * cache, in the mode that the library chooses. The difference to `quire` is what the way through
+ * the machine costs. Sizes are the library's own.
  *
  * The cache has no batch call: batches are single calls. Contiguous runs go to the zone. The
  * functions only pass on. State: struct cached, which nobody changes after open.
@@ -36,7 +33,7 @@ static void cached_close(void *opened)
     free(c);
 }
 
-static void *open_mode(uint64_t frames, unsigned threads, enum quire_cache_mode mode)
+static void *cached_open(uint64_t frames, unsigned threads)
 {
     uint32_t cpus = (uint32_t)sysconf(_SC_NPROCESSORS_CONF);
     uint32_t slots = cpus > threads ? cpus : threads;
@@ -49,7 +46,7 @@ static void *open_mode(uint64_t frames, unsigned threads, enum quire_cache_mode 
     if (c->arena) {
         struct quire_cache_config config = {
             .zone = zone_of(c->arena),
-            .mode = mode,
+            .mode = QUIRE_CACHE_AUTO,
             .cpus = cpus,
             .rounds = QUIRE_CACHE_SIZE_AUTO,
             .run_rounds = QUIRE_CACHE_SIZE_AUTO,
@@ -68,18 +65,6 @@ static void *open_mode(uint64_t frames, unsigned threads, enum quire_cache_mode 
     return NULL;
 }
 
-static void *cached_open(uint64_t frames, unsigned threads)
-{
-    return open_mode(frames, threads, QUIRE_CACHE_AUTO);
-}
-
-#if !defined(QUIRE_HARDENED) && !defined(QUIRE_UNCOUNTED)
-static void *cached_open_exchange(uint64_t frames, unsigned threads)
-{
-    return open_mode(frames, threads, QUIRE_CACHE_EXCHANGE);
-}
-#endif
-
 static struct quire_cache *cache_of(void *arena)
 {
     return &((struct cached *)arena)->cache;
@@ -89,6 +74,12 @@ static int cached_alloc(void *arena, unsigned thread, unsigned order, quire_pfn 
 {
     (void)thread;
     return quire_cache_alloc(cache_of(arena), order, 0, frame);
+}
+
+static int cached_alloc_movable(void *arena, unsigned thread, unsigned order, quire_pfn *frame)
+{
+    (void)thread;
+    return quire_cache_alloc(cache_of(arena), order, QUIRE_MOVABLE, frame);
 }
 
 static int cached_free(void *arena, unsigned thread, quire_pfn frame, unsigned order)
@@ -139,44 +130,18 @@ static uint64_t cached_metadata_bytes(void *arena)
     return c->bytes + allocator_quire_zone.metadata_bytes(c->arena);
 }
 
-#define CACHED_FUNCTIONS                                                                     \
-    .close = cached_close, .alloc = cached_alloc, .free = cached_free,                       \
-    .alloc_contig = cached_alloc_contig, .free_contig = cached_free_contig,                  \
-    .maintain = cached_maintain, .whole_blocks = cached_whole_blocks, .check = cached_check, \
-    .metadata_bytes = cached_metadata_bytes
-
-#ifdef QUIRE_HARDENED
-
-const struct allocator allocator_quire_hardened = {
-    .name = "quire-hardened",
-    .what = "as quire, built to notice at once what is freed twice",
+const struct allocator allocator_quire_cache = {
+    .name = "quire-cache",
+    .what = "the zone behind per-CPU caches, without the machine above them",
     .open = cached_open,
-    CACHED_FUNCTIONS,
+    .close = cached_close,
+    .alloc = cached_alloc,
+    .alloc_movable = cached_alloc_movable,
+    .free = cached_free,
+    .alloc_contig = cached_alloc_contig,
+    .free_contig = cached_free_contig,
+    .maintain = cached_maintain,
+    .whole_blocks = cached_whole_blocks,
+    .check = cached_check,
+    .metadata_bytes = cached_metadata_bytes,
 };
-
-#elif defined(QUIRE_UNCOUNTED)
-
-const struct allocator allocator_quire_uncounted = {
-    .name = "quire-uncounted",
-    .what = "as quire, built without the caches' statistics",
-    .open = cached_open,
-    CACHED_FUNCTIONS,
-};
-
-#else
-
-const struct allocator allocator_quire = {
-    .name = "quire",
-    .what = "the zone behind per-CPU caches, restartable sequences where they work",
-    .open = cached_open,
-    CACHED_FUNCTIONS,
-};
-
-const struct allocator allocator_quire_exchange = {
-    .name = "quire-exchange",
-    .what = "the same, the caches owned by atomic exchange",
-    .open = cached_open_exchange,
-    CACHED_FUNCTIONS,
-};
-
-#endif

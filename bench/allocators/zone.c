@@ -83,6 +83,11 @@ static int zone_alloc(void *arena, unsigned thread, unsigned order, quire_pfn *f
     return quire_zone_alloc(zone_of(arena), quire_slot_of(thread), order, 0, frame);
 }
 
+static int zone_alloc_movable(void *arena, unsigned thread, unsigned order, quire_pfn *frame)
+{
+    return quire_zone_alloc(zone_of(arena), quire_slot_of(thread), order, QUIRE_MOVABLE, frame);
+}
+
 static int zone_free(void *arena, unsigned thread, quire_pfn frame, unsigned order)
 {
     return quire_zone_free(zone_of(arena), quire_slot_of(thread), frame, order);
@@ -147,11 +152,12 @@ static uint64_t zone_metadata_bytes(void *arena)
     return quire_zone_metadata_bytes(zone_of(arena));
 }
 
-#define ZONE_FUNCTIONS                                                                            \
-    .close = zone_close, .alloc = zone_alloc, .free = zone_free, .alloc_batch = zone_alloc_batch, \
-    .free_batch = zone_free_batch, .alloc_contig = zone_alloc_contig,                             \
-    .free_contig = zone_free_contig, .whole_blocks = zone_whole_blocks, .check = zone_check,      \
-    .metadata_bytes = zone_metadata_bytes, .sparse = true
+#define ZONE_FUNCTIONS                                                                             \
+    .close = zone_close, .alloc = zone_alloc, .alloc_movable = zone_alloc_movable,                 \
+    .free = zone_free, .alloc_batch = zone_alloc_batch, .free_batch = zone_free_batch,             \
+    .alloc_contig = zone_alloc_contig, .free_contig = zone_free_contig,                            \
+    .whole_blocks = zone_whole_blocks, .check = zone_check, .metadata_bytes = zone_metadata_bytes, \
+    .sparse = true
 
 const struct allocator allocator_quire_zone = {
     .name = "quire-zone",
@@ -164,5 +170,6 @@ const struct allocator allocator_quire_norunmap = {
     .name = "quire-norunmap",
     .what = "the same without the run map",
     .open = zone_open_norunmap,
+    .same_places = true,
     ZONE_FUNCTIONS,
 };

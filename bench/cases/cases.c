@@ -7,6 +7,8 @@
 
 const struct bench_case *const bench_cases[] = {
     &case_pair,
+    &case_burst,
+    &case_mobility,
     &case_bulk_alloc,
     &case_bulk_free,
     &case_random_free,
@@ -17,6 +19,8 @@ const struct bench_case *const bench_cases[] = {
     &case_spsc,
     &case_latency,
     &case_churn,
+    &case_churn_mixed,
+    &case_refusal,
     &case_contig,
     &case_init,
     &case_machine,
@@ -40,31 +44,31 @@ void lanes_meet(struct run *run)
     barrier_wait(&run->barrier, run->threads);
 }
 
-void lane_fill(struct run *run, struct lane *lane, size_t count)
+void lane_fill(struct run *run, struct lane *lane, unsigned order, size_t count)
 {
     while (lane->count < count) {
         size_t n = count - lane->count < BENCH_BATCH ? count - lane->count : BENCH_BATCH;
 
-        batch_alloc(run, lane->index, &lane->units[lane->count], n);
+        batch_alloc(run, lane->index, order, &lane->units[lane->count], n);
         lane->count += n;
     }
 }
 
-static void free_front(struct run *run, struct lane *lane, size_t count)
+static void free_front(struct run *run, struct lane *lane, unsigned order, size_t count)
 {
     for (size_t i = 0; i < count; i += BENCH_BATCH) {
         size_t n = count - i < BENCH_BATCH ? count - i : BENCH_BATCH;
 
-        batch_free(run, lane->index, &lane->units[i], n);
+        batch_free(run, lane->index, order, &lane->units[i], n);
     }
 }
 
-void lane_thin(struct run *run, struct lane *lane, size_t keep)
+void lane_thin(struct run *run, struct lane *lane, unsigned order, size_t keep)
 {
     size_t gone = lane->count - keep;
 
     random_pick(lane, gone);
-    free_front(run, lane, gone);
+    free_front(run, lane, order, gone);
     for (size_t i = 0; i < keep; i++) {
         lane->units[i] = lane->units[gone + i];
     }
@@ -73,6 +77,6 @@ void lane_thin(struct run *run, struct lane *lane, size_t keep)
 
 void lane_empty(struct run *run, struct lane *lane)
 {
-    free_front(run, lane, lane->count);
+    free_front(run, lane, run->variant->order, lane->count);
     lane->count = 0;
 }

@@ -12,6 +12,8 @@
 #include "bench/measure/sync.h"
 
 extern const struct bench_case case_pair;
+extern const struct bench_case case_burst;
+extern const struct bench_case case_mobility;
 extern const struct bench_case case_bulk_alloc;
 extern const struct bench_case case_bulk_free;
 extern const struct bench_case case_random_free;
@@ -22,6 +24,8 @@ extern const struct bench_case case_half_full;
 extern const struct bench_case case_spsc;
 extern const struct bench_case case_latency;
 extern const struct bench_case case_churn;
+extern const struct bench_case case_churn_mixed;
+extern const struct bench_case case_refusal;
 extern const struct bench_case case_contig;
 extern const struct bench_case case_init;
 extern const struct bench_case case_machine;
@@ -42,31 +46,33 @@ static inline void check(const struct run *run, const char *operation, int error
     }
 }
 
-/* One batch, by the allocator's own batch call or, where it has none, by n calls. */
-static inline void batch_alloc(const struct run *run, unsigned thread, quire_pfn *frames, size_t n)
+/* One batch of runs of an order, by the allocator's own batch call or, where it has none for them,
+ * by n calls. */
+static inline void batch_alloc(const struct run *run, unsigned thread, unsigned order,
+                               quire_pfn *frames, size_t n)
 {
     const struct allocator *a = run->allocator;
 
-    if (a->alloc_batch) {
+    if (a->alloc_batch && order == 0) {
         check(run, "batch alloc", a->alloc_batch(run->arena, thread, frames, n));
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        check(run, "alloc", a->alloc(run->arena, thread, 0, &frames[i]));
+        check(run, "alloc", a->alloc(run->arena, thread, order, &frames[i]));
     }
 }
 
-static inline void batch_free(const struct run *run, unsigned thread, const quire_pfn *frames,
-                              size_t n)
+static inline void batch_free(const struct run *run, unsigned thread, unsigned order,
+                              const quire_pfn *frames, size_t n)
 {
     const struct allocator *a = run->allocator;
 
-    if (a->free_batch) {
+    if (a->free_batch && order == 0) {
         check(run, "batch free", a->free_batch(run->arena, thread, frames, n));
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        check(run, "free", a->free(run->arena, thread, frames[i], 0));
+        check(run, "free", a->free(run->arena, thread, frames[i], order));
     }
 }
 
@@ -77,13 +83,13 @@ bool applies_unless_bound(const struct allocator *allocator);
 /* All threads of the run are here. */
 void lanes_meet(struct run *run);
 
-/* Take single frames until the lane holds `count`. */
-void lane_fill(struct run *run, struct lane *lane, size_t count);
+/* Take runs of the order until the lane holds `count`. */
+void lane_fill(struct run *run, struct lane *lane, unsigned order, size_t count);
 
-/* Free a random choice of the lane's single frames until it holds `keep`. */
-void lane_thin(struct run *run, struct lane *lane, size_t keep);
+/* Free a random choice of the lane's runs, which are of the order, until it holds `keep`. */
+void lane_thin(struct run *run, struct lane *lane, unsigned order, size_t keep);
 
-/* Free all single frames of the lane, in the order in which it holds them: a teardown(). */
+/* Free all runs of the lane, of the variant's order, as it holds them: a teardown(). */
 void lane_empty(struct run *run, struct lane *lane);
 
 #endif /* QUIRE_BENCH_CASES_CASES_H */

@@ -89,9 +89,9 @@ static void sample(struct run *run, struct lane *lane)
     unsigned total = rounds(run), last = total - (total + 9) / 10;
     size_t n = share(run);
 
-    lane_fill(run, lane, run->units_per_lane);
+    lane_fill(run, lane, 0, run->units_per_lane);
     lanes_meet(run);
-    lane_thin(run, lane, held(run));
+    lane_thin(run, lane, 0, held(run));
     lanes_meet(run);
     note_share(run, lane, 0);
     for (unsigned round = 0; round < total; round++) {

@@ -21,7 +21,7 @@ static void plan(struct run *run)
 
 static void setup(struct run *run, struct lane *lane)
 {
-    lane_fill(run, lane, HELD);
+    lane_fill(run, lane, 0, HELD);
 }
 
 static const struct variant variant = {.batch = 1, .target_ns = NS_SMALL};

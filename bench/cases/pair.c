@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * pair.c - `pair`: allocate one run, free it, again and again, in an arena that is otherwise
- * empty. Orders 0, 3, 6 and 9. The simplest case: everything is in the first-level cache. Note
+ * empty. Orders 0 to 10. The simplest case: everything is in the first-level cache. Note
  * what it asks of a buddy: in an empty arena every allocation splits the largest run down to the
  * order and every free merges it back; `half-full` shows it where it need not.
  */
@@ -37,9 +37,16 @@ void pair_sample(struct run *run, struct lane *lane)
 
 static const struct variant variants[] = {
     {.order = 0, .batch = 1, .target_ns = NS_SMALL},
+    {.order = 1, .batch = 1, .target_ns = NS_SMALL},
+    {.order = 2, .batch = 1, .target_ns = NS_SMALL},
     {.order = 3, .batch = 1, .target_ns = NS_SMALL},
+    {.order = 4, .batch = 1, .target_ns = NS_SMALL},
+    {.order = 5, .batch = 1, .target_ns = NS_SMALL},
     {.order = 6, .batch = 1, .target_ns = NS_SMALL},
+    {.order = 7, .batch = 1, .target_ns = NS_SMALL},
+    {.order = 8, .batch = 1, .target_ns = NS_SMALL},
     {.order = 9, .batch = 1, .target_ns = NS_LARGE},
+    {.order = 10, .batch = 1, .target_ns = NS_LARGE},
 };
 
 const struct bench_case case_pair = {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * counts.c - a text file with a line per configuration:
- *     case allocator order batch frames fill instructions-per-operation
+ *     case allocator variant instructions-per-operation
+ * where the variant's name has _ for each space.
  * State: the list, written by counts_load, read only afterwards.
  */
 #include "counts.h"
+
+#include "variant.h"
 
 #include <errno.h>
 #include <math.h>
@@ -12,38 +15,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_COUNTS = 512 };
+enum { MAX_COUNTS = 4096 };
 
 static struct count {
-    char bench[32], allocator[32];
-    struct variant variant;
+    char bench[32], allocator[32], variant[VARIANT_TEXT];
     double instructions;
 } counts[MAX_COUNTS];
 static size_t count_total;
 
-static bool read_unsigned(char **rest, unsigned *value)
+static bool read_word(char *line, char **rest, char *word, size_t size)
 {
-    const char *word = strtok_r(NULL, " \n", rest);
-    char *end = NULL;
+    const char *found = strtok_r(line, " \n", rest);
 
-    *value = word ? (unsigned)strtoul(word, &end, 10) : 0;
-    return word && *end == '\0';
+    if (!found || strlen(found) >= size) {
+        return false;
+    }
+    memcpy(word, found, strlen(found) + 1);
+    return true;
 }
 
 static bool read_count(char *line, struct count *c)
 {
     char *rest = NULL, *end = NULL;
-    const char *bench = strtok_r(line, " \n", &rest);
-    const char *allocator = strtok_r(NULL, " \n", &rest);
 
-    if (!bench || !allocator || strlen(bench) >= sizeof(c->bench) ||
-        strlen(allocator) >= sizeof(c->allocator)) {
-        return false;
-    }
-    memcpy(c->bench, bench, strlen(bench) + 1);
-    memcpy(c->allocator, allocator, strlen(allocator) + 1);
-    if (!read_unsigned(&rest, &c->variant.order) || !read_unsigned(&rest, &c->variant.batch) ||
-        !read_unsigned(&rest, &c->variant.frames) || !read_unsigned(&rest, &c->variant.fill)) {
+    if (!read_word(line, &rest, c->bench, sizeof(c->bench)) ||
+        !read_word(NULL, &rest, c->allocator, sizeof(c->allocator)) ||
+        !read_word(NULL, &rest, c->variant, sizeof(c->variant))) {
         return false;
     }
     const char *number = strtok_r(NULL, " \n", &rest);
@@ -61,7 +58,7 @@ static bool read_counts(FILE *file, const char *path)
             (void)fprintf(
                 stderr,
                 "quire-bench: --instructions %s: line %zu is not one of at most %d lines 'case "
-                "allocator order batch frames fill instructions'\n",
+                "allocator variant instructions'\n",
                 path, count_total + 1, MAX_COUNTS);
             return false;
         }
@@ -97,15 +94,15 @@ bool counts_load(const char *path)
 
 double counts_find(const struct result *result)
 {
-    const struct variant *v = result->variant;
+    char variant[VARIANT_TEXT];
 
+    variant_word(result->variant, variant);
     for (size_t i = 0; i < count_total && result->threads == 1; i++) {
         const struct count *c = &counts[i];
 
         if (strcmp(c->bench, result->bench->name) == 0 &&
-            strcmp(c->allocator, result->allocator->name) == 0 && c->variant.order == v->order &&
-            c->variant.batch == v->batch && c->variant.frames == v->frames &&
-            c->variant.fill == v->fill) {
+            strcmp(c->allocator, result->allocator->name) == 0 &&
+            strcmp(c->variant, variant) == 0) {
             return c->instructions;
         }
     }

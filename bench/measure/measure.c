@@ -14,6 +14,7 @@
 #include "pool.h"
 #include "random.h"
 #include "stopwatch.h"
+#include "variant.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static void make_lanes(struct run *run)
         *lane = (struct lane){.index = i};
         lane->units = bench_memory(run->units_per_lane, sizeof(lane->units[0]));
         lane->orders = bench_memory(run->units_per_lane, sizeof(lane->orders[0]));
-        random_seed(lane);
+        random_seed(lane, 0);
     }
 }
 
@@ -134,13 +135,13 @@ static struct sample take_sample(struct run *run)
  * instructions.sh reads. */
 static void take_count(struct run *run)
 {
-    char label[160];
+    char label[160], variant[VARIANT_TEXT];
 
     stopwatch_count_dump("what came before");
     take_sample(run);
-    (void)snprintf(label, sizeof(label), "bench %s %s %u %u %u %u %llu", run->bench->name,
-                   run->allocator->name, run->variant->order, run->variant->batch,
-                   run->variant->frames, run->variant->fill, (unsigned long long)run->sample_ops);
+    variant_word(run->variant, variant);
+    (void)snprintf(label, sizeof(label), "bench %s %s %s %llu", run->bench->name,
+                   run->allocator->name, variant, (unsigned long long)run->sample_ops);
     stopwatch_count_dump(label);
 }
 
@@ -234,7 +235,17 @@ static bool selected(const struct options *options, size_t bench, unsigned threa
     unsigned exact = bench_cases[bench]->exact_threads;
 
     return (options->cases >> bench & 1) && (exact == 0 || exact == threads) &&
-           !(options->count_only && bench_cases[bench]->reads_clock);
+           !(options->count_only && bench_cases[bench]->uncounted);
+}
+
+static size_t listed_variants(const struct options *options, const struct bench_case *bench)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < bench->variant_count; i++) {
+        count += variant_listed(&bench->variants[i], options->variants) ? 1 : 0;
+    }
+    return count;
 }
 
 static void measure_case(const struct options *options, const struct effort *effort,
@@ -243,6 +254,9 @@ static void measure_case(const struct options *options, const struct effort *eff
                          void (*done)(const struct result *, size_t))
 {
     for (size_t i = 0; i < bench->variant_count; i++) {
+        if (!variant_listed(&bench->variants[i], options->variants)) {
+            continue;
+        }
         struct run pattern = {
             .bench = bench, .variant = &bench->variants[i], .effort = effort, .threads = threads};
         size_t before = results->count;
@@ -264,8 +278,9 @@ void measure_all(const struct options *options, struct results *results,
 
     for (size_t i = 0; i < bench_case_count; i++) {
         for (unsigned t = 0; t < options->thread_counts; t++) {
-            schedule.remain +=
-                selected(options, i, options->threads[t]) ? bench_cases[i]->variant_count : 0;
+            schedule.remain += selected(options, i, options->threads[t])
+                                   ? listed_variants(options, bench_cases[i])
+                                   : 0;
         }
     }
     for (size_t i = 0; i < bench_case_count; i++) {

@@ -8,9 +8,10 @@
 
 #include "bench/bench.h"
 
-static inline void random_seed(struct lane *lane)
+/* Of each seed and lane a sequence of its own. */
+static inline void random_seed(struct lane *lane, unsigned seed)
 {
-    lane->random = 0x9E3779B97F4A7C15u * (lane->index + 1);
+    lane->random = 0x9E3779B97F4A7C15u * (uint64_t)(lane->index + 1 + seed * BENCH_MAX_THREADS);
 }
 
 /* A number below n, 1 <= n < 2^32. */

@@ -10,8 +10,12 @@
 
 const char *const bench_figure_names[FIGURES] = {
     [NS_PER_OP] = "ns_per_op", [SETTLED_NS] = "settled_ns", [WHOLE_SHARE] = "whole_share",
-    [P50_NS] = "p50_ns",       [P9999_NS] = "p9999_ns",     [WORST_NS] = "worst_ns",
+    [REFUSALS] = "refusals",   [P50_NS] = "p50_ns",         [P9999_NS] = "p9999_ns",
+    [WORST_NS] = "worst_ns",   [FIRST_NS] = "first_ns",
 };
+
+const char *const bench_start_names[STARTS] =
+    {[START_OTHER] = "", [START_COMPACT] = "compact", [START_PEPPERED] = "peppered"};
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -79,11 +83,12 @@ struct result figures_result(const struct run *run)
         .shares = median_shares(run),
         .share_count = run->share_count,
     };
-    double min, max;
+    double min = NAN, max;
 
     for (enum figure i = 0; i < FIGURES; i++) {
         result.figure[i] = median(run, i, &min, &max);
     }
+    result.least_share = isnan(median(run, WHOLE_SHARE, &min, &max)) ? NAN : min;
     result.figure[NS_PER_OP] = median(run, NS_PER_OP, &result.min, &result.max);
     return result;
 }
@@ -110,13 +115,14 @@ void results_release(struct results *results)
 
 const struct result *results_find(const struct results *results, const char *bench,
                                   const char *allocator, unsigned threads, unsigned order,
-                                  unsigned fill)
+                                  unsigned fill, enum start start)
 {
     for (size_t i = 0; i < results->count; i++) {
         const struct result *r = &results->list[i];
 
         if (r->threads == threads && r->variant->order == order && r->variant->fill == fill &&
-            strcmp(r->bench->name, bench) == 0 && strcmp(r->allocator->name, allocator) == 0) {
+            r->variant->start == start && strcmp(r->bench->name, bench) == 0 &&
+            strcmp(r->allocator->name, allocator) == 0) {
             return r;
         }
     }

@@ -14,10 +14,10 @@ struct result figures_result(const struct run *run);
 void results_append(struct results *results, struct result result);
 void results_release(struct results *results);
 
-/* The result of a configuration, or NULL. `fill` is 0 but for churn. Of several variants the first
- * one with this order. */
+/* The result of a configuration, or NULL. `fill` and `start` are 0 but for churn. Of several
+ * variants the first one with this order. */
 const struct result *results_find(const struct results *results, const char *bench,
                                   const char *allocator, unsigned threads, unsigned order,
-                                  unsigned fill);
+                                  unsigned fill, enum start start);
 
 #endif /* QUIRE_BENCH_REPORT_FIGURES_H */

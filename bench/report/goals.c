@@ -21,12 +21,14 @@ struct goal {
     const char *allocator, *against;
     double target;      /* NAN: told for information */
     unsigned fill;      /* churn */
+    enum start start;   /* churn-mixed */
     enum figure figure; /* the time per operation, unless it says something else */
     bool at_least;      /* the target is */
     const char *note;
 };
 
 #define QUIRE "quire"
+#define CACHE "quire-cache"
 #define ZONE  "quire-zone"
 #define NOMAP "quire-norunmap"
 #define CHG   "quire-exchange"
@@ -38,6 +40,29 @@ struct goal {
 #define LISTS "cached-buddy"
 #define SMALL "machine-1"
 #define LARGE "machine-64"
+
+/* A pair of an order through the door, at one thread and at two. */
+#define PAIR_OF(order)                                       \
+    {VALUE, "pair", 1, (order), QUIRE, NULL, .target = 50},  \
+    {                                                        \
+        VALUE, "pair", 2, (order), QUIRE, NULL, .target = 50 \
+    }
+
+/* The share in whole blocks and the time, of the door and of the zone, at two threads and at one.
+ */
+#define MIXED_ONE(threads, most, percent, begin, who, of, is, ...)                               \
+    {                                                                                            \
+        VALUE, "churn-mixed", (threads), (most), who, NULL,                                      \
+            .target = (is), .fill = (percent), .start = START_##begin, .figure = of, __VA_ARGS__ \
+    }
+#define MIXED_AT(threads, most, percent, begin, share, ns, zone_ns)                           \
+    MIXED_ONE(threads, most, percent, begin, QUIRE, WHOLE_SHARE, share, .at_least = true),    \
+        MIXED_ONE(threads, most, percent, begin, QUIRE, NS_PER_OP, ns, .at_least = false),    \
+        MIXED_ONE(threads, most, percent, begin, ZONE, WHOLE_SHARE, share, .at_least = true), \
+        MIXED_ONE(threads, most, percent, begin, ZONE, NS_PER_OP, zone_ns, .at_least = false)
+#define MIXED(most, percent, begin, share, ns, zone_ns)    \
+    MIXED_AT(1, most, percent, begin, share, ns, zone_ns), \
+        MIXED_AT(2, most, percent, begin, share, ns, zone_ns)
 
 static const struct goal goals[] = {
     {RATIO, "pair", 1, 0, BUDDY, "null", .target = 18, .note = "the buddy is an honest one"},
@@ -77,42 +102,71 @@ static const struct goal goals[] = {
     {RATIO, "bulk-free", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
     {RATIO, "random-free", 1, 0, ZONE, NOMAP, .target = NAN, .note = "the run map"},
 
-    /* The caches. What is compared with `null` is the cases with a call per frame. */
-    {RATIO, "pair", 1, 0, QUIRE, "null", .target = 1.7},
-    {RATIO, "pair", 2, 0, QUIRE, "null", .target = 1.7},
-    {RATIO, "bulk-alloc-single", 1, 0, QUIRE, "null", .target = 2},
-    {RATIO, "bulk-alloc-single", 2, 0, QUIRE, "null", .target = 2},
-    {RATIO, "bulk-free-single", 1, 0, QUIRE, "null", .target = 2},
-    {RATIO, "bulk-free-single", 2, 0, QUIRE, "null", .target = 2},
-    {RATIO, "random-free-single", 1, 0, QUIRE, LISTS, .target = 0.7},
-    {RATIO, "random-free-single", 2, 0, QUIRE, LISTS, .target = 0.7},
-    {RATIO, "half-full", 1, 0, QUIRE, "null", .target = 1.6},
-    {RATIO, "half-full", 2, 0, QUIRE, "null", .target = 1.6},
-    {RATIO, "spsc", 2, 0, QUIRE, LISTS, .target = 0.5},
+    /* The caches alone. What is compared with `null` is the cases with a call per frame. */
+    {RATIO, "pair", 1, 0, CACHE, "null", .target = 1.7},
+    {RATIO, "pair", 2, 0, CACHE, "null", .target = 1.7},
+    {RATIO, "bulk-alloc-single", 1, 0, CACHE, "null", .target = 2},
+    {RATIO, "bulk-alloc-single", 2, 0, CACHE, "null", .target = 2},
+    {RATIO, "bulk-free-single", 1, 0, CACHE, "null", .target = 2},
+    {RATIO, "bulk-free-single", 2, 0, CACHE, "null", .target = 2},
+    {RATIO, "half-full", 1, 0, CACHE, "null", .target = 1.6},
+    {RATIO, "half-full", 2, 0, CACHE, "null", .target = 1.6},
+
+    /* The door. */
+    {RATIO, "pair", 1, 0, QUIRE, "tcmalloc", .target = 1},
+    {RATIO, "pair", 2, 0, QUIRE, "tcmalloc", .target = 1},
+    PAIR_OF(1),
+    PAIR_OF(2),
+    PAIR_OF(3),
+    PAIR_OF(4),
+    PAIR_OF(5),
+    PAIR_OF(6),
+    PAIR_OF(7),
+    PAIR_OF(8),
+    {VALUE, "burst", 1, 3, QUIRE, NULL, .target = 35, .note = "64 at once"},
     {RATIO, "pair", 1, 9, QUIRE, BUDDY, .target = 0.3},
     {RATIO, "pair", 2, 9, QUIRE, BUDDY, .target = 0.3},
-    {SCALING, "pair", 2, 0, QUIRE, "null", .target = 1.1},
-    {SCALING, "pair", 2, 9, QUIRE, "null", .target = 1.1},
-    {SCALING, "bulk-alloc-single", 2, 0, QUIRE, "null", .target = 1.1},
-    {SCALING, "bulk-free-single", 2, 0, QUIRE, "null", .target = 1.1},
-    {SCALING, "random-free-single", 2, 0, QUIRE, "null", .target = 1.1},
-    {SCALING, "half-full", 2, 0, QUIRE, "null", .target = 1.1},
-    {VALUE, "latency", 1, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
-    {VALUE, "latency", 2, 0, QUIRE, NULL, .target = 1000, .figure = P9999_NS},
+    {RATIO, "random-free-single", 1, 0, QUIRE, LISTS, .target = 0.7},
+    {RATIO, "random-free-single", 2, 0, QUIRE, LISTS, .target = 0.7},
+    {RATIO, "spsc", 2, 0, QUIRE, LISTS, .target = 0.5},
+    {RATIO, "bulk-alloc", 1, 0, QUIRE, ZONE, .target = 1.2},
+    {RATIO, "bulk-free", 1, 0, QUIRE, ZONE, .target = 1.2},
+    {RATIO, "random-free", 1, 0, QUIRE, ZONE, .target = 1.2},
+    {VALUE, "contig", 1, 0, QUIRE, NULL, .target = 200, .note = "64 frames"},
+    {VALUE, "contig", 2, 0, QUIRE, NULL, .target = 400, .note = "64 frames"},
+    {SCALING, "pair", 2, 0, QUIRE, "null", .target = 1.15},
+    {SCALING, "pair", 2, 9, QUIRE, "null", .target = 1.15},
+    {SCALING, "pair", 2, 9, ZONE, "null", .target = 1.5},
+    {SCALING, "bulk-alloc-single", 2, 0, QUIRE, "null", .target = 1.15},
+    {SCALING, "bulk-free-single", 2, 0, QUIRE, "null", .target = 1.15},
+    {SCALING, "random-free-single", 2, 0, QUIRE, "null", .target = 1.15},
+    {SCALING, "half-full", 2, 0, QUIRE, "null", .target = 1.15},
+    {RATIO, "latency", 1, 0, QUIRE, "null", .target = 3, .figure = P9999_NS},
+    {RATIO, "latency", 2, 0, QUIRE, "null", .target = 3, .figure = P9999_NS},
+    {RATIO, "pair", 1, 0, QUIRE, CACHE, .target = NAN, .note = "the way through the machine"},
+    {RATIO, "half-full", 1, 0, QUIRE, CACHE, .target = NAN, .note = "the way through the machine"},
     {RATIO, "pair", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
     {RATIO, "pair", 1, 3, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
     {RATIO, "pair", 1, 9, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
-    {RATIO, "bulk-alloc-single", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
-    {RATIO, "random-free-single", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
     {RATIO, "half-full", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
     {RATIO, "pair", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
-    {RATIO, "bulk-alloc-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
-    {RATIO, "random-free-single", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
     {RATIO, "half-full", 1, 0, HARD, QUIRE, .target = NAN, .note = "the hardened build"},
     {RATIO, "pair", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
-    {RATIO, "bulk-alloc-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
-    {RATIO, "random-free-single", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
     {RATIO, "half-full", 1, 0, QUIRE, BARE, .target = NAN, .note = "statistics"},
+
+    /* Runs of mixed orders: whole blocks kept, or made; what it costs; what a refusal costs. */
+    MIXED(1, 50, COMPACT, 0.99, 60, 150),
+    MIXED(1, 80, COMPACT, 0.97, 60, 150),
+    MIXED(3, 50, COMPACT, 0.99, 60, 150),
+    MIXED(3, 80, COMPACT, 0.97, 60, 150),
+    MIXED(8, 50, COMPACT, 0.95, 100, 200),
+    MIXED(8, 80, COMPACT, 0.85, 100, 200),
+    MIXED(3, 50, PEPPERED, 0.90, 200, 200),
+    MIXED(8, 50, PEPPERED, 0.50, 200, 200),
+    {RATIO, "churn-mixed", 1, 8, QUIRE, BUDDY, .target = 1, .fill = 50, .start = START_PEPPERED,
+     .figure = REFUSALS},
+    {VALUE, "refusal", 1, 3, QUIRE, NULL, .target = 500},
+    {VALUE, "refusal", 1, 9, QUIRE, NULL, .target = 500},
 
     /* A hit must cost the same however large the machine is. */
     {RATIO, "machine", 1, 0, LARGE, SMALL, .target = 1.1},
@@ -136,8 +190,8 @@ static const struct goal goals[] = {
 static double value(const struct results *results, const struct goal *goal, const char *allocator,
                     unsigned threads)
 {
-    const struct result *r =
-        results_find(results, goal->bench, allocator, threads, goal->order, goal->fill);
+    const struct result *r = results_find(results, goal->bench, allocator, threads, goal->order,
+                                          goal->fill, goal->start);
 
     return r ? r->figure[goal->figure] : NAN;
 }
@@ -163,7 +217,10 @@ static void say_what(const struct goal *goal, char *text, size_t size)
 {
     char of[32] = "", over[64] = "";
 
-    if (goal->order) {
+    if (goal->start != START_OTHER) {
+        (void)snprintf(of, sizeof(of), " 0-%u at %u %% %s", goal->order, goal->fill,
+                       bench_start_names[goal->start]);
+    } else if (goal->order) {
         (void)snprintf(of, sizeof(of), " of order %u", goal->order);
     } else if (goal->fill) {
         (void)snprintf(of, sizeof(of), " at %u %%", goal->fill);

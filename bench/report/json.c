@@ -5,6 +5,7 @@
 #include "report.h"
 
 #include "bench/measure/metadata.h"
+#include "bench/measure/variant.h"
 #include "goals.h"
 
 #include <cjson/cJSON.h>
@@ -38,17 +39,24 @@ static void add_result(cJSON *list, const struct result *r)
 {
     cJSON *object = append_object(list);
     const struct variant *variant = r->variant;
+    char name[VARIANT_TEXT];
 
+    variant_text(variant, name);
     cJSON_AddStringToObject(object, "case", r->bench->name);
     cJSON_AddStringToObject(object, "allocator", r->allocator->name);
+    cJSON_AddStringToObject(object, "variant", name);
     add_number(object, "threads", r->threads);
     add_number(object, "order", variant->order);
     add_number(object, "batch", variant->batch);
     add_number(object, "frames", variant->frames ? (double)variant->frames : NAN);
     add_number(object, "fill", variant->fill ? (double)variant->fill : NAN);
+    if (variant->start != START_OTHER) {
+        cJSON_AddStringToObject(object, "start", bench_start_names[variant->start]);
+    }
     for (enum figure i = 0; i < FIGURES; i++) {
         add_number(object, bench_figure_names[i], r->figure[i]);
     }
+    add_number(object, "least_share", r->least_share);
     add_shares(object, r);
     add_number(object, "min", r->min);
     add_number(object, "max", r->max);

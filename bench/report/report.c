@@ -5,6 +5,7 @@
 #include "report.h"
 
 #include "bench/measure/metadata.h"
+#include "bench/measure/variant.h"
 #include "goals.h"
 
 #include <math.h>
@@ -24,33 +25,19 @@ void report_head(const struct bench_machine *machine, const struct options *opti
     }
     printf("\nNanoseconds per operation as one thread sees it: median, least and largest sample.\n"
            "instr: instructions per operation by callgrind, one thread, where counted.\n\n");
-    printf("%-19s %3s %-9s %-15s %9s %9s %9s %8s  %s\n", "case", "thr", "variant", "allocator",
+    printf("%-19s %3s %-17s %-15s %9s %9s %9s %8s  %s\n", "case", "thr", "variant", "allocator",
            "ns/op", "min", "max", "instr", "target at the start of the project");
-}
-
-/* What sets a variant apart from the others of its case. */
-static void variant_text(const struct variant *variant, char *text, size_t size)
-{
-    if (variant->frames) {
-        (void)snprintf(text, size, "%u frames", variant->frames);
-    } else if (variant->fill) {
-        (void)snprintf(text, size, "%u %%", variant->fill);
-    } else if (variant->batch > 1) {
-        (void)snprintf(text, size, "batch %u", variant->batch);
-    } else {
-        (void)snprintf(text, size, "order %u", variant->order);
-    }
 }
 
 static void report_row(const struct result *r)
 {
-    char variant[32], instructions[32] = "-";
+    char variant[VARIANT_TEXT], instructions[32] = "-";
 
-    variant_text(r->variant, variant, sizeof(variant));
+    variant_text(r->variant, variant);
     if (!isnan(r->instructions)) {
         (void)snprintf(instructions, sizeof(instructions), "%.1f", r->instructions);
     }
-    printf("%-19s %3u %-9s %-15s %9.2f %9.2f %9.2f %8s", r->bench->name, r->threads, variant,
+    printf("%-19s %3u %-17s %-15s %9.2f %9.2f %9.2f %8s", r->bench->name, r->threads, variant,
            r->allocator->name, r->figure[NS_PER_OP], r->min, r->max, instructions);
     if (r->variant->target_ns > 0) {
         printf("  < %.0f ns: %s", r->variant->target_ns,
@@ -61,6 +48,16 @@ static void report_row(const struct result *r)
     }
     if (!isnan(r->figure[WHOLE_SHARE])) {
         printf("; whole blocks %.1f %%", 100 * r->figure[WHOLE_SHARE]);
+    }
+    if (r->least_share < r->figure[WHOLE_SHARE]) {
+        printf(" (least %.1f)", 100 * r->least_share);
+    }
+    if (!isnan(r->figure[REFUSALS])) {
+        printf("; %.0f refused", r->figure[REFUSALS]);
+    }
+    if (!isnan(r->figure[FIRST_NS])) {
+        printf("; the first %.2f us, the worst %.2f us", r->figure[FIRST_NS] / 1000,
+               r->figure[WORST_NS] / 1000);
     }
     if (!isnan(r->figure[P50_NS])) {
         printf("; half within %.0f, 99.99 %% within %.0f, the worst %.0f", r->figure[P50_NS],

@@ -79,6 +79,7 @@ static void check_result(const cJSON *result)
 
     string(result, "case");
     string(result, "allocator");
+    string(result, "variant");
     require_of(result,
                number(result, "threads") >= 1 && number(result, "order") >= 0 &&
                    number(result, "rounds") >= 1 && number(result, "operations") >= 1,
@@ -122,23 +123,58 @@ static void check_shares(const cJSON *churn)
                "the last of shares is not whole_share");
 }
 
+static void check_mixed(const cJSON *mixed)
+{
+    const char *start = string(mixed, "start");
+
+    require_of(mixed, strcmp(start, "compact") == 0 || strcmp(start, "peppered") == 0,
+               "a start that is none");
+    require_of(mixed, number(mixed, "refusals") >= 0, "fewer refusals than none");
+    require_of(mixed, number(mixed, "least_share") <= number(mixed, "whole_share"),
+               "least_share is more than whole_share");
+    check_shares(mixed);
+}
+
 static void check_complete(const cJSON *results)
 {
     static const char *const cases[] = {"pair",      "bulk-alloc", "bulk-free", "random-free",
                                         "half-full", "latency",    "churn",     "contig"};
-    static const char *const allocators[] = {"quire", "quire-zone",     "quire-exchange",
-                                             "null",  "spinlock-buddy", "cached-buddy"};
+    static const int mixes[] = {1, 3, 8}, orders[] = {2, 4, 9};
+    static const char *const allocators[] = {"quire",          "quire-cache", "quire-zone",
+                                             "quire-exchange", "null",        "spinlock-buddy",
+                                             "cached-buddy",   "linux-like"};
 
     for (size_t a = 0; a < sizeof(allocators) / sizeof(allocators[0]); a++) {
         for (int threads = 1; threads <= 2; threads++) {
             for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
                 find(results, cases[c], allocators[a], threads, 0);
             }
-            for (int order = 3; order <= 9; order += 3) {
+            for (int order = 1; order <= 10; order++) {
                 find(results, "pair", allocators[a], threads, order);
+                find(results, "burst", allocators[a], threads, order);
             }
+            for (size_t o = 0; o < sizeof(orders) / sizeof(orders[0]); o++) {
+                find(results, "half-full", allocators[a], threads, orders[o]);
+                find(results, "bulk-alloc-single", allocators[a], threads, orders[o]);
+                find(results, "bulk-free-single", allocators[a], threads, orders[o]);
+                find(results, "random-free-single", allocators[a], threads, orders[o]);
+            }
+            find(results, "mobility", allocators[a], threads, 3);
         }
         find(results, "spsc", allocators[a], 2, 0);
+    }
+    for (size_t m = 0; m < sizeof(mixes) / sizeof(mixes[0]); m++) {
+        for (int threads = 1; threads <= 2; threads++) {
+            check_mixed(find(results, "churn-mixed", "quire", threads, mixes[m]));
+        }
+    }
+    for (int order = 1; order <= 9; order++) {
+        for (int threads = 1; threads <= 2; threads++) {
+            const cJSON *refusal = find(results, "refusal", "quire", threads, order);
+
+            require_of(refusal, number(refusal, "first_ns") > 0 && number(refusal, "worst_ns") > 0,
+                       "a refusal that takes no time");
+        }
     }
     find(results, "init", "quire-zone", 1, 0);
     find(results, "pair", "quire-norunmap", 1, 0);

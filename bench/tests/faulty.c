@@ -2,7 +2,7 @@
  *
  * faulty.c - a table of allocators that are wrong, each in one way, for the test that
  * quire-bench notices: `sound` is right, `refuses` says no to its hundredth allocation, `loses`
- * forgets a frame, `doubles` hands one out twice.
+ * forgets a frame, `doubles` hands one out twice, `serves` gives a frame for a run of any order.
  *
  * State: a stack of free frames behind a lock, and how many allocations there were.
  */
@@ -123,6 +123,12 @@ static const char *stack_check(void *arena)
     return stack->free == stack->frames ? NULL : "free and managed frames differ";
 }
 
+static uint64_t stack_whole_blocks(void *arena)
+{
+    (void)arena;
+    return 0;
+}
+
 #define STACK_FUNCTIONS                                                                   \
     .what = "for a test", .close = close_stack, .alloc = stack_alloc, .free = stack_free, \
     .check = stack_check
@@ -131,6 +137,10 @@ static const struct allocator sound = {.name = "sound", .open = open_sound, STAC
 static const struct allocator refuses = {.name = "refuses", .open = open_refuses, STACK_FUNCTIONS};
 static const struct allocator loses = {.name = "loses", .open = open_loses, STACK_FUNCTIONS};
 static const struct allocator doubles = {.name = "doubles", .open = open_doubles, STACK_FUNCTIONS};
+static const struct allocator serves = {.name = "serves",
+                                        .open = open_sound,
+                                        .whole_blocks = stack_whole_blocks,
+                                        STACK_FUNCTIONS};
 
-const struct allocator *const bench_allocators[] = {&sound, &refuses, &loses, &doubles};
+const struct allocator *const bench_allocators[] = {&sound, &refuses, &loses, &doubles, &serves};
 const size_t bench_allocator_count = sizeof(bench_allocators) / sizeof(bench_allocators[0]);

@@ -3,7 +3,7 @@
 #
 # run.sh - does quire-bench work? Not: how fast is anything.
 #
-#   run.sh results|options|standard|failures|instructions|picture BENCH FAULTY CHECK-JSON
+#   run.sh results|options|variants|standard|failures|instructions|picture BENCH FAULTY CHECK-JSON
 set -eu
 
 part=$1
@@ -71,6 +71,11 @@ options)
     refused --case
     refused --case pair,
     refused --allocator quire,nobody
+    refused --variant 'order 1000'
+    refused --variant ''
+    refused --variant 'order 0,'
+    refused --variant rder
+    refused --case churn --variant compact
     refused --threads 0
     refused --threads 65
     refused --threads 1,
@@ -105,6 +110,28 @@ options)
     refused --quick=1
     grep -q 'expected no value' "$dir/stderr" || fail "--quick=1: $(cat "$dir/stderr")"
     ;;
+variants)
+    set -- --quick --rounds 1 --scale 100 --allocator null,spinlock-buddy --threads 1
+    "$bench" "$@" --case churn-mixed,pair --variant '0-3 50 % compact,80 % peppered,order 0' \
+        >"$dir/stdout"
+    # one of the first, three of the second, one of the third, for each allocator
+    [ "$(grep -c '^churn-mixed .* null' "$dir/stdout")" -eq 4 ] || fail "not four variants of null"
+    [ "$(grep -c '^churn-mixed .* 0-3 50 % compact .*; [0-9]* refused$' "$dir/stdout")" -eq 2 ] ||
+        fail "0-3 50 % compact is not there twice"
+    [ "$(grep -c '^pair .* order 0 ' "$dir/stdout")" -eq 2 ] || fail "pair is not there twice"
+    # a size stands in a name, and is run only if it is asked for
+    "$bench" --quick --rounds 1 --scale 100 --allocator quire-zone --threads 1 --case refusal \
+        --variant 'order 3,order 9 64 GiB' >"$dir/stdout"
+    [ "$(grep -c '^refusal' "$dir/stdout")" -eq 2 ] || fail "not two variants of refusal"
+    grep -q '^refusal .* order 9 64 GiB ' "$dir/stdout" || fail "order 9 64 GiB is not there"
+    # the same frames of the same seeds: what is counted is the same each time
+    for run in 1 2; do
+        "$bench" "$@" --allocator spinlock-buddy --case churn-mixed --json "$dir/$run.json" \
+            >/dev/null
+        grep -E '"(variant|refusals|whole_share|operations)"' "$dir/$run.json" >"$dir/$run"
+    done
+    grep -q whole_share "$dir/1" && cmp "$dir/1" "$dir/2" || fail "two runs differ"
+    ;;
 standard)
     # The JSON alone is on standard output, the tables on standard error; counts come the other way.
     set -- --quick --rounds 1 --scale 100 --case pair --allocator null --threads 1
@@ -112,7 +139,7 @@ standard)
     [ "$status" -eq 0 ] || fail "--json - gives status $status: $(cat "$dir/stderr")"
     python3 -m json.tool "$dir/stdout" >/dev/null || fail "--json - is not JSON alone"
     grep -q '^pair .* null' "$dir/stderr" || fail "--json - loses the table"
-    echo "pair null 0 1 0 0 5" | "$bench" "$@" --instructions - >"$dir/stdout"
+    echo "pair null order_0 5" | "$bench" "$@" --instructions - >"$dir/stdout"
     grep -q '^pair .* null .* 5.0' "$dir/stdout" || fail "--instructions - is not read"
     if [ -w /dev/full ]; then
         for full in "--json -" "--help" "--version"; do
@@ -132,12 +159,13 @@ failures)
     noticed loses pair "free and managed frames differ"
     noticed loses bulk-free "free and managed frames differ"
     noticed doubles bulk-free free
+    noticed serves refusal "a request for what is not there is served"
     ;;
 instructions)
     "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" --case pair --scale 100
     for allocator in quire spinlock-buddy null; do
-        count=$(awk -v a="$allocator" '$1 == "pair" && $2 == a && $3 == 0 { print int($7) }' \
-            "$dir/counts")
+        count=$(awk -v a="$allocator" \
+            '$1 == "pair" && $2 == a && $3 == "order_0" { print int($4) }' "$dir/counts")
         # two calls need some instructions, and no pair needs ten thousand
         [ "${count:-0}" -ge 8 ] && [ "$count" -le 10000 ] || fail "$allocator counts '$count'"
     done
@@ -145,7 +173,7 @@ instructions)
         --json "$dir/out.json"
     [ "$status" -eq 0 ] || fail "$(cat "$dir/stderr")"
     grep -q '"instructions"' "$dir/out.json" || fail "the JSON does not hold the counts"
-    echo "pair quire 0 1 0 zero 5" >>"$dir/counts"
+    echo "pair quire order_0 five" >>"$dir/counts"
     status_of "$bench" --instructions "$dir/counts"
     [ "$status" -eq 1 ] || fail "a file of counts with a bad line gives status $status"
     ;;
