@@ -139,6 +139,7 @@ struct quire_machine {
     qa32 phase __attribute__((aligned(64))); /* of the readers, see guard.c */
     qa32 writer;                             /* 1: the machine is being changed, M5 */
     qa64 leaving; /* const struct machine_zone *: what is being removed, or 0; see Y2 */
+    qa64 emptied; /* what is being taken offline: first block << 32 | blocks; 0: nothing. OF1 */
     qa64 snapshots, reclaims;
     struct port_chunk *chunks;            /* M5 */
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
