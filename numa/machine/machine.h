@@ -47,8 +47,8 @@
 
 enum {
     MACHINE_ZONES = 4096, /* zones of a machine */
-    REMOTE_ROUNDS = 64,   /* frames in a remote magazine */
-    MACHINE_PAGE = 4096,  /* what the port's memory is aligned to */
+    REMOTE_ROUNDS = 16,  /* frames in a remote magazine: what a call that stands still keeps back */
+    MACHINE_PAGE = 4096, /* what the port's memory is aligned to */
     NO_ENTRY = UINT16_MAX,
 };
 
