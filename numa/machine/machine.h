@@ -38,13 +38,6 @@
 
 #include <quire/machine.h>
 
-/* A kernel whose code can tell the CPU's number in an instruction or two may say so at build time:
- * a header with a `static inline uint32_t quire_this_cpu(void)`, which answers as the port's `cpu`
- * does. */
-#ifdef QUIRE_CPU_HEADER
-#include QUIRE_CPU_HEADER
-#endif
-
 enum {
     MACHINE_ZONES = 4096, /* zones of a machine */
     REMOTE_ROUNDS = 16,  /* frames in a remote magazine: what a call that stands still keeps back */
