@@ -5,6 +5,8 @@
  */
 #include "stress/common/assert.h"
 
+#include "numa/machine/machine.h"
+
 #include <quire/bringup.h>
 
 #include <stdlib.h>
@@ -115,6 +117,33 @@ static void up_and_down(void **unused)
         for (size_t i = 0; i < b.plan.zone_count; i++)
             assert_ok(quire_zone_check(&b.zones[i], NULL));
     }
+}
+
+/* Metadata at the top of memory is none of the zone's frames, but in its span: a CPU's view and the
+ * zone's window are of the frames that the zone has, so that its frames are hits. */
+static void metadata_at_the_top(void **unused)
+{
+    struct quire_bringup b = begin(0);
+    const struct quire_boot_request request = {.bytes = MIB, .node = QUIRE_NODE_ANY};
+    struct machine_reader r;
+    const struct cpu_view *view;
+    uint64_t phys;
+
+    (void)unused;
+    assert_ok(quire_boot_init(&boot, entries, sizeof entries / sizeof entries[0], 0));
+    assert_ok(quire_boot_add(&boot, 0, MEMORY, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY));
+    b.layout.no_dma = true;
+    b.layout.zone.slots = QUIRE_ZONE_MAX_SLOTS; /* so that much is needed */
+    assert_ok(quire_boot_alloc(&boot, &request, &phys));
+    assert_ok(quire_bringup(&b));
+    assert_true(b.plan.zones[0].metadata_bytes > MIB); /* so the last block is none of the zone's */
+    view = machine_view_of(b.machine, 0);
+    assert_non_null(view);
+    assert_true(view->window.blocks > MEMORY / (2 * MIB) - 4);
+    qi_machine_enter(b.machine, &r);
+    assert_true(r.snapshot->entries[0].zone->window.blocks == view->window.blocks);
+    qi_machine_leave(&r);
+    quire_machine_fini(b.machine);
 }
 
 static void own_data(void **unused)
@@ -402,10 +431,15 @@ static void refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(up_and_down),   cmocka_unit_test(own_data),
-        cmocka_unit_test(zone_left),     cmocka_unit_test(no_memory_but_its_own),
-        cmocka_unit_test(left_half_way), cmocka_unit_test(after_the_end),
-        cmocka_unit_test(refused),       cmocka_unit_test(records_outside_the_range),
+        cmocka_unit_test(up_and_down),
+        cmocka_unit_test(own_data),
+        cmocka_unit_test(metadata_at_the_top),
+        cmocka_unit_test(zone_left),
+        cmocka_unit_test(no_memory_but_its_own),
+        cmocka_unit_test(left_half_way),
+        cmocka_unit_test(after_the_end),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(records_outside_the_range),
     };
     int failed;
 
