@@ -22,6 +22,8 @@
  *   E-blocks        blocks of a section: as E-frame, one level up. Carries map and descriptor.
  *   E-count         the free count: credited after the clear, debited before the search. Carries
  *                   the fact that the frames can be found.
+ *   E-gather        a debit, or credit turned in: what was freed or moved before it. Carries, to a
+ *                   gatherer that sees the frames gone, the credit that came elsewhere (C4).
  *   E-run-head      the descriptor of a run of order >= 9: its other blocks are written.
  *   E-pin-key       a pin's key: claimed once, never given back. Carries the pin's zeroed words.
  *   E-pins          set and cleared words of the pin table.

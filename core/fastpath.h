@@ -21,6 +21,16 @@ static inline bool count_is_sharded(const struct quire_zone *z)
            qa_load(&z->head->level, relaxed) == 0;                        /* relaxed: see above */
 }
 
+/* A slot's credit word: below, the frames, to which others are added; above, how often some were
+ * taken (C4). */
+#define CREDIT_TAKEN ((uint64_t)1 << 32)
+
+static inline uint32_t credit_frames(uint64_t word)
+{
+    qi_assert((int32_t)word >= 0); /* C1 */
+    return (uint32_t)word;
+}
+
 /* count.c's first step, for its callers' fast paths: n frames from the slot's credit, while the
  * total is far above the watermarks (C2). False: not this way. */
 static inline bool credit_take(const struct quire_zone *z, quire_slot slot, uint64_t n)
@@ -29,14 +39,13 @@ static inline bool credit_take(const struct quire_zone *z, quire_slot slot, uint
     uint64_t c = qa_load(credit, relaxed); /* relaxed: the exchange decides */
 
     qi_assert(n > 0);
-    qi_assert((int64_t)c >= 0); /* C1 */
     if ((int64_t)qa_load(&z->head->total, relaxed) <=
         z->shard_limit) /* relaxed: C2 allows for it */
         return false;
-    while (c >= n)
-        /* E-count acquire: what was cleared before the credit can be found. Retries only
-         * when a gatherer or a nested call changed the word. */
-        if (qa_cas(credit, &c, c - n, acquire))
+    while (credit_frames(c) >= n)
+        /* E-count acquire: what was cleared before the credit can be found. E-gather release.
+         * Retries only when a gatherer or a nested call changed the word. */
+        if (qa_cas(credit, &c, c + CREDIT_TAKEN - n, acq_rel))
             return true;
     return false;
 }

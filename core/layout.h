@@ -203,7 +203,7 @@ static inline uint32_t desc_home(quire_slot slot, unsigned home_class)
 
 /* One slot. The first lines are hot and touched by its user alone, but for the gatherer. */
 struct quire_slot_state {
-    qa64 credit;            /* frames borrowed from the total; never negative */
+    qa64 credit;            /* frames borrowed from the total, see fastpath.h; never negative */
     qa32 home[CLASSES];     /* block + 1; a preference, see I5 */
     qa32 near[CLASSES + 1]; /* block where the last search of the class ended */
     qa64 errors[QUIRE_ERRORS_ROOM] __attribute__((aligned(64)));

@@ -42,6 +42,13 @@
 #include "core/window.h"
 #include "percpu/arch/rseq.h"
 
+/* A kernel whose code can tell the CPU's number in an instruction or two may say so at build time:
+ * a header with a `static inline uint32_t quire_this_cpu(void)`, which answers as the port's `cpu`
+ * does. */
+#ifdef QUIRE_CPU_HEADER
+#include QUIRE_CPU_HEADER
+#endif
+
 struct cpu_view {
     struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
     struct block_window window; /* T2 */
@@ -84,7 +91,13 @@ static inline uint32_t cache_cpu(const struct quire_cache *c)
     if (c->mode == QUIRE_CACHE_RSEQ)
         return rseq_cache_cpu(c);
 #endif
-    return port->cpu ? port->cpu(port->ctx) - c->first_cpu : UINT32_MAX;
+    if (!port->cpu)
+        return UINT32_MAX;
+#ifdef QUIRE_CPU_HEADER
+    return quire_this_cpu() - c->first_cpu;
+#else
+    return port->cpu(port->ctx) - c->first_cpu;
+#endif
 }
 
 /* ---- Admission ------------------------------------------------------------------------------ */

@@ -24,10 +24,12 @@
  *       floors alone too.
  *   C4  Before a refusal all credit is gathered into the total, one slot at a time, and never into
  *       the gatherer's own credit: two gatherers would both be refused, each with frames that the
- *       other one has just moved. Gathering goes on until a turn finds none. Credit on its way
- *       between two words counts as held by an unfinished operation, and so does what a call
- *       beside the gatherer brings to a slot that the gatherer has passed (C2: then the total was
- *       above shard_limit meanwhile).
+ *       other one has just moved. Gathering goes on until a turn finds none. But while it goes from
+ *       slot to slot, calls that looked at the total before may bring credit to a slot that it has
+ *       passed, and take what is in one that it has not reached. So a credit word also counts how
+ *       often frames were taken from it: if after the last look at the total all words read as in
+ *       the turn before, no slot had credit at that look, and the refusal is true then. Credit on
+ *       its way between two words counts as held by an unfinished operation.
  *
  * Watermarks: `level` is 0, 1 (told LOW) or 2 (told MIN). The thread whose compare-and-swap moves
  * it tells the port, so that each crossing is told once. An allocation tells when it has succeeded,
@@ -35,10 +37,10 @@
  * may call back tells it.
  *
  * Progress: a debit repeats its exchange only after another call changed the total, and gathers
- * again only after it found credit, which it moved to the total; credit comes to a slot only by a
- * call that has its frames, has freed them, or was refused by a search and is over. So whenever a
- * debit goes round once more, another call got further; none is refused for having looked too
- * often.
+ * again only after it found credit, which it moved to the total, or that credit came or went; it
+ * comes to a slot only by a call that has its frames, has freed them, or was refused by a search
+ * and is over. So whenever a debit goes round once more, another call got further; none is refused
+ * for having looked too often.
  *
  * All functions may run beside each other and beside themselves, for one slot too. Lock-free, any
  * context. The total may be old by what others do meanwhile.
@@ -60,29 +62,51 @@ static int64_t total_frames(const struct quire_zone *z)
     return (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: an exchange decides */
 }
 
-/* Turn in a slot's whole credit. True: there was some. */
-static bool credit_turn_in(const struct quire_zone *z, uint32_t slot)
+/* Turn in a slot's whole credit. True: there was some. *word: as it was found. */
+static bool credit_turn_in(const struct quire_zone *z, uint32_t slot, uint64_t *word)
 {
     qa64 *credit = &z->slot_states[slot].credit;
-    uint64_t n;
 
-    if (qa_load(credit, relaxed) == 0) /* relaxed: advisory */
-        return false;
-    /* E-count acq_rel. E-count acq_rel. The clears behind the credit go along. */
-    n = qa_xchg(credit, 0, acq_rel);
-    qi_assert((int64_t)n >= 0);                /* C1 */
-    (void)qa_add(&z->head->total, n, acq_rel); /* E-count acq_rel. E-count acq_rel. */
-    return n > 0;
+    /* E-gather acquire: what was brought to other slots before frames of this one were taken. */
+    while (credit_frames(*word = qa_load(credit, acquire)) > 0) {
+        uint64_t n = credit_frames(*word), w = *word;
+
+        /* E-count acq_rel. E-count acq_rel. The clears behind the credit go along. E-gather
+         * acq_rel. Retries only when another call changed the word. */
+        if (qa_cas(credit, &w, w + CREDIT_TAKEN - n, acq_rel)) {
+            (void)qa_add(&z->head->total, n, acq_rel); /* E-count acq_rel. E-count acq_rel. */
+            return true;
+        }
+    }
+    return false;
 }
 
-static bool gather_credit(const struct quire_zone *z, quire_slot slot)
+/* Turn in all credit. True: there was some. Else *words: the sum of the credit words. */
+static bool gather_credit(const struct quire_zone *z, quire_slot slot, uint64_t *words)
 {
     bool some = false;
 
-    for (uint32_t i = 0; i < z->slots; i++)
-        some |= credit_turn_in(z, i);
+    *words = 0;
+    for (uint32_t i = 0; i < z->slots; i++) {
+        uint64_t word;
+
+        some |= credit_turn_in(z, i, &word);
+        *words += word;
+    }
     stat_count(z, slot, QUIRE_COUNT_GATHER);
     return some;
+}
+
+/* The sum of the credit words. What is added to one, and what is taken and counted above, makes it
+ * larger: so it is the same only if each word is. */
+static uint64_t credit_words(const struct quire_zone *z)
+{
+    uint64_t words = 0;
+
+    for (uint32_t i = 0; i < z->slots; i++)
+        /* relaxed: behind the look at the total, which acquired what came before it */
+        words += qa_load(&z->slot_states[i].credit, relaxed);
+    return words;
 }
 
 /* Where the level goes from `level` with so many free frames, and what is told on the way (-1:
@@ -130,13 +154,14 @@ static void tell_watermarks(struct quire_zone *z, quire_slot slot, uint32_t flag
 {
     const struct quire_zone_head *h = z->head;
     uint32_t level = qa_load(&z->head->level, relaxed); /* relaxed: an exchange decides */
+    uint64_t words;
     int event;
 
     if (flags & QUIRE_NO_CALLBACK || (level == 0 && total >= (int64_t)h->low) ||
         (level == 1 && total >= (int64_t)h->min && total < (int64_t)h->high) ||
         (level == 2 && total < (int64_t)h->low))
         return;
-    (void)gather_credit(z, slot);
+    (void)gather_credit(z, slot, &words);
     for (int i = 0; i < 3 && watermark_level_step(z, &event); i++) {
         if (event < 0)
             continue;
@@ -171,15 +196,16 @@ static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 static uint64_t debit_total(struct quire_zone *z, uint64_t least, uint64_t n, uint32_t flags)
 {
     int64_t floor = floor_of(z, flags);
-    uint64_t t = qa_load(&z->head->total, relaxed); /* relaxed: the exchange decides */
+    uint64_t t = qa_load(&z->head->total, acquire); /* E-gather acquire */
 
     while ((int64_t)t - (int64_t)least >= floor) {
         uint64_t have = t - (uint64_t)floor, some = have < n ? have : n;
 
-        /* E-count acquire. Retries only when another debit or credit came in between, and then
-         * takes what there is now. */
-        if (qa_cas(&z->head->total, &t, t - some, acquire))
+        /* E-count acquire. E-gather release. Fails only when another debit or credit came in
+         * between, and then takes what there is now. */
+        if (qa_cas(&z->head->total, &t, t - some, acq_rel))
             return some;
+        t = qa_load(&z->head->total, acquire); /* E-gather acquire */
     }
     return 0;
 }
@@ -188,26 +214,32 @@ static uint64_t debit_total(struct quire_zone *z, uint64_t least, uint64_t n, ui
 static uint64_t debit_gathered(struct quire_zone *z, quire_slot slot, uint64_t least, uint64_t n,
                                uint32_t flags)
 {
-    uint64_t some;
+    uint64_t some, words = 0;
 
-    /* Goes on only while a slot had credit: after the first turn that is credit which another
-     * call left there, and that call is over or has its frames. */
-    do
-        some = debit_total(z, least, n, flags);
-    while (some == 0 && gather_credit(z, slot));
-    return some ? some : debit_total(z, least, n, flags);
+    /* Goes on only while a slot had credit, or got it: after the first turn that is credit which
+     * another call left there, and that call is over or has its frames. */
+    do {
+        do
+            some = debit_total(z, least, n, flags);
+        while (some == 0 && gather_credit(z, slot, &words));
+        if (some == 0)
+            some = debit_total(z, least, n, flags);
+    } while (some == 0 && credit_words(z) != words);
+    return some;
 }
 
 /* Reserve n frames for the caller, which searches for them afterwards. NO_MEMORY: fewer were free
  * above the floor of the request's urgency. */
 int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags)
 {
+    uint64_t word;
+
     qi_assert(n > 0);
     if (n <= z->chunk && count_is_sharded(z) &&
         (credit_take(z, slot, n) || credit_borrow(z, slot, n)))
         return QUIRE_OK;
     if (!count_is_sharded(z))
-        (void)credit_turn_in(z, slot.n);
+        (void)credit_turn_in(z, slot.n, &word);
     return debit_gathered(z, slot, n, n, flags) ? QUIRE_OK : QUIRE_ERR_NO_MEMORY;
 }
 
@@ -252,20 +284,26 @@ void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t
     }
     /* E-count acq_rel. E-count acq_rel: what is repaid below may be others' clears. */
     c = qa_add(credit, n, acq_rel) + n;
-    qi_assert((int64_t)c >= (int64_t)n); /* C1 */
-    while (c > 2 * (uint64_t)z->chunk)
-        /* E-count acquire. Retries only when a gatherer or a nested call came between. */
-        if (qa_cas(credit, &c, z->chunk, acquire)) {
-            c = qa_add(&z->head->total, c - z->chunk, release) + c - z->chunk; /* E-count release */
+    qi_assert(credit_frames(c) >= n); /* C1 */
+    while (credit_frames(c) > 2 * (uint64_t)z->chunk) {
+        uint64_t repaid = credit_frames(c) - z->chunk;
+
+        /* E-count acquire. E-gather release. Retries only when a gatherer or a nested call came
+         * between. */
+        if (qa_cas(credit, &c, c + CREDIT_TAKEN - repaid, acq_rel)) {
+            c = qa_add(&z->head->total, repaid, release) + repaid; /* E-count release */
             tell_watermarks(z, slot, flags, (int64_t)c);
             return;
         }
+    }
 }
 
 /* The slot is given up: its credit goes to the total. */
 void qi_count_retire_slot(struct quire_zone *z, quire_slot slot)
 {
-    (void)credit_turn_in(z, slot.n);
+    uint64_t word;
+
+    (void)credit_turn_in(z, slot.n, &word);
 }
 
 uint64_t quire_zone_free_frames(const struct quire_zone *z)
@@ -275,7 +313,7 @@ uint64_t quire_zone_free_frames(const struct quire_zone *z)
     int64_t free = (int64_t)qa_load(&z->head->total, acquire);
 
     for (uint32_t i = 0; i < z->slots; i++)
-        free += (int64_t)qa_load(&z->slot_states[i].credit, acquire); /* E-count acquire */
+        free += credit_frames(qa_load(&z->slot_states[i].credit, acquire)); /* E-count acquire */
     return free < 0 ? 0 : (uint64_t)free;
 }
 

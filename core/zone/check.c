@@ -6,9 +6,9 @@
  * "unfinished operations", the hints' promises too, and the count is exact. Reads only; wait-free,
  * O(blocks), any context.
  */
+#include "core/fastpath.h"
 #include "core/fault.h"
 #include "core/frame_byte.h"
-#include "core/internal.h"
 
 struct zone_walk {
     const struct quire_zone *z;
@@ -332,8 +332,8 @@ static bool check_slots(struct zone_walk *w)
     const struct quire_zone *z = w->z;
 
     for (uint32_t s = 0; s < z->slots; s++) {
-        int64_t credit =
-            (int64_t)qa_load(&z->slot_states[s].credit, relaxed); /* relaxed: as above */
+        /* relaxed: as above */
+        int32_t credit = (int32_t)qa_load(&z->slot_states[s].credit, relaxed);
 
         if (credit < 0)
             return set_violation(w, "a slot's credit is negative", 0, 0, s);
@@ -382,7 +382,8 @@ static bool check_figures(struct zone_walk *w)
     uint32_t level = qa_load(&h->level, relaxed); /* relaxed: as above */
 
     for (uint32_t s = 0; s < w->z->slots; s++)
-        total += qa_load(&w->z->slot_states[s].credit, relaxed); /* relaxed: as above */
+        /* relaxed: as above */
+        total += credit_frames(qa_load(&w->z->slot_states[s].credit, relaxed));
     return check_equal(w, "free frames counted and found", total, w->free) &&
            check_equal(w, "managed frames counted and found", managed, w->managed) &&
            check_equal(w, "reserved frames counted and found", reserved, w->reserved) &&

@@ -151,9 +151,12 @@ static int check_options(const struct quire_host_options *options)
 {
     const uint64_t given = options->min | options->low | options->high;
 
-    if (options->pages > QUIRE_HOST_PAGES_HUGE)
-        return option_fault(options, QUIRE_ERR_SIZE, "no such kind of pages", 0, options->pages,
-                            QUIRE_HOST_PAGES_HUGE);
+    if ((unsigned)options->pages > QUIRE_HOST_PAGES_HUGE)
+        return option_fault(options, QUIRE_ERR_UNSUPPORTED, "no such kind of pages", 0,
+                            options->pages, QUIRE_HOST_PAGES_HUGE);
+    if ((unsigned)options->policy.mode > QUIRE_POLICY_WEIGHTED)
+        return option_fault(options, QUIRE_ERR_UNSUPPORTED, "no such policy", 0,
+                            options->policy.mode, QUIRE_POLICY_WEIGHTED);
     if (!options->node_bytes && !options->bytes)
         return option_fault(options, QUIRE_ERR_SIZE, "no bytes", 0, 0, HOST_HUGE);
     if (options->min > options->low)
@@ -282,7 +285,7 @@ static int build_arenas(struct quire_host *host)
             result = build_arena(host, quire_node_of(n), bytes);
     }
     if (!result && host->arena_count == 0)
-        return QUIRE_ERR_SIZE;
+        return option_fault(&host->options, QUIRE_ERR_SIZE, "no bytes", 0, 0, HOST_HUGE);
     if (!result)
         result = check_policy(host);
     return result ? result : quire_topology_check(&host->topology, host->options.fault);

@@ -13,8 +13,8 @@
  * quire_machine_remove_zone says QUIRE_ERR_BUSY, of a node's only zone always. The memory of a zone
  * that is to leave must come from elsewhere: from a `memory` of the port's own, or from a zone that
  * stays and is asked first (on each node NORMAL, then DMA32, then DMA; HUGE, DEVICE and zones that
- * are added later never are). A removal takes nothing from the zone that it is about:
- * QUIRE_ERR_NO_MEMORY if there is no other.
+ * are added later never are). A removal takes nothing from the zone that it is about, and an
+ * offlining nothing from its range: QUIRE_ERR_NO_MEMORY if there is no other.
  *
  * One caller, thread context, before the machine is used.
  */

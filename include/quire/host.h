@@ -110,13 +110,13 @@ struct quire_host_node {
 int quire_host_node(quire_node node, struct quire_host_node *what);
 
 /* Take arenas on this machine's nodes and build zones and machine over them. Thread only, blocking.
- * QUIRE_ERR_SIZE: bytes not a multiple of 2 MiB, none at all, more than the node has; an unknown
- * kind of pages; a weight of 0 for a node of the policy's set; watermarks that are out of order, or
- * above what a node is given, or set beside `keep_nothing`. QUIRE_ERR_NODE: bytes for a node that
- * does not exist or has no memory, or a policy that names none of the nodes. QUIRE_ERR_UNSUPPORTED:
- * the kernel does not bind memory to nodes or has no huge pages, an unknown policy, or `reclaim`
- * with `no_thread` or `keep_nothing`, where nobody would call it.
- * QUIRE_ERR_NO_MEMORY: no address space, no thread, or too few huge pages in a node's pool. */
+ * QUIRE_ERR_SIZE: bytes not a multiple of 2 MiB, none at all, more than the node has; a weight of 0
+ * for a node of the policy's set; watermarks that are out of order, or above what a node is given,
+ * or set beside `keep_nothing`. QUIRE_ERR_NODE: bytes for a node that does not exist or has no
+ * memory, or a policy that names none of the nodes. QUIRE_ERR_UNSUPPORTED: the kernel does not bind
+ * memory to nodes or has no huge pages, an unknown kind of pages or policy, or `reclaim` with
+ * `no_thread` or `keep_nothing`, where nobody would call it. QUIRE_ERR_NO_MEMORY: no address space,
+ * no thread, or too few huge pages in a node's pool. */
 int quire_host_create(const struct quire_host_options *options, struct quire_host **host);
 
 /* Give everything back, whether it is allocated or not. Nobody may be in a call any more. NULL is

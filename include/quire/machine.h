@@ -25,7 +25,7 @@
  *
  * What a call that is not over, and may be stopped for ever, keeps from a request that is to be
  * refused is that of cache.h, or else one remote magazine, in which a CPU's frees of other nodes'
- * single frames wait: 64 frames.
+ * single frames wait: 16 frames.
  *
  * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
  * one of enum quire_error, and a failed call changes nothing. A pointer must not be NULL unless the
@@ -320,7 +320,8 @@ struct quire_blocker {
  * The run must be whole blocks of one zone and of holes in it: errors as quire_zone_isolate.
  * QUIRE_ERR_FRAME: also if all of it is holes, if blocks of it are of two zones, or if one is
  * offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which a record of 65
- * bytes a block stays until the range is online again. `count` may be NULL, and `blockers` if
+ * bytes a block stays until the range is online again; a `memory` that gives frames of the range
+ * for them makes it BUSY (that of bringup.h gives others). `count` may be NULL, and `blockers` if
  * `room` is 0. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],

@@ -58,11 +58,25 @@ struct taken_run {
     uint64_t pfn;
 };
 
+/* Allocate from a zone, but nothing of what is being taken offline (OF1). */
+static bool take_from_zone(const struct quire_bringup *b, struct quire_zone *zone, uint64_t frames,
+                           quire_pfn *pfn)
+{
+    /* relaxed: an offlining is to see what it wrote itself */
+    uint64_t emptied = b->machine ? qa_load(&b->machine->emptied, relaxed) : 0;
+    uint64_t start = quire_phys(quire_pfn_of((emptied >> 32) * BLOCK_FRAMES));
+    uint64_t end = start + quire_phys(quire_pfn_of((uint32_t)emptied * (uint64_t)BLOCK_FRAMES));
+    const struct quire_contig below = {.frames = frames, .high = start - 1};
+    const struct quire_contig above = {.frames = frames, .low = end};
+
+    return (start > 0 && !quire_zone_alloc_contig(zone, quire_slot_of(0), &below, 0, pfn)) ||
+           !quire_zone_alloc_contig(zone, quire_slot_of(0), &above, 0, pfn);
+}
+
 /* From one node, not of its scarce memory first. */
 static bool take_run(const struct quire_bringup *b, quire_node node, uint64_t frames,
                      struct taken_run *run)
 {
-    const struct quire_contig want = {.frames = frames};
     struct machine_reader r;
     bool reads = enter_machine(b, &r), taken = false;
 
@@ -72,8 +86,7 @@ static bool take_run(const struct quire_bringup *b, quire_node node, uint64_t fr
         struct quire_zone *zone = planned_zone(b, node, (enum quire_zone_type)type);
         quire_pfn pfn;
 
-        if (!zone || (reads && !is_staying(&r, zone)) ||
-            quire_zone_alloc_contig(zone, quire_slot_of(0), &want, 0, &pfn))
+        if (!zone || (reads && !is_staying(&r, zone)) || !take_from_zone(b, zone, frames, &pfn))
             continue;
         *run = (struct taken_run){zone, pfn.n};
         taken = true;

@@ -38,17 +38,10 @@
 
 #include <quire/machine.h>
 
-/* A kernel whose code can tell the CPU's number in an instruction or two may say so at build time:
- * a header with a `static inline uint32_t quire_this_cpu(void)`, which answers as the port's `cpu`
- * does. */
-#ifdef QUIRE_CPU_HEADER
-#include QUIRE_CPU_HEADER
-#endif
-
 enum {
     MACHINE_ZONES = 4096, /* zones of a machine */
-    REMOTE_ROUNDS = 64,   /* frames in a remote magazine */
-    MACHINE_PAGE = 4096,  /* what the port's memory is aligned to */
+    REMOTE_ROUNDS = 16,  /* frames in a remote magazine: what a call that stands still keeps back */
+    MACHINE_PAGE = 4096, /* what the port's memory is aligned to */
     NO_ENTRY = UINT16_MAX,
 };
 
@@ -139,6 +132,7 @@ struct quire_machine {
     qa32 phase __attribute__((aligned(64))); /* of the readers, see guard.c */
     qa32 writer;                             /* 1: the machine is being changed, M5 */
     qa64 leaving; /* const struct machine_zone *: what is being removed, or 0; see Y2 */
+    qa64 emptied; /* what is being taken offline: first block << 32 | blocks; 0: nothing. OF1 */
     qa64 snapshots, reclaims;
     struct port_chunk *chunks;            /* M5 */
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */

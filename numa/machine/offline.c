@@ -14,6 +14,11 @@
  * frames of the range that were reserved before stay so. It lies in the port's memory, as does, for
  * the time of the call, the list of used runs.
  *
+ *   OF1  A port whose memory comes out of the zones (bringup.c) gives none of the blocks in
+ *        `emptied`: else the record would stand in its own way. The word is set while this
+ *        call asks the port. Others who ask it then may read an older word; what they are given is
+ *        in use like any other frame.
+ *
  *                       offline, online   allocation, free   other changes of the machine
  *   offline, online            -                 X                        -
  *
@@ -126,6 +131,16 @@ static void report_blockers(const struct offline_work *w, struct quire_blocker b
         *count = w->count;
 }
 
+/* Tell where the port's memory is not to come from (OF1); no blocks: from anywhere. */
+static void set_emptied(struct quire_machine *m, struct quire_run run)
+{
+    uint64_t first = run.pfn.n / BLOCK_FRAMES;
+    uint64_t end = (run.pfn.n + run.frames + BLOCK_FRAMES - 1) / BLOCK_FRAMES;
+
+    /* relaxed: for the port's memory, which is asked by this thread */
+    qa_store(&m->emptied, run.frames ? first << 32 | (end - first) : 0, relaxed);
+}
+
 /* Empty the range of `range` and reserve it. */
 static int empty_and_reserve(struct offline_work *w, struct offline_range *range,
                              quire_migrate *migrate, void *ctx)
@@ -158,9 +173,11 @@ static int offline_locked(struct quire_machine *m, struct quire_run run, quire_m
         return QUIRE_ERR_FRAME;
     w.slot = qi_entry_slot(e, 0);
     w.capacity = run.frames < MAX_USED_RUNS ? (size_t)run.frames : MAX_USED_RUNS;
+    set_emptied(m, run);
     range = (struct offline_range *)qi_port_alloc(
         m, sizeof *range + blocks * (sizeof range->held[0] + 1), e->zone->node);
     w.used = (struct quire_run *)qi_port_alloc(m, w.capacity * sizeof *w.used, e->zone->node);
+    set_emptied(m, (struct quire_run){.frames = 0});
     if (range && w.used) {
         range->zone = e->zone;
         range->run = run;

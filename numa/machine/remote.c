@@ -281,24 +281,29 @@ void qi_remote_forget_zones(struct quire_machine *m)
 
 /* ---- Flushing ------------------------------------------------------------------------------- */
 
-/* Free all frames of entry e among n, some at a time; the others move together. Returns how many
- * these are. */
+/* Is a frame of a magazine in the zone of entry e? Most are in its longest span (M4): one look. */
+static inline bool is_of_entry(const struct machine_reader *r, const struct machine_entry *e,
+                               quire_pfn pfn)
+{
+    return window_holds(&e->zone->window, pfn) || qi_snapshot_find(r->snapshot, pfn) == e;
+}
+
+/* Free all frames of entry e among n together; the others move together. Returns how many these
+ * are. */
 static uint32_t remote_flush_zone(const struct machine_reader *r, const struct machine_entry *e,
                                   quire_pfn pfns[], uint32_t n, uint64_t *freed)
 {
-    quire_pfn batch[REMOTE_ROUNDS / 2];
+    quire_pfn batch[REMOTE_ROUNDS];
     uint32_t k = 0, rest = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        if (qi_snapshot_find(r->snapshot, pfns[i]) == e)
+        if (is_of_entry(r, e, pfns[i]))
             batch[k++] = pfns[i];
         else
             pfns[rest++] = pfns[i];
-        if (k == REMOTE_ROUNDS / 2 || (k && i + 1 == n)) {
-            *freed += qi_frames_flush(&e->zone->zone, qi_entry_slot(e, r->cpu), batch, k);
-            k = 0;
-        }
     }
+    if (k > 0)
+        *freed += qi_frames_flush(&e->zone->zone, qi_entry_slot(e, r->cpu), batch, k);
     return rest;
 }
 

@@ -79,6 +79,26 @@ struct quire_run qi_longest_span(const struct quire_pfnmap_span spans[], size_t 
     return longest;
 }
 
+/* What the zone has maps for of a span, the longest piece of it: a span may go on past the zone's
+ * last block, or begin before its first one, over its metadata say. */
+static struct quire_run mapped_part(const struct quire_zone *z, struct quire_run span)
+{
+    struct quire_run part = {{0}, 0};
+
+    for (uint32_t i = 0; i < z->extent_count; i++) {
+        uint64_t first, end, start, stop;
+
+        qi_extent_frames(z, i, &first, &end);
+        start = pfn_of_frame(z, first).n;
+        stop = start + (end - first);
+        start = start < span.pfn.n ? span.pfn.n : start;
+        stop = stop > span.pfn.n + span.frames ? span.pfn.n + span.frames : stop;
+        if (start < stop && stop - start > part.frames)
+            part = (struct quire_run){quire_pfn_of(start), stop - start};
+    }
+    return part;
+}
+
 /* Where the zone has what it knows of its longest span, whose first frame it counts as `frame`. */
 static void bind_zone_range(struct machine_zone *z, uint64_t frame)
 {
@@ -94,6 +114,7 @@ static void set_zone_range(const struct machine_snapshot *s, uint32_t entry)
 
     if (z->window.blocks) /* in service already, or back */
         return;
+    longest = mapped_part(&z->zone, longest);
     frame = qi_frame_of_range(&z->zone, longest.pfn, longest.frames);
     if (frame == NO_FRAME) /* not all of it is the zone's */
         return;
@@ -314,6 +335,7 @@ struct machine_zone *qi_machine_zone_bring_back(struct quire_machine *m,
 {
     struct machine_zone **link = &m->gone, *z;
 
+    longest = mapped_part(given->zone, longest);
     while (*link && !is_same_zone(*link, given, longest))
         link = &(*link)->next;
     z = *link;

@@ -3,14 +3,16 @@
 # How a test is built and registered, the same way in every folder:
 #
 #   quire_test(NAME name SOURCES a.c b.c [LIBS cmocka cjson Threads::Threads target ...]
-#              [LABELS unit ...] [ARGS ...] [TIMEOUT seconds] [PROCESSORS n] [WHITEBOX])
+#              [LABELS unit ...] [ARGS ...] [TIMEOUT seconds] [PROCESSORS n] [WHITEBOX] [MAY_SKIP])
 #       A program `name` of these sources, linked with the static library, and a test that runs it.
 #       The root of the tree is on the include path, for headers of stress/common. WHITEBOX says
 #       that the test includes headers of the layers; the lint lets no other test do so.
 #
 #   quire_ctest(NAME name COMMAND program-or-target args... [LABELS ...] [TIMEOUT seconds]
-#               [PROCESSORS n])
+#               [PROCESSORS n] [MAY_SKIP])
 #       A test that runs a command: scripts, or further runs of a program with other arguments.
+#       MAY_SKIP says that it may end with 77, where something is missing that it says, and counts
+#       as skipped then.
 #
 # A test is called `<preset>.<name>`, so that one summary can hold several builds. It is left out,
 # and its program is not built by default, if one of its labels is in QUIRE_SKIP_LABELS. Programs
@@ -66,7 +68,7 @@ function(quire_skipped result)
 endfunction()
 
 function(quire_ctest)
-    cmake_parse_arguments(PARSE_ARGV 0 t "" "NAME;TIMEOUT;PROCESSORS" "COMMAND;LABELS")
+    cmake_parse_arguments(PARSE_ARGV 0 t "MAY_SKIP" "NAME;TIMEOUT;PROCESSORS" "COMMAND;LABELS")
     if(t_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "quire_ctest(${t_NAME}): what is ${t_UNPARSED_ARGUMENTS}?")
     endif()
@@ -97,10 +99,13 @@ function(quire_ctest)
     add_test(NAME ${name} COMMAND ${program} ${t_COMMAND})
     set_tests_properties(${name} PROPERTIES LABELS "${t_LABELS};${part}" TIMEOUT ${t_TIMEOUT}
         PROCESSORS ${t_PROCESSORS} ENVIRONMENT "${QUIRE_TEST_ENVIRONMENT}")
+    if(t_MAY_SKIP)
+        set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77)
+    endif()
 endfunction()
 
 function(quire_test)
-    cmake_parse_arguments(PARSE_ARGV 0 t "WHITEBOX" "NAME;TIMEOUT;PROCESSORS"
+    cmake_parse_arguments(PARSE_ARGV 0 t "WHITEBOX;MAY_SKIP" "NAME;TIMEOUT;PROCESSORS"
                           "SOURCES;LIBS;LABELS;ARGS")
     if(t_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "quire_test(${t_NAME}): what is ${t_UNPARSED_ARGUMENTS}?")
@@ -122,6 +127,10 @@ function(quire_test)
         endif()
         add_dependencies(unit-${part} ${t_NAME})
     endif()
-    quire_ctest(NAME ${t_NAME} COMMAND ${t_NAME} ${t_ARGS} LABELS ${t_LABELS}
+    set(may_skip)
+    if(t_MAY_SKIP)
+        set(may_skip MAY_SKIP)
+    endif()
+    quire_ctest(NAME ${t_NAME} ${may_skip} COMMAND ${t_NAME} ${t_ARGS} LABELS ${t_LABELS}
                 TIMEOUT ${t_TIMEOUT} PROCESSORS ${t_PROCESSORS})
 endfunction()

@@ -35,7 +35,10 @@
 
 #include <quire/host.h>
 
-enum { MACHINE_POLICIES = 12 }; /* that a thread draws from */
+enum {
+    MACHINE_POLICIES = 12,      /* that a thread draws from */
+    MACHINE_BLOCK_FRAMES = 512, /* of a block, and so of what is offline at a time */
+};
 
 /* What threads count; frames, but for the first. */
 enum machine_count {

@@ -12,7 +12,7 @@
  */
 #include "machine.h"
 
-enum { MEMPOOL_FRAMES = 256, BLOCKERS = 32, BLOCK_FRAMES = 512 };
+enum { MEMPOOL_FRAMES = 256, BLOCKERS = 32 };
 #define NO_PFN (((uint64_t)1 << QUIRE_PFN_BITS) - 1) /* beyond any memory */
 
 /* As a file is read: pages that can be had again. */
@@ -149,8 +149,8 @@ static void take_offline_and_back(struct worker *w, struct quire_run block)
 void machine_offline(struct worker *w, const struct operation *op)
 {
     const struct load_zone *zone = &w->load->zones[op->a % w->load->machine.zone_count];
-    uint64_t pfn = load_random_pfn(zone, op->b) & ~(uint64_t)(BLOCK_FRAMES - 1);
-    const struct quire_run block = {quire_pfn_of(pfn), BLOCK_FRAMES};
+    uint64_t pfn = load_random_pfn(zone, op->b) & ~(uint64_t)(MACHINE_BLOCK_FRAMES - 1);
+    const struct quire_run block = {quire_pfn_of(pfn), MACHINE_BLOCK_FRAMES};
     pthread_mutex_t *plugging = &w->load->on_machine->plugging;
 
     if (pthread_mutex_trylock(plugging))

@@ -218,20 +218,57 @@ bool machine_placed(struct worker *w, const struct request *r, const struct held
 
 /* ---- Refusals -------------------------------------------------------------------------------- */
 
-/* A set without memory is known beforehand. */
+/* May all zones of a node, where a contiguous run is looked for, have fewer frames than it wants?
+ * While a block is offline a zone has so many fewer. */
+static bool is_short(const struct load *load, quire_node node, const struct request *r,
+                     const struct quire_contig *want)
+{
+    bool no_huge = want->frames < MACHINE_BLOCK_FRAMES && !(r->call.flags & QUIRE_MOVABLE);
+
+    for (size_t z = 0; z < load->machine.zone_count; z++) {
+        const struct simulated_zone *zone = &load->machine.zones[z];
+
+        if (zone->node == node.n && zone->type != QUIRE_ZONE_DEVICE &&
+            !(no_huge && zone->type == QUIRE_ZONE_HUGE) &&
+            load->zones[z].before.managed >= want->frames + MACHINE_BLOCK_FRAMES)
+            return false;
+    }
+    return true;
+}
+
+/* May all nodes that the request asks be short? A strict interleaving policy asks the one whose
+ * turn it is. */
+static bool are_short(const struct load *load, const struct request *r,
+                      const struct quire_contig *want)
+{
+    const struct machine_target *on = load->on_machine;
+    const struct quire_policy *policy = policy_of(r);
+    bool in_turn = policy->strict && policy->mode >= QUIRE_POLICY_INTERLEAVE;
+    quire_node order[QUIRE_NODES];
+    uint32_t count = quire_topology_order(&on->topology, r->origin, order);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!in_set(on->with_memory, order[i]) || !is_kept(on, r, order[i]))
+            continue;
+        if (is_short(load, order[i], r, want) == in_turn)
+            return in_turn;
+    }
+    return !in_turn;
+}
+
+/* A set without memory is known beforehand, and whether zones are too short. */
 uint32_t machine_refusals(const struct worker *w, const struct request *r,
                           const struct quire_contig *want)
 {
-    uint32_t always = CALL_ALLOWED(QUIRE_ERR_NO_MEMORY) | CALL_ALLOWED(QUIRE_ERR_ZONE);
+    uint32_t allowed = CALL_ALLOWED(QUIRE_ERR_NO_MEMORY) | CALL_ALLOWED(QUIRE_ERR_ZONE);
     const struct machine_target *on = w->load->on_machine;
     quire_node node = wanted(on, r);
 
-    /* While memory is offline no zone may have as many frames as a contiguous run wants. */
-    if (want)
-        always |= CALL_ALLOWED(QUIRE_ERR_SIZE);
-    return node.n == QUIRE_NO_NODE || !in_set(on->with_memory, node)
-               ? always | CALL_ALLOWED(QUIRE_ERR_NODE)
-               : always;
+    if (want && are_short(w->load, r, want))
+        allowed |= CALL_ALLOWED(QUIRE_ERR_SIZE);
+    if (node.n == QUIRE_NO_NODE || !in_set(on->with_memory, node))
+        allowed |= CALL_ALLOWED(QUIRE_ERR_NODE);
+    return allowed;
 }
 
 int machine_check_reason(struct worker *w, int error, const struct quire_refusal *why)

@@ -10,6 +10,7 @@
 #define KERNEL_PORT_ARCH_X86_64_CPU_H
 
 #include "layout.h"
+#include "this_cpu.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,12 +64,7 @@ static inline struct cpu *this_cpu(void)
 
 static inline uint32_t cpu_id(void)
 {
-    uint64_t id;
-
-    __asm__ volatile("movl %%gs:24, %k0" : "=r"(id));
-    if (id > UINT32_MAX) /* so the compiler need not extend it again where it is an index */
-        __builtin_unreachable();
-    return (uint32_t)id;
+    return quire_this_cpu();
 }
 
 /* Make `c` the CPU that runs this: descriptor table, task state, GS. */

@@ -223,6 +223,49 @@ class Partial : public InWorld
     uint64_t got_;
 };
 
+/* One frame is free throughout: a thread that was moved from slot to slot frees one into the credit
+ * of slot 0, and then takes the one that was in slot 2's, `turns` times. All these calls have
+ * looked at the total when it was high (every look does here). A gatherer that passed slot 0
+ * before, and slot 2 after, has found none in any; but it is not refused. */
+class Circulating : public InWorld
+{
+  public:
+    explicit Circulating(unsigned turns) : turns_(turns)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        setup_frames(turns_ + 1, {CHUNK, -1, 0, 0, 0});
+        qa_store(&world->head.total, 0, relaxed);
+        qa_store(&slot_of(&world->z, slot(2))->credit, 1, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+
+        if (index == 0) {
+            require(qi_count_debit(z, slot(1), 1, 0) == QUIRE_OK, "a false refusal");
+            return;
+        }
+        for (unsigned i = 0; i < turns_; i++) {
+            qi_count_credit(z, slot(i % 2 == 0 ? 0 : 2), 1, 0);
+            require(qi_count_debit(z, slot(i % 2 == 0 ? 2 : 0), 1, 0) == QUIRE_OK,
+                    "a false refusal of a single frame");
+        }
+    }
+
+    void check() override
+    {
+        require(quire_zone_free_frames(&world->z) == 0, "the count is wrong");
+    }
+
+    enum { CHUNK = 4 }; /* more than is there, so that nobody borrows */
+    unsigned turns_;
+};
+
 CreditPromises to_total(0, {0, 0, 0, 0, 0}), to_credit(6, {1, 5, 0, 0, 0});
 TwoGatherers two_gatherers;
 Floor floor_stays;
@@ -230,6 +273,7 @@ BorrowAndRepay borrow_and_repay;
 SharedSlot shared_slot;
 Crossing crossing;
 Partial partial(6, 2);
+Circulating moved(1), moved_on(3);
 
 } /* namespace */
 
@@ -247,5 +291,7 @@ int main(int argc, char **argv)
                        {"shared_slot", shared_slot, 2, Search::FULL, 0},
                        {"crossing", crossing, 2, Search::BOUND, 4},
                        {"partial", partial, 2, Search::BOUND, 4},
+                       {"moved", moved, 2, Search::BOUND, 4},
+                       {"moved_on", moved_on, 2, Search::BOUND, 3},
                    });
 }

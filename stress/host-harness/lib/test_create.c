@@ -115,7 +115,7 @@ static void wrong_options(void **state)
         {{.bytes = UINT64_MAX - 2 * MIB + 1}, QUIRE_ERR_SIZE},
         {{.node_bytes = none, .node_bytes_count = 1}, QUIRE_ERR_SIZE},
         {{.node_bytes = crooked, .node_bytes_count = 1}, QUIRE_ERR_SIZE},
-        {{.bytes = 4 * MIB, .pages = (enum quire_host_pages)3}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .pages = (enum quire_host_pages)3}, QUIRE_ERR_UNSUPPORTED},
         {{.node_bytes = last, .node_bytes_count = QUIRE_NODES}, QUIRE_ERR_NODE},
         {{.node_bytes = beyond, .node_bytes_count = QUIRE_NODES + 2}, QUIRE_ERR_NODE},
         {{.bytes = 4 * MIB, .policy = {.mode = QUIRE_POLICY_WEIGHTED, .nodes = {1}}},
@@ -139,11 +139,18 @@ static void wrong_options(void **state)
 
     (void)state;
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        int error = quire_host_create(&cases[i].options, &host);
+        struct quire_host_options options = cases[i].options;
+        struct quire_fault fault = {.what = NULL};
+        int error;
 
+        options.fault = &fault;
+        error = quire_host_create(&options, &host);
         if (error != cases[i].error || host)
             fail_msg("case %u: \"%s\" instead of \"%s\"", i, quire_strerror(error),
                      quire_strerror(cases[i].error));
+        if (!fault.what || fault.error != error || fault.found == fault.expected)
+            fail_msg("case %u: the fault says \"%s\", %d", i, fault.what ? fault.what : "nothing",
+                     fault.error);
     }
 }
 

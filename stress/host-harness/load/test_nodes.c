@@ -93,6 +93,22 @@ static void memory_gets_short(void **state)
     assert_true(in_background);
 }
 
+/* Zones that are shorter than the longest runs that are asked for: of all nodes, where that is told
+ * of the run, and of one node beside a longer one, where it is not. */
+static void short_zones(void **state)
+{
+    static const char *const topologies[] = {
+        "node:2(memory=4MB) pu:2", "pack:2 [numa(memory=3MB)] l3:1 [numa(memory=24MB)] pu:2"};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(topologies) / sizeof(topologies[0]); i++) {
+        REPORT_RUN(&report, "--topology", topologies[i], "--threads", "4", "--operations", "20000",
+                   "--seed", "5");
+        assert_clean(&report);
+        report_free(&report);
+    }
+}
+
 static void seed_repeats(void **state)
 {
     (void)state;
@@ -182,9 +198,10 @@ static void bad_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(figures_agree),    cmocka_unit_test(memory_gets_short),
-        cmocka_unit_test(seed_repeats),     cmocka_unit_test(real_memory),
-        cmocka_unit_test(faults_are_found), cmocka_unit_test(bad_options),
+        cmocka_unit_test(figures_agree), cmocka_unit_test(memory_gets_short),
+        cmocka_unit_test(short_zones),   cmocka_unit_test(seed_repeats),
+        cmocka_unit_test(real_memory),   cmocka_unit_test(faults_are_found),
+        cmocka_unit_test(bad_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

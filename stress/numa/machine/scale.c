@@ -2,14 +2,13 @@
  *
  * scale.c - a machine of 64 nodes, 1024 CPUs and 64 TiB, beside one of a single node: how long it
  * takes to build, what it needs, what a hit costs, and that it works: every CPU allocates and
- * frees, near and far. Fails if the building takes a second or more. (Zones are built before; their
- * metadata, 4.2 GiB, is fresh memory that reads as zeros and is touched nowhere but where frames
- * are used.)
+ * frees, near and far. Fails if the building takes a second or more. (It is all that quire_bringup
+ * does; the zones' metadata is fresh memory that reads as zeros and is touched nowhere but where
+ * frames are used.)
  */
 #include "stress/common/die.h"
 
-#include <quire/boot.h>
-#include <quire/machine.h>
+#include <quire/bringup.h>
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,10 +26,9 @@ enum {
     HELD = 8 * 512 - 40, /* frames */
 };
 
-static struct quire_zone zones[NODES];
-static struct quire_machine_zone given[NODES];
-static struct quire_pfnmap_span spans[NODES];
 static struct quire_topology topology;
+static struct quire_boot boot;
+static struct quire_boot_entry entries[16 * NODES];
 static uint32_t cpu_now;
 
 /* Fresh memory that costs nothing until it is touched. */
@@ -63,6 +61,15 @@ static void take_back(void *ctx, void *memory, size_t bytes, quire_node node)
     (void)munmap(memory, bytes);
 }
 
+/* What the machine's own memory at `phys` is here: any that is fresh. */
+static void *map(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
+{
+    (void)ctx;
+    (void)phys;
+    (void)node;
+    return fresh(bytes);
+}
+
 static double now_ms(void)
 {
     struct timespec t;
@@ -71,34 +78,17 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static void build_zone(uint32_t n, uint32_t cpus)
-{
-    struct quire_run run = {quire_pfn_of((uint64_t)(n + 1) << SHIFT), 1ull << SHIFT};
-    struct quire_zone_config config = {.id = n,
-                                       .type = QUIRE_ZONE_NORMAL,
-                                       .slots = cpus + 4,
-                                       .usable = &run,
-                                       .usable_count = 1,
-                                       .min = QUIRE_WATERMARK_AUTO,
-                                       .low = QUIRE_WATERMARK_AUTO,
-                                       .high = QUIRE_WATERMARK_AUTO,
-                                       .metadata_zeroed = true};
-    size_t bytes;
-
-    must(quire_zone_metadata_size(&config, &bytes), "metadata_size");
-    memset(&zones[n], 0, sizeof zones[n]);
-    must(quire_zone_init(&zones[n], &config, fresh(bytes), bytes), "zone_init");
-    given[n] = (struct quire_machine_zone){&zones[n], quire_node_of(n)};
-    spans[n] = (struct quire_pfnmap_span){run, n};
-}
-
 static void describe(uint32_t nodes, uint32_t cpus)
 {
     quire_node node;
 
     quire_topology_init(&topology);
+    must(quire_boot_init(&boot, entries, sizeof entries / sizeof entries[0], 0), "boot_init");
     for (uint32_t n = 0; n < nodes; n++) {
         must(quire_topology_add_node(&topology, n, &node), "add_node");
+        must(quire_boot_add(&boot, (uint64_t)(n + 1) << SHIFT << 12, 1ull << SHIFT << 12,
+                            QUIRE_BOOT_USABLE, QUIRE_NODE_ANY),
+             "boot_add");
         must(quire_topology_add_memory(&topology, (uint64_t)(n + 1) << SHIFT << 12,
                                        1ull << SHIFT << 12, node, QUIRE_MEMORY_ORDINARY),
              "add_memory");
@@ -107,7 +97,6 @@ static void describe(uint32_t nodes, uint32_t cpus)
         for (uint32_t k = 0; k < n; k++)
             topology.distance[n][k] = topology.distance[k][n] =
                 (uint8_t)(12 + 10 * __builtin_popcount(n ^ k)); /* a hypercube */
-        build_zone(n, cpus / nodes);
     }
 }
 
@@ -157,28 +146,26 @@ static double hit_ns(struct quire_machine *m)
 
 static double build(uint32_t nodes, uint32_t cpus, struct quire_machine_stats *stats)
 {
-    struct quire_machine_config config = {
+    struct quire_bringup b = {
+        .boot = &boot,
         .topology = &topology,
-        .zones = given,
-        .zone_count = nodes,
-        .spans = spans,
-        .span_count = nodes,
+        .map = map,
+        .layout = {.zone = {.slots = cpus / nodes + 4,
+                            .min = QUIRE_WATERMARK_AUTO,
+                            .low = QUIRE_WATERMARK_AUTO,
+                            .high = QUIRE_WATERMARK_AUTO,
+                            .metadata_zeroed = true}},
         .mode = QUIRE_CACHE_EXCHANGE,
-        .rounds = QUIRE_CACHE_SIZE_AUTO,
-        .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
         .port = {.cpu = tell_cpu, .memory = give_memory, .give_back = take_back}};
-    struct quire_machine *m;
     double start, time, ns;
-    size_t bytes;
 
     describe(nodes, cpus);
     start = now_ms();
-    must(quire_machine_size(&config, &bytes), "size");
-    must(quire_machine_init(&config, fresh(bytes), bytes, &m), "init");
+    must(quire_bringup(&b), "bringup");
     time = now_ms() - start;
-    ns = hit_ns(m);
-    use(m, nodes, cpus);
-    must(quire_machine_stats(m, stats), "stats");
+    ns = hit_ns(b.machine);
+    use(b.machine, nodes, cpus);
+    must(quire_machine_stats(b.machine, stats), "stats");
     must(stats->free != stats->managed, "a frame is lost");
     printf("%2u nodes, %4u CPUs, %5.1f TiB: built in %.1f ms, metadata %.1f MiB (%.4f %%), "
            "zonelists %" PRIu64 " bytes, a hit and its free %.1f ns\n",
@@ -186,7 +173,7 @@ static double build(uint32_t nodes, uint32_t cpus, struct quire_machine_stats *s
            (double)stats->metadata_bytes / (1 << 20),
            100.0 * (double)stats->metadata_bytes / ((double)stats->managed * 4096),
            stats->zonelist_bytes, ns);
-    quire_machine_fini(m);
+    quire_machine_fini(b.machine);
     return time;
 }
 

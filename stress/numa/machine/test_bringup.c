@@ -5,6 +5,8 @@
  */
 #include "stress/common/assert.h"
 
+#include "numa/machine/machine.h"
+
 #include <quire/bringup.h>
 
 #include <stdlib.h>
@@ -47,7 +49,7 @@ static struct quire_bringup begin(uint32_t nodes)
     quire_node node;
 
     memset(memory, 0xa5, MEMORY);
-    maps_left = 1000;
+    maps_left = 10000;
     cpu_now = 0;
     assert_ok(quire_boot_init(&boot, entries, sizeof entries / sizeof entries[0], QUIRE_BOOT_LOW));
     assert_ok(quire_boot_add(&boot, 0, MEMORY, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY));
@@ -115,6 +117,33 @@ static void up_and_down(void **unused)
         for (size_t i = 0; i < b.plan.zone_count; i++)
             assert_ok(quire_zone_check(&b.zones[i], NULL));
     }
+}
+
+/* Metadata at the top of memory is none of the zone's frames, but in its span: a CPU's view and the
+ * zone's window are of the frames that the zone has, so that its frames are hits. */
+static void metadata_at_the_top(void **unused)
+{
+    struct quire_bringup b = begin(0);
+    const struct quire_boot_request request = {.bytes = MIB, .node = QUIRE_NODE_ANY};
+    struct machine_reader r;
+    const struct cpu_view *view;
+    uint64_t phys;
+
+    (void)unused;
+    assert_ok(quire_boot_init(&boot, entries, sizeof entries / sizeof entries[0], 0));
+    assert_ok(quire_boot_add(&boot, 0, MEMORY, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY));
+    b.layout.no_dma = true;
+    b.layout.zone.slots = QUIRE_ZONE_MAX_SLOTS; /* so that much is needed */
+    assert_ok(quire_boot_alloc(&boot, &request, &phys));
+    assert_ok(quire_bringup(&b));
+    assert_true(b.plan.zones[0].metadata_bytes > MIB); /* so the last block is none of the zone's */
+    view = machine_view_of(b.machine, 0);
+    assert_non_null(view);
+    assert_true(view->window.blocks > MEMORY / (2 * MIB) - 4);
+    qi_machine_enter(b.machine, &r);
+    assert_true(r.snapshot->entries[0].zone->window.blocks == view->window.blocks);
+    qi_machine_leave(&r);
+    quire_machine_fini(b.machine);
 }
 
 static void own_data(void **unused)
@@ -276,6 +305,52 @@ static void left_half_way(void **unused)
     assert_ok(quire_machine_remove_zone(b.machine, &b.zones[0]));
 }
 
+/* ---- Offlining ------------------------------------------------------------------------------ */
+
+/* A block all of which is free, and which is asked for memory next. */
+static struct quire_run next_block(struct quire_bringup *b)
+{
+    uint64_t pfn;
+    void *data;
+
+    do {
+        data = quire_bringup_take(b, 1, quire_node_of(0)); /* what lies before it stays taken */
+        assert_non_null(data);
+        pfn = (uint64_t)((unsigned char *)data - memory) / QUIRE_FRAME_SIZE;
+    } while (pfn % (1 << QUIRE_BLOCK_ORDER) || pfn < 8 * MIB / QUIRE_FRAME_SIZE);
+    quire_bringup_give_back(b, data, 1);
+    return (struct quire_run){quire_pfn_of(pfn), 1 << QUIRE_BLOCK_ORDER};
+}
+
+/* The records of an offlining do not lie in the range that it empties: they lie above it, below it,
+ * or there is no memory for them. */
+static void records_outside_the_range(void **unused)
+{
+    struct quire_bringup b = begin(0);
+    struct quire_run run, rest;
+    uint64_t before;
+
+    (void)unused;
+    b.layout.no_dma = true;
+    assert_ok(quire_bringup(&b));
+    run = next_block(&b);
+    before = free_frames(&b);
+    assert_ok(quire_machine_offline(b.machine, run, NULL, NULL, NULL, 0, NULL));
+    assert_true(free_frames(&b) < before - run.frames); /* the record stays */
+    assert_ok(quire_machine_online(b.machine, run));
+    assert_int_equal(free_frames(&b), before);
+    rest = (struct quire_run){run.pfn, MEMORY / QUIRE_FRAME_SIZE - run.pfn.n};
+    assert_error(quire_machine_offline(b.machine, rest, NULL, NULL, NULL, 0, NULL),
+                 QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(free_frames(&b), before);
+    rest.pfn.n += run.frames;
+    rest.frames -= run.frames;
+    assert_ok(quire_machine_offline(b.machine, rest, NULL, NULL, NULL, 0, NULL));
+    assert_ok(quire_machine_online(b.machine, rest));
+    assert_int_equal(free_frames(&b), before);
+    assert_non_null(quire_bringup_take(&b, run.frames * QUIRE_FRAME_SIZE, quire_node_of(0)));
+}
+
 /* While the machine ends nobody looks at what has gone back. After its end there is nothing to
  * take, and what was taken goes back. */
 
@@ -356,10 +431,15 @@ static void refused(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(up_and_down),   cmocka_unit_test(own_data),
-        cmocka_unit_test(zone_left),     cmocka_unit_test(no_memory_but_its_own),
-        cmocka_unit_test(left_half_way), cmocka_unit_test(after_the_end),
+        cmocka_unit_test(up_and_down),
+        cmocka_unit_test(own_data),
+        cmocka_unit_test(metadata_at_the_top),
+        cmocka_unit_test(zone_left),
+        cmocka_unit_test(no_memory_but_its_own),
+        cmocka_unit_test(left_half_way),
+        cmocka_unit_test(after_the_end),
         cmocka_unit_test(refused),
+        cmocka_unit_test(records_outside_the_range),
     };
     int failed;
 

@@ -19,8 +19,8 @@
 
 enum {
     NODE_FRAMES = 2 * BLOCK,
-    REMOTE = 64, /* frames in a remote magazine */
-    HELD_MOST = 4 * REMOTE,
+    REMOTE = 16, /* frames in a remote magazine */
+    HELD_MOST = 16 * REMOTE,
     INSTRUCTIONS = 10000,
     REPEATS = 3, /* of an instruction that is executed again and again, so many are enough */
     CPU_OF_1 = 1,
@@ -68,7 +68,7 @@ static void half_full(void)
 
 static void full(void)
 {
-    fill(REMOTE);
+    fill(4 * REMOTE); /* the last of them are in the magazine */
 }
 
 const struct scene scenes[] = {
