@@ -4,6 +4,7 @@
  */
 #include "rig.h"
 
+#include "core/atomic.h"
 #include "stress/common/assert.h"
 
 #include <stdlib.h>
@@ -45,7 +46,7 @@ static void take_back(void *ctx, quire_pfn pfn)
     uint64_t frame = pfn.n - RIG_FIRST;
 
     assert_true(frame < RIG_FRAMES);
-    assert_true(rig->taken[frame / 64] >> frame % 64 & 1);
+    assert_true(qa_load((qa64 *)rig->taken + frame / 64, relaxed) >> frame % 64 & 1);
     pool.free(pool.ctx, pfn);
 }
 
@@ -84,7 +85,7 @@ static void invalidate(void *ctx, struct quire_vrange range)
 
     if (rig->paging.format->break_before_make)
         assert_int_equal(mmu_access(&rig->mmu, range.start.n, QUIRE_READ, &page), MMU_ABSENT);
-    rig->invalidations++;
+    (void)qa_add(&rig->invalidations, 1, relaxed);
     forget(rig, range);
 }
 

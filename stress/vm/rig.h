@@ -4,12 +4,15 @@
  *
  * The port is watched: each frame that is given for a table must come back, once; with a window no
  * more than two frames are open, the last one opened is closed first; what a format with
- * break-before-make invalidates is not mapped at that moment.
+ * break-before-make invalidates is not mapped at that moment. Without a window, calls may come from
+ * any number of threads.
  */
 #ifndef QUIRE_STRESS_VM_RIG_H
 #define QUIRE_STRESS_VM_RIG_H
 
 #include "mmu.h"
+
+#include "core/atomic.h"
 
 enum {
     RIG_FRAMES = 4096, /* for tables */
@@ -38,11 +41,11 @@ struct rig {
     struct quire_paging paging;
     struct quire_paging_port port;
     struct quire_table_pool pool;
-    uint64_t taken[RIG_FRAMES / 64];
+    uint64_t taken[RIG_FRAMES / 64] __attribute__((aligned(8)));
     uint64_t fail_in; /* the so-manyth table from now on is refused; 0: none */
     bool failed;      /* one was */
     unsigned open;    /* frames, in the window */
-    uint64_t invalidations;
+    qa64 invalidations;
     bool window;
     struct rig_translation tlb[RIG_TLB];
 };

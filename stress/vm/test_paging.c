@@ -204,7 +204,7 @@ static void neighbours_join(uint64_t base)
     assert_int_equal(mmu_access(&rig.mmu, at + 7 * FRAME, QUIRE_WRITE, &byte), MMU_OK);
     assert_ok(quire_paging_join(&rig.paging, quire_vaddr_of(at), large()));
     assert_int_equal(rig_tables(&rig), tables - 1);
-    assert_true(rig.invalidations > 0);
+    assert_true(rig.invalidations.v > 0);
     assert_ok(quire_paging_translate(&rig.paging, quire_vaddr_of(at), &page, NULL));
     assert_int_equal(page.size, large());
     assert_true(page.accessed && page.dirty);
