@@ -17,15 +17,17 @@
  * taken as such. The frames that are mapped are not the library's: nothing is done to them.
  *
  * Progress and context. No call waits for another; each step that is repeated is repeated because
- * another call, or the processor's marks, changed the same entry first. All but init, destroy and
- * set_source may be called in any context in which the port's functions may, on any number of CPUs
- * at once:
+ * another call, or the processor's marks, changed the same entry first. All but init, adopt, share,
+ * destroy and set_source may be called in any context in which the port's functions may be, on any
+ * number of CPUs at once:
  *   - Calls about different pages need not know of each other, also if they are parts of one large
  *     page that each has to split.
- *   - Two maps of one page: one of them gets QUIRE_ERR_MAPPED. Two updates: each finds the page as
- *     the one before left it. translate and walk see each page as it was at some moment.
- *   - unmap, protect and join of pages that another call changes meanwhile are the caller's to keep
- *     apart; no table is damaged by it, but which of the two had its way is told to nobody.
+ *   - Two maps of one page: one of them gets QUIRE_ERR_MAPPED; of ranges that overlap both may. Two
+ *     updates: each finds the page as the one before left it. translate and walk see each page as
+ *     it was at some moment.
+ *   - unmap and protect of pages that another call changes meanwhile are the caller's to keep
+ *     apart: no table is damaged, but which of the two had its way is told to nobody.
+ *   - join gives a table back: no other call may be about its range.
  * The processor may set accessed and dirty at any time: no mark is ever lost.
  *
  * A call that failed has changed nothing: each address is mapped as before. Tables that it made may
@@ -83,10 +85,11 @@ struct quire_paging_format {
     uint64_t global, local; /* what a page has that is, or is not, in all address spaces */
     uint64_t accessed;      /* set by the processor or its fault handler */
     uint64_t dirty;         /* the same, or set by this library where `clean` says so */
-    uint64_t clean;    /* cleared by the processor at the first write; 0: there is none. Then: */
-    uint64_t writable; /* the access bit for which that holds */
-    uint64_t
-        busy; /* in an entry that is not present: it is being replaced, all else is as before */
+    uint64_t clean;         /* cleared by the processor at the first write to a page whose access
+                             * has the bit `writable`; both 0: there are none */
+    uint64_t writable;
+    uint64_t busy;   /* of an entry that is not present: a page that is being replaced */
+    uint64_t shared; /* in the root, ignored by the processor: another page table's table */
 };
 
 /* x86: pages without WRITE may be written by the kernel unless CR0.WP is set. No EXECUTE needs
@@ -196,12 +199,25 @@ enum quire_paging_flags {
     QUIRE_PAGING_WHOLE = 1u << 1, /* no large page is split */
 };
 
-/* An empty page table. *port is copied. Thread only, as the next two. */
+/* An empty page table. *port is copied. Thread only, as the next four. */
 int quire_paging_init(struct quire_paging *paging, const struct quire_paging_format *format,
                       const struct quire_paging_port *port);
 
-/* Give back every table. Nobody may use the page table any more, no processor either. What is
- * mapped is forgotten. */
+/* As init, of tables that are there: `root` names them, say those that the kernel booted with. */
+void quire_paging_adopt(struct quire_paging *paging, const struct quire_paging_format *format,
+                        const struct quire_paging_port *port, quire_pfn root);
+
+/* Let the tables of `from` serve this range here, too: the kernel's half, in the page table of each
+ * process. What is mapped there later, by either, is mapped in both; but root entries that `from`
+ * does not have yet stay what they are here, so it has to have them all before. `from` must live
+ * longer, and nobody else may be in a call about the range. QUIRE_ERR_ALIGN: the range is not made
+ * of whole root entries. QUIRE_ERR_UNSUPPORTED: another format. QUIRE_ERR_MAPPED: the range has a
+ * page here, or a table that is in use. QUIRE_ERR_LARGE: a root entry of `from` is a large page. */
+int quire_paging_share(struct quire_paging *paging, const struct quire_paging *from,
+                       struct quire_vrange range);
+
+/* Give back every table but those that are shared with another page table. Nobody may use this one
+ * any more, no processor either. What is mapped is forgotten. */
 void quire_paging_destroy(struct quire_paging *paging);
 
 /* From now on tables come from there, and go there: also those that there are. Nobody else may be
@@ -247,8 +263,8 @@ int quire_paging_update(struct quire_paging *paging, quire_vaddr virt, quire_pad
  * the marks of all of them. The table is given back, so no other call may be about the range: all
  * must have left it. Succeeds if there is such a page, or a larger one.
  * QUIRE_ERR_UNMAPPED: there is a hole. QUIRE_ERR_BUSY: also if the pages have different attributes,
- * are smaller, or their frames are not in a row that begins at a multiple of `size`.
- * QUIRE_ERR_ALIGN: `virt` is no multiple of `size`. */
+ * are smaller, have a table that is shared, or their frames are not in a row that begins at a
+ * multiple of `size`. QUIRE_ERR_ALIGN: `virt` is no multiple of `size`. */
 int quire_paging_join(struct quire_paging *paging, quire_vaddr virt, uint64_t size);
 
 /* The page that has this byte, and, if not NULL, the byte's physical address. QUIRE_ERR_UNMAPPED:

@@ -173,7 +173,8 @@ int quire_paging_join(struct quire_paging *paging, quire_vaddr virt, uint64_t si
     }
     pfn = entry_pfn(f, place.entry);
     table = table_open(paging, pfn);
-    error = collect(paging, table, level - 1, size, &whole);
+    error =
+        place.entry & f->shared ? QUIRE_ERR_BUSY : collect(paging, table, level - 1, size, &whole);
     if (error == 0)
         join_pages(paging, &place, table, range, &whole);
     table_close(paging, table);

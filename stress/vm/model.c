@@ -271,6 +271,8 @@ static void call_protect(void)
     uint32_t flags = draw_flags(), access = draw_access();
     int wanted = expected_of_range(s, flags, 0), error;
 
+    if (draw(3) == 0) /* what it has already */
+        access = cells[s.first].access;
     if (!wanted && format()->access[access] == QUIRE_PAGING_NO_ENCODING)
         wanted = QUIRE_ERR_UNSUPPORTED;
     error = quire_paging_protect(&rig.paging, range_of(s), access, flags, &gather);

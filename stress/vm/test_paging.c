@@ -272,6 +272,41 @@ static void protect_keeps_marks(uint64_t base)
     assert_int_equal(mmu_access(&rig.mmu, base, QUIRE_WRITE, &byte), MMU_OK);
 }
 
+/* The kernel's half: one set of tables in two page tables. */
+static void shared_tables(uint64_t base)
+{
+    uint64_t unit = (uint64_t)FRAME << (format()->index_bits * (format()->levels - 1)), tables;
+    uint64_t at = base & ~(unit - 1);
+    struct quire_paging second;
+    struct quire_page page;
+
+    assert_ok(quire_paging_init(&second, format(), &rig.port));
+    assert_ok(map(base, FRAME, 0x5000, 0));
+    tables = rig_tables(&rig);
+    assert_error(quire_paging_share(&second, &rig.paging, range(base, FRAME)), QUIRE_ERR_ALIGN);
+    assert_error(quire_paging_share(&second, &rig.paging, range(at, HALF)), QUIRE_ERR_ADDRESS);
+    assert_ok(quire_paging_share(&second, &rig.paging, range(at, unit)));
+    assert_int_equal(rig_tables(&rig), tables - format()->root_complete);
+    assert_ok(quire_paging_share(&second, &rig.paging, range(at, unit)));
+    assert_ok(quire_paging_translate(&second, quire_vaddr_of(base), &page, NULL));
+    assert_int_equal(page.phys.n, 0x5000);
+    assert_ok(map(base + FRAME, FRAME, 0x6000, 0));
+    assert_ok(quire_paging_translate(&second, quire_vaddr_of(base + FRAME), &page, NULL));
+    if (unit == large()) /* i386: a root entry may be a large page */
+        assert_error(quire_paging_join(&second, quire_vaddr_of(at), unit), QUIRE_ERR_BUSY);
+    quire_paging_destroy(&second);
+    expect_page(base, 0x5000, FRAME, plain());
+    expect_page(base + FRAME, 0x6000, FRAME, plain());
+    assert_ok(quire_paging_init(&second, format(), &rig.port));
+    page = rig_page(0x7000, plain());
+    assert_ok(quire_paging_map(&second, range(base, FRAME), &page, 0, &gather));
+    assert_error(quire_paging_share(&second, &rig.paging, range(at, unit)), QUIRE_ERR_MAPPED);
+    quire_paging_adopt(&second, format(), &rig.port, quire_paging_root(&second));
+    assert_ok(quire_paging_translate(&second, quire_vaddr_of(base), &page, NULL));
+    assert_int_equal(page.phys.n, 0x7000);
+    quire_paging_destroy(&second);
+}
+
 /* ---- Bad input ----------------------------------------------------------------------------- */
 
 static void bad_input(uint64_t base)
@@ -431,6 +466,7 @@ ON_ALL(parts_split)
 ON_ALL(neighbours_join)
 ON_ALL(update_exchanges)
 ON_ALL(protect_keeps_marks)
+ON_ALL(shared_tables)
 ON_ALL(bad_input)
 ON_ALL(last_page)
 ON_ALL(each_table_refused)
@@ -446,6 +482,7 @@ int main(void)
         cmocka_unit_test(neighbours_join_all),
         cmocka_unit_test(update_exchanges_all),
         cmocka_unit_test(protect_keeps_marks_all),
+        cmocka_unit_test(shared_tables_all),
         cmocka_unit_test(bad_input_all),
         cmocka_unit_test(last_page_all),
         cmocka_unit_test(each_table_refused_all),
