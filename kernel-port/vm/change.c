@@ -46,16 +46,19 @@ static int look_at(const struct steps *steps, struct quire_vrange range, uint32_
     return 0;
 }
 
+static int range_check(const struct quire_paging *paging, struct quire_vrange range, uint32_t flags)
+{
+    return flags & ~(uint32_t)FLAGS ? QUIRE_ERR_UNSUPPORTED : qi_range_check(paging, range);
+}
+
 /* Look at all of the range. */
 static int look(struct quire_paging *paging, struct quire_vrange range, uint32_t flags,
                 unsigned *splits)
 {
-    int error = flags & ~(uint32_t)FLAGS ? QUIRE_ERR_UNSUPPORTED : qi_range_check(paging, range);
     struct steps steps;
+    int error = 0;
 
     *splits = 0;
-    if (error)
-        return error;
     qi_steps_begin(&steps, paging, range);
     while (error == 0 && qi_steps_next(&steps)) {
         error = look_at(&steps, range, flags, splits);
@@ -90,32 +93,63 @@ static int make_ends(struct quire_paging *paging, struct quire_vrange range, uns
     return error;
 }
 
+/* Take the page at this place out. False: there is none, or a table. */
+static bool take_page(struct quire_paging *paging, struct place *place, uint64_t virt,
+                      quire_page_visit *visit, void *ctx, struct quire_gather *gather)
+{
+    const struct quire_paging_format *f = paging->format;
+    struct quire_page page;
+
+    do {
+        if (!(place->entry & ENTRY_PRESENT) || entry_is_table(f, place->level, place->entry))
+            return false;
+        page_of_entry(f, place->level, place->entry, &page);
+    } while (!place_replace(paging, place, 0));
+    qi_gather_page(gather, virt, page.size, page.global);
+    if (visit)
+        (void)visit(ctx, quire_vaddr_of(virt), &page);
+    return true;
+}
+
+/* Give the page at this place an access. False: there is none, or a table. */
+static bool change_page(struct quire_paging *paging, struct place *place, uint64_t virt,
+                        uint32_t access, struct quire_gather *gather)
+{
+    const struct quire_paging_format *f = paging->format;
+    struct quire_page page;
+
+    do {
+        if (!(place->entry & ENTRY_PRESENT) || entry_is_table(f, place->level, place->entry))
+            return false;
+        page_of_entry(f, place->level, place->entry, &page);
+    } while (!place_replace(paging, place, entry_with_access(f, place->entry, access)));
+    if (page.access != access)
+        qi_gather_page(gather, virt, page.size, page.global);
+    return true;
+}
+
+/* A single small page that is there needs no look beforehand. The place is open if it is one. */
+static bool find_one(struct quire_paging *paging, struct quire_vrange range, struct place *place)
+{
+    if (range.bytes != QUIRE_FRAME_SIZE)
+        return false;
+    (void)qi_place_find(paging, range.start.n, 0, false, place);
+    if (place->level == 0 && (place->entry & ENTRY_PRESENT))
+        return true;
+    place_close(paging, place);
+    return false;
+}
+
 void qi_take_out(struct quire_paging *paging, struct quire_vrange range, quire_page_visit *visit,
                  void *ctx, struct quire_gather *gather)
 {
     struct steps steps;
-    struct quire_page page;
 
     qi_steps_begin(&steps, paging, range);
-    while (qi_steps_next(&steps)) {
-        uint64_t virt = steps_page(&steps);
-        unsigned level = steps.place.level;
-        bool out = false;
-
-        while (!out && present(&steps) &&
-               !entry_is_table(paging->format, level, steps.place.entry)) {
-            page_of_entry(paging->format, level, steps.place.entry, &page);
-            out = place_replace(paging, &steps.place, 0);
-        }
-        if (!out && present(&steps))
-            continue; /* a table: what is below it */
-        if (out) {
-            qi_gather_page(gather, virt, page.size, page.global);
-            if (visit)
-                (void)visit(ctx, quire_vaddr_of(virt), &page);
-        }
-        (void)qi_steps_advance(&steps);
-    }
+    while (qi_steps_next(&steps))
+        if (take_page(paging, &steps.place, steps_page(&steps), visit, ctx, gather) ||
+            !present(&steps))
+            (void)qi_steps_advance(&steps); /* else there is a table: what is below it */
     qi_steps_end(&steps);
 }
 
@@ -123,8 +157,18 @@ int quire_paging_unmap(struct quire_paging *paging, struct quire_vrange range, u
                        quire_page_visit *visit, void *ctx, struct quire_gather *gather)
 {
     unsigned splits;
-    int error = look(paging, range, flags, &splits);
+    int error = range_check(paging, range, flags);
+    struct place place;
 
+    if (error == 0 && find_one(paging, range, &place)) {
+        bool taken = take_page(paging, &place, range.start.n, visit, ctx, gather);
+
+        place_close(paging, &place);
+        if (taken)
+            return 0;
+    }
+    if (error == 0)
+        error = look(paging, range, flags, &splits);
     if (error == 0)
         error = make_ends(paging, range, splits, gather);
     if (error == 0)
@@ -135,27 +179,13 @@ int quire_paging_unmap(struct quire_paging *paging, struct quire_vrange range, u
 static void give_access(struct quire_paging *paging, struct quire_vrange range, uint32_t access,
                         struct quire_gather *gather)
 {
-    const struct quire_paging_format *f = paging->format;
     struct steps steps;
-    struct quire_page page;
 
     qi_steps_begin(&steps, paging, range);
-    while (qi_steps_next(&steps)) {
-        uint64_t virt = steps_page(&steps), wanted;
-        unsigned level = steps.place.level;
-        bool done = false;
-
-        while (!done && present(&steps) && !entry_is_table(f, level, steps.place.entry)) {
-            page_of_entry(f, level, steps.place.entry, &page);
-            wanted = entry_with_access(f, steps.place.entry, access);
-            done = place_replace(paging, &steps.place, wanted);
-        }
-        if (!done && present(&steps))
-            continue; /* a table: what is below it */
-        if (done && page.access != access)
-            qi_gather_page(gather, virt, page.size, page.global);
-        (void)qi_steps_advance(&steps);
-    }
+    while (qi_steps_next(&steps))
+        if (change_page(paging, &steps.place, steps_page(&steps), access, gather) ||
+            !present(&steps))
+            (void)qi_steps_advance(&steps); /* else there is a table: what is below it */
     qi_steps_end(&steps);
 }
 
@@ -163,8 +193,18 @@ int quire_paging_protect(struct quire_paging *paging, struct quire_vrange range,
                          uint32_t flags, struct quire_gather *gather)
 {
     unsigned splits;
-    int error = look(paging, range, flags, &splits);
+    int error = range_check(paging, range, flags);
+    struct place place;
 
+    if (error == 0 && access_exists(paging->format, access) && find_one(paging, range, &place)) {
+        bool changed = change_page(paging, &place, range.start.n, access, gather);
+
+        place_close(paging, &place);
+        if (changed)
+            return 0;
+    }
+    if (error == 0)
+        error = look(paging, range, flags, &splits);
     if (error)
         return error;
     if (!access_exists(paging->format, access))

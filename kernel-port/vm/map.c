@@ -140,6 +140,20 @@ static int check(const struct quire_paging *paging, struct quire_vrange range,
     return (page->phys.n + (range.bytes - 1)) >> f->phys_bits ? QUIRE_ERR_ADDRESS : 0;
 }
 
+/* One page of the smallest size. */
+static int map_one(struct quire_paging *paging, uint64_t virt, const struct quire_page *page)
+{
+    struct place place;
+    int error = qi_place_find(paging, virt, 0, true, &place);
+
+    if (error)
+        return error;
+    if (place.entry != 0 || !place_replace(paging, &place, entry_of_page(paging->format, 0, page)))
+        error = QUIRE_ERR_MAPPED;
+    place_close(paging, &place);
+    return error;
+}
+
 int quire_paging_map(struct quire_paging *paging, struct quire_vrange range,
                      const struct quire_page *page, uint64_t sizes, struct quire_gather *gather)
 {
@@ -148,13 +162,14 @@ int quire_paging_map(struct quire_paging *paging, struct quire_vrange range,
 
     if (error)
         return error;
+    if (range.bytes == QUIRE_FRAME_SIZE && (sizes == 0 || (sizes & QUIRE_FRAME_SIZE)))
+        return map_one(paging, range.start.n, page);
     m.paging = paging;
     m.page = *page;
     m.virt = range.start.n;
     m.left = range.bytes;
     m.sizes = sizes ? sizes : paging->format->sizes;
-    if (range.bytes > QUIRE_FRAME_SIZE)
-        error = prepare(m);
+    error = prepare(m);
     if (error)
         return error;
     while (error == 0 && m.left > 0) {

@@ -149,7 +149,7 @@ int quire_paging_join(struct quire_paging *paging, quire_vaddr virt, uint64_t si
     struct quire_vrange range = quire_vrange_of(virt.n, size);
     unsigned level = 1;
     struct place place;
-    struct quire_page whole;
+    struct quire_page whole = {{0}, 0, 0, QUIRE_TYPE_NORMAL, false, false, false};
     quire_pfn pfn;
     void *table;
     int error;

@@ -8,34 +8,92 @@
  */
 #include "steps.h"
 
+/* From the root down to `level`, or as far as there are tables. `plain`: entries of 8 bytes in a
+ * direct map, which is nearly everywhere so, and has a short way. */
+static inline __attribute__((__always_inline__)) void descend(const struct quire_paging *paging,
+                                                              uint64_t virt, unsigned level,
+                                                              struct place *place, bool plain)
+{
+    const struct quire_paging_format *f = paging->format;
+    const unsigned bits = f->index_bits, mask = (1u << bits) - 1, frame_shift = f->frame_shift;
+    const uint64_t kind_mask = f->kind_mask | ENTRY_PRESENT, kind = f->kind_table | ENTRY_PRESENT;
+    const uint64_t frame_mask = f->frame_mask;
+    const uintptr_t base = paging->port.reach.base;
+    unsigned at = f->levels - 1u, shift = QUIRE_FRAME_SHIFT + bits * at;
+    uint64_t phys = quire_phys(paging->root), index = virt >> shift & ((1u << f->root_bits) - 1);
+    uint64_t e;
+    void *table;
+
+    for (;;) {
+        if (plain) {
+            table = (void *)(base + (uintptr_t)phys);
+            e = qa_load((qa64 *)table + index, acquire); /* E-entry acquire: a table's entries */
+        } else {
+            table = table_open(paging, quire_pfn_of_phys(phys));
+            e = entry_load(f, table, (unsigned)index);
+        }
+        if (at == level || (e & kind_mask) != kind)
+            break;
+        if (!plain)
+            table_close(paging, table);
+        phys = (e & frame_mask) << frame_shift;
+        at--;
+        shift -= bits;
+        index = virt >> shift & mask;
+    }
+    place->table = table;
+    place->level = at;
+    place->index = (unsigned)index;
+    place->entry = e;
+}
+
+static __attribute__((__noinline__)) void descend_any(const struct quire_paging *paging,
+                                                      uint64_t virt, unsigned level,
+                                                      struct place *place)
+{
+    descend(paging, virt, level, place, false);
+}
+
+static inline void find(const struct quire_paging *paging, uint64_t virt, unsigned level,
+                        struct place *place)
+{
+    if (paging->format->entry_bytes == 8 && !paging->port.reach.open)
+        descend(paging, virt, level, place, true);
+    else
+        descend_any(paging, virt, level, place);
+}
+
+/* Let the empty entry have a table, unless another call is faster. */
+static int make_table(struct quire_paging *paging, struct place *place)
+{
+    quire_pfn fresh;
+    int error = qi_table_new(paging, place->level - 1, &fresh);
+
+    if (!error &&
+        !place_replace(paging, place, entry_of_table(paging->format, place->level, fresh)))
+        qi_table_free(paging, fresh); /* another call put something in */
+    place_close(paging, place);
+    return error;
+}
+
+static __attribute__((__noinline__)) int find_and_make(struct quire_paging *paging, uint64_t virt,
+                                                       unsigned level, struct place *place)
+{
+    while (place->entry == 0 && place->level > level) {
+        int error = make_table(paging, place);
+
+        if (error)
+            return error;
+        descend_any(paging, virt, level, place);
+    }
+    return 0;
+}
+
 int qi_place_find(struct quire_paging *paging, uint64_t virt, unsigned level, bool make,
                   struct place *place)
 {
-    const struct quire_paging_format *f = paging->format;
-    quire_pfn pfn = paging->root;
-
-    place->level = f->levels - 1u;
-    for (;;) {
-        place->table = table_open(paging, pfn);
-        place->index = level_index(f, place->level, virt);
-        place_look(paging, place);
-        while (place->level > level && place->entry == 0 && make) {
-            quire_pfn fresh;
-            int error = qi_table_new(paging, place->level - 1, &fresh);
-
-            if (error) {
-                place_close(paging, place);
-                return error;
-            }
-            if (!place_replace(paging, place, entry_of_table(f, place->level, fresh)))
-                qi_table_free(paging, fresh); /* another call put something in */
-        }
-        if (place->level == level || !entry_is_table(f, place->level, place->entry))
-            return 0;
-        pfn = entry_pfn(f, place->entry);
-        place_close(paging, place);
-        place->level--;
-    }
+    find(paging, virt, level, place);
+    return make && place->level > level ? find_and_make(paging, virt, level, place) : 0;
 }
 
 void qi_steps_begin(struct steps *steps, struct quire_paging *paging, struct quire_vrange range)

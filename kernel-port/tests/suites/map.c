@@ -10,6 +10,7 @@
 
 #include "cpu.h"
 #include "kernel-port/kernel/lib/panic.h"
+#include "kernel-port/kernel/lib/text.h"
 #include "kernel-port/kernel/memory.h"
 #include "kernel-port/kernel/work.h"
 #include "kernel-port/tests/tap.h"
@@ -27,13 +28,12 @@ enum { PAGES = 16, READ_WRITE = QUIRE_READ | QUIRE_WRITE };
 
 static struct quire_paging kernels, pages;
 static quire_pfn frames[CPUS_MAX][PAGES];
-static struct {
-    uint64_t mapped, written, seen, refused, unmapped, dirty, errors; /* atomic */
-} counts;
+enum count { MAPPED, WRITTEN, SEEN, REFUSED, UNMAPPED, DIRTY, ERRORS, COUNTS };
+static uint64_t counts[COUNTS]; /* atomic */
 
-static void add(uint64_t *count, bool one)
+static void add(enum count count, bool one)
 {
-    __atomic_fetch_add(count, one, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&counts[count], one, __ATOMIC_RELAXED);
 }
 
 /* CPUs take turns, page by page, so that each line of a table has entries of several. */
@@ -69,7 +69,7 @@ static int count_dirty(void *ctx, quire_vaddr virt, const struct quire_page *pag
 {
     (void)ctx;
     (void)virt;
-    add(&counts.dirty, page->accessed && page->dirty);
+    add(DIRTY, page->accessed && page->dirty);
     return 0;
 }
 
@@ -83,10 +83,10 @@ static void map_and_write(uint32_t place)
         if (quire_machine_alloc(memory.up.machine, 0, 0, &frames[place][i]))
             panic("suite map: no frame");
         page.phys = quire_paddr_of_pfn(frames[place][i]);
-        add(&counts.mapped, quire_paging_map(&pages, quire_vrange_of(virt, PAGE_BYTES), &page, 0,
-                                             &gather) == QUIRE_OK);
+        add(MAPPED, quire_paging_map(&pages, quire_vrange_of(virt, PAGE_BYTES), &page, 0,
+                                     &gather) == QUIRE_OK);
         *(volatile uint64_t *)virt = stamp(place, i);
-        add(&counts.written, *(volatile uint64_t *)direct(page.phys.n) == stamp(place, i));
+        add(WRITTEN, *(volatile uint64_t *)direct(page.phys.n) == stamp(place, i));
     }
 }
 
@@ -96,15 +96,14 @@ static void take_out(uint32_t place)
         struct quire_gather gather = {.count = 0};
         struct quire_vrange page = quire_vrange_of(page_of(place, i), PAGE_BYTES);
 
-        add(&counts.errors, quire_paging_protect(&pages, page, QUIRE_READ, 0, &gather) != QUIRE_OK);
+        add(ERRORS, quire_paging_protect(&pages, page, QUIRE_READ, 0, &gather) != QUIRE_OK);
         forget(&gather);
-        add(&counts.refused, fault_probe(try_write, page.start.n) &&
-                                 *(volatile uint64_t *)page.start.n == stamp(place, i));
+        add(REFUSED, fault_probe(try_write, page.start.n) &&
+                         *(volatile uint64_t *)page.start.n == stamp(place, i));
         gather = (struct quire_gather){.count = 0};
-        add(&counts.errors,
-            quire_paging_unmap(&pages, page, 0, count_dirty, NULL, &gather) != QUIRE_OK);
+        add(ERRORS, quire_paging_unmap(&pages, page, 0, count_dirty, NULL, &gather) != QUIRE_OK);
         forget(&gather);
-        add(&counts.unmapped, fault_probe(try_read, page.start.n));
+        add(UNMAPPED, fault_probe(try_read, page.start.n));
     }
 }
 
@@ -118,7 +117,7 @@ static void on_each_cpu(void *argument)
     map_and_write(place);
     work_meet();
     for (unsigned i = 0; i < PAGES; i++)
-        add(&counts.seen, *(volatile uint64_t *)page_of(other, i) == stamp(other, i));
+        add(SEEN, *(volatile uint64_t *)page_of(other, i) == stamp(other, i));
     work_meet();
     write_cr3(read_cr3()); /* what this CPU remembers of the other's pages */
     work_meet();
@@ -126,7 +125,7 @@ static void on_each_cpu(void *argument)
     write_cr3(before);
     work_meet(); /* nobody has a page in its TLB */
     for (unsigned i = 0; i < PAGES; i++)
-        add(&counts.errors, quire_machine_free(memory.up.machine, frames[place][i], 0) != QUIRE_OK);
+        add(ERRORS, quire_machine_free(memory.up.machine, frames[place][i], 0) != QUIRE_OK);
 }
 
 /* A page of 2 MiB, of which one small page changes. */
@@ -168,8 +167,7 @@ void suite_map(const struct options *options)
 
     (void)options;
     zone_audit_begin();
-    counts.mapped = counts.written = counts.seen = counts.refused = 0;
-    counts.unmapped = counts.dirty = counts.errors = 0;
+    memset(counts, 0, sizeof counts);
     port.tables = quire_tables_from_machine(memory.up.machine);
     quire_paging_adopt(&kernels, &quire_x86_64_4level, &port, quire_pfn_of_phys(paging_root()));
     if (quire_paging_init(&pages, &quire_x86_64_4level, &port))
@@ -178,13 +176,13 @@ void suite_map(const struct options *options)
             QUIRE_OK,
         "the kernel's half is shared");
     work_on_all(on_each_cpu, NULL);
-    tap_equal(counts.mapped, all, "pages are mapped, by all CPUs at once");
-    tap_equal(counts.written, all, "pages are written through, and the frame has it");
-    tap_equal(counts.seen, all, "pages are seen by another CPU");
-    tap_equal(counts.refused, all, "writes to read-only pages are refused");
-    tap_equal(counts.unmapped, all, "reads of unmapped pages are refused");
-    tap_equal(counts.dirty, all, "pages that were written are dirty at the end");
-    tap_equal(counts.errors, 0, "errors");
+    tap_equal(counts[MAPPED], all, "pages are mapped, by all CPUs at once");
+    tap_equal(counts[WRITTEN], all, "pages are written through, and the frame has it");
+    tap_equal(counts[SEEN], all, "pages are seen by another CPU");
+    tap_equal(counts[REFUSED], all, "writes to read-only pages are refused");
+    tap_equal(counts[UNMAPPED], all, "reads of unmapped pages are refused");
+    tap_equal(counts[DIRTY], all, "pages that were written are dirty at the end");
+    tap_equal(counts[ERRORS], 0, "errors");
     test_large();
     quire_paging_destroy(&pages);
     zone_audit_end("map");
