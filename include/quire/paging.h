@@ -34,9 +34,10 @@
  * stay. A table that runs empty stays until a larger page takes its place (join), or until the end.
  *
  * Formats with `break_before_make` (aarch64): where a large page is split or joined, and where
- * update gives a page another frame or type, the page is not there for a moment, during which
- * port.invalidate is called. An access meanwhile faults, and has to be repeated. Whoever wants to
- * change the same page in that moment gets QUIRE_ERR_BUSY, and asks again.
+ * update gives a page another frame or type, or makes it global or not, the page is not there for a
+ * moment, during which port.invalidate is called. An access meanwhile faults, and has to be
+ * repeated. Whoever wants to change the same page in that moment gets QUIRE_ERR_BUSY, and asks
+ * again.
  *
  * Errors, the same for all: QUIRE_ERR_SIZE, the range is empty. QUIRE_ERR_ALIGN, an address or a
  * length is no multiple of 4 KiB. QUIRE_ERR_ADDRESS, the range wraps around, is not canonical,
@@ -181,7 +182,8 @@ struct quire_page {
 };
 
 /* What has to be invalidated: page by page, or all if it is more than is worth that: as many as
- * Linux does one by one (tlb_single_page_flush_ceiling). Start from all zero; calls add to it. */
+ * Linux does one by one (tlb_single_page_flush_ceiling). Start from all zero; calls add to it,
+ * those that fail too: it is to be heeded whatever the result. */
 enum { QUIRE_GATHER_PAGES = 33 };
 struct quire_gather {
     struct quire_vrange pages[QUIRE_GATHER_PAGES]; /* count of them, each one page */
@@ -203,7 +205,8 @@ enum quire_paging_flags {
 int quire_paging_init(struct quire_paging *paging, const struct quire_paging_format *format,
                       const struct quire_paging_port *port);
 
-/* As init, of tables that are there: `root` names them, say those that the kernel booted with. */
+/* As init, of tables that are there: `root` names them, say those that the kernel booted with. join
+ * and destroy give them back as any others. */
 void quire_paging_adopt(struct quire_paging *paging, const struct quire_paging_format *format,
                         const struct quire_paging_port *port, quire_pfn root);
 

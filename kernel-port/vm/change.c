@@ -233,7 +233,8 @@ static int update_check(const struct quire_paging *paging, const struct place *p
         return QUIRE_ERR_ALIGN;
     if ((to->phys.n + (page.size - 1)) >> f->phys_bits)
         return QUIRE_ERR_ADDRESS;
-    if (f->break_before_make && (page.phys.n != to->phys.n || page.type != to->type))
+    if (f->break_before_make &&
+        (page.phys.n != to->phys.n || page.type != to->type || page.global != to->global))
         return paging->port.invalidate ? 0 : QUIRE_ERR_UNSUPPORTED;
     return 0;
 }
@@ -243,7 +244,7 @@ static int replace_page(struct quire_paging *paging, struct place *place, quire_
                         quire_paddr from, const struct quire_page *to, uint64_t *seen)
 {
     const struct quire_paging_format *f = paging->format;
-    uint64_t fixed = f->frame_mask | f->type_mask, wanted;
+    uint64_t fixed = f->frame_mask | f->type_mask | f->global | f->local, wanted;
     bool done = false;
 
     while (!done) {
