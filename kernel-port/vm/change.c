@@ -93,38 +93,50 @@ static int make_ends(struct quire_paging *paging, struct quire_vrange range, uns
     return error;
 }
 
-/* Take the page at this place out. False: there is none, or a table. */
+/* Replace the page at this place: by nothing, or by one with another access. *was is the entry that
+ * was replaced. False: there is no page, or a table. */
+static bool replace(struct quire_paging *paging, struct place *place, const uint32_t *access,
+                    uint64_t *was)
+{
+    const struct quire_paging_format *f = paging->format;
+
+    do {
+        *was = place->entry;
+        if (!(*was & ENTRY_PRESENT) || entry_is_table(f, place->level, *was))
+            return false;
+    } while (!place_replace(paging, place, access ? entry_with_access(f, *was, *access) : 0));
+    return true;
+}
+
+/* Take the page at this place out. False: there is none. */
 static bool take_page(struct quire_paging *paging, struct place *place, uint64_t virt,
                       quire_page_visit *visit, void *ctx, struct quire_gather *gather)
 {
     const struct quire_paging_format *f = paging->format;
     struct quire_page page;
+    uint64_t was;
 
-    do {
-        if (!(place->entry & ENTRY_PRESENT) || entry_is_table(f, place->level, place->entry))
-            return false;
-        page_of_entry(f, place->level, place->entry, &page);
-    } while (!place_replace(paging, place, 0));
-    qi_gather_page(gather, virt, page.size, page.global);
-    if (visit)
+    if (!replace(paging, place, NULL, &was))
+        return false;
+    qi_gather_page(gather, virt, level_size(f, place->level), entry_is_global(f, was));
+    if (visit) {
+        page_of_entry(f, place->level, was, &page);
         (void)visit(ctx, quire_vaddr_of(virt), &page);
+    }
     return true;
 }
 
-/* Give the page at this place an access. False: there is none, or a table. */
+/* Give the page at this place an access. False: there is none. */
 static bool change_page(struct quire_paging *paging, struct place *place, uint64_t virt,
                         uint32_t access, struct quire_gather *gather)
 {
     const struct quire_paging_format *f = paging->format;
-    struct quire_page page;
+    uint64_t was;
 
-    do {
-        if (!(place->entry & ENTRY_PRESENT) || entry_is_table(f, place->level, place->entry))
-            return false;
-        page_of_entry(f, place->level, place->entry, &page);
-    } while (!place_replace(paging, place, entry_with_access(f, place->entry, access)));
-    if (page.access != access)
-        qi_gather_page(gather, virt, page.size, page.global);
+    if (!replace(paging, place, &access, &was))
+        return false;
+    if ((was & f->access_mask) != f->access[access])
+        qi_gather_page(gather, virt, level_size(f, place->level), entry_is_global(f, was));
     return true;
 }
 

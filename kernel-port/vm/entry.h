@@ -118,6 +118,11 @@ static inline uint64_t entry_of_page(const struct quire_paging_format *f, unsign
     return entry_with_marks(f, e, page->accessed, page->dirty);
 }
 
+static inline bool entry_is_global(const struct quire_paging_format *f, uint64_t e)
+{
+    return (e & (f->global | f->local)) == f->global;
+}
+
 /* What the entry of a page, present or busy, maps. */
 static inline void page_of_entry(const struct quire_paging_format *f, unsigned level, uint64_t e,
                                  struct quire_page *page)
@@ -133,7 +138,7 @@ static inline void page_of_entry(const struct quire_paging_format *f, unsigned l
             page->type = (enum quire_memory_type)i;
             break;
         }
-    page->global = (e & (f->global | f->local)) == f->global;
+    page->global = entry_is_global(f, e);
     page->accessed = (e & f->accessed) != 0;
     page->dirty = entry_is_dirty(f, e);
 }
