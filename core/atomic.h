@@ -45,6 +45,8 @@
  *   E-enter         the fences of a snapshot's reader and of its writer, see numa/machine/guard.c.
  *   E-leave         a reader that left: what it did comes before the snapshot's end.
  *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
+ *   E-entry         an entry of a page table (kernel-port/vm). Carries the table that it names.
+ *   E-table-pool    a frame of a fixed run of tables: given back, given out.
  *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
  *   E-guard-leave   a reader of the guard who left: what was read comes before the waiter goes on.
  *   E-reclaim-stop  libquire-host's reclaimer is to stop.

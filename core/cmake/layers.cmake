@@ -87,17 +87,28 @@ set(QUIRE_NUMA_SOURCES
 
 set(QUIRE_LAYER_SOURCES ${QUIRE_CORE_SOURCES} ${QUIRE_PERCPU_SOURCES} ${QUIRE_NUMA_SOURCES})
 
+# A library of its own, quire_vm, which stands on these (kernel-port/vm).
+set(QUIRE_VM_SOURCES
+    kernel-port/vm/change.c
+    kernel-port/vm/formats.c
+    kernel-port/vm/map.c
+    kernel-port/vm/resize.c
+    kernel-port/vm/source.c
+    kernel-port/vm/table.c
+    kernel-port/vm/walk.c)
+
 # A file that is there and not in the list would be missed by everybody at once.
 file(GLOB_RECURSE found RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
-     ${PROJECT_SOURCE_DIR}/core/*.c ${PROJECT_SOURCE_DIR}/percpu/*.c ${PROJECT_SOURCE_DIR}/numa/*.c)
+     ${PROJECT_SOURCE_DIR}/core/*.c ${PROJECT_SOURCE_DIR}/percpu/*.c ${PROJECT_SOURCE_DIR}/numa/*.c
+     ${PROJECT_SOURCE_DIR}/kernel-port/vm/*.c)
 foreach(source ${found})
-    if(NOT source IN_LIST QUIRE_LAYER_SOURCES)
+    if(NOT source IN_LIST QUIRE_LAYER_SOURCES AND NOT source IN_LIST QUIRE_VM_SOURCES)
         message(FATAL_ERROR "${source} is not in core/cmake/layers.cmake")
     endif()
 endforeach()
 
 list(JOIN QUIRE_LAYER_SOURCES "\n" lines)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources.txt CONTENT "${lines}\n")
-foreach(layer CORE PERCPU NUMA LAYER)
+foreach(layer CORE PERCPU NUMA LAYER VM)
     list(TRANSFORM QUIRE_${layer}_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 endforeach()

@@ -20,6 +20,10 @@ static const char *const phrases[QUIRE_ERRORS] = {
     [-QUIRE_ERR_FULL] = "no room left",
     [-QUIRE_ERR_STATE] = "not in use",
     [-QUIRE_ERR_DAMAGED] = "damaged",
+    [-QUIRE_ERR_ADDRESS] = "no such address",
+    [-QUIRE_ERR_MAPPED] = "mapped already",
+    [-QUIRE_ERR_UNMAPPED] = "not mapped",
+    [-QUIRE_ERR_LARGE] = "inside a larger page",
 };
 
 const char *quire_strerror(int error)

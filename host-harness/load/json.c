@@ -12,8 +12,9 @@
 #include <stdio.h>
 
 static const char *const error_names[QUIRE_ERRORS] = {
-    "ok",    "no_memory", "size",        "align",       "node", "zone",  "frame",   "double_free",
-    "order", "busy",      "initialised", "unsupported", "full", "state", "damaged",
+    "ok",          "no_memory", "size",   "align",       "node",        "zone", "frame",
+    "double_free", "order",     "busy",   "initialised", "unsupported", "full", "state",
+    "damaged",     "address",   "mapped", "unmapped",    "large",
 };
 
 enum { NUMBER_TEXT = 32 };

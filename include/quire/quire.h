@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * quire.h - everything of the public interface.
+ * quire.h - everything of libquire's interface.
  */
 #ifndef QUIRE_QUIRE_H
 #define QUIRE_QUIRE_H
 
 #include <quire/acpi.h>
+#include <quire/address.h>
 #include <quire/boot.h>
 #include <quire/bringup.h>
 #include <quire/cache.h>

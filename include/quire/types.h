@@ -92,8 +92,14 @@ enum quire_error {
     QUIRE_ERR_FULL = -12,        /* a table or array has no room for another entry */
     QUIRE_ERR_STATE = -13,       /* not set up, or not any more: too early for this call */
     QUIRE_ERR_DAMAGED = -14,     /* what was checked contradicts itself */
+    QUIRE_ERR_ADDRESS = -15,     /* a byte address that does not exist: a sum that wraps around, not
+                                  * canonical, or out of the reach of the page table's format */
+    QUIRE_ERR_MAPPED = -16,      /* a page of the range is mapped already */
+    QUIRE_ERR_UNMAPPED = -17,    /* a page of the range is not mapped */
+    QUIRE_ERR_LARGE = -18,       /* a page of the range is a part of a larger one, which the call
+                                  * was not to split */
 };
-enum { QUIRE_ERRORS = 15, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
+enum { QUIRE_ERRORS = 19, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
 
 /* What is wrong with something that was checked, for one line of a message: a topology, a table of
  * the firmware's, a zone or its configuration, a plan. Whoever takes a pointer to one allows NULL,

@@ -17,6 +17,7 @@ static const struct {
     {"traps", "page rights, guard pages, interrupts", suite_traps, true},
     {"port", "what the allocator asks of a kernel", suite_port, true},
     {"zone", "every function of a zone, on real memory", suite_zone, true},
+    {"map", "pages mapped, written, protected and unmapped by all CPUs", suite_map, true},
     {"touch", "all memory taken, written, checked and freed by all CPUs", suite_touch, true},
     {"stress", "everything at random on all CPUs, with a shadow model", suite_stress, true},
     {"crowd", "all CPUs at a few blocks, without caches", suite_crowd, true},

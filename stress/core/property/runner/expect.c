@@ -227,10 +227,11 @@ uint32_t expect_join(const struct model *m, uint64_t pfn)
 const char *expect_name(int result)
 {
     static const char *const names[QUIRE_ERRORS] = {
-        "OK",        "ERR_NO_MEMORY", "ERR_SIZE",        "ERR_ALIGN",
-        "ERR_NODE",  "ERR_ZONE",      "ERR_FRAME",       "ERR_DOUBLE_FREE",
-        "ERR_ORDER", "ERR_BUSY",      "ERR_INITIALISED", "ERR_UNSUPPORTED",
-        "ERR_FULL",  "ERR_STATE",     "ERR_DAMAGED"};
+        "OK",         "ERR_NO_MEMORY", "ERR_SIZE",        "ERR_ALIGN",
+        "ERR_NODE",   "ERR_ZONE",      "ERR_FRAME",       "ERR_DOUBLE_FREE",
+        "ERR_ORDER",  "ERR_BUSY",      "ERR_INITIALISED", "ERR_UNSUPPORTED",
+        "ERR_FULL",   "ERR_STATE",     "ERR_DAMAGED",     "ERR_ADDRESS",
+        "ERR_MAPPED", "ERR_UNMAPPED",  "ERR_LARGE"};
     return result <= 0 && result > -QUIRE_ERRORS ? names[-result] : "no result of quire_error";
 }
 

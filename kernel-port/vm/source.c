@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * source.c - where tables come from: a machine, boot memory, a fixed run of frames.
+ */
+#include "core/atomic.h"
+
+#include <quire/boot.h>
+#include <quire/machine.h>
+#include <quire/paging.h>
+
+/* ---- A machine ----------------------------------------------------------------------------- */
+
+static int machine_give(void *ctx, uint64_t below, quire_pfn *pfn)
+{
+    struct quire_request request = quire_request_of(0, 0);
+
+    if (below <= UINT64_C(1) << (32 - QUIRE_FRAME_SHIFT))
+        request.purpose = QUIRE_FOR_DMA32;
+    return quire_machine_request((struct quire_machine *)ctx, &request, pfn, NULL);
+}
+
+static void machine_take_back(void *ctx, quire_pfn pfn)
+{
+    (void)quire_machine_free((struct quire_machine *)ctx, pfn, 0);
+}
+
+struct quire_table_source quire_tables_from_machine(struct quire_machine *machine)
+{
+    struct quire_table_source source = {machine_give, machine_take_back, machine};
+
+    return source;
+}
+
+/* ---- Boot memory --------------------------------------------------------------------------- */
+
+static int boot_give(void *ctx, uint64_t below, quire_pfn *pfn)
+{
+    struct quire_boot_request want = {0};
+    uint64_t phys;
+    int error;
+
+    want.bytes = QUIRE_FRAME_SIZE;
+    want.align = QUIRE_FRAME_SIZE;
+    want.high = (below << QUIRE_FRAME_SHIFT) - 1;
+    want.node = QUIRE_NODE_ANY;
+    error = quire_boot_alloc((struct quire_boot *)ctx, &want, &phys);
+    if (error == 0)
+        *pfn = quire_pfn_of_phys(phys);
+    return error;
+}
+
+struct quire_table_source quire_tables_from_boot(struct quire_boot *boot)
+{
+    struct quire_table_source source = {boot_give, NULL, boot};
+
+    return source;
+}
+
+/* ---- A fixed run --------------------------------------------------------------------------- */
+
+/* One pass over the words, so a refusal says that each frame was seen taken. */
+static int pool_give(void *ctx, uint64_t below, quire_pfn *pfn)
+{
+    struct quire_table_pool *pool = (struct quire_table_pool *)ctx;
+
+    for (uint64_t i = 0; i < pool->run.frames; i += 64) {
+        qa64 *word = (qa64 *)(void *)pool->taken + i / 64;
+        uint64_t seen = qa_load(word, relaxed); /* relaxed: the exchange decides */
+
+        while (~seen) {
+            uint64_t lowest = ~seen & (seen + 1), frame = i;
+
+            while (lowest >> (frame - i) != 1)
+                frame++;
+
+            if (frame >= pool->run.frames || pool->run.pfn.n + frame >= below)
+                return QUIRE_ERR_NO_MEMORY;
+            /* E-table-pool acquire: the last owner is done with the frame */
+            if (qa_cas(word, &seen, seen | lowest, acquire)) {
+                *pfn = quire_pfn_of(pool->run.pfn.n + frame);
+                return 0;
+            }
+        }
+    }
+    return QUIRE_ERR_NO_MEMORY;
+}
+
+static void pool_take_back(void *ctx, quire_pfn pfn)
+{
+    struct quire_table_pool *pool = (struct quire_table_pool *)ctx;
+    uint64_t frame = pfn.n - pool->run.pfn.n;
+
+    if (frame >= pool->run.frames)
+        return; /* of another source: see quire_paging_set_source */
+    /* E-table-pool release: what was done with the frame comes before its next owner */
+    (void)qa_and((qa64 *)(void *)pool->taken + frame / 64, ~(UINT64_C(1) << frame % 64), release);
+}
+
+struct quire_table_source quire_tables_from_pool(struct quire_table_pool *pool)
+{
+    struct quire_table_source source = {pool_give, pool_take_back, pool};
+
+    return source;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * walk.c - from the root down to an entry, and along a range. What is only read: translate, walk.
+ *
+ * Reading never fails and never waits: a table that was seen stays (V2), and each entry is seen as
+ * it was at one moment. A range is walked table by table; where an entry is empty, the walk goes on
+ * behind all that the entry covers, so it has as many steps as there are entries, not pages.
+ */
+#include "steps.h"
+
+/* From the root down to `level`, or as far as there are tables. `plain`: entries of 8 bytes in a
+ * direct map, which is nearly everywhere so, and has a short way. */
+static inline __attribute__((__always_inline__)) void descend(const struct quire_paging *paging,
+                                                              uint64_t virt, unsigned level,
+                                                              struct place *place, bool plain)
+{
+    const struct quire_paging_format *f = paging->format;
+    const unsigned bits = f->index_bits, mask = (1u << bits) - 1, frame_shift = f->frame_shift;
+    const uint64_t kind_mask = f->kind_mask | ENTRY_PRESENT, kind = f->kind_table | ENTRY_PRESENT;
+    const uint64_t frame_mask = f->frame_mask;
+    const uintptr_t base = paging->port.reach.base;
+    unsigned at = f->levels - 1u, shift = QUIRE_FRAME_SHIFT + bits * at;
+    uint64_t phys = quire_phys(paging->root), index = virt >> shift & ((1u << f->root_bits) - 1);
+    uint64_t e;
+    void *table;
+
+    for (;;) {
+        if (plain) {
+            table = (void *)(base + (uintptr_t)phys);
+            e = qa_load((qa64 *)table + index, acquire); /* E-entry acquire: a table's entries */
+        } else {
+            table = table_open(paging, quire_pfn_of_phys(phys));
+            e = entry_load(f, table, (unsigned)index);
+        }
+        if (at == level || (e & kind_mask) != kind)
+            break;
+        if (!plain)
+            table_close(paging, table);
+        phys = (e & frame_mask) << frame_shift;
+        at--;
+        shift -= bits;
+        index = virt >> shift & mask;
+    }
+    place->table = table;
+    place->level = at;
+    place->index = (unsigned)index;
+    place->entry = e;
+}
+
+static __attribute__((__noinline__)) void descend_any(const struct quire_paging *paging,
+                                                      uint64_t virt, unsigned level,
+                                                      struct place *place)
+{
+    descend(paging, virt, level, place, false);
+}
+
+static inline void find(const struct quire_paging *paging, uint64_t virt, unsigned level,
+                        struct place *place)
+{
+    if (paging->format->entry_bytes == 8 && !paging->port.reach.open)
+        descend(paging, virt, level, place, true);
+    else
+        descend_any(paging, virt, level, place);
+}
+
+/* Let the empty entry have a table, unless another call is faster. */
+static int make_table(struct quire_paging *paging, struct place *place)
+{
+    quire_pfn fresh;
+    int error = qi_table_new(paging, place->level - 1, &fresh);
+
+    if (!error &&
+        !place_replace(paging, place, entry_of_table(paging->format, place->level, fresh)))
+        qi_table_free(paging, fresh); /* another call put something in */
+    place_close(paging, place);
+    return error;
+}
+
+static __attribute__((__noinline__)) int find_and_make(struct quire_paging *paging, uint64_t virt,
+                                                       unsigned level, struct place *place)
+{
+    while (place->entry == 0 && place->level > level) {
+        int error = make_table(paging, place);
+
+        if (error)
+            return error;
+        descend_any(paging, virt, level, place);
+    }
+    return 0;
+}
+
+int qi_place_find(struct quire_paging *paging, uint64_t virt, unsigned level, bool make,
+                  struct place *place)
+{
+    find(paging, virt, level, place);
+    return make && place->level > level ? find_and_make(paging, virt, level, place) : 0;
+}
+
+void qi_steps_begin(struct steps *steps, struct quire_paging *paging, struct quire_vrange range)
+{
+    steps->paging = paging;
+    steps->virt = range.start.n;
+    steps->left = range.bytes;
+    steps->open = false;
+}
+
+void qi_steps_end(struct steps *steps)
+{
+    if (steps->open)
+        place_close(steps->paging, &steps->place);
+    steps->open = false;
+}
+
+bool qi_steps_next(struct steps *steps)
+{
+    const struct quire_paging_format *f = steps->paging->format;
+
+    if (steps->open &&
+        entry_is_table(f, steps->place.level, place_look(steps->paging, &steps->place)))
+        qi_steps_end(steps);
+    if (steps->left == 0)
+        return false;
+    if (!steps->open)
+        (void)qi_place_find(steps->paging, steps->virt, 0, false, &steps->place);
+    steps->open = true;
+    return true;
+}
+
+bool qi_steps_advance(struct steps *steps)
+{
+    const struct quire_paging_format *f = steps->paging->format;
+    uint64_t size = level_size(f, steps->place.level);
+    uint64_t step = size - (steps->virt & (size - 1));
+
+    if (step >= steps->left) {
+        steps->left = 0;
+        qi_steps_end(steps);
+        return false;
+    }
+    steps->virt += step;
+    steps->left -= step;
+    if (++steps->place.index == level_entries(f, steps->place.level))
+        qi_steps_end(steps);
+    return true;
+}
+
+int qi_range_check(const struct quire_paging *paging, struct quire_vrange range)
+{
+    int error = quire_vrange_canonical(paging->format->canonical, range);
+
+    if (error)
+        return error;
+    return (range.start.n | range.bytes) % QUIRE_FRAME_SIZE ? QUIRE_ERR_ALIGN : 0;
+}
+
+int qi_page_check(const struct quire_paging *paging, const struct quire_page *page)
+{
+    const struct quire_paging_format *f = paging->format;
+
+    if (!access_exists(f, page->access) || (unsigned)page->type >= QUIRE_TYPES)
+        return QUIRE_ERR_UNSUPPORTED;
+    return f->types[page->type] == QUIRE_PAGING_NO_ENCODING ? QUIRE_ERR_UNSUPPORTED : 0;
+}
+
+void qi_gather_page(struct quire_gather *gather, uint64_t virt, uint64_t size, bool global)
+{
+    gather->global |= global;
+    if (gather->count < QUIRE_GATHER_PAGES)
+        gather->pages[gather->count++] = quire_vrange_of(virt, size);
+    else
+        gather->all = true;
+}
+
+int quire_paging_translate(struct quire_paging *paging, quire_vaddr virt, struct quire_page *page,
+                           quire_paddr *phys)
+{
+    const struct quire_paging_format *f = paging->format;
+    struct place place;
+
+    if (!quire_vaddr_canonical(f->canonical, virt))
+        return QUIRE_ERR_ADDRESS;
+    (void)qi_place_find(paging, virt.n, 0, false, &place);
+    place_close(paging, &place);
+    if (place.entry == 0)
+        return QUIRE_ERR_UNMAPPED;
+    page_of_entry(f, place.level, place.entry, page);
+    if (phys)
+        phys->n = page->phys.n + (virt.n & (page->size - 1));
+    return 0;
+}
+
+int quire_paging_walk(struct quire_paging *paging, struct quire_vrange range,
+                      quire_page_visit *visit, void *ctx)
+{
+    int error = qi_range_check(paging, range);
+    struct steps steps;
+
+    if (error)
+        return error;
+    qi_steps_begin(&steps, paging, range);
+    while (error == 0 && qi_steps_next(&steps)) {
+        struct quire_page page;
+
+        if (steps.place.entry) {
+            page_of_entry(paging->format, steps.place.level, steps.place.entry, &page);
+            error = visit(ctx, quire_vaddr_of(steps_page(&steps)), &page);
+        }
+        (void)qi_steps_advance(&steps);
+    }
+    qi_steps_end(&steps);
+    return error;
+}
