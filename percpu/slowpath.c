@@ -108,6 +108,13 @@ uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_c
     return frames;
 }
 
+/* Would a refill fetch, or a flush send, just the run that the call is about? So it is with
+ * magazines of two rounds, and the zone serves such a call without them. */
+static bool moves_by_one(const struct quire_cache *c, enum cache_class cls)
+{
+    return c->capacity[cls] == 2;
+}
+
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
 /* Half a magazine of frames, from the depot or the zone, into pfns[]. Returns how many. */
@@ -143,7 +150,8 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
     bool got, hit;
 
     qi_cache_follow_pressure(c, flags);
-    if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
+    if (qa_load(&r->limit, relaxed) == 0 || /* relaxed: a hint (K5) */
+        (moves_by_one(c, cls) && !cpu_cache_has_round(r)))
         return false;
     if (!qi_cpu_cache_take(c, r, cpu)) {
         (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
@@ -327,6 +335,18 @@ int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission
     return QUIRE_OK;
 }
 
+/* Is there no room for a run in a magazine from which one run would be flushed? */
+static bool zone_takes_one(const struct quire_cache *c, uint32_t cpu, struct admission a)
+{
+    const struct cpu_cache *r;
+
+    if (!moves_by_one(c, a.cls) || cpu >= c->cpus)
+        return false;
+    r = cpu_cache_of(c, cpu, a.cls);
+    /* relaxed: a hint */
+    return a.place == TO_OUTGOING ? qa_load(&r->out, relaxed) > 0 : !cpu_cache_has_room(r);
+}
+
 /* A free of any kind that no hit served. */
 int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
 {
@@ -337,7 +357,7 @@ int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, un
     /* relaxed: a hint; the zone decides */
     a = at < w->blocks ? admit(c, w, at, qa_load(window_desc(w, at), relaxed), pfn, order)
                        : admit_elsewhere(c, pfn, order);
-    if (a.place != TO_ZONE && c->capacity[a.cls] > 0 &&
+    if (a.place != TO_ZONE && c->capacity[a.cls] > 0 && !zone_takes_one(c, cpu, a) &&
         frame_take_back(c->zone, frame_of_pfn(c->zone, pfn), byte_of_order(order)) == QUIRE_OK)
         return qi_cache_push_or_flush(c, cpu, a, pfn);
     return counted(c, quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order));

@@ -53,6 +53,7 @@ static void *open_mode(uint64_t frames, unsigned threads, enum quire_cache_mode 
             .cpus = cpus,
             .rounds = QUIRE_CACHE_SIZE_AUTO,
             .run_rounds = QUIRE_CACHE_SIZE_AUTO,
+            .large_rounds = QUIRE_CACHE_SIZE_AUTO,
             .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
             .depot = QUIRE_CACHE_SIZE_AUTO,
         };

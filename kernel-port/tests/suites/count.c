@@ -109,6 +109,10 @@ void suite_count(const struct options *options)
             frame_list_take(&used, &memory.up.zones[i], 0, used.count + USED);
     count_pair(&(struct goal){"one frame, alloc and free", 100, 2, 690},
                (struct op){.how = op_pairs});
+    count_pair(&(struct goal){"order 4, alloc and free", 180, 2, 1475},
+               (struct op){.how = op_pairs, .request = {.order = 4}});
+    count_pair(&(struct goal){"order 8, alloc and free", 180, 2, 9624},
+               (struct op){.how = op_pairs, .request = {.order = 8}});
     count_pair(&(struct goal){"order 9, alloc and free", 150, 2, 9959},
                (struct op){.how = op_pairs, .request = {.order = 9}});
     if (other == QUIRE_NO_NODE)
