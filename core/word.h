@@ -90,8 +90,8 @@ static inline uint64_t word_divide(uint64_t n, uint64_t d)
 #endif
 }
 
-/* The lowest bit of the first aligned run of 2^order free bits, order 0 .. 6; 64 if none. */
-static inline unsigned word_find_run(uint64_t v, unsigned order)
+/* The lowest bits of all aligned runs of 2^order free bits, order 0 .. 6. */
+static inline uint64_t word_free_runs(uint64_t v, unsigned order)
 {
     static const uint64_t starts[WORD_ORDER + 1] = {
         0xffffffffffffffffu, 0x5555555555555555u, 0x1111111111111111u, 0x0101010101010101u,
@@ -101,7 +101,14 @@ static inline unsigned word_find_run(uint64_t v, unsigned order)
 
     for (unsigned i = 0; i < order; i++)
         free &= free >> (1u << i);
-    free &= starts[order];
+    return free & starts[order];
+}
+
+/* That of the first one; 64 if there is none. */
+static inline unsigned word_find_run(uint64_t v, unsigned order)
+{
+    uint64_t free = word_free_runs(v, order);
+
     return free ? word_first(free) : WORD_BITS;
 }
 

@@ -242,7 +242,8 @@ int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *sta
             stats->flushes += qa_load(&r->flushes, relaxed);       /* relaxed: a figure */
         }
     for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        stats->depot[i] = qi_depot_frames(c->state->depot, i);
+        stats->depot[i] =
+            qi_depot_full(c->state->depot, i) * (c->capacity[i] / 2) * frames_per_round(i);
     stats->bypasses = qa_load(&c->state->bypasses, relaxed);   /* relaxed: a figure */
     stats->drains = qa_load(&c->state->drains, relaxed);       /* relaxed: a figure */
     stats->bad_frees = qa_load(&c->state->bad_frees, relaxed); /* relaxed: a figure */

@@ -62,12 +62,13 @@ static uint64_t flush_rounds(struct quire_cache *c, quire_slot slot, enum cache_
 {
     uint64_t freed = 0;
 
-    if (cls >= CACHE_RUNS) {
-        for (uint32_t i = 0; i < n; i++)
-            freed += qi_zone_free_cached(c->zone, slot, pfns[i], class_order(cls)) == QUIRE_OK;
-    } else {
+    if (cls < CACHE_RUNS)
         freed = qi_frames_flush(c->zone, slot, pfns, n);
-    }
+    else if (cls < CACHE_HUGE)
+        freed = qi_runs_flush(c->zone, slot, class_order(cls), pfns, n);
+    else
+        for (uint32_t i = 0; i < n; i++)
+            freed += qi_zone_free_cached(c->zone, slot, pfns[i], HUGE_ORDER) == QUIRE_OK;
     if (freed < n)
         (void)qa_add(&c->state->bad_frees, n - freed, relaxed); /* relaxed: a statistic */
     return freed * frames_per_round(cls);
@@ -124,14 +125,17 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_c
     size_t n = 0;
 
     flags &= QUIRE_MOVABLE | QUIRE_NO_CALLBACK; /* urgency is for one request, not for a stock */
-    if (cls >= CACHE_RUNS) {
+    if (cls == CACHE_HUGE) {
         while (n < r->half &&
-               qi_zone_alloc_cached(c->zone, slot, class_order(cls), flags, &pfns[n]) == QUIRE_OK)
+               qi_zone_alloc_cached(c->zone, slot, HUGE_ORDER, flags, &pfns[n]) == QUIRE_OK)
             n++;
         return (uint32_t)n;
     }
-    n = qi_depot_get(c->state->depot, cls, pfns);
-    if (n == 0) {
+    if (depot_takes(c, cls))
+        n = qi_depot_get(c->state->depot, cls, pfns);
+    if (n == 0 && cls >= CACHE_RUNS)
+        n = qi_runs_refill(c->zone, slot, class_order(cls), flags, r->half, pfns);
+    if (n == 0 && cls < CACHE_RUNS) {
         (void)qi_zone_alloc_batch_cached(c->zone, slot, flags | QUIRE_PARTIAL, r->half, pfns, &n);
         count_as_owner(&r->refills);
         if (qa_load(&r->refills, relaxed) % DENSITY_PERIOD == 0) /* relaxed: a hint */
@@ -267,7 +271,7 @@ static bool push_loaded(struct quire_cache *c, quire_slot slot, enum cache_class
         quire_pfn *upper = r->rounds + r->half;
 
         count_as_owner(&r->overflows);
-        if (cls >= CACHE_RUNS || !qi_depot_put(c->state->depot, cls, upper, r->half)) {
+        if (!depot_takes(c, cls) || !qi_depot_put(c->state->depot, cls, upper, r->half)) {
             (void)flush_rounds(c, slot, cls, upper, r->half);
             count_as_owner(&r->flushes);
         }

@@ -72,7 +72,8 @@ struct quire_cache_config {
     uint32_t run_rounds;  /* runs of order 1; a magazine of order 2 has half as many, of order 3 a
                            * quarter, rounded down to an even number. AUTO: half of `rounds` */
     uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
-    uint32_t depot;       /* half magazines in the depot, or QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
+    uint32_t depot;       /* half magazines in the depot, of orders 0 to 3, or
+                           * QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
     uint32_t first_cpu; /* the CPUs are first_cpu .. first_cpu+cpus-1; all others go to the zone */
     uint32_t large_rounds; /* runs of order 4 in a magazine; each order up to 8 has half as many as
                             * the one below it, rounded up to an even number. AUTO: an eighth of
@@ -152,7 +153,7 @@ struct quire_cache_stats {
     uint64_t
         cached[QUIRE_CACHE_CLASSES]; /* frames in CPU caches, by class: unmovable and movable ones
                                       * of order 0, of order 1, of order 2; orders 3 to 9 */
-    uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has order 0 only */
+    uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has orders 0 to 3 */
     uint64_t hits;                       /* allocations that a magazine served at once, zeroed
                                           * afterwards or not */
     uint64_t underflows;                 /* allocations that found a magazine empty, */

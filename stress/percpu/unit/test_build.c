@@ -273,6 +273,40 @@ static void bound_is_real(void **unused)
     rig_close(&r, 0);
 }
 
+/* A node of the depot is as large as half a magazine of frames: longer halves stay out of it. */
+static void node_is_large_enough(void **unused)
+{
+    static const uint32_t run_rounds[] = {32, 34, 64, 256};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof run_rounds / sizeof run_rounds[0]; i++)
+        for (unsigned order = 1; order <= 3; order++) {
+            enum cache_class cls = cache_class_of(order, 0);
+            uint64_t pfns[1000];
+            size_t n = 2000 >> order;
+            struct rig r;
+
+            rig_begin(&r, 64 * BLOCK);
+            r.cache_config.rounds = 64;
+            r.cache_config.run_rounds = run_rounds[i];
+            r.cache_config.large_rounds = r.cache_config.huge_rounds = 0;
+            r.cache_config.depot = 4;
+            rig_open(&r);
+            run_on(&r, 0);
+            for (size_t k = 0; k < n; k++)
+                pfns[k] = take(&r, order, 0);
+            for (size_t k = 0; k < n; k++)
+                give(&r, pfns[k], order);
+            assert_true(stats_of(&r).overflows > 0);
+            if (r.cache.capacity[cls] << order <= 64)
+                assert_int_equal(stats_of(&r).depot[cls], 4ull * (r.cache.capacity[cls] / 2)
+                                                              << order);
+            else
+                assert_int_equal(stats_of(&r).depot[cls], 0);
+            rig_close(&r, 0);
+        }
+}
+
 /* Without a port's `cpu` there is no CPU cache to be found in exchange mode: all goes to the zone.
  */
 static void port_without_cpu(void **unused)
@@ -323,11 +357,11 @@ static void cpu_without_cpu_caches(void **unused)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_out_of_range),     cmocka_unit_test(memory_that_does_not_do),
-        cmocka_unit_test(automatic_bounds),       cmocka_unit_test(large_take_what_is_left),
-        cmocka_unit_test(largest_share),          cmocka_unit_test(none),
-        cmocka_unit_test(bound_is_real),          cmocka_unit_test(port_without_cpu),
-        cmocka_unit_test(cpu_without_cpu_caches),
+        cmocka_unit_test(sizes_out_of_range), cmocka_unit_test(memory_that_does_not_do),
+        cmocka_unit_test(automatic_bounds),   cmocka_unit_test(large_take_what_is_left),
+        cmocka_unit_test(largest_share),      cmocka_unit_test(none),
+        cmocka_unit_test(bound_is_real),      cmocka_unit_test(node_is_large_enough),
+        cmocka_unit_test(port_without_cpu),   cmocka_unit_test(cpu_without_cpu_caches),
     };
 
     return run_unit(argc, argv, tests);
