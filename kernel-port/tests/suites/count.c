@@ -124,16 +124,24 @@ void suite_count(const struct options *options)
             frame_list_take(&used, &memory.up.zones[i], 0, used.count + USED);
     count_pair(&(struct goal){"one frame, alloc and free", 100, 2, 690},
                (struct op){.how = op_pairs});
+    count_pair(&(struct goal){"order 2, alloc and free", 180, 2, 0},
+               (struct op){.how = op_pairs, .request = {.order = 2}});
     count_pair(&(struct goal){"order 4, alloc and free", 180, 2, 1475},
                (struct op){.how = op_pairs, .request = {.order = 4}});
     count_pair(&(struct goal){"order 8, alloc and free", 180, 2, 9624},
                (struct op){.how = op_pairs, .request = {.order = 8}});
     count_pair(&(struct goal){"order 9, alloc and free", 150, 2, 9959},
                (struct op){.how = op_pairs, .request = {.order = 9}});
-    if (other == QUIRE_NO_NODE)
+    count_pair(&(struct goal){"order 10, alloc and free", 1400, 8, 0},
+               (struct op){.how = op_pairs, .request = {.order = 10}});
+    if (other == QUIRE_NO_NODE) {
         tap_skip("another node's frame", "only one node has memory");
-    else
+        tap_skip("another node's order 3", "only one node has memory");
+    } else {
         count_pair(&(struct goal){"another node's frame, alloc and free", 150, 4, 601}, remote);
+        remote.request.order = 3;
+        count_pair(&(struct goal){"another node's order 3, alloc and free", 1400, 8, 0}, remote);
+    }
     count_burst(&(struct goal){"burst of 64 of order 2, alloc and free", 290, 3, 0}, 2);
     count_burst(&(struct goal){"burst of 64 of order 3, alloc and free", 430, 3, 916}, 3);
     count_batch(here);
