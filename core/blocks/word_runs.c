@@ -66,7 +66,7 @@ static bool are_runs(const struct quire_zone *z, uint32_t b, unsigned word, unsi
     if ((v & mask) != mask || (c & (mask | behind)) != (mask & ~starts))
         return false;
     return !(mask >> (WORD_BITS - 1)) ||
-           !qi_run_continues(z, frame_at(b, 0) + (word + 1) * WORD_BITS);
+           !qi_run_continues(z, frame_at(b, 0) + (uint64_t)(word + 1) * WORD_BITS);
 }
 
 /* Free runs of 2^order frames of one word of block b, whose first frames are `starts`. False: not

@@ -82,7 +82,8 @@ static int ask_zones(const struct machine_reader *r, struct zonelist_walk *w, bo
             why->node = e->zone->node;
             why->zone = e->zone->type;
         }
-        error = first && e->zone == a->refused ? QUIRE_ERR_NO_MEMORY : a->ask(r, e, first, a);
+        error = first && a->refused && e->zone == a->refused ? QUIRE_ERR_NO_MEMORY
+                                                             : a->ask(r, e, first, a);
         if (first && error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a) &&
             qi_entry_is_near(r, e, a->request)) {
             qi_entry_drain(e, a->request->flags & QUIRE_NO_CALLBACK);
