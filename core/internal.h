@@ -45,6 +45,12 @@ int qi_run_check(const struct quire_zone *z, uint64_t frame, uint64_t n);
 bool qi_run_unmark(const struct quire_zone *z, uint64_t frame, uint64_t n);
 int qi_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n);
 
+/* word_runs.c: protocols 1 and 2 for several runs of a word */
+unsigned qi_block_take_runs(const struct quire_zone *z, uint32_t b, unsigned order, unsigned want,
+                            quire_pfn pfns[]);
+bool qi_word_free_runs(const struct quire_zone *z, uint32_t b, unsigned word, unsigned order,
+                       uint64_t starts, uint64_t *freed);
+
 /* block_whole.c: protocol 3, and the block's way from and to its section */
 void qi_block_make_whole(const struct quire_zone *z, uint32_t b);
 bool qi_block_verify_map(const struct quire_zone *z, quire_slot slot, uint32_t b);
@@ -96,6 +102,12 @@ void qi_count_retire_slot(struct quire_zone *z, quire_slot slot);
 uint64_t qi_frames_flush(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n);
 int qi_zone_alloc_batch_cached(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
                                quire_pfn pfns[], size_t *got);
+
+/* batch_runs.c */
+size_t qi_runs_refill(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                      size_t n, quire_pfn pfns[]);
+uint64_t qi_runs_flush(struct quire_zone *z, quire_slot slot, unsigned order,
+                       const quire_pfn pfns[], size_t n);
 
 /* pin.c: reserved frames in blocks that are otherwise in use */
 struct quire_pin *qi_pin_find(const struct quire_zone *z, uint32_t b);
@@ -166,6 +178,12 @@ static inline unsigned block_part(uint64_t frame, uint64_t n)
 
     qi_assert(n > 0);
     return n < (unsigned)BLOCK_FRAMES - place ? (unsigned)n : (unsigned)BLOCK_FRAMES - place;
+}
+
+/* The frames of runs of 2^order frames that begin at `starts`, in one word. */
+static inline uint64_t word_runs(uint64_t starts, unsigned order)
+{
+    return starts * word_mask(0, 1u << order);
 }
 
 /* Is any range of blocks isolated? */

@@ -101,21 +101,29 @@ static inline uint64_t word_starts(unsigned order)
     return starts[order];
 }
 
+/* The lowest bits of all aligned runs of 2^order free bits, order 0 .. 6. */
+static inline uint64_t word_free_runs(uint64_t v, unsigned order)
+{
+    uint64_t free = ~v;
+
+    for (unsigned i = 0; i < order; i++)
+        free &= free >> (1u << i);
+    return free & word_starts(order);
+}
+
 /* The lowest bit of an aligned run of 2^order free bits, order 0 .. 6, that is part of the shortest
  * longer one, so that long runs stay whole; the first of these; 64 if none. */
 static inline unsigned word_find_run(uint64_t v, unsigned order)
 {
-    uint64_t free = ~v, fits;
+    uint64_t fits = word_free_runs(v, order);
 
-    for (unsigned i = 0; i < order; i++)
-        free &= free >> (1u << i);
-    free &= word_starts(order);
-    if (!free)
+    if (!fits)
         return WORD_BITS;
     /* The starts of runs of the next order, and so on, as long as some others remain. */
-    for (fits = free; order < WORD_ORDER; order++) {
+    for (; order < WORD_ORDER; order++) {
         uint64_t longer = fits & fits >> (1u << order) & word_starts(order + 1);
         uint64_t rest = fits & ~(longer | longer << (1u << order));
+
         if (rest)
             return word_first(rest);
         fits = longer;

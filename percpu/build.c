@@ -6,7 +6,9 @@
  * caches, each on cache lines of its own. Sizes asked for with
  * QUIRE_CACHE_SIZE_AUTO are halved, first those of blocks, then those of runs, then those of
  * frames, until all that the caches can hold (quire_cache_bound) is at most an eighth of the zone;
- * a zone too small for eight rounds a magazine gets none. Sizes asked for by number stay, or are
+ * a zone too small for eight rounds a magazine gets none. What is left of the eighth then may be
+ * for runs of order 4 and more, which take no room from the others: their magazines are halved
+ * until they fit, the longest runs going first. Sizes asked for by number stay, or are
  * refused if they come to more than the zone's share that QUIRE_CACHE_SHARE states.
  *
  * The cache is not in use while it is built; the handle is constant afterwards. Wait-free.
@@ -23,7 +25,9 @@
 enum {
     AUTO_ROUNDS = 128,
     AUTO_HUGE = 4,
-    AUTO_DEPOT = 2, /* nodes a CPU */
+    AUTO_LARGE = 8,         /* a magazine of order 0 has so many times the rounds of order 4 */
+    LARGE_ROUNDS_ORDER = 4, /* `large_rounds` are of this order */
+    AUTO_DEPOT = 2,         /* nodes a CPU */
     MIN_ROUNDS = 8,
     AUTO_SHARE = 8, /* automatic sizes hold at most this part of the zone, all together */
     CACHE_MEMORY_ALIGN = 64,
@@ -32,6 +36,7 @@ enum {
 struct cache_sizes {
     uint32_t mode;
     uint32_t rounds, runs, huge, depot; /* runs: twice the rounds of order 1 */
+    uint32_t large;                     /* rounds of order 4 */
 };
 
 static size_t cache_aligned(size_t n)
@@ -55,7 +60,10 @@ static uint32_t class_capacity(const struct cache_sizes *s, enum cache_class cls
 {
     if (cls < CACHE_RUNS)
         return s->rounds;
-    return cls == CACHE_HUGE ? s->huge : s->runs >> class_order(cls) & ~1u;
+    if (cls <= CACHE_LARGE)
+        return s->runs >> class_order(cls) & ~1u;
+    return cls == CACHE_HUGE ? s->huge
+                             : ((s->large >> (class_order(cls) - LARGE_ROUNDS_ORDER)) + 1) & ~1u;
 }
 
 /* The most frames that can be cached with these sizes. */
@@ -78,21 +86,28 @@ static int check_sizes(const struct quire_cache_config *config, struct cache_siz
     uint64_t managed = quire_zone_managed(config->zone), share = managed / AUTO_SHARE;
     bool rounds = config->rounds == QUIRE_CACHE_SIZE_AUTO,
          runs = config->run_rounds == QUIRE_CACHE_SIZE_AUTO,
+         large = config->large_rounds == QUIRE_CACHE_SIZE_AUTO,
          huge = config->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
 
     s->rounds = rounds ? AUTO_ROUNDS : config->rounds;
     s->huge = huge ? AUTO_HUGE : config->huge_rounds;
     s->depot = config->depot == QUIRE_CACHE_SIZE_AUTO ? AUTO_DEPOT * config->cpus : config->depot;
     if (!rounds_valid(s->rounds) || !rounds_valid(s->huge) ||
-        (!runs && !rounds_valid(config->run_rounds)) || s->depot >> 20)
+        (!runs && !rounds_valid(config->run_rounds)) ||
+        (!large && !rounds_valid(config->large_rounds)) || s->depot >> 20)
         return QUIRE_ERR_SIZE;
     s->runs = runs ? s->rounds : 2 * config->run_rounds;
+    s->large = large ? 0 : config->large_rounds;
     while (huge && s->huge && frames_bound(s, config->cpus) > share)
         s->huge = s->huge / 4 * 2;
     while (runs && s->runs && frames_bound(s, config->cpus) > share)
         s->runs = s->runs > MIN_ROUNDS ? s->runs / 2 : 0;
     while (rounds && s->rounds && frames_bound(s, config->cpus) > share)
         s->rounds = s->rounds > MIN_ROUNDS ? s->rounds / 4 * 2 : 0;
+    if (large)
+        s->large = s->rounds / AUTO_LARGE;
+    while (large && s->large && frames_bound(s, config->cpus) > share)
+        s->large /= 2;
     return frames_bound(s, config->cpus) > managed / QUIRE_CACHE_SHARE ? QUIRE_ERR_SIZE : QUIRE_OK;
 }
 
@@ -227,7 +242,8 @@ int quire_cache_stats(const struct quire_cache *c, struct quire_cache_stats *sta
             stats->flushes += qa_load(&r->flushes, relaxed);       /* relaxed: a figure */
         }
     for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        stats->depot[i] = qi_depot_frames(c->state->depot, i);
+        stats->depot[i] =
+            qi_depot_full(c->state->depot, i) * (c->capacity[i] / 2) * frames_per_round(i);
     stats->bypasses = qa_load(&c->state->bypasses, relaxed);   /* relaxed: a figure */
     stats->drains = qa_load(&c->state->drains, relaxed);       /* relaxed: a figure */
     stats->bad_frees = qa_load(&c->state->bad_frees, relaxed); /* relaxed: a figure */

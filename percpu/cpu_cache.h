@@ -55,8 +55,8 @@
 
 #include <quire/cache.h>
 
-/* The classes: order 0, 1 and 2 by mobility, order 3 (whose blocks the zone does not tell apart by
- * mobility), order 9. */
+/* The classes: order 0, 1 and 2 by mobility; orders 3 to 8, whose blocks the zone does not tell
+ * apart by mobility, and order 9, in the order of their size. */
 enum cache_class {
     CACHE_UNMOVABLE = 0, /* single frames */
     CACHE_MOVABLE = 1,
@@ -65,12 +65,12 @@ enum cache_class {
     CACHE_RUNS_MOVABLE = 3,
     CACHE_RUNS2 = 4, /* order 2 */
     CACHE_RUNS2_MOVABLE = 5,
-    CACHE_LARGE = 6, /* order 3 */
-    CACHE_HUGE = 7,  /* order 9 */
+    CACHE_LARGE = 6, /* order 3, the first without mobility */
+    CACHE_HUGE = 12, /* order 9 */
     CACHE_NONE = QUIRE_CACHE_CLASSES,
 };
 enum {
-    MAX_RUN_ORDER = 3, /* the largest below HUGE_ORDER */
+    FIRST_LARGE_ORDER = 3, /* of class CACHE_LARGE; those above follow */
     HUGE_ORDER = 9,
 };
 
@@ -166,17 +166,20 @@ static inline quire_pfn *outgoing_rounds(struct cpu_cache *r)
 /* The order of a class. */
 static inline unsigned class_order(enum cache_class cls)
 {
-    return cls == CACHE_HUGE ? (unsigned)HUGE_ORDER : cls / 2;
+    return cls < CACHE_LARGE ? cls / 2 : cls - CACHE_LARGE + FIRST_LARGE_ORDER;
 }
 
-/* The class of an order and a mobility (QUIRE_MOVABLE or 0), CACHE_NONE if there is none. */
+/* The class of an order that has one, up to HUGE_ORDER, and a mobility (QUIRE_MOVABLE or 0). */
+static inline enum cache_class cached_class_of(unsigned order, unsigned movable)
+{
+    return (enum cache_class)(order < FIRST_LARGE_ORDER ? 2 * order + movable
+                                                        : order - FIRST_LARGE_ORDER + CACHE_LARGE);
+}
+
+/* The same of any order: CACHE_NONE if there is none. */
 static inline enum cache_class cache_class_of(unsigned order, unsigned movable)
 {
-    if (order < MAX_RUN_ORDER)
-        return (enum cache_class)(2 * order + movable);
-    if (order == MAX_RUN_ORDER)
-        return CACHE_LARGE;
-    return order == HUGE_ORDER ? CACHE_HUGE : CACHE_NONE;
+    return order <= HUGE_ORDER ? cached_class_of(order, movable) : CACHE_NONE;
 }
 
 /* How many frames a round of a class stands for. */

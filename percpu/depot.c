@@ -78,11 +78,12 @@ void qi_depot_init(struct depot *depot, uint32_t nodes, uint32_t half)
     }
 }
 
-/* Put n frames, at most half a magazine, into the depot. False: it is full. Lock-free. */
+/* Put n rounds, at most half a magazine of frames, into the depot. False: it is full. Lock-free. */
 bool qi_depot_put(struct depot *depot, unsigned cls, const quire_pfn pfns[], uint32_t n)
 {
     struct depot_half *node = depot_pop(depot, &depot->empty);
 
+    qi_assert(n <= depot->half);
     if (!node)
         return false;
     node->count = n;
@@ -93,7 +94,7 @@ bool qi_depot_put(struct depot *depot, unsigned cls, const quire_pfn pfns[], uin
     return true;
 }
 
-/* Get half a magazine of frames; how many they are, 0 if the depot has none. Lock-free. */
+/* Get half a magazine; how many rounds they are, 0 if the depot has none. Lock-free. */
 uint32_t qi_depot_get(struct depot *depot, unsigned cls, quire_pfn pfns[])
 {
     struct depot_half *node = take_full(depot, cls);
@@ -139,10 +140,10 @@ uint32_t qi_depot_unused(struct depot *depot, unsigned cls)
     return least < full ? least : full;
 }
 
-/* About how many frames of a class the depot holds: full nodes hold `half` frames each. */
-uint64_t qi_depot_frames(const struct depot *depot, unsigned cls)
+/* About how many full nodes of a class the depot holds: of half a magazine each. */
+uint32_t qi_depot_full(const struct depot *depot, unsigned cls)
 {
     int32_t full = (int32_t)qa_load(&depot->full[cls].full, relaxed); /* relaxed: a figure */
 
-    return full > 0 ? (uint32_t)full * (uint64_t)depot->half : 0;
+    return full > 0 ? (uint32_t)full : 0;
 }

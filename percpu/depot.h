@@ -2,8 +2,8 @@
  *
  * depot.h - a zone's stock of half magazines, full ones and empty ones. Private to percpu.
  *
- * A producer CPU and a consumer CPU exchange frames here without touching a bitmap. The nodes live
- * as long as the cache and are on lock-free stacks, see stack.h.
+ * A producer CPU and a consumer CPU exchange frames here, and runs of order 1 to 3, without
+ * touching a bitmap. The nodes live as long as the cache and are on lock-free stacks, see stack.h.
  *
  *   D1  A node is on the stack of empty ones, on a class's stack of full ones, or taken by one
  *       caller.
@@ -18,7 +18,15 @@
 
 struct depot_half;
 
-enum { DEPOT_CLASSES = CACHE_RUNS }; /* unmovable and movable frames */
+enum { DEPOT_CLASSES = CACHE_LARGE + 1 }; /* frames, and runs of order 1 to 3 */
+
+/* Do half magazines of a class go through the depot? If they hold no more frames than those of
+ * single frames: a node then holds no more, whichever class has it. */
+static inline bool depot_takes(const struct quire_cache *c, enum cache_class cls)
+{
+    return (unsigned)cls < DEPOT_CLASSES &&
+           c->capacity[cls] * frames_per_round(cls) <= c->capacity[CACHE_UNMOVABLE];
+}
 
 size_t qi_depot_bytes(uint32_t nodes, uint32_t half);
 void qi_depot_init(struct depot *depot, uint32_t nodes, uint32_t half);
@@ -26,7 +34,7 @@ bool qi_depot_put(struct depot *depot, unsigned cls, const quire_pfn pfns[], uin
 uint32_t qi_depot_get(struct depot *depot, unsigned cls, quire_pfn pfns[]);
 const quire_pfn *qi_depot_hold(struct depot *depot, unsigned cls, uint32_t *n);
 void qi_depot_emptied(struct depot *depot, const quire_pfn *rounds);
-uint64_t qi_depot_frames(const struct depot *depot, unsigned cls);
+uint32_t qi_depot_full(const struct depot *depot, unsigned cls);
 uint32_t qi_depot_unused(struct depot *depot, unsigned cls);
 
 #endif /* QUIRE_PERCPU_DEPOT_H */

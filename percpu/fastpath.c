@@ -15,6 +15,8 @@ _Static_assert(CACHE_UNMOVABLE == 0 && (unsigned)CACHE_MOVABLE == QUIRE_MOVABLE,
                "mobility flags name the class of single frames");
 _Static_assert(CLASS_UNMOVABLE % 2 == CACHE_UNMOVABLE && CLASS_MOVABLE % 2 == CACHE_MOVABLE,
                "a block's class names that of its single frames by the lowest bit");
+_Static_assert((int)FIRST_LARGE_ORDER == (int)LARGE_ORDER,
+               "runs without mobility in the zone have no classes by mobility");
 
 /* ---- Rseq mode ------------------------------------------------------------------------------ */
 
@@ -113,13 +115,9 @@ __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, 
     if (at >= s->window.blocks)
         return false;
     d = qa_load(window_desc(&s->window, at), relaxed); /* relaxed: a hint; the zone decides */
-    if (order == 0) {
-        a = admit(c, &s->window, at, d, pfn, 0);
-        if (a.place == TO_LOADED && is_cacheable(d))
-            return false; /* view_push_frame found no room */
-    } else {
-        a = admit(c, &s->window, at, d, pfn, order);
-    }
+    a = admit(c, &s->window, at, d, pfn, order);
+    if (order == 0 && a.place == TO_LOADED && is_cacheable(d))
+        return false; /* view_push_frame found no room */
     if (a.place == TO_ZONE || !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
         return false;
     if (view_push(s, a, pfn))
@@ -128,20 +126,51 @@ __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, 
     return false;
 }
 
+/* What `admit` says of these orders, in fewer steps; and a look for room, where bursts often find
+ * none. */
+bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order)
+{
+    uint64_t at = window_find(&s->window, pfn);
+    struct admission a = {CACHE_NONE, TO_LOADED};
+    qa8 *byte = window_frame_byte(&s->window, pfn);
+    bool by_xchg, pushed;
+    uint32_t d;
+
+    qi_assert(order > 0 && order < HUGE_ORDER);
+    if (at >= s->window.blocks)
+        return false;
+    d = qa_load(window_desc(&s->window, at), relaxed); /* relaxed: a hint; the zone decides */
+    if (desc_state(d) != D_SPLIT)
+        return false;
+    a.cls = cached_class_of(order, frame_class(d));
+    if (!(d & D_PINS) && is_sparse(&s->window, s->sparse_limit, at))
+        a.place = TO_OUTGOING;
+    by_xchg = a.place == TO_LOADED && !cache_uses_rseq(s->cache);
+    if (by_xchg && order >= FIRST_LARGE_ORDER && !cpu_cache_has_room(s->cpu_caches[a.cls]))
+        return false;
+    if (!byte_clear(byte, byte_of_order(order)))
+        return false;
+    pushed = by_xchg ? cpu_cache_push_xchg(s->cpu_caches[a.cls], pfn) : view_push(s, a, pfn);
+    if (!pushed)
+        byte_restore(byte, byte_of_order(order));
+    return pushed;
+}
+
 /* In exchange mode; in rseq mode all but what a section inline takes. */
 static __attribute__((__noinline__)) int free_by_view(struct quire_cache *c, quire_pfn pfn,
                                                       unsigned order)
 {
     uint32_t cpu = cache_cpu(c);
 
-    if (order > MAX_RUN_ORDER && order != HUGE_ORDER)
+    if (order > HUGE_ORDER)
         return quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order);
     if (cpu < c->cpus) {
         const struct cpu_view *s = views_of(c) + cpu;
 
         if (order == 0 && !cache_uses_rseq(c) && view_push_frame(s, pfn))
             return QUIRE_OK;
-        if (qi_view_push_other(s, pfn, order))
+        if (order > 0 && order < HUGE_ORDER ? qi_view_push_run(s, pfn, order)
+                                            : qi_view_push_other(s, pfn, order))
             return QUIRE_OK;
     }
     return qi_cache_free_checked(c, cpu, pfn, order);

@@ -50,12 +50,12 @@
 #endif
 
 struct cpu_view {
-    struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
     struct block_window window; /* T2 */
     const qa32 *sparse_limit;   /* a block with a larger fullness byte is sparse */
     const struct quire_cache *cache;
     qa32 node;        /* the CPU's, as the layer above has it; a hint */
     bool one_stretch; /* the window's frame bytes are those of all frames of the zone */
+    struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
 } __attribute__((aligned(64)));
 
 /* The flags that a request may have for a magazine to serve it. */
@@ -249,6 +249,18 @@ static inline bool cpu_cache_push_outgoing_xchg(struct cpu_cache *r, quire_pfn p
     return room;
 }
 
+/* Is there a round to be popped, room to push one? Hints, for those who expect that there is not:
+ * bursts of runs, whose magazines are small. They save taking the CPU cache in vain. */
+static inline bool cpu_cache_has_round(const struct cpu_cache *r)
+{
+    return cpu_cache_count(r) > 0;
+}
+
+static inline bool cpu_cache_has_room(const struct cpu_cache *r)
+{
+    return cpu_cache_count(r) < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
+}
+
 /* ---- Hits ----------------------------------------------------------------------------------- */
 
 /* fastpath.c: pop, and push to the loaded magazine, in rseq mode: out of line, as each copy of a
@@ -262,6 +274,9 @@ static inline bool view_pop(const struct cpu_view *s, enum cache_class cls, unsi
 {
     quire_pfn popped;
 
+    if (order >= FIRST_LARGE_ORDER && !cache_uses_rseq(s->cache) &&
+        !cpu_cache_has_round(s->cpu_caches[cls]))
+        return false;
     if (!(cache_uses_rseq(s->cache) ? qi_cache_pop_rseq(s->cache, cls, &popped)
                                     : cpu_cache_pop_xchg(s->cpu_caches[cls], &popped)))
         return false;
@@ -302,8 +317,9 @@ static inline bool view_push_block(const struct cpu_view *s, quire_pfn pfn)
     return view_push_hit(s, pfn, HUGE_ORDER);
 }
 
-/* fastpath.c: push what these leave: a single frame of a block that is sparse or has pins, a run of
- * order 1 to 3, a block while a range is being emptied. False: nothing has changed. */
+/* fastpath.c: push a run of order 1 to 8; and what all these leave: a single frame of a block that
+ * is sparse or has pins, a block while a range is being emptied. False: nothing has changed. */
+bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order);
 bool qi_view_push_other(const struct cpu_view *s, quire_pfn pfn, unsigned order);
 
 /* batch.c */

@@ -63,6 +63,7 @@ static int build_simple_cache(struct quire_simple *s, const struct quire_simple_
                                               .cpus = c->cpus,
                                               .rounds = QUIRE_CACHE_SIZE_AUTO,
                                               .run_rounds = QUIRE_CACHE_SIZE_AUTO,
+                                              .large_rounds = QUIRE_CACHE_SIZE_AUTO,
                                               .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
                                               .depot = QUIRE_CACHE_SIZE_AUTO};
     struct quire_contig want = {0};

@@ -62,12 +62,13 @@ static uint64_t flush_rounds(struct quire_cache *c, quire_slot slot, enum cache_
 {
     uint64_t freed = 0;
 
-    if (cls >= CACHE_RUNS) {
-        for (uint32_t i = 0; i < n; i++)
-            freed += qi_zone_free_cached(c->zone, slot, pfns[i], class_order(cls)) == QUIRE_OK;
-    } else {
+    if (cls < CACHE_RUNS)
         freed = qi_frames_flush(c->zone, slot, pfns, n);
-    }
+    else if (cls < CACHE_HUGE)
+        freed = qi_runs_flush(c->zone, slot, class_order(cls), pfns, n);
+    else
+        for (uint32_t i = 0; i < n; i++)
+            freed += qi_zone_free_cached(c->zone, slot, pfns[i], HUGE_ORDER) == QUIRE_OK;
     if (freed < n)
         (void)qa_add(&c->state->bad_frees, n - freed, relaxed); /* relaxed: a statistic */
     return freed * frames_per_round(cls);
@@ -108,6 +109,13 @@ uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_c
     return frames;
 }
 
+/* Would a refill fetch, or a flush send, just the run that the call is about? So it is with
+ * magazines of two rounds, and the zone serves such a call without them. */
+static bool moves_by_one(const struct quire_cache *c, enum cache_class cls)
+{
+    return c->capacity[cls] == 2;
+}
+
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
 /* Half a magazine of frames, from the depot or the zone, into pfns[]. Returns how many. */
@@ -117,14 +125,17 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_c
     size_t n = 0;
 
     flags &= QUIRE_MOVABLE | QUIRE_NO_CALLBACK; /* urgency is for one request, not for a stock */
-    if (cls >= CACHE_RUNS) {
+    if (cls == CACHE_HUGE) {
         while (n < r->half &&
-               qi_zone_alloc_cached(c->zone, slot, class_order(cls), flags, &pfns[n]) == QUIRE_OK)
+               qi_zone_alloc_cached(c->zone, slot, HUGE_ORDER, flags, &pfns[n]) == QUIRE_OK)
             n++;
         return (uint32_t)n;
     }
-    n = qi_depot_get(c->state->depot, cls, pfns);
-    if (n == 0) {
+    if (depot_takes(c, cls))
+        n = qi_depot_get(c->state->depot, cls, pfns);
+    if (n == 0 && cls >= CACHE_RUNS)
+        n = qi_runs_refill(c->zone, slot, class_order(cls), flags, r->half, pfns);
+    if (n == 0 && cls < CACHE_RUNS) {
         (void)qi_zone_alloc_batch_cached(c->zone, slot, flags | QUIRE_PARTIAL, r->half, pfns, &n);
         count_as_owner(&r->refills);
         if (qa_load(&r->refills, relaxed) % DENSITY_PERIOD == 0) /* relaxed: a hint */
@@ -143,7 +154,8 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
     bool got, hit;
 
     qi_cache_follow_pressure(c, flags);
-    if (qa_load(&r->limit, relaxed) == 0) /* relaxed: a hint (K5) */
+    if (qa_load(&r->limit, relaxed) == 0 || /* relaxed: a hint (K5) */
+        (moves_by_one(c, cls) && !cpu_cache_has_round(r)))
         return false;
     if (!qi_cpu_cache_take(c, r, cpu)) {
         (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
@@ -259,7 +271,7 @@ static bool push_loaded(struct quire_cache *c, quire_slot slot, enum cache_class
         quire_pfn *upper = r->rounds + r->half;
 
         count_as_owner(&r->overflows);
-        if (cls >= CACHE_RUNS || !qi_depot_put(c->state->depot, cls, upper, r->half)) {
+        if (!depot_takes(c, cls) || !qi_depot_put(c->state->depot, cls, upper, r->half)) {
             (void)flush_rounds(c, slot, cls, upper, r->half);
             count_as_owner(&r->flushes);
         }
@@ -327,6 +339,18 @@ int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission
     return QUIRE_OK;
 }
 
+/* Is there no room for a run in a magazine from which one run would be flushed? */
+static bool zone_takes_one(const struct quire_cache *c, uint32_t cpu, struct admission a)
+{
+    const struct cpu_cache *r;
+
+    if (!moves_by_one(c, a.cls) || cpu >= c->cpus)
+        return false;
+    r = cpu_cache_of(c, cpu, a.cls);
+    /* relaxed: a hint */
+    return a.place == TO_OUTGOING ? qa_load(&r->out, relaxed) > 0 : !cpu_cache_has_room(r);
+}
+
 /* A free of any kind that no hit served. */
 int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, unsigned order)
 {
@@ -337,7 +361,7 @@ int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, un
     /* relaxed: a hint; the zone decides */
     a = at < w->blocks ? admit(c, w, at, qa_load(window_desc(w, at), relaxed), pfn, order)
                        : admit_elsewhere(c, pfn, order);
-    if (a.place != TO_ZONE && c->capacity[a.cls] > 0 &&
+    if (a.place != TO_ZONE && c->capacity[a.cls] > 0 && !zone_takes_one(c, cpu, a) &&
         frame_take_back(c->zone, frame_of_pfn(c->zone, pfn), byte_of_order(order)) == QUIRE_OK)
         return qi_cache_push_or_flush(c, cpu, a, pfn);
     return counted(c, quire_zone_free(c->zone, slot_of_cpu(c, cpu), pfn, order));

@@ -50,6 +50,7 @@ static void *cached_open(uint64_t frames, unsigned threads)
             .cpus = cpus,
             .rounds = QUIRE_CACHE_SIZE_AUTO,
             .run_rounds = QUIRE_CACHE_SIZE_AUTO,
+            .large_rounds = QUIRE_CACHE_SIZE_AUTO,
             .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
             .depot = QUIRE_CACHE_SIZE_AUTO,
         };

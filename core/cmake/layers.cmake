@@ -11,6 +11,7 @@ set(QUIRE_CORE_SOURCES
     core/alloc/alloc_contig.c
     core/alloc/alloc_runs.c
     core/alloc/batch.c
+    core/alloc/batch_runs.c
     core/alloc/count.c
     core/alloc/find_block.c
     core/alloc/request.c
@@ -29,6 +30,7 @@ set(QUIRE_CORE_SOURCES
     core/blocks/run_map.c
     core/blocks/section.c
     core/blocks/take.c
+    core/blocks/word_runs.c
     core/boot/boot.c
     core/boot/boot_plan.c
     core/isolate/blockers.c

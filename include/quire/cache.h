@@ -5,10 +5,11 @@
  *
  * A cache consists of memory that the caller supplies (private to one address space; it may hold
  * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a CPU
- * cache per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3;
- * blocks of order 9): a magazine that serves allocations, and an outgoing one for what is to be
- * flushed to the zone. Other orders, and every call that finds its CPU cache taken, go to the zone
- * at once.
+ * cache per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3 to 8
+ * and blocks of order 9, a class for each order): a magazine that serves allocations, and an
+ * outgoing one for what is to be flushed to the zone. Larger orders, and every call that finds its
+ * CPU cache taken, go to the zone at once; so does a run that finds no room in a magazine of two
+ * rounds, or none of them filled, as there half a magazine would be that one run.
  *
  * Ownership, chosen when the cache is built:
  *   exchange  a CPU cache is taken out of its place by an atomic exchange and put back by a store.
@@ -47,7 +48,7 @@ enum quire_cache_mode {
 };
 
 enum {
-    QUIRE_CACHE_CLASSES = 8,
+    QUIRE_CACHE_CLASSES = 13,
     QUIRE_CACHE_MAX_ROUNDS = 512,
     QUIRE_CACHE_SHARE = 2, /* all that a cache can hold is at most 1 / this of the frames that its
                             * zone manages when it is built; sizes that come to more are refused */
@@ -55,7 +56,11 @@ enum {
 
 /* Ask for a size computed from the zone's: such sizes are made smaller, down to none, until all
  * that the caches can hold is at most an eighth of the zone. A size asked for by number is taken as
- * it is, or refused; quire_cache_bound says what it comes to. */
+ * it is, or refused; quire_cache_bound says what it comes to. Where all are computed and the zone
+ * is large, a CPU holds back at most 6720 frames (26.25 MiB): 384 of order 0, 384 each of orders 1
+ * and 2, 192 of order 3, 384 each of orders 4 to 7, 768 of order 8, 3072 of order 9; and half
+ * magazines in the depot 128 frames a CPU. Orders 4 to 8 get what the others leave of the eighth.
+ */
 #define QUIRE_CACHE_SIZE_AUTO UINT32_MAX
 
 struct quire_cache_config {
@@ -67,9 +72,13 @@ struct quire_cache_config {
     uint32_t run_rounds;  /* runs of order 1; a magazine of order 2 has half as many, of order 3 a
                            * quarter, rounded down to an even number. AUTO: half of `rounds` */
     uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
-    uint32_t depot;       /* half magazines in the depot, or QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
+    uint32_t depot;       /* half magazines in the depot, of orders 0 to 3, or
+                           * QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
     uint32_t first_cpu; /* the CPUs are first_cpu .. first_cpu+cpus-1; all others go to the zone */
-    uint64_t room[4];   /* zero, see version.h */
+    uint32_t large_rounds; /* runs of order 4 in a magazine; each order up to 8 has half as many as
+                            * the one below it, rounded up to an even number. AUTO: an eighth of
+                            * `rounds`, less in small zones, down to none */
+    uint64_t room[4];      /* zero, see version.h */
 };
 
 struct quire_cache_state;
@@ -143,12 +152,12 @@ uint64_t quire_cache_maintain(struct quire_cache *cache);
 struct quire_cache_stats {
     uint64_t
         cached[QUIRE_CACHE_CLASSES]; /* frames in CPU caches, by class: unmovable and movable ones
-                                      * of order 0, of order 1, of order 2; order 3; order 9 */
-    uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has order 0 only */
+                                      * of order 0, of order 1, of order 2; orders 3 to 9 */
+    uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has orders 0 to 3 */
     uint64_t hits;                       /* allocations that a magazine served at once, zeroed
                                           * afterwards or not */
-    uint64_t underflows;                 /* allocations that found a magazine empty */
-    uint64_t overflows;                  /* frees that found one full */
+    uint64_t underflows;                 /* allocations that found a magazine empty, */
+    uint64_t overflows;                  /* and frees that found one full; not of two rounds */
     uint64_t refills;                    /* half magazines filled from the zone */
     uint64_t flushes;                    /* half magazines flushed to the zone */
     uint64_t bypasses;  /* calls that found the CPU cache taken and used the zone */

@@ -39,13 +39,19 @@ void op_zone_pairs(struct op *op)
 void op_allocate(struct op *op)
 {
     for (uint32_t i = 0; i < op->n; i++)
-        op->failed += quire_machine_alloc(memory.up.machine, 0, 0, &frames[i]) != 0;
+        op->failed += quire_machine_alloc(memory.up.machine, op->request.order, 0, &frames[i]) != 0;
 }
 
 void op_free(struct op *op)
 {
     for (uint32_t i = 0; i < op->n; i++)
-        op->failed += quire_machine_free(memory.up.machine, frames[i], 0) != 0;
+        op->failed += quire_machine_free(memory.up.machine, frames[i], op->request.order) != 0;
+}
+
+void op_burst(struct op *op)
+{
+    op_allocate(op);
+    op_free(op);
 }
 
 void op_batch_allocate(struct op *op)

@@ -24,9 +24,11 @@ void op_pairs(struct op *op);
 void op_request_pairs(struct op *op);
 void op_zone_pairs(struct op *op);
 
-/* `n` frames, at most OPS_FRAMES: all allocated one by one; all freed, in the same order. */
+/* `n` runs of the request's order, at most OPS_FRAMES: all allocated one by one; all freed, in the
+ * same order. */
 void op_allocate(struct op *op);
 void op_free(struct op *op);
+void op_burst(struct op *op); /* both */
 
 /* `n` frames, at most OPS_BATCH, by one call; and back. */
 void op_batch_allocate(struct op *op);

@@ -23,8 +23,9 @@
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-static inline bool alloc_from_view(const struct cpu_view *view, unsigned order, uint32_t flags,
-                                   quire_pfn *pfn)
+static inline __attribute__((always_inline)) bool alloc_from_view(const struct cpu_view *view,
+                                                                  unsigned order, uint32_t flags,
+                                                                  quire_pfn *pfn)
 {
     enum cache_class cls = cache_class_of(order, flags & QUIRE_MOVABLE);
 
@@ -115,10 +116,13 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
 
     if (order > QUIRE_MAX_ORDER)
         return QUIRE_ERR_SIZE;
-    if (order == HUGE_ORDER && view && view_push_block(view, pfn))
-        return QUIRE_OK;
-    if (view && qi_view_push_other(view, pfn, order))
-        return QUIRE_OK;
+    if (order < HUGE_ORDER) {
+        if (view && qi_view_push_run(view, pfn, order))
+            return QUIRE_OK;
+    } else if (order == HUGE_ORDER && view) {
+        if (view_push_block(view, pfn) || qi_view_push_other(view, pfn, HUGE_ORDER))
+            return QUIRE_OK;
+    }
     return qi_machine_free_slowpath(m, pfn, order, cpu);
 }
 

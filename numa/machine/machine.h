@@ -183,10 +183,11 @@ struct machine_attempt {
     uint64_t frames; /* how many it is about, for reclaim */
     uint64_t turn;   /* of an interleaving policy */
     quire_pfn *pfns;
-    const struct quire_contig *contig; /* or NULL */
-    size_t n, got;                     /* batches: frames wanted and had; else 0 */
-    quire_node wanted;                 /* out */
-    bool interleaved;                  /* out */
+    const struct quire_contig *contig;  /* or NULL */
+    const struct machine_zone *refused; /* it has been asked, and had none; or NULL */
+    size_t n, got;                      /* batches: frames wanted and had; else 0 */
+    quire_node wanted;                  /* out */
+    bool interleaved;                   /* out */
 };
 
 static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, uint32_t cpu)
@@ -287,6 +288,14 @@ static inline bool writer_is_held(const struct quire_machine *m)
 static inline quire_node node_of_cpu(const struct machine_snapshot *s, uint32_t cpu)
 {
     return quire_node_of(cpu < s->topology.cpu_count ? s->topology.cpu_node[cpu] : 0);
+}
+
+/* The entry that NORMAL requests of a node ask first. */
+static inline uint32_t first_normal_entry(const struct machine_snapshot *s, quire_node node)
+{
+    const struct node_zonelists *l = s->lists[node.n];
+
+    return l->count[QUIRE_ZONE_NORMAL] ? l->entries[l->first[QUIRE_ZONE_NORMAL]] : NO_ENTRY;
 }
 
 /* machine.c */

@@ -27,6 +27,9 @@
  *   contiguous run, zone too short  1 ask, no drain
  *   QUIRE_PARTIAL, has some frames  1 ask, no drain
  *
+ * Most requests are served by the first zone of a list, which needs no walk to be found: a plain
+ * request for a run asks it before it climbs (ask_first), and does not ask it again on rung 1.
+ *
  * Rungs 1 and 2 read one snapshot, rung 3 the one that is in force after the port's reclaim, which
  * may take long: hot-plug does not wait for it. With QUIRE_NO_CALLBACK there is no rung 3, and
  * drains make no system call.
@@ -79,7 +82,8 @@ static int ask_zones(const struct machine_reader *r, struct zonelist_walk *w, bo
             why->node = e->zone->node;
             why->zone = e->zone->type;
         }
-        error = a->ask(r, e, first, a);
+        error = first && a->refused && e->zone == a->refused ? QUIRE_ERR_NO_MEMORY
+                                                             : a->ask(r, e, first, a);
         if (first && error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a) &&
             qi_entry_is_near(r, e, a->request)) {
             qi_entry_drain(e, a->request->flags & QUIRE_NO_CALLBACK);
@@ -195,17 +199,65 @@ static int ask_run(const struct machine_reader *r, const struct machine_entry *e
     return quire_zone_alloc(&e->zone->zone, qi_entry_slot(e, r->cpu), order, flags, a->pfns);
 }
 
+/* The first zone of a plain request's walk: for NORMAL memory, by the default policy, if that is
+ * nearest first. NULL: it takes the walk to tell. */
+static const struct machine_entry *first_of_walk(const struct machine_reader *r,
+                                                 const struct quire_request *request)
+{
+    const struct machine_snapshot *s = r->snapshot;
+    quire_node node = request->near_node.n ? request_node(request) : node_of_cpu(s, r->cpu);
+    const struct machine_entry *e;
+    uint32_t first;
+
+    if (!r->machine->local || r->machine->policy.strict || request->policy ||
+        request->purpose != QUIRE_FOR_NORMAL || node.n >= s->topology.node_count)
+        return NULL;
+    first = first_normal_entry(s, node);
+    if (first == NO_ENTRY)
+        return NULL;
+    e = &s->entries[first];
+    return e->zone->type == QUIRE_ZONE_HUGE ? NULL : e;
+}
+
+/* Ask the first zone of a plain request's walk. NO_MEMORY: it is for the ladder, which is told. */
+static int ask_first(struct quire_machine *m, struct machine_attempt *a, struct quire_refusal *why)
+{
+    int error = QUIRE_ERR_NO_MEMORY;
+    const struct machine_entry *e;
+    struct machine_reader r;
+
+    qi_machine_enter_on(m, a->cpu, &r);
+    e = first_of_walk(&r, a->request);
+    if (e) {
+        error = ask_run(&r, e, true, a);
+        a->wanted = e->zone->node;
+        if (error == QUIRE_OK)
+            qi_machine_count_served(&r, a, a->wanted, 1);
+        else if (error == QUIRE_ERR_NO_MEMORY)
+            a->refused = e->zone;
+        else if (why)
+            *why = (struct quire_refusal){
+                .error = error, .node = a->wanted, .zone = e->zone->type, .tried = 1};
+    }
+    qi_machine_leave(&r);
+    return error;
+}
+
 /* A run that no magazine of CPU `cpu` served. */
 int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
                                 quire_pfn *pfn, struct quire_refusal *why, uint32_t cpu)
 {
     struct machine_attempt a = {.ask = ask_run, .cpu = cpu, .request = request, .pfns = pfn};
+    int error;
 
     if (request->order > QUIRE_MAX_ORDER)
         return qi_machine_refuse(QUIRE_ERR_SIZE, why);
     if (request->flags & ~MACHINE_ALLOC_FLAGS)
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
     a.frames = 1ull << request->order;
+    error = ask_first(m, &a, why);
+    if (error != QUIRE_ERR_NO_MEMORY)
+        return error;
     a.turn = qi_policy_draw(m, cpu, request, 1);
     return qi_machine_serve(m, &a, why);
 }

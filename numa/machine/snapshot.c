@@ -103,14 +103,6 @@ static int make_zonelists(struct quire_machine *m, struct machine_snapshot *s,
     return QUIRE_OK;
 }
 
-/* The entry that NORMAL requests of a node ask first. */
-static uint32_t first_normal_entry(const struct machine_snapshot *s, quire_node node)
-{
-    const struct node_zonelists *l = s->lists[node.n];
-
-    return l->count[QUIRE_ZONE_NORMAL] ? l->entries[l->first[QUIRE_ZONE_NORMAL]] : NO_ENTRY;
-}
-
 /* Are the CPUs of `node` local in this entry's zone? */
 bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
                       const struct machine_entry *e)

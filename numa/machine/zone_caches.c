@@ -134,6 +134,7 @@ static int make_zone_cache(struct quire_machine *m, struct machine_snapshot *s, 
         .cpus = end - first,
         .rounds = z->type == QUIRE_ZONE_HUGE ? 0 : m->rounds,
         .run_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
+        .large_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
         .huge_rounds = m->huge_rounds,
         .depot = QUIRE_CACHE_SIZE_AUTO,
     };

@@ -10,7 +10,7 @@
 static void take(struct load *l)
 {
     uint64_t drawn = l->only_frames ? 99 : random_below(&l->random, 100);
-    unsigned order = drawn < 2 ? 9 : drawn < 8 ? (unsigned)drawn - 2 : 0;
+    unsigned order = drawn < 2 ? 9 : drawn < 11 ? (unsigned)drawn - 2 : 0;
     uint32_t flags = random_below(&l->random, 2) ? QUIRE_MOVABLE : QUIRE_UNMOVABLE;
     quire_pfn pfn;
     int error = quire_cache_alloc(&l->rig->cache, order, flags, &pfn);

@@ -137,6 +137,7 @@ void rig_begin(struct rig *r, uint64_t frames)
                                                   .cpus = cpus,
                                                   .rounds = QUIRE_CACHE_SIZE_AUTO,
                                                   .run_rounds = QUIRE_CACHE_SIZE_AUTO,
+                                                  .large_rounds = QUIRE_CACHE_SIZE_AUTO,
                                                   .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
                                                   .depot = QUIRE_CACHE_SIZE_AUTO};
 }

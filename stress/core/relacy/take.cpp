@@ -102,6 +102,37 @@ class Batches : public InWorld
     unsigned taken_;
 };
 
+/* Two batches of runs, where three runs are free. */
+class RunBatches : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give_but(0, at(0, 0, 62), 6);
+        world->start(RUN_MAPS);
+        taken_ = 0;
+    }
+
+    void thread(unsigned) override
+    {
+        quire_pfn pfns[2];
+        unsigned got = qi_block_take_runs(&world->z, 0, 1, 2, pfns);
+
+        for (unsigned i = 0; i < got; i++)
+            world->hold(pfns[i].n, 2, true);
+        qa_store(&world->head.total, qa_load(&world->head.total, relaxed) - 2 * got, relaxed);
+        taken_ += got;
+    }
+
+    void check() override
+    {
+        world->verify();
+        require(taken_ == 3, "a free run was not found");
+    }
+
+    unsigned taken_;
+};
+
 /* A run of the last two words meets a rival, who takes one of them and then frees all that is held
  * in the block. The undo must look again, or the last free is lost. */
 class WordsAndLastFree : public InWorld
@@ -159,6 +190,7 @@ Handover handover;
 Takers takers;
 RunAndFrames run_and_frames;
 Batches batches;
+RunBatches run_batches;
 WordsAndLastFree words_and_last_free;
 TwoRuns two_runs;
 
@@ -173,12 +205,14 @@ int main(int argc, char **argv)
                            {"takers", takers, 2, Search::FULL, 0},
                            {"run_and_frames", run_and_frames, 2, Search::FULL, 0},
                            {"batches", batches, 2, Search::FULL, 0},
+                           {"run_batches", run_batches, 2, Search::FULL, 0},
                        });
     return explore(argc, argv,
                    {
                        {"handover", handover, 2, Search::BOUND, 3},
                        {"takers", takers, 3, Search::BOUND, 2},
                        {"batches", batches, 3, Search::BOUND, 1},
+                       {"run_batches", run_batches, 3, Search::BOUND, 1},
                        {"words_and_last_free", words_and_last_free, 2, Search::BOUND,
                         MAP_WORDS == 4 ? 3u : 1u},
                        {"two_runs", two_runs, 2, Search::BOUND, 2},

@@ -24,8 +24,9 @@
 #include <unistd.h>
 
 enum {
-    FRAMES = 4 * BLOCK,
-    ROUNDS = 8, /* of order 0; 8 of order 1, 4 of order 2, 2 of order 3 */
+    FRAMES = 5 * BLOCK,
+    ROUNDS = 8,       /* of order 0; 8 of order 1, 4 of order 2, 2 of order 3 */
+    LARGE_ROUNDS = 4, /* of order 4; 2 of orders 5 and 6 */
     HELD_MOST = 128,
     INSTRUCTIONS = 20000,
     REPEATS = 3, /* of an instruction that is executed again and again, so many are enough */
@@ -164,6 +165,11 @@ static void full_of_runs(void)
     take_and_give(3 * ROUNDS, ROUNDS, 1, 0);
 }
 
+static void full_of_large(void)
+{
+    take_and_give(LARGE_ROUNDS + 1, LARGE_ROUNDS, 4, 0);
+}
+
 /* A CPU that has something of each order, and of both mobilities. */
 static void something_of_all(void)
 {
@@ -174,6 +180,7 @@ static void something_of_all(void)
     take_and_give(ROUNDS / 2, ROUNDS / 2, 2, 0);
     take_and_give(ROUNDS / 2, ROUNDS / 2, 2, QUIRE_MOVABLE);
     take_and_give(ROUNDS / 4, ROUNDS / 4, 3, 0);
+    take_and_give(LARGE_ROUNDS, LARGE_ROUNDS, 4, 0);
 }
 
 static const struct hand hands[] = {
@@ -186,7 +193,8 @@ static const struct hand hands[] = {
     {{"free, overflow", full, give, NULL}, 1, 12},
     {{"free, overflow, depot full", all_full, give, NULL}, 1, 12},
     {{"free run, overflow", full_of_runs, give, NULL}, 2, 24},
-    {{"drain", something_of_all, drain, NULL}, 0, 24},
+    {{"free large run, overflow", full_of_large, give, NULL}, 16, 96},
+    {{"drain", something_of_all, drain, NULL}, 0, 96},
     {{"drain all", all_full, drain_all, NULL}, 0, 12},
 };
 
@@ -234,6 +242,7 @@ static void open_rig(void)
     rig.cache_config.cpus = 2;
     rig.cache_config.rounds = ROUNDS;
     rig.cache_config.run_rounds = ROUNDS;
+    rig.cache_config.large_rounds = LARGE_ROUNDS;
     rig.cache_config.huge_rounds = 0;
     rig.cache_config.depot = 2;
     rig_open(&rig);

@@ -22,8 +22,9 @@
 enum { STEPS = 100000, RSEQ_CS = 8 };
 
 /* The calls that a magazine serves. */
-static const char *const hits[] = {"alloc",    "free",        "alloc run",
-                                   "free run", "alloc block", "free block"};
+static const char *const hits[] = {"alloc",           "free",           "alloc run",
+                                   "free run",        "alloc block",    "free block",
+                                   "alloc large run", "free large run", "push large run"};
 
 #if defined(__x86_64__)
 

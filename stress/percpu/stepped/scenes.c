@@ -19,8 +19,10 @@
 enum {
     ROUNDS = 8,
     BATCH = 3,
-    FRAMES = 16 * BLOCK,
-    LOW = 500, /* the zone's watermark, free frames */
+    FRAMES = 20 * BLOCK,
+    LARGE = 4,  /* an order whose magazine has four rounds */
+    BY_ONE = 5, /* one whose magazine has two */
+    LOW = 500,  /* the zone's watermark, free frames */
     HIGH = 600,
     OUTSIDE = 1, /* who holds a frame */
     INSIDE = 2,
@@ -72,6 +74,8 @@ static bool push_hit(quire_pfn pfn, unsigned order)
 {
     const struct cpu_view *view = view_of(&rig.cache, rig.cache.first_cpu + rig.cpu);
 
+    if (order > 0 && order < HUGE_ORDER)
+        return qi_view_push_run(view, pfn, order);
     return (order == 0 && view_push_frame(view, pfn)) || qi_view_push_other(view, pfn, order);
 }
 
@@ -104,6 +108,16 @@ static void take_zeroed(void)
 static void take_run(void)
 {
     take(&outside, 1, 0);
+}
+
+static void take_large(void)
+{
+    take(&outside, LARGE, 0);
+}
+
+static void take_by_one(void)
+{
+    take(&outside, BY_ONE, 0);
 }
 
 static void take_block(void)
@@ -190,6 +204,32 @@ static void half_full_movable(void)
 static void some_runs(void)
 {
     take_and_give(6, 2, 1, 0);
+}
+
+static void some_large(void)
+{
+    take_and_give(4, 2, LARGE, 0);
+}
+
+static void no_large(void)
+{
+    take_and_give(4, 0, LARGE, 0);
+}
+
+static void full_of_large(void)
+{
+    take_and_give(5, 4, LARGE, 0);
+}
+
+/* Where one run is as many as a half: an empty magazine, a full one. */
+static void none_by_one(void)
+{
+    take_and_give(2, 0, BY_ONE, 0);
+}
+
+static void full_by_one(void)
+{
+    take_and_give(3, 2, BY_ONE, 0);
 }
 
 static void one_block(void)
@@ -280,6 +320,13 @@ const struct scene scenes[] = {
     {"alloc zeroed", half_full_movable, take_zeroed, NULL},
     {"alloc run", some_runs, take_run, NULL},
     {"free run", some_runs, give_one, NULL},
+    {"alloc large run", some_large, take_large, NULL},
+    {"push large run", some_large, push_one, NULL},
+    {"free large run", some_large, give_one, NULL},
+    {"alloc large run, refill", no_large, take_large, NULL},
+    {"free large run, overflow", full_of_large, give_one, NULL},
+    {"alloc by one", none_by_one, take_by_one, NULL},
+    {"free by one", full_by_one, give_one, NULL},
     {"alloc block", one_block, take_block, NULL},
     {"free", half_full, give_one, NULL},
     {"free sparse", from_sparse, give_one, NULL},
@@ -291,6 +338,8 @@ const struct scene scenes[] = {
     {"alloc, short of memory", short_of_memory, take_frame, recover},
     {"push, closed", half_full, push_one, go_out_of_service},
     {"push many, closed", half_full, push_many, go_out_of_service},
+    {"push large run, closed", some_large, push_one, go_out_of_service},
+    {"free large run, overflow, closed", full_of_large, give_one, go_out_of_service},
     {"free, overflow, closed", full, give_one, go_out_of_service},
     {"free sparse, overflow, closed", sparse_and_full, give_one, go_out_of_service},
 };
@@ -375,6 +424,7 @@ void scenes_open(void)
     rig.cache_config.first_cpu = mode == QUIRE_CACHE_RSEQ ? (uint32_t)sched_getcpu() : 0;
     rig.cache_config.rounds = ROUNDS;
     rig.cache_config.run_rounds = 8;
+    rig.cache_config.large_rounds = 4;
     rig.cache_config.huge_rounds = 2;
     rig.cache_config.depot = 2;
     rig_open(&rig);

@@ -24,7 +24,7 @@ enum {
     FRAMES = 32 * BLOCK,
     INSTRUCTIONS = 20000,
     OTHER_CPU = 1,
-    KINDS = 9,
+    KINDS = 13,
     JOINED = 7,
     FIRST = 500,
     SAMPLE = 16
@@ -69,6 +69,16 @@ static void prepare_1(void)
 static void prepare_3(void)
 {
     prepare_order(3);
+}
+
+static void prepare_5(void)
+{
+    prepare_order(5);
+}
+
+static void prepare_8(void)
+{
+    prepare_order(8);
 }
 
 static void prepare_9(void)
@@ -192,6 +202,10 @@ static const struct scene scenes[KINDS] = {
     {"order 1, two owners", prepare_1, free_run, owned_twice},
     {"order 3", prepare_3, free_run, NULL},
     {"order 3, two owners", prepare_3, free_run, owned_twice},
+    {"order 5", prepare_5, free_run, NULL},
+    {"order 5, two owners", prepare_5, free_run, owned_twice},
+    {"order 8", prepare_8, free_run, NULL},
+    {"order 8, two owners", prepare_8, free_run, owned_twice},
     {"order 9", prepare_9, free_run, NULL},
     {"order 9, two owners", prepare_9, free_run, owned_twice},
     {"join", prepare_join, join, NULL},
@@ -232,6 +246,7 @@ int main(int argc, char *argv[])
     rig.cache_config.cpus = 2;
     rig.cache_config.rounds = 8;
     rig.cache_config.run_rounds = 8;
+    rig.cache_config.large_rounds = 16;
     rig.cache_config.huge_rounds = 2;
     rig.cache_config.depot = 0;
     rig_open(&rig);

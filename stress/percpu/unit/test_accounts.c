@@ -15,12 +15,13 @@
 #include <signal.h>
 #include <string.h>
 
-enum { FRAMES = 64 * BLOCK, ROUNDS = 64, RUN_ROUNDS = 16, DEPOT = 8 };
+enum { FRAMES = 64 * BLOCK, ROUNDS = 64, RUN_ROUNDS = 16, LARGE_ROUNDS = 16, DEPOT = 128 };
 
 static void open_sized(struct rig *r, uint32_t huge)
 {
     r->cache_config.rounds = ROUNDS;
     r->cache_config.run_rounds = huge ? RUN_ROUNDS : 0;
+    r->cache_config.large_rounds = huge ? LARGE_ROUNDS : 0;
     r->cache_config.huge_rounds = huge;
     r->cache_config.depot = DEPOT;
     rig_open(r);
@@ -34,13 +35,13 @@ enum { UNMOVABLE, MOVABLE, LARGE, WHOLE, ZONE_CLASSES };
 /* The zone's class of a CPU cache's frames. */
 static unsigned zone_class(unsigned cls)
 {
-    return cls == CACHE_HUGE ? WHOLE : cls == CACHE_LARGE ? LARGE : cls % 2 ? MOVABLE : UNMOVABLE;
+    return cls == CACHE_HUGE ? WHOLE : cls >= CACHE_LARGE ? LARGE : cls % 2 ? MOVABLE : UNMOVABLE;
 }
 
 /* The allocated frames of each class, as the zone's descriptors and bitmaps tell them. */
 static void count_allocated(const struct rig *r, uint64_t allocated[])
 {
-    for (uint64_t i = 0; i < FRAMES; i++) {
+    for (uint64_t i = 0; i < r->usable[0].frames; i++) {
         quire_pfn pfn = quire_pfn_of(r->usable[0].pfn.n + i);
         uint32_t d = qa_load(desc_of(&r->zone, block_of(frame_of_pfn(&r->zone, pfn))), relaxed);
 
@@ -76,19 +77,19 @@ static void check_classes(const struct rig *r, const uint64_t used[])
 /* Frames and runs of all classes, taken and given in portions that fill CPU caches and depot. */
 static void by_class(void **unused)
 {
-    enum { MOST = 400 };
+    enum { MOST = 400, LEAST = 6 };
     static uint64_t pfns[QUIRE_CACHE_CLASSES][MOST];
     uint64_t used[QUIRE_CACHE_CLASSES] = {0};
     struct quire_cache_stats stats;
     struct rig r;
 
     (void)unused;
-    rig_begin(&r, FRAMES);
+    rig_begin(&r, 2ull * FRAMES);
     open_sized(&r, 2);
     run_on(&r, 0);
     for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++) {
         unsigned order = class_order(cls);
-        size_t most = cls == CACHE_HUGE ? 5 : (size_t)MOST >> order;
+        size_t some = (size_t)MOST >> order, most = some > LEAST ? some : LEAST;
         uint64_t left = most / 3;
 
         for (size_t i = 0; i < most; i++)
@@ -103,7 +104,7 @@ static void by_class(void **unused)
     }
     stats = stats_of(&r);
     for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++)
-        assert_true((stats.depot[cls] > 0) == (cls < CACHE_RUNS));
+        assert_true((stats.depot[cls] > 0) == (cls <= CACHE_LARGE));
     assert_ok(quire_cache_drain_all(&r.cache));
     check_classes(&r, used);
     for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++)

@@ -62,6 +62,15 @@ static void sizes_out_of_range(void **unused)
     assert_int_equal(size_with(&r, 64, 0, 0), QUIRE_ERR_SIZE);
     r.cache_config.run_rounds = QUIRE_CACHE_MAX_ROUNDS;
     assert_ok(size_with(&r, 64, 0, 0));
+    r.cache_config.run_rounds = 0;
+    r.cache_config.large_rounds = 15;
+    assert_int_equal(size_with(&r, 64, 0, 0), QUIRE_ERR_SIZE);
+    r.cache_config.large_rounds = QUIRE_CACHE_MAX_ROUNDS + 2;
+    assert_int_equal(size_with(&r, 64, 0, 0), QUIRE_ERR_SIZE);
+    r.cache_config.large_rounds = 128;
+    assert_ok(size_with(&r, 64, 0, 0));
+    r.cache_config.large_rounds = QUIRE_CACHE_SIZE_AUTO;
+    r.cache_config.run_rounds = QUIRE_CACHE_MAX_ROUNDS;
     assert_int_equal(size_with(&r, 64, 0, 1u << 20), QUIRE_ERR_SIZE);
     assert_ok(size_with(&r, QUIRE_CACHE_MAX_ROUNDS, 2, 7));
     assert_ok(size_with(&r, 2, 0, 0));
@@ -115,11 +124,56 @@ static void automatic_bounds(void **unused)
             assert_int_equal(r.cache.capacity[CACHE_RUNS], 64);
             assert_int_equal(r.cache.capacity[CACHE_LARGE], 16);
             assert_int_equal(r.cache.capacity[CACHE_HUGE], 4);
+            for (unsigned order = 4; order < HUGE_ORDER; order++)
+                assert_int_equal(r.cache.capacity[cache_class_of(order, 0)],
+                                 order < 8 ? 256 >> order : 2);
         }
         run_on(&r, 0);
         pfn = take(&r, 0, 0);
         assert_in_range(pfn, 2 * BLOCK, 2 * BLOCK + sizes[i] - 1);
         give(&r, pfn, 0);
+        rig_close(&r, 0);
+    }
+}
+
+/* The magazines of orders 4 to 8 take what the others leave of an eighth of the zone: with them no
+ * other gets smaller. Less memory, fewer rounds, the longest runs going first. */
+static void large_take_what_is_left(void **unused)
+{
+    uint32_t before[QUIRE_CACHE_CLASSES];
+
+    (void)unused;
+    memset(before, 0xff, sizeof before);
+    for (uint64_t frames = 1 << 20; frames > 0; frames /= 2) {
+        struct quire_cache without = {0};
+        struct quire_cache_config f;
+        struct rig r;
+        size_t bytes;
+        void *memory;
+
+        rig_begin(&r, frames);
+        rig_open(&r);
+        f = r.cache_config;
+        f.large_rounds = 0;
+        assert_ok(quire_cache_size(&f, &bytes));
+        memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+        assert_non_null(memory);
+        assert_ok(quire_cache_init(&without, &f, memory, bytes));
+        for (unsigned cls = 0; cls < QUIRE_CACHE_CLASSES; cls++) {
+            uint32_t rounds = r.cache.capacity[cls];
+
+            if (cls > CACHE_LARGE && cls < CACHE_HUGE) {
+                assert_int_equal(without.capacity[cls], 0);
+                assert_true(rounds <= before[cls] || before[cls] == 0);
+                if (cls > CACHE_LARGE + 1)
+                    assert_true(rounds <= r.cache.capacity[cls - 1]);
+            } else {
+                assert_int_equal(rounds, without.capacity[cls]);
+            }
+            before[cls] = rounds;
+        }
+        assert_true(quire_cache_bound(&r.cache) <= frames / 8);
+        free(memory);
         rig_close(&r, 0);
     }
 }
@@ -168,7 +222,7 @@ static void none(void **unused)
     (void)unused;
     rig_begin(&r, 4 * BLOCK);
     r.cache_config.rounds = r.cache_config.run_rounds = 0;
-    r.cache_config.huge_rounds = r.cache_config.depot = 0;
+    r.cache_config.large_rounds = r.cache_config.huge_rounds = r.cache_config.depot = 0;
     rig_open(&r);
     assert_int_equal(quire_cache_bound(&r.cache), 0);
     run_on(&r, 0);
@@ -194,10 +248,12 @@ static void bound_is_real(void **unused)
     rig_begin(&r, FRAMES);
     r.cache_config.rounds = 64;
     r.cache_config.run_rounds = 16;
+    r.cache_config.large_rounds = 6;
     r.cache_config.huge_rounds = 2;
     r.cache_config.depot = 3;
     rig_open(&r);
     runs = 2 * (16 + 8) * 2 + 2 * (8 + 4) * 4 + (4 + 2) * 8;
+    runs += (6 + 3) * 16 + (4 + 2) * 32 + (2 + 1) * 64;
     assert_int_equal(quire_cache_bound(&r.cache),
                      r.cache.cpus * (2 * (64 + 32) + runs + 3 * BLOCK) + 3 * 32);
     for (uint32_t cpu = 0; cpu < cpu_count(); cpu++) {
@@ -215,6 +271,40 @@ static void bound_is_real(void **unused)
     check_rest(&r, 0);
     assert_true(most >= 2 * 64);
     rig_close(&r, 0);
+}
+
+/* A node of the depot is as large as half a magazine of frames: longer halves stay out of it. */
+static void node_is_large_enough(void **unused)
+{
+    static const uint32_t run_rounds[] = {32, 34, 64, 256};
+
+    (void)unused;
+    for (size_t i = 0; i < sizeof run_rounds / sizeof run_rounds[0]; i++)
+        for (unsigned order = 1; order <= 3; order++) {
+            enum cache_class cls = cache_class_of(order, 0);
+            uint64_t pfns[1000];
+            size_t n = 2000 >> order;
+            struct rig r;
+
+            rig_begin(&r, 64 * BLOCK);
+            r.cache_config.rounds = 64;
+            r.cache_config.run_rounds = run_rounds[i];
+            r.cache_config.large_rounds = r.cache_config.huge_rounds = 0;
+            r.cache_config.depot = 4;
+            rig_open(&r);
+            run_on(&r, 0);
+            for (size_t k = 0; k < n; k++)
+                pfns[k] = take(&r, order, 0);
+            for (size_t k = 0; k < n; k++)
+                give(&r, pfns[k], order);
+            assert_true(stats_of(&r).overflows > 0);
+            if (r.cache.capacity[cls] << order <= 64)
+                assert_int_equal(stats_of(&r).depot[cls], 4ull * (r.cache.capacity[cls] / 2)
+                                                              << order);
+            else
+                assert_int_equal(stats_of(&r).depot[cls], 0);
+            rig_close(&r, 0);
+        }
 }
 
 /* Without a port's `cpu` there is no CPU cache to be found in exchange mode: all goes to the zone.
@@ -267,14 +357,11 @@ static void cpu_without_cpu_caches(void **unused)
 int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_out_of_range),
-        cmocka_unit_test(memory_that_does_not_do),
-        cmocka_unit_test(automatic_bounds),
-        cmocka_unit_test(largest_share),
-        cmocka_unit_test(none),
-        cmocka_unit_test(bound_is_real),
-        cmocka_unit_test(port_without_cpu),
-        cmocka_unit_test(cpu_without_cpu_caches),
+        cmocka_unit_test(sizes_out_of_range), cmocka_unit_test(memory_that_does_not_do),
+        cmocka_unit_test(automatic_bounds),   cmocka_unit_test(large_take_what_is_left),
+        cmocka_unit_test(largest_share),      cmocka_unit_test(none),
+        cmocka_unit_test(bound_is_real),      cmocka_unit_test(node_is_large_enough),
+        cmocka_unit_test(port_without_cpu),   cmocka_unit_test(cpu_without_cpu_caches),
     };
 
     return run_unit(argc, argv, tests);

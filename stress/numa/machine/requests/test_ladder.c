@@ -47,6 +47,10 @@ int real_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
                 size_t *got) REAL(qi_zone_alloc_batch_cached);
 int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n, quire_pfn pfns[],
                   size_t *got) IN_PLACE(qi_zone_alloc_batch_cached);
+size_t real_runs(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags, size_t n,
+                 quire_pfn pfns[]) REAL(qi_runs_refill);
+size_t logged_runs(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags, size_t n,
+                   quire_pfn pfns[]) IN_PLACE(qi_runs_refill);
 int real_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
                 uint32_t flags, quire_pfn *pfn) REAL(quire_zone_alloc_contig);
 int logged_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
@@ -83,6 +87,13 @@ int logged_refill(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t 
 {
     log_step('b', z->head->id);
     return real_refill(z, slot, flags, n, pfns, got);
+}
+
+size_t logged_runs(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags, size_t n,
+                   quire_pfn pfns[])
+{
+    log_step('b', z->head->id);
+    return real_runs(z, slot, order, flags, n, pfns);
 }
 
 int logged_contig(struct quire_zone *z, quire_slot slot, const struct quire_contig *want,
@@ -261,7 +272,7 @@ static void in_pieces(void **unused)
             pfns[i] = 0;
         }
     wanted.order = 1;
-    assert_refused(r, &wanted, QUIRE_ERR_NO_MEMORY, "a0 " WHOLE);
+    assert_refused(r, &wanted, QUIRE_ERR_NO_MEMORY, "b0 " WHOLE);
     wanted.order = 4;
     assert_refused(r, &wanted, QUIRE_ERR_NO_MEMORY, WHOLE);
     close_full(r);
