@@ -115,6 +115,7 @@ enum {
     D_HOLE = 1 << 11,
     D_CLASS_SHIFT = 12,
     D_CLASS = 15 << D_CLASS_SHIFT,
+    D_CLASS_ORDER = 14 << D_CLASS_SHIFT, /* the class but for its mobility: 0 of single frames */
     D_OWNER_SHIFT = 16, /* the owner, slot + 1; 0: not a home block */
     D_SWEPT_SHIFT = 16, /* of an ISOLATED block: one bit a word, its isolation holds all of it */
 };

@@ -110,16 +110,23 @@ struct admission {
     enum admit_place place;
 };
 
-/* Is the block with this descriptor SPLIT, without pins? */
+/* Is the block with this descriptor SPLIT, without pins, and one of single frames? */
 static inline bool is_cacheable(uint32_t desc)
 {
-    return ((desc - D_SPLIT) & (D_STATE | D_PINS)) == 0;
+    return ((desc - D_SPLIT) & (D_STATE | D_PINS | D_CLASS_ORDER)) == 0;
 }
 
 /* The class of single frames of the block with this descriptor: of its mobility. */
 static inline enum cache_class frame_class(uint32_t desc)
 {
     return (enum cache_class)(desc_class(desc) % 2);
+}
+
+/* Is the block with this descriptor one for runs of another order? It got runs of this one when
+ * there was nothing better; they leave it again, and it heals. */
+static inline bool is_foreign(const struct quire_zone *z, uint32_t desc, unsigned order)
+{
+    return z->order_classes && desc_class(desc) / 2 != home_class_of(z, order, 0) / 2;
 }
 
 /* Is the block at this place of a window sparse? */
@@ -165,8 +172,10 @@ static inline __attribute__((always_inline)) struct admission admit(const struct
     if (order == HUGE_ORDER)
         a.place = qi_block_in_isolated_range(c->zone, window_block(w, at)) ? TO_ZONE : TO_LOADED;
     else if (desc_state(d) == D_SPLIT)
-        a.place =
-            !(d & D_PINS) && is_sparse(w, &c->state->sparse_limit, at) ? TO_OUTGOING : TO_LOADED;
+        a.place = !(d & D_PINS) && (is_sparse(w, &c->state->sparse_limit, at) ||
+                                    is_foreign(c->zone, d, order))
+                      ? TO_OUTGOING
+                      : TO_LOADED;
     return a;
 }
 
