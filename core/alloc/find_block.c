@@ -28,8 +28,9 @@
 enum {
     NEAR_SECTIONS = 8,
     NEAR_TRIES = 16,
-    HOME_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once. */
-    HOME_MAX_DENSE = 16,   /* fullness byte: at most 32 frames of the block are free */
+    FRAMES_MIN_FULLNESS =
+        2,               /* fullness byte: 3 or 4 free frames. With fewer, it is full at once. */
+    HOME_MAX_DENSE = 16, /* fullness byte: at most 32 frames of the block are free */
     ANY_CLASS = CLASSES,
     WORDS_A_SLOT = 4, /* words of blocks that a zone needs for each slot, that they keep apart */
 };
@@ -87,12 +88,11 @@ static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_
     return false;
 }
 
-/* The fullness byte from which a block is worth being a home block for runs of this order. */
+/* The fullness byte from which a block is worth being a home block for runs of this order: one run
+ * of more than a frame is. */
 static uint8_t home_min_fullness(unsigned order)
 {
-    unsigned need = (1u << order) / 2;
-
-    return (uint8_t)(need < HOME_MIN_FULLNESS ? HOME_MIN_FULLNESS : need);
+    return (uint8_t)(order == 0 ? FRAMES_MIN_FULLNESS : (1u << order) / 2);
 }
 
 /* The candidate for a home block among `count` blocks: the fullest one that fits and was not
