@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STEPS = 100000 };
+enum { STEPS = 100000, TRIES = 10 };
 
 #if defined(__aarch64__)
 #define IP(regs)                     ((regs).pc)
@@ -163,21 +163,43 @@ enum stop tracee_leave_library(const struct tracee *t)
     return stop;
 }
 
-struct tracee tracee_stop_at(const struct scene *scene, uint64_t address, unsigned n)
+/* One try of it. False: the child has ended, or was about to, without. */
+static bool try_stop_at(struct tracee *t, const struct scene *scene, uint64_t address, unsigned n)
 {
-    struct tracee t = tracee_start(scene);
-
+    *t = tracee_start(scene);
     for (;;) {
-        uint64_t was = tracee_break(&t, address);
+        uint64_t was = tracee_break(t, address);
+        enum stop stop = tracee_run(t, 0);
 
-        if (tracee_run(&t, 0) != STOP_TRAP || !tracee_at(&t, address))
-            die("%s: does not come to 0x%" PRIx64 " again", scene->name, address);
-        tracee_poke(&t, address, was);
+        if (stop == STOP_END)
+            return false;
+        if (stop == STOP_TRAP && !tracee_at(t, address))
+            die("%s: an unexpected trap at 0x%" PRIx64, scene->name, tracee_ip(t));
+        tracee_poke(t, address, was);
+        if (stop == STOP_PAUSE) {
+            tracee_finish(t);
+            return false;
+        }
         if (--n == 0)
-            return t;
-        if (tracee_step(&t, 0) != STOP_TRAP)
+            return true;
+        stop = tracee_step(t, 0);
+        if (stop == STOP_END)
+            return false;
+        if (stop != STOP_TRAP)
             die("%s: ended at 0x%" PRIx64, scene->name, address);
     }
+}
+
+/* On a busy machine the scheduler may preempt a child within a restartable sequence, which then
+ * goes another way: that child is not counted. */
+struct tracee tracee_stop_at(const struct scene *scene, uint64_t address, unsigned n)
+{
+    struct tracee t;
+
+    for (int i = 0; i < TRIES; i++)
+        if (try_stop_at(&t, scene, address, n))
+            return t;
+    die("%s: does not come to 0x%" PRIx64 " again", scene->name, address);
 }
 
 bool tracee_next_instruction(const struct tracee *t)
