@@ -6,10 +6,12 @@
  * Where exactly the border between dense and sparse lies is a matter of tuning; the tests use
  * blocks that are nearly full and blocks that are nearly empty.
  */
+#include "core/internal.h"
 #include "stress/common/random.h"
 #include "unit.h"
 
 enum { BLOCKS = 32, FRAMES = BLOCKS * BLOCK, ROUNDS = 64 };
+enum { ORDERS_APART = 64 * 32 }; /* blocks, of which each order has some of its own */
 
 static uint64_t pfns[FRAMES];
 
@@ -77,6 +79,30 @@ static void steering(void **unused)
     }
     check_rest(&r, used);
     rig_close(&r, used);
+}
+
+/* A frame of a block that is for runs of another order leaves it, however full the block is. */
+static void foreign_frames_leave(void **unused)
+{
+    struct rig r;
+    uint64_t frame;
+    qa32 *desc;
+
+    (void)unused;
+    rig_begin(&r, ORDERS_APART * BLOCK);
+    rig_open(&r);
+    run_on(&r, 0);
+    assert_true(r.zone.order_classes);
+    frame = take(&r, 0, 0);
+    give(&r, frame, 0);
+    assert_int_equal(take(&r, 0, 0), frame);
+    desc = desc_of(&r.zone, block_of(frame_of_pfn(&r.zone, quire_pfn_of(frame))));
+    qa_store(desc, qa_load(desc, relaxed) | D_CLASS_ORDER, relaxed);
+    give(&r, frame, 0);
+    assert_int_not_equal(take(&r, 0, 0), frame);
+    qa_store(desc, qa_load(desc, relaxed) & ~(uint32_t)D_CLASS_ORDER, relaxed);
+    check_rest(&r, 1);
+    rig_close(&r, 1);
 }
 
 /* Frames to be flushed wait in the outgoing magazine, until it is full: then they are free. */
@@ -170,6 +196,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steering),
+        cmocka_unit_test(foreign_frames_leave),
         cmocka_unit_test(outgoing_is_flushed),
         cmocka_unit_test(healing),
     };
