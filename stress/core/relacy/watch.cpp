@@ -154,11 +154,66 @@ class SplitBeside : public InWorld
     bool refused_ = false;
 };
 
+/* A home block becomes empty while a claim of all of it is being undone, which hides that from the
+ * free. */
+class HomeBesideUndo : public InWorld
+{
+    void setup() override
+    {
+        nearly_free();
+        world->drop(at(0, MAP_WORDS / 2, 0), 1);
+        require(qi_frames_clear(&world->z, at(0, MAP_WORDS / 2, 0), 1) == 1, "the setup");
+        world->start(WATCH);
+        (void)qa_add(&world->head.total, BLOCK_FRAMES, relaxed);
+        refused_ = false;
+    }
+
+    int ask()
+    {
+        quire_pfn pfn;
+
+        return quire_zone_alloc(&world->z, slot(1), BLOCK_ORDER, QUIRE_EMERGENCY, &pfn);
+    }
+
+    /* A frame of a new home block, which is freed when a whole block was refused. */
+    void use_home()
+    {
+        uint64_t frame;
+
+        if (!qi_home_take(&world->z, slot(2), CLASS_MOVABLE, 0))
+            return;
+        frame = world->take(0, 0);
+        if (frame == NO_FRAME) {
+            (void)qi_home_leave(&world->z, desc_owner(slot(2)), 0);
+            return;
+        }
+        qi_home_install(&world->z, slot(2), CLASS_MOVABLE, 0);
+        refused_ = ask() != QUIRE_OK;
+        world->put(frame);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            free_first();
+        else
+            use_home();
+    }
+
+    void check() override
+    {
+        require(!refused_ || ask() == QUIRE_OK, "refused behind an empty home block");
+    }
+
+    bool refused_ = false;
+};
+
 RefusalBeside pair(1, used, free_first), pair_in_home(1, used_home, free_first),
     half(BLOCK_ORDER - 1, nearly_free, free_both), block(BLOCK_ORDER, whole, free_whole),
     block_by_frames(BLOCK_ORDER, nearly_free, free_both),
     empty_home(BLOCK_ORDER, nearly_free_home, free_first);
 SplitBeside split_beside;
+HomeBesideUndo home_beside_undo;
 
 } /* namespace */
 
@@ -173,5 +228,6 @@ int main(int argc, char **argv)
                        {"block_by_frames", block_by_frames, 2, Search::BOUND, SMALL ? 3 : 2},
                        {"empty_home", empty_home, 2, Search::BOUND, SMALL ? 4 : 2},
                        {"split_beside", split_beside, 2, Search::BOUND, SMALL ? 3 : 2},
+                       {"home_beside_undo", home_beside_undo, 2, Search::BOUND, SMALL ? 4 : 2},
                    });
 }
