@@ -110,10 +110,12 @@ static void candidate_next(const struct quire_zone *z, struct home_candidate *c)
                                        &c->fit);
     if (c->i < c->count) {
         /* relaxed: a hint, perhaps newer than what was found: a rival that made it a home block
-         * meanwhile wrote 0, and going on from 0 would be to try all that are full. */
+         * meanwhile wrote 0, and going on from 0 would be to try all that are full, which
+         * least_fit does not allow. */
         uint8_t value = qa_load(full_of(z, c->first + (uint32_t)c->i), relaxed);
 
         c->value = value > c->value ? value : c->value;
+        c->value = c->value ? c->value : 1;
     }
 }
 

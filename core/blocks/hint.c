@@ -101,7 +101,9 @@ void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
     qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the map before the hint and the look */
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-hint */
     if (desc_state(d) != D_SPLIT || d & D_OWNER) {
-        qi_watch_runs(z, HOLE_MOST); /* how long they are does not matter: this is rare */
+        /* How long they are does not matter: this is rare. An undo may have hidden from the last
+         * free of a home block that it is empty. */
+        qi_watch_blocks(z);
         return;
     }
     hole = qi_map_hole(frame_map(z, b), &n);

@@ -84,6 +84,17 @@ static bool check_isolated(struct zone_walk *w, uint32_t b, uint32_t d)
     return true;
 }
 
+/* W1 of watch.c: no order is known to be had nowhere of which block b has a free run. `hole` is one
+ * more than the longest one's order. */
+static bool check_known(struct zone_walk *w, uint32_t b, unsigned hole)
+{
+    for (unsigned order = 1; order < hole; order++)
+        if (qi_watch_is_known(w->z, order))
+            return set_violation(w, "an order is refused of which a run is free", frame_at(b, 0), 0,
+                                 order);
+    return true;
+}
+
 /* H4 and H2 of a block that is split and nobody's home, and has this fullness byte. */
 static bool check_hole(struct zone_walk *w, uint32_t b, uint8_t full)
 {
@@ -107,7 +118,7 @@ static bool check_split(struct zone_walk *w, uint32_t b, uint32_t d)
     const struct quire_zone *z = w->z;
     const struct quire_pin *pin = d & D_PINS ? qi_pin_find(z, b) : NULL;
     uint8_t full = qa_load(full_of(z, b), relaxed); /* relaxed: nobody else is here */
-    unsigned free = qi_map_count_free(frame_map(z, b));
+    unsigned free, longest = qi_map_hole(frame_map(z, b), &free);
 
     if (d & D_PINS && !pin)
         return set_violation(w, "a block with pins has no entry", frame_at(b, 0), 1, 0);
@@ -119,6 +130,9 @@ static bool check_split(struct zone_walk *w, uint32_t b, uint32_t d)
                              qi_block_in_isolated_range(z, b), d);
     if (desc_state(d) == D_ISOLATED)
         return check_isolated(w, b, d);
+    /* A home block that is wholly free can be revoked for a whole one. */
+    if (!check_known(w, b, free == BLOCK_FRAMES ? BLOCK_ORDER + 1 : longest))
+        return false;
     if (d & D_OWNER)
         return check_owner(w, b, d);
     if (free == BLOCK_FRAMES)
@@ -228,6 +242,11 @@ static bool check_section(struct zone_walk *w, uint32_t s)
     if (b != NO_BLOCK)
         return set_violation(w, "no hint shows a section's free blocks", frame_at(b, 0), hint + 1u,
                              hint);
+    for (unsigned i = 0; i <= BLOCK_ORDER; i++) {
+        b = qi_section_find(z, s, i, 0);
+        if (b != NO_BLOCK && !check_known(w, b, BLOCK_ORDER + i + 1))
+            return false;
+    }
     for (uint32_t i = 0; i < SECTION_BLOCKS; i++) {
         b = s * SECTION_BLOCKS + i;
         /* relaxed: nobody else is here */

@@ -221,6 +221,27 @@ class PairAndSearch : public InWorld
     uint64_t frame_;
 };
 
+/* A full block becomes a home block, its fullness byte 0, while the search for stray frames goes on
+ * from it: a search never goes on among the bytes that are 0 (see least_fit of world/core.cpp). */
+class HomeAndSearch : public InWorld
+{
+    void setup() override
+    {
+        full_block_with_stale_hints();
+        qa_store(hole_of(&world->z, 0), 1, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        uint64_t frame;
+
+        if (index == 0)
+            (void)qi_home_take(&world->z, slot(2), CLASS_UNMOVABLE, 0);
+        else
+            require(!qi_take_from_hinted(&world->z, slot(1), 0, &frame), "a frame of a full block");
+    }
+};
+
 FreeAndFull free_and_full;
 FreeAndSearch free_and_search;
 FreeAndSection free_and_section;
@@ -229,6 +250,7 @@ PairAndLower pair_and_lower;
 PairAndFour pair_and_four;
 PairAndSearch pair_and_search;
 UndoAndFull undo_and_full;
+HomeAndSearch home_and_search;
 
 } /* namespace */
 
@@ -244,6 +266,7 @@ int main(int argc, char **argv)
                            {"pair_and_lower", pair_and_lower, 2, Search::FULL, 0},
                            {"pair_and_four", pair_and_four, 2, Search::FULL, 0},
                            {"pair_and_search", pair_and_search, 2, Search::BOUND, 4},
+                           {"home_and_search", home_and_search, 2, Search::BOUND, 4},
                        });
     return explore(argc, argv,
                    {

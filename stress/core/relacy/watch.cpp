@@ -5,7 +5,7 @@
  * One thread asks for a run while the other makes one appear, each in another way. Whatever the
  * first was told, afterwards it gets the run.
  */
-#include "world/world.hpp"
+#include "world/isolator.hpp"
 
 namespace
 {
@@ -154,24 +154,273 @@ class SplitBeside : public InWorld
     bool refused_ = false;
 };
 
+/* A home block becomes empty while a claim of all of it is being undone, which hides that from the
+ * free. */
+class HomeBesideUndo : public InWorld
+{
+    void setup() override
+    {
+        nearly_free();
+        world->drop(at(0, MAP_WORDS / 2, 0), 1);
+        require(qi_frames_clear(&world->z, at(0, MAP_WORDS / 2, 0), 1) == 1, "the setup");
+        world->start(WATCH);
+        (void)qa_add(&world->head.total, BLOCK_FRAMES, relaxed);
+        refused_ = false;
+    }
+
+    int ask()
+    {
+        quire_pfn pfn;
+
+        return quire_zone_alloc(&world->z, slot(1), BLOCK_ORDER, QUIRE_EMERGENCY, &pfn);
+    }
+
+    /* A frame of a new home block, which is freed when a whole block was refused. */
+    void use_home()
+    {
+        uint64_t frame;
+
+        if (!qi_home_take(&world->z, slot(2), CLASS_MOVABLE, 0))
+            return;
+        frame = world->take(0, 0);
+        if (frame == NO_FRAME) {
+            (void)qi_home_leave(&world->z, desc_owner(slot(2)), 0);
+            return;
+        }
+        qi_home_install(&world->z, slot(2), CLASS_MOVABLE, 0);
+        refused_ = ask() != QUIRE_OK;
+        world->put(frame);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            free_first();
+        else
+            use_home();
+    }
+
+    void check() override
+    {
+        require(!refused_ || ask() == QUIRE_OK, "refused behind an empty home block");
+    }
+
+    bool refused_ = false;
+};
+
+/* A run is free before and after, and hidden or in use meanwhile: by thread 0, and by thread 2 if
+ * there is a third one. What they take is given back before the run is asked for again. */
+class RefusalAmid : public InWorld
+{
+  public:
+    RefusalAmid(unsigned order, Step prepare, Step first, Step second = nullptr)
+        : InWorld(2), order_(order), prepare_(prepare), first_(first), second_(second)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        prepare_();
+        world->start(second_ ? WATCH : WATCH | LIST | SECTION_BITS);
+        (void)qa_add(&world->head.total, 2 * BLOCK_FRAMES, relaxed);
+        frame_ = NO_FRAME;
+    }
+
+    void thread(unsigned index) override
+    {
+        quire_pfn pfn;
+
+        if (index == 1)
+            frame_ = quire_zone_alloc(&world->z, slot(1), order_, QUIRE_EMERGENCY, &pfn)
+                         ? NO_FRAME
+                         : frame_of_pfn(&world->z, pfn);
+        else
+            (index == 0 ? first_ : second_)();
+    }
+
+    void check() override
+    {
+        quire_pfn pfn;
+
+        if (join_won())
+            return;
+        require(frame_ != NO_FRAME ||
+                    !quire_zone_alloc(&world->z, slot(1), order_, QUIRE_EMERGENCY, &pfn),
+                "refused behind a free run");
+    }
+
+    /* A join was faster than a free of the pair, which was refused. */
+    bool join_won() const
+    {
+        unsigned free;
+
+        return desc_state(world->desc(0)) == D_WHOLE ||
+               (order_ == 1 && second_ && qi_map_hole(frame_map(&world->z, 0), &free) <= order_);
+    }
+
+    const unsigned order_;
+    const Step prepare_, first_, second_;
+    uint64_t frame_ = NO_FRAME;
+};
+
+void take_and_put_range(uint64_t frame, uint64_t n)
+{
+    if (!world->take_range(0, frame, n, false))
+        return;
+    world->drop(frame, n);
+    (void)qi_frames_clear(&world->z, frame, n);
+}
+
+/* Two free frames at the end of a word. */
+void pair_free()
+{
+    world->make_split(0);
+    world->give_but(0, at(0, 0, WORD_BITS - 2), 2);
+}
+
+void undo_range()
+{
+    take_and_put_range(at(0, 0, WORD_BITS - 2), 3);
+}
+
+/* A free block, and one in use. */
+void block_free()
+{
+    world->make_free(0);
+    world->make_split(1);
+    world->give(at(1, 0, 0), BLOCK_FRAMES, false);
+}
+
+void undo_blocks()
+{
+    take_and_put_range(0, BLOCK_FRAMES + 1);
+}
+
+void take_part()
+{
+    take_and_put_range(at(0, 1, 0), 3);
+}
+
+void isolate_and_undo()
+{
+    struct quire_run run = {pfn_of_frame(&world->z, frame_at(0, 0)), BLOCK_FRAMES};
+    struct quire_isolated_frames held;
+    struct quire_isolation iso = {};
+
+    require(!quire_zone_isolate(&world->z, slot(0), run, &held, &iso), "an isolation failed");
+    require(!quire_zone_isolate_undo(&world->z, slot(0), &iso), "an undo failed");
+}
+
+void reserved()
+{
+    world->make_reserved(0, false);
+}
+
+void unreserve(uint64_t frame, uint64_t n)
+{
+    require(!quire_zone_unreserve(&world->z, slot(0), pfn_of_frame(&world->z, frame), n),
+            "reserved frames were refused");
+}
+
+void unreserve_block()
+{
+    unreserve(0, BLOCK_FRAMES);
+}
+
+void unreserve_pair()
+{
+    unreserve(at(0, 1, 2), 2);
+}
+
+void all_used()
+{
+    world->make_split(0);
+    world->give(0, BLOCK_FRAMES, false);
+}
+
+/* By the public calls: of a block that was joined before, they are refused. */
+void free_pair()
+{
+    for (unsigned i = 0; i < 2; i++)
+        (void)quire_zone_free(&world->z, slot(0), pfn_of_frame(&world->z, at(0, 0, i)), 0);
+}
+
+void join()
+{
+    (void)quire_zone_join(&world->z, slot(2), pfn_of_frame(&world->z, 0));
+}
+
+/* Two free words, the others in use. */
+void words_free()
+{
+    world->make_split(0);
+    world->give_but(0, 0, 2 * WORD_BITS);
+}
+
+void take_words()
+{
+    uint64_t frame = world->take(0, WORD_ORDER + 1);
+
+    if (frame == NO_FRAME)
+        return;
+    world->drop(frame, 2 * WORD_BITS);
+    require(qi_run_unmark(&world->z, frame, 2 * WORD_BITS), "a run was not marked");
+    (void)qi_frames_clear(&world->z, frame, 2 * WORD_BITS);
+}
+
+void take_in_word()
+{
+    take_and_put_range(at(0, 1, 0), 1);
+}
+
+RefusalAmid range_undo(1, pair_free, undo_range), pair_isolated(1, pair_free, isolate_and_undo),
+    blocks_undo(BLOCK_ORDER, block_free, undo_blocks),
+    pair_of_blocks_undo(1, block_free, undo_blocks),
+    part_of_block(BLOCK_ORDER, block_free, take_part),
+    block_isolated(BLOCK_ORDER, block_free, isolate_and_undo),
+    pair_of_block_isolated(1, block_free, isolate_and_undo),
+    block_unreserved(BLOCK_ORDER, reserved, unreserve_block),
+    pair_unreserved(1, reserved, unreserve_pair), not_joined(1, all_used, free_pair, join),
+    words_undone(WORD_ORDER + 1, words_free, take_words, take_in_word);
+
 RefusalBeside pair(1, used, free_first), pair_in_home(1, used_home, free_first),
     half(BLOCK_ORDER - 1, nearly_free, free_both), block(BLOCK_ORDER, whole, free_whole),
     block_by_frames(BLOCK_ORDER, nearly_free, free_both),
     empty_home(BLOCK_ORDER, nearly_free_home, free_first);
 SplitBeside split_beside;
+HomeBesideUndo home_beside_undo;
 
 } /* namespace */
 
 int main(int argc, char **argv)
 {
+    if (!SMALL)
+        return explore(argc, argv,
+                       {
+                           {"words_undone", words_undone, 3, Search::BOUND, 1},
+                           {"words_undone_at_random", words_undone, 3, Search::RANDOM, 30000},
+                       });
     return explore(argc, argv,
                    {
-                       {"pair", pair, 2, Search::BOUND, SMALL ? 4 : 2},
-                       {"pair_in_home", pair_in_home, 2, Search::BOUND, SMALL ? 4 : 2},
-                       {"half", half, 2, Search::BOUND, SMALL ? 3 : 2},
-                       {"block", block, 2, Search::BOUND, SMALL ? 4 : 2},
-                       {"block_by_frames", block_by_frames, 2, Search::BOUND, SMALL ? 3 : 2},
-                       {"empty_home", empty_home, 2, Search::BOUND, SMALL ? 4 : 2},
-                       {"split_beside", split_beside, 2, Search::BOUND, SMALL ? 3 : 2},
+                       {"pair", pair, 2, Search::BOUND, 4},
+                       {"pair_in_home", pair_in_home, 2, Search::BOUND, 4},
+                       {"half", half, 2, Search::BOUND, 3},
+                       {"block", block, 2, Search::BOUND, 4},
+                       {"block_by_frames", block_by_frames, 2, Search::BOUND, 3},
+                       {"empty_home", empty_home, 2, Search::BOUND, 4},
+                       {"split_beside", split_beside, 2, Search::BOUND, 3},
+                       {"home_beside_undo", home_beside_undo, 2, Search::BOUND, 4},
+                       {"range_undo", range_undo, 2, Search::BOUND, 3},
+                       {"pair_isolated", pair_isolated, 2, Search::BOUND, 3},
+                       {"blocks_undo", blocks_undo, 2, Search::BOUND, 3},
+                       {"pair_of_blocks_undo", pair_of_blocks_undo, 2, Search::BOUND, 3},
+                       {"part_of_block", part_of_block, 2, Search::BOUND, 3},
+                       {"block_isolated", block_isolated, 2, Search::BOUND, 2},
+                       {"pair_of_block_isolated", pair_of_block_isolated, 2, Search::BOUND, 2},
+                       {"block_unreserved", block_unreserved, 2, Search::BOUND, 3},
+                       {"pair_unreserved", pair_unreserved, 2, Search::BOUND, 3},
+                       {"not_joined", not_joined, 3, Search::BOUND, 1},
+                       {"not_joined_at_random", not_joined, 3, Search::RANDOM, 30000},
                    });
 }

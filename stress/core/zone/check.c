@@ -180,6 +180,15 @@ static void level_wrong(struct scene *s)
     qa_store(&s->z->head->level, 3, relaxed);
 }
 
+static void run_refused(struct scene *s)
+{
+    qi_watch_know(s->z, 1, qi_watch_arm(s->z, 1));
+}
+static void block_refused(struct scene *s)
+{
+    qi_watch_know(s->z, BLOCK_ORDER, qi_watch_arm(s->z, BLOCK_ORDER));
+}
+
 /* ---- What it is called ------------------------------------------------------------------- */
 
 #define WHOLE(order) (D_WHOLE | (order) << D_ORDER_SHIFT)
@@ -238,6 +247,8 @@ static const struct {
     void (*damage)(struct scene *s);
 } damages[] = {
     {"a hole is not pinned", hole_unpinned},
+    {"an order is refused of which a run is free", run_refused},
+    {"an order is refused of which a run is free", block_refused},
     {"an entry of the pin table that no look-up finds", pin_entry_twice},
     {"entries of the pin table counted and found", pins_miscounted},
     {"a slot's credit is negative", credit_negative},

@@ -52,6 +52,7 @@ static size_t least_fit(const uint8_t *bytes, size_t n, uint8_t value, size_t in
     size_t best = n;
     uint8_t best_value = 0;
 
+    require(value >= 1 || index >= n, "a search among the bytes that are 0");
     for (size_t i = 0; i < n; i++) {
         uint8_t v = hint_at(bytes + i);
         bool after = v > value || (v == value && i > index);
