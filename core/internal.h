@@ -205,6 +205,17 @@ static inline void stat_count_at(const struct quire_zone *z, uint32_t b, enum qu
     stat_count(z, quire_slot_of(b / WORD_BITS % z->slots), what);
 }
 
+/* Is anything watched at all? The caller's last access was a full fence, behind what made frames
+ * free (E-watch). */
+static inline bool watch_is_on(const struct quire_zone *z)
+{
+    const qa64 *watch = z->head->watch;
+
+    /* relaxed: ordered by E-watch, both */
+    return (qa_load(&watch[WATCH_RUNS], relaxed) | qa_load(&watch[WATCH_BLOCKS], relaxed)) &
+           WATCH_FLAGS;
+}
+
 /* The hole byte of a block of this descriptor. */
 static inline uint8_t hole_byte(uint32_t desc, unsigned hole)
 {

@@ -116,7 +116,7 @@ enum {
     D_CLASS_SHIFT = 12,
     D_CLASS = 15 << D_CLASS_SHIFT,
     D_CLASS_ORDER = 14 << D_CLASS_SHIFT, /* the class but for its mobility: 0 of single frames */
-    D_OWNER_SHIFT = 16, /* the owner, slot + 1; 0: not a home block */
+    D_OWNER_SHIFT = 16,                  /* the owner, slot + 1; 0: not a home block */
     D_SWEPT_SHIFT = 16, /* of an ISOLATED block: one bit a word, its isolation holds all of it */
 };
 #define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)
@@ -218,6 +218,9 @@ struct quire_pin {
     qa32 key;             /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
+/* The watches of watch.c: of the orders below 9, and of those from there on. */
+enum { WATCH_RUNS, WATCH_BLOCKS, WATCHES, WATCH_FLAGS = (1 << 24) - 1 };
+
 enum { ZONE_VERSION = 5 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
 
@@ -239,8 +242,7 @@ struct quire_zone_head {
     qa32 level;                              /* watermarks: 0 fine, 1 told LOW, 2 told MIN */
     qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
-    /* What is known to be had nowhere, watch.c: by order, the last one for all orders of blocks. */
-    qa64 watch[BLOCK_ORDER + 1] __attribute__((aligned(64)));
+    qa64 watch[WATCHES] __attribute__((aligned(64))); /* what is to be had nowhere: watch.c */
     qa64 events[QUIRE_EVENTS_ROOM];
     /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
     qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));

@@ -63,14 +63,18 @@ void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint
 {
     qi_assert(mask != 0);
     uint32_t d;
-    unsigned hole = word_hole(old & ~mask);
+    unsigned hole;
 
     /* E-look fence. E-hint fence. E-watch fence: the map before the descriptor and the watch */
     qa_fence_after_rmw();
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-look and E-hint */
+    if (d & D_OWNER && !watch_is_on(z))
+        return;
+    hole = word_hole(old & ~mask);
     if (hole > WORD_ORDER)
         hole = qi_map_hole_at(frame_map(z, b), word);
-    qi_watch_runs(z, hole);
+    if (watch_is_on(z))
+        qi_watch_runs(z, hole);
     if (d & D_OWNER) {
         if (hole == HOLE_MOST && qi_map_words_equal(frame_map(z, b), 0))
             qi_watch_blocks(z); /* a request for blocks may revoke it now */

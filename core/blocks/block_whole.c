@@ -144,7 +144,8 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
         /* E-frame release: what the last holders did with the free frames */
         qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release);
     qi_block_follow_isolations(z, b); /* begins with a fence, after the map */
-    qi_watch_runs(z, HOLE_MOST);
+    if (watch_is_on(z))
+        qi_watch_runs(z, HOLE_MOST);
 }
 
 /* Split block b, whose section bit the caller has claimed: it becomes `desc`, a SPLIT one, with all

@@ -107,7 +107,8 @@ void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
         return;
     }
     hole = qi_map_hole(frame_map(z, b), &n);
-    qi_watch_runs(z, hole);
+    if (watch_is_on(z))
+        qi_watch_runs(z, hole);
     if (n == 0)
         return;
     shown = !hole_raise(z, b, d, hole);
@@ -160,7 +161,8 @@ void qi_hint_section_whole(const struct quire_zone *z, uint32_t s)
 {
     qi_assert(s < z->sections);
     qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the map before the hint and the look */
-    qi_watch_blocks(z);
+    if (watch_is_on(z))
+        qi_watch_blocks(z);
     if (qa_load(wholes_of(z, s), relaxed) != WHOLES_TOP) /* relaxed: ordered by E-hint */
         qa_store(wholes_of(z, s), WHOLES_TOP, relaxed);  /* relaxed: a hint */
 }

@@ -132,7 +132,7 @@ void suite_count(const struct options *options)
                (struct op){.how = op_pairs, .request = {.order = 8}});
     count_pair(&(struct goal){"order 9, alloc and free", 150, 2, 9959},
                (struct op){.how = op_pairs, .request = {.order = 9}});
-    count_pair(&(struct goal){"order 10, alloc and free", 1400, 8, 0},
+    count_pair(&(struct goal){"order 10, alloc and free", 1450, 8, 0},
                (struct op){.how = op_pairs, .request = {.order = 10}});
     if (other == QUIRE_NO_NODE) {
         tap_skip("another node's frame", "only one node has memory");
@@ -140,7 +140,7 @@ void suite_count(const struct options *options)
     } else {
         count_pair(&(struct goal){"another node's frame, alloc and free", 150, 4, 601}, remote);
         remote.request.order = 3;
-        count_pair(&(struct goal){"another node's order 3, alloc and free", 1400, 8, 0}, remote);
+        count_pair(&(struct goal){"another node's order 3, alloc and free", 1450, 8, 0}, remote);
     }
     count_burst(&(struct goal){"burst of 64 of order 2, alloc and free", 290, 3, 0}, 2);
     count_burst(&(struct goal){"burst of 64 of order 3, alloc and free", 430, 3, 916}, 3);
