@@ -126,7 +126,7 @@ static inline enum cache_class frame_class(uint32_t desc)
  * there was nothing better; they leave it again, and it heals. */
 static inline bool is_foreign(const struct quire_zone *z, uint32_t desc, unsigned order)
 {
-    return z->order_classes && desc_class(desc) / 2 != home_class_of(z, order, 0) / 2;
+    return z->order_classes && !desc_is_for(z, desc, order);
 }
 
 /* Is the block at this place of a window sparse? */
