@@ -218,8 +218,14 @@ struct quire_pin {
     qa32 key;             /* block + 1; 0 is an empty entry; never given back */
 } __attribute__((aligned(64)));
 
-/* The watches of watch.c: of the orders below 9, and of those from there on. */
-enum { WATCH_RUNS, WATCH_BLOCKS, WATCHES, WATCH_FLAGS = (1 << 24) - 1 };
+/* The watches of watch.c: of the orders below 9, and of those from there on; two flags an order. */
+enum {
+    WATCH_RUNS,
+    WATCH_BLOCKS,
+    WATCHES,
+    WATCH_ORDERS = 12,
+    WATCH_FLAGS = (1 << 2 * WATCH_ORDERS) - 1,
+};
 
 enum { ZONE_VERSION = 5 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */

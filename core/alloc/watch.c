@@ -28,8 +28,7 @@
  */
 #include "core/internal.h"
 
-enum { KNOWN = 1, ARMED = 1 << 12, VERSION_SHIFT = 24 };
-_Static_assert((1 << VERSION_SHIFT) - 1 == WATCH_FLAGS, "the flags are below the version");
+enum { KNOWN = 1, ARMED = 1 << WATCH_ORDERS, VERSION_SHIFT = 2 * WATCH_ORDERS };
 
 /* The watch of an order, and the order's bit among its flags of one kind. */
 static qa64 *watch_of(const struct quire_zone *z, unsigned order, unsigned *bit)
