@@ -267,7 +267,7 @@ int main(int argc, char **argv)
     return explore(argc, argv,
                    {
                        {"two_parts", two_parts, 2, Search::BOUND, depth},
-                       {"two_fresh_parts", two_fresh_parts, 2, Search::BOUND, depth},
+                       {"two_fresh_parts", two_fresh_parts, 2, Search::BOUND, depth - 1},
                        {"whole_and_part", whole_and_part, 2, Search::BOUND, depth},
                        {"part_and_taker", part_and_taker, 2, Search::BOUND, depth + 1},
                        {"fresh_part_and_taker", fresh_part_and_taker, 2, Search::BOUND, depth + 1},
