@@ -52,11 +52,12 @@
  *       frames. A split block without owner that has free frames does not keep 0 once its freers
  *       are done.
  *   H2  sparse[s] is at least as large as the hole (H4) of each block of the section that shows
- * free frames (H1), once setters are done. H3  wholes[s] - 1 is at least the order, in blocks, of
- * the longest free run of whole blocks in the section, once setters are done. 0: no whole block is
- * free. H4  holes[b] is 0, or the block's class and its hole: one more than the order of the
- * longest aligned run of free frames. It may show a longer run than there is; of a split block
- *       without owner it does not show a shorter one once its freers are done.
+ *       free frames (H1), once setters are done.
+ *   H3  wholes[s] - 1 is at least the order, in blocks, of the longest free run of whole blocks in
+ *       the section, once setters are done. 0: no whole block is free.
+ *   H4  holes[b] is 0, or the block's class and its hole, which is kept as one more than the order
+ *       of the longest aligned run of free frames. It may show a longer run than there is; of a
+ *       split block without owner it does not show a shorter one once its freers are done.
  *
  * Nothing in the metadata is a pointer.
  */

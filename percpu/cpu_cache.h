@@ -55,8 +55,8 @@
 
 #include <quire/cache.h>
 
-/* The classes: order 0, 1 and 2 by mobility; orders 3 to 8, whose blocks the zone does not tell
- * apart by mobility, and order 9, in the order of their size. */
+/* The classes: orders 0, 1 and 2 by mobility; orders 3 to 9, of either mobility, in the order of
+ * their size. */
 enum cache_class {
     CACHE_UNMOVABLE = 0, /* single frames */
     CACHE_MOVABLE = 1,

@@ -126,8 +126,8 @@ __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, 
     return false;
 }
 
-/* What `admit` says of these orders, in fewer steps; and a look for room, where bursts often find
- * none. */
+/* What `admit` says of these orders, in fewer steps, except that is_foreign is not asked; and a
+ * look for room, where bursts often find none. */
 bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order)
 {
     uint64_t at = window_find(&s->window, pfn);

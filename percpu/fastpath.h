@@ -12,9 +12,10 @@
  *       closed, and no frame of the window is owned, the window may be bound to a zone that takes
  *       the place of the old one (view.c): CPU caches, range and cache stay.
  *   T2  Its window is of the zone's longest stretch of sections, or a part of it, and all its
- * blocks have maps and frame bytes: a frame of it may be asked for, whoever owns it. T3  In
- * exchange mode a caller may use any view, whatever CPU it runs on by now (K1 of cpu_cache.h). In
- * rseq mode the kernel's word says whose CPU caches are used, and all views are alike.
+ *       blocks have maps and frame bytes: a frame of it may be asked for, whoever owns it.
+ *   T3  In exchange mode a caller may use any view, whatever CPU it runs on by now (K1 of
+ *       cpu_cache.h). In rseq mode the kernel's word says whose CPU caches are used, and all views
+ *       are alike.
  *
  *                     pop   push   rebind   set node
  *   pop                X     X       X         X
@@ -29,8 +30,8 @@
  * error. A frame or run may be cached if its block is SPLIT, a block if its range is not being
  * emptied: it may be freed, but not handed out again. A frame of a dense block goes into the loaded
  * magazine and is used again at once, one of a sparse block into the outgoing one (density.c says
- * why, and what is sparse). A block with pins never becomes whole, so it counts as dense. All else
- * goes to the zone.
+ * why, and what is sparse), as does a single frame of a block for longer runs (is_foreign). A block
+ * with pins never becomes whole, so it counts as dense. All else goes to the zone.
  *
  * A hit does the common thing or nothing: what it answers with false is for slowpath.c. Lock-free,
  * any context; in rseq mode without a locked instruction, in exchange mode one.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * quire.c - Quire through the door that its users take: a machine of one node with one zone from
- * frame 0, every call one of include/quire/machine.h. In the mode that the library chooses for the
+ * quire.c - Quire as its users call it: a machine of one node with one zone from frame 0, every
+ * call one of include/quire/machine.h. In the mode that the library chooses for the
  * caches (`quire`: restartable sequences where they work) and in exchange mode (`quire-exchange`),
  * so that the difference is what ownership by exchange costs. Sizes are the library's own, the
  * zone's watermarks 0, so that an arena can be filled to the last frame.

@@ -41,15 +41,14 @@ struct goal {
 #define SMALL "machine-1"
 #define LARGE "machine-64"
 
-/* A pair of an order through the door, at one thread and at two. */
+/* A pair of an order, called as users call it, at one thread and at two. */
 #define PAIR_OF(order)                                       \
     {VALUE, "pair", 1, (order), QUIRE, NULL, .target = 50},  \
     {                                                        \
         VALUE, "pair", 2, (order), QUIRE, NULL, .target = 50 \
     }
 
-/* The share in whole blocks and the time, of the door and of the zone, at two threads and at one.
- */
+/* The share in whole blocks and the time, of `quire` and of the zone, at two threads and at one. */
 #define MIXED_ONE(threads, most, percent, begin, who, of, is, ...)                               \
     {                                                                                            \
         VALUE, "churn-mixed", (threads), (most), who, NULL,                                      \
@@ -112,7 +111,7 @@ static const struct goal goals[] = {
     {RATIO, "half-full", 1, 0, CACHE, "null", .target = 1.6},
     {RATIO, "half-full", 2, 0, CACHE, "null", .target = 1.6},
 
-    /* The door. */
+    /* Quire as users call it. */
     {RATIO, "pair", 1, 0, QUIRE, "tcmalloc", .target = 1},
     {RATIO, "pair", 2, 0, QUIRE, "tcmalloc", .target = 1},
     PAIR_OF(1),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * request.c - what the public calls have in common at their door: are the frames that a request
- * names the zone's, and what a refusal leaves behind: a count, and for a bad free a report.
+ * request.c - what the public calls have in common at their start: are the frames that a request
+ * names the zone's? And what a refusal leaves behind: a count, and for a bad free a report.
  *
  * State: the slots' error counts. Wait-free, any context (but for the port's report, which is the
  * caller's own).

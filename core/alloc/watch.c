@@ -15,8 +15,8 @@
  * bits that are clear, or the freer sees that the order is armed, and takes that back, which the
  * refuser's compare-and-swap finds (by the version, if another refuser has armed it anew). So W1:
  * if an order is known, each run of it is held by a call that has not returned. A freer writes once
- * at most for each refusal, then nobody is watching; as long as nobody was refused it reads one
- * word.
+ * at most for each refusal, as then nothing is armed or known; as long as nobody was refused it
+ * reads one line.
  *
  * Who makes a run appear: every free (qi_frames_freed), every undo and every block that is opened
  * or given up (qi_hint_block_free, qi_block_publish_split), and for the orders from 9 on every
@@ -48,8 +48,7 @@ bool qi_watch_is_known(const struct quire_zone *z, unsigned order)
     return qa_load(watch, relaxed) & (uint64_t)KNOWN << bit;
 }
 
-/* The caller is about to look for a run of the order everywhere. Returns what qi_watch_know needs.
- */
+/* The caller is about to look for a run of the order everywhere. What qi_watch_know needs. */
 uint64_t qi_watch_arm(const struct quire_zone *z, unsigned order)
 {
     unsigned bit;

@@ -171,8 +171,8 @@ void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
         bool listed;
         uint32_t d;
 
-        qa_fence_seq_cst(); /* E-isolate fence. E-watch fence: block and list before the look at the
-                               other */
+        /* E-isolate fence. E-watch fence: block and list before the look at the other */
+        qa_fence_seq_cst();
         listed = qi_block_in_isolated_range(z, b);
         d = qa_load(desc, relaxed); /* relaxed: ordered by E-isolate */
         if (desc_state(d) != (listed ? D_SPLIT : D_ISOLATED))

@@ -292,7 +292,7 @@ static inline int quire_prange_split(struct quire_prange range, quire_paddr at,
 
 /* What the bits above those that a page table translates must be. */
 enum quire_upper_bits {
-    QUIRE_UPPER_SIGN = 0,  /* as the highest one translated: two halves with a hole between them */
+    QUIRE_UPPER_SIGN = 0,  /* as the highest one translated: a lower half and an upper half */
     QUIRE_UPPER_ZEROS = 1, /* the lower half alone */
     QUIRE_UPPER_ONES = 2,  /* the upper half alone */
 };
@@ -313,7 +313,7 @@ static inline bool quire_vaddr_canonical(struct quire_canonical form, quire_vadd
 }
 
 /* Is each byte of the range canonical? QUIRE_ERR_SIZE: it is empty. QUIRE_ERR_ADDRESS: it wraps
- * around, has an address that is not canonical, or crosses the hole. */
+ * around, or has an address that is not canonical, such as one between the halves. */
 static inline int quire_vrange_canonical(struct quire_canonical form, struct quire_vrange range)
 {
     int error = quire_vrange_validate(range);

@@ -320,9 +320,9 @@ struct quire_blocker {
  * The run must be whole blocks of one zone and of holes in it: errors as quire_zone_isolate.
  * QUIRE_ERR_FRAME: also if all of it is holes, if blocks of it are of two zones, or if one is
  * offline already. QUIRE_ERR_NO_MEMORY: the port gave none for the lists, of which a record of 65
- * bytes a block stays until the range is online again; a `memory` that gives frames of the range
- * for them makes it BUSY (that of bringup.h gives others). `count` may be NULL, and `blockers` if
- * `room` is 0. */
+ * bytes a block stays until the range is online again. QUIRE_ERR_BUSY: also if these lists lie in
+ * the range, as a `memory` of the port's own may have it (that of bringup.h gives other frames).
+ * `count` may be NULL, and `blockers` if `room` is 0. */
 int quire_machine_offline(struct quire_machine *machine, struct quire_run run,
                           quire_migrate *migrate, void *ctx, struct quire_blocker blockers[],
                           size_t room, size_t *count);

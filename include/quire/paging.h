@@ -40,9 +40,9 @@
  * again.
  *
  * Errors, the same for all: QUIRE_ERR_SIZE, the range is empty. QUIRE_ERR_ALIGN, an address or a
- * length is no multiple of 4 KiB. QUIRE_ERR_ADDRESS, the range wraps around, is not canonical,
- * crosses the hole, or has physical addresses beyond the format's. QUIRE_ERR_UNSUPPORTED, the
- * format has no such access, type or size, or a flag is unknown. QUIRE_ERR_BUSY, as told above.
+ * length is no multiple of 4 KiB. QUIRE_ERR_ADDRESS, the range wraps around, is not canonical
+ * (struct quire_canonical), or has physical addresses beyond the format's. QUIRE_ERR_UNSUPPORTED,
+ * the format has no such access, type or size, or a flag is unknown. QUIRE_ERR_BUSY, as told above.
  * QUIRE_ERR_NO_MEMORY, or what else the source of tables answered: a table could not be had.
  * QUIRE_ERR_FRAME, the source gave a frame that the format cannot reach.
  */
@@ -71,14 +71,15 @@ struct quire_paging_format {
     uint8_t entry_bytes; /* 4 or 8 */
     uint8_t index_bits;  /* a table has 2^index_bits entries, the root 2^root_bits */
     uint8_t root_bits;
-    uint8_t phys_bits; /* physical addresses are below 2^phys_bits, that of the root below 2^ */
-    uint8_t root_phys_bits;
+    uint8_t phys_bits;      /* physical addresses are below 2^phys_bits, */
+    uint8_t root_phys_bits; /* and that of the root is below 2^root_phys_bits */
     uint8_t frame_shift;    /* addresses stand in entries shifted right by so many bits */
     bool break_before_make; /* a page may change its size, frame or type only by way of empty */
     bool root_complete;     /* the processor reads the root once: its tables exist from the start */
     uint64_t sizes;         /* of pages */
     uint64_t frame_mask;    /* where the address stands */
-    uint64_t table, root_table;      /* what an entry for a table has besides: below the root, in */
+    uint64_t table;         /* what an entry for a table has besides, below the root, */
+    uint64_t root_table;    /* and in the root */
     uint64_t small_page, large_page; /* what every page has besides */
     uint64_t kind_mask, kind_table;  /* above level 0: an entry for a table has these bits so */
     uint64_t access_mask, access[QUIRE_ACCESS_ALL + 1]; /* by the set of enum quire_access */
@@ -104,9 +105,9 @@ extern const struct quire_paging_format quire_i386;
 extern const struct quire_paging_format quire_i386_pae;
 
 /* aarch64: 48 bits, for TTBR0 (lower half) and TTBR1 (upper half). MAIR_EL1 must be
- * QUIRE_AARCH64_MAIR. A page of the user's that may be executed may be so by the user alone. Marks
- * are set by the processor with FEAT_HAFDBS, else by the fault handler, through update; without
- * either map pages that are accessed and dirty. */
+ * QUIRE_AARCH64_MAIR. The kernel cannot execute a page with USER. Marks are set by the processor
+ * with FEAT_HAFDBS, else by the fault handler, through update; without either map pages that are
+ * accessed and dirty. */
 #define QUIRE_AARCH64_MAIR UINT64_C(0x040044ff)
 extern const struct quire_paging_format quire_aarch64_lower;
 extern const struct quire_paging_format quire_aarch64_upper;

@@ -4,9 +4,9 @@
  *
  * State: a cursor on the caller's stack. Invariants:
  *   AC1  the table has been through quire_acpi_table: its length is true and its checksum right.
- *   AC2  an entry that qi_acpi_next returned lies wholly inside the table, its header included; so
- * a reader needs to compare its size with its type's alone, by qi_acpi_check_size. AC3  every call
- * of qi_acpi_next moves on by at least an entry's header: a walk is O(bytes).
+ *   AC2  an entry that qi_acpi_next returned lies wholly inside the table, its header included;
+ *        so a reader needs to compare its size with its type's alone, by qi_acpi_check_size.
+ *   AC3  every call of qi_acpi_next moves on by at least an entry's header: a walk is O(bytes).
  */
 #ifndef QUIRE_NUMA_ACPI_ACPI_TABLE_H
 #define QUIRE_NUMA_ACPI_ACPI_TABLE_H
