@@ -235,12 +235,6 @@ static inline unsigned home_class_of(const struct quire_zone *z, unsigned order,
     return 2 * (order < CLASS_ORDERS ? order : CLASS_ORDERS - 1) + movable;
 }
 
-/* Is the split block with this descriptor one for runs of this order? */
-static inline bool desc_is_for(const struct quire_zone *z, uint32_t desc, unsigned order)
-{
-    return desc_class(desc) / 2 == home_class_of(z, order, 0) / 2;
-}
-
 /* What every allocation checks first. `extra`: flags beyond the common ones. */
 static inline int alloc_precheck(const struct quire_zone *z, quire_slot slot, uint32_t flags,
                                  uint32_t extra)

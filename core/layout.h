@@ -153,6 +153,15 @@ static inline unsigned desc_class(uint32_t d)
     return (d & D_CLASS) >> D_CLASS_SHIFT;
 }
 
+/* Is the split block with this descriptor one for runs of this order, below 9, if its zone keeps
+ * the orders apart? */
+static inline bool desc_is_for(uint32_t desc, unsigned order)
+{
+    unsigned class_order = order - order / CLASS_ORDERS; /* the longest two share a class */
+
+    return !((desc ^ class_order << (D_CLASS_SHIFT + 1)) & D_CLASS_ORDER);
+}
+
 /* Are the block's frames allocated and freed one by one and in small runs? */
 static inline bool desc_divided(uint32_t d)
 {

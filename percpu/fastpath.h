@@ -127,7 +127,7 @@ static inline enum cache_class frame_class(uint32_t desc)
  * there was nothing better; they leave it again, and it heals. */
 static inline bool is_foreign(const struct quire_zone *z, uint32_t desc, unsigned order)
 {
-    return z->order_classes && !desc_is_for(z, desc, order);
+    return !desc_is_for(desc, order) && z->order_classes;
 }
 
 /* Is the block at this place of a window sparse? */
