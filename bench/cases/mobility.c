@@ -30,7 +30,7 @@ static void pairs(struct run *run, struct lane *lane, uint64_t n)
     uint64_t word = 0;
 
     for (uint64_t i = 0; i < n; i++) {
-        quire_pfn frame;
+        quire_pfn frame = {0};
 
         if (i % STREAK == 0) {
             word = next_word(run, lane, word);

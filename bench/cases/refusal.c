@@ -108,9 +108,10 @@ static void use_singles(struct run *run, struct lane *lane)
 
 static void sample(struct run *run, struct lane *lane)
 {
-    struct refusals shared = {0};
+    static struct refusals shared; /* lane 0 sets it up */
 
     if (lane->index == 0) {
+        shared = (struct refusals){0};
         shared.first_frame = take_all(run);
         free_every_second(run, shared.first_frame + 1);
         run->state = &shared;
