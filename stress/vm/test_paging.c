@@ -188,6 +188,34 @@ static void parts_split(uint64_t base)
     expect_nothing(at + huge / 2);
 }
 
+/* What is left of a page of the largest size when a page of the next smaller size is taken out of
+ * its middle, at a border of that size. */
+static void middle_split(uint64_t base)
+{
+    uint64_t huge = format()->sizes & QUIRE_PAGE_1G ? QUIRE_PAGE_1G : large();
+    uint64_t part = huge > large() ? large() : FRAME;
+    uint64_t at = (base + huge) & ~(huge - 1);
+
+    assert_ok(map(at, huge, huge, 0));
+    assert_error(unmap(at + part, part, QUIRE_PAGING_WHOLE), QUIRE_ERR_LARGE);
+    assert_ok(unmap(at + part, part, 0));
+    assert_true(gather.tables);
+    expect_page(at, huge, part, plain());
+    expect_nothing(at + part);
+    expect_nothing(at + 2 * part - 1);
+    expect_page(at + 2 * part, huge + 2 * part, part, plain());
+    assert_ok(unmap(at, huge, QUIRE_PAGING_HOLES));
+    assert_ok(map(at, huge, huge, part));
+    assert_ok(quire_paging_join(&rig.paging, quire_vaddr_of(at), huge));
+    assert_ok(quire_paging_protect(&rig.paging, range(at, part), RX | QUIRE_USER, 0, &gather));
+    expect_page(at, huge, part, RX | QUIRE_USER);
+    expect_page(at + part, huge + part, part, plain());
+    assert_ok(quire_paging_protect(&rig.paging, range(at + 5 * part, huge - 5 * part),
+                                   RX | QUIRE_USER, 0, &gather));
+    expect_page(at + 4 * part, huge + 4 * part, part, plain());
+    expect_page(at + huge - part, 2 * huge - part, part, RX | QUIRE_USER);
+}
+
 static void neighbours_join(uint64_t base)
 {
     uint64_t at = (base + large()) & ~(large() - 1), tables, before;
@@ -463,6 +491,7 @@ ON_ALL(one_page)
 ON_ALL(every_attribute)
 ON_ALL(largest_pages)
 ON_ALL(parts_split)
+ON_ALL(middle_split)
 ON_ALL(neighbours_join)
 ON_ALL(update_exchanges)
 ON_ALL(protect_keeps_marks)
@@ -479,6 +508,7 @@ int main(void)
         cmocka_unit_test(every_attribute_all),
         cmocka_unit_test(largest_pages_all),
         cmocka_unit_test(parts_split_all),
+        cmocka_unit_test(middle_split_all),
         cmocka_unit_test(neighbours_join_all),
         cmocka_unit_test(update_exchanges_all),
         cmocka_unit_test(protect_keeps_marks_all),
