@@ -143,7 +143,8 @@ bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order)
     if (desc_state(d) != D_SPLIT)
         return false;
     a.cls = cached_class_of(order, frame_class(d));
-    if (!(d & D_PINS) && is_sparse(&s->window, s->sparse_limit, at))
+    if (!(d & D_PINS) &&
+        (is_sparse(&s->window, s->sparse_limit, at) || is_foreign(s->cache->zone, d, order)))
         a.place = TO_OUTGOING;
     by_xchg = a.place == TO_LOADED && !cache_uses_rseq(s->cache);
     if (by_xchg && order >= FIRST_LARGE_ORDER && !cpu_cache_has_room(s->cpu_caches[a.cls]))
