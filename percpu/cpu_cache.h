@@ -55,8 +55,9 @@
 
 #include <quire/cache.h>
 
-/* The classes: orders 0, 1 and 2 by mobility; orders 3 to 9, of either mobility, in the order of
- * their size. */
+/* The classes: order 0, 1 and 2 by mobility; orders 3 to 8, whose blocks a small zone does not tell
+ * apart by mobility, and order 9, in the order of their size. In a large zone, which does, runs of
+ * order 3 to 8 that go through a magazine mix. */
 enum cache_class {
     CACHE_UNMOVABLE = 0, /* single frames */
     CACHE_MOVABLE = 1,

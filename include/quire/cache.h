@@ -6,11 +6,11 @@
  * A cache consists of memory that the caller supplies (private to one address space; it may hold
  * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a CPU
  * cache per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3 to 8
- * and blocks of order 9, movable or not, a class for each order): a magazine that serves
- * allocations, and an outgoing one for what is to be flushed to the zone. Larger orders, and every
- * call that finds its CPU cache taken, go to the zone at once. So do, where a magazine has two
- * rounds, an allocation that finds it empty and a free that finds it full, as half of it is no more
- * than their own run.
+ * and blocks of order 9, a class for each order, whose magazines hold movable and unmovable ones
+ * alike): a magazine that serves allocations, and an outgoing one for what is to be flushed to the
+ * zone. Larger orders, and every call that finds its CPU cache taken, go to the zone at once; so
+ * does a run that finds no room in a magazine of two rounds, or none of them filled, as there half
+ * a magazine would be that one run.
  *
  * Ownership, chosen when the cache is built:
  *   exchange  a CPU cache is taken out of its place by an atomic exchange and put back by a store.
@@ -76,9 +76,9 @@ struct quire_cache_config {
     uint32_t depot;       /* half magazines in the depot, of orders 0 to 3, or
                            * QUIRE_CACHE_SIZE_AUTO: 2 a CPU */
     uint32_t first_cpu; /* the CPUs are first_cpu .. first_cpu+cpus-1; all others go to the zone */
-    uint32_t large_rounds; /* runs of order 4 in a magazine; each order up to 8 has half as many as
-                            * the one below it, rounded up to an even number. AUTO: an eighth of
-                            * `rounds`, less in small zones, down to none */
+    uint32_t large_rounds; /* runs of order 4 in a magazine, halved for each order up to 8 and made
+                            * even, a 1 to 2: 6 makes 6, 4, 2, 0, 0. AUTO: an eighth of `rounds`,
+                            * less in small zones, down to none */
     uint64_t room[4];      /* zero, see version.h */
 };
 
@@ -158,7 +158,7 @@ struct quire_cache_stats {
     uint64_t hits;                       /* allocations that a magazine served at once, zeroed
                                           * afterwards or not */
     uint64_t underflows;                 /* allocations that found a magazine empty, */
-    uint64_t overflows;                  /* frees that found one full: of more than two rounds */
+    uint64_t overflows;                  /* and frees that found one full; not of two rounds */
     uint64_t refills;                    /* half magazines filled from the zone */
     uint64_t flushes;                    /* half magazines flushed to the zone */
     uint64_t bypasses;  /* calls that found the CPU cache taken and used the zone */

@@ -215,8 +215,9 @@ void quire_paging_adopt(struct quire_paging *paging, const struct quire_paging_f
  * process. What is mapped there later, by either, is mapped in both; but root entries that `from`
  * does not have yet stay what they are here, so it has to have them all before. `from` must live
  * longer, and nobody else may be in a call about the range. QUIRE_ERR_ALIGN: the range is not made
- * of whole root entries. QUIRE_ERR_UNSUPPORTED: another format. QUIRE_ERR_MAPPED: the range has a
- * page here, or a table that is in use. QUIRE_ERR_LARGE: a root entry of `from` is a large page. */
+ * of whole root entries. QUIRE_ERR_UNSUPPORTED: another format, or `from` has the same root.
+ * QUIRE_ERR_MAPPED: the range has a page here, or a table that is in use. QUIRE_ERR_LARGE: a root
+ * entry of `from` is a large page. */
 int quire_paging_share(struct quire_paging *paging, const struct quire_paging *from,
                        struct quire_vrange range);
 

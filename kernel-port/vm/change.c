@@ -20,6 +20,22 @@ static bool present(const struct steps *steps)
     return (steps->place.entry & ENTRY_PRESENT) != 0;
 }
 
+/* Of the splits of a page of this level until a page begins at `start` and one at `end`, how many
+ * serve both: those of pages that have both inside. */
+static unsigned splits_in_common(const struct quire_paging *paging, unsigned level, uint64_t start,
+                                 uint64_t end)
+{
+    unsigned common = 0;
+
+    for (; level > 0; level--, common++) {
+        uint64_t size = level_size(paging->format, level);
+
+        if (!(start & (size - 1)) || (start ^ end) & ~(size - 1))
+            break;
+    }
+    return common;
+}
+
 /* The page, or hole, that the step came to. Counts the splits that it takes. */
 static int look_at(const struct steps *steps, struct quire_vrange range, uint32_t flags,
                    unsigned *splits)
@@ -37,7 +53,8 @@ static int look_at(const struct steps *steps, struct quire_vrange range, uint32_
     if (page < start)
         needed += qi_splits_needed(paging, steps->place.level, start);
     if (page + (level_size(f, steps->place.level) - 1) > end - 1)
-        needed += qi_splits_needed(paging, steps->place.level, end);
+        needed += qi_splits_needed(paging, steps->place.level, end) -
+                  splits_in_common(paging, steps->place.level, start, end);
     if (needed && (flags & QUIRE_PAGING_WHOLE))
         return QUIRE_ERR_LARGE;
     if (needed && f->break_before_make && !paging->port.invalidate)

@@ -64,9 +64,10 @@ int qi_split_at(struct quire_paging *paging, uint64_t virt, struct spares *spare
                 struct quire_gather *gather)
 {
     const struct quire_paging_format *f = paging->format;
+    uint64_t top = level_size(f, f->levels - 1u); /* what begins at a multiple of it is whole */
     int error = 0;
 
-    while (error == 0 && (virt & (level_size(f, 1) - 1))) {
+    while (error == 0 && (virt & (top - 1))) {
         struct place place;
         uint64_t size;
         bool done = false;

@@ -143,7 +143,7 @@ int quire_paging_share(struct quire_paging *paging, const struct quire_paging *f
 
     if (error)
         return error;
-    if (from->format != f)
+    if (from->format != f || from->root.n == paging->root.n)
         return QUIRE_ERR_UNSUPPORTED;
     if ((range.start.n | range.bytes) & (level_size(f, top) - 1))
         return QUIRE_ERR_ALIGN;

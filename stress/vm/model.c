@@ -77,9 +77,13 @@ static struct span draw_span(void)
         s.first = draw(CELLS);
         s.cells = 1 + draw(CELLS);
     }
-    if (kind == 38) {
-        s.first = MIDDLE;
+    if (kind == 36 || kind == 38) { /* of the largest size */
+        s.first = kind == 36 ? 0 : MIDDLE;
         s.cells = MIDDLE;
+    }
+    if (kind == 37) { /* and a part of it, of the next smaller one */
+        s.first = draw(CELLS / in_large) * in_large;
+        s.cells = (1 + draw(3)) * in_large;
     }
     if (kind % 2) {
         s.first &= ~(in_large - 1);
@@ -402,6 +406,18 @@ static void walk_all(void)
     expect(visited.cells == count_mapped(all), "the number of pages");
 }
 
+/* In the beginning all is mapped, by the largest pages: later the tables are in their way. */
+static void map_all(void)
+{
+    struct quire_page page =
+        rig_page(virt_of(0) & (QUIRE_PAGE_1G - 1), QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE);
+    struct span all = {0, CELLS};
+
+    assert_ok(quire_paging_map(&rig.paging, range_of(all), &page, 0, &gather));
+    for (uint64_t i = 0; i < CELLS; i++)
+        put(i, page.phys.n + i * FRAME, &page);
+}
+
 static void run(const struct rig_format *which, bool window)
 {
     static void (*const actions[])(void) = {
@@ -412,6 +428,7 @@ static void run(const struct rig_format *which, bool window)
     memset(cells, 0, sizeof cells);
     memset(&gather, 0, sizeof gather);
     rig_begin(&rig, which, window);
+    map_all();
     for (call = 0; call < calls; call++) {
         rig.failed = false;
         rig.fail_in = draw(4) ? 0 : 1 + draw(6);

@@ -188,6 +188,59 @@ static void parts_split(uint64_t base)
     expect_nothing(at + huge / 2);
 }
 
+/* What is left of a page of the largest size when a page of the next smaller size is taken out of
+ * its middle, at a border of that size. */
+static void middle_split(uint64_t base)
+{
+    uint64_t huge = format()->sizes & QUIRE_PAGE_1G ? QUIRE_PAGE_1G : large();
+    uint64_t part = huge > large() ? large() : FRAME;
+    uint64_t at = (base + huge) & ~(huge - 1);
+
+    assert_ok(map(at, huge, huge, 0));
+    assert_error(unmap(at + part, part, QUIRE_PAGING_WHOLE), QUIRE_ERR_LARGE);
+    assert_ok(unmap(at + part, part, 0));
+    assert_true(gather.tables);
+    expect_page(at, huge, part, plain());
+    expect_nothing(at + part);
+    expect_nothing(at + 2 * part - 1);
+    expect_page(at + 2 * part, huge + 2 * part, part, plain());
+    assert_ok(unmap(at, huge, QUIRE_PAGING_HOLES));
+    assert_ok(map(at, huge, huge, part));
+    assert_ok(quire_paging_join(&rig.paging, quire_vaddr_of(at), huge));
+    assert_ok(quire_paging_protect(&rig.paging, range(at, part), RX | QUIRE_USER, 0, &gather));
+    expect_page(at, huge, part, RX | QUIRE_USER);
+    expect_page(at + part, huge + part, part, plain());
+    assert_ok(quire_paging_protect(&rig.paging, range(at + 5 * part, huge - 5 * part),
+                                   RX | QUIRE_USER, 0, &gather));
+    expect_page(at + 4 * part, huge + 4 * part, part, plain());
+    expect_page(at + huge - part, 2 * huge - part, part, RX | QUIRE_USER);
+}
+
+/* Both ends of a range in the same part of a large page: the tables that it takes, and no more. */
+static void ends_share_tables(uint64_t base)
+{
+    uint64_t huge = format()->sizes & QUIRE_PAGE_1G ? QUIRE_PAGE_1G : large();
+    uint64_t at = (base + huge) & ~(huge - 1), tables = huge > large() ? 2 : 1;
+
+    assert_ok(map(at, huge, huge, 0));
+    rig.fail_in = tables + 1;
+    assert_ok(unmap(at + FRAME, FRAME, 0));
+    assert_false(rig.failed);
+    rig.fail_in = 0;
+    expect_page(at, huge, FRAME, plain());
+    expect_nothing(at + FRAME);
+    expect_page(at + 2 * FRAME, huge + 2 * FRAME, FRAME, plain());
+    assert_ok(unmap(at, huge, QUIRE_PAGING_HOLES));
+    assert_ok(map(at, large(), large(), FRAME));
+    assert_ok(quire_paging_join(&rig.paging, quire_vaddr_of(at), large()));
+    rig.fail_in = 1;
+    assert_error(unmap(at + FRAME, FRAME, 0), QUIRE_ERR_NO_MEMORY);
+    rig.fail_in = 2;
+    assert_ok(unmap(at, FRAME, 0));
+    expect_page(at + FRAME, large() + FRAME, FRAME, plain());
+    rig.fail_in = 0;
+}
+
 static void neighbours_join(uint64_t base)
 {
     uint64_t at = (base + large()) & ~(large() - 1), tables, before;
@@ -285,6 +338,7 @@ static void shared_tables(uint64_t base)
     tables = rig_tables(&rig);
     assert_error(quire_paging_share(&second, &rig.paging, range(base, FRAME)), QUIRE_ERR_ALIGN);
     assert_error(quire_paging_share(&second, &rig.paging, range(at, HALF)), QUIRE_ERR_ADDRESS);
+    assert_error(quire_paging_share(&second, &second, range(at, unit)), QUIRE_ERR_UNSUPPORTED);
     assert_ok(quire_paging_share(&second, &rig.paging, range(at, unit)));
     assert_int_equal(rig_tables(&rig), tables - format()->root_complete);
     assert_ok(quire_paging_share(&second, &rig.paging, range(at, unit)));
@@ -463,6 +517,8 @@ ON_ALL(one_page)
 ON_ALL(every_attribute)
 ON_ALL(largest_pages)
 ON_ALL(parts_split)
+ON_ALL(middle_split)
+ON_ALL(ends_share_tables)
 ON_ALL(neighbours_join)
 ON_ALL(update_exchanges)
 ON_ALL(protect_keeps_marks)
@@ -479,6 +535,8 @@ int main(void)
         cmocka_unit_test(every_attribute_all),
         cmocka_unit_test(largest_pages_all),
         cmocka_unit_test(parts_split_all),
+        cmocka_unit_test(middle_split_all),
+        cmocka_unit_test(ends_share_tables_all),
         cmocka_unit_test(neighbours_join_all),
         cmocka_unit_test(update_exchanges_all),
         cmocka_unit_test(protect_keeps_marks_all),

@@ -7,6 +7,7 @@
  * blocks that are nearly full and blocks that are nearly empty.
  */
 #include "core/internal.h"
+#include "percpu/cpu_cache.h"
 #include "stress/common/random.h"
 #include "unit.h"
 
@@ -81,36 +82,57 @@ static void steering(void **unused)
     rig_close(&r, used);
 }
 
-/* A run of a block that is for runs of another order leaves it, however full the block is. */
-static void leaves_foreign_block(unsigned order)
+/* A frame of a block that is for runs of another order leaves it, however full the block is. */
+static void foreign_frames_leave(void **unused)
 {
     struct rig r;
-    uint64_t run;
+    uint64_t frame;
     qa32 *desc;
-    uint32_t was;
 
+    (void)unused;
     rig_begin(&r, ORDERS_APART * BLOCK);
     rig_open(&r);
     run_on(&r, 0);
     assert_true(r.zone.order_classes);
-    run = take(&r, order, 0);
-    give(&r, run, order);
-    assert_int_equal(take(&r, order, 0), run);
-    desc = desc_of(&r.zone, block_of(frame_of_pfn(&r.zone, quire_pfn_of(run))));
-    was = qa_load(desc, relaxed);
-    qa_store(desc, was ^ D_CLASS_ORDER, relaxed);
-    give(&r, run, order);
-    assert_int_not_equal(take(&r, order, 0), run);
-    qa_store(desc, was, relaxed);
-    check_rest(&r, UINT64_C(1) << order);
-    rig_close(&r, UINT64_C(1) << order);
+    frame = take(&r, 0, 0);
+    give(&r, frame, 0);
+    assert_int_equal(take(&r, 0, 0), frame);
+    desc = desc_of(&r.zone, block_of(frame_of_pfn(&r.zone, quire_pfn_of(frame))));
+    qa_store(desc, qa_load(desc, relaxed) | D_CLASS_ORDER, relaxed);
+    give(&r, frame, 0);
+    assert_int_not_equal(take(&r, 0, 0), frame);
+    qa_store(desc, qa_load(desc, relaxed) & ~(uint32_t)D_CLASS_ORDER, relaxed);
+    check_rest(&r, 1);
+    rig_close(&r, 1);
 }
 
+/* The same of a run, of each order that has magazines. */
 static void foreign_runs_leave(void **unused)
 {
+    struct rig r;
+
     (void)unused;
-    for (unsigned order = 0; order <= 3; order++)
-        leaves_foreign_block(order);
+    rig_begin(&r, ORDERS_APART * BLOCK);
+    rig_open(&r);
+    run_on(&r, 0);
+    for (unsigned order = 1; order < BLOCK_ORDER; order++) {
+        uint64_t run = take(&r, order, 0);
+        uint32_t as_it_was;
+        qa32 *desc;
+
+        assert_true(r.cache.capacity[cache_class_of(order, 0)] > 0);
+        give(&r, run, order);
+        assert_int_equal(take(&r, order, 0), run);
+        desc = desc_of(&r.zone, block_of(frame_of_pfn(&r.zone, quire_pfn_of(run))));
+        as_it_was = qa_load(desc, relaxed);
+        assert_true((as_it_was & D_CLASS_ORDER) != 0);
+        qa_store(desc, as_it_was & ~(uint32_t)D_CLASS_ORDER, relaxed); /* of single frames */
+        give(&r, run, order);
+        assert_int_not_equal(take(&r, order, 0), run);
+        qa_store(desc, qa_load(desc, relaxed) | (as_it_was & D_CLASS_ORDER), relaxed);
+        check_rest(&r, (2ull << order) - 2);
+    }
+    rig_close(&r, BLOCK - 2);
 }
 
 /* Frames to be flushed wait in the outgoing magazine, until it is full: then they are free. */
@@ -204,6 +226,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steering),
+        cmocka_unit_test(foreign_frames_leave),
         cmocka_unit_test(foreign_runs_leave),
         cmocka_unit_test(outgoing_is_flushed),
         cmocka_unit_test(healing),
