@@ -24,10 +24,10 @@ extern "C" {
 #endif
 
 /* The sizes of pages, in bytes. A set of sizes is their sum, as each is a bit. */
-#define QUIRE_PAGE_4K UINT64_C(0x1000)
-#define QUIRE_PAGE_2M UINT64_C(0x200000)
-#define QUIRE_PAGE_4M UINT64_C(0x400000) /* i386 without PAE */
-#define QUIRE_PAGE_1G UINT64_C(0x40000000)
+#define QUIRE_PAGE_4K ((uint64_t)0x1000)
+#define QUIRE_PAGE_2M ((uint64_t)0x200000)
+#define QUIRE_PAGE_4M ((uint64_t)0x400000) /* i386 without PAE */
+#define QUIRE_PAGE_1G ((uint64_t)0x40000000)
 
 /* Who may do what with a page. Or-ed together. */
 enum quire_access {

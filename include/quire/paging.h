@@ -98,7 +98,7 @@ struct quire_paging_format {
  * EFER.NXE, global pages CR4.PGE. Types need a PAT of QUIRE_X86_PAT, and no MTRR that says
  * otherwise. i386 without PAE has no pages without EXECUTE; it needs CR4.PSE. 1 GiB: ask CPUID
  * before, and leave the size out where there is none. */
-#define QUIRE_X86_PAT UINT64_C(0x0007010600070106)
+#define QUIRE_X86_PAT ((uint64_t)0x0007010600070106)
 extern const struct quire_paging_format quire_x86_64_4level;
 extern const struct quire_paging_format quire_x86_64_5level;
 extern const struct quire_paging_format quire_i386;
@@ -108,7 +108,7 @@ extern const struct quire_paging_format quire_i386_pae;
  * QUIRE_AARCH64_MAIR. The kernel cannot execute a page with USER. Marks are set by the processor
  * with FEAT_HAFDBS, else by the fault handler, through update; without either map pages that are
  * accessed and dirty. */
-#define QUIRE_AARCH64_MAIR UINT64_C(0x040044ff)
+#define QUIRE_AARCH64_MAIR ((uint64_t)0x040044ff)
 extern const struct quire_paging_format quire_aarch64_lower;
 extern const struct quire_paging_format quire_aarch64_upper;
 

@@ -23,7 +23,7 @@ enum { ENTRY_PRESENT = 1 };
 
 static inline uint64_t level_size(const struct quire_paging_format *f, unsigned level)
 {
-    return UINT64_C(1) << (QUIRE_FRAME_SHIFT + f->index_bits * level);
+    return (uint64_t)1 << (QUIRE_FRAME_SHIFT + f->index_bits * level);
 }
 
 static inline unsigned level_entries(const struct quire_paging_format *f, unsigned level)

@@ -9,7 +9,7 @@
  */
 #include <quire/paging.h>
 
-#define BIT_AT(n)     (UINT64_C(1) << (n))
+#define BIT_AT(n)     ((uint64_t)1 << (n))
 #define NO            QUIRE_PAGING_NO_ENCODING
 #define ENDS_AT(bits) (BIT_AT(bits) - BIT_AT(QUIRE_FRAME_SHIFT)) /* an address below 2^bits */
 

@@ -14,7 +14,7 @@ static int machine_give(void *ctx, uint64_t below, quire_pfn *pfn)
 {
     struct quire_request request = quire_request_of(0, 0);
 
-    if (below <= UINT64_C(1) << (32 - QUIRE_FRAME_SHIFT))
+    if (below <= (uint64_t)1 << (32 - QUIRE_FRAME_SHIFT))
         request.purpose = QUIRE_FOR_DMA32;
     return quire_machine_request((struct quire_machine *)ctx, &request, pfn, NULL);
 }
@@ -93,7 +93,7 @@ static void pool_take_back(void *ctx, quire_pfn pfn)
     if (frame >= pool->run.frames)
         return; /* of another source: see quire_paging_set_source */
     /* E-table-pool release: what was done with the frame comes before its next owner */
-    (void)qa_and((qa64 *)(void *)pool->taken + frame / 64, ~(UINT64_C(1) << frame % 64), release);
+    (void)qa_and((qa64 *)(void *)pool->taken + frame / 64, ~((uint64_t)1 << frame % 64), release);
 }
 
 struct quire_table_source quire_tables_from_pool(struct quire_table_pool *pool)

@@ -10,7 +10,7 @@ int qi_table_new(struct quire_paging *paging, unsigned level, quire_pfn *pfn)
     const struct quire_table_source *tables = &paging->port.tables;
     bool root = level + 1u == f->levels;
     unsigned bits = root ? f->root_phys_bits : f->phys_bits;
-    uint64_t below = UINT64_C(1) << (bits - QUIRE_FRAME_SHIFT);
+    uint64_t below = (uint64_t)1 << (bits - QUIRE_FRAME_SHIFT);
     int error = tables->alloc(tables->ctx, below, pfn);
     void *table;
 
