@@ -54,7 +54,7 @@ static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
     z->shard_limit = h->shard_limit;
     z->first_block = h->first_block;
     z->end_block = h->end_block;
-    z->order_classes = (h->end_block - h->first_block) / h->slots >= ORDER_CLASSES_BLOCKS;
+    z->order_classes = h->end_block - h->first_block >= (uint64_t)ORDER_CLASSES_BLOCKS * h->slots;
     for (uint32_t i = 0; i < h->extent_count; i++)
         z->extents[i] = h->extents[i];
     z->port = *port;
