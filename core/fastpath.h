@@ -119,6 +119,16 @@ static inline int frames_check(const struct quire_zone *z, uint32_t b, unsigned 
  * and cheap enough. */
 #define HINT_REFRESH_BITS 0x0001000100010001u
 
+/* A word of block b that reads `word` since a free of the caller, its last access: may it have a
+ * longer run than the block's hole byte shows, or does somebody watch? */
+static inline bool hole_grows(const struct quire_zone *z, uint32_t b, uint64_t word)
+{
+    qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the map before the hint and the watch */
+    /* relaxed: ordered by E-hint */
+    return watch_is_on(z) || word_hole(word) > (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) ||
+           !word;
+}
+
 /* Clear the frames `mask` of one word and do what the word asks for. Returns those that were
  * allocated: they are free now. */
 static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsigned word,
@@ -130,7 +140,7 @@ static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsign
     qi_assert(word < MAP_WORDS);
     qi_assert(mask != 0);
     if (!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS ||
-        word_has_pair(~old | mask, mask))
+        (word_has_pair(~old | mask, mask) && hole_grows(z, b, old & ~mask)))
         qi_frames_freed(z, b, word, mask, old);
     return old & mask;
 }

@@ -28,8 +28,9 @@
 enum {
     NEAR_SECTIONS = 8,
     NEAR_TRIES = 16,
-    FRAMES_MIN_FULLNESS = 2, /* fullness byte: 3 or 4 free frames; with fewer it is full at once */
-    HOME_MAX_DENSE = 16,     /* fullness byte: at most 32 frames of the block are free */
+    FRAMES_MIN_FULLNESS =
+        4,               /* fullness byte: 7 or 8 free frames. With fewer, it is full at once. */
+    HOME_MAX_DENSE = 16, /* fullness byte: at most 32 frames of the block are free */
     ANY_CLASS = CLASSES,
     WORDS_A_SLOT = 4, /* words of blocks that a zone needs for each slot, that they keep apart */
 };

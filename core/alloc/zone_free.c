@@ -80,11 +80,12 @@ void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint
             qi_watch_blocks(z); /* a request for blocks may revoke it now */
         return;
     }
-    if (old == WORD_FULL)
+    /* relaxed: ordered by E-hint */
+    if (old == WORD_FULL && qa_load(full_of(z, b), relaxed) == 0)
         qi_hint_block_free(z, b);
     else if (desc_state(d) == D_SPLIT)
         qi_hint_hole_raise(z, b, d, hole);
-    if (mask & HINT_REFRESH_BITS)
+    if (old == WORD_FULL || mask & HINT_REFRESH_BITS)
         qi_hint_block_refresh(z, b);
     if (!(old & ~mask))
         qi_block_make_whole(z, b);
