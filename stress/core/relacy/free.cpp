@@ -184,7 +184,7 @@ int main(int argc, char **argv)
 {
     return explore(argc, argv,
                    {
-                       {"run_handover", run_handover, 2, FULL_IF_SMALL, 3},
+                       {"run_handover", run_handover, 2, Search::BOUND, SMALL ? 6 : 3},
                        {"frame_twice", frame_twice, 2, FULL_IF_SMALL, 3},
                        {"run_twice", run_twice, 2, FULL_IF_SMALL, 3},
                        {"long_run_twice", long_run_twice, 2, Search::BOUND, SMALL ? 5 : 3},

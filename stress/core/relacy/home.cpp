@@ -197,6 +197,6 @@ int main(int argc, char **argv)
                        {"late_leave", late_leave, 2, Search::BOUND, SMALL ? 5 : 2},
                        {"hint_of_home", hint_of_home, 2, FULL_IF_SMALL, 2},
                        {"two_homes", two_homes, 2, FULL_IF_SMALL, 2},
-                       {"free_and_leave", free_and_leave, 2, FULL_IF_SMALL, 2},
+                       {"free_and_leave", free_and_leave, 2, Search::BOUND, SMALL ? 5 : 2},
                    });
 }
