@@ -125,8 +125,7 @@ static inline bool hole_grows(const struct quire_zone *z, uint32_t b, uint64_t w
 {
     qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the map before the hint and the watch */
     /* relaxed: ordered by E-hint */
-    return watch_is_on(z) || word_hole(word) > (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) ||
-           !word;
+    return watch_is_on(z) || word_hole(word) > (qa_load(hole_of(z, b), relaxed) & HOLE_MASK);
 }
 
 /* Clear the frames `mask` of one word and do what the word asks for. Returns those that were

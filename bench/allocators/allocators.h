@@ -30,6 +30,12 @@ extern const struct allocator allocator_machine_all;
 /* In heap.c; first thing in main(). May start the program again with room for jemalloc. */
 void heap_prepare(char **argv);
 
+/* The order whose runs hold `frames`: what a buddy must spend on a run of any length. */
+static inline unsigned order_of(uint64_t frames)
+{
+    return frames == 1 ? 0 : 64 - (unsigned)__builtin_clzll(frames - 1);
+}
+
 /* In metadata_map.c. Memory for metadata: `bytes` that read as zeros and cost only what is touched;
  * NULL if there is none. */
 void *metadata_map(size_t bytes);

@@ -227,12 +227,6 @@ static int buddy_free_batch(void *arena, unsigned thread, const quire_pfn *frame
     return error;
 }
 
-/* The order whose runs hold `frames`: what a buddy must spend on a run of any length. */
-static unsigned order_of(uint64_t frames)
-{
-    return frames == 1 ? 0 : 64 - (unsigned)__builtin_clzll(frames - 1);
-}
-
 static int buddy_alloc_contig(void *arena, unsigned thread, uint64_t frames, uint64_t align,
                               quire_pfn *frame)
 {

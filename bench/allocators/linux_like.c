@@ -441,11 +441,6 @@ static int linux_free(void *arena, unsigned thread, quire_pfn frame, unsigned or
     return 0;
 }
 
-static unsigned order_of(uint64_t frames)
-{
-    return frames == 1 ? 0 : 64 - (unsigned)__builtin_clzll(frames - 1);
-}
-
 static int linux_alloc_contig(void *arena, unsigned thread, uint64_t frames, uint64_t align,
                               quire_pfn *frame)
 {

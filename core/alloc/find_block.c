@@ -56,16 +56,22 @@ static struct search_fit fit_class(const struct quire_zone *z, uint32_t first, u
                                (uint8_t)(base | HOLE_MASK)};
 }
 
+/* Does a block of section s show a free run of the order? */
+static bool section_shows(const struct quire_zone *z, uint32_t s, unsigned order)
+{
+    struct search_fit fit = fit_any(z, s * SECTION_BLOCKS, order);
+
+    return qi_search_best()->least_fit(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0,
+                                       SECTION_BLOCKS, &fit) < SECTION_BLOCKS;
+}
+
 /* No block of section s shows a free run of the order: say so, unless that changed just now (H2).
  */
 static void hint_section_lower(const struct quire_zone *z, uint32_t s, unsigned order)
 {
-    struct search_fit fit = fit_any(z, s * SECTION_BLOCKS, order);
-
     qa_store(sparse_of(z, s), (uint8_t)order, relaxed); /* relaxed: a hint */
     qa_fence_seq_cst(); /* E-hint fence: the hint before the second look */
-    if (qi_search_best()->least_fit(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0,
-                                    SECTION_BLOCKS, &fit) < SECTION_BLOCKS)
+    if (section_shows(z, s, order))
         qa_store(sparse_of(z, s), HOLE_MOST, relaxed); /* relaxed: a hint */
 }
 
@@ -142,8 +148,6 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s, unsigned
     unsigned n = 0;
 
     for (unsigned around = 0; n < NEAR_SECTIONS; s++) {
-        struct search_fit fit;
-
         s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), around ? start : z->sections, s, least);
         if (s >= (around ? start : z->sections)) {
             if (around++)
@@ -152,10 +156,7 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s, unsigned
             continue;
         }
         c[n++] = candidate_first(z, s * SECTION_BLOCKS, SECTION_BLOCKS, home_class, order);
-        fit = fit_any(z, s * SECTION_BLOCKS, order);
-        if (c[n - 1].i == SECTION_BLOCKS &&
-            k->least_fit(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0, SECTION_BLOCKS,
-                         &fit) == SECTION_BLOCKS)
+        if (c[n - 1].i == SECTION_BLOCKS && !section_shows(z, s, order))
             hint_section_lower(z, s, order);
     }
     return n;

@@ -61,10 +61,10 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
 void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
                      uint64_t old)
 {
-    qi_assert(mask != 0);
     uint32_t d;
     unsigned hole;
 
+    qi_assert(mask != 0);
     /* E-look fence. E-hint fence. E-watch fence: the map before the descriptor and the watch */
     qa_fence_after_rmw();
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-look and E-hint */

@@ -89,8 +89,7 @@ void qi_hint_hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, u
 }
 
 /* Block b has free frames now; the caller's last access was a read-modify-write of its map or of
- * its descriptor. Home blocks stay hidden: they are announced when their
- * owner gives them up. */
+ * its descriptor. Home blocks stay hidden: they are announced when their owner gives them up. */
 void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
 {
     uint32_t d;
