@@ -134,8 +134,8 @@ static inline bool free_walk_stop(struct free_walk *w, uint64_t at)
     return w->start != NO_FRAME && at - w->start >= w->n;
 }
 
-/* Go through one word of a split block's map, v, whose first frame is `base`. True: a stretch of n
- * frames has ended in it. */
+/* Go through one word of a split block's map, v, whose first frame is `base`, for n <= 62. True: a
+ * stretch of n frames has ended in it. */
 static inline bool free_walk_word(struct free_walk *w, uint64_t v, uint64_t base)
 {
     unsigned bit, top;
@@ -151,14 +151,41 @@ static inline bool free_walk_word(struct free_walk *w, uint64_t v, uint64_t base
         return true;
     top = 63 - word_last(v);
     w->start = top > 0 ? base + WORD_BITS - top : NO_FRAME;
-    if (w->n > WORD_BITS - 2) /* between two taken frames of the word there is no room */
-        return false;
     bit = word_find_free(v, w->n);
     if (bit >= WORD_BITS - top) /* none, or it goes on in the next word */
         return false;
     w->start = base + bit;
     w->stop = w->start + word_first(v >> bit);
     return true;
+}
+
+/* The rest of block b, from `frame` on, for stretches that have no room between two taken frames of
+ * a word: only the free frames at either end of a word count. True: a stretch has ended in it. */
+static bool free_walk_block_long(const struct quire_zone *z, struct free_walk *w, uint32_t b,
+                                 uint64_t frame)
+{
+    const struct map512 *map = frame_map(z, b);
+    uint64_t run = w->start == NO_FRAME ? 0 : frame - w->start; /* free frames behind us */
+    unsigned i = place_of(frame) / WORD_BITS;
+    uint64_t v = qa_load(&map->w[i], relaxed); /* relaxed: advisory, here and below */
+
+    for (v |= (1ull << frame % WORD_BITS) - 1;; v = qa_load(&map->w[i], relaxed)) {
+        if (v == 0) {
+            run += WORD_BITS;
+        } else {
+            run += word_first(v);
+            if (run >= w->n) {
+                w->stop = frame_at(b, i * WORD_BITS + word_first(v));
+                w->start = w->stop - run;
+                return true;
+            }
+            run = 63 - word_last(v);
+        }
+        if (++i == MAP_WORDS)
+            break;
+    }
+    w->start = run > 0 ? frame_at(b + 1, 0) - run : NO_FRAME;
+    return false;
 }
 
 /* The rest of block b, from `frame` on. True: a stretch has ended in it. */
@@ -195,7 +222,8 @@ uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64
         }
         d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         if (desc_state(d) == D_SPLIT) {
-            found = free_walk_block(z, &w, b, frame);
+            found = n > WORD_BITS - 2 ? free_walk_block_long(z, &w, b, frame)
+                                      : free_walk_block(z, &w, b, frame);
             frame = frame_at(b + 1, 0);
         } else {
             found = free_walk_stop(&w, frame);
