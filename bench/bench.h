@@ -130,10 +130,8 @@ struct variant {
     unsigned fill;    /* churn: percent of the arena that stays allocated */
     enum start start; /* churn-mixed */
     enum mobility mobility;
-    unsigned burst;   /* burst: runs allocated before they are freed */
-    unsigned gib;     /* refusal: of the arena, which must be asked for; 0: as effort says */
-    double target_ns; /* what an operation may cost at most by the targets the project began
-                       * with; 0 if they say nothing */
+    unsigned burst; /* burst: runs allocated before they are freed */
+    unsigned gib;   /* refusal: of the arena, which must be asked for; 0: as effort says */
 };
 
 /* Time and operations of one thread in one sample; see stopwatch.h. */

@@ -87,12 +87,12 @@ static void sample_random_free(struct run *run, struct lane *lane)
     stopwatch_stop(&lane->watch, run->ops);
 }
 
-static const struct variant batches[] = {{.batch = BENCH_BATCH, .target_ns = NS_SMALL}};
+static const struct variant batches[] = {{.batch = BENCH_BATCH}};
 static const struct variant singles[] = {
-    {.order = 0, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 2, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 4, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 9, .batch = 1, .target_ns = NS_LARGE},
+    {.order = 0, .batch = 1},
+    {.order = 2, .batch = 1},
+    {.order = 4, .batch = 1},
+    {.order = 9, .batch = 1},
 };
 
 #define BULK_CASE(identifier, the_name, the_what, the_variants, the_sample) \

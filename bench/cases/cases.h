@@ -34,11 +34,6 @@ extern const struct bench_case case_machine_init;
 /* In pair.c: the sample of `pair`, in the order of the variant. */
 void pair_sample(struct run *run, struct lane *lane);
 
-enum {
-    NS_SMALL = 500,  /* single frames and small runs: the targets the project began with */
-    NS_LARGE = 1000, /* order 9 and above, contiguous runs */
-};
-
 static inline void check(const struct run *run, const char *operation, int error)
 {
     if (__builtin_expect(error != 0, 0)) {

@@ -132,10 +132,10 @@ static bool applies(const struct allocator *allocator)
 }
 
 static const struct variant variants[] = {
-    {.batch = 1, .fill = 50, .target_ns = NS_SMALL},
-    {.batch = 1, .fill = 80, .target_ns = NS_SMALL},
-    {.batch = 1, .fill = 90, .target_ns = NS_SMALL},
-    {.batch = 1, .fill = 95, .target_ns = NS_SMALL},
+    {.batch = 1, .fill = 50},
+    {.batch = 1, .fill = 80},
+    {.batch = 1, .fill = 90},
+    {.batch = 1, .fill = 95},
 };
 
 const struct bench_case case_churn = {

@@ -86,8 +86,8 @@ static bool applies(const struct allocator *allocator)
 }
 
 static const struct variant variants[] = {
-    {.batch = 1, .frames = 64, .target_ns = NS_LARGE},
-    {.batch = 1, .frames = 80, .target_ns = NS_LARGE},
+    {.batch = 1, .frames = 64},
+    {.batch = 1, .frames = 80},
 };
 
 const struct bench_case case_contig = {

@@ -62,10 +62,10 @@ static bool applies(const struct allocator *allocator)
 }
 
 static const struct variant variants[] = {
-    {.order = 0, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 2, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 4, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 9, .batch = 1, .target_ns = NS_LARGE},
+    {.order = 0, .batch = 1},
+    {.order = 2, .batch = 1},
+    {.order = 4, .batch = 1},
+    {.order = 9, .batch = 1},
 };
 
 const struct bench_case case_half_full = {

@@ -24,7 +24,7 @@ static void setup(struct run *run, struct lane *lane)
     lane_fill(run, lane, 0, HELD);
 }
 
-static const struct variant variant = {.batch = 1, .target_ns = NS_SMALL};
+static const struct variant variant = {.batch = 1};
 
 const struct bench_case case_machine = {
     .name = "machine",
@@ -58,7 +58,7 @@ static void sample_init(struct run *run, struct lane *lane)
     a->close(arena);
 }
 
-static const struct variant variant_init = {.batch = 1, .target_ns = 1e9};
+static const struct variant variant_init = {.batch = 1};
 
 const struct bench_case case_machine_init = {
     .name = "machine-init",

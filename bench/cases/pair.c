@@ -36,17 +36,10 @@ void pair_sample(struct run *run, struct lane *lane)
 }
 
 static const struct variant variants[] = {
-    {.order = 0, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 1, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 2, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 3, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 4, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 5, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 6, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 7, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 8, .batch = 1, .target_ns = NS_SMALL},
-    {.order = 9, .batch = 1, .target_ns = NS_LARGE},
-    {.order = 10, .batch = 1, .target_ns = NS_LARGE},
+    {.order = 0, .batch = 1}, {.order = 1, .batch = 1},  {.order = 2, .batch = 1},
+    {.order = 3, .batch = 1}, {.order = 4, .batch = 1},  {.order = 5, .batch = 1},
+    {.order = 6, .batch = 1}, {.order = 7, .batch = 1},  {.order = 8, .batch = 1},
+    {.order = 9, .batch = 1}, {.order = 10, .batch = 1},
 };
 
 const struct bench_case case_pair = {

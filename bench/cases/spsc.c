@@ -76,7 +76,7 @@ static void teardown(struct run *run, struct lane *lane)
     }
 }
 
-static const struct variant variant = {.batch = 1, .target_ns = NS_SMALL};
+static const struct variant variant = {.batch = 1};
 
 const struct bench_case case_spsc = {
     .name = "spsc",

@@ -7,6 +7,7 @@
 #include "bench/measure/metadata.h"
 #include "bench/measure/variant.h"
 #include "goals.h"
+#include "published.h"
 
 #include <cjson/cJSON.h>
 #include <math.h>
@@ -63,10 +64,6 @@ static void add_result(cJSON *list, const struct result *r)
     add_number(object, "rounds", r->rounds);
     add_number(object, "operations", (double)r->ops);
     add_number(object, "instructions", r->instructions);
-    if (variant->target_ns > 0) {
-        add_number(object, "target_ns", variant->target_ns);
-        cJSON_AddBoolToObject(object, "within_target", r->figure[NS_PER_OP] < variant->target_ns);
-    }
 }
 
 static void add_metadata(cJSON *root, const struct options *options)
@@ -126,6 +123,24 @@ static void add_goals(cJSON *root, const struct results *results)
     }
 }
 
+static void add_published(cJSON *root, const struct results *results)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "published");
+    struct published published;
+    const struct result *ours;
+
+    for (size_t index = 0; published_next(results, &index, &published, &ours);) {
+        cJSON *object = append_object(list);
+
+        cJSON_AddStringToObject(object, "allocator", published.allocator);
+        cJSON_AddStringToObject(object, "case", published.bench);
+        add_number(object, "order", published.order);
+        add_number(object, "threads", published.threads);
+        add_number(object, "ns_per_op", published.ns);
+        cJSON_AddStringToObject(object, "source", published_source);
+    }
+}
+
 static void add_machine(cJSON *root, const struct bench_machine *machine)
 {
     cJSON *object = cJSON_AddObjectToObject(root, "machine");
@@ -154,6 +169,7 @@ bool report_json(FILE *file, const struct bench_machine *machine, const struct o
     }
     add_metadata(root, options);
     add_machines(root, options);
+    add_published(root, results);
     add_goals(root, results);
     char *text = cJSON_Print(root);
     bool written = text && fprintf(file, "%s\n", text) > 0 && fflush(file) == 0;

@@ -7,6 +7,7 @@
 #include "bench/measure/metadata.h"
 #include "bench/measure/variant.h"
 #include "goals.h"
+#include "published.h"
 
 #include <math.h>
 
@@ -25,8 +26,8 @@ void report_head(const struct bench_machine *machine, const struct options *opti
     }
     printf("\nNanoseconds per operation as one thread sees it: median, least and largest sample.\n"
            "instr: instructions per operation by callgrind, one thread, where counted.\n\n");
-    printf("%-19s %3s %-17s %-15s %9s %9s %9s %8s  %s\n", "case", "thr", "variant", "allocator",
-           "ns/op", "min", "max", "instr", "target at the start of the project");
+    printf("%-19s %3s %-17s %-15s %9s %9s %9s %8s\n", "case", "thr", "variant", "allocator",
+           "ns/op", "min", "max", "instr");
 }
 
 static void report_row(const struct result *r)
@@ -39,10 +40,6 @@ static void report_row(const struct result *r)
     }
     printf("%-19s %3u %-17s %-15s %9.2f %9.2f %9.2f %8s", r->bench->name, r->threads, variant,
            r->allocator->name, r->figure[NS_PER_OP], r->min, r->max, instructions);
-    if (r->variant->target_ns > 0) {
-        printf("  < %.0f ns: %s", r->variant->target_ns,
-               r->figure[NS_PER_OP] < r->variant->target_ns ? "yes" : "NO");
-    }
     if (!isnan(r->figure[SETTLED_NS])) {
         printf("; settled %.2f", r->figure[SETTLED_NS]);
     }
@@ -106,6 +103,25 @@ static void report_machines(const struct options *options)
     }
 }
 
+static void report_published(const struct results *results)
+{
+    struct published published;
+    const struct result *ours;
+    size_t index = 0;
+
+    if (!published_next(results, &index, &published, &ours)) {
+        return;
+    }
+    printf("\nNot measured here, but published (%s), beside quire:\n"
+           "%-19s %5s  %-10s %3s %7s   %-6s %3s %9s\n",
+           published_source, "case", "order", "allocator", "thr", "ns/op", "here", "thr", "ns/op");
+    do {
+        printf("%-19s %5u  %-10s %3u %7.0f   %-6s %3u %9.2f\n", published.bench, published.order,
+               published.allocator, published.threads, published.ns, "quire", ours->threads,
+               ours->figure[NS_PER_OP]);
+    } while (published_next(results, &index, &published, &ours));
+}
+
 static void report_goals(const struct results *results)
 {
     struct goal_report goal;
@@ -130,5 +146,6 @@ void report_tail(const struct results *results, const struct options *options)
 {
     report_metadata(options);
     report_machines(options);
+    report_published(results);
     report_goals(results);
 }

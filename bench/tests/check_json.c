@@ -226,6 +226,14 @@ int main(int argc, char **argv)
                        number(item, "metadata_bytes") < 0.01 * number(item, "bytes"),
                    "no such machine");
     }
+    cJSON_ArrayForEach(item, list(root, "published"))
+    {
+        string(item, "allocator");
+        string(item, "source");
+        find(results, string(item, "case"), "quire", 1, (int)number(item, "order"));
+        require_of(item, number(item, "ns_per_op") > 1 && number(item, "threads") >= 1,
+                   "not a figure");
+    }
     cJSON_ArrayForEach(item, list(root, "goals"))
     {
         string(item, "what");
