@@ -167,8 +167,9 @@ static bool free_walk_block_long(const struct quire_zone *z, struct free_walk *w
     const struct map512 *map = frame_map(z, b);
     uint64_t run = w->start == NO_FRAME ? 0 : frame - w->start; /* free frames behind us */
     unsigned i = place_of(frame) / WORD_BITS;
-    uint64_t v = qa_load(&map->w[i], relaxed); /* relaxed: advisory, here and below */
+    uint64_t v = qa_load(&map->w[i], relaxed); /* relaxed: advisory */
 
+    /* relaxed: advisory */
     for (v |= (1ull << frame % WORD_BITS) - 1;; v = qa_load(&map->w[i], relaxed)) {
         if (v == 0) {
             run += WORD_BITS;

@@ -164,6 +164,8 @@ void World::start(unsigned shared)
         struct map512 *map = frame_map(&z, b);
 
         qi_hint_block_free(&z, b);
+        if (shared & NOTHING)
+            continue;
         desc_of(&z, b)->share();
         if (shared & SECTION_BITS)
             block_word(&z, b / WORD_BITS)->share();

@@ -31,6 +31,7 @@ enum Share : unsigned {
     PINS = 64,
     HOLES = 128,
     WATCH = 256,
+    NOTHING = 512, /* not even maps and descriptors */
 };
 
 class World

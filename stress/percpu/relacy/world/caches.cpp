@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * caches.cpp - see caches.hpp. White-box.
+ */
+#include "caches.hpp"
+#include "stress/common/relacy/library.hpp"
+
+#include <cstring>
+
+/* Words that a former execution has shared are forgotten with what they held. */
+alignas(64) static unsigned char memory[16384];
+alignas(64) static unsigned char frame_bytes[BLOCK_FRAMES * sizeof(qa8)];
+
+uint32_t InCaches::cpu(void *ctx)
+{
+    const auto *in = static_cast<const InCaches *>(ctx);
+
+    if (!in->running_)
+        return in->filling_;
+    return in->one_cpu_ ? 0 : rl::thread_index();
+}
+
+void InCaches::setup()
+{
+    struct quire_cache_config config = {};
+    size_t bytes;
+
+    memset(frame_bytes, 0, sizeof frame_bytes);
+    running_ = false;
+    cache_ = {};
+    world->make_split(0);
+    world->z.has_frame_bytes = true;
+    world->z.frame_bytes = reinterpret_cast<uintptr_t>(&frame_bytes[0]);
+    world->z.port.cpu = cpu;
+    world->z.port.ctx = this;
+    qa_store(&world->head.managed, BLOCK_FRAMES, relaxed);
+    config.zone = &world->z;
+    config.mode = QUIRE_CACHE_EXCHANGE;
+    config.cpus = CPUS;
+    config.rounds = ROUNDS;
+    config.depot = DEPOT;
+    require(quire_cache_size(&config, &bytes) == QUIRE_OK && bytes <= sizeof memory,
+            "the caches need more memory");
+    require(quire_cache_init(&cache_, &config, memory, sizeof memory) == QUIRE_OK,
+            "the caches cannot be built");
+    prepare();
+    world->start(zone_ ? MAPS_ONLY : NOTHING);
+    for (uint32_t i = 0; i < CPUS; i++) {
+        struct cpu_cache *r = cpu_cache_of(&cache_, i, CACHE_UNMOVABLE);
+
+        if (!shared_[i])
+            continue;
+        r->present.share();
+        r->count.share();
+        r->out.share();
+        r->limit.share();
+    }
+    if (depot_shared_)
+        depot_share(cache_.state->depot);
+    running_ = true;
+}
+
+void InCaches::check()
+{
+    running_ = false;
+    finish();
+    require(quire_cache_drain_all(&cache_) == QUIRE_OK, "a drain was refused");
+    for (uint32_t i = 0; i < CPUS; i++) {
+        const struct cpu_cache *r = cpu_cache_of(&cache_, i, CACHE_UNMOVABLE);
+
+        require(qa_load(&r->present, relaxed) == 1, "K1: a CPU cache was not put back");
+        require(cpu_cache_count(r) == 0 && qa_load(&r->out, relaxed) == 0,
+                "a drained CPU cache is not empty");
+    }
+    world->verify();
+}
+
+void InCaches::give(unsigned first, unsigned n)
+{
+    world->give(first, n, false);
+    for (unsigned i = first; i < first + n; i++)
+        byte_set(byte_of_frame(&world->z, i), BYTE_SINGLE);
+}
+
+void InCaches::give_but(unsigned n)
+{
+    give(n, BLOCK_FRAMES - n);
+}
+
+void InCaches::fill(uint32_t cpu, unsigned first, unsigned n)
+{
+    filling_ = cpu;
+    for (unsigned i = first; i < first + n; i++)
+        free(i);
+    require(cpu_cache_count(cpu_cache_of(&cache_, cpu, CACHE_UNMOVABLE)) == n,
+            "frames went by the magazine");
+    filling_ = 0;
+}
+
+void InCaches::share(uint32_t cpu)
+{
+    shared_[cpu] = true;
+}
+
+void InCaches::share_depot()
+{
+    depot_shared_ = true;
+}
+
+uint64_t InCaches::alloc()
+{
+    quire_pfn pfn;
+    uint64_t frame;
+
+    if (quire_cache_alloc(&cache_, 0, QUIRE_EMERGENCY, &pfn) != QUIRE_OK)
+        return NO_FRAME;
+    frame = frame_of_pfn(&world->z, pfn);
+    world->hold(frame, 1, false);
+    return frame;
+}
+
+void InCaches::free(uint64_t frame)
+{
+    world->drop(frame, 1);
+    require(quire_cache_free(&cache_, pfn_of_frame(&world->z, frame), 0) == QUIRE_OK,
+            "a good free was refused");
+}

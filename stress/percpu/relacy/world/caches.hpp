@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * caches.hpp - the zone in miniature of stress/core/relacy with caches in front of it: two CPUs,
+ * magazines of four frames, a depot of one half magazine, exchange mode. White-box.
+ *
+ * Thread i runs on CPU i unless a case says otherwise. The words of the CPU caches that a case is
+ * about are shared; the zone's only if the case says so. Rounds are plain memory: that they are
+ * read as they were written is seen by who gets which frame, and that the words around them order
+ * them, by the payloads of the frames.
+ */
+#ifndef QUIRE_STRESS_PERCPU_RELACY_CACHES_HPP
+#define QUIRE_STRESS_PERCPU_RELACY_CACHES_HPP
+
+#include "stress/core/relacy/world/world.hpp"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include "percpu/fastpath.h"
+#pragma GCC diagnostic pop
+
+class InCaches : public InWorld
+{
+  public:
+    enum { CPUS = 2, ROUNDS = 4, DEPOT = 1 };
+
+  protected:
+    /* `one_cpu`: all threads run on CPU 0, as after migrations. `zone`: the block's maps are shared
+     * too; without them the zone is one step, and searches are full. */
+    explicit InCaches(bool one_cpu = false, bool zone = false) : one_cpu_(one_cpu), zone_(zone)
+    {
+    }
+    ~InCaches() = default;
+
+    /* Block 0 is split, all its frames are free: give them away, and fill caches. */
+    virtual void prepare() = 0;
+    /* After all threads are done: what else must be true, before all caches are drained. */
+    virtual void finish()
+    {
+    }
+
+    /* ---- In prepare ---- */
+    void give(unsigned first, unsigned n);               /* frames that the threads hold */
+    void give_but(unsigned n);                           /* all but the first n */
+    void fill(uint32_t cpu, unsigned first, unsigned n); /* CPU's loaded magazine gets frames */
+    void share(uint32_t cpu); /* a CPU's cache is what the case is about */
+    void share_depot();
+
+    /* ---- In the threads, and in finish ---- */
+    uint64_t alloc();          /* NO_FRAME: refused */
+    void free(uint64_t frame); /* by its holder */
+
+    struct quire_cache cache_;
+
+  private:
+    void setup() final;
+    void check() final;
+    static uint32_t cpu(void *ctx);
+
+    const bool one_cpu_, zone_;
+    bool running_ = false;
+    uint32_t filling_ = 0; /* the CPU, while no thread runs */
+    bool shared_[CPUS] = {}, depot_shared_ = false;
+};
+
+/* The depot's words are shared from now on; percpu.cpp knows them. */
+void depot_share(struct depot *depot);
+
+#endif /* QUIRE_STRESS_PERCPU_RELACY_CACHES_HPP */
