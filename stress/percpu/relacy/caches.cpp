@@ -59,14 +59,21 @@ class HitAndDrain : public Scarce
     uint64_t got_;
 };
 
-/* The same with a push. */
+/* The same with a push, to the loaded or to the outgoing magazine. */
 class PushAndDrain : public Scarce
 {
+  public:
+    explicit PushAndDrain(bool outgoing) : outgoing_(outgoing)
+    {
+    }
+
+  private:
     void prepare() override
     {
-        give_but(0);
+        give(0, BLOCK_FRAMES - 1);
         fill(0, 1, 1);
         share(0);
+        dense(!outgoing_);
     }
 
     void thread(unsigned index) override
@@ -79,8 +86,10 @@ class PushAndDrain : public Scarce
 
     void finish() override
     {
-        left(2);
+        left(3);
     }
+
+    const bool outgoing_;
 };
 
 /* Frames in both CPUs' magazines. A drain has one CPU cache in its hands at a time, so a request
@@ -333,14 +342,92 @@ class Close : public Scarce
     bool closed_;
 };
 
+/* Thread 0, on CPU 0, stops for ever before any step of a call; four frames are in the zone, some
+ * in either CPU's magazine. The other CPU gets a frame all the same and gives it back. Then all
+ * frames can be had but one CPU cache's, and the one that the call is about. */
+class Stop : public Scarce
+{
+  public:
+    enum Call { ALLOC, FREE, FREE_OUTGOING, DRAIN };
+
+    Stop(Call call, unsigned filled) : Scarce(false, true), call_(call), filled_(filled)
+    {
+    }
+
+  private:
+    enum { IN_ZONE = 4 };
+
+    void prepare() override
+    {
+        const unsigned mine = 2 * ROUNDS; /* the frame that is freed; those below are in caches */
+
+        give(0, mine + 1);
+        give(mine + 1 + IN_ZONE, BLOCK_FRAMES - mine - 1 - IN_ZONE);
+        fill(0, 0, filled_);
+        fill(1, ROUNDS, 2);
+        share(0);
+        share(1);
+        dense(call_ != FREE_OUTGOING);
+        if (call_ == FREE || call_ == FREE_OUTGOING)
+            world->drop(mine, 1);
+    }
+
+    void call()
+    {
+        quire_pfn pfn;
+
+        if (call_ == ALLOC)
+            (void)quire_cache_alloc(&cache_, 0, QUIRE_EMERGENCY, &pfn);
+        else if (call_ != DRAIN)
+            require(!quire_cache_free(&cache_, pfn_of_frame(&world->z, 2 * ROUNDS), 0),
+                    "a good free was refused");
+        else
+            (void)quire_cache_drain_all(&cache_);
+    }
+
+    void thread(unsigned index) override
+    {
+        uint64_t frame;
+
+        if (index == 0) {
+            (void)up_to_a_stop([this] { call(); });
+            return;
+        }
+        frame = alloc();
+        require(frame != NO_FRAME, "refused behind a thread that stopped");
+        free(frame);
+    }
+
+    void finish() override
+    {
+        unsigned got = 0;
+
+        while (alloc() != NO_FRAME)
+            got++;
+        require(got + ROUNDS + 1 >= IN_ZONE + filled_ + 2,
+                "more is missing than the stopped call can have");
+    }
+
+    bool is_at_rest() const override
+    {
+        return false;
+    }
+
+    const Call call_;
+    const unsigned filled_;
+};
+
 HitAndDrain hit_and_drain;
-PushAndDrain push_and_drain;
+PushAndDrain push_and_drain(false), push_outgoing_and_drain(true);
 DrainAndLastFrames drain_and_last_frames;
 Drains drains;
 TwoPops two_pops;
 OneCpu two_pushes(false), pop_and_push(true);
 RefillAndDrain refill_and_drain(false), refill_and_drain_zone(true);
 OverflowAndRefill overflow_and_refill;
+Stop stopped_hit(Stop::ALLOC, 2), stopped_refill(Stop::ALLOC, 0);
+Stop stopped_push(Stop::FREE, 2), stopped_outgoing(Stop::FREE_OUTGOING, 2),
+    stopped_overflow(Stop::FREE, 4), stopped_drain(Stop::DRAIN, 4);
 Close close_and_push(false, false), close_and_pop(true, false), reopen_and_push(false, true);
 
 } /* namespace */
@@ -351,6 +438,7 @@ int main(int argc, char **argv)
                    {
                        {"hit_and_drain", hit_and_drain, 2, Search::FULL, 0},
                        {"push_and_drain", push_and_drain, 2, Search::FULL, 0},
+                       {"push_outgoing_and_drain", push_outgoing_and_drain, 2, Search::FULL, 0},
                        {"drain_and_last_frames", drain_and_last_frames, 2, Search::BOUND, 4},
                        {"drains", drains, 2, Search::BOUND, 3},
                        {"two_pops", two_pops, 2, Search::BOUND, 5},
@@ -359,6 +447,12 @@ int main(int argc, char **argv)
                        {"refill_and_drain", refill_and_drain, 2, Search::FULL, 0},
                        {"refill_and_drain_zone", refill_and_drain_zone, 2, Search::BOUND, 3},
                        {"overflow_and_refill", overflow_and_refill, 2, Search::BOUND, 3},
+                       {"stopped_hit", stopped_hit, 2, Search::BOUND, 3},
+                       {"stopped_refill", stopped_refill, 2, Search::BOUND, 3},
+                       {"stopped_push", stopped_push, 2, Search::BOUND, 3},
+                       {"stopped_outgoing", stopped_outgoing, 2, Search::BOUND, 3},
+                       {"stopped_overflow", stopped_overflow, 2, Search::BOUND, 3},
+                       {"stopped_drain", stopped_drain, 2, Search::BOUND, 2},
                        {"close_and_push", close_and_push, 2, Search::FULL, 0},
                        {"close_and_pop", close_and_pop, 2, Search::FULL, 0},
                        {"reopen_and_push", reopen_and_push, 2, Search::FULL, 0},

@@ -43,6 +43,7 @@ void InCaches::setup()
             "the caches need more memory");
     require(quire_cache_init(&cache_, &config, memory, sizeof memory) == QUIRE_OK,
             "the caches cannot be built");
+    dense(true);
     prepare();
     world->start(zone_ ? MAPS_ONLY : NOTHING);
     for (uint32_t i = 0; i < CPUS; i++) {
@@ -63,7 +64,10 @@ void InCaches::setup()
 void InCaches::check()
 {
     running_ = false;
+    filling_ = CPUS - 1;
     finish();
+    if (!is_at_rest())
+        return;
     require(quire_cache_drain_all(&cache_) == QUIRE_OK, "a drain was refused");
     for (uint32_t i = 0; i < CPUS; i++) {
         const struct cpu_cache *r = cpu_cache_of(&cache_, i, CACHE_UNMOVABLE);
@@ -100,6 +104,11 @@ void InCaches::fill(uint32_t cpu, unsigned first, unsigned n)
 void InCaches::share(uint32_t cpu)
 {
     shared_[cpu] = true;
+}
+
+void InCaches::dense(bool is)
+{
+    qa_store(&cache_.state->sparse_limit, is ? UINT8_MAX : 0, relaxed);
 }
 
 void InCaches::share_depot()

@@ -38,6 +38,11 @@ class InCaches : public InWorld
     virtual void finish()
     {
     }
+    /* False: a thread stopped in the middle of something, so the books need not agree. */
+    virtual bool is_at_rest() const
+    {
+        return true;
+    }
 
     /* ---- In prepare ---- */
     void give(unsigned first, unsigned n);               /* frames that the threads hold */
@@ -45,6 +50,8 @@ class InCaches : public InWorld
     void fill(uint32_t cpu, unsigned first, unsigned n); /* CPU's loaded magazine gets frames */
     void share(uint32_t cpu); /* a CPU's cache is what the case is about */
     void share_depot();
+    void dense(bool is); /* else what is freed goes into the outgoing magazine, if the zone has any
+                          * free frame */
 
     /* ---- In the threads, and in finish ---- */
     uint64_t alloc();          /* NO_FRAME: refused */
