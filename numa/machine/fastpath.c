@@ -123,7 +123,7 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
         if (view_push_block(view, pfn) || qi_view_push_other(view, pfn, HUGE_ORDER))
             return QUIRE_OK;
     }
-    return qi_machine_free_slowpath(m, pfn, order, cpu);
+    return qi_remote_push_run(m, pfn, order, cpu);
 }
 
 /* A frame of the view's range whose block is not plainly dense: it may be sparse, or have pins. */

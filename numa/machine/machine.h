@@ -21,13 +21,13 @@
  *   M4  A zone's longest span holds frames of that zone only. The views of its caches are for
  *       frames of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
- *   M6  A CPU's `remote_zone` and `serving_zone` each name a zone of another node where the CPU is
- *       not local, or qi_no_zone. Frees go to the magazine of `remote_zone`; requests that name the
- *       node of `serving_zone` ask that zone first, if the machine's policy begins with the node
- *       that asks. That node is in reach of the CPU's. A reader sets them by the snapshot that it
- *       reads. After a change the writer clears them, when all readers of the old snapshot have
- *       left. So outside of a change they agree with the snapshot in force; during one, and in a
- *       reader that has read them already, they may be of the old one.
+ *   M6  A remote magazine's `remote_zone` and `serving_zone` each name a zone of another node where
+ *       the CPU is not local, or qi_no_zone. Frees of frames of `remote_zone` go there; requests
+ *       that name the node of `serving_zone` ask that zone first, if the machine's policy begins
+ *       with the node that asks. That node is in reach of the CPU's. A reader sets them by the
+ *       snapshot that it reads. After a change the writer clears them, when all readers of the old
+ *       snapshot have left. So outside of a change they agree with the snapshot in force; during
+ *       one, and in a reader that has read them already, they may be of the old one.
  */
 #ifndef QUIRE_NUMA_MACHINE_MACHINE_H
 #define QUIRE_NUMA_MACHINE_MACHINE_H
@@ -40,19 +40,30 @@
 
 enum {
     MACHINE_ZONES = 4096, /* zones of a machine */
-    REMOTE_ROUNDS = 16,  /* frames in a remote magazine: what a call that stands still keeps back */
+    /* A CPU's remote magazines: of single frames one for each node modulo REMOTE_NODES; of runs one
+     * for each order of those up to REMOTE_RUN_ORDER, and one for blocks. */
+    REMOTE_NODES = 4,
+    REMOTE_RUN_ORDER = 3,
+    REMOTE_BLOCKS = REMOTE_NODES + REMOTE_RUN_ORDER, /* the place of the last one, for blocks */
+    REMOTE_MAGAZINES = REMOTE_BLOCKS + 1,
+    REMOTE_ROUNDS = 16,  /* single frames in one: what a call that stands still keeps back */
     MACHINE_PAGE = 4096, /* what the port's memory is aligned to */
     NO_ENTRY = UINT16_MAX,
 };
 
-/* One CPU's own. Parts that different callers write lie on different lines. */
-struct machine_cpu {
-    /* The remote magazine, see remote.c: a struct cpu_cache and its rounds. */
-    unsigned char remote[sizeof(struct cpu_cache) + REMOTE_ROUNDS * sizeof(quire_pfn)]
-        __attribute__((aligned(64)));
+/* A remote magazine, see remote.c. */
+struct remote_magazine {
+    unsigned char magazine[sizeof(struct cpu_cache) + REMOTE_ROUNDS * sizeof(quire_pfn)];
     qa64 remote_zone, serving_zone; /* const struct machine_zone *; M6 */
     qa32 pops_node;                 /* whose frames the magazine's pops were, see V2 */
-    uint32_t cpu;                   /* its number; constant */
+    uint32_t order, cpu;            /* of its runs; whose it is: constant */
+} __attribute__((aligned(64)));
+
+/* One CPU's own. Parts that different callers write lie on different lines. */
+struct machine_cpu {
+    struct remote_magazine remote[REMOTE_MAGAZINES];
+    qa32 last_push; /* which of them took a single frame last: a hint */
+    uint32_t cpu;   /* its number; constant */
     /* Readers that entered and left, by phase, see guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
@@ -198,11 +209,28 @@ static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, 
     return (struct machine_cpu *)p;
 }
 
-static inline struct cpu_cache *remote_magazine(struct machine_cpu *mcpu)
+/* What a remote magazine has: a CPU cache without an outgoing magazine. */
+static inline struct cpu_cache *remote_cache(struct remote_magazine *remote)
 {
-    void *p = mcpu->remote;
+    void *p = remote->magazine;
 
     return (struct cpu_cache *)p;
+}
+
+/* Has a CPU a remote magazine for this order? */
+static inline bool is_remote_order(unsigned order)
+{
+    return order <= REMOTE_RUN_ORDER || order == HUGE_ORDER;
+}
+
+/* The CPU's remote magazine for runs of an order that has one, of this node. */
+static inline struct remote_magazine *remote_magazine(struct machine_cpu *mcpu, unsigned order,
+                                                      quire_node node)
+{
+    qi_assert(is_remote_order(order));
+    if (order == 0)
+        return &mcpu->remote[node.n % REMOTE_NODES];
+    return &mcpu->remote[order == HUGE_ORDER ? REMOTE_BLOCKS : REMOTE_NODES + order - 1];
 }
 
 static inline uint32_t machine_cpu_end(const struct quire_machine *m)
@@ -407,18 +435,24 @@ int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_req
 void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
 
 /* remote.c */
-int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
+int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn,
+                   unsigned order);
+void qi_remote_init(struct machine_cpu *mcpu);
 extern const struct machine_zone qi_no_zone;
 bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_request *request,
                              quire_pfn *pfn, uint32_t cpu);
 int qi_remote_request(struct quire_machine *m, const struct quire_request *request, quire_pfn *pfn,
                       struct quire_refusal *why);
 int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
-void qi_remote_retarget(const struct machine_reader *r, const struct machine_entry *e);
+int qi_remote_push_run(struct quire_machine *m, quire_pfn pfn, unsigned order, uint32_t cpu);
+void qi_remote_retarget(const struct machine_reader *r, const struct machine_entry *e,
+                        unsigned order);
 void qi_remote_forget_zones(struct quire_machine *m);
 uint64_t qi_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
 uint64_t qi_remote_drain_all(const struct machine_reader *r, bool idle_only);
 uint64_t qi_remote_frames(const struct machine_snapshot *s, struct machine_cpu *mcpu,
                           uint32_t node);
+uint64_t qi_remote_frames_about(struct machine_cpu *mcpu);
+uint64_t qi_remote_pops(struct machine_cpu *mcpu, uint32_t node);
 
 #endif /* QUIRE_NUMA_MACHINE_MACHINE_H */

@@ -194,8 +194,8 @@ static int ask_run(const struct machine_reader *r, const struct machine_entry *e
 
     if (first && is_cached_order(order) && qi_entry_is_near(r, e, a->request))
         return qi_cache_alloc_undrained(&e->zone_cache->cache, r->cpu, order, flags, a->pfns);
-    if (order == 0)
-        qi_remote_retarget(r, e);
+    if (is_remote_order(order))
+        qi_remote_retarget(r, e, order);
     return quire_zone_alloc(&e->zone->zone, qi_entry_slot(e, r->cpu), order, flags, a->pfns);
 }
 
@@ -301,8 +301,10 @@ int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_reque
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-/* A run that no magazine of CPU `cpu` took: of a cached order where the CPU is local, or a single
- * frame elsewhere, it may be the magazine that is full; all others go to their zone. */
+/* A run that no magazine of CPU `cpu` took: of a cached order where the CPU is local, or of one
+ * that has remote magazines elsewhere, it may be the magazine that is full; all others go to their
+ * zone.
+ */
 int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order, uint32_t cpu)
 {
     const struct machine_entry *e;
@@ -315,8 +317,8 @@ int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned or
         error = QUIRE_ERR_FRAME;
     else if (is_cached_order(order) && qi_cpu_is_local(r.snapshot, r.cpu, e))
         error = qi_cache_free_by_cpu(&e->zone_cache->cache, r.cpu, pfn, order);
-    else if (order == 0 && !e->closing)
-        error = qi_remote_free(&r, e, pfn);
+    else if (is_remote_order(order) && !e->closing)
+        error = qi_remote_free(&r, e, pfn, order);
     else
         error = quire_zone_free(&e->zone->zone, qi_entry_slot(e, r.cpu), pfn, order);
     qi_machine_leave(&r);
