@@ -32,7 +32,7 @@ static int ask_batch(const struct machine_reader *r, const struct machine_entry 
                      struct machine_attempt *a)
 {
     size_t got = 0;
-    int error = quire_zone_alloc_batch(&e->zone->zone, qi_entry_slot(e, r->cpu),
+    int error = quire_zone_alloc_batch(&e->zone->zone, entry_slot(e, r->cpu),
                                        qi_entry_flags(r, e, a->request) | QUIRE_PARTIAL,
                                        a->n - a->got, a->pfns + a->got, &got);
 
@@ -237,14 +237,14 @@ static int take_back_frames(const struct machine_reader *r, const quire_pfn pfns
     if (!e)
         return QUIRE_ERR_FRAME;
     error = single_free_error(&e->zone->zone, pfns[*bad]);
-    return qi_zone_report_bad_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfns[*bad], error);
+    return qi_zone_report_bad_free(&e->zone->zone, entry_slot(e, r->cpu), pfns[*bad], error);
 }
 
 /* Free frames of one zone that were taken back. */
 static void flush_row(const struct machine_reader *r, const struct machine_entry *e,
                       const quire_pfn pfns[], size_t n)
 {
-    (void)qi_frames_flush(&e->zone->zone, qi_entry_slot(e, r->cpu), pfns, n);
+    (void)qi_frames_flush(&e->zone->zone, entry_slot(e, r->cpu), pfns, n);
 }
 
 /* The same for up to GATHER_FRAMES frames of several zones. */
@@ -299,7 +299,7 @@ static __attribute__((__noinline__)) int free_all_or_none(struct quire_machine *
     qi_machine_enter_on(m, cpu, &r);
     e = qi_snapshot_find(r.snapshot, pfns[0]);
     if (e && qi_snapshot_row(r.snapshot, e, pfns, n) == n) {
-        error = quire_zone_free_batch(&e->zone->zone, qi_entry_slot(e, r.cpu), pfns, n, bad);
+        error = quire_zone_free_batch(&e->zone->zone, entry_slot(e, r.cpu), pfns, n, bad);
     } else {
         error = take_back_frames(&r, pfns, n, bad);
         if (!error)

@@ -114,12 +114,13 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
     uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view = machine_view_of(m, cpu);
 
-    if (order > QUIRE_MAX_ORDER)
-        return QUIRE_ERR_SIZE;
+    if (order > HUGE_ORDER)
+        return order > QUIRE_MAX_ORDER ? QUIRE_ERR_SIZE
+                                       : qi_machine_free_slowpath(m, pfn, order, cpu);
     if (order < HUGE_ORDER) {
         if (view && qi_view_push_run(view, pfn, order))
             return QUIRE_OK;
-    } else if (order == HUGE_ORDER && view) {
+    } else if (view) {
         if (view_push_block(view, pfn) || qi_view_push_other(view, pfn, HUGE_ORDER))
             return QUIRE_OK;
     }

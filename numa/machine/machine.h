@@ -326,6 +326,28 @@ static inline uint32_t first_normal_entry(const struct machine_snapshot *s, quir
     return l->count[QUIRE_ZONE_NORMAL] ? l->entries[l->first[QUIRE_ZONE_NORMAL]] : NO_ENTRY;
 }
 
+/* Is it this entry? */
+static inline bool is_first_of(const struct machine_snapshot *s, quire_node node,
+                               const struct machine_entry *e)
+{
+    return first_normal_entry(s, node) == (uint32_t)(e - s->entries);
+}
+
+/* Is a CPU one of the topology? */
+static inline bool cpu_is_known(const struct machine_snapshot *s, uint32_t cpu)
+{
+    return cpu < s->topology.cpu_count;
+}
+
+/* The zone's slot that a CPU uses: local CPUs have slots of their own where there are enough. */
+static inline quire_slot entry_slot(const struct machine_entry *e, uint32_t cpu)
+{
+    qi_assert(e->zone->zone.slots > 0);
+    if (e->zone_cache)
+        return slot_of_cpu(&e->zone_cache->cache, cpu - e->zone_cache->cache.first_cpu);
+    return quire_slot_of(cpu % e->zone->zone.slots);
+}
+
 /* machine.c */
 void *qi_port_alloc(struct quire_machine *m, size_t bytes, quire_node node);
 void qi_port_give_back(struct quire_machine *m, void *memory);
@@ -343,6 +365,40 @@ struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m);
 void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r);
 void qi_machine_leave(struct machine_reader *r);
 void qi_machine_wait_for_readers(struct quire_machine *m);
+
+/* guard.c says how: begin to read, on CPU `cpu` or, if the machine does not know that one, as if on
+ * CPU 0. Wait-free, any context. */
+static inline void machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r)
+{
+    uintptr_t snapshot;
+
+    r->machine = m;
+    r->cpu = cpu;
+    r->mcpu = machine_cpu_of(m, cpu);
+    if (!r->mcpu) {
+        r->cpu = 0;
+        r->mcpu = machine_cpu_of(m, 0);
+    }
+    if (m->port.enter) {
+        r->entered = m->port.enter(m->port.ctx);
+    } else {
+        r->entered = qa_load(&m->phase, relaxed) & 1;           /* relaxed: either will do (G3) */
+        (void)qa_add(&r->mcpu->enters[r->entered], 1, relaxed); /* relaxed: ordered by G1 */
+        qa_fence_after_rmw(); /* E-enter fence: the entry before the look */
+    }
+    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* E-snapshot acquire: all of it */
+    qi_assert(snapshot);
+    r->snapshot = (const struct machine_snapshot *)snapshot;
+}
+
+/* End. Wait-free, any context, any CPU. */
+static inline void machine_leave(struct machine_reader *r)
+{
+    if (r->machine->port.leave)
+        r->machine->port.leave(r->machine->port.ctx, r->entered);
+    else
+        (void)qa_add(&r->mcpu->leaves[r->entered], 1, release); /* E-leave release */
+}
 
 /* Begin to read, on the CPU that the caller runs on. */
 static inline void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
@@ -371,7 +427,6 @@ bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
                       const struct machine_entry *e);
 bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
 bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e);
-quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu);
 bool qi_entry_is_near(const struct machine_reader *r, const struct machine_entry *e,
                       const struct quire_request *request);
 uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,

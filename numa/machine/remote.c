@@ -484,7 +484,7 @@ static uint64_t flush_to_entry(const struct machine_reader *r, const struct mach
                                unsigned order, const quire_pfn pfns[], uint32_t n)
 {
     struct quire_zone *z = &e->zone->zone;
-    quire_slot slot = qi_entry_slot(e, r->cpu);
+    quire_slot slot = entry_slot(e, r->cpu);
     uint64_t freed = 0;
 
     if (order == 0)
@@ -582,8 +582,7 @@ int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e
         }
         cpu_cache_put(cache);
     }
-    return pushed ? QUIRE_OK
-                  : quire_zone_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfn, order);
+    return pushed ? QUIRE_OK : quire_zone_free(&e->zone->zone, entry_slot(e, r->cpu), pfn, order);
 }
 
 /* Flush a remote magazine, or only if it was not used since the last time. Returns frames freed. */

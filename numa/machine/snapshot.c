@@ -334,23 +334,13 @@ struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
 /* Is a CPU local in a zone? The zone has a cache then. */
 bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
-    return e->zone_cache && cpu < s->topology.cpu_count &&
-           qi_node_is_local(s, node_of_cpu(s, cpu), e);
+    return e->zone_cache && cpu_is_known(s, cpu) && qi_node_is_local(s, node_of_cpu(s, cpu), e);
 }
 
 /* Do NORMAL requests of the entry's node ask it first? */
 bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e)
 {
     return first_normal_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
-}
-
-/* The zone's slot that a CPU uses: local CPUs have slots of their own where there are enough. */
-quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu)
-{
-    qi_assert(e->zone->zone.slots > 0);
-    if (e->zone_cache)
-        return slot_of_cpu(&e->zone_cache->cache, cpu - e->zone_cache->cache.first_cpu);
-    return quire_slot_of(cpu % e->zone->zone.slots);
 }
 
 /* Does a request go through this zone's caches, and have them drained before it asks the next zone?

@@ -132,7 +132,7 @@ void suite_count(const struct options *options)
                (struct op){.how = op_pairs, .request = {.order = 8}});
     count_pair(&(struct goal){"order 9, alloc and free", 150, 2, 9959},
                (struct op){.how = op_pairs, .request = {.order = 9}});
-    count_pair(&(struct goal){"order 10, alloc and free", 1450, 8, 0},
+    count_pair(&(struct goal){"order 10, alloc and free", 1250, 8, 0},
                (struct op){.how = op_pairs, .request = {.order = 10}});
     if (other == QUIRE_NO_NODE) {
         tap_skip("another node's frame", "only one node has memory");
