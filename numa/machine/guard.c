@@ -23,8 +23,8 @@
  *   G4  What a reader did comes before its leave (release), which comes before what the writer
  *       does after the wait (acquire).
  *
- * Entering and leaving are inline, in machine.h. Callers: everything that does not hit a magazine. qi_machine_wait_for_readers: writers, one at a
- * time.
+ * Entering and leaving are inline, in machine.h. Callers: everything that does not hit a magazine.
+ * qi_machine_wait_for_readers: writers, one at a time.
  */
 #include "numa/machine/machine.h"
 
