@@ -238,6 +238,13 @@ static inline uint32_t machine_cpu_end(const struct quire_machine *m)
     return qa_load(&m->cpu_end, relaxed); /* relaxed: E-machine-cpu says which are there */
 }
 
+/* Are the caches in rseq mode? */
+static inline bool machine_uses_rseq(const struct quire_machine *m)
+{
+    /* relaxed: a hint; rseq decides */
+    return QUIRE_RSEQ && qa_load(&m->mode, relaxed) == QUIRE_CACHE_RSEQ;
+}
+
 /* The number of the CPU that the caller runs on. */
 static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 {
@@ -246,7 +253,7 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
     return quire_this_cpu();
 #else
 #if QUIRE_RSEQ
-    if (qa_load(&m->mode, relaxed) == QUIRE_CACHE_RSEQ) /* relaxed: a hint; rseq decides */
+    if (machine_uses_rseq(m))
         return rseq_cpu(rseq_area());
 #endif
     return m->port.cpu(m->port.ctx);
