@@ -136,6 +136,30 @@ static int serve_interleaved(struct quire_machine *m, struct machine_attempt *wh
     return QUIRE_OK;
 }
 
+/* Ask the first zone of the walk of a plain batch. Did it give all? If it has no more, the ladder
+ * is not to ask it first. */
+static bool batch_from_first(struct quire_machine *m, struct machine_attempt *a)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+    quire_node own;
+    int error = QUIRE_ERR_NO_MEMORY;
+
+    if (a->request->policy || a->request->purpose != QUIRE_FOR_NORMAL)
+        return false;
+    qi_machine_enter_on(m, a->cpu, &r);
+    own = node_of_cpu(r.snapshot, r.cpu);
+    e = first_of_walk(&r, a->request->near_node.n ? request_node(a->request) : own);
+    if (e)
+        error = ask_batch(&r, e, true, a);
+    if (error == QUIRE_OK)
+        count_hit(&r, e->zone->node, e->zone->node.n == own.n, a->n);
+    else if (e && error == QUIRE_ERR_NO_MEMORY)
+        a->refused = e->zone;
+    qi_machine_leave(&r);
+    return error == QUIRE_OK;
+}
+
 static bool batch_from_view(const struct cpu_view *view, const struct quire_request *request,
                             size_t n, quire_pfn pfns[])
 {
@@ -160,6 +184,10 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
     if (request->flags & ~(MACHINE_ALLOC_FLAGS | (uint32_t)QUIRE_PARTIAL))
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
     if (batch_from_view(machine_view_of(m, a.cpu), request, n, pfns)) {
+        *got = n;
+        return QUIRE_OK;
+    }
+    if (batch_from_first(m, &a)) {
         *got = n;
         return QUIRE_OK;
     }

@@ -355,6 +355,35 @@ static inline quire_slot entry_slot(const struct machine_entry *e, uint32_t cpu)
     return quire_slot_of(cpu % e->zone->zone.slots);
 }
 
+/* The zone that NORMAL requests which name this node ask first by the default policy, if that is
+ * nearest first. NULL: it takes the walk to tell. */
+static inline const struct machine_entry *first_of_walk(const struct machine_reader *r,
+                                                        quire_node node)
+{
+    const struct machine_snapshot *s = r->snapshot;
+    const struct machine_entry *e;
+    uint32_t first;
+
+    if (!r->machine->local || r->machine->policy.strict || node.n >= s->topology.node_count)
+        return NULL;
+    first = first_normal_entry(s, node);
+    if (first == NO_ENTRY)
+        return NULL;
+    e = &s->entries[first];
+    return e->zone->type == QUIRE_ZONE_HUGE ? NULL : e;
+}
+
+/* n frames, or one run, of a node were given to a request that wanted them there. */
+static inline void count_hit(const struct machine_reader *r, quire_node node, bool local,
+                             uint64_t n)
+{
+    qa64 *counts = r->mcpu->counts[node.n];
+
+    (void)qa_add(&counts[QUIRE_NODE_HIT], n, relaxed); /* relaxed: a figure */
+    (void)qa_add(&counts[local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER], n,
+                 relaxed); /* relaxed: a figure */
+}
+
 /* machine.c */
 void *qi_port_alloc(struct quire_machine *m, size_t bytes, quire_node node);
 void qi_port_give_back(struct quire_machine *m, void *memory);

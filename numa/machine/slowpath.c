@@ -204,31 +204,6 @@ static int ask_run(const struct machine_reader *r, const struct machine_entry *e
                      first && qi_entry_is_near(r, e, a->request), a->pfns);
 }
 
-/* The zone that NORMAL requests which name this node ask first by the default policy, if that is
- * nearest first. NULL: it takes the walk to tell. */
-static inline const struct machine_entry *first_of_walk(const struct machine_reader *r,
-                                                        quire_node node)
-{
-    const struct machine_snapshot *s = r->snapshot;
-    const struct machine_entry *e;
-    uint32_t first;
-
-    if (!r->machine->local || r->machine->policy.strict || node.n >= s->topology.node_count)
-        return NULL;
-    first = first_normal_entry(s, node);
-    if (first == NO_ENTRY)
-        return NULL;
-    e = &s->entries[first];
-    return e->zone->type == QUIRE_ZONE_HUGE ? NULL : e;
-}
-
-/* A run of a zone was given to a request that wanted it there. */
-static inline void count_hit(const struct machine_reader *r, quire_node node, bool local)
-{
-    add_figure(&r->mcpu->counts[node.n][QUIRE_NODE_HIT], 1);
-    add_figure(&r->mcpu->counts[node.n][local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER], 1);
-}
-
 /* Ask the first zone of a plain request's walk: for NORMAL memory near a node, with the machine's
  * policy. NO_MEMORY: it is for the ladder. *asked: the zone that was asked, or NULL. */
 static inline __attribute__((always_inline)) int ask_first(struct quire_machine *m, uint32_t cpu,
@@ -255,7 +230,7 @@ static inline __attribute__((always_inline)) int ask_first(struct quire_machine 
         *asked = e->zone;
         error = ask_entry(&r, e, order, reserve ? flags | QUIRE_FALLBACK : flags, near, pfn);
         if (error == QUIRE_OK)
-            count_hit(&r, e->zone->node, e->zone->node.n == own.n);
+            count_hit(&r, e->zone->node, e->zone->node.n == own.n, 1);
     }
     machine_leave(&r);
     return error;

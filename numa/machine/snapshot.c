@@ -298,6 +298,16 @@ const struct machine_entry *qi_snapshot_find_run(const struct machine_snapshot *
     return e;
 }
 
+/* How many of n frames in a row lie in a range, from `row` on four by four. */
+static size_t row_in_range(const quire_pfn pfns[], size_t row, size_t n, uint64_t first,
+                           uint64_t frames)
+{
+    while (n - row >= 4 && pfns[row].n - first < frames && pfns[row + 1].n - first < frames &&
+           pfns[row + 2].n - first < frames && pfns[row + 3].n - first < frames)
+        row += 4;
+    return row;
+}
+
 /* How many frames in a row are of entry e, the first one, which is, included. One compare each
  * while they are of the zone's longest span. */
 size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
@@ -305,7 +315,7 @@ size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_en
 {
     uint64_t first = e->zone->window.first_block << BLOCK_ORDER,
              frames = e->zone->window.blocks << BLOCK_ORDER;
-    size_t row = 1;
+    size_t row = row_in_range(pfns, 1, n, first, frames);
 
     while (row < n && (pfns[row].n - first < frames || qi_snapshot_find(s, pfns[row]) == e))
         row++;
