@@ -15,7 +15,8 @@
  *       blocks have maps and frame bytes: a frame of it may be asked for, whoever owns it.
  *   T3  In exchange mode a caller may use any view, whatever CPU it runs on by now (K1 of
  *       cpu_cache.h). In rseq mode the kernel's word says whose CPU caches are used, and all views
- *       are alike.
+ *       are alike; or (the layer above) the view is of the CPU whose number the section compares
+ *       with that word.
  *
  *                     pop   push   rebind   set node
  *   pop                X     X       X         X

@@ -25,7 +25,10 @@
  *
  * What a call that is not over, and may be stopped for ever, keeps from a request that is to be
  * refused is that of cache.h, or else one remote magazine, in which a CPU's frees of other nodes'
- * single frames wait: 16 frames.
+ * memory wait: 16 frames, 8 runs of order 1, 4 of order 2 or 3, or 2 blocks of order 9. A CPU has
+ * four for frames and one for each of these orders, 4.5 MiB in all; runs and blocks wait only if
+ * what all CPUs' magazines for their order hold is at most a sixteenth of their zone, and while the
+ * zone is far from its watermarks.
  *
  * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
  * one of enum quire_error, and a failed call changes nothing. A pointer must not be NULL unless the

@@ -32,7 +32,7 @@ static int ask_batch(const struct machine_reader *r, const struct machine_entry 
                      struct machine_attempt *a)
 {
     size_t got = 0;
-    int error = quire_zone_alloc_batch(&e->zone->zone, qi_entry_slot(e, r->cpu),
+    int error = quire_zone_alloc_batch(&e->zone->zone, entry_slot(e, r->cpu),
                                        qi_entry_flags(r, e, a->request) | QUIRE_PARTIAL,
                                        a->n - a->got, a->pfns + a->got, &got);
 
@@ -136,6 +136,30 @@ static int serve_interleaved(struct quire_machine *m, struct machine_attempt *wh
     return QUIRE_OK;
 }
 
+/* Ask the first zone of the walk of a plain batch. Did it give all? If it has no more, the ladder
+ * is not to ask it first. */
+static bool batch_from_first(struct quire_machine *m, struct machine_attempt *a)
+{
+    const struct machine_entry *e;
+    struct machine_reader r;
+    quire_node own;
+    int error = QUIRE_ERR_NO_MEMORY;
+
+    if (a->request->policy || a->request->purpose != QUIRE_FOR_NORMAL)
+        return false;
+    qi_machine_enter_on(m, a->cpu, &r);
+    own = node_of_cpu(r.snapshot, r.cpu);
+    e = first_of_walk(&r, a->request->near_node.n ? request_node(a->request) : own);
+    if (e)
+        error = ask_batch(&r, e, true, a);
+    if (error == QUIRE_OK)
+        count_hit(&r, e->zone->node, e->zone->node.n == own.n, a->n);
+    else if (e && error == QUIRE_ERR_NO_MEMORY)
+        a->refused = e->zone;
+    qi_machine_leave(&r);
+    return error == QUIRE_OK;
+}
+
 static bool batch_from_view(const struct cpu_view *view, const struct quire_request *request,
                             size_t n, quire_pfn pfns[])
 {
@@ -160,6 +184,10 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
     if (request->flags & ~(MACHINE_ALLOC_FLAGS | (uint32_t)QUIRE_PARTIAL))
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
     if (batch_from_view(machine_view_of(m, a.cpu), request, n, pfns)) {
+        *got = n;
+        return QUIRE_OK;
+    }
+    if (batch_from_first(m, &a)) {
         *got = n;
         return QUIRE_OK;
     }
@@ -237,14 +265,14 @@ static int take_back_frames(const struct machine_reader *r, const quire_pfn pfns
     if (!e)
         return QUIRE_ERR_FRAME;
     error = single_free_error(&e->zone->zone, pfns[*bad]);
-    return qi_zone_report_bad_free(&e->zone->zone, qi_entry_slot(e, r->cpu), pfns[*bad], error);
+    return qi_zone_report_bad_free(&e->zone->zone, entry_slot(e, r->cpu), pfns[*bad], error);
 }
 
 /* Free frames of one zone that were taken back. */
 static void flush_row(const struct machine_reader *r, const struct machine_entry *e,
                       const quire_pfn pfns[], size_t n)
 {
-    (void)qi_frames_flush(&e->zone->zone, qi_entry_slot(e, r->cpu), pfns, n);
+    (void)qi_frames_flush(&e->zone->zone, entry_slot(e, r->cpu), pfns, n);
 }
 
 /* The same for up to GATHER_FRAMES frames of several zones. */
@@ -299,7 +327,7 @@ static __attribute__((__noinline__)) int free_all_or_none(struct quire_machine *
     qi_machine_enter_on(m, cpu, &r);
     e = qi_snapshot_find(r.snapshot, pfns[0]);
     if (e && qi_snapshot_row(r.snapshot, e, pfns, n) == n) {
-        error = quire_zone_free_batch(&e->zone->zone, qi_entry_slot(e, r.cpu), pfns, n, bad);
+        error = quire_zone_free_batch(&e->zone->zone, entry_slot(e, r.cpu), pfns, n, bad);
     } else {
         error = take_back_frames(&r, pfns, n, bad);
         if (!error)

@@ -30,7 +30,7 @@ static void drain_entry_cpu(const struct machine_entry *e, uint32_t cpu, bool re
     if (e->previous)
         (void)quire_cache_drain(&e->previous->cache, cpu);
     if (retire)
-        (void)quire_zone_retire_slot(&e->zone->zone, qi_entry_slot(e, cpu));
+        (void)quire_zone_retire_slot(&e->zone->zone, entry_slot(e, cpu));
 }
 
 static int drain_machine_cpu(struct quire_machine *m, uint32_t cpu, bool retire)

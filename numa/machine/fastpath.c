@@ -45,16 +45,51 @@ static __attribute__((__noinline__)) int machine_alloc_run(struct quire_machine 
                : qi_machine_alloc_slowpath(m, order, flags, pfn, cpu);
 }
 
-int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
-{
-    uint32_t cpu;
+/* What no section comes before in, where there are none: no call more. */
+#if QUIRE_RSEQ
+#define BEHIND_SECTION static __attribute__((__noinline__))
+#else
+#define BEHIND_SECTION static inline __attribute__((always_inline))
+#endif
 
-    if (__builtin_expect(order != 0, 0))
-        return machine_alloc_run(m, order, flags, pfn);
-    cpu = machine_cpu_now(m);
+/* The allocation of a frame: in exchange mode; in rseq mode what the section below does not do. */
+BEHIND_SECTION int alloc_frame(struct quire_machine *m, uint32_t flags, quire_pfn *pfn)
+{
+    uint32_t cpu = machine_cpu_now(m);
+
     return alloc_from_view(machine_view_of(m, cpu), 0, flags, pfn)
                ? QUIRE_OK
                : qi_machine_alloc_slowpath(m, 0, flags, pfn, cpu);
+}
+
+/* In rseq mode, by a section of its own: the CPU cache is found before the section, which only
+ * looks whether that is still the CPU's. False: not this way. */
+static inline bool alloc_by_section(const struct quire_machine *m, uint32_t flags, quire_pfn *pfn)
+{
+#if QUIRE_RSEQ
+    if (machine_uses_rseq(m) && flags <= QUIRE_MOVABLE) {
+        uint32_t cpu = rseq_cpu(rseq_area());
+        const struct cpu_view *view = machine_view_of(m, cpu);
+
+        if (!view || !cache_uses_rseq(view->cache) ||
+            !rseq_pop_at(view->cache, view->cpu_caches[flags], cpu, &pfn->n))
+            return false;
+        view_hand_out(view, *pfn, 0);
+        return true;
+    }
+#else
+    (void)m;
+    (void)flags;
+    (void)pfn;
+#endif
+    return false;
+}
+
+int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    if (__builtin_expect(order != 0, 0))
+        return machine_alloc_run(m, order, flags, pfn);
+    return alloc_by_section(m, flags, pfn) ? QUIRE_OK : alloc_frame(m, flags, pfn);
 }
 
 /* Does a request with a policy of its own ask the zone of the CPU's view first? */
@@ -114,16 +149,17 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
     uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view = machine_view_of(m, cpu);
 
-    if (order > QUIRE_MAX_ORDER)
-        return QUIRE_ERR_SIZE;
+    if (order > HUGE_ORDER)
+        return order > QUIRE_MAX_ORDER ? QUIRE_ERR_SIZE
+                                       : qi_machine_free_slowpath(m, pfn, order, cpu);
     if (order < HUGE_ORDER) {
         if (view && qi_view_push_run(view, pfn, order))
             return QUIRE_OK;
-    } else if (order == HUGE_ORDER && view) {
+    } else if (view) {
         if (view_push_block(view, pfn) || qi_view_push_other(view, pfn, HUGE_ORDER))
             return QUIRE_OK;
     }
-    return qi_machine_free_slowpath(m, pfn, order, cpu);
+    return qi_remote_push_run(m, pfn, order, cpu);
 }
 
 /* A frame of the view's range whose block is not plainly dense: it may be sparse, or have pins. */
@@ -134,18 +170,54 @@ static __attribute__((__noinline__)) int free_sparse_or_pinned(struct quire_mach
     return qi_view_push_other(view, pfn, 0) ? QUIRE_OK : qi_machine_free_slowpath(m, pfn, 0, cpu);
 }
 
-int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
+/* The free of a frame: in exchange mode; in rseq mode what the section below does not do. */
+BEHIND_SECTION int free_frame(struct quire_machine *m, quire_pfn pfn)
 {
+    uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view;
-    uint32_t cpu;
 
-    if (__builtin_expect(order != 0, 0))
-        return machine_free_run(m, pfn, order);
-    cpu = machine_cpu_now(m);
     if (cpu >= QUIRE_CPUS)
         return qi_machine_free_slowpath(m, pfn, 0, cpu);
     view = machine_view_of(m, cpu);
     if (!view || !window_holds(&view->window, pfn))
         return qi_remote_push(m, pfn, cpu);
     return view_push_frame(view, pfn) ? QUIRE_OK : free_sparse_or_pinned(m, pfn, cpu, view);
+}
+
+/* In rseq mode, as an allocation. Both CPU caches' places are read before the descriptor says which
+ * one it is, as the next allocation waits for this one's place. */
+static inline bool free_by_section(const struct quire_machine *m, quire_pfn pfn)
+{
+#if QUIRE_RSEQ
+    if (machine_uses_rseq(m)) {
+        uint32_t cpu = rseq_cpu(rseq_area());
+        const struct cpu_view *view = machine_view_of(m, cpu);
+        struct cpu_cache *unmovable, *movable;
+        struct admission a;
+        uint64_t at;
+
+        if (!view || !cache_uses_rseq(view->cache) ||
+            (at = window_find(&view->window, pfn)) >= view->window.blocks)
+            return false;
+        unmovable = view->cpu_caches[CACHE_UNMOVABLE];
+        movable = view->cpu_caches[CACHE_MOVABLE];
+        a = admit_hit(view->cache->zone, &view->window, view->sparse_limit, at, 0);
+        if (a.place != TO_LOADED || !byte_clear(window_frame_byte(&view->window, pfn), BYTE_SINGLE))
+            return false;
+        if (rseq_push_at(view->cache, a.cls == CACHE_MOVABLE ? movable : unmovable, cpu, pfn.n))
+            return true;
+        byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
+    }
+#else
+    (void)m;
+    (void)pfn;
+#endif
+    return false;
+}
+
+int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
+{
+    if (__builtin_expect(order != 0, 0))
+        return machine_free_run(m, pfn, order);
+    return free_by_section(m, pfn) ? QUIRE_OK : free_frame(m, pfn);
 }

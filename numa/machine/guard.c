@@ -23,43 +23,19 @@
  *   G4  What a reader did comes before its leave (release), which comes before what the writer
  *       does after the wait (acquire).
  *
- * Callers: everything that does not hit a magazine. qi_machine_wait_for_readers: writers, one at a
- * time.
+ * Entering and leaving are inline, in machine.h. Callers: everything that does not hit a magazine.
+ * qi_machine_wait_for_readers: writers, one at a time.
  */
 #include "numa/machine/machine.h"
 
-/* Begin to read, on CPU `cpu` or, if the machine does not know that one, as if on CPU 0. Wait-free,
- * any context. */
 void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r)
 {
-    uintptr_t snapshot;
-
-    r->machine = m;
-    r->cpu = cpu;
-    r->mcpu = machine_cpu_of(m, cpu);
-    if (!r->mcpu) {
-        r->cpu = 0;
-        r->mcpu = machine_cpu_of(m, 0);
-    }
-    if (m->port.enter) {
-        r->entered = m->port.enter(m->port.ctx);
-    } else {
-        r->entered = qa_load(&m->phase, relaxed) & 1;           /* relaxed: either will do (G3) */
-        (void)qa_add(&r->mcpu->enters[r->entered], 1, relaxed); /* relaxed: ordered by G1 */
-        qa_fence_after_rmw(); /* E-enter fence: the entry before the look */
-    }
-    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* E-snapshot acquire: all of it */
-    qi_assert(snapshot);
-    r->snapshot = (const struct machine_snapshot *)snapshot;
+    machine_enter_on(m, cpu, r);
 }
 
-/* End. Wait-free, any context, any CPU. */
 void qi_machine_leave(struct machine_reader *r)
 {
-    if (r->machine->port.leave)
-        r->machine->port.leave(r->machine->port.ctx, r->entered);
-    else
-        (void)qa_add(&r->mcpu->leaves[r->entered], 1, release); /* E-leave release */
+    machine_leave(r);
 }
 
 static uint64_t sum_leaves(const struct quire_machine *m, uint32_t phase)

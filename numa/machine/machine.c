@@ -68,12 +68,8 @@ static void init_machine_cpu(struct machine_cpu *mcpu, uint32_t cpu)
 {
     /* relaxed: E-machine-cpu publishes it */
     mcpu->cpu = cpu;
-    qa_store(&mcpu->turn, cpu, relaxed);                            /* relaxed: see above */
-    qa_store(&mcpu->remote_zone, (uintptr_t)&qi_no_zone, relaxed);  /* relaxed: see above */
-    qa_store(&mcpu->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */
-    remote_magazine(mcpu)->half = REMOTE_ROUNDS / 2;
-    qa_store(&remote_magazine(mcpu)->limit, REMOTE_ROUNDS, relaxed); /* relaxed: see above */
-    cpu_cache_put(remote_magazine(mcpu));
+    qa_store(&mcpu->turn, cpu, relaxed); /* relaxed: see above */
+    qi_remote_init(mcpu);
 }
 
 /* Make the missing structs of a node's CPUs, in one piece. */

@@ -21,13 +21,13 @@
  *   M4  A zone's longest span holds frames of that zone only. The views of its caches are for
  *       frames of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
- *   M6  A CPU's `remote_zone` and `serving_zone` each name a zone of another node where the CPU is
- *       not local, or qi_no_zone. Frees go to the magazine of `remote_zone`; requests that name the
- *       node of `serving_zone` ask that zone first, if the machine's policy begins with the node
- *       that asks. That node is in reach of the CPU's. A reader sets them by the snapshot that it
- *       reads. After a change the writer clears them, when all readers of the old snapshot have
- *       left. So outside of a change they agree with the snapshot in force; during one, and in a
- *       reader that has read them already, they may be of the old one.
+ *   M6  A remote magazine's `remote_zone` and `serving_zone` each name a zone of another node where
+ *       the CPU is not local, or qi_no_zone. Frees of frames of `remote_zone` go there; requests
+ *       that name the node of `serving_zone` ask that zone first, if the machine's policy begins
+ *       with the node that asks. That node is in reach of the CPU's. A reader sets them by the
+ *       snapshot that it reads. After a change the writer clears them, when all readers of the old
+ *       snapshot have left. So outside of a change they agree with the snapshot in force; during
+ *       one, and in a reader that has read them already, they may be of the old one.
  */
 #ifndef QUIRE_NUMA_MACHINE_MACHINE_H
 #define QUIRE_NUMA_MACHINE_MACHINE_H
@@ -40,19 +40,30 @@
 
 enum {
     MACHINE_ZONES = 4096, /* zones of a machine */
-    REMOTE_ROUNDS = 16,  /* frames in a remote magazine: what a call that stands still keeps back */
+    /* A CPU's remote magazines: of single frames one for each node modulo REMOTE_NODES; of runs one
+     * for each order of those up to REMOTE_RUN_ORDER, and one for blocks. */
+    REMOTE_NODES = 4,
+    REMOTE_RUN_ORDER = 3,
+    REMOTE_BLOCKS = REMOTE_NODES + REMOTE_RUN_ORDER, /* the place of the last one, for blocks */
+    REMOTE_MAGAZINES = REMOTE_BLOCKS + 1,
+    REMOTE_ROUNDS = 16,  /* single frames in one: what a call that stands still keeps back */
     MACHINE_PAGE = 4096, /* what the port's memory is aligned to */
     NO_ENTRY = UINT16_MAX,
 };
 
-/* One CPU's own. Parts that different callers write lie on different lines. */
-struct machine_cpu {
-    /* The remote magazine, see remote.c: a struct cpu_cache and its rounds. */
-    unsigned char remote[sizeof(struct cpu_cache) + REMOTE_ROUNDS * sizeof(quire_pfn)]
-        __attribute__((aligned(64)));
+/* A remote magazine, see remote.c. */
+struct remote_magazine {
+    unsigned char magazine[sizeof(struct cpu_cache) + REMOTE_ROUNDS * sizeof(quire_pfn)];
     qa64 remote_zone, serving_zone; /* const struct machine_zone *; M6 */
     qa32 pops_node;                 /* whose frames the magazine's pops were, see V2 */
-    uint32_t cpu;                   /* its number; constant */
+    uint32_t order, cpu;            /* of its runs; whose it is: constant */
+} __attribute__((aligned(64)));
+
+/* One CPU's own. Parts that different callers write lie on different lines. */
+struct machine_cpu {
+    struct remote_magazine remote[REMOTE_MAGAZINES];
+    qa32 last_push; /* which of them took a single frame last: a hint */
+    uint32_t cpu;   /* its number; constant */
     /* Readers that entered and left, by phase, see guard.c. */
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
@@ -198,16 +209,40 @@ static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, 
     return (struct machine_cpu *)p;
 }
 
-static inline struct cpu_cache *remote_magazine(struct machine_cpu *mcpu)
+/* What a remote magazine has: a CPU cache without an outgoing magazine. */
+static inline struct cpu_cache *remote_cache(struct remote_magazine *remote)
 {
-    void *p = mcpu->remote;
+    void *p = remote->magazine;
 
     return (struct cpu_cache *)p;
+}
+
+/* Has a CPU a remote magazine for this order? */
+static inline bool is_remote_order(unsigned order)
+{
+    return order <= REMOTE_RUN_ORDER || order == HUGE_ORDER;
+}
+
+/* The CPU's remote magazine for runs of an order that has one, of this node. */
+static inline struct remote_magazine *remote_magazine(struct machine_cpu *mcpu, unsigned order,
+                                                      quire_node node)
+{
+    qi_assert(is_remote_order(order));
+    if (order == 0)
+        return &mcpu->remote[node.n % REMOTE_NODES];
+    return &mcpu->remote[order == HUGE_ORDER ? REMOTE_BLOCKS : REMOTE_NODES + order - 1];
 }
 
 static inline uint32_t machine_cpu_end(const struct quire_machine *m)
 {
     return qa_load(&m->cpu_end, relaxed); /* relaxed: E-machine-cpu says which are there */
+}
+
+/* Are the caches in rseq mode? */
+static inline bool machine_uses_rseq(const struct quire_machine *m)
+{
+    /* relaxed: a hint; rseq decides */
+    return QUIRE_RSEQ && qa_load(&m->mode, relaxed) == QUIRE_CACHE_RSEQ;
 }
 
 /* The number of the CPU that the caller runs on. */
@@ -218,7 +253,7 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
     return quire_this_cpu();
 #else
 #if QUIRE_RSEQ
-    if (qa_load(&m->mode, relaxed) == QUIRE_CACHE_RSEQ) /* relaxed: a hint; rseq decides */
+    if (machine_uses_rseq(m))
         return rseq_cpu(rseq_area());
 #endif
     return m->port.cpu(m->port.ctx);
@@ -298,6 +333,57 @@ static inline uint32_t first_normal_entry(const struct machine_snapshot *s, quir
     return l->count[QUIRE_ZONE_NORMAL] ? l->entries[l->first[QUIRE_ZONE_NORMAL]] : NO_ENTRY;
 }
 
+/* Is it this entry? */
+static inline bool is_first_of(const struct machine_snapshot *s, quire_node node,
+                               const struct machine_entry *e)
+{
+    return first_normal_entry(s, node) == (uint32_t)(e - s->entries);
+}
+
+/* Is a CPU one of the topology? */
+static inline bool cpu_is_known(const struct machine_snapshot *s, uint32_t cpu)
+{
+    return cpu < s->topology.cpu_count;
+}
+
+/* The zone's slot that a CPU uses: local CPUs have slots of their own where there are enough. */
+static inline quire_slot entry_slot(const struct machine_entry *e, uint32_t cpu)
+{
+    qi_assert(e->zone->zone.slots > 0);
+    if (e->zone_cache)
+        return slot_of_cpu(&e->zone_cache->cache, cpu - e->zone_cache->cache.first_cpu);
+    return quire_slot_of(cpu % e->zone->zone.slots);
+}
+
+/* The zone that NORMAL requests which name this node ask first by the default policy, if that is
+ * nearest first. NULL: it takes the walk to tell. */
+static inline const struct machine_entry *first_of_walk(const struct machine_reader *r,
+                                                        quire_node node)
+{
+    const struct machine_snapshot *s = r->snapshot;
+    const struct machine_entry *e;
+    uint32_t first;
+
+    if (!r->machine->local || r->machine->policy.strict || node.n >= s->topology.node_count)
+        return NULL;
+    first = first_normal_entry(s, node);
+    if (first == NO_ENTRY)
+        return NULL;
+    e = &s->entries[first];
+    return e->zone->type == QUIRE_ZONE_HUGE ? NULL : e;
+}
+
+/* n frames, or one run, of a node were given to a request that wanted them there. */
+static inline void count_hit(const struct machine_reader *r, quire_node node, bool local,
+                             uint64_t n)
+{
+    qa64 *counts = r->mcpu->counts[node.n];
+
+    (void)qa_add(&counts[QUIRE_NODE_HIT], n, relaxed); /* relaxed: a figure */
+    (void)qa_add(&counts[local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER], n,
+                 relaxed); /* relaxed: a figure */
+}
+
 /* machine.c */
 void *qi_port_alloc(struct quire_machine *m, size_t bytes, quire_node node);
 void qi_port_give_back(struct quire_machine *m, void *memory);
@@ -315,6 +401,40 @@ struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m);
 void qi_machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r);
 void qi_machine_leave(struct machine_reader *r);
 void qi_machine_wait_for_readers(struct quire_machine *m);
+
+/* guard.c says how: begin to read, on CPU `cpu` or, if the machine does not know that one, as if on
+ * CPU 0. Wait-free, any context. */
+static inline void machine_enter_on(struct quire_machine *m, uint32_t cpu, struct machine_reader *r)
+{
+    uintptr_t snapshot;
+
+    r->machine = m;
+    r->cpu = cpu;
+    r->mcpu = machine_cpu_of(m, cpu);
+    if (!r->mcpu) {
+        r->cpu = 0;
+        r->mcpu = machine_cpu_of(m, 0);
+    }
+    if (m->port.enter) {
+        r->entered = m->port.enter(m->port.ctx);
+    } else {
+        r->entered = qa_load(&m->phase, relaxed) & 1;           /* relaxed: either will do (G3) */
+        (void)qa_add(&r->mcpu->enters[r->entered], 1, relaxed); /* relaxed: ordered by G1 */
+        qa_fence_after_rmw(); /* E-enter fence: the entry before the look */
+    }
+    snapshot = (uintptr_t)qa_load(&m->snapshot, acquire); /* E-snapshot acquire: all of it */
+    qi_assert(snapshot);
+    r->snapshot = (const struct machine_snapshot *)snapshot;
+}
+
+/* End. Wait-free, any context, any CPU. */
+static inline void machine_leave(struct machine_reader *r)
+{
+    if (r->machine->port.leave)
+        r->machine->port.leave(r->machine->port.ctx, r->entered);
+    else
+        (void)qa_add(&r->mcpu->leaves[r->entered], 1, release); /* E-leave release */
+}
 
 /* Begin to read, on the CPU that the caller runs on. */
 static inline void qi_machine_enter(struct quire_machine *m, struct machine_reader *r)
@@ -343,7 +463,6 @@ bool qi_node_is_local(const struct machine_snapshot *s, quire_node node,
                       const struct machine_entry *e);
 bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e);
 bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e);
-quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu);
 bool qi_entry_is_near(const struct machine_reader *r, const struct machine_entry *e,
                       const struct quire_request *request);
 uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
@@ -407,18 +526,24 @@ int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_req
 void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
 
 /* remote.c */
-int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn);
+int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn,
+                   unsigned order);
+void qi_remote_init(struct machine_cpu *mcpu);
 extern const struct machine_zone qi_no_zone;
 bool qi_remote_pop_by_policy(const struct quire_machine *m, const struct quire_request *request,
                              quire_pfn *pfn, uint32_t cpu);
 int qi_remote_request(struct quire_machine *m, const struct quire_request *request, quire_pfn *pfn,
                       struct quire_refusal *why);
 int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu);
-void qi_remote_retarget(const struct machine_reader *r, const struct machine_entry *e);
+int qi_remote_push_run(struct quire_machine *m, quire_pfn pfn, unsigned order, uint32_t cpu);
+void qi_remote_retarget(const struct machine_reader *r, const struct machine_entry *e,
+                        unsigned order);
 void qi_remote_forget_zones(struct quire_machine *m);
 uint64_t qi_remote_drain(const struct machine_reader *r, uint32_t cpu, bool idle_only);
 uint64_t qi_remote_drain_all(const struct machine_reader *r, bool idle_only);
 uint64_t qi_remote_frames(const struct machine_snapshot *s, struct machine_cpu *mcpu,
                           uint32_t node);
+uint64_t qi_remote_frames_about(struct machine_cpu *mcpu);
+uint64_t qi_remote_pops(struct machine_cpu *mcpu, uint32_t node);
 
 #endif /* QUIRE_NUMA_MACHINE_MACHINE_H */

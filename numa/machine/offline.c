@@ -171,7 +171,7 @@ static int offline_locked(struct quire_machine *m, struct quire_run run, quire_m
         return QUIRE_ERR_SIZE;
     if (!e || find_offline_range(m->offline_ranges, run))
         return QUIRE_ERR_FRAME;
-    w.slot = qi_entry_slot(e, 0);
+    w.slot = entry_slot(e, 0);
     w.capacity = run.frames < MAX_USED_RUNS ? (size_t)run.frames : MAX_USED_RUNS;
     set_emptied(m, run);
     range = (struct offline_range *)qi_port_alloc(
@@ -236,8 +236,8 @@ static int online_locked(struct quire_machine *m, struct quire_run run)
     /* by the zone, not by a frame: where the range has holes another zone may be by now */
     e = qi_snapshot_entry(qi_machine_snapshot(m), range->zone);
     qi_assert(e);
-    error = quire_zone_unreserve_isolated(&e->zone->zone, qi_entry_slot(e, 0), run,
-                                          range->held + first);
+    error =
+        quire_zone_unreserve_isolated(&e->zone->zone, entry_slot(e, 0), run, range->held + first);
     if (error)
         return error;
     __builtin_memset(offline_flags(range) + first, 0, blocks);

@@ -186,95 +186,118 @@ int qi_machine_refuse(int error, struct quire_refusal *why)
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
+/* Ask a zone for a run, with the flags that are for it; `cached`: its caches may serve. */
+static inline int ask_entry(const struct machine_reader *r, const struct machine_entry *e,
+                            unsigned order, uint32_t flags, bool cached, quire_pfn *pfn)
+{
+    if (cached && is_cached_order(order))
+        return qi_cache_alloc_undrained(&e->zone_cache->cache, r->cpu, order, flags, pfn);
+    if (is_remote_order(order))
+        qi_remote_retarget(r, e, order);
+    return quire_zone_alloc(&e->zone->zone, entry_slot(e, r->cpu), order, flags, pfn);
+}
+
 static int ask_run(const struct machine_reader *r, const struct machine_entry *e, bool first,
                    struct machine_attempt *a)
 {
-    uint32_t flags = qi_entry_flags(r, e, a->request);
-    unsigned order = a->request->order;
-
-    if (first && is_cached_order(order) && qi_entry_is_near(r, e, a->request))
-        return qi_cache_alloc_undrained(&e->zone_cache->cache, r->cpu, order, flags, a->pfns);
-    if (order == 0)
-        qi_remote_retarget(r, e);
-    return quire_zone_alloc(&e->zone->zone, qi_entry_slot(e, r->cpu), order, flags, a->pfns);
+    return ask_entry(r, e, a->request->order, qi_entry_flags(r, e, a->request),
+                     first && qi_entry_is_near(r, e, a->request), a->pfns);
 }
 
-/* The first zone of a plain request's walk: for NORMAL memory, by the default policy, if that is
- * nearest first. NULL: it takes the walk to tell. */
-static const struct machine_entry *first_of_walk(const struct machine_reader *r,
-                                                 const struct quire_request *request)
-{
-    const struct machine_snapshot *s = r->snapshot;
-    quire_node node = request->near_node.n ? request_node(request) : node_of_cpu(s, r->cpu);
-    const struct machine_entry *e;
-    uint32_t first;
-
-    if (!r->machine->local || r->machine->policy.strict || request->policy ||
-        request->purpose != QUIRE_FOR_NORMAL || node.n >= s->topology.node_count)
-        return NULL;
-    first = first_normal_entry(s, node);
-    if (first == NO_ENTRY)
-        return NULL;
-    e = &s->entries[first];
-    return e->zone->type == QUIRE_ZONE_HUGE ? NULL : e;
-}
-
-/* Ask the first zone of a plain request's walk. NO_MEMORY: it is for the ladder, which is told. */
-static int ask_first(struct quire_machine *m, struct machine_attempt *a, struct quire_refusal *why)
+/* Ask the first zone of a plain request's walk: for NORMAL memory near a node, with the machine's
+ * policy. NO_MEMORY: it is for the ladder. *asked: the zone that was asked, or NULL. */
+static inline __attribute__((always_inline)) int ask_first(struct quire_machine *m, uint32_t cpu,
+                                                           quire_near near_node, unsigned order,
+                                                           uint32_t flags, quire_pfn *pfn,
+                                                           const struct machine_zone **asked)
 {
     int error = QUIRE_ERR_NO_MEMORY;
     const struct machine_entry *e;
     struct machine_reader r;
+    quire_node own;
 
-    qi_machine_enter_on(m, a->cpu, &r);
-    e = first_of_walk(&r, a->request);
+    *asked = NULL;
+    machine_enter_on(m, cpu, &r);
+    own = node_of_cpu(r.snapshot, r.cpu);
+    e = first_of_walk(&r, near_node.n ? quire_node_of(near_node.n - 1) : own);
     if (e) {
-        error = ask_run(&r, e, true, a);
-        a->wanted = e->zone->node;
+        /* As qi_entry_flags and qi_entry_is_near say, in fewer steps if it is the CPU's first. */
+        bool is_own = near_node.n == 0 || is_first_of(r.snapshot, own, e);
+        bool reserve = !is_own && e->zone->type < QUIRE_ZONE_NORMAL;
+        bool near = is_own ? e->zone_cache && cpu_is_known(r.snapshot, r.cpu)
+                           : !reserve && qi_cpu_is_local(r.snapshot, r.cpu, e);
+
+        *asked = e->zone;
+        error = ask_entry(&r, e, order, reserve ? flags | QUIRE_FALLBACK : flags, near, pfn);
         if (error == QUIRE_OK)
-            qi_machine_count_served(&r, a, a->wanted, 1);
-        else if (error == QUIRE_ERR_NO_MEMORY)
-            a->refused = e->zone;
-        else if (why)
-            *why = (struct quire_refusal){
-                .error = error, .node = a->wanted, .zone = e->zone->type, .tried = 1};
+            count_hit(&r, e->zone->node, e->zone->node.n == own.n, 1);
     }
-    qi_machine_leave(&r);
+    machine_leave(&r);
     return error;
+}
+
+/* A run that the first zone, `refused` if it is not NULL, did not have. */
+static __attribute__((__noinline__)) int climb(struct quire_machine *m,
+                                               const struct quire_request *request, quire_pfn *pfn,
+                                               struct quire_refusal *why, uint32_t cpu,
+                                               const struct machine_zone *refused)
+{
+    struct machine_attempt a = {.ask = ask_run,
+                                .cpu = cpu,
+                                .request = request,
+                                .frames = 1ull << request->order,
+                                .turn = qi_policy_draw(m, cpu, request, 1),
+                                .pfns = pfn,
+                                .refused = refused};
+
+    return qi_machine_serve(m, &a, why);
 }
 
 /* A run that no magazine of CPU `cpu` served. */
 int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_request *request,
                                 quire_pfn *pfn, struct quire_refusal *why, uint32_t cpu)
 {
-    struct machine_attempt a = {.ask = ask_run, .cpu = cpu, .request = request, .pfns = pfn};
-    int error;
+    const struct machine_zone *asked = NULL;
+    int error = QUIRE_ERR_NO_MEMORY;
 
     if (request->order > QUIRE_MAX_ORDER)
         return qi_machine_refuse(QUIRE_ERR_SIZE, why);
     if (request->flags & ~MACHINE_ALLOC_FLAGS)
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
-    a.frames = 1ull << request->order;
-    error = ask_first(m, &a, why);
-    if (error != QUIRE_ERR_NO_MEMORY)
-        return error;
-    a.turn = qi_policy_draw(m, cpu, request, 1);
-    return qi_machine_serve(m, &a, why);
+    if (!request->policy && request->purpose == QUIRE_FOR_NORMAL)
+        error = ask_first(m, cpu, request->near_node, request->order, request->flags, pfn, &asked);
+    if (error == QUIRE_ERR_NO_MEMORY)
+        return climb(m, request, pfn, why, cpu, asked);
+    if (error && why)
+        *why = (struct quire_refusal){
+            .error = error, .node = asked->node, .zone = asked->type, .tried = 1};
+    return error;
 }
 
+/* The same of NORMAL memory, nearest first. */
 int qi_machine_alloc_slowpath(struct quire_machine *m, unsigned order, uint32_t flags,
                               quire_pfn *pfn, uint32_t cpu)
 {
-    struct quire_request request = quire_request_of(order, flags);
+    const struct machine_zone *asked;
+    struct quire_request request;
+    int error;
 
-    return qi_machine_request_slowpath(m, &request, pfn, NULL, cpu);
+    if (order > QUIRE_MAX_ORDER)
+        return QUIRE_ERR_SIZE;
+    if (flags & ~MACHINE_ALLOC_FLAGS)
+        return QUIRE_ERR_UNSUPPORTED;
+    error = ask_first(m, cpu, (quire_near){0}, order, flags, pfn, &asked);
+    if (error != QUIRE_ERR_NO_MEMORY)
+        return error;
+    request = quire_request_of(order, flags);
+    return climb(m, &request, pfn, NULL, cpu, asked);
 }
 
 static int ask_contig(const struct machine_reader *r, const struct machine_entry *e, bool first,
                       struct machine_attempt *a)
 {
     (void)first;
-    return quire_zone_alloc_contig(&e->zone->zone, qi_entry_slot(e, r->cpu), a->contig,
+    return quire_zone_alloc_contig(&e->zone->zone, entry_slot(e, r->cpu), a->contig,
                                    qi_entry_flags(r, e, a->request), a->pfns);
 }
 
@@ -301,25 +324,46 @@ int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_reque
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-/* A run that no magazine of CPU `cpu` took: of a cached order where the CPU is local, or a single
- * frame elsewhere, it may be the magazine that is full; all others go to their zone. */
+/* The entry that the CPU's NORMAL requests ask first, if its longest span holds the frame (M4):
+ * most frees are of that, and need no search. NULL: it may be any. */
+static inline const struct machine_entry *own_entry_of(const struct machine_reader *r,
+                                                       quire_pfn pfn)
+{
+    uint32_t first = first_normal_entry(r->snapshot, node_of_cpu(r->snapshot, r->cpu));
+
+    return first != NO_ENTRY && window_holds(&r->snapshot->entries[first].zone->window, pfn)
+               ? &r->snapshot->entries[first]
+               : NULL;
+}
+
+/* A run that no magazine of CPU `cpu` took: of a cached order where the CPU is local, or of one
+ * that has remote magazines elsewhere, it may be the magazine that is full; all others go to their
+ * zone.
+ */
 int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned order, uint32_t cpu)
 {
     const struct machine_entry *e;
     struct machine_reader r;
+    bool local;
     int error;
 
-    qi_machine_enter_on(m, cpu, &r);
-    e = qi_snapshot_find(r.snapshot, pfn);
+    machine_enter_on(m, cpu, &r);
+    e = own_entry_of(&r, pfn);
+    if (e) {
+        local = e->zone_cache && cpu_is_known(r.snapshot, r.cpu);
+    } else {
+        e = qi_snapshot_find(r.snapshot, pfn);
+        local = e && qi_cpu_is_local(r.snapshot, r.cpu, e);
+    }
     if (!e)
         error = QUIRE_ERR_FRAME;
-    else if (is_cached_order(order) && qi_cpu_is_local(r.snapshot, r.cpu, e))
+    else if (local && is_cached_order(order))
         error = qi_cache_free_by_cpu(&e->zone_cache->cache, r.cpu, pfn, order);
-    else if (order == 0 && !e->closing)
-        error = qi_remote_free(&r, e, pfn);
+    else if (is_remote_order(order) && !e->closing)
+        error = qi_remote_free(&r, e, pfn, order);
     else
-        error = quire_zone_free(&e->zone->zone, qi_entry_slot(e, r.cpu), pfn, order);
-    qi_machine_leave(&r);
+        error = quire_zone_free(&e->zone->zone, entry_slot(e, r.cpu), pfn, order);
+    machine_leave(&r);
     return error;
 }
 
@@ -332,7 +376,7 @@ int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t f
     qi_machine_enter(m, &r);
     e = qi_snapshot_find(r.snapshot, pfn);
     if (e)
-        error = quire_zone_free_contig(&e->zone->zone, qi_entry_slot(e, r.cpu), pfn, frames);
+        error = quire_zone_free_contig(&e->zone->zone, entry_slot(e, r.cpu), pfn, frames);
     qi_machine_leave(&r);
     return error;
 }

@@ -298,6 +298,16 @@ const struct machine_entry *qi_snapshot_find_run(const struct machine_snapshot *
     return e;
 }
 
+/* How many of n frames in a row lie in a range, from `row` on four by four. */
+static size_t row_in_range(const quire_pfn pfns[], size_t row, size_t n, uint64_t first,
+                           uint64_t frames)
+{
+    while (n - row >= 4 && pfns[row].n - first < frames && pfns[row + 1].n - first < frames &&
+           pfns[row + 2].n - first < frames && pfns[row + 3].n - first < frames)
+        row += 4;
+    return row;
+}
+
 /* How many frames in a row are of entry e, the first one, which is, included. One compare each
  * while they are of the zone's longest span. */
 size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_entry *e,
@@ -305,7 +315,7 @@ size_t qi_snapshot_row(const struct machine_snapshot *s, const struct machine_en
 {
     uint64_t first = e->zone->window.first_block << BLOCK_ORDER,
              frames = e->zone->window.blocks << BLOCK_ORDER;
-    size_t row = 1;
+    size_t row = row_in_range(pfns, 1, n, first, frames);
 
     while (row < n && (pfns[row].n - first < frames || qi_snapshot_find(s, pfns[row]) == e))
         row++;
@@ -334,23 +344,13 @@ struct zone_cache *qi_snapshot_zone_cache(const struct machine_snapshot *s,
 /* Is a CPU local in a zone? The zone has a cache then. */
 bool qi_cpu_is_local(const struct machine_snapshot *s, uint32_t cpu, const struct machine_entry *e)
 {
-    return e->zone_cache && cpu < s->topology.cpu_count &&
-           qi_node_is_local(s, node_of_cpu(s, cpu), e);
+    return e->zone_cache && cpu_is_known(s, cpu) && qi_node_is_local(s, node_of_cpu(s, cpu), e);
 }
 
 /* Do NORMAL requests of the entry's node ask it first? */
 bool qi_entry_is_first(const struct machine_snapshot *s, const struct machine_entry *e)
 {
     return first_normal_entry(s, e->zone->node) == (uint32_t)(e - s->entries);
-}
-
-/* The zone's slot that a CPU uses: local CPUs have slots of their own where there are enough. */
-quire_slot qi_entry_slot(const struct machine_entry *e, uint32_t cpu)
-{
-    qi_assert(e->zone->zone.slots > 0);
-    if (e->zone_cache)
-        return slot_of_cpu(&e->zone_cache->cache, cpu - e->zone_cache->cache.first_cpu);
-    return quire_slot_of(cpu % e->zone->zone.slots);
 }
 
 /* Does a request go through this zone's caches, and have them drained before it asks the next zone?

@@ -85,15 +85,14 @@ static void add_cache_hits(const struct machine_snapshot *s, const struct zone_c
 static void add_cpu_stats(const struct machine_snapshot *s, struct machine_cpu *mcpu, uint32_t node,
                           struct quire_node_stats *stats)
 {
+    uint64_t pops;
+
     stats->remote += qi_remote_frames(s, mcpu, node);
     for (unsigned i = 0; i < QUIRE_NODE_COUNTS; i++)
         stats->counts[i] += qa_load(&mcpu->counts[node][i], relaxed); /* relaxed: a figure */
-    if (qa_load(&mcpu->pops_node, relaxed) == node) {                 /* relaxed: a figure (V2) */
-        uint64_t pops = cpu_cache_pops(remote_magazine(mcpu));
-
-        stats->counts[QUIRE_NODE_HIT] += pops;
-        stats->counts[QUIRE_NODE_OTHER] += pops;
-    }
+    pops = qi_remote_pops(mcpu, node);
+    stats->counts[QUIRE_NODE_HIT] += pops;
+    stats->counts[QUIRE_NODE_OTHER] += pops;
 }
 
 int quire_machine_node_stats(struct quire_machine *m, quire_node node,
@@ -138,7 +137,7 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
         stats->zonelist_bytes += s->lists[n]->bytes;
     for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
         if (machine_cpu_of(m, cpu))
-            stats->remote += cpu_cache_count(remote_magazine(machine_cpu_of(m, cpu)));
+            stats->remote += qi_remote_frames_about(machine_cpu_of(m, cpu));
     stats->managed = sum.managed;
     stats->free = sum.free;
     stats->cached = sum.cached;

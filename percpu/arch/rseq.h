@@ -19,7 +19,8 @@
  * not, __rseq_size is 0.
  *
  * Push and pop find their CPU cache by the CPU number that they read inside the section, so it is
- * the number of the CPU that they run on. All check `present` and `detached` as one eight-byte word
+ * the number of the CPU that they run on; or a CPU cache that was found before, and whose number
+ * they compare with that one. All check `present` and `detached` as one eight-byte word
  * that must read 1; where a load does not acquire by itself, by a load-acquire, as the CPU cache
  * may have been put back from another CPU (the other end of E-cpu-cache is in cpu_cache_put). A
  * section that gives up leaves the thread's area pointing at it, which means nothing to the kernel
@@ -29,9 +30,10 @@
  * 3: the descriptor, 4: the abort):
  *   RSEQ_START, RSEQ_END   the section's descriptor and its arming; its abort
  *   RSEQ_FIND              this CPU's cache of a class, or to `slow`
+ *   RSEQ_AT                a CPU cache that was found outside, or to `slow`: it is not this CPU's
  *   RSEQ_POP, RSEQ_PUSH, RSEQ_PUSH_OUT, RSEQ_TAKE   what comes then, up to the commit
- * and RSEQ_AREA and RSEQ_CPU_CACHE, which are operands, RSEQ_SCRATCH, which is the registers used
- * up, and rseq_area().
+ * and RSEQ_AREA, RSEQ_CPU_CACHE and RSEQ_CPU_CACHE_OF, which are operands, RSEQ_SCRATCH, which is
+ * the registers used up, and rseq_area().
  */
 #ifndef QUIRE_PERCPU_ARCH_RSEQ_H
 #define QUIRE_PERCPU_ARCH_RSEQ_H
@@ -96,6 +98,40 @@ static inline bool rseq_pop(const struct quire_cache *c, enum cache_class cls, u
                  : "memory", "cc", RSEQ_SCRATCH
                  : slow, again);
     *round = v;
+    return true;
+slow:
+again:
+    return false;
+}
+
+/* Pop a round of the CPU cache r of CPU `cpu`, which was found outside. False: not this way,
+ * perhaps because the caller runs on another CPU by now. */
+static inline bool rseq_pop_at(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu,
+                               uint64_t *round)
+{
+    uint64_t v;
+
+    __asm__ goto(RSEQ_START RSEQ_AT RSEQ_POP RSEQ_END
+                 : [v] "=&r"(v)
+                 : RSEQ_AREA(c), RSEQ_CPU_CACHE_OF(r, cpu)
+                 : "memory", "cc", RSEQ_SCRATCH
+                 : slow, again);
+    *round = v;
+    return true;
+slow:
+again:
+    return false;
+}
+
+/* Push a round likewise. */
+static inline bool rseq_push_at(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu,
+                                uint64_t round)
+{
+    __asm__ goto(RSEQ_START RSEQ_AT RSEQ_PUSH RSEQ_END
+                 :
+                 : RSEQ_AREA(c), RSEQ_CPU_CACHE_OF(r, cpu), [round] "r"(round)
+                 : "memory", "cc", RSEQ_SCRATCH
+                 : slow, again);
     return true;
 slow:
 again:

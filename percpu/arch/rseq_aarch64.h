@@ -39,6 +39,15 @@ static inline char *rseq_area(void)
     "ldar x10, [x9]\n\t"                                                                           \
     "cmp x10, #1\n\t"                                                                              \
     "b.ne %l[slow]\n\t"
+#define RSEQ_CPU_CACHE_OF(r, number) [cpu_cache] "r"(r), [cpu] "r"(number)
+#define RSEQ_AT                                                                                    \
+    "ldr w9, [%[area], #4]\n\t"                                                                    \
+    "cmp w9, %w[cpu]\n\t"                                                                          \
+    "b.ne %l[slow]\n\t"                                                                            \
+    "mov x9, %[cpu_cache]\n\t"                                                                     \
+    "ldar x10, [x9]\n\t"                                                                           \
+    "cmp x10, #1\n\t"                                                                              \
+    "b.ne %l[slow]\n\t"
 /* The abort is preceded by the signature that the kernel asks for. */
 #define RSEQ_END                                                                                   \
     "2:\n\t"                                                                                       \

@@ -41,6 +41,13 @@ static inline char *rseq_area(void)
     "addq %[cpu_caches], %%rax\n\t"                                                                \
     "cmpq $1, (%%rax)\n\t"                                                                         \
     "jne %l[slow]\n\t"
+#define RSEQ_CPU_CACHE_OF(r, number) [cpu_cache] "r"(r), [cpu] "r"(number)
+#define RSEQ_AT                                                                                    \
+    "cmpl %[cpu], %%fs:4(%[offset])\n\t"                                                           \
+    "jne %l[slow]\n\t"                                                                             \
+    "movq %[cpu_cache], %%rax\n\t"                                                                 \
+    "cmpq $1, (%%rax)\n\t"                                                                         \
+    "jne %l[slow]\n\t"
 /* The abort is preceded by the signature that the kernel asks for. */
 #define RSEQ_END                                                                                   \
     "2:\n\t"                                                                                       \

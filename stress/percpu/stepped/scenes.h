@@ -10,7 +10,6 @@
 #define QUIRE_STRESS_PERCPU_STEPPED_SCENES_H
 
 #include "stress/common/tracee.h"
-#include "stress/percpu/cache_rig.h"
 
 extern const struct scene scenes[];
 extern const unsigned scene_count;
@@ -23,7 +22,9 @@ struct shared {
 };
 extern struct shared *shared;
 
-/* Make what the children inherit. Skips the program where it cannot work. */
+/* What the program's arguments say, the mode; and make what the children inherit. Both skip the
+ * program where it cannot work. */
+void select_mode(int argc, char *const argv[]);
 void scenes_open(void);
 
 #endif /* QUIRE_STRESS_PERCPU_STEPPED_SCENES_H */

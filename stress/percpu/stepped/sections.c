@@ -13,17 +13,20 @@
  * not be restarted. And a child whose section is restarted each time must get by without it.
  *
  * The linker's table of all sections says whether one was never entered: then the test is not
- * complete, and fails.
+ * complete, and fails. A program whose scenes are about some sections alone is built with their
+ * number, SECTIONS_PLAYED.
  */
 #include "scenes.h"
-
-#include "stress/percpu/cache_rig.h"
 
 #include "percpu/arch/rseq.h"
 
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+
+#ifndef SECTIONS_PLAYED
+#define SECTIONS_PLAYED 0 /* all */
+#endif
 
 #if QUIRE_RSEQ
 
@@ -173,15 +176,17 @@ static void play(const struct scene *scene, bool entered_ever[])
 static void play_all(void)
 {
     bool entered_ever[SECTIONS] = {false};
+    unsigned played = 0;
 
     if (section_count() == 0 || section_count() > SECTIONS)
         die("%u sections in this program", section_count());
     for (unsigned i = 0; i < scene_count; i++)
         play(&scenes[i], entered_ever);
     for (unsigned i = 0; i < section_count(); i++)
-        if (!entered_ever[i])
-            die("the section at 0x%" PRIx64 " was never entered", sections[i].start);
-    printf("all of the program's %u sections: clean\n", section_count());
+        played += entered_ever[i];
+    if (played != (SECTIONS_PLAYED ? SECTIONS_PLAYED : section_count()))
+        die("%u of %u sections were entered", played, section_count());
+    printf("%u of the program's %u sections: clean\n", played, section_count());
 }
 
 #else

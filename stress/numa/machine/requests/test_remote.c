@@ -38,8 +38,11 @@ static bool knows_none(struct rig *r, uint32_t cpu)
 {
     const struct machine_cpu *mcpu = machine_cpu_of(r->machine, cpu);
 
-    return qa_load(&mcpu->remote_zone, relaxed) == (uintptr_t)&qi_no_zone &&
-           qa_load(&mcpu->serving_zone, relaxed) == (uintptr_t)&qi_no_zone;
+    for (unsigned i = 0; i < REMOTE_MAGAZINES; i++)
+        if (qa_load(&mcpu->remote[i].remote_zone, relaxed) != (uintptr_t)&qi_no_zone ||
+            qa_load(&mcpu->remote[i].serving_zone, relaxed) != (uintptr_t)&qi_no_zone)
+            return false;
+    return true;
 }
 
 /* What was freed of another node serves the next request for that node, with exact figures. */
@@ -331,8 +334,9 @@ static void other_policies(void **unused)
     pfn = ask(r, &request);
     give(r, pfn, 0);
     assert_int_equal(remote(r, 1), 1);
-    assert_int_equal(qa_load(&machine_cpu_of(r->machine, 0)->serving_zone, relaxed),
-                     (uintptr_t)&qi_no_zone);
+    for (unsigned i = 0; i < REMOTE_MAGAZINES; i++)
+        assert_int_equal(qa_load(&machine_cpu_of(r->machine, 0)->remote[i].serving_zone, relaxed),
+                         (uintptr_t)&qi_no_zone);
     pfn = ask_node(r, 1, 0);
     give(r, pfn, 0);
     rig_close(r);

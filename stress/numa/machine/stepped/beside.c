@@ -37,6 +37,7 @@ enum {
     FRAMES = 4 * BLOCK,
     HELD = 300,
     STARTED_WITH = 36, /* runs that each of the two has at first, of each of two nodes */
+    RUNS_AT_FIRST = 5, /* likewise, of node 1, in pairs */
     LEAVES = 2,        /* the zone that is removed */
     COMES = 3,         /* and the one that is added */
     MOVED = 1,         /* the node of the CPU that moves */
@@ -103,11 +104,11 @@ static void give(struct party *p, uint32_t i)
          "free");
 }
 
-/* Give a single frame of a zone. */
-static void give_of(struct party *p, uint32_t zone)
+/* Give a run of so many frames of a zone. */
+static void give_of(struct party *p, uint32_t zone, uint64_t frames)
 {
     for (uint32_t i = 0; i < p->count; i++)
-        if (p->held[i].frames == 1 && zone_of(p->held[i].pfn.n) == zone) {
+        if (p->held[i].frames == frames && zone_of(p->held[i].pfn.n) == zone) {
             give(p, i);
             return;
         }
@@ -162,6 +163,15 @@ static void take_remote(struct party *p)
     must(ask(p, &q), "a request of node 1");
 }
 
+/* A pair, the longest run that waits in a remote magazine here. */
+static void take_remote_run(struct party *p)
+{
+    struct quire_request q = quire_request_of(1, 0);
+
+    q.near_node = quire_near_of(quire_node_of(1));
+    must(ask(p, &q), "a request of node 1");
+}
+
 static void take_bound(struct party *p)
 {
     const struct quire_policy policy = {.mode = QUIRE_POLICY_BIND, .nodes = {4}};
@@ -184,12 +194,17 @@ static void refused(struct party *p)
 
 static void give_local(struct party *p)
 {
-    give_of(p, 0);
+    give_of(p, 0, 1);
 }
 
 static void give_remote(struct party *p)
 {
-    give_of(p, 1);
+    give_of(p, 1, 1);
+}
+
+static void give_remote_run(struct party *p)
+{
+    give_of(p, 1, 2);
 }
 
 static void take_batch(struct party *p)
@@ -348,10 +363,12 @@ static const struct kind {
     {"run", take_run},
     {"block", take_block},
     {"remote frame", take_remote},
+    {"remote run", take_remote_run},
     {"bound", take_bound},
     {"refused", refused},
     {"free", give_local},
     {"remote free", give_remote},
+    {"remote run free", give_remote_run},
     {"batch", take_batch},
     {"free batch", give_batch},
     {"contiguous", take_contig},
@@ -577,6 +594,10 @@ static void start_machine(void)
             give_local(p);
             give_remote(p);
         }
+        for (unsigned k = 0; k < 2 * RUNS_AT_FIRST; k++)
+            take_remote_run(p);
+        for (unsigned k = 0; k < RUNS_AT_FIRST; k++)
+            give_remote_run(p);
     }
     check_books();
     (void)fflush(NULL); /* so that no child prints what the parent has printed */

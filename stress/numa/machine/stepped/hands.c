@@ -6,6 +6,7 @@
  * CPU 0 of node 0 has freed frames of node 1. It is stopped at each instruction of one more such
  * free, or of a request for node 1; there a CPU of node 1 takes all that it can get. What is
  * missing is the run that the call is about and one remote magazine, as machine.h says, at most.
+ * The same of runs of order 1.
  */
 #include "stress/common/tracee.h"
 #include "stress/numa/machine/machine_rig.h"
@@ -20,6 +21,7 @@
 enum {
     NODE_FRAMES = 2 * BLOCK,
     REMOTE = 16, /* frames in a remote magazine */
+    PAIRS = 8,   /* runs of order 1 in one */
     HELD_MOST = 16 * REMOTE,
     INSTRUCTIONS = 10000,
     REPEATS = 3, /* of an instruction that is executed again and again, so many are enough */
@@ -30,18 +32,19 @@ enum {
 static struct {
     _Atomic uint64_t got;        /* by the other CPU, while the call stood still */
     _Atomic uint64_t held_after; /* when the call was over */
+    _Atomic unsigned order;      /* of the call */
 } * shared;
 
 static struct rig rig;
 static quire_pfn held[HELD_MOST];
-static unsigned held_count;
+static unsigned held_count, held_order;
 static uint64_t ips[INSTRUCTIONS];
 
 /* ---- The child ------------------------------------------------------------------------------ */
 
 static void take_remote(void)
 {
-    struct quire_request request = quire_request_of(0, 0);
+    struct quire_request request = quire_request_of(held_order, 0);
 
     request.near_node = quire_near_of(quire_node_of(1));
     must(quire_machine_request(rig.machine, &request, &held[held_count], NULL), "request");
@@ -50,7 +53,7 @@ static void take_remote(void)
 
 static void give_remote(void)
 {
-    must(quire_machine_free(rig.machine, held[--held_count], 0), "free");
+    must(quire_machine_free(rig.machine, held[--held_count], held_order), "free");
 }
 
 static void fill(unsigned frames)
@@ -71,10 +74,25 @@ static void full(void)
     fill(4 * REMOTE); /* the last of them are in the magazine */
 }
 
+static void pairs_half_full(void)
+{
+    held_order = 1;
+    fill(PAIRS / 2);
+}
+
+static void pairs_full(void)
+{
+    held_order = 1;
+    fill(4 * PAIRS);
+}
+
 const struct scene scenes[] = {
     {"free", half_full, give_remote, NULL},
     {"free, magazine full", full, give_remote, NULL},
     {"request", full, take_remote, NULL},
+    {"free of a pair", pairs_half_full, give_remote, NULL},
+    {"free of a pair, magazine full", pairs_full, give_remote, NULL},
+    {"request of a pair", pairs_full, take_remote, NULL},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];
 
@@ -103,12 +121,13 @@ static void pause_here(void)
 void scene_play(const struct scene *scene)
 {
     scene->prepare();
-    rig_check(&rig, held_count);
+    rig_check(&rig, (uint64_t)held_count << held_order);
     pause_here();
     scene->act();
     pause_here();
-    rig_check(&rig, held_count);
-    atomic_store(&shared->held_after, held_count);
+    rig_check(&rig, (uint64_t)held_count << held_order);
+    atomic_store(&shared->held_after, (uint64_t)held_count << held_order);
+    atomic_store(&shared->order, held_order);
     _exit(0);
 }
 
@@ -134,7 +153,9 @@ static void step(const struct scene *scene)
 {
     unsigned n = tracee_note_instructions(scene, ips, INSTRUCTIONS);
     uint64_t after = atomic_load(&shared->held_after), most = 0;
-    uint64_t by_user = scene->act == take_remote ? after - 1 : after;
+    unsigned order = atomic_load(&shared->order);
+    uint64_t run = 1ull << order, bound = run + (order ? PAIRS * run : REMOTE);
+    uint64_t by_user = scene->act == take_remote ? after - run : after;
 
     for (unsigned k = 0; k < n; k++) {
         struct tracee t;
@@ -145,7 +166,7 @@ static void step(const struct scene *scene)
         t = tracee_interrupt_at(scene, ips, k, SIGUSR1);
         got = atomic_load(&shared->got);
         tracee_finish(&t);
-        if (got + by_user > 2 * NODE_FRAMES || 2 * NODE_FRAMES - got - by_user > 1 + REMOTE)
+        if (got + by_user > 2 * NODE_FRAMES || 2 * NODE_FRAMES - got - by_user > bound)
             die("%s, instruction %u: %" PRIu64 " frames were had, %" PRIu64 " are held",
                 scene->name, k, got, by_user);
         if (2 * NODE_FRAMES - got - by_user > most)
