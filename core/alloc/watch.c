@@ -61,8 +61,8 @@ uint64_t qi_watch_arm(const struct quire_zone *z, unsigned order)
     return w | armed;
 }
 
-/* The look that began with `armed` found nothing. */
-void qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed)
+/* The look that began with `armed` found nothing. False: a run appeared meanwhile. */
+bool qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed)
 {
     unsigned bit;
     qa64 *watch = watch_of(z, order, &bit);
@@ -71,7 +71,8 @@ void qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed)
     /* relaxed: only the word counts. Retries when another order was armed or got known. */
     while (!qa_cas(watch, &w, w | (uint64_t)KNOWN << bit, relaxed))
         if (w >> VERSION_SHIFT != armed >> VERSION_SHIFT)
-            return;
+            return false;
+    return true;
 }
 
 /* Of these orders of a watch something appeared. */

@@ -16,8 +16,28 @@
  * clearer, if there is one, comes later and looks again. The setter that changed a block's bytes
  * sees to the section's byte, so only that one pays for the second fence.
  *
- * A hole byte has several values, and a setter raises it by compare-and-swap: by a store, of two
- * setters the one with the shorter run could have the last word. A clearer stores what it saw.
+ * A hole byte is more than a hint: what it does not show is refused (the last pass of a search,
+ * find_block.c), so not for an instant may it show less than there is. A setter raises it by
+ * compare-and-swap: by a store, of two setters the one with the shorter run could have the last
+ * word. And a clearer says first that it is about to look, which is read as "any run may be free":
+ *
+ *   clearer:  byte = LOOKED;   E-hint;  look at the map;  LOOKED -> what was seen
+ *             failed: byte = the longest hole, whatever the map has
+ *   setter:   map &= ~bits;    E-hint;  byte shows it: nothing;  less: raise it;
+ *             LOOKED -> DOUBTED;  DOUBTED: nothing
+ *
+ * Of the two fences one comes second. If it is the clearer's, the look sees the bits. If it is the
+ * setter's, that reads LOOKED, and the clearer's compare-and-swap fails; or something later, which
+ * is raised if it is less. Only who wrote LOOKED ends it, and DOUBTED too, so no second clearer can
+ * bring LOOKED back under the first one's hands, with a setter's run forgotten in between. A clearer
+ * that stops for ever leaves a byte that shows any run: its block is looked at by each last pass.
+ * Home blocks keep theirs, as their frames count as well. A block that is not split has no free run;
+ * who splits it is a setter, behind the descriptor.
+ *
+ * Who completes a run answers for it: the byte shows it before that call returns. For runs of a word
+ * that is who cleared the last bit, and sees so in the word; for longer ones who fences last and
+ * finds all words 0. A single frame is nobody's: the free of one beside a free frame whose free has
+ * not returned sets nothing. So the byte decides no refusal of single frames.
  *
  * These must set: a free whose word was all ones before (otherwise the free bits beside its own
  * were announced, or are about to be, by the frees that cleared them); one that completed a pair of
@@ -27,6 +47,7 @@
  * Lock-free, any context. The map read here may be stale only in the ways argued above.
  */
 #include "core/internal.h"
+#include "core/search/search.h"
 
 /* The fullness byte for `n` free frames: half of it, rounded up, 255 at most, never 0 for n > 0. */
 static uint8_t fullness(unsigned n)
@@ -48,38 +69,70 @@ static void full_refresh(const struct quire_zone *z, uint32_t b, unsigned n)
         (void)qa_cas(full_of(z, b), &old, fullness(n), relaxed); /* relaxed: a hint */
 }
 
-/* Block b's section shows its hole; the caller's last access was a full fence, behind the block's
- * bytes. */
+/* Block b's section shows its hole, if the block shows free frames; the caller's last access was a
+ * full fence, behind the block's bytes. */
 static void section_raise(const struct quire_zone *z, uint32_t b)
 {
     uint32_t s = b / SECTION_BLOCKS;
     uint8_t hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK; /* relaxed: ordered by E-hint */
     uint8_t v = qa_load(sparse_of(z, s), relaxed);              /* relaxed: ordered by E-hint */
 
+    hole = hole > HOLE_MOST ? HOLE_MOST : hole;
+    if (v >= hole || qa_load(full_of(z, b), relaxed) == 0) /* relaxed: ordered by E-hint */
+        return;
     /* relaxed: a hint. Retries when another setter raised it, or a clearer looked. */
     while (v < hole && !qa_cas(sparse_of(z, s), &v, hole, relaxed))
         ;
 }
 
 /* Raise the hole of block b, of descriptor `desc`, to `hole`; the caller saw so long a run behind a
- * full fence. True: the byte changed. */
+ * full fence. True: the block's hole or class is another one now. */
 static bool hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, unsigned hole)
 {
     uint8_t v = qa_load(hole_of(z, b), relaxed), next; /* relaxed: ordered by E-hint */
 
     do {
-        unsigned more = v & HOLE_MASK;
+        unsigned shown = v & HOLE_MASK;
 
-        next = hole_byte(desc, more < hole ? hole : more);
+        if (shown == HOLE_LOOKED)
+            next = v - HOLE_LOOKED + HOLE_DOUBTED;
+        else
+            next = shown > HOLE_MOST ? v : hole_byte(desc, shown < hole ? hole : shown);
         if (next == v)
             return false;
-        /* relaxed: a hint. Retries when another setter raised it, or a clearer looked. */
+        /* relaxed: E-hint orders it. Retries when another setter raised it, or a clearer looks. */
     } while (!qa_cas(hole_of(z, b), &v, next, relaxed));
-    return true;
+    return (next & HOLE_MASK) <= HOLE_MOST;
 }
 
-/* A free in block b, which was then of descriptor `desc`, split and nobody's home, completed a run
- * of the order `hole` - 1; the caller's last access was a full fence, behind the free. */
+/* The hole byte of block b becomes what its descriptor and map show, and its fullness byte, unless
+ * another call is about to do that, or a run comes meanwhile. */
+static void hole_lower(const struct quire_zone *z, uint32_t b)
+{
+    uint8_t v = qa_load(hole_of(z, b), relaxed), looked = v | HOLE_LOOKED; /* relaxed: as below */
+    unsigned free = 0, hole = 0;
+    uint32_t d;
+
+    /* relaxed: E-hint orders it */
+    if ((v & HOLE_MASK) > HOLE_MOST || !qa_cas(hole_of(z, b), &v, looked, relaxed))
+        return;
+    qa_fence_after_rmw(); /* E-hint fence: the byte before the look */
+    d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-hint */
+    if (desc_state(d) == D_SPLIT) {
+        hole = qi_map_hole(frame_map(z, b), &free);
+        full_refresh(z, b, free);
+    }
+    /* relaxed: only the byte counts */
+    if (qa_cas(hole_of(z, b), &looked, hole_byte(d, hole), relaxed))
+        return;
+    qi_assert((looked & HOLE_MASK) == HOLE_DOUBTED);
+    qa_store(hole_of(z, b), hole_byte(d, HOLE_MOST), relaxed); /* relaxed: this call's to end */
+    qa_fence_seq_cst(); /* E-hint fence: the block's byte before the section's */
+    section_raise(z, b);
+}
+
+/* A free in block b, which was then of descriptor `desc`, a split one, completed a run of the order
+ * `hole` - 1; the caller's last access was a full fence, behind the free. */
 void qi_hint_hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, unsigned hole)
 {
     if (!hole_raise(z, b, desc, hole))
@@ -88,29 +141,49 @@ void qi_hint_hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, u
     section_raise(z, b);
 }
 
+/* Block b, of descriptor `desc`, was split, and the caller has all its map as it is to be, behind a
+ * full fence: any run may be free. */
+void qi_hint_hole_opened(const struct quire_zone *z, uint32_t b, uint32_t desc)
+{
+    (void)hole_raise(z, b, desc, HOLE_MOST);
+}
+
+/* Block b is FREE and held by its section's bit, so nobody can split it now. */
+void qi_hint_hole_closed(const struct quire_zone *z, uint32_t b)
+{
+    uint8_t v = qa_load(hole_of(z, b), relaxed); /* relaxed: the exchange decides */
+
+    /* relaxed: a block that is not split has no run. If it fails the byte shows too much. */
+    if ((v & HOLE_MASK) <= HOLE_MOST)
+        (void)qa_cas(hole_of(z, b), &v, 0, relaxed); /* relaxed: as above */
+}
+
 /* Block b has free frames now; the caller's last access was a read-modify-write of its map or of
- * its descriptor. Home blocks stay hidden: they are announced when their owner gives them up. */
+ * its descriptor. Home blocks show no frames: they are announced when their owner gives them up. */
 void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
 {
+    bool shown = true;
+    unsigned n = 0, hole = 0;
     uint32_t d;
-    unsigned n, hole;
-    bool shown;
 
     qi_assert(has_map(z, b));
-    qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the map before the hint and the look */
+    qa_fence_after_rmw(); /* E-hint fence: the map before the hint */
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-hint */
+    if (desc_state(d) == D_SPLIT) {
+        hole = qi_map_hole(frame_map(z, b), &n);
+        shown = n == 0 || !hole_raise(z, b, d, hole);
+    }
+    qa_fence_after_rmw(); /* E-watch fence: the hint before the watch; nothing was stored since */
     if (desc_state(d) != D_SPLIT || d & D_OWNER) {
         /* How long they are does not matter: this is rare. An undo may have hidden from the last
          * free of a home block that it is empty. */
         qi_watch_blocks(z);
         return;
     }
-    hole = qi_map_hole(frame_map(z, b), &n);
     if (watch_is_on(z))
         qi_watch_runs(z, hole);
     if (n == 0)
         return;
-    shown = !hole_raise(z, b, d, hole);
     if (qa_load(full_of(z, b), relaxed) != 0) { /* relaxed: ordered by E-hint */
         full_refresh(z, b, n);
     } else {
@@ -126,26 +199,33 @@ void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
 /* The caller found no free frame in block b. */
 void qi_hint_block_full(const struct quire_zone *z, uint32_t b)
 {
-    if (qa_load(full_of(z, b), relaxed) == 0 && /* relaxed: a hint */
-        qa_load(hole_of(z, b), relaxed) == 0)   /* relaxed: a hint */
+    if (qa_load(full_of(z, b), relaxed) == 0 &&             /* relaxed: a hint */
+        (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) == 0) /* relaxed: a hint */
         return;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint */
-    qa_store(hole_of(z, b), 0, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst();                  /* E-hint fence: the hints before the second look */
+    hole_lower(z, b);
+    qa_fence_seq_cst(); /* E-hint fence: the hints before the second look */
     if (qi_map_count_free(frame_map(z, b)) > 0)
         qi_hint_block_free(z, b);
 }
 
-/* The caller found no run in split block b, which is nobody's home, that is as long as its hole
- * byte promises; or the byte names another class than the block's. */
+/* The caller found no run in block b that is as long as its hole byte promises; or the byte may name
+ * another class than the block's. */
 void qi_hint_hole_lower(const struct quire_zone *z, uint32_t b)
 {
-    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: a hint is made of it */
-    unsigned free, hole = qi_map_hole(frame_map(z, b), &free);
+    if (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) /* relaxed: a hint */
+        hole_lower(z, b);
+}
 
-    qa_store(hole_of(z, b), hole_byte(d, hole), relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst();       /* E-hint fence: the hint before the second look */
-    qi_hint_block_free(z, b); /* which is this */
+/* Does a block of section s show a hole of this length or a longer one? */
+bool qi_hint_section_has(const struct quire_zone *z, uint32_t s, unsigned hole)
+{
+    const uint8_t *holes = z->holes + (size_t)s * SECTION_BLOCKS;
+    struct search_fit fit = {holes, HOLE_MASK, (uint8_t)hole, HOLE_MASK};
+
+    qi_assert(s < z->sections && hole > 0 && hole <= HOLE_MOST);
+    return qi_search_best()->least_fit(holes, SECTION_BLOCKS, 0, SECTION_BLOCKS, &fit) <
+           SECTION_BLOCKS;
 }
 
 /* Refresh the fullness byte of a block that had free frames before and after a free. */
