@@ -18,11 +18,11 @@ unsigned qi_map_hole_at(const struct map512 *map, unsigned word);
 
 /* hint.c: H1 to H4 of layout.h */
 void qi_hint_block_free(const struct quire_zone *z, uint32_t b);
+void qi_hint_block_left(const struct quire_zone *z, uint32_t b);
 void qi_hint_block_full(const struct quire_zone *z, uint32_t b);
 void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b);
 void qi_hint_hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, unsigned hole);
 void qi_hint_hole_lower(const struct quire_zone *z, uint32_t b);
-void qi_hint_hole_opened(const struct quire_zone *z, uint32_t b, uint32_t desc);
 void qi_hint_hole_closed(const struct quire_zone *z, uint32_t b);
 bool qi_hint_section_has(const struct quire_zone *z, uint32_t s, unsigned hole);
 void qi_hint_section_whole(const struct quire_zone *z, uint32_t s);

@@ -145,7 +145,7 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
         qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release);
     qi_block_follow_isolations(z, b); /* E-hint: it begins with a fence, after the map */
     if (desc_state(desc) == D_SPLIT)
-        qi_hint_hole_opened(z, b, desc);
+        qi_hint_hole_raise(z, b, desc, HOLE_MOST);
     qa_fence_after_rmw(); /* E-watch fence: map and hint before the watch */
     if (watch_is_on(z))
         qi_watch_runs(z, HOLE_MOST);

@@ -105,30 +105,44 @@ static bool hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, un
     return (next & HOLE_MASK) <= HOLE_MOST;
 }
 
-/* The hole byte of block b becomes what its descriptor and map show, and its fullness byte, unless
- * another call is about to do that, or a run comes meanwhile. */
-static void hole_lower(const struct quire_zone *z, uint32_t b)
+/* A block as a call saw it behind a full fence: its descriptor, and if it is split, how many frames
+ * are free and the longest run of them. */
+struct block_look {
+    uint32_t desc;
+    unsigned free, hole;
+};
+
+static struct block_look look_at(const struct quire_zone *z, uint32_t b)
+{
+    struct block_look look = {qa_load(desc_of(z, b), relaxed), 0, 0}; /* relaxed: see E-hint */
+
+    if (desc_state(look.desc) == D_SPLIT)
+        look.hole = qi_map_hole(frame_map(z, b), &look.free);
+    return look;
+}
+
+/* The hole byte of block b becomes what its descriptor and map show, which is in *look then; unless
+ * a run comes meanwhile. Ends with a full fence. False: another call is about to do that. */
+static bool hole_lower(const struct quire_zone *z, uint32_t b, struct block_look *look)
 {
     uint8_t v = qa_load(hole_of(z, b), relaxed), looked = v | HOLE_LOOKED; /* relaxed: as below */
-    unsigned free = 0, hole = 0;
-    uint32_t d;
 
     /* relaxed: E-hint orders it */
     if ((v & HOLE_MASK) > HOLE_MOST || !qa_cas(hole_of(z, b), &v, looked, relaxed))
-        return;
+        return false;
     qa_fence_after_rmw(); /* E-hint fence: the byte before the look */
-    d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-hint */
-    if (desc_state(d) == D_SPLIT) {
-        hole = qi_map_hole(frame_map(z, b), &free);
-        full_refresh(z, b, free);
-    }
+    *look = look_at(z, b);
     /* relaxed: only the byte counts */
-    if (qa_cas(hole_of(z, b), &looked, hole_byte(d, hole), relaxed))
-        return;
+    if (qa_cas(hole_of(z, b), &looked, hole_byte(look->desc, look->hole), relaxed)) {
+        qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the hint before what comes next */
+        return true;
+    }
     qi_assert((looked & HOLE_MASK) == HOLE_DOUBTED);
-    qa_store(hole_of(z, b), hole_byte(d, HOLE_MOST), relaxed); /* relaxed: this call's to end */
-    qa_fence_seq_cst(); /* E-hint fence: the block's byte before the section's */
+    /* relaxed: this call's to end */
+    qa_store(hole_of(z, b), hole_byte(look->desc, HOLE_MOST), relaxed);
+    qa_fence_seq_cst(); /* E-hint fence. E-watch fence: as above, and the section's byte */
     section_raise(z, b);
+    return true;
 }
 
 /* A free in block b, which was then of descriptor `desc`, a split one, completed a run of the order
@@ -141,13 +155,6 @@ void qi_hint_hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, u
     section_raise(z, b);
 }
 
-/* Block b, of descriptor `desc`, was split, and the caller has all its map as it is to be, behind a
- * full fence: any run may be free. */
-void qi_hint_hole_opened(const struct quire_zone *z, uint32_t b, uint32_t desc)
-{
-    (void)hole_raise(z, b, desc, HOLE_MOST);
-}
-
 /* Block b is FREE and held by its section's bit, so nobody can split it now. */
 void qi_hint_hole_closed(const struct quire_zone *z, uint32_t b)
 {
@@ -158,36 +165,25 @@ void qi_hint_hole_closed(const struct quire_zone *z, uint32_t b)
         (void)qa_cas(hole_of(z, b), &v, 0, relaxed); /* relaxed: as above */
 }
 
-/* Block b has free frames now; the caller's last access was a read-modify-write of its map or of
- * its descriptor. Home blocks show no frames: they are announced when their owner gives them up. */
-void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
+/* Block b's hole byte shows what `look` found; the caller's last access was a full fence, or a load
+ * behind it. `shown`: so does its section's. Watch and fullness follow. */
+static void block_announce(const struct quire_zone *z, uint32_t b, const struct block_look *look,
+                           bool shown)
 {
-    bool shown = true;
-    unsigned n = 0, hole = 0;
-    uint32_t d;
-
-    qi_assert(has_map(z, b));
-    qa_fence_after_rmw(); /* E-hint fence: the map before the hint */
-    d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-hint */
-    if (desc_state(d) == D_SPLIT) {
-        hole = qi_map_hole(frame_map(z, b), &n);
-        shown = n == 0 || !hole_raise(z, b, d, hole);
-    }
-    qa_fence_after_rmw(); /* E-watch fence: the hint before the watch; nothing was stored since */
-    if (desc_state(d) != D_SPLIT || d & D_OWNER) {
+    if (desc_state(look->desc) != D_SPLIT || look->desc & D_OWNER) {
         /* How long they are does not matter: this is rare. An undo may have hidden from the last
          * free of a home block that it is empty. */
         qi_watch_blocks(z);
         return;
     }
     if (watch_is_on(z))
-        qi_watch_runs(z, hole);
-    if (n == 0)
+        qi_watch_runs(z, look->hole);
+    if (look->free == 0)
         return;
     if (qa_load(full_of(z, b), relaxed) != 0) { /* relaxed: ordered by E-hint */
-        full_refresh(z, b, n);
+        full_refresh(z, b, look->free);
     } else {
-        qa_store(full_of(z, b), fullness(n), relaxed); /* relaxed: a hint */
+        qa_store(full_of(z, b), fullness(look->free), relaxed); /* relaxed: a hint */
         shown = false;
     }
     if (shown)
@@ -196,15 +192,44 @@ void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
     section_raise(z, b);
 }
 
+/* Block b has free frames now; the caller's last access was a read-modify-write of its map or of
+ * its descriptor. Home blocks show no frames: they are announced when their owner gives them up. */
+void qi_hint_block_free(const struct quire_zone *z, uint32_t b)
+{
+    struct block_look look;
+    bool shown;
+
+    qi_assert(has_map(z, b));
+    qa_fence_after_rmw(); /* E-hint fence: the map before the hint */
+    look = look_at(z, b);
+    shown = look.free == 0 || !hole_raise(z, b, look.desc, look.hole);
+    qa_fence_after_rmw(); /* E-watch fence: the hint before the watch; nothing was stored since */
+    block_announce(z, b, &look, shown);
+}
+
+/* Block b was given up as a home block; the caller's last access was a read-modify-write of its map
+ * or of its descriptor. */
+void qi_hint_block_left(const struct quire_zone *z, uint32_t b)
+{
+    struct block_look look;
+
+    if (hole_lower(z, b, &look))
+        block_announce(z, b, &look, true);
+    else
+        qi_hint_block_free(z, b);
+}
+
 /* The caller found no free frame in block b. */
 void qi_hint_block_full(const struct quire_zone *z, uint32_t b)
 {
+    struct block_look look;
+
     if (qa_load(full_of(z, b), relaxed) == 0 &&             /* relaxed: a hint */
         (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) == 0) /* relaxed: a hint */
         return;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint */
-    hole_lower(z, b);
-    qa_fence_seq_cst(); /* E-hint fence: the hints before the second look */
+    if (!hole_lower(z, b, &look))
+        qa_fence_seq_cst(); /* E-hint fence: the hint before the second look */
     if (qi_map_count_free(frame_map(z, b)) > 0)
         qi_hint_block_free(z, b);
 }
@@ -213,8 +238,18 @@ void qi_hint_block_full(const struct quire_zone *z, uint32_t b)
  * another class than the block's. */
 void qi_hint_hole_lower(const struct quire_zone *z, uint32_t b)
 {
-    if (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) /* relaxed: a hint */
-        hole_lower(z, b);
+    struct block_look look;
+
+    if (qa_load(hole_of(z, b), relaxed) & HOLE_MASK && /* relaxed: a hint */
+        hole_lower(z, b, &look))
+        full_refresh(z, b, look.free);
+}
+
+/* Refresh the fullness byte of a block that had free frames before and after a free. */
+void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b)
+{
+    if (qa_load(full_of(z, b), relaxed) != 0) /* relaxed: a hint */
+        full_refresh(z, b, qi_map_count_free(frame_map(z, b)));
 }
 
 /* Does a block of section s show a hole of this length or a longer one? */
@@ -226,13 +261,6 @@ bool qi_hint_section_has(const struct quire_zone *z, uint32_t s, unsigned hole)
     qi_assert(s < z->sections && hole > 0 && hole <= HOLE_MOST);
     return qi_search_best()->least_fit(holes, SECTION_BLOCKS, 0, SECTION_BLOCKS, &fit) <
            SECTION_BLOCKS;
-}
-
-/* Refresh the fullness byte of a block that had free frames before and after a free. */
-void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b)
-{
-    if (qa_load(full_of(z, b), relaxed) != 0) /* relaxed: a hint */
-        full_refresh(z, b, qi_map_count_free(frame_map(z, b)));
 }
 
 /* A block of section s was freed; the caller's last access was the read-modify-write of its bit. */

@@ -57,8 +57,7 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
         /* E-desc acq_rel. Retries only when pins or class changed. */
     } while (!qa_cas(desc, &d, d & ~D_OWNER, acq_rel));
     qi_block_make_whole(z, b);
-    qi_hint_hole_lower(z, b);
-    qi_hint_block_free(z, b);
+    qi_hint_block_left(z, b);
     return true;
 }
 
