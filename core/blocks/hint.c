@@ -135,6 +135,8 @@ static bool hole_lower(const struct quire_zone *z, uint32_t b, struct block_look
     /* relaxed: only the byte counts */
     if (qa_cas(hole_of(z, b), &looked, hole_byte(look->desc, look->hole), relaxed)) {
         qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the hint before what comes next */
+        if (look->hole > (v & HOLE_MASK)) /* a setter found it raised, by this call */
+            section_raise(z, b);
         return true;
     }
     qi_assert((looked & HOLE_MASK) == HOLE_DOUBTED);
