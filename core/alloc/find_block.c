@@ -76,20 +76,28 @@ static void hint_section_lower(const struct quire_zone *z, uint32_t s, unsigned 
         qa_store(sparse_of(z, s), HOLE_MOST, relaxed); /* relaxed: a hint */
 }
 
+/* Has split block b, as currently read (advisory), a free run of the order? */
+static bool has_run(const struct quire_zone *z, uint32_t b, unsigned order)
+{
+    unsigned free;
+
+    if (order == 0)
+        return !qi_map_words_equal(frame_map(z, b), WORD_FULL);
+    return qi_map_hole(frame_map(z, b), &free) > order;
+}
+
 /* Would block b, as currently read (advisory), make a home block for this order, and for this class
  * unless that is ANY_CLASS? Hints that promised it wrongly are corrected on the way. */
 static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_class,
                           unsigned order)
 {
     uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
-    unsigned free;
 
     if (desc_state(d) != D_SPLIT)
         qi_hint_block_full(z, b);
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return false;
-    if ((home_class == ANY_CLASS || desc_class(d) == home_class) &&
-        qi_map_hole(frame_map(z, b), &free) > order)
+    if ((home_class == ANY_CLASS || desc_class(d) == home_class) && has_run(z, b, order))
         return true;
     qi_hint_hole_lower(z, b);
     return false;
