@@ -125,7 +125,7 @@ static inline bool hole_grows(const struct quire_zone *z, uint32_t b, uint64_t w
 {
     unsigned hole;
 
-    qa_fence_after_rmw(); /* E-hint fence: the map before the hint */
+    qa_fence_after_rmw();                               /* E-hint fence: the map before the hint */
     hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK; /* relaxed: ordered by E-hint */
     if (hole == HOLE_LOOKED || (hole < WORD_ORDER && word_free_runs(word, hole)))
         return true;

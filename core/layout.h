@@ -142,7 +142,8 @@ enum {
     HOLE_MASK = 15,
     HOLE_CLASS_SHIFT = 4,
     HOLE_MOST = BLOCK_ORDER,
-    /* Instead of a hole, while a call looks at the map to lower it (hint.c): any run may be free. */
+    /* Instead of a hole, while a call looks at the map to lower it (hint.c): any run may be free.
+     */
     HOLE_LOOKED = 15,  /* nobody completed a run since the call began to look */
     HOLE_DOUBTED = 14, /* somebody did */
 };

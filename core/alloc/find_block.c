@@ -350,8 +350,8 @@ static bool take_from_block(const struct quire_zone *z, quire_slot slot, uint32_
     return false;
 }
 
-/* From any block at all: the last pass. For a run it looks into the blocks whose hole byte shows one
- * (H4); for a single frame into all. O(blocks), a byte each but for those. */
+/* From any block at all: the last pass. For a run it looks into the blocks whose hole byte shows
+ * one (H4); for a single frame into all. O(blocks), a byte each but for those. */
 bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame)
 {
     stat_count(z, slot, QUIRE_COUNT_LAST_PASS);

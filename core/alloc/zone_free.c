@@ -88,7 +88,7 @@ void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint
     /* relaxed: ordered by E-hint */
     if (old == WORD_FULL && qa_load(full_of(z, b), relaxed) == 0)
         qi_hint_block_free(z, b);
-    if (old == WORD_FULL || mask & HINT_REFRESH_BITS)
+    else if (old == WORD_FULL || mask & HINT_REFRESH_BITS)
         qi_hint_block_refresh(z, b);
     if (!(old & ~mask))
         qi_block_make_whole(z, b);

@@ -29,15 +29,15 @@
  * Of the two fences one comes second. If it is the clearer's, the look sees the bits. If it is the
  * setter's, that reads LOOKED, and the clearer's compare-and-swap fails; or something later, which
  * is raised if it is less. Only who wrote LOOKED ends it, and DOUBTED too, so no second clearer can
- * bring LOOKED back under the first one's hands, with a setter's run forgotten in between. A clearer
- * that stops for ever leaves a byte that shows any run: its block is looked at by each last pass.
- * Home blocks keep theirs, as their frames count as well. A block that is not split has no free run;
- * who splits it is a setter, behind the descriptor.
+ * bring LOOKED back under the first one's hands, with a setter's run forgotten in between. A
+ * clearer that stops for ever leaves a byte that shows any run: its block is looked at by each last
+ * pass. Home blocks keep theirs, as their frames count as well. A block that is not split has no
+ * free run; who splits it is a setter, behind the descriptor.
  *
- * Who completes a run answers for it: the byte shows it before that call returns. For runs of a word
- * that is who cleared the last bit, and sees so in the word; for longer ones who fences last and
- * finds all words 0. A single frame is nobody's: the free of one beside a free frame whose free has
- * not returned sets nothing. So the byte decides no refusal of single frames.
+ * Who completes a run answers for it: the byte shows it before that call returns. For runs of a
+ * word that is who cleared the last bit, and sees so in the word; for longer ones who fences last
+ * and finds all words 0. A single frame is nobody's: the free of one beside a free frame whose free
+ * has not returned sets nothing. So the byte decides no refusal of single frames.
  *
  * These must set: a free whose word was all ones before (otherwise the free bits beside its own
  * were announced, or are about to be, by the frees that cleared them); one that completed a pair of
@@ -236,8 +236,8 @@ void qi_hint_block_full(const struct quire_zone *z, uint32_t b)
         qi_hint_block_free(z, b);
 }
 
-/* The caller found no run in block b that is as long as its hole byte promises; or the byte may name
- * another class than the block's. */
+/* The caller found no run in block b that is as long as its hole byte promises; or the byte may
+ * name another class than the block's. */
 void qi_hint_hole_lower(const struct quire_zone *z, uint32_t b)
 {
     struct block_look look;

@@ -95,8 +95,8 @@ static bool check_known(struct zone_walk *w, uint32_t b, unsigned hole)
     return true;
 }
 
-/* H4 of a split block, which a call that stopped may have left as any run; and H2 if the block shows
- * its frames. */
+/* H4 of a split block, which a call that stopped may have left as any run; and H2 if the block
+ * shows its frames. */
 static bool check_hole(struct zone_walk *w, uint32_t b, bool shows)
 {
     const struct quire_zone *z = w->z;
