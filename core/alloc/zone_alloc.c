@@ -8,9 +8,9 @@
  * request for 4 GiB does not starve all others meanwhile.
  *
  * A refusal is true (the contract): either the count could not be debited, or every candidate was
- * seen taken at some moment by a last pass that ignores hints and ownership. Frames, blocks and
- * credit that another thread's unfinished operation holds count as taken: no thread waits for
- * another thread; everything is tried a bounded number of times, then answered.
+ * seen taken at some moment by a last pass that ignores ownership, and hints but for the hole byte
+ * (H4). Frames, blocks and credit that another thread's unfinished operation holds count as taken:
+ * no thread waits for another thread; everything is tried a bounded number of times, then answered.
  *
  * Lock-free, any context; a slot may be re-entered at any instruction.
  */
