@@ -119,13 +119,18 @@ static inline int frames_check(const struct quire_zone *z, uint32_t b, unsigned 
  * and cheap enough. */
 #define HINT_REFRESH_BITS 0x0001000100010001u
 
-/* A word of block b that reads `word` since a free of the caller, its last access: may it have a
- * longer run than the block's hole byte shows, or does somebody watch? */
+/* A word of block b that reads `word`, not 0, since a free of the caller, its last access: may it
+ * have a longer run than the block's hole byte shows, or does somebody watch? */
 static inline bool hole_grows(const struct quire_zone *z, uint32_t b, uint64_t word)
 {
-    qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the map before the hint and the watch */
-    /* relaxed: ordered by E-hint */
-    return watch_is_on(z) || word_hole(word) > (qa_load(hole_of(z, b), relaxed) & HOLE_MASK);
+    unsigned hole;
+
+    qa_fence_after_rmw();                               /* E-hint fence: the map before the hint */
+    hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK; /* relaxed: ordered by E-hint */
+    if (hole == HOLE_LOOKED || (hole < WORD_ORDER && word_free_runs(word, hole)))
+        return true;
+    qa_fence_after_rmw(); /* E-watch fence: the hint before the watch; nothing was stored since */
+    return watch_is_on(z);
 }
 
 /* Clear the frames `mask` of one word and do what the word asks for. Returns those that were

@@ -18,10 +18,13 @@ unsigned qi_map_hole_at(const struct map512 *map, unsigned word);
 
 /* hint.c: H1 to H4 of layout.h */
 void qi_hint_block_free(const struct quire_zone *z, uint32_t b);
+void qi_hint_block_left(const struct quire_zone *z, uint32_t b);
 void qi_hint_block_full(const struct quire_zone *z, uint32_t b);
 void qi_hint_block_refresh(const struct quire_zone *z, uint32_t b);
 void qi_hint_hole_raise(const struct quire_zone *z, uint32_t b, uint32_t desc, unsigned hole);
 void qi_hint_hole_lower(const struct quire_zone *z, uint32_t b);
+void qi_hint_hole_closed(const struct quire_zone *z, uint32_t b);
+bool qi_hint_section_has(const struct quire_zone *z, uint32_t s, unsigned hole);
 void qi_hint_section_whole(const struct quire_zone *z, uint32_t s);
 
 /* take.c: protocol 1 */
@@ -63,7 +66,7 @@ void qi_zone_force_whole(const struct quire_zone *z, quire_slot slot);
 /* watch.c: protocol 9 */
 bool qi_watch_is_known(const struct quire_zone *z, unsigned order);
 uint64_t qi_watch_arm(const struct quire_zone *z, unsigned order);
-void qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed);
+bool qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed);
 void qi_watch_runs(const struct quire_zone *z, unsigned hole);
 void qi_watch_blocks(const struct quire_zone *z);
 

@@ -47,7 +47,8 @@
  *   I6  A block is ISOLATED only while its range stands in the list of the head, and SPLIT only
  *       while it does not; unfinished operations make the two agree (isolate.c).
  *
- * Everything else is a hint. It may lag, it steers searches, it never decides a refusal:
+ * Everything else is a hint. It may lag, it steers searches, and but for H4 it never decides a
+ * refusal:
  *   H1  fulls[b] is 0 (a home block, full, or not split) or about half of the number of free
  *       frames. A split block without owner that has free frames does not keep 0 once its freers
  *       are done.
@@ -55,9 +56,10 @@
  *       free frames (H1), once setters are done.
  *   H3  wholes[s] - 1 is at least the order, in blocks, of the longest free run of whole blocks in
  *       the section, once setters are done. 0: no whole block is free.
- *   H4  holes[b] is 0, or the block's class and its hole, which is kept as one more than the order
- *       of the longest aligned run of free frames. It may show a longer run than there is; of a
- *       split block without owner it does not show a shorter one once its freers are done.
+ *   H4  holes[b] is the block's class and its hole, which is kept as one more than the order of the
+ *       longest aligned run of free frames. It may show a longer run than there is, and an old
+ *       class; each run of more than a frame that a split block has and the byte does not show is
+ *       in the hands of a call that has not returned. So this one may decide a refusal.
  *
  * Nothing in the metadata is a pointer.
  */
@@ -136,7 +138,15 @@ enum {
 };
 
 /* A hole byte: the class above, the hole below. */
-enum { HOLE_MASK = 15, HOLE_CLASS_SHIFT = 4, HOLE_MOST = BLOCK_ORDER };
+enum {
+    HOLE_MASK = 15,
+    HOLE_CLASS_SHIFT = 4,
+    HOLE_MOST = BLOCK_ORDER,
+    /* Instead of a hole, while a call looks at the map to lower it (hint.c): any run may be free.
+     */
+    HOLE_LOOKED = 15,  /* nobody completed a run since the call began to look */
+    HOLE_DOUBTED = 14, /* somebody did */
+};
 
 static inline unsigned desc_state(uint32_t d)
 {

@@ -9,8 +9,9 @@
  *   2. a new home block: a whole block near by, which is split;
  *   3. a new home block: as 1, but of any class; it is of this one from then on;
  *   4. stray runs: any split block that the hints show, then other slots' home blocks;
- *   5. the last pass: every block of the zone, hints and ownership ignored. "Out of memory" rests
- *      on this pass alone, so nothing that a stale hint says can make it false.
+ *   5. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
+ *      which is never too low for a run (H4). "Out of memory" rests on this pass alone, so nothing
+ *      that a stale hint says can make it false.
  *
  * The danger is a search that hints lead astray, for ever or to a wrong refusal. So 1 to 4 read
  * hints (with the kernels of search.h, many bytes at a time; the bytes may be old by any amount)
@@ -75,20 +76,28 @@ static void hint_section_lower(const struct quire_zone *z, uint32_t s, unsigned 
         qa_store(sparse_of(z, s), HOLE_MOST, relaxed); /* relaxed: a hint */
 }
 
+/* Has split block b, as currently read (advisory), a free run of the order? */
+static bool has_run(const struct quire_zone *z, uint32_t b, unsigned order)
+{
+    unsigned free;
+
+    if (order == 0)
+        return !qi_map_words_equal(frame_map(z, b), WORD_FULL);
+    return qi_map_hole(frame_map(z, b), &free) > order;
+}
+
 /* Would block b, as currently read (advisory), make a home block for this order, and for this class
  * unless that is ANY_CLASS? Hints that promised it wrongly are corrected on the way. */
 static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_class,
                           unsigned order)
 {
     uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
-    unsigned free;
 
     if (desc_state(d) != D_SPLIT)
         qi_hint_block_full(z, b);
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return false;
-    if ((home_class == ANY_CLASS || desc_class(d) == home_class) &&
-        qi_map_hole(frame_map(z, b), &free) > order)
+    if ((home_class == ANY_CLASS || desc_class(d) == home_class) && has_run(z, b, order))
         return true;
     qi_hint_hole_lower(z, b);
     return false;
@@ -308,35 +317,53 @@ bool qi_take_from_hinted(const struct quire_zone *z, quire_slot slot, unsigned o
         for (unsigned c = 0; c < CLASSES; c++) {
             uint32_t b = qa_load(&z->slot_states[i].home[c], relaxed); /* relaxed: a hint */
 
-            if (b && qi_block_take(z, b - 1, order, frame))
+            /* relaxed: a hint */
+            if (b && (order == 0 || (qa_load(hole_of(z, b - 1), relaxed) & HOLE_MASK) > order) &&
+                qi_block_take(z, b - 1, order, frame))
                 return true;
         }
     return false;
 }
 
-/* From any block at all: the last pass. O(blocks). */
-bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame)
+/* From block b, which may be free as a whole: then it is split. */
+static bool take_from_block(const struct quire_zone *z, quire_slot slot, uint32_t b, unsigned order,
+                            uint64_t *frame)
 {
-    stat_count(z, slot, QUIRE_COUNT_LAST_PASS);
-    for (uint64_t b64 = z->first_block; b64 < z->end_block; b64++) {
-        uint32_t b = (uint32_t)b64;
-        /* relaxed: advisory, both; claim and take decide */
-        uint32_t d = qa_load(desc_of(z, b), relaxed);
-        uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed); /* relaxed: advisory */
+    uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed); /* relaxed: advisory */
 
-        if (desc_state(d) == D_WHOLE) { /* seen taken, and its other blocks with it */
-            b64 += (1u << (desc_order(d) - BLOCK_ORDER)) - 1;
-            continue;
-        }
-        if (!(v >> b % WORD_BITS & 1) && qi_blocks_claim(z, b, 0) &&
-            qi_block_split(z, slot, b, D_SPLIT)) {
+    if (!(v >> b % WORD_BITS & 1)) {
+        if (qi_blocks_claim(z, b, 0) && qi_block_split(z, slot, b, D_SPLIT)) {
             qa_fence_seq_cst(); /* E-hint fence: the split before the announcement */
             qi_hint_block_free(z, b);
         }
-        if (qi_block_take(z, b, order, frame)) {
-            qi_hint_block_free(z, b);
-            return true;
-        }
+    } else if (order > 0) {
+        /* relaxed: ordered by the caller's E-watch */
+        if ((qa_load(hole_of(z, b), relaxed) & HOLE_MASK) <= order)
+            return false;
+    }
+    if (qi_block_take(z, b, order, frame)) {
+        qi_hint_block_free(z, b);
+        return true;
+    }
+    if (order > 0)
+        qi_hint_hole_lower(z, b);
+    return false;
+}
+
+/* From any block at all: the last pass. For a run it looks into the blocks whose hole byte shows
+ * one (H4); for a single frame into all. O(blocks), a byte each but for those. */
+bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame)
+{
+    stat_count(z, slot, QUIRE_COUNT_LAST_PASS);
+    for (uint32_t s = 0; s < z->sections; s++) {
+        uint32_t b = s * SECTION_BLOCKS, end = b + SECTION_BLOCKS;
+
+        if (order > 0 && !qi_hint_section_has(z, s, order + 1) &&
+            qi_section_find(z, s, 0, 0) == NO_BLOCK)
+            continue;
+        for (; b < end; b++)
+            if (has_map(z, b) && take_from_block(z, slot, b, order, frame))
+                return true;
     }
     return false;
 }

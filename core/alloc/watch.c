@@ -7,13 +7,17 @@
  * on. For each order they say whether it is *known* to be had nowhere. The danger is to know it
  * wrongly: a run that is freed behind the look, and nobody asks for it any more.
  *
- *   refuser:  watch |= ARMED;  fence;  look everywhere;  nothing, and ARMED still: KNOWN
- *   freer:    clear the bits;  fence;  if ARMED or KNOWN: clear both, next version
+ *   refuser:  watch |= ARMED;  fence;  read all hole bytes;  nothing, and ARMED still: KNOWN
+ *   freer:    clear the bits;  hole byte (hint.c);  fence;  if ARMED or KNOWN: clear both, next
+ *             version
  *   request:  KNOWN: refused
  *
- * Whichever fence comes second (E-watch), its side sees what the other did: the refuser looks at
- * bits that are clear, or the freer sees that the order is armed, and takes that back, which the
- * refuser's compare-and-swap finds (by the version, if another refuser has armed it anew). So W1:
+ * Whichever fence comes second (E-watch), its side sees what the other did: the refuser reads bytes
+ * that show the run, or the freer sees that the order is armed, and takes that back, which the
+ * refuser's compare-and-swap finds (by the version, if another refuser has armed it anew). The
+ * freer's fence stands behind the byte even where he only read that it shows enough: who wrote that
+ * may not have come to his own look at the watch, and a refuser could still read what was there
+ * before. On x86 it is free, as nothing was stored since the exchange. So W1:
  * if an order is known, each run of it is held by a call that has not returned. A freer writes once
  * at most for each refusal, as then nothing is armed or known; as long as nobody was refused it
  * reads one line.
@@ -61,8 +65,8 @@ uint64_t qi_watch_arm(const struct quire_zone *z, unsigned order)
     return w | armed;
 }
 
-/* The look that began with `armed` found nothing. */
-void qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed)
+/* The look that began with `armed` found nothing. False: a run appeared meanwhile. */
+bool qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed)
 {
     unsigned bit;
     qa64 *watch = watch_of(z, order, &bit);
@@ -71,7 +75,8 @@ void qi_watch_know(const struct quire_zone *z, unsigned order, uint64_t armed)
     /* relaxed: only the word counts. Retries when another order was armed or got known. */
     while (!qa_cas(watch, &w, w | (uint64_t)KNOWN << bit, relaxed))
         if (w >> VERSION_SHIFT != armed >> VERSION_SHIFT)
-            return;
+            return false;
+    return true;
 }
 
 /* Of these orders of a watch something appeared. */

@@ -8,9 +8,9 @@
  * request for 4 GiB does not starve all others meanwhile.
  *
  * A refusal is true (the contract): either the count could not be debited, or every candidate was
- * seen taken at some moment by a last pass that ignores hints and ownership. Frames, blocks and
- * credit that another thread's unfinished operation holds count as taken: no thread waits for
- * another thread; everything is tried a bounded number of times, then answered.
+ * seen taken at some moment by a last pass that ignores ownership, and hints but for the hole byte
+ * (H4). Frames, blocks and credit that another thread's unfinished operation holds count as taken:
+ * no thread waits for another thread; everything is tried a bounded number of times, then answered.
  *
  * Lock-free, any context; a slot may be re-entered at any instruction.
  */
@@ -22,7 +22,7 @@ enum {
     /* One last pass makes a refusal true: it saw each candidate taken. More of them are for what
      * rivals freed behind it. */
     SMALL_TRIES = 4, /* last passes for a single frame: its debit says that one is free somewhere */
-    WORDS_TRIES = 2, /* last passes for orders 7 and 8, whose claims may fail because of a rival */
+    RUN_TRIES = 2,   /* last passes for a run, if one appeared during the first */
 };
 
 /* A new home block that has a fitting run; it becomes the slot's. */
@@ -49,7 +49,7 @@ int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_
                   uint64_t *frame)
 {
     unsigned home_class = home_class_of(z, order, flags);
-    unsigned tries = order == 0 ? SMALL_TRIES : order > WORD_ORDER ? WORDS_TRIES : 1;
+    unsigned tries = order == 0 ? SMALL_TRIES : RUN_TRIES;
 
     qi_assert(order < BLOCK_ORDER && slot.n < z->slots);
     if (order > 0 && qi_watch_is_known(z, order))
@@ -67,8 +67,8 @@ int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_
             armed = qi_watch_arm(z, order);
         if (qi_take_from_any(z, slot, order, frame))
             return QUIRE_OK;
-        if (order > 0)
-            qi_watch_know(z, order, armed);
+        if (order > 0 && qi_watch_know(z, order, armed))
+            break;
         stat_count(z, slot, QUIRE_COUNT_RETRY);
     }
     return QUIRE_ERR_NO_MEMORY;
@@ -142,7 +142,7 @@ static uint32_t find_large(struct quire_zone *z, quire_slot slot, unsigned order
     for (uint32_t s = 0; s < z->sections && b == NO_BLOCK; s++)
         b = qi_section_find(z, s, blocks_order, 0);
     if (b == NO_BLOCK)
-        qi_watch_know(z, order, armed);
+        (void)qi_watch_know(z, order, armed);
     return b;
 }
 

@@ -68,24 +68,27 @@ void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint
     /* E-look fence. E-hint fence. E-watch fence: the map before the descriptor and the watch */
     qa_fence_after_rmw();
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-look and E-hint */
-    if (d & D_OWNER && !watch_is_on(z))
+    /* relaxed: ordered by E-hint */
+    hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK;
+    if (d & D_OWNER && (hole == HOLE_MOST || hole == HOLE_DOUBTED) && !watch_is_on(z))
         return;
     hole = word_hole(old & ~mask);
     if (hole > WORD_ORDER)
         hole = qi_map_hole_at(frame_map(z, b), word);
-    if (watch_is_on(z))
+    if (desc_state(d) == D_SPLIT)
+        qi_hint_hole_raise(z, b, d, hole);
+    qa_fence_after_rmw(); /* E-watch fence: the hint before the watch; nothing was stored since */
+    if (watch_is_on(z)) {
         qi_watch_runs(z, hole);
-    if (d & D_OWNER) {
-        if (hole == HOLE_MOST && qi_map_words_equal(frame_map(z, b), 0))
+        if (d & D_OWNER && hole == HOLE_MOST && qi_map_words_equal(frame_map(z, b), 0))
             qi_watch_blocks(z); /* a request for blocks may revoke it now */
-        return;
     }
+    if (d & D_OWNER)
+        return;
     /* relaxed: ordered by E-hint */
     if (old == WORD_FULL && qa_load(full_of(z, b), relaxed) == 0)
         qi_hint_block_free(z, b);
-    else if (desc_state(d) == D_SPLIT)
-        qi_hint_hole_raise(z, b, d, hole);
-    if (old == WORD_FULL || mask & HINT_REFRESH_BITS)
+    else if (old == WORD_FULL || mask & HINT_REFRESH_BITS)
         qi_hint_block_refresh(z, b);
     if (!(old & ~mask))
         qi_block_make_whole(z, b);

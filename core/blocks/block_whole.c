@@ -60,7 +60,7 @@ void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
         qi_hint_block_free(z, b); /* an undo is a free: announce it, and look again */
     }
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint; FREE blocks are announced by H3 */
-    qa_store(hole_of(z, b), 0, relaxed); /* relaxed: a hint; likewise */
+    qi_hint_hole_closed(z, b);
     qi_blocks_release(z, b, 1);
     stat_count_at(z, b, QUIRE_COUNT_WHOLE);
 }
@@ -143,7 +143,10 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
     for (unsigned i = 0; i < MAP_WORDS && !fresh; i++)
         /* E-frame release: what the last holders did with the free frames */
         qa_store(&map->w[i], range_bits_in_word(b, i, frame, n), release);
-    qi_block_follow_isolations(z, b); /* begins with a fence, after the map */
+    qi_block_follow_isolations(z, b); /* E-hint: it begins with a fence, after the map */
+    if (desc_state(desc) == D_SPLIT)
+        qi_hint_hole_raise(z, b, desc, HOLE_MOST);
+    qa_fence_after_rmw(); /* E-watch fence: map and hint before the watch */
     if (watch_is_on(z))
         qi_watch_runs(z, HOLE_MOST);
 }
@@ -182,17 +185,16 @@ void qi_block_force_whole(const struct quire_zone *z, quire_slot slot, uint32_t 
     }
 }
 
-/* The same for every block of the zone; the last resort of large requests. O(blocks in use). */
+/* The same for every block of the zone; the last resort of large requests. The hole byte of a
+ * wholly free block shows that (H4). O(blocks), a byte each. */
 void qi_zone_force_whole(const struct quire_zone *z, quire_slot slot)
 {
-    for (uint64_t g = z->first_block / WORD_BITS; g * WORD_BITS < z->end_block; g++) {
-        uint64_t v = qa_load(block_word(z, g), relaxed); /* relaxed: advisory */
+    for (uint32_t s = 0; s < z->sections; s++) {
+        uint32_t b = s * SECTION_BLOCKS, end = b + SECTION_BLOCKS;
 
-        for (; v; v &= v - 1) {
-            uint32_t b = (uint32_t)(g * WORD_BITS) + word_first(v);
-
-            if (has_map(z, b))
+        for (b = qi_hint_section_has(z, s, HOLE_MOST) ? b : end; b < end; b++)
+            /* relaxed: ordered by the caller's E-watch */
+            if (has_map(z, b) && (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) >= HOLE_MOST)
                 qi_block_force_whole(z, slot, b);
-        }
     }
 }

@@ -36,8 +36,7 @@ bool qi_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_cla
     if (!qa_cas(desc, &d, (d & ~(uint32_t)D_CLASS) | desc_home(slot, home_class), acq_rel))
         return false;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint: searches pass home blocks by */
-    qa_store(hole_of(z, b), 0, relaxed); /* relaxed: a hint: likewise */
-    qa_fence_seq_cst(); /* E-hint fence: the hints before the look at the descriptor */
+    qa_fence_seq_cst(); /* E-hint fence: the hint before the look at the descriptor */
     if ((qa_load(desc, relaxed) & D_OWNER) != desc_owner(slot)) /* relaxed: ordered by E-hint */
         qi_hint_block_free(z, b); /* revoked already, and its hint overwritten just now */
     stat_count(z, slot, QUIRE_COUNT_HOME);
@@ -58,7 +57,7 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
         /* E-desc acq_rel. Retries only when pins or class changed. */
     } while (!qa_cas(desc, &d, d & ~D_OWNER, acq_rel));
     qi_block_make_whole(z, b);
-    qi_hint_block_free(z, b);
+    qi_hint_block_left(z, b);
     return true;
 }
 

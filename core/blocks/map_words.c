@@ -48,26 +48,55 @@ bool qi_map_words_equal(const struct map512 *map, uint64_t value)
     return true;
 }
 
+/* How many bits of a map's words are 1. */
+static unsigned count_ones(const uint64_t w[])
+{
+    const uint64_t bytes = 0x00ff00ff00ff00ffu;
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < MAP_WORDS; i += 2) { /* of two words, by fours: at most 8 */
+        uint64_t a = w[i] - (w[i] >> 1 & 0x5555555555555555u);
+        uint64_t b = w[i + 1] - (w[i + 1] >> 1 & 0x5555555555555555u);
+
+        a = (a & 0x3333333333333333u) + (a >> 2 & 0x3333333333333333u);
+        a += (b & 0x3333333333333333u) + (b >> 2 & 0x3333333333333333u);
+        sum += (a & 0x0f0f0f0f0f0f0f0fu) + (a >> 4 & 0x0f0f0f0f0f0f0f0fu);
+    }
+    sum = (sum & bytes) + (sum >> 8 & bytes);
+    return (unsigned)((sum * 0x0001000100010001u) >> 48);
+}
+
+/* The free bits of a map, a word each. */
+static void read_free(const struct map512 *map, uint64_t free[])
+{
+    for (unsigned i = 0; i < MAP_WORDS; i++)
+        free[i] = ~qa_load(&map->w[i], relaxed); /* relaxed: an estimate */
+}
+
 /* About how long the longest aligned run of 0 bits is: one more than its order, 0 if there is none.
  * In *free about how many bits are 0. Wait-free. */
 unsigned qi_map_hole(const struct map512 *map, unsigned *free)
 {
     static const uint8_t starts[] = {0x55, 0x11}; /* of pairs of words, and of fours */
-    unsigned hole = 0, empty = 0, taken = 0;
+    uint64_t runs[MAP_WORDS], any = 0;
+    unsigned hole = 0, empty = 0;
 
-    for (unsigned i = 0; i < MAP_WORDS; i++) {
-        uint64_t v = qa_load(&map->w[i], relaxed); /* relaxed: an estimate */
-        unsigned h = word_hole(v);
-
-        taken += word_count(v);
-        empty |= (unsigned)(h > WORD_ORDER) << i;
-        hole = h > hole ? h : hole;
+    read_free(map, runs);
+    *free = count_ones(runs);
+    for (unsigned i = 0; i < MAP_WORDS; i++)
+        any |= runs[i];
+    /* At each turn `runs` has the starts of the free runs of order `hole`. */
+    while (any && ++hole <= WORD_ORDER) {
+        any = 0;
+        for (unsigned i = 0; i < MAP_WORDS; i++)
+            any |= runs[i] &= runs[i] >> (1u << (hole - 1)) & word_starts(hole);
     }
+    for (unsigned i = 0; i < MAP_WORDS && hole > WORD_ORDER; i++)
+        empty |= (unsigned)(runs[i] != 0) << i;
     for (unsigned i = 0; hole == WORD_ORDER + 1 + i && hole < HOLE_MOST; i++) {
         empty &= empty >> (1u << i) & starts[i];
         hole += empty != 0;
     }
-    *free = MAP_BITS - taken;
     return hole;
 }
 
@@ -89,9 +118,8 @@ unsigned qi_map_hole_at(const struct map512 *map, unsigned word)
 /* About how many bits are 0. Wait-free. */
 unsigned qi_map_count_free(const struct map512 *map)
 {
-    unsigned taken = 0;
+    uint64_t free[MAP_WORDS];
 
-    for (unsigned i = 0; i < MAP_WORDS; i++)
-        taken += word_count(qa_load(&map->w[i], relaxed)); /* relaxed: an estimate */
-    return MAP_BITS - taken;
+    read_free(map, free);
+    return count_ones(free);
 }

@@ -4,9 +4,10 @@
  *
  * The words and bytes searched are metadata that other CPUs change meanwhile. A search therefore
  * gives a *candidate*, never a decision: its caller claims what it found with a
- * compare-and-swap, and the last pass of every allocation reads each word by an atomic load of its
- * own. Each word is read once at most per comparison, in whatever width the kernel likes; what a
- * reader sees may be stale by any amount. Sanitizers are told so in one place, QUIRE_SEARCH_RACY.
+ * compare-and-swap. That nothing is there is decided by hole bytes alone (H4 of layout.h), which
+ * the caller's fence stands before: each byte of a vector was in memory at some moment of the call.
+ * Each word is read once at most per comparison, in whatever width the kernel likes; what a reader
+ * sees may be stale by any amount. Sanitizers are told so in one place, QUIRE_SEARCH_RACY.
  *
  * All kernels give identical results on memory that nobody changes. No state but the choice of the
  * kernel, made once (qi_search_best) and never changed afterwards; wait-free, any context.

@@ -95,19 +95,20 @@ static bool check_known(struct zone_walk *w, uint32_t b, unsigned hole)
     return true;
 }
 
-/* H4 and H2 of a block that is split and nobody's home, and has this fullness byte. */
-static bool check_hole(struct zone_walk *w, uint32_t b, uint8_t full)
+/* H4 of a split block, which a call that stopped may have left as any run; and H2 if the block
+ * shows its frames. */
+static bool check_hole(struct zone_walk *w, uint32_t b, bool shows)
 {
     const struct quire_zone *z = w->z;
     unsigned hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK; /* relaxed: nobody else is here */
     unsigned free, longest = qi_map_hole(frame_map(z, b), &free);
     unsigned shown = qa_load(sparse_of(z, b / SECTION_BLOCKS), relaxed); /* relaxed: as above */
 
-    if (hole > HOLE_MOST)
+    if (hole > HOLE_MOST && hole != HOLE_LOOKED && hole != HOLE_DOUBTED)
         return set_violation(w, "a block's hint of free runs", frame_at(b, 0), HOLE_MOST, hole);
     if (hole < longest)
         return set_violation(w, "no hint shows a block's free run", frame_at(b, 0), longest, hole);
-    if (shown < hole && full > 0)
+    if (shows && shown < (hole > HOLE_MOST ? longest : hole))
         return set_violation(w, "no hint shows a section's free run", frame_at(b, 0), hole, shown);
     return true;
 }
@@ -134,13 +135,13 @@ static bool check_split(struct zone_walk *w, uint32_t b, uint32_t d)
     if (!check_known(w, b, free == BLOCK_FRAMES ? BLOCK_ORDER + 1 : longest))
         return false;
     if (d & D_OWNER)
-        return check_owner(w, b, d);
+        return check_hole(w, b, false) && check_owner(w, b, d);
     if (free == BLOCK_FRAMES)
         return set_violation(w, "a wholly free block was not made whole", frame_at(b, 0), D_FREE,
                              d);
     if (free > 0 && full == 0)
         return set_violation(w, "no hint shows a block's free frames", frame_at(b, 0), 1, 0);
-    return check_hole(w, b, full);
+    return check_hole(w, b, full > 0);
 }
 
 /* A block that is not SPLIT: its map is untouched or all ones, its run map is clear. */

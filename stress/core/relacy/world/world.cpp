@@ -361,14 +361,16 @@ void World::verify_split(uint32_t b) const
     require(section_bit(b), "a split block belongs to its section");
     require((desc_state(desc(b)) == D_ISOLATED) == qi_block_in_isolated_range(&z, b),
             "I6: a block and the list of isolated ranges");
-    if (desc_state(desc(b)) == D_ISOLATED || desc(b) & D_OWNER)
+    if (desc_state(desc(b)) == D_ISOLATED)
+        return;
+    require(hole >= longest, "H4: a block hides a free run");
+    if (desc(b) & D_OWNER)
         return;
     require(free < BLOCK_FRAMES, "the last free of a block was lost");
     require(!free || qa_load(full_of(&z, b), relaxed), "H1: a block with free frames is hidden");
     require(!qa_load(full_of(&z, b), relaxed) ||
                 qa_load(sparse_of(&z, b / SECTION_BLOCKS), relaxed) >= hole,
             "H2: a section hides a block's free run");
-    require(hole >= longest, "H4: a block hides a free run");
 }
 
 void World::verify_block(uint32_t b) const
