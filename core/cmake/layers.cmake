@@ -68,7 +68,7 @@ set(QUIRE_NUMA_SOURCES
     numa/acpi/acpi_find.c
     numa/acpi/acpi_speed.c
     numa/compact/compact.c
-    numa/compact/hold.c
+    numa/compact/give_back.c
     numa/compact/plan.c
     numa/machine/batch.c
     numa/machine/bringup.c

@@ -14,7 +14,7 @@
  * A move that fails changes nothing: its new place is freed. What was moved before stays moved, and
  * the range is given back as it is; so nothing is lost at any step, and a compaction that stops in
  * its mover for ever keeps the one new place from others, and the range only until somebody wants
- * it (hold.c). Whatever is done with the isolation is done in HOLD_OWN, all else in HOLD_LENT.
+ * it (hold.h). Whatever is done with the isolation is done in HOLD_OWN, all else in HOLD_LENT.
  *
  * Each round of a range moves something, or is the last; so it ends. What the range costs must not
  * be more than its plan said, for the sake of the budget.
@@ -109,13 +109,13 @@ static bool look(struct range_work *r)
     struct compact_work *w = r->c->work;
     int error;
 
-    if (!qi_hold_take_back(r->c->m))
+    if (!hold_take_back(&r->c->m->hold))
         return false;
     error = quire_zone_isolated(r->c->zone, w->slot, &w->isolation, w->used, COMPACT_LISTED,
                                 &r->listed, &r->frames);
     qi_assert(error == QUIRE_OK);
     (void)error;
-    qi_hold_lend(r->c->m);
+    hold_lend(&r->c->m->hold);
     return true;
 }
 
@@ -138,7 +138,7 @@ static bool move_listed(struct range_work *r, bool *moved)
     const struct quire_run *in_call = NULL;
 
     *moved = false;
-    for (size_t i = 0; i < r->listed && qi_hold_is_lent(c->m); i++) {
+    for (size_t i = 0; i < r->listed && hold_is_lent(&c->m->hold); i++) {
         uint64_t frame = frame_of_pfn(c->zone, used[i].pfn);
         /* relaxed: advisory; the mover knows better */
         uint8_t byte = qa_load(byte_of_frame(c->zone, frame), relaxed);
@@ -189,26 +189,26 @@ static void compact_range(struct compact_call *c, uint32_t i)
         .c = c, .but = {w->first + i + 1, w->count - i - 1, c->blocks}, .budget = w->cost[i]};
     bool moved = true, goes_on;
 
-    if (!qi_hold_begin(c->m)) {
+    if (!hold_begin(&c->m->hold)) {
         c->stop = true;
         qi_compact_blocked(c, run.pfn.n, frames, QUIRE_OBSTACLE_REQUEST);
         return;
     }
     if (quire_zone_isolate(c->zone, w->slot, run, w->held, &w->isolation) != QUIRE_OK) {
-        qi_hold_end(c->m);
+        hold_end(&c->m->hold);
         qi_compact_blocked(c, run.pfn.n, frames, QUIRE_OBSTACLE_RESERVED);
         return;
     }
-    qi_hold_lend(c->m);
+    hold_lend(&c->m->hold);
     while ((goes_on = look(&r)) && r.frames > 0 && moved && move_listed(&r, &moved))
         ;
-    if (!goes_on || !qi_hold_take_back(c->m)) {
+    if (!goes_on || !hold_take_back(&c->m->hold)) {
         c->stop = true;
         qi_compact_blocked(c, run.pfn.n, frames, QUIRE_OBSTACLE_REQUEST);
         return;
     }
     c->done->won += finish_range(&r);
-    qi_hold_end(c->m);
+    hold_end(&c->m->hold);
 }
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
@@ -227,7 +227,7 @@ static void compact_zones(struct compact_call *c, enum quire_zone_type highest, 
     const struct machine_snapshot *s = qi_machine_snapshot(c->m);
 
     c->left = c->want->count;
-    qi_hold_welcome(c->m);
+    hold_welcome(&c->m->hold);
     for (uint32_t i = 0; i < s->entry_count && c->left > 0 && !c->stop; i++) {
         if (!is_of_compaction(c, &s->entries[i], highest))
             continue;
@@ -267,7 +267,7 @@ static void drop_work(struct quire_machine *m)
 {
     struct compact_work *w = compact_work_of(m);
 
-    if (m->port.mover || !qi_hold_is_over(m))
+    if (m->port.mover || !hold_is_over(&m->hold))
         return;
     qa_store(&m->compact_work, 0, relaxed); /* relaxed: nobody is at it, nor comes to be */
     qi_port_give_back(m, w);
@@ -287,7 +287,7 @@ static int compact_locked(struct compact_call *c)
 {
     int error = has_zone(c) ? qi_compact_make_work(c->m) : QUIRE_ERR_NODE;
 
-    if (!error && !qi_hold_is_over(c->m))
+    if (!error && !hold_is_over(&c->m->hold))
         error = QUIRE_ERR_BUSY;
     if (error)
         return error;
@@ -338,7 +338,7 @@ bool qi_compact_for_request(struct quire_machine *m, const struct quire_request 
     if (!qi_machine_lock(m))
         return false;
     c.work = compact_work_of(m);
-    if (qi_hold_is_over(m))
+    if (hold_is_over(&m->hold))
         compact_zones(&c, request_type(request), false);
     qi_machine_unlock(m);
     return done.won > 0;

@@ -4,11 +4,12 @@
  *
  * One at a time on a machine: a compaction is a change of it (M5 of numa/machine/machine.h), so the
  * zones that it works on stay. Its isolation lies in the machine's struct compact_work, where
- * whoever would be refused can end it (hold.c).
+ * whoever would be refused can end it (hold.h).
  */
 #ifndef QUIRE_NUMA_COMPACT_COMPACT_H
 #define QUIRE_NUMA_COMPACT_COMPACT_H
 
+#include "numa/compact/hold.h"
 #include "numa/machine/machine.h"
 
 #include <quire/compact.h>
@@ -20,7 +21,7 @@ enum {
 };
 
 struct compact_work {
-    /* The range that is being emptied. Whose it is: hold.c. */
+    /* The range that is being emptied. Whose it is: hold.h. */
     struct quire_isolation isolation;
     struct quire_isolated_frames held[SECTION_BLOCKS];
     struct quire_zone *zone;
@@ -54,14 +55,5 @@ void qi_compact_blocked(struct compact_call *c, uint64_t pfn, uint64_t frames,
                         enum quire_compact_obstacle why);
 void qi_compact_refused(struct compact_call *c, uint64_t pfn, unsigned order,
                         enum quire_move_answer answer);
-
-/* hold.c */
-bool qi_hold_begin(struct quire_machine *m);
-void qi_hold_lend(struct quire_machine *m);
-bool qi_hold_is_lent(const struct quire_machine *m);
-bool qi_hold_take_back(struct quire_machine *m);
-void qi_hold_end(struct quire_machine *m);
-void qi_hold_welcome(struct quire_machine *m);
-bool qi_hold_is_over(const struct quire_machine *m);
 
 #endif /* QUIRE_NUMA_COMPACT_COMPACT_H */

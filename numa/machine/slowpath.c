@@ -18,7 +18,7 @@
  *   5. Refused.
  *
  * What is asked after a drain is asked again if a compaction held frames meanwhile: these are taken
- * back from it first (numa/compact/hold.c).
+ * back from it first (numa/compact/hold.h).
  *
  * So one zone is asked, and its caches are drained, for a request that is refused, at most:
  *
@@ -133,10 +133,10 @@ static int ask_drained(const struct machine_reader *r, struct zonelist_walk *w,
     int error;
 
     for (unsigned tries = 0; tries < HOLD_TRIES; tries++) {
-        uint32_t seen = qi_hold_look(r->machine);
+        uint32_t seen = qi_compact_look(r->machine);
 
         error = ask_zones(r, w, false, a, why);
-        if (!is_refused(a, error) || !qi_hold_interfered(r->machine, seen))
+        if (!is_refused(a, error) || !qi_compact_give_back(r->machine, seen))
             return error;
     }
     return ask_zones(r, w, false, a, why);

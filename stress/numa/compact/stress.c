@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     pthread_t loaders[LOADERS], others[2];
     uint32_t cpus[LOADERS];
 
-    turns = argc > 1 ? strtoull(argv[1], NULL, 0) : 400000;
+    turns = argc > 1 ? strtoull(argv[1], NULL, 0) : 2000000;
     seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     printf("seed 0x%" PRIx64 "\n", seed);
     rig_begin(&rig, 1, LOADERS + 2);

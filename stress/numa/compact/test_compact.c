@@ -6,22 +6,28 @@
 #include "stress/numa/compact/books.h"
 #include "stress/numa/machine/unit.h"
 
-enum { BLOCKS = 1024, FRAMES = BLOCKS * BLOCK, PLACES = FRAMES + 1 };
+enum { BLOCKS = 1024, FEW_BLOCKS = 160, PLACES = BLOCKS * BLOCK + 1 };
 
 static struct rig rig;
 static struct books books;
 
-/* One node of two sections. */
-static struct rig *open_machine(const struct quire_mover *mover)
+/* Two nodes, of which the first has memory. */
+static struct rig *open_blocks(uint32_t blocks, const struct quire_mover *mover)
 {
     struct rig *r = &rig;
 
     rig_begin(r, 2, 2);
-    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, FRAMES);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, (uint64_t)blocks * BLOCK);
     r->config.port.mover = mover;
-    books_open(&books, r, FRAMES, PLACES);
+    books_open(&books, r, (uint64_t)blocks * BLOCK, PLACES);
     rig_open(r);
     return r;
+}
+
+/* Two sections. */
+static struct rig *open_machine(const struct quire_mover *mover)
+{
+    return open_blocks(BLOCKS, mover);
 }
 
 static void close_machine(void)
@@ -459,28 +465,28 @@ static unsigned all_but_two_blocks(uint64_t block)
 
 static void nobody_is_refused_for_what_is_held(void **unused)
 {
-    struct rig *r = open_machine(NULL);
+    struct rig *r = open_blocks(FEW_BLOCKS, NULL);
     struct quire_compact_blocker in_the_way[2];
     struct quire_compact want = want_blocks(2);
     struct quire_compacted done;
     uint64_t used;
 
     (void)unused;
-    fill(0, BLOCKS, all_but_two_blocks);
+    fill(0, FEW_BLOCKS, all_but_two_blocks);
     used = books_used(&books);
     had = 0;
     books.before_move = take_all;
     want.blockers = in_the_way;
     want.blocker_room = 2;
     assert_ok(quire_machine_compact(r->machine, &want, &done));
-    assert_int_equal(had, FRAMES - used - 1); /* but for the new place of what is moved */
+    assert_int_equal(had, FEW_BLOCKS * BLOCK - used - 1); /* but for the new place of what is moved */
     assert_int_equal(done.won, 0);
     assert_int_equal(done.moves, 1);
     assert_int_equal(done.blockers, 1); /* no other range was begun */
     assert_int_equal(in_the_way[0].why, QUIRE_OBSTACLE_REQUEST);
     assert_int_equal(in_the_way[0].pfn.n, books.base + 100 * BLOCK);
-    assert_int_equal(books_used(&books), FRAMES - 1);
-    rig_check(r, FRAMES - 1);
+    assert_int_equal(books_used(&books), FEW_BLOCKS * BLOCK - 1);
+    rig_check(r, FEW_BLOCKS * BLOCK - 1);
     close_machine();
 }
 
@@ -497,14 +503,14 @@ static void take_block(struct books *b, uint64_t pfn)
 
 static void request_that_compacts(void **unused)
 {
-    struct rig *r = open_machine(&books.mover);
+    struct rig *r = open_blocks(FEW_BLOCKS, &books.mover);
     struct quire_refusal why;
     struct quire_request request = quire_request_of(9, QUIRE_COMPACT);
     uint64_t used;
     quire_pfn pfn, next;
 
     (void)unused;
-    fill(0, BLOCKS, all_but_one_block);
+    fill(0, FEW_BLOCKS, all_but_one_block);
     used = books_used(&books);
     assert_error(quire_machine_alloc(r->machine, 9, 0, &pfn), QUIRE_ERR_NO_MEMORY);
     assert_int_equal(books.moved, 0);
@@ -519,8 +525,8 @@ static void request_that_compacts(void **unused)
     give(r, pfn.n, 9);
     close_machine();
 
-    r = open_machine(&books.mover);
-    fill(0, BLOCKS, all_but_one_block);
+    r = open_blocks(FEW_BLOCKS, &books.mover);
+    fill(0, FEW_BLOCKS, all_but_one_block);
     books.before_move = take_block; /* one at a time */
     assert_error(quire_machine_alloc(r->machine, 9, QUIRE_COMPACT, &pfn), QUIRE_ERR_NO_MEMORY);
     assert_ok(quire_machine_alloc(r->machine, 9, QUIRE_COMPACT, &pfn));
