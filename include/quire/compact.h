@@ -49,8 +49,8 @@ struct quire_mover {
      * of it is moved. NULL: not known beforehand. */
     enum quire_move_answer (*may_move)(void *ctx, quire_pfn pfn, unsigned order);
     /* Copy the 2^order frames from `from` to `to` and put `to` in the place of `from` for whoever
-     * uses it. After QUIRE_MOVED `to` belongs to the owner of the run, and the machine frees `from`;
-     * after anything else nothing has changed, and the machine frees `to`. */
+     * uses it. After QUIRE_MOVED `to` belongs to the owner of the run, and the machine frees
+     * `from`; after anything else nothing has changed, and the machine frees `to`. */
     enum quire_move_answer (*move)(void *ctx, quire_pfn from, quire_pfn to, unsigned order);
 };
 
@@ -83,12 +83,12 @@ struct quire_compact_range {
 /* What is asked for. All zero but for what is wanted. */
 struct quire_compact {
     quire_node node;
-    unsigned order;                  /* of the ranges: 9 .. QUIRE_COMPACT_MAX_ORDER */
-    uint32_t count;                  /* ranges to empty, 1 .. QUIRE_COMPACT_RANGES, besides those
-                                      * that are free */
-    uint64_t budget;                 /* frames to move at most */
-    bool dry;                        /* plan, and move nothing */
-    const struct quire_mover *mover; /* NULL: the machine's port's */
+    unsigned order;                     /* of the ranges: 9 .. QUIRE_COMPACT_MAX_ORDER */
+    uint32_t count;                     /* ranges to empty, 1 .. QUIRE_COMPACT_RANGES, besides those
+                                         * that are free */
+    uint64_t budget;                    /* frames to move at most */
+    bool dry;                           /* plan, and move nothing */
+    const struct quire_mover *mover;    /* NULL: the machine's port's */
     struct quire_compact_range *ranges; /* out: the plan; may be NULL if range_room is 0 */
     size_t range_room;
     struct quire_compact_blocker *blockers; /* out; may be NULL if blocker_room is 0 */

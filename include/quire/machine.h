@@ -202,9 +202,9 @@ struct quire_refusal {
 /* Allocate 2^order frames, QUIRE_FOR_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
  * QUIRE_ERR_NO_MEMORY: all zones of the list refused, after caches were drained and the port's
  * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags; QUIRE_COMPACT where the port has no mover, of
- * an order that is not 9 to QUIRE_COMPACT_MAX_ORDER, or with QUIRE_NO_CALLBACK. QUIRE_ERR_ZONE, QUIRE_ERR_NODE: as for
- * quire_machine_request, by the default policy. With QUIRE_ZEROED: what
- * the zone's `zero` returned. */
+ * an order that is not 9 to QUIRE_COMPACT_MAX_ORDER, or with QUIRE_NO_CALLBACK. QUIRE_ERR_ZONE,
+ * QUIRE_ERR_NODE: as for quire_machine_request, by the default policy. With QUIRE_ZEROED: what the
+ * zone's `zero` returned. */
 int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t flags,
                         quire_pfn *pfn);
 

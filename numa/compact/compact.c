@@ -325,10 +325,8 @@ bool qi_compact_for_request(struct quire_machine *m, const struct quire_request 
                             quire_node node)
 {
     struct quire_compacted done = {0};
-    struct quire_compact want = {.node = node,
-                                 .order = request->order,
-                                 .count = 1,
-                                 .budget = 1ull << request->order >> 1};
+    struct quire_compact want = {
+        .node = node, .order = request->order, .count = 1, .budget = 1ull << request->order >> 1};
     struct compact_call c = {.m = m,
                              .want = &want,
                              .done = &done,

@@ -15,7 +15,7 @@
 #include <quire/compact.h>
 
 enum {
-    COMPACT_LISTED = 64,       /* used runs that a look at a range lists */
+    COMPACT_LISTED = 64,         /* used runs that a look at a range lists */
     COMPACT_ROOMS = CLASSES + 1, /* room is counted by class, and for whole blocks */
     ROOM_WHOLE = CLASSES,
 };

@@ -64,10 +64,8 @@ void qi_compact_refused(struct compact_call *c, uint64_t pfn, unsigned order,
 
     if (!c->want->dry)
         *mark_of(c->m, number) = (struct compact_mark){
-            number + 1,
-            c->m->compact_calls + 1 + (never ? MARK_NEVER_CALLS : MARK_LATER_CALLS)};
-    qi_compact_blocked(c, pfn, 1ull << order,
-                       never ? QUIRE_OBSTACLE_NEVER : QUIRE_OBSTACLE_LATER);
+            number + 1, c->m->compact_calls + 1 + (never ? MARK_NEVER_CALLS : MARK_LATER_CALLS)};
+    qi_compact_blocked(c, pfn, 1ull << order, never ? QUIRE_OBSTACLE_NEVER : QUIRE_OBSTACLE_LATER);
 }
 
 /* ---- By the maps: cost and room of all blocks ------------------------------------------------ */

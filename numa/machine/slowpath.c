@@ -156,9 +156,8 @@ static int walk_of_attempt(const struct machine_reader *r, struct machine_attemp
 
 /* Let a range be emptied on the node that was asked first, and ask for it; a rival may be faster,
  * so a few times. The reader reads no snapshot while runs are moved. */
-static int ask_compacted(struct quire_machine *m, struct machine_reader *r,
-                         struct zonelist_walk *w, struct machine_attempt *a,
-                         struct quire_refusal *why)
+static int ask_compacted(struct quire_machine *m, struct machine_reader *r, struct zonelist_walk *w,
+                         struct machine_attempt *a, struct quire_refusal *why)
 {
     int error = QUIRE_ERR_NO_MEMORY;
     bool won = true;
