@@ -16,7 +16,7 @@
  * its mover for ever keeps the one new place from others, and the range only until somebody wants
  * it (hold.h). Whatever is done with the isolation is done in HOLD_OWN, all else in HOLD_LENT.
  *
- * Each round of a range moves something, or is the last; so it ends. What the range costs must not
+ * Each round of a range moves something, but for a few; so it ends. What the range costs must not
  * be more than its plan said, for the sake of the budget.
  */
 #include "numa/compact/compact.h"
@@ -24,14 +24,17 @@
 #include "core/frame_byte.h"
 #include "core/internal.h"
 
+enum { IDLE_ROUNDS = 4 }; /* of a range: all that is used is taken by calls or caches */
+
 /* A range at work. */
 struct range_work {
     struct compact_call *c;
+    quire_pfn first;
     struct block_ranges but; /* the ranges that are to be emptied later */
     uint64_t budget;
     size_t listed;   /* runs in work->used[] */
     uint64_t frames; /* in use in the range */
-    bool drained;
+    unsigned idle;   /* rounds in which nothing was moved */
 };
 
 /* ---- Places ---------------------------------------------------------------------------------- */
@@ -72,8 +75,8 @@ static int alloc_place(const struct range_work *r, unsigned order, quire_pfn *pf
 
 /* ---- One run --------------------------------------------------------------------------------- */
 
-/* Move a run. False: it stays, and the caller of the compaction was told why. */
-static bool move_run(struct range_work *r, quire_pfn from, unsigned order)
+/* Move a run. False: it stays, and the caller of the compaction was told why. *moved: it was. */
+static bool move_run(struct range_work *r, quire_pfn from, unsigned order, bool *moved)
 {
     struct compact_call *c = r->c;
     enum quire_move_answer answer;
@@ -92,6 +95,7 @@ static bool move_run(struct range_work *r, quire_pfn from, unsigned order)
         (void)quire_zone_free(c->zone, c->work->slot, from, order);
         c->done->moves += 1ull << order;
         r->budget -= 1ull << order;
+        *moved = true;
         return true;
     }
     (void)quire_zone_free(c->zone, c->work->slot, to, order);
@@ -129,15 +133,27 @@ static void drain_entry(struct compact_call *c)
     qi_machine_leave(&reader);
 }
 
+/* Nothing was moved in a round: what is used is in a cache, in a call that is not over, or is being
+ * freed. Drain once, look a few times more. False: enough of that. */
+static bool wait_for_calls(struct range_work *r, uint64_t pfn)
+{
+    if (++r->idle == IDLE_ROUNDS) {
+        qi_compact_blocked(r->c, pfn, 1, QUIRE_OBSTACLE_CALL);
+        return false;
+    }
+    if (r->idle == 1)
+        drain_entry(r->c);
+    return true;
+}
+
 /* Move the runs that are listed, while no request has ended the isolation. False: one of them
- * stays. *moved: something has changed. */
-static bool move_listed(struct range_work *r, bool *moved)
+ * stays. */
+static bool move_listed(struct range_work *r)
 {
     struct compact_call *c = r->c;
     const struct quire_run *used = c->work->used;
-    const struct quire_run *in_call = NULL;
+    bool moved = false;
 
-    *moved = false;
     for (size_t i = 0; i < r->listed && hold_is_lent(&c->m->hold); i++) {
         uint64_t frame = frame_of_pfn(c->zone, used[i].pfn);
         /* relaxed: advisory; the mover knows better */
@@ -147,23 +163,10 @@ static bool move_listed(struct range_work *r, bool *moved)
             qi_compact_blocked(c, used[i].pfn.n, used[i].frames, QUIRE_OBSTACLE_CONTIG);
             return false;
         }
-        if (byte == BYTE_NONE) {
-            in_call = &used[i];
-            continue;
-        }
-        if (!move_run(r, used[i].pfn, byte - (unsigned)BYTE_SINGLE))
+        if (byte != BYTE_NONE && !move_run(r, used[i].pfn, byte - (unsigned)BYTE_SINGLE, &moved))
             return false;
-        *moved = true;
     }
-    if (*moved || !in_call)
-        return true;
-    if (r->drained) {
-        qi_compact_blocked(c, in_call->pfn.n, in_call->frames, QUIRE_OBSTACLE_CALL);
-        return false;
-    }
-    r->drained = *moved = true;
-    drain_entry(c);
-    return true;
+    return moved || wait_for_calls(r, r->listed ? used[0].pfn.n : r->first.n);
 }
 
 /* Give the isolated range back. True: it was empty, with nothing reserved in it. */
@@ -185,9 +188,11 @@ static void compact_range(struct compact_call *c, uint32_t i)
     struct compact_work *w = c->work;
     uint64_t frames = (uint64_t)c->blocks * BLOCK_FRAMES;
     struct quire_run run = {pfn_of_frame(c->zone, frame_at(w->first[i], 0)), frames};
-    struct range_work r = {
-        .c = c, .but = {w->first + i + 1, w->count - i - 1, c->blocks}, .budget = w->cost[i]};
-    bool moved = true, goes_on;
+    struct range_work r = {.c = c,
+                           .first = run.pfn,
+                           .but = {w->first + i + 1, w->count - i - 1, c->blocks},
+                           .budget = w->cost[i]};
+    bool goes_on;
 
     if (!hold_begin(&c->m->hold)) {
         c->stop = true;
@@ -200,7 +205,7 @@ static void compact_range(struct compact_call *c, uint32_t i)
         return;
     }
     hold_lend(&c->m->hold);
-    while ((goes_on = look(&r)) && r.frames > 0 && moved && move_listed(&r, &moved))
+    while ((goes_on = look(&r)) && r.frames > 0 && move_listed(&r))
         ;
     if (!goes_on || !hold_take_back(&c->m->hold)) {
         c->stop = true;

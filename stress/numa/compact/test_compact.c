@@ -454,6 +454,30 @@ static void run_that_is_freed_meanwhile(void **unused)
     close_machine();
 }
 
+static void run_that_is_said_to_be_gone_and_stays(void **unused)
+{
+    struct rig *r = open_machine(NULL);
+    struct quire_compact_blocker in_the_way[2];
+    struct quire_compact want = want_blocks(1);
+    struct quire_compacted done;
+    uint64_t used;
+
+    (void)unused;
+    fill(0, 128, few_of_each_fourth);
+    used = books_used(&books);
+    books.runs[place_in_block(0)].answer = QUIRE_MOVE_GONE;
+    want.blockers = in_the_way;
+    want.blocker_room = 2;
+    assert_ok(quire_machine_compact(r->machine, &want, &done));
+    assert_int_equal(done.won, 0);
+    assert_int_equal(done.moves, 2);
+    assert_int_equal(done.blockers, 1);
+    assert_int_equal(in_the_way[0].why, QUIRE_OBSTACLE_CALL);
+    assert_int_equal(in_the_way[0].pfn.n, books.base);
+    rig_check(r, used);
+    close_machine();
+}
+
 /* ---- Requests -------------------------------------------------------------------------------- */
 
 static uint64_t had;
@@ -597,6 +621,7 @@ int main(void)
         cmocka_unit_test(errors_are_named),
         cmocka_unit_test(changes_in_the_mover_are_refused),
         cmocka_unit_test(run_that_is_freed_meanwhile),
+        cmocka_unit_test(run_that_is_said_to_be_gone_and_stays),
         cmocka_unit_test(nobody_is_refused_for_what_is_held),
         cmocka_unit_test(request_that_compacts),
         cmocka_unit_test(requests_that_may_not_compact),
