@@ -255,6 +255,12 @@ static inline unsigned home_class_of(const struct quire_zone *z, unsigned order,
     return 2 * (order < CLASS_ORDERS ? order : CLASS_ORDERS - 1) + movable;
 }
 
+/* The class of the blocks that qi_zone_alloc_dense takes movable runs of this order from. */
+static inline unsigned movable_class_of(const struct quire_zone *z, unsigned order)
+{
+    return home_class_of(z, order, QUIRE_MOVABLE);
+}
+
 /* What every allocation checks first. `extra`: flags beyond the common ones. */
 static inline int alloc_precheck(const struct quire_zone *z, quire_slot slot, uint32_t flags,
                                  uint32_t extra)

@@ -7,7 +7,7 @@
  * looked at closely, the cheapest first: by the frame bytes it is known which runs were handed out
  * (a frame in a cache has none, and moves by a drain), and the mover is asked whether it would move
  * them. A range is planned if budget and room allow: the room of all split blocks that are movable,
- * nobody's home and not in the plan, counted as aligned runs of the block's class. Moves into such
+ * no home blocks and not in the plan, counted as aligned runs of the block's class. Moves into such
  * blocks go to the fullest first, and never into a range of the plan.
  *
  * A block counts as unmovable by its class, which is a hint: an unmovable run in a block of movable
@@ -225,8 +225,7 @@ static bool survey_run(struct compact_call *c, uint64_t frame, uint8_t byte, uin
         return false;
     }
     *cost += 1ull << order;
-    need[order < BLOCK_ORDER ? home_class_of(z, order, QUIRE_MOVABLE) : (unsigned)ROOM_WHOLE] +=
-        1ull << order;
+    need[order < BLOCK_ORDER ? movable_class_of(z, order) : (unsigned)ROOM_WHOLE] += 1ull << order;
     return true;
 }
 
