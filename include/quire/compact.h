@@ -9,9 +9,10 @@
  * that is in use there, and gives the range back when it is empty.
  *
  * Everybody allocates and frees meanwhile. A range that is being emptied holds its free frames; a
- * request that would be refused takes them back first, and ends the compaction. Only what a call is
- * doing at that moment with the range itself counts as taken: looking through it, or giving it
- * back, which is never done while the mover is called.
+ * request to the machine that would be refused takes them back first, and ends the compaction. What
+ * a compaction that is stopped for ever keeps from it is the new place of one run, while the mover
+ * is called, or the range, while it is looked through or given back, which takes no callback.
+ * Requests to a zone itself do not look there. What a range holds counts as used for watermarks.
  */
 #ifndef QUIRE_COMPACT_H
 #define QUIRE_COMPACT_H

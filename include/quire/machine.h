@@ -25,7 +25,7 @@
  *
  * What a call that is not over, and may be stopped for ever, keeps from a request that is to be
  * refused is that of cache.h, or else one remote magazine, in which a CPU's frees of other nodes'
- * single frames wait: 16 frames.
+ * single frames wait: 16 frames. For a compaction see compact.h.
  *
  * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
  * one of enum quire_error, and a failed call changes nothing. A pointer must not be NULL unless the
