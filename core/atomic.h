@@ -45,6 +45,8 @@
  *   E-enter         the fences of a snapshot's reader and of its writer, see numa/machine/guard.c.
  *   E-leave         a reader that left: what it did comes before the snapshot's end.
  *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
+ *   E-hold          the isolation of a compaction: lent, taken, given back (numa/compact/hold.h).
+ *   E-hold-look     the fences between a compaction's range and a request that is refused.
  *   E-entry         an entry of a page table (kernel-port/vm). Carries the table that it names.
  *   E-table-pool    a frame of a fixed run of tables: given back, given out.
  *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.

@@ -8,6 +8,12 @@
 
 #include "core/layout.h"
 
+/* Ranges of as many blocks each, aligned to that number, a power of two: their first blocks. */
+struct block_ranges {
+    const uint32_t *first;
+    uint32_t count, blocks;
+};
+
 /* map_words.c: several words of a map at once */
 bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n);
 void qi_map_words_release(struct map512 *maps, uint64_t first, unsigned n);
@@ -78,6 +84,8 @@ void qi_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_
 /* find_block.c: where to look next */
 uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                       unsigned order);
+uint32_t qi_find_dense(const struct quire_zone *z, unsigned home_class, unsigned order,
+                       const struct block_ranges *but);
 bool qi_take_from_hinted(const struct quire_zone *z, quire_slot slot, unsigned order,
                          uint64_t *frame);
 bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame);
@@ -160,6 +168,8 @@ int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_
                   uint64_t *frame);
 int qi_zone_alloc_cached(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                          quire_pfn *pfn);
+int qi_zone_alloc_dense(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                        const struct block_ranges *but, quire_pfn *pfn);
 int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
                       uint32_t flags, quire_pfn *pfn);
 
@@ -187,6 +197,16 @@ static inline unsigned block_part(uint64_t frame, uint64_t n)
 static inline uint64_t word_runs(uint64_t starts, unsigned order)
 {
     return starts * word_mask(0, 1u << order);
+}
+
+/* Does block b lie in one of the ranges? */
+static inline bool block_is_of(const struct block_ranges *ranges, uint32_t b)
+{
+    uint32_t first = b & ~(ranges->blocks - 1), i = 0;
+
+    while (i < ranges->count && ranges->first[i] != first)
+        i++;
+    return i < ranges->count;
 }
 
 /* Is any range of blocks isolated? */
@@ -236,6 +256,12 @@ static inline unsigned home_class_of(const struct quire_zone *z, unsigned order,
     if (!z->order_classes)
         return order < LARGE_ORDER ? movable : 2 * LARGE_ORDER;
     return 2 * (order < CLASS_ORDERS ? order : CLASS_ORDERS - 1) + movable;
+}
+
+/* The class of the blocks that qi_zone_alloc_dense takes movable runs of this order from. */
+static inline unsigned movable_class_of(const struct quire_zone *z, unsigned order)
+{
+    return home_class_of(z, order, QUIRE_MOVABLE);
 }
 
 /* What every allocation checks first. `extra`: flags beyond the common ones. */

@@ -269,6 +269,33 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     return b;
 }
 
+/* The fullest split block of the class that is nobody's home and has a run of the order; not one of
+ * the ranges `but`. NO_BLOCK: none was seen. O(sections). */
+uint32_t qi_find_dense(const struct quire_zone *z, unsigned home_class, unsigned order,
+                       const struct block_ranges *but)
+{
+    const struct search_kernel *k = qi_search_best();
+    uint32_t s = 0, best = NO_BLOCK;
+    unsigned least = UINT8_MAX + 1;
+
+    while ((s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), z->sections, s,
+                                       (uint8_t)(order + 1))) < z->sections) {
+        struct home_candidate c = {s * SECTION_BLOCKS, SECTION_BLOCKS, SECTION_BLOCKS, 0,
+                                   fit_class(z, s * SECTION_BLOCKS, order, home_class)};
+
+        for (candidate_next(z, &c); c.i < c.count && c.value < least; candidate_next(z, &c)) {
+            uint32_t b = c.first + (uint32_t)c.i;
+
+            if (block_is_of(but, b) || !suits_as_home(z, b, home_class, order))
+                continue;
+            best = b;
+            least = c.value;
+        }
+        s++;
+    }
+    return best;
+}
+
 /* From any split block of section s that shows a free run of the order, the fullest first. */
 static bool take_from_section(const struct quire_zone *z, uint32_t s, unsigned order,
                               uint64_t *frame)

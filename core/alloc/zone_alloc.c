@@ -213,6 +213,28 @@ int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uin
     return QUIRE_OK;
 }
 
+/* A run below order 9 from the fullest block of its class that is nobody's home: no whole block is
+ * split for it, and none of the ranges `but` is touched. The block is looked for anew each time, as
+ * the fullest one is used up by a few runs. Repeats only what a rival's success spoiled. */
+int qi_zone_alloc_dense(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                        const struct block_ranges *but, quire_pfn *pfn)
+{
+    int error = qi_count_debit(z, slot, 1ull << order, flags);
+    uint64_t frame;
+    uint32_t b;
+
+    qi_assert(order < BLOCK_ORDER);
+    if (error)
+        return error;
+    while ((b = qi_find_dense(z, home_class_of(z, order, flags), order, but)) != NO_BLOCK)
+        if (qi_block_take(z, b, order, &frame)) {
+            qi_hint_block_refresh(z, b);
+            return qi_alloc_hand_out(z, slot, frame, 1ull << order, flags, pfn);
+        }
+    qi_count_credit(z, slot, 1ull << order, flags);
+    return QUIRE_ERR_NO_MEMORY;
+}
+
 /* Whatever the request, with all checks: take a run, which is not handed out yet. */
 static int take_checked(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                         uint64_t *frame)

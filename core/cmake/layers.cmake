@@ -67,6 +67,9 @@ set(QUIRE_NUMA_SOURCES
     numa/acpi/acpi_cpus.c
     numa/acpi/acpi_find.c
     numa/acpi/acpi_speed.c
+    numa/compact/compact.c
+    numa/compact/give_back.c
+    numa/compact/plan.c
     numa/machine/batch.c
     numa/machine/bringup.c
     numa/machine/drain.c

@@ -28,7 +28,7 @@
  * memory wait: 16 frames, 8 runs of order 1, 4 of order 2 or 3, or 2 blocks of order 9. A CPU has
  * four for frames and one for each of these orders, 4.5 MiB in all; runs and blocks wait only if
  * what all CPUs' magazines for their order hold is at most a sixteenth of their zone, and while the
- * zone is far from its watermarks.
+ * zone is far from its watermarks. For a compaction see compact.h.
  *
  * Unless a function says otherwise it is lock-free and callable from any context; it returns 0 or
  * one of enum quire_error, and a failed call changes nothing. A pointer must not be NULL unless the
@@ -38,6 +38,7 @@
 #define QUIRE_MACHINE_H
 
 #include <quire/cache.h>
+#include <quire/compact.h>
 #include <quire/pfnmap.h>
 #include <quire/topology.h>
 #include <quire/zone.h>
@@ -78,7 +79,10 @@ struct quire_machine_port {
      * QUIRE_NO_CALLBACK, in the requester's context; may allocate with QUIRE_EMERGENCY |
      * QUIRE_NO_CALLBACK. Returns frames freed. NULL: there is no last resort. */
     uint64_t (*reclaim)(void *ctx, quire_node node, uint64_t frames);
-    uint64_t room[4]; /* zero, see version.h */
+    /* Who moves runs for requests with QUIRE_COMPACT, in their context, and for
+     * quire_machine_compact unless that names another; stays valid. NULL: nobody. */
+    const struct quire_mover *mover;
+    uint64_t room[3]; /* zero, see version.h */
 };
 
 /* A zone that is already built, and the stretches (of whole blocks) that belong to it. */
@@ -123,7 +127,8 @@ struct quire_machine_config {
  * QUIRE_ERR_NODE: a zone on a node that the topology does not have. QUIRE_ERR_SIZE: no zone, too
  * many, a span of none of them, a zone without a span (what it gives could not be freed), rounds
  * odd or too many. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no sense, a port
- * without `memory` or with some of the three functions for readers. Wait-free. */
+ * without `memory`, with some of the three functions for readers, or whose mover has no `move`.
+ * Wait-free. */
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
 
 /* Build a machine in `memory`. Thread only, blocking in what the port's `memory` blocks. Errors as
@@ -199,9 +204,10 @@ struct quire_refusal {
 
 /* Allocate 2^order frames, QUIRE_FOR_NORMAL, by the default policy. QUIRE_ERR_SIZE: order.
  * QUIRE_ERR_NO_MEMORY: all zones of the list refused, after caches were drained and the port's
- * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags. QUIRE_ERR_ZONE, QUIRE_ERR_NODE: as for
- * quire_machine_request, by the default policy. With QUIRE_ZEROED: what
- * the zone's `zero` returned. */
+ * reclaim was asked. QUIRE_ERR_UNSUPPORTED: flags; QUIRE_COMPACT where the port has no mover, of
+ * an order that is not 9 to QUIRE_COMPACT_MAX_ORDER, or with QUIRE_NO_CALLBACK. QUIRE_ERR_ZONE,
+ * QUIRE_ERR_NODE: as for quire_machine_request, by the default policy. With QUIRE_ZEROED: what the
+ * zone's `zero` returned. */
 int quire_machine_alloc(struct quire_machine *machine, unsigned order, uint32_t flags,
                         quire_pfn *pfn);
 

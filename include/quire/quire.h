@@ -10,6 +10,7 @@
 #include <quire/boot.h>
 #include <quire/bringup.h>
 #include <quire/cache.h>
+#include <quire/compact.h>
 #include <quire/machine.h>
 #include <quire/pfnmap.h>
 #include <quire/port.h>

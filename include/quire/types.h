@@ -127,6 +127,8 @@ enum quire_flags {
     QUIRE_PARTIAL = 1u << 5,     /* batches: fewer frames than asked for are welcome */
     QUIRE_FALLBACK = 1u << 6,    /* comes down from a less scarce zone: must leave this one its
                                   * lowmem_reserve besides the floor, in an emergency too */
+    QUIRE_COMPACT = 1u << 7,     /* requests to a machine, of order 9 to 18: before it is refused,
+                                  * make room by moving (machine.h: the port's `mover`) */
 };
 
 /* The flags that every allocation knows; each call says which ones it takes besides. */

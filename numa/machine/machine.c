@@ -243,7 +243,8 @@ int quire_machine_size(const struct quire_machine_config *config, size_t *bytes)
     if (error)
         return error;
     if ((unsigned)config->mode > QUIRE_CACHE_RSEQ || !qi_policy_valid(&config->policy) ||
-        !port->memory || !port->enter != !port->leave || !port->enter != !port->wait_for_readers)
+        !port->memory || !port->enter != !port->leave || !port->enter != !port->wait_for_readers ||
+        (port->mover && !port->mover->move))
         return QUIRE_ERR_UNSUPPORTED;
     if (!rounds_allowed(config->rounds) || !rounds_allowed(config->huge_rounds))
         return QUIRE_ERR_SIZE;
@@ -317,6 +318,8 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
     qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
     (void)qi_machine_lock(m);
     error = publish_first_snapshot(m, config);
+    if (!error && m->port.mover)
+        error = qi_compact_make_work(m);
     if (error)
         release_all_chunks(m);
     else

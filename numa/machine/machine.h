@@ -49,6 +49,7 @@ enum {
     REMOTE_ROUNDS = 16,  /* single frames in one: what a call that stands still keeps back */
     MACHINE_PAGE = 4096, /* what the port's memory is aligned to */
     NO_ENTRY = UINT16_MAX,
+    COMPACT_MARKS_ORDER = 8, /* 2^8 blocks that were refused to compactions */
 };
 
 /* A remote magazine, see remote.c. */
@@ -122,6 +123,12 @@ struct machine_snapshot {
     struct machine_entry entries[];
 };
 
+/* A block of which the mover refused a run: it is left alone for a while. */
+struct compact_mark {
+    uint32_t block; /* its physical number + 1; 0: none */
+    uint32_t until; /* a number of compactions */
+};
+
 /* A piece of the port's memory: this much in front of what its user sees. */
 struct port_chunk {
     struct port_chunk *next;
@@ -149,6 +156,10 @@ struct quire_machine {
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
     struct offline_range *offline_ranges; /* M5: what is offline */
     qa64 chunk_bytes;
+    qa64 compact_work;      /* struct compact_work *, or 0: M5, and who took the isolation */
+    uint32_t compact_calls; /* M5: compactions that were no dry runs */
+    qa32 hold;              /* whose the compaction's isolation is, see numa/compact/hold.h */
+    struct compact_mark compact_marks[1 << COMPACT_MARKS_ORDER]; /* M5 */
 };
 
 /* Blocks that are offline, or were and are back. */
@@ -517,6 +528,13 @@ static inline bool is_depleted(int error)
 
 /* offline.c */
 void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z);
+
+/* numa/compact/ */
+int qi_compact_make_work(struct quire_machine *m);
+bool qi_compact_for_request(struct quire_machine *m, const struct quire_request *request,
+                            quire_node node);
+uint32_t qi_compact_look(const struct quire_machine *m);
+bool qi_compact_give_back(struct quire_machine *m, uint32_t seen);
 
 /* fastpath.c */
 int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_request *request,

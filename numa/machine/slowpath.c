@@ -13,8 +13,12 @@
  *      cache, which it refills. What such a zone cannot give is asked of it once more after its own
  *      caches were drained, before the next zone is asked: near before far.
  *   2. All caches of these zones and all remote magazines are drained; each zone once.
- *   3. The port reclaims, once; caches and magazines are drained again; each zone once.
- *   4. Refused.
+ *   3. With QUIRE_COMPACT: a range is emptied (numa/compact); each zone once; twice at most.
+ *   4. The port reclaims, once; caches and magazines are drained again; each zone once.
+ *   5. Refused.
+ *
+ * What is asked after a drain is asked again if a compaction held frames meanwhile: these are taken
+ * back from it first (numa/compact/hold.h).
  *
  * So one zone is asked, and its caches are drained, for a request that is refused, at most:
  *
@@ -30,13 +34,18 @@
  * Most requests are served by the first zone of a list, which needs no walk to be found: a plain
  * request for a run asks it before it climbs (ask_first), and does not ask it again on rung 1.
  *
- * Rungs 1 and 2 read one snapshot, rung 3 the one that is in force after the port's reclaim, which
- * may take long: hot-plug does not wait for it. With QUIRE_NO_CALLBACK there is no rung 3, and
- * drains make no system call.
+ * Rungs 1 and 2 read one snapshot, rungs 3 and 4 the one that is in force after the mover's, or the
+ * port's, work, which may take long: hot-plug does not wait for it. With QUIRE_NO_CALLBACK there is
+ * no rung 3 or 4, and drains make no system call.
  *
  * Lock-free, any context.
  */
 #include "numa/machine/machine.h"
+
+enum {
+    HOLD_TRIES = 4,    /* asks that a compaction may spoil */
+    COMPACT_TRIES = 2, /* compactions for a request */
+};
 
 static void add_figure(qa64 *figure, uint64_t n)
 {
@@ -110,6 +119,29 @@ static void drain_walk(const struct machine_reader *r, struct zonelist_walk *w, 
         qi_entry_drain(e, no_syscall);
 }
 
+/* Do the zones refuse what the request still wants? */
+static bool is_refused(const struct machine_attempt *a, int error)
+{
+    return error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a);
+}
+
+/* Ask the zones of a walk after they were drained. If a compaction held frames meanwhile, they are
+ * given back and the zones asked again: what a request is refused for is not that. */
+static int ask_drained(const struct machine_reader *r, struct zonelist_walk *w,
+                       struct machine_attempt *a, struct quire_refusal *why)
+{
+    int error;
+
+    for (unsigned tries = 0; tries < HOLD_TRIES; tries++) {
+        uint32_t seen = qi_compact_look(r->machine);
+
+        error = ask_zones(r, w, false, a, why);
+        if (!is_refused(a, error) || !qi_compact_give_back(r->machine, seen))
+            return error;
+    }
+    return ask_zones(r, w, false, a, why);
+}
+
 static int walk_of_attempt(const struct machine_reader *r, struct machine_attempt *a,
                            struct zonelist_walk *w)
 {
@@ -122,10 +154,23 @@ static int walk_of_attempt(const struct machine_reader *r, struct machine_attemp
     return error;
 }
 
-/* Do the zones refuse what the request still wants? */
-static bool is_refused(const struct machine_attempt *a, int error)
+/* Let a range be emptied on the node that was asked first, and ask for it; a rival may be faster,
+ * so a few times. The reader reads no snapshot while runs are moved. */
+static int ask_compacted(struct quire_machine *m, struct machine_reader *r, struct zonelist_walk *w,
+                         struct machine_attempt *a, struct quire_refusal *why)
 {
-    return error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a);
+    int error = QUIRE_ERR_NO_MEMORY;
+    bool won = true;
+
+    for (unsigned tries = 0; tries < COMPACT_TRIES && won && is_refused(a, error); tries++) {
+        qi_machine_leave(r);
+        won = qi_compact_for_request(m, a->request, why->node);
+        qi_machine_enter(m, r);
+        error = walk_of_attempt(r, a, w);
+        if (!error)
+            error = ask_drained(r, w, a, why);
+    }
+    return error;
 }
 
 /* The ladder: serve a request that says how to ask. *why, if not NULL, is filled after an error. */
@@ -150,10 +195,14 @@ int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct 
     /* 2. The zones themselves, after everything that is cached of them came back. */
     if (is_refused(a, error)) {
         drain_walk(&r, &w, no_callback);
-        error = ask_zones(&r, &w, false, a, why);
+        error = ask_drained(&r, &w, a, why);
     }
 
-    /* 3. The same after the port's last resort, which is no reader of the snapshot. */
+    /* 3. The same after a compaction that the request allows. */
+    if (is_refused(a, error) && a->request->flags & QUIRE_COMPACT)
+        error = ask_compacted(m, &r, &w, a, why);
+
+    /* 4. The same after the port's last resort, which is no reader of the snapshot. */
     if (is_refused(a, error) && m->port.reclaim && !no_callback) {
         qi_machine_leave(&r);
         add_figure(&m->reclaims, 1);
@@ -162,11 +211,11 @@ int qi_machine_serve(struct quire_machine *m, struct machine_attempt *a, struct 
         error = walk_of_attempt(&r, a, &w);
         if (!error) {
             drain_walk(&r, &w, false);
-            error = ask_zones(&r, &w, false, a, why);
+            error = ask_drained(&r, &w, a, why);
         }
     }
 
-    /* 4. Refused, unless a batch takes what there is. */
+    /* 5. Refused, unless a batch takes what there is. */
     if (error == QUIRE_ERR_NO_MEMORY && partial_suffices(a))
         error = QUIRE_OK;
     if (error == QUIRE_ERR_NO_MEMORY && qi_policy_confines(m, a->request))
@@ -228,12 +277,22 @@ static inline __attribute__((always_inline)) int ask_first(struct quire_machine 
                            : !reserve && qi_cpu_is_local(r.snapshot, r.cpu, e);
 
         *asked = e->zone;
+        flags &= ~(uint32_t)QUIRE_COMPACT; /* is for the ladder */
         error = ask_entry(&r, e, order, reserve ? flags | QUIRE_FALLBACK : flags, near, pfn);
         if (error == QUIRE_OK)
             count_hit(&r, e->zone->node, e->zone->node.n == own.n, 1);
     }
     machine_leave(&r);
     return error;
+}
+
+/* QUIRE_COMPACT, if a request of this order may have it. */
+static uint32_t compact_flag(const struct quire_machine *m, unsigned order, uint32_t flags)
+{
+    return m->port.mover && order >= HUGE_ORDER && order <= QUIRE_COMPACT_MAX_ORDER &&
+                   !(flags & QUIRE_NO_CALLBACK)
+               ? (uint32_t)QUIRE_COMPACT
+               : 0;
 }
 
 /* A run that the first zone, `refused` if it is not NULL, did not have. */
@@ -262,7 +321,7 @@ int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_requ
 
     if (request->order > QUIRE_MAX_ORDER)
         return qi_machine_refuse(QUIRE_ERR_SIZE, why);
-    if (request->flags & ~MACHINE_ALLOC_FLAGS)
+    if (request->flags & ~(MACHINE_ALLOC_FLAGS | compact_flag(m, request->order, request->flags)))
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
     if (!request->policy && request->purpose == QUIRE_FOR_NORMAL)
         error = ask_first(m, cpu, request->near_node, request->order, request->flags, pfn, &asked);
@@ -284,7 +343,7 @@ int qi_machine_alloc_slowpath(struct quire_machine *m, unsigned order, uint32_t 
 
     if (order > QUIRE_MAX_ORDER)
         return QUIRE_ERR_SIZE;
-    if (flags & ~MACHINE_ALLOC_FLAGS)
+    if (flags & ~(MACHINE_ALLOC_FLAGS | compact_flag(m, order, flags)))
         return QUIRE_ERR_UNSUPPORTED;
     error = ask_first(m, cpu, (quire_near){0}, order, flags, pfn, &asked);
     if (error != QUIRE_ERR_NO_MEMORY)

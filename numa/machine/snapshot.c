@@ -368,9 +368,10 @@ uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_ent
                         const struct quire_request *request)
 {
     const struct machine_snapshot *s = r->snapshot;
+    uint32_t flags = request->flags & ~(uint32_t)QUIRE_COMPACT;
 
     if (e->zone->type >= request_type(request) ||
         first_normal_entry(s, node_of_cpu(s, r->cpu)) == (uint32_t)(e - s->entries))
-        return request->flags;
-    return request->flags | QUIRE_FALLBACK;
+        return flags;
+    return flags | QUIRE_FALLBACK;
 }

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * compact.h - compaction: used movable runs are moved out of sparse blocks into dense ones, so that
+ * whole blocks, or runs of up to a section, are free.
+ *
+ * Quire does not touch memory and does not know who uses it: so the caller brings a mover, which
+ * moves a run's contents and lets its owner know. The machine chooses which ranges cost least to
+ * empty, isolates one at a time (zone.h: nobody gets a frame of it), finds a place for each run
+ * that is in use there, and gives the range back when it is empty.
+ *
+ * Everybody allocates and frees meanwhile. A range that is being emptied holds its free frames; a
+ * request to the machine that would be refused takes them back first, and ends the compaction. What
+ * a compaction that is stopped for ever keeps from it is the new place of one run, while the mover
+ * is called, or the range, while it is looked through or given back, which takes no callback.
+ * Requests to a zone itself do not look there. What a range holds counts as used for watermarks.
+ */
+#ifndef QUIRE_COMPACT_H
+#define QUIRE_COMPACT_H
+
+#include <quire/topology.h>
+#include <quire/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct quire_machine;
+
+enum {
+    QUIRE_COMPACT_MAX_ORDER = 18, /* a section */
+    QUIRE_COMPACT_RANGES = 256,   /* of a call */
+};
+
+/* What a mover answers. */
+enum quire_move_answer {
+    QUIRE_MOVED = 0,      /* the contents are in the new place, and nobody uses the old one */
+    QUIRE_MOVE_LATER = 1, /* not now: pinned, say. Its block is left alone for the next 4 calls */
+    QUIRE_MOVE_NEVER = 2, /* it stays where it is. Its block is left alone for the next 64 calls */
+    QUIRE_MOVE_GONE = 3,  /* it was freed meanwhile, or is being freed */
+};
+
+/* Who moves runs. Called with nothing held, in the context of the caller; may allocate and free;
+ * changes of the machine (machine.h: hot-plug) in it are refused with QUIRE_ERR_BUSY. A run is one
+ * that the machine handed out and that was not freed, a moment ago: its owner may be freeing it
+ * now, so the mover looks into its own books, under whatever keeps the owner away. Of a run that it
+ * does not know it says QUIRE_MOVE_NEVER. */
+struct quire_mover {
+    void *ctx;
+    /* Would `move` be able to? QUIRE_MOVED means yes. Asked of each run of a range before anything
+     * of it is moved. NULL: not known beforehand. */
+    enum quire_move_answer (*may_move)(void *ctx, quire_pfn pfn, unsigned order);
+    /* Copy the 2^order frames from `from` to `to` and put `to` in the place of `from` for whoever
+     * uses it. After QUIRE_MOVED `to` belongs to the owner of the run, and the machine frees
+     * `from`; after anything else nothing has changed, and the machine frees `to`. */
+    enum quire_move_answer (*move)(void *ctx, quire_pfn from, quire_pfn to, unsigned order);
+};
+
+/* Why a range is not emptied. */
+enum quire_compact_obstacle {
+    QUIRE_OBSTACLE_LATER = 0,     /* the mover said so */
+    QUIRE_OBSTACLE_NEVER = 1,     /* the mover said so */
+    QUIRE_OBSTACLE_MARKED = 2,    /* the mover refused in one of the last calls: pfn is a block */
+    QUIRE_OBSTACLE_UNMOVABLE = 3, /* the block is one for unmovable runs: pfn is the block */
+    QUIRE_OBSTACLE_RESERVED = 4,  /* reserved frames or holes, or isolated: pfn is the block */
+    QUIRE_OBSTACLE_CONTIG = 5,    /* a run of no order (quire_machine_alloc_contig) */
+    QUIRE_OBSTACLE_CALL = 6,      /* a cache or a call that is not over has it */
+    QUIRE_OBSTACLE_NO_PLACE = 7,  /* no dense block has room for it, above the zone's watermark */
+    QUIRE_OBSTACLE_BUDGET = 8,    /* the range has more in use than when it was planned */
+    QUIRE_OBSTACLE_REQUEST = 9,   /* a request needed the range's free frames */
+};
+
+struct quire_compact_blocker {
+    quire_pfn pfn;
+    uint64_t frames;
+    enum quire_compact_obstacle why;
+};
+
+/* A range of the plan. */
+struct quire_compact_range {
+    quire_pfn pfn;
+    uint64_t moves; /* frames in use there */
+};
+
+/* What is asked for. All zero but for what is wanted. */
+struct quire_compact {
+    quire_node node;
+    unsigned order;                     /* of the ranges: 9 .. QUIRE_COMPACT_MAX_ORDER */
+    uint32_t count;                     /* ranges to empty, 1 .. QUIRE_COMPACT_RANGES, besides those
+                                         * that are free */
+    uint64_t budget;                    /* frames to move at most */
+    bool dry;                           /* plan, and move nothing */
+    const struct quire_mover *mover;    /* NULL: the machine's port's */
+    struct quire_compact_range *ranges; /* out: the plan; may be NULL if range_room is 0 */
+    size_t range_room;
+    struct quire_compact_blocker *blockers; /* out; may be NULL if blocker_room is 0 */
+    size_t blocker_room;
+    uint64_t room[4]; /* zero, see version.h */
+};
+
+/* What came of it. */
+struct quire_compacted {
+    uint32_t planned; /* ranges of the plan; of these the first range_room are in ranges[] */
+    uint32_t won;     /* ranges that were emptied and given back whole */
+    uint64_t cost;    /* frames that the plan moves */
+    uint64_t moves;   /* frames that were moved; those of ranges that were not won are among them */
+    uint64_t blockers; /* what stood in the way; the first blocker_room are in blockers[] */
+    uint64_t room[4];  /* zero, see version.h */
+};
+
+/* Empty up to `count` ranges of 2^order frames of a node, those that cost least first; DEVICE zones
+ * are left out. Both the plan and the work begin with a drain of the node's caches. A dry run asks
+ * `may_move`, and what it plans is what the same call does next, if nobody else does anything
+ * meanwhile, each move succeeds, and the dense blocks' room serves the longer runs as it was
+ * counted. Succeeds also if fewer ranges were won, or none. QUIRE_ERR_NODE: no such node, or no
+ * zone of it. QUIRE_ERR_SIZE: order, count. QUIRE_ERR_UNSUPPORTED: no mover, or one without
+ * `move`. QUIRE_ERR_BUSY: the machine is being changed or compacted. QUIRE_ERR_NO_MEMORY: the port
+ * gave none for the plan, 52 KiB; the port of a machine that has a mover of its own is not asked.
+ * Thread only (any context if the mover is, and the machine's port has one), O(frames of the node's
+ * zones / 64); lock-free but for the change of the machine that it counts as. */
+int quire_machine_compact(struct quire_machine *machine, const struct quire_compact *want,
+                          struct quire_compacted *done);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* QUIRE_COMPACT_H */

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hold.h - whose the isolated range of a compaction is: who would be refused ends the isolation.
+ *
+ * A range that is being emptied holds its free frames, which no request finds. The danger is a
+ * request that is refused because of them, while the compaction waits for its mover, maybe for
+ * ever. So the compaction lends its isolation while it does anything but work on it, and a request
+ * that is to be refused takes it, and gives all back. The word `hold` of the machine says whose the
+ * isolation is:
+ *
+ *             begin, its version is one more             lend
+ *   HOLD_NONE  ---------------------->  HOLD_OWN  ------------------>  HOLD_LENT
+ *             <----------------------             <------------------      |
+ *                       end                           take back x          | take x
+ *             <--------------------------------------------------  HOLD_RETURNED
+ *                              returned
+ *
+ *   x  by compare-and-swap: the compaction or one request gets it.
+ *
+ *   HO1  The isolation and what it holds is the compaction's in HOLD_OWN, the request's in
+ *        HOLD_RETURNED, and nobody touches it in HOLD_LENT. In HOLD_NONE there is none.
+ *   HO2  A request that asked its zones between two looks at the word that found the same, without
+ *        a range, was not refused because of one: where it saw a frame taken by a range it sees,
+ *        behind its fence, that this one began. Otherwise it leaves HOLD_WANTED, which lets no
+ *        further range of this compaction begin, ends what is held, and asks again.
+ *
+ * A request waits for nobody: what it finds in HOLD_OWN or HOLD_RETURNED it looks at HOLD_LOOKS
+ * times, and leaves. While a range is held the zone stays, as the compaction counts as a change of
+ * the machine; a request that ends it is a reader of a snapshot with that zone.
+ *
+ * Begin, lend and so on are the compaction's, one at a time (M5); look, interferes, take and
+ * returned are for requests, any number of them. Lock-free, any context.
+ */
+#ifndef QUIRE_NUMA_COMPACT_HOLD_H
+#define QUIRE_NUMA_COMPACT_HOLD_H
+
+#include "core/assert.h"
+#include "core/atomic.h"
+
+enum {
+    HOLD_NONE = 0,
+    HOLD_OWN = 1,
+    HOLD_LENT = 2,
+    HOLD_RETURNED = 3,
+    HOLD_STATE = 3,
+    HOLD_WANTED = 4,
+    HOLD_VERSION = 8,
+    HOLD_LOOKS = 64,
+};
+
+/* A compaction begins: what requests wanted of the last one is past. */
+static inline void hold_welcome(qa32 *hold)
+{
+    (void)qa_and(hold, ~(uint32_t)HOLD_WANTED, relaxed); /* relaxed: it carries nothing */
+}
+
+/* A range is about to be isolated. False: a request wants that it is not, or is at the last one
+ * still. */
+static inline bool hold_begin(qa32 *hold)
+{
+    uint32_t v = qa_load(hold, relaxed); /* relaxed: the exchange decides */
+
+    while (!(v & (HOLD_STATE | HOLD_WANTED)))
+        /* E-hold acquire: who gave the last range back is done with the struct. Retries only when a
+         * request left its mark. */
+        if (qa_cas(hold, &v, v + HOLD_VERSION + HOLD_OWN, acquire)) {
+            qa_fence_after_rmw(); /* E-hold-look fence: the word before what the range takes */
+            return true;
+        }
+    return false;
+}
+
+/* Let requests have the isolation. */
+static inline void hold_lend(qa32 *hold)
+{
+    uint32_t old = qa_add(hold, HOLD_LENT - HOLD_OWN, release); /* E-hold release: all of it */
+
+    (void)old;
+    qi_assert((old & HOLD_STATE) == HOLD_OWN); /* HO1 */
+}
+
+/* Is it lent still? */
+static inline bool hold_is_lent(const qa32 *hold)
+{
+    return (qa_load(hold, relaxed) & HOLD_STATE) == HOLD_LENT; /* relaxed: advisory */
+}
+
+/* Have it back. False: a request took it, and it is over. */
+static inline bool hold_take_back(qa32 *hold)
+{
+    uint32_t v = qa_load(hold, relaxed); /* relaxed: the exchange decides */
+
+    while ((v & HOLD_STATE) == HOLD_LENT)
+        /* E-hold acquire: as it was lent. Retries only when a request left its mark. */
+        if (qa_cas(hold, &v, v - HOLD_LENT + HOLD_OWN, acquire))
+            return true;
+    return false;
+}
+
+/* The isolation is over. */
+static inline void hold_end(qa32 *hold)
+{
+    /* E-hold release: its frames are free, and the struct is not used */
+    uint32_t old = qa_sub(hold, HOLD_OWN, release);
+
+    (void)old;
+    qi_assert((old & HOLD_STATE) == HOLD_OWN); /* HO1 */
+}
+
+/* The word: for a request before it asks. */
+static inline uint32_t hold_look(const qa32 *hold)
+{
+    return qa_load(hold, acquire); /* E-hold acquire: what was given back can be found */
+}
+
+/* Is nobody at the struct of the isolation? */
+static inline bool hold_is_over(const qa32 *hold)
+{
+    return (hold_look(hold) & HOLD_STATE) == HOLD_NONE;
+}
+
+/* A request was refused after it saw `seen`: may that be because of a range? It is marked then that
+ * no further one is to begin. */
+static inline bool hold_interferes(qa32 *hold, uint32_t seen)
+{
+    uint32_t v;
+
+    qa_fence_seq_cst(); /* E-hold-look fence: what was seen taken before the word */
+    v = hold_look(hold);
+    if (!(v & HOLD_STATE) && !((v ^ seen) & ~(uint32_t)HOLD_WANTED))
+        return false;
+    (void)qa_or(hold, HOLD_WANTED, relaxed); /* relaxed: it carries nothing */
+    return true;
+}
+
+/* Take the isolation if it is lent. False: it is not. *over: it is not held, either. */
+static inline bool hold_take(qa32 *hold, bool *over)
+{
+    uint32_t v = hold_look(hold);
+
+    /* E-hold acquire: as it was lent */
+    if ((v & HOLD_STATE) == HOLD_LENT && qa_cas(hold, &v, v - HOLD_LENT + HOLD_RETURNED, acquire)) {
+        *over = false;
+        return true;
+    }
+    *over = (v & HOLD_STATE) == HOLD_NONE;
+    return false;
+}
+
+/* Who took it is done with it. */
+static inline void hold_returned(qa32 *hold)
+{
+    /* E-hold release: its frames are free, and the struct is not used */
+    (void)qa_sub(hold, HOLD_RETURNED, release);
+}
+
+#endif /* QUIRE_NUMA_COMPACT_HOLD_H */
