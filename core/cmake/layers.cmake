@@ -91,11 +91,17 @@ set(QUIRE_LAYER_SOURCES ${QUIRE_CORE_SOURCES} ${QUIRE_PERCPU_SOURCES} ${QUIRE_NU
 
 # A library of its own, quire_vm, which stands on these (kernel-port/vm).
 set(QUIRE_VM_SOURCES
+    kernel-port/vm/alter.c
+    kernel-port/vm/area.c
     kernel-port/vm/change.c
+    kernel-port/vm/fault.c
+    kernel-port/vm/fork.c
     kernel-port/vm/formats.c
     kernel-port/vm/map.c
     kernel-port/vm/resize.c
+    kernel-port/vm/share.c
     kernel-port/vm/source.c
+    kernel-port/vm/space.c
     kernel-port/vm/table.c
     kernel-port/vm/walk.c)
 
