@@ -44,18 +44,21 @@ static quire_pfn word_pfn(uint64_t word)
     return quire_pfn_of(word >> USERS_BITS);
 }
 
-static int fresh_table(struct quire_shares *shares, quire_pfn *pfn)
+/* An empty table: of words, or of counts. */
+static int fresh_table(struct quire_shares *shares, bool counts, quire_pfn *pfn)
 {
     const struct quire_table_source *tables = &shares->tables;
     int error = tables->alloc(tables->ctx, (uint64_t)1 << (64 - USERS_BITS), pfn);
-    qa64 *words;
+    void *table;
 
     if (error)
         return error;
-    words = reach_open(&shares->reach, *pfn);
-    for (unsigned i = 0; i < WORDS_IN_TABLE; i++)
-        qa_store(&words[i], 0, relaxed); /* relaxed: the caller's */
-    reach_close(&shares->reach, words);
+    table = reach_open(&shares->reach, *pfn);
+    for (unsigned i = 0; i < COUNTS_IN_TABLE && counts; i++)
+        qa_store((qa32 *)table + i, 0, relaxed); /* relaxed: the caller's */
+    for (unsigned i = 0; i < WORDS_IN_TABLE && !counts; i++)
+        qa_store((qa64 *)table + i, 0, relaxed); /* relaxed: the caller's */
+    reach_close(&shares->reach, table);
     return 0;
 }
 
@@ -65,12 +68,13 @@ static void free_table(struct quire_shares *shares, quire_pfn pfn)
 }
 
 /* Put a fresh table into an empty word. False: another call was faster. *seen is what is there. */
-static bool fill_word(struct quire_shares *shares, qa64 *word, uint64_t *seen, int *error)
+static bool fill_word(struct quire_shares *shares, qa64 *word, bool counts, uint64_t *seen,
+                      int *error)
 {
     quire_pfn fresh;
     uint64_t wanted;
 
-    *error = fresh_table(shares, &fresh);
+    *error = fresh_table(shares, counts, &fresh);
     if (*error)
         return false;
     wanted = word_of(fresh, 1);
@@ -101,7 +105,7 @@ static int find_counts_word(struct quire_shares *shares, quire_pfn pfn, bool mak
             return 0;
         seen = qa_load(place->word, acquire); /* E-share acquire: the table below is empty */
         if (seen == 0 && make)
-            (void)fill_word(shares, place->word, &seen, &error);
+            (void)fill_word(shares, place->word, false, &seen, &error);
         reach_close(&shares->reach, place->table);
         place->word = NULL;
         if (error || seen == 0)
@@ -114,18 +118,19 @@ static int find_counts_word(struct quire_shares *shares, quire_pfn pfn, bool mak
 static bool become_user(struct quire_shares *shares, qa64 *word, bool make, uint64_t *seen,
                         int *error)
 {
-    *seen = qa_load(word, acquire); /* E-share acquire: 0 comes after the last user */
     for (;;) {
+        *seen = qa_load(word, acquire); /* E-share acquire: 0 comes after the last user */
         if (*seen == 0) {
             if (!make)
                 return false;
-            if (fill_word(shares, word, seen, error))
+            if (fill_word(shares, word, true, seen, error))
                 return true;
             if (*error)
                 return false;
             continue;
         }
-        /* E-share acquire: the table is there; E-share release: nothing but itself */
+        /* What a failed exchange saw came without an acquire: look again.
+         * E-share acquire: the table is there; E-share release: nothing but itself */
         if (qa_cas(word, seen, *seen + 1, acq_rel))
             return true;
     }
@@ -187,6 +192,13 @@ int qi_share_add(struct quire_shares *shares, quire_pfn pfn)
     return 0;
 }
 
+/* What a failed exchange saw came without an acquire: it is looked at again. */
+static bool drop_one(qa32 *count, uint32_t seen)
+{
+    /* E-share release: what we did with the frame; E-share acquire: what the others did */
+    return qa_cas(count, &seen, seen - 1, acq_rel);
+}
+
 bool qi_share_drop(struct quire_shares *shares, quire_pfn pfn)
 {
     struct counts_word place;
@@ -197,10 +209,9 @@ bool qi_share_drop(struct quire_shares *shares, quire_pfn pfn)
         (void)enter_counts(shares, pfn, false, &place, &count);
     if (!count)
         return true;
-    seen = qa_load(count, acquire); /* E-share acquire: what the last but one did with the frame */
-    /* E-share release: what we did with the frame; E-share acquire: as above */
-    while (seen > 0 && !qa_cas(count, &seen, seen - 1, acq_rel)) {
-    }
+    do
+        seen = qa_load(count, acquire); /* E-share acquire: what the last but one did with it */
+    while (seen > 0 && !drop_one(count, seen));
     leave_counts(shares, &place, seen == 1 ? 2 : 1);
     return seen == 0;
 }
@@ -226,7 +237,7 @@ int quire_shares_init(struct quire_shares *shares, const struct quire_table_sour
                       const struct quire_reach *reach, uint32_t most)
 {
     struct quire_shares fresh = {*tables, *reach, {0}, most ? most : UINT32_MAX, {0}};
-    int error = tables->free ? fresh_table(&fresh, &fresh.root) : QUIRE_ERR_UNSUPPORTED;
+    int error = tables->free ? fresh_table(&fresh, false, &fresh.root) : QUIRE_ERR_UNSUPPORTED;
 
     if (error == 0)
         *shares = fresh;
@@ -241,7 +252,7 @@ void quire_shares_destroy(struct quire_shares *shares)
 
     at[level] = shares->root;
     while (level < WORD_LEVELS) {
-        qa64 *words = reach_open(&shares->reach, at[level]);
+        qa64 *words = (qa64 *)reach_open(&shares->reach, at[level]);
         uint64_t seen = 0;
 
         while (level > 0 && seen == 0 && next[level] < WORDS_IN_TABLE)
