@@ -2,7 +2,7 @@
 #
 # layers.cmake - the sources of core, percpu and numa: the one list that every build reads (the
 # library, the freestanding build, the benchmark's variants, tests that compile a layer anew) and
-# that is installed as sources.txt for whoever compiles them with a build system of their own.
+# that is installed as sources.txt, and that of kernel-port/vm as sources-vm.txt, for whoever compiles them with a build system of their own.
 #
 # Paths are from the root of the tree, which is on the include path of these files alone.
 
@@ -117,6 +117,8 @@ endforeach()
 
 list(JOIN QUIRE_LAYER_SOURCES "\n" lines)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources.txt CONTENT "${lines}\n")
+list(JOIN QUIRE_VM_SOURCES "\n" lines)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources-vm.txt CONTENT "${lines}\n")
 foreach(layer CORE PERCPU NUMA LAYER VM)
     list(TRANSFORM QUIRE_${layer}_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 endforeach()

@@ -677,6 +677,6 @@ int main(int argc, char **argv)
                        {"write_unmap", write_unmap, 2, Search::BOUND, 3},
                        {"write_end", write_end, 2, Search::BOUND, 3},
                        {"fault_stops", fault_stops, 2, Search::BOUND, 3},
-                       {"copy_stops", copy_stops, 2, Search::BOUND, 3},
+                       {"copy_stops", copy_stops, 2, Search::BOUND, 2},
                    });
 }
