@@ -15,8 +15,6 @@
  */
 #include "spaces.h"
 
-#include <string.h>
-
 /* ---- What was never touched ----------------------------------------------------------------- */
 
 static void fill_with(struct quire_space *space, quire_pfn table, unsigned level, uint64_t e)
@@ -51,7 +49,7 @@ static void zero_frames(struct quire_space *space, quire_pfn pfn, uint64_t frame
     for (uint64_t i = 0; i < frames; i++) {
         void *at = reach_open(reach, quire_pfn_of(pfn.n + i));
 
-        memset(at, 0, QUIRE_FRAME_SIZE);
+        __builtin_memset(at, 0, QUIRE_FRAME_SIZE);
         reach_close(reach, at);
     }
 }
@@ -151,7 +149,7 @@ static void copy_frame(struct quire_space *space, quire_pfn to, quire_pfn from)
     const struct quire_reach *reach = &space->paging.port.reach;
     void *source = reach_open(reach, from), *target = reach_open(reach, to);
 
-    memcpy(target, source, QUIRE_FRAME_SIZE);
+    __builtin_memcpy(target, source, QUIRE_FRAME_SIZE);
     reach_close(reach, target);
     reach_close(reach, source);
 }

@@ -13,7 +13,6 @@
 #include "stress/common/relacy/library.hpp"
 
 #include <stddef.h>
-#include <string.h>
 
 namespace
 {
@@ -21,8 +20,8 @@ void zero_payload(void *frame);
 void copy_payload(void *to, const void *from);
 } /* namespace */
 
-#define memset(at, value, bytes) zero_payload(at)
-#define memcpy(to, from, bytes)  copy_payload(to, from)
+#define __builtin_memset(at, value, bytes) zero_payload(at)
+#define __builtin_memcpy(to, from, bytes)  copy_payload(to, from)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow" /* a structure and a variable of the same name */
 #pragma GCC diagnostic ignored "-Wextra"  /* C++ asks more of initialisers than C */
@@ -37,8 +36,8 @@ void copy_payload(void *to, const void *from);
 #include "kernel-port/vm/table.c"
 #include "kernel-port/vm/walk.c"
 #pragma GCC diagnostic pop
-#undef memset
-#undef memcpy
+#undef __builtin_memset
+#undef __builtin_memcpy
 
 namespace
 {
