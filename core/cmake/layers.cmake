@@ -2,7 +2,8 @@
 #
 # layers.cmake - the sources of core, percpu and numa: the one list that every build reads (the
 # library, the freestanding build, the benchmark's variants, tests that compile a layer anew) and
-# that is installed as sources.txt, and that of kernel-port/vm as sources-vm.txt, for whoever compiles them with a build system of their own.
+# that is installed as sources.txt for whoever compiles them with a build system of their own; and
+# the sources of kernel-port/vm, as sources-vm.txt.
 #
 # Paths are from the root of the tree, which is on the include path of these files alone.
 
