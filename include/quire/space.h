@@ -22,8 +22,10 @@
  * unmap, protect, fork and the advice QUIRE_ADVISE_RELEASE wait, by port.relax, for those who are
  * in the middle of a fault of the range. So a fault is best not preempted.
  *
- * What is invalidated, is by the call itself, through port.paging.invalidate, which is needed here:
- * once for all that a call changed, before a frame is given back.
+ * A processor that goes on to refuse what it remembers, when the page grants more by now (riscv64
+ * and aarch64 may), has to be told by the handler, before the access is repeated, to forget the
+ * address. All else that is invalidated, is by the call itself, through port.paging.invalidate,
+ * which is needed here: once for all that a call changed, before a frame is given back.
  *
  * Frames are given back one by one, those of a page of 2 MiB (4 MiB on i386) as the run that they
  * are, or split. Tables stay until the space is destroyed. A call has at most three frames open in
@@ -102,7 +104,7 @@ struct quire_space_config {
 struct quire_space {
     struct quire_paging paging;
     struct quire_space_config config;
-    uint64_t search;                             /* first fit begins here */
+    uint64_t search; /* so many bytes from the start of `range` are reserved */
     uint64_t frames __attribute__((aligned(8))); /* atomic: those counted against the limit */
     uint64_t room[4];                            /* zero, see version.h */
 };

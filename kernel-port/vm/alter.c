@@ -100,8 +100,8 @@ int quire_space_unmap(struct quire_space *space, struct quire_vrange range)
     if (error)
         return error;
     qi_space_take_out(space, range, false, true);
-    if (range.start.n < space->search)
-        space->search = range.start.n;
+    if (range.start.n - space->config.range.start.n < space->search)
+        space->search = range.start.n - space->config.range.start.n;
     return 0;
 }
 
@@ -140,7 +140,7 @@ static void change_entries(struct quire_space *space, struct quire_vrange range,
         uint64_t seen = place->entry, wanted;
 
         if (entry_is_held(seen)) {
-            qi_space_relax(space);
+            qi_space_wait(space, &steps);
             continue;
         }
         if (entry_is_table(f, place->level, seen))

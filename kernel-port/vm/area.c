@@ -91,25 +91,24 @@ static bool fits(const struct fit *fit, uint64_t *at)
     return true;
 }
 
-/* The lowest place. Below space->search nothing is free, so it is looked for from there on. */
+/* The lowest place. In the first bytes of the space, space->search of them, nothing is free. */
 static int find_place(struct quire_space *space, struct fit *fit, uint64_t *at)
 {
     struct quire_vrange whole = space->config.range;
-    uint64_t done = space->search - whole.start.n, first = 0;
+    uint64_t done = space->search, first = whole.bytes;
     struct steps steps;
-    bool found = false, any = false;
+    bool found = false;
 
     if (done >= whole.bytes)
         return QUIRE_ERR_FULL;
     fit->free = 0;
-    qi_steps_begin(&steps, &space->paging, quire_vrange_of(space->search, whole.bytes - done));
+    qi_steps_begin(&steps, &space->paging,
+                   quire_vrange_of(whole.start.n + done, whole.bytes - done));
     while (!found && qi_steps_next(&steps)) {
         if (steps.place.entry == 0 && fit->free == 0)
             fit->from = steps.virt;
-        if (steps.place.entry == 0 && !any) {
-            first = steps.virt;
-            any = true;
-        }
+        if (steps.place.entry == 0 && first == whole.bytes)
+            first = steps.virt - whole.start.n;
         if (steps.place.entry)
             fit->free = 0;
         else
@@ -118,7 +117,7 @@ static int find_place(struct quire_space *space, struct fit *fit, uint64_t *at)
         found = fit->free > 0 && fits(fit, at);
     }
     qi_steps_end(&steps);
-    space->search = any ? first : whole.start.n + whole.bytes;
+    space->search = first;
     return found ? 0 : QUIRE_ERR_FULL;
 }
 
@@ -239,7 +238,7 @@ int quire_space_list(struct quire_space *space, struct quire_vrange range, quire
         struct quire_area next;
 
         if (entry_is_held(steps.place.entry)) {
-            qi_space_relax(space);
+            qi_space_wait(space, &steps);
             continue;
         }
         if (entry_is_table(space->paging.format, steps.place.level, steps.place.entry))

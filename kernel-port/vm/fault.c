@@ -54,32 +54,22 @@ static void zero_frames(struct quire_space *space, quire_pfn pfn, uint64_t frame
     }
 }
 
-/* A run for a page of this level, against the limit. */
-static int take_frames(struct quire_space *space, unsigned level, quire_pfn *pfn)
+/* A run for a page of this level, which the format can reach. */
+static int take_run(struct quire_space *space, unsigned level, quire_pfn *pfn)
 {
     const struct quire_paging_format *f = space->paging.format;
     const struct quire_frame_source *frames = &space->config.port.frames;
-    int error = qi_space_charge(space, level_frames(f, level));
+    uint64_t last;
+    int error = frames->alloc(frames->ctx, space->config.policy, level_order(f, level), pfn);
 
     if (error)
         return error;
-    error = frames->alloc(frames->ctx, space->config.policy, level_order(f, level), pfn);
-    if (error == 0 && (pfn->n + level_frames(f, level)) >> (f->phys_bits - QUIRE_FRAME_SHIFT)) {
+    last = pfn->n + (level_frames(f, level) - 1);
+    if (last >> (f->phys_bits - QUIRE_FRAME_SHIFT)) {
         frames->free(frames->ctx, *pfn, level_order(f, level));
         error = QUIRE_ERR_FRAME;
     }
-    if (error)
-        qi_space_uncharge(space, level_frames(f, level));
     return error;
-}
-
-static void untake_frames(struct quire_space *space, unsigned level, quire_pfn pfn)
-{
-    const struct quire_paging_format *f = space->paging.format;
-    const struct quire_frame_source *frames = &space->config.port.frames;
-
-    frames->free(frames->ctx, pfn, level_order(f, level));
-    qi_space_uncharge(space, level_frames(f, level));
 }
 
 /* A page of one's own, that was written, or will be. */
@@ -95,16 +85,24 @@ static uint64_t own_page(const struct quire_space *space, unsigned level, quire_
 /* Put zeros where the place is reserved. Closes the place. *done: nobody was faster. */
 static int fill_reserved(struct quire_space *space, struct place *place, bool *done)
 {
+    const struct quire_paging_format *f = space->paging.format;
+    const struct quire_frame_source *frames = &space->config.port.frames;
+    uint64_t count = level_frames(f, place->level);
     quire_pfn pfn;
-    uint64_t e;
-    int error = take_frames(space, place->level, &pfn);
+    int error = qi_space_charge(space, count);
 
     if (error == 0) {
-        zero_frames(space, pfn, level_frames(space->paging.format, place->level));
-        e = own_page(space, place->level, pfn, reserved_access(place->entry));
-        *done = place_replace(&space->paging, place, e);
-        if (!*done)
-            untake_frames(space, place->level, pfn);
+        error = take_run(space, place->level, &pfn);
+        if (error == 0) {
+            zero_frames(space, pfn, count);
+            *done =
+                place_replace(&space->paging, place,
+                              own_page(space, place->level, pfn, reserved_access(place->entry)));
+            if (!*done)
+                frames->free(frames->ctx, pfn, level_order(f, place->level));
+        }
+        if (error || !*done)
+            qi_space_uncharge(space, count);
     }
     place_close(&space->paging, place);
     return error;
@@ -215,7 +213,7 @@ static int write_first(struct quire_space *space, struct place *place, uint64_t 
 
     /* Each round without success is one in which a fork came in between. */
     while (is_copied_first(f, place) && !write_held(space, place, virt, spare, &have)) {
-        error = frames->alloc(frames->ctx, space->config.policy, 0, &spare);
+        error = take_run(space, 0, &spare);
         if (error)
             return error;
         have = true;
@@ -247,9 +245,11 @@ static int look_at_entry(struct quire_space *space, struct place *place, uint64_
         if (!(access & ~allowed) && (access & QUIRE_WRITE) && (e & f->copy))
             return write_first(space, place, virt);
         error = access & ~allowed ? QUIRE_ERR_ACCESS : 0; /* 0: it was served meanwhile */
+    } else if (entry_is_busy(f, e) || entry_is_held(e)) {
+        error = 0; /* it comes back */
     } else if (e == 0 || (entry_is_leaving(e) && reserved_access(e) == 0)) {
         error = QUIRE_ERR_AREA;
-    } else if (!entry_is_busy(f, e) && !entry_is_held(e) && !entry_is_leaving(e)) {
+    } else if (!entry_is_leaving(e)) {
         if (!(access & ~reserved_access(e)))
             return touch(space, place, virt, done);
         error = QUIRE_ERR_ACCESS;

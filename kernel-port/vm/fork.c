@@ -77,7 +77,7 @@ static int fork_entry(struct quire_space *space, struct quire_space *child, stru
     if (entry_is_table(f, place->level, e))
         return 0;
     if (entry_is_held(e)) {
-        qi_space_relax(space);
+        qi_space_wait(space, steps);
         return 0;
     }
     if (e & ENTRY_PRESENT) {

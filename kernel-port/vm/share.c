@@ -44,6 +44,11 @@ static quire_pfn word_pfn(uint64_t word)
     return quire_pfn_of(word >> USERS_BITS);
 }
 
+static void free_table(struct quire_shares *shares, quire_pfn pfn)
+{
+    shares->tables.free(shares->tables.ctx, pfn);
+}
+
 /* An empty table: of words, or of counts. */
 static int fresh_table(struct quire_shares *shares, bool counts, quire_pfn *pfn)
 {
@@ -53,6 +58,10 @@ static int fresh_table(struct quire_shares *shares, bool counts, quire_pfn *pfn)
 
     if (error)
         return error;
+    if (pfn->n >> (64 - USERS_BITS)) {
+        free_table(shares, *pfn);
+        return QUIRE_ERR_FRAME;
+    }
     table = reach_open(&shares->reach, *pfn);
     for (unsigned i = 0; i < COUNTS_IN_TABLE && counts; i++)
         qa_store((qa32 *)table + i, 0, relaxed); /* relaxed: the caller's */
@@ -60,11 +69,6 @@ static int fresh_table(struct quire_shares *shares, bool counts, quire_pfn *pfn)
         qa_store((qa64 *)table + i, 0, relaxed); /* relaxed: the caller's */
     reach_close(&shares->reach, table);
     return 0;
-}
-
-static void free_table(struct quire_shares *shares, quire_pfn pfn)
-{
-    shares->tables.free(shares->tables.ctx, pfn);
 }
 
 /* Put a fresh table into an empty word. False: another call was faster. *seen is what is there. */

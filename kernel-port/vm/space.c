@@ -78,10 +78,11 @@ void qi_space_uncharge(struct quire_space *space, uint64_t frames)
         (void)qa_sub(frames_of(space), frames, relaxed); /* relaxed: a figure */
 }
 
-void qi_space_relax(const struct quire_space *space)
+void qi_space_wait(const struct quire_space *space, struct steps *steps)
 {
     const struct quire_space_port *port = &space->config.port;
 
+    qi_steps_end(steps); /* no window stays open: another CPU may be the next one */
     if (port->relax)
         port->relax(port->ctx);
 }
@@ -97,7 +98,7 @@ static bool take_entry(struct quire_space *space, struct steps *steps, bool keep
     uint64_t e = place->entry;
 
     if (entry_is_held(e)) {
-        qi_space_relax(space);
+        qi_space_wait(space, steps);
         return false;
     }
     if (!(e & ENTRY_PRESENT))
@@ -172,7 +173,7 @@ static int config_check(const struct quire_space_config *config)
 
 int quire_space_create(struct quire_space *space, const struct quire_space_config *config)
 {
-    struct quire_space fresh = {.config = *config, .search = config->range.start.n};
+    struct quire_space fresh = {.config = *config};
     int error = config_check(config);
 
     if (error == 0)

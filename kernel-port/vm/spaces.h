@@ -42,8 +42,8 @@ bool qi_access_check(const struct quire_space *space, uint32_t access);
 int qi_space_charge(struct quire_space *space, uint64_t frames);
 void qi_space_uncharge(struct quire_space *space, uint64_t frames);
 
-/* Let the others run. */
-void qi_space_relax(const struct quire_space *space);
+/* The page that the step came to is held: let others run, and look again. */
+void qi_space_wait(const struct quire_space *space, struct steps *steps);
 
 /* Take out all pages of the range. With `keep` their addresses are reserved as before; without it
  * for nothing. All entries are inside of the range. `used`: a processor may know them. */

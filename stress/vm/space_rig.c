@@ -141,6 +141,8 @@ static void invalidate(void *ctx, struct quire_vrange range)
 
     assert_ok(quire_vrange_validate(range));
     (void)qa_add(&rig->invalidations, 1, relaxed);
+    if (rig->during)
+        rig->during();
     for (unsigned cpu = 0; cpu < SPACE_RIG_CPUS && rig->with_tlb; cpu++)
         for (unsigned i = 0; i < SPACE_RIG_TLB; i++) {
             struct rig_translation *t = &rig->tlb[cpu][i];

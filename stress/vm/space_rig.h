@@ -37,6 +37,7 @@ struct space_rig {
     unsigned open;
     qa64 invalidations;
     bool window, with_tlb;
+    void (*during)(void); /* called while something is invalidated; may be NULL */
     struct rig_translation tlb[SPACE_RIG_CPUS][SPACE_RIG_TLB];
     const struct quire_space *loaded[SPACE_RIG_CPUS]; /* what is in the CPU's TLB */
 };

@@ -250,6 +250,37 @@ static void first_fit(void)
                      QUIRE_ERR_FULL);
 }
 
+/* A space up to the last address that there is: sums of it are 0. */
+static void up_to_the_end(void)
+{
+    struct quire_space_config config = rig.config;
+    struct quire_area area = space_rig_area(0, 4 * FRAME, rw());
+    uint64_t start = 0 - 4 * FRAME;
+    struct quire_space last;
+    struct listed listed;
+    quire_vaddr at;
+
+    if (!quire_vaddr_canonical(rig.which->format->canonical, quire_vaddr_of(start)))
+        return;
+    config.range = span(start, 4 * FRAME);
+    assert_ok(quire_space_create(&last, &config));
+    assert_ok(quire_space_reserve(&last, &area, QUIRE_RESERVE_ANYWHERE, &at));
+    assert_int_equal(at.n, start);
+    area.range.bytes = 2 * FRAME;
+    assert_int_equal(quire_space_reserve(&last, &area, QUIRE_RESERVE_ANYWHERE, NULL),
+                     QUIRE_ERR_FULL);
+    write_word(&last, start + 3 * FRAME, 5);
+    assert_ok(quire_space_unmap(&last, span(start + FRAME, 2 * FRAME)));
+    assert_ok(quire_space_reserve(&last, &area, QUIRE_RESERVE_ANYWHERE, &at));
+    assert_int_equal(at.n, start + FRAME);
+    memset(&listed, 0, sizeof listed);
+    assert_ok(quire_space_list(&last, config.range, note_area, &listed));
+    assert_int_equal(listed.count, 1);
+    expect_area(&listed.areas[0], start, 4 * FRAME, rw(), 1);
+    assert_ok(quire_space_unmap(&last, config.range));
+    quire_space_destroy(&last);
+}
+
 /* ---- Advice, large pages ------------------------------------------------------------------- */
 
 static void advised(void)
@@ -316,6 +347,66 @@ static void large_pages(void)
     assert_ok(quire_space_advise(&space, span(base() + 8 * large(), large()), QUIRE_ADVISE_SMALL));
     write_word(&space, base() + 8 * large(), 1);
     assert_int_equal(page_size(base() + 8 * large()), FRAME);
+}
+
+/* Another CPU faults on a large page while it is split: it is not there, but not gone. */
+static unsigned served_meanwhile;
+
+static void fault_meanwhile(void)
+{
+    assert_ok(quire_space_fault(&space, quire_vaddr_of(base() + 3 * FRAME), QUIRE_WRITE));
+    served_meanwhile++;
+}
+
+static void fault_beside_split(void)
+{
+    struct quire_area area = space_rig_area(base(), large(), rw());
+
+    served_meanwhile = 0;
+    if (rig.window)
+        return; /* which has room for the frames of one call */
+    assert_ok(quire_space_reserve(&space, &area, QUIRE_RESERVE_LARGE, NULL));
+    write_word(&space, base(), 1);
+    rig.during = fault_meanwhile;
+    assert_ok(quire_space_protect(&space, span(base(), FRAME), ro()));
+    rig.during = NULL;
+    assert_true(served_meanwhile > 0);
+    expect_word(&space, base(), 1);
+}
+
+/* The last frame that a format reaches, and the first that it does not. */
+static quire_pfn given;
+
+static int give_far(void *ctx, const struct quire_policy *policy, unsigned order, quire_pfn *pfn)
+{
+    (void)ctx;
+    (void)policy;
+    assert_int_equal(order, 0);
+    *pfn = given;
+    return 0;
+}
+
+static void take_far(void *ctx, quire_pfn pfn, unsigned order)
+{
+    (void)ctx;
+    assert_int_equal(order, 0);
+    assert_int_equal(pfn.n, given.n);
+    given.n = 0;
+}
+
+static void frame_out_of_reach(void)
+{
+    struct quire_space_config config = rig.config;
+    struct quire_area area = space_rig_area(base(), FRAME, rw());
+    struct quire_space far;
+
+    config.port.frames = (struct quire_frame_source){give_far, take_far, NULL, NULL};
+    given.n = (uint64_t)1 << (rig.which->format->phys_bits - QUIRE_FRAME_SHIFT);
+    assert_ok(quire_space_create(&far, &config));
+    assert_ok(quire_space_reserve(&far, &area, 0, NULL));
+    assert_int_equal(quire_space_fault(&far, quire_vaddr_of(base()), QUIRE_READ), QUIRE_ERR_FRAME);
+    assert_int_equal(given.n, 0); /* it was given back */
+    quire_space_destroy(&far);
 }
 
 static void limited(void)
@@ -605,6 +696,9 @@ ON_ALL(guards)
 ON_ALL(first_fit)
 ON_ALL(advised)
 ON_ALL(large_pages)
+ON_ALL(fault_beside_split)
+ON_ALL(frame_out_of_reach)
+ON_ALL(up_to_the_end)
 ON_ALL(limited)
 ON_ALL(forked)
 ON_ALL(forked_large)
@@ -616,14 +710,24 @@ ON_ALL(refused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(touched_test),      cmocka_unit_test(parts_test),
-        cmocka_unit_test(protected_test),    cmocka_unit_test(huge_reserve_test),
-        cmocka_unit_test(guards_test),       cmocka_unit_test(first_fit_test),
-        cmocka_unit_test(advised_test),      cmocka_unit_test(large_pages_test),
-        cmocka_unit_test(limited_test),      cmocka_unit_test(forked_test),
-        cmocka_unit_test(forked_large_test), cmocka_unit_test(too_many_sharers_test),
-        cmocka_unit_test(bad_ranges_test),   cmocka_unit_test(bad_areas_test),
+        cmocka_unit_test(touched_test),
+        cmocka_unit_test(parts_test),
+        cmocka_unit_test(protected_test),
+        cmocka_unit_test(huge_reserve_test),
+        cmocka_unit_test(guards_test),
+        cmocka_unit_test(first_fit_test),
+        cmocka_unit_test(advised_test),
+        cmocka_unit_test(large_pages_test),
+        cmocka_unit_test(limited_test),
+        cmocka_unit_test(forked_test),
+        cmocka_unit_test(forked_large_test),
+        cmocka_unit_test(too_many_sharers_test),
+        cmocka_unit_test(bad_ranges_test),
+        cmocka_unit_test(bad_areas_test),
         cmocka_unit_test(refused_test),
+        cmocka_unit_test(fault_beside_split_test),
+        cmocka_unit_test(frame_out_of_reach_test),
+        cmocka_unit_test(up_to_the_end_test),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
