@@ -68,7 +68,9 @@ struct span {
 static struct span draw_span(void)
 {
     uint64_t in_large = large() / FRAME, kind = draw(20);
-    struct span s = {draw(cells), kind < 14 ? 1 + draw(8) : 1 + draw(2 * in_large)};
+    uint64_t near = cells / 2 - 16 + draw(32); /* where things happen again and again */
+    struct span s = {draw(2) ? near : draw(cells),
+                     kind < 14 ? 1 + draw(8) : 1 + draw(2 * in_large)};
 
     if (kind > 16) {
         s.first &= ~(in_large - 1);

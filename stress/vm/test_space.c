@@ -474,6 +474,29 @@ static void forked(void)
     expect_word(&space, base(), 3);
 }
 
+/* Two CPUs with TLBs: neither uses what it remembers after a fork, a copy, an unmap. */
+static void forgotten(void)
+{
+    struct quire_space child;
+    uint64_t word = 0;
+
+    assert_ok(reserve(base(), 2 * FRAME, rw()));
+    write_word(&space, base(), 1);
+    assert_ok(quire_space_fork(&space, &child));
+    write_word(&space, base(), 2);
+    assert_ok(space_rig_read(&rig, 1, &child, base(), &word));
+    assert_int_equal(word, 1);
+    quire_space_destroy(&child);
+    assert_ok(quire_space_fork(&space, &child));
+    assert_ok(space_rig_read(&rig, 1, &space, base(), &word));
+    write_word(&space, base(), 3);
+    assert_ok(space_rig_read(&rig, 1, &space, base(), &word));
+    assert_int_equal(word, 3);
+    assert_ok(unmap(base(), FRAME));
+    assert_int_equal(space_rig_read(&rig, 1, &space, base(), &word), QUIRE_ERR_AREA);
+    quire_space_destroy(&child);
+}
+
 static void forked_large(void)
 {
     struct quire_area area = space_rig_area(base() + 4 * large(), large(), rw());
@@ -701,6 +724,7 @@ ON_ALL(frame_out_of_reach)
 ON_ALL(up_to_the_end)
 ON_ALL(limited)
 ON_ALL(forked)
+ON_ALL(forgotten)
 ON_ALL(forked_large)
 ON_ALL(too_many_sharers)
 ON_ALL(bad_ranges)
@@ -725,6 +749,7 @@ int main(void)
         cmocka_unit_test(bad_ranges_test),
         cmocka_unit_test(bad_areas_test),
         cmocka_unit_test(refused_test),
+        cmocka_unit_test(forgotten_test),
         cmocka_unit_test(fault_beside_split_test),
         cmocka_unit_test(frame_out_of_reach_test),
         cmocka_unit_test(up_to_the_end_test),
