@@ -3,69 +3,9 @@
  * test_space.c - each call of space.h on each format: what it does, and each error. The processors
  * of mmu.c read and write.
  */
-#include "space_rig.h"
-#include "stress/common/assert.h"
+#include "space_unit.h"
 
 #include <string.h>
-
-#define FRAME ((uint64_t)QUIRE_FRAME_SIZE)
-#define HALF  ((uint64_t)1 << 63)
-#define span  quire_vrange_of
-
-static struct space_rig rig;
-static struct quire_space space;
-
-static uint32_t rw(void)
-{
-    return space_rig_access(&rig, QUIRE_READ | QUIRE_WRITE);
-}
-
-static uint32_t ro(void)
-{
-    return space_rig_access(&rig, QUIRE_READ);
-}
-
-static uint64_t base(void)
-{
-    return rig.config.range.start.n;
-}
-
-static uint64_t large(void)
-{
-    return rig.which->format->sizes & QUIRE_PAGE_2M ? QUIRE_PAGE_2M : QUIRE_PAGE_4M;
-}
-
-static int reserve(uint64_t start, uint64_t bytes, uint32_t access)
-{
-    struct quire_area area = space_rig_area(start, bytes, access);
-
-    return quire_space_reserve(&space, &area, 0, NULL);
-}
-
-static int unmap(uint64_t start, uint64_t bytes)
-{
-    return quire_space_unmap(&space, span(start, bytes));
-}
-
-static int read_at(uint64_t virt)
-{
-    uint64_t word;
-
-    return space_rig_read(&rig, 0, &space, virt, &word);
-}
-
-static void expect_word(struct quire_space *in, uint64_t virt, uint64_t expected)
-{
-    uint64_t word = ~expected;
-
-    assert_ok(space_rig_read(&rig, 0, in, virt, &word));
-    assert_int_equal(word, expected);
-}
-
-static void write_word(struct quire_space *in, uint64_t virt, uint64_t word)
-{
-    assert_ok(space_rig_write(&rig, 0, in, virt, word));
-}
 
 /* ---- The list ------------------------------------------------------------------------------ */
 
@@ -349,31 +289,6 @@ static void large_pages(void)
     assert_int_equal(page_size(base() + 8 * large()), FRAME);
 }
 
-/* Another CPU faults on a large page while it is split: it is not there, but not gone. */
-static unsigned served_meanwhile;
-
-static void fault_meanwhile(void)
-{
-    assert_ok(quire_space_fault(&space, quire_vaddr_of(base() + 3 * FRAME), QUIRE_WRITE));
-    served_meanwhile++;
-}
-
-static void fault_beside_split(void)
-{
-    struct quire_area area = space_rig_area(base(), large(), rw());
-
-    served_meanwhile = 0;
-    if (rig.window)
-        return; /* which has room for the frames of one call */
-    assert_ok(quire_space_reserve(&space, &area, QUIRE_RESERVE_LARGE, NULL));
-    write_word(&space, base(), 1);
-    rig.during = fault_meanwhile;
-    assert_ok(quire_space_protect(&space, span(base(), FRAME), ro()));
-    rig.during = NULL;
-    assert_true(served_meanwhile > 0);
-    expect_word(&space, base(), 1);
-}
-
 /* The last frame that a format reaches, and the first that it does not. */
 static quire_pfn given;
 
@@ -472,29 +387,6 @@ static void forked(void)
     expect_word(&grandchild, base() + FRAME, 2);
     quire_space_destroy(&grandchild);
     expect_word(&space, base(), 3);
-}
-
-/* Two CPUs with TLBs: neither uses what it remembers after a fork, a copy, an unmap. */
-static void forgotten(void)
-{
-    struct quire_space child;
-    uint64_t word = 0;
-
-    assert_ok(reserve(base(), 2 * FRAME, rw()));
-    write_word(&space, base(), 1);
-    assert_ok(quire_space_fork(&space, &child));
-    write_word(&space, base(), 2);
-    assert_ok(space_rig_read(&rig, 1, &child, base(), &word));
-    assert_int_equal(word, 1);
-    quire_space_destroy(&child);
-    assert_ok(quire_space_fork(&space, &child));
-    assert_ok(space_rig_read(&rig, 1, &space, base(), &word));
-    write_word(&space, base(), 3);
-    assert_ok(space_rig_read(&rig, 1, &space, base(), &word));
-    assert_int_equal(word, 3);
-    assert_ok(unmap(base(), FRAME));
-    assert_int_equal(space_rig_read(&rig, 1, &space, base(), &word), QUIRE_ERR_AREA);
-    quire_space_destroy(&child);
 }
 
 static void forked_large(void)
@@ -629,88 +521,6 @@ static void bad_areas(void)
     quire_space_destroy(&other);
 }
 
-/* ---- No memory ----------------------------------------------------------------------------- */
-
-/* What a process does; the so-manyth frame is refused. True: none was. */
-static bool life(uint64_t fail_in)
-{
-    struct quire_space child;
-    struct quire_area area = space_rig_area(base() + large() - 2 * FRAME, 2 * large(), rw());
-    uint64_t at = area.range.start.n, before = space_rig_used(&rig), word;
-    struct quire_space own;
-    int error;
-
-    rig.fail_in = fail_in;
-    rig.failed = false;
-    error = quire_space_create(&own, &rig.config);
-    if (error) {
-        assert_int_equal(space_rig_used(&rig), before);
-        return false;
-    }
-    if (quire_space_reserve(&own, &area, QUIRE_RESERVE_LARGE, NULL)) {
-        assert_int_equal(list(&own).count, 0);
-        assert_ok(quire_space_reserve(&own, &area, QUIRE_RESERVE_LARGE, NULL));
-    }
-    if (space_rig_write(&rig, 0, &own, at, 1))
-        write_word(&own, at, 1);
-    if (space_rig_write(&rig, 0, &own, base() + large() + FRAME, 2))
-        write_word(&own, base() + large() + FRAME, 2);
-    if (quire_space_protect(&own, span(at + FRAME, 4 * FRAME), ro())) {
-        assert_int_equal(list(&own).count, 1);
-        write_word(&own, base() + large() + FRAME, 2);
-        assert_ok(quire_space_protect(&own, span(at + FRAME, 4 * FRAME), ro()));
-    }
-    if (quire_space_fork(&own, &child)) {
-        write_word(&own, at, 1);
-        assert_ok(quire_space_fork(&own, &child));
-    }
-    if (space_rig_write(&rig, 0, &child, at, 3))
-        write_word(&child, at, 3);
-    if (quire_space_unmap(&child, span(base() + 2 * large(), FRAME))) {
-        assert_ok(space_rig_read(&rig, 0, &child, base() + 2 * large(), &word));
-        assert_ok(quire_space_unmap(&child, span(base() + 2 * large(), FRAME)));
-    }
-    expect_word(&own, at, 1);
-    expect_word(&child, at, 3);
-    expect_word(&child, base() + large() + FRAME, 2);
-    quire_space_destroy(&own);
-    expect_word(&child, base() + large() + FRAME, 2);
-    quire_space_destroy(&child);
-    rig.fail_in = 0;
-    return !rig.failed;
-}
-
-static void refused(void)
-{
-    uint64_t n = 1;
-
-    while (!life(n))
-        n++;
-    assert_true(n > 10);
-}
-
-/* ---- All formats --------------------------------------------------------------------------- */
-
-static void on_all(void (*test)(void))
-{
-    for (unsigned i = 0; i < RIG_FORMATS; i++)
-        for (unsigned window = 0; window < 2; window++) {
-            space_rig_begin(&rig, &rig_formats[i], window);
-            rig.with_tlb = true;
-            assert_ok(quire_space_create(&space, &rig.config));
-            test();
-            quire_space_destroy(&space);
-            space_rig_end(&rig);
-        }
-}
-
-#define ON_ALL(test)                    \
-    static void test##_test(void **ctx) \
-    {                                   \
-        (void)ctx;                      \
-        on_all(test);                   \
-    }
-
 ON_ALL(touched)
 ON_ALL(parts)
 ON_ALL(protected)
@@ -719,17 +529,14 @@ ON_ALL(guards)
 ON_ALL(first_fit)
 ON_ALL(advised)
 ON_ALL(large_pages)
-ON_ALL(fault_beside_split)
 ON_ALL(frame_out_of_reach)
 ON_ALL(up_to_the_end)
 ON_ALL(limited)
 ON_ALL(forked)
-ON_ALL(forgotten)
 ON_ALL(forked_large)
 ON_ALL(too_many_sharers)
 ON_ALL(bad_ranges)
 ON_ALL(bad_areas)
-ON_ALL(refused)
 
 int main(void)
 {
@@ -748,9 +555,6 @@ int main(void)
         cmocka_unit_test(too_many_sharers_test),
         cmocka_unit_test(bad_ranges_test),
         cmocka_unit_test(bad_areas_test),
-        cmocka_unit_test(refused_test),
-        cmocka_unit_test(forgotten_test),
-        cmocka_unit_test(fault_beside_split_test),
         cmocka_unit_test(frame_out_of_reach_test),
         cmocka_unit_test(up_to_the_end_test),
     };
