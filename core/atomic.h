@@ -48,6 +48,8 @@
  *   E-hold          the isolation of a compaction: lent, taken, given back (numa/compact/hold.h).
  *   E-hold-look     the fences between a compaction's range and a request that is refused.
  *   E-entry         an entry of a page table (kernel-port/vm). Carries the table that it names.
+ *   E-share         how many spaces map a frame (kernel-port/vm): the word that leads to a table of
+ *                   counts, and the counts. Carries what was done with the frame.
  *   E-table-pool    a frame of a fixed run of tables: given back, given out.
  *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
  *   E-guard-leave   a reader of the guard who left: what was read comes before the waiter goes on.

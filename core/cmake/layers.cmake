@@ -2,7 +2,8 @@
 #
 # layers.cmake - the sources of core, percpu and numa: the one list that every build reads (the
 # library, the freestanding build, the benchmark's variants, tests that compile a layer anew) and
-# that is installed as sources.txt for whoever compiles them with a build system of their own.
+# that is installed as sources.txt for whoever compiles them with a build system of their own; and
+# the sources of kernel-port/vm, as sources-vm.txt.
 #
 # Paths are from the root of the tree, which is on the include path of these files alone.
 
@@ -94,11 +95,17 @@ set(QUIRE_LAYER_SOURCES ${QUIRE_CORE_SOURCES} ${QUIRE_PERCPU_SOURCES} ${QUIRE_NU
 
 # A library of its own, quire_vm, which stands on these (kernel-port/vm).
 set(QUIRE_VM_SOURCES
+    kernel-port/vm/alter.c
+    kernel-port/vm/area.c
     kernel-port/vm/change.c
+    kernel-port/vm/fault.c
+    kernel-port/vm/fork.c
     kernel-port/vm/formats.c
     kernel-port/vm/map.c
     kernel-port/vm/resize.c
+    kernel-port/vm/share.c
     kernel-port/vm/source.c
+    kernel-port/vm/space.c
     kernel-port/vm/table.c
     kernel-port/vm/walk.c)
 
@@ -114,6 +121,8 @@ endforeach()
 
 list(JOIN QUIRE_LAYER_SOURCES "\n" lines)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources.txt CONTENT "${lines}\n")
+list(JOIN QUIRE_VM_SOURCES "\n" lines)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources-vm.txt CONTENT "${lines}\n")
 foreach(layer CORE PERCPU NUMA LAYER VM)
     list(TRANSFORM QUIRE_${layer}_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 endforeach()

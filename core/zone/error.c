@@ -24,6 +24,9 @@ static const char *const phrases[QUIRE_ERRORS] = {
     [-QUIRE_ERR_MAPPED] = "mapped already",
     [-QUIRE_ERR_UNMAPPED] = "not mapped",
     [-QUIRE_ERR_LARGE] = "inside a larger page",
+    [-QUIRE_ERR_AREA] = "not reserved",
+    [-QUIRE_ERR_ACCESS] = "access not allowed",
+    [-QUIRE_ERR_LIMIT] = "limit reached",
 };
 
 const char *quire_strerror(int error)

@@ -12,9 +12,10 @@
 #include <stdio.h>
 
 static const char *const error_names[QUIRE_ERRORS] = {
-    "ok",          "no_memory", "size",   "align",       "node",        "zone", "frame",
-    "double_free", "order",     "busy",   "initialised", "unsupported", "full", "state",
-    "damaged",     "address",   "mapped", "unmapped",    "large",
+    "ok",    "no_memory",   "size",    "align",   "node",        "zone",
+    "frame", "double_free", "order",   "busy",    "initialised", "unsupported",
+    "full",  "state",       "damaged", "address", "mapped",      "unmapped",
+    "large", "area",        "access",  "limit",
 };
 
 enum { NUMBER_TEXT = 32 };

@@ -29,24 +29,6 @@ extern "C" {
 #define QUIRE_PAGE_4M ((uint64_t)0x400000) /* i386 without PAE */
 #define QUIRE_PAGE_1G ((uint64_t)0x40000000)
 
-/* Who may do what with a page. Or-ed together. */
-enum quire_access {
-    QUIRE_READ = 1u << 0,
-    QUIRE_WRITE = 1u << 1,
-    QUIRE_EXECUTE = 1u << 2,
-    QUIRE_USER = 1u << 3, /* in user mode; without it in the kernel alone */
-};
-enum { QUIRE_ACCESS_ALL = QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE | QUIRE_USER };
-
-/* How a page's memory is reached. */
-enum quire_memory_type {
-    QUIRE_TYPE_NORMAL = 0,          /* cached */
-    QUIRE_TYPE_WRITE_COMBINING = 1, /* not cached; writes may be gathered and come in any order */
-    QUIRE_TYPE_UNCACHED = 2,        /* not cached; each access as it was made, in order */
-    QUIRE_TYPE_DEVICE = 3,          /* as uncached, and the processor need not wait for writes */
-};
-enum { QUIRE_TYPES = 4 };
-
 /* A physical address, in bytes. */
 typedef struct quire_paddr {
     uint64_t n;

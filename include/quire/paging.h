@@ -58,6 +58,26 @@ extern "C" {
 struct quire_boot;
 struct quire_machine;
 
+/* ---- What a page is ------------------------------------------------------------------------- */
+
+/* Who may do what with a page. Or-ed together. */
+enum quire_access {
+    QUIRE_READ = 1u << 0,
+    QUIRE_WRITE = 1u << 1,
+    QUIRE_EXECUTE = 1u << 2,
+    QUIRE_USER = 1u << 3, /* in user mode; without it in the kernel alone */
+};
+enum { QUIRE_ACCESS_ALL = QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE | QUIRE_USER };
+
+/* How a page's memory is reached. */
+enum quire_memory_type {
+    QUIRE_TYPE_NORMAL = 0,          /* cached */
+    QUIRE_TYPE_WRITE_COMBINING = 1, /* not cached; writes may be gathered and come in any order */
+    QUIRE_TYPE_UNCACHED = 2,        /* not cached; each access as it was made, in order */
+    QUIRE_TYPE_DEVICE = 3,          /* as uncached, and the processor need not wait for writes */
+};
+enum { QUIRE_TYPES = 4 };
+
 /* ---- Formats ------------------------------------------------------------------------------- */
 
 enum { QUIRE_PAGING_LEVELS = 5 };           /* at most */
@@ -91,6 +111,7 @@ struct quire_paging_format {
                              * has the bit `writable`; both 0: there are none */
     uint64_t writable;
     uint64_t busy;   /* of an entry that is not present: a page that is being replaced */
+    uint64_t copy;   /* of a page, ignored by the processor: a write looks first (space.h) */
     uint64_t shared; /* in the root, ignored by the processor: another page table's table */
 };
 

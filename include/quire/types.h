@@ -94,12 +94,16 @@ enum quire_error {
     QUIRE_ERR_DAMAGED = -14,     /* what was checked contradicts itself */
     QUIRE_ERR_ADDRESS = -15,     /* a byte address that does not exist: a sum that wraps around, not
                                   * canonical, or out of the reach of the page table's format */
-    QUIRE_ERR_MAPPED = -16,      /* a page of the range is mapped already */
+    QUIRE_ERR_MAPPED = -16,      /* a page of the range is mapped, or reserved, already */
     QUIRE_ERR_UNMAPPED = -17,    /* a page of the range is not mapped */
     QUIRE_ERR_LARGE = -18,       /* a page of the range is a part of a larger one, which the call
                                   * was not to split */
+    QUIRE_ERR_AREA = -19,        /* an address that is reserved for nothing */
+    QUIRE_ERR_ACCESS = -20,      /* an access that is not allowed there */
+    QUIRE_ERR_LIMIT = -21,       /* one more than were allowed: frames of an address space, sharers
+                                  * of a frame */
 };
-enum { QUIRE_ERRORS = 19, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
+enum { QUIRE_ERRORS = 22, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
 
 /* What is wrong with something that was checked, for one line of a message: a topology, a table of
  * the firmware's, a zone or its configuration, a plan. Whoever takes a pointer to one allows NULL,

@@ -46,7 +46,7 @@ static int look_at(const struct steps *steps, struct quire_vrange range, uint32_
     uint64_t start = range.start.n, page = steps_page(steps);
     unsigned needed = 0;
 
-    if (steps->place.entry == 0)
+    if (!entry_is_mapped(f, steps->place.entry))
         return flags & QUIRE_PAGING_HOLES ? 0 : QUIRE_ERR_UNMAPPED;
     if (entry_is_busy(f, steps->place.entry))
         return QUIRE_ERR_BUSY;
@@ -251,7 +251,7 @@ static int update_check(const struct quire_paging *paging, const struct place *p
     const struct quire_paging_format *f = paging->format;
     struct quire_page page;
 
-    if (place->entry == 0)
+    if (!entry_is_mapped(f, place->entry))
         return QUIRE_ERR_UNMAPPED;
     page_of_entry(f, place->level, place->entry, &page);
     if (virt.n & (page.size - 1))

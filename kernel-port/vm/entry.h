@@ -2,8 +2,8 @@
  *
  * entry.h - what stands in a table's entry, and the operations on it. Private to kernel-port/vm.
  *
- * An entry is 0 (empty), present, or busy: a page that is being replaced, in a format that asks for
- * break-before-make. Invariants:
+ * An entry is 0 (empty), present, busy: a page that is being replaced, in a format that asks for
+ * break-before-make; or what a space has written there (reserved.h). Invariants:
  *   V1  Above level 0 a present entry is a table or a large page; at level 0 it is a page.
  *   V2  A table is complete before an entry names it, and stays where it is until join or destroy.
  *   V3  An entry that is not empty changes by compare-and-swap alone, against what was seen: the
@@ -43,6 +43,12 @@ static inline unsigned level_index(const struct quire_paging_format *f, unsigned
 static inline bool entry_is_busy(const struct quire_paging_format *f, uint64_t e)
 {
     return (e & ENTRY_PRESENT) == 0 && (e & f->busy) != 0;
+}
+
+/* A page, there or busy; not what a space wrote into an entry that is not present (reserved.h). */
+static inline bool entry_is_mapped(const struct quire_paging_format *f, uint64_t e)
+{
+    return (e & (ENTRY_PRESENT | f->busy)) != 0;
 }
 
 static inline bool entry_is_table(const struct quire_paging_format *f, unsigned level, uint64_t e)
@@ -180,21 +186,27 @@ static inline void entry_fill(const struct quire_paging_format *f, void *table, 
 
 /* ---- Frames -------------------------------------------------------------------------------- */
 
-static inline void *table_open(const struct quire_paging *paging, quire_pfn pfn)
+static inline void *reach_open(const struct quire_reach *reach, quire_pfn pfn)
 {
-    const struct quire_reach *reach = &paging->port.reach;
-
     if (reach->open)
         return reach->open(reach->ctx, pfn);
     return (void *)(reach->base + (uintptr_t)quire_phys(pfn));
 }
 
-static inline void table_close(const struct quire_paging *paging, void *at)
+static inline void reach_close(const struct quire_reach *reach, void *at)
 {
-    const struct quire_reach *reach = &paging->port.reach;
-
     if (reach->open && reach->close)
         reach->close(reach->ctx, at);
+}
+
+static inline void *table_open(const struct quire_paging *paging, quire_pfn pfn)
+{
+    return reach_open(&paging->port.reach, pfn);
+}
+
+static inline void table_close(const struct quire_paging *paging, void *at)
+{
+    reach_close(&paging->port.reach, at);
 }
 
 #endif /* QUIRE_VM_ENTRY_H */

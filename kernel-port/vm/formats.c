@@ -24,7 +24,8 @@
 #define X86_D      BIT_AT(6)
 #define X86_PS     BIT_AT(7) /* of an entry above level 0: a large page */
 #define X86_G      BIT_AT(8)
-#define X86_SHARED BIT_AT(9) /* software's */
+#define X86_SHARED BIT_AT(9)  /* software's */
+#define X86_COPY   BIT_AT(10) /* software's */
 #define X86_NX     BIT_AT(63)
 
 /* clang-format off */
@@ -33,7 +34,8 @@
     .small_page = X86_P, .large_page = X86_P | X86_PS,                                      \
     .kind_mask = X86_PS, .kind_table = 0,                                                   \
     .type_mask = X86_PWT | X86_PCD, .types = {0, X86_PWT, X86_PCD, X86_PWT | X86_PCD},      \
-    .global = X86_G, .accessed = X86_A, .dirty = X86_D, .shared = X86_SHARED
+    .global = X86_G, .accessed = X86_A, .dirty = X86_D, .copy = X86_COPY,             \
+    .shared = X86_SHARED
 
 #define X86_NX_ACCESS                                                                       \
     .access_mask = X86_W | X86_U | X86_NX,                                                  \
@@ -102,6 +104,7 @@ const struct quire_paging_format quire_i386_pae = {
 #define ARM_DIRTY   BIT_AT(55) /* software's: dirty, whether writable or not */
 #define ARM_BUSY    BIT_AT(56) /* software's */
 #define ARM_SHARED  BIT_AT(57) /* software's */
+#define ARM_COPY    BIT_AT(58) /* software's */
 #define ARM_NX      (ARM_PXN | ARM_UXN)
 #define ARM_USER    (ARM_EL0 | ARM_PXN)
 
@@ -122,7 +125,7 @@ const struct quire_paging_format quire_i386_pae = {
                NO, ARM_USER, NO, ARM_USER | ARM_DBM},                                       \
     .type_mask = ARM_ATTR(7), .types = {0, ARM_ATTR(1), ARM_ATTR(2), ARM_ATTR(3)},          \
     .local = ARM_NG, .accessed = ARM_AF, .dirty = ARM_DIRTY, .clean = ARM_RO,               \
-    .writable = ARM_DBM, .busy = ARM_BUSY, .shared = ARM_SHARED
+    .writable = ARM_DBM, .busy = ARM_BUSY, .copy = ARM_COPY, .shared = ARM_SHARED
 /* clang-format on */
 
 const struct quire_paging_format quire_aarch64_lower = {
@@ -141,6 +144,7 @@ const struct quire_paging_format quire_aarch64_upper = {
 #define RISCV_A      BIT_AT(6)
 #define RISCV_D      BIT_AT(7)
 #define RISCV_SHARED BIT_AT(8) /* software's */
+#define RISCV_COPY   BIT_AT(9) /* software's */
 #define RISCV_RW     (RISCV_R | RISCV_W)
 #define RISCV_RX     (RISCV_R | RISCV_X)
 #define RISCV_RWX    (RISCV_R | RISCV_W | RISCV_X)
@@ -159,7 +163,7 @@ const struct quire_paging_format quire_aarch64_upper = {
                NO, RISCV_U | RISCV_R, NO, RISCV_U | RISCV_RW, RISCV_U | RISCV_X,            \
                RISCV_U | RISCV_RX, NO, RISCV_U | RISCV_RWX},                                \
     .types = {0, NO, NO, 0}, .global = RISCV_G, .accessed = RISCV_A, .dirty = RISCV_D,       \
-    .shared = RISCV_SHARED
+    .copy = RISCV_COPY, .shared = RISCV_SHARED
 /* clang-format on */
 
 const struct quire_paging_format quire_riscv64_sv39 = {RISCV64("riscv64, Sv39", 3, 39)};

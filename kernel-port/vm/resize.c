@@ -74,7 +74,7 @@ int qi_split_at(struct quire_paging *paging, uint64_t virt, struct spares *spare
 
         (void)qi_place_find(paging, virt, 0, false, &place);
         size = level_size(f, place.level);
-        if (place.level == 0 || place.entry == 0 || (virt & (size - 1)) == 0)
+        if (place.level == 0 || !entry_is_mapped(f, place.entry) || (virt & (size - 1)) == 0)
             done = true;
         else if (entry_is_busy(f, place.entry))
             error = QUIRE_ERR_BUSY;
@@ -107,7 +107,7 @@ static int collect(struct quire_paging *paging, const void *table, unsigned belo
         uint64_t e = entry_load(f, table, i);
         struct quire_page page;
 
-        if (e == 0)
+        if (!entry_is_mapped(f, e))
             return QUIRE_ERR_UNMAPPED;
         if (entry_is_table(f, below, e) || entry_is_busy(f, e))
             return QUIRE_ERR_BUSY;
@@ -170,7 +170,7 @@ int quire_paging_join(struct quire_paging *paging, quire_vaddr virt, uint64_t si
         place_close(paging, &place);
         if (entry_is_busy(f, place.entry))
             return QUIRE_ERR_BUSY;
-        return place.entry ? 0 : QUIRE_ERR_UNMAPPED;
+        return place.entry & ENTRY_PRESENT ? 0 : QUIRE_ERR_UNMAPPED;
     }
     pfn = entry_pfn(f, place.entry);
     table = table_open(paging, pfn);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.c - where tables come from: a machine, boot memory, a fixed run of frames.
+ * source.c - where tables come from: a machine, boot memory, a fixed run of frames; and a space's
+ * frames.
  */
 #include "core/atomic.h"
 
 #include <quire/boot.h>
 #include <quire/machine.h>
 #include <quire/paging.h>
+#include <quire/space.h>
 
 /* ---- A machine ----------------------------------------------------------------------------- */
 
@@ -27,6 +29,36 @@ static void machine_take_back(void *ctx, quire_pfn pfn)
 struct quire_table_source quire_tables_from_machine(struct quire_machine *machine)
 {
     struct quire_table_source source = {machine_give, machine_take_back, machine};
+
+    return source;
+}
+
+static int machine_give_run(void *ctx, const struct quire_policy *policy, unsigned order,
+                            quire_pfn *pfn)
+{
+    struct quire_request request = quire_request_of(order, 0);
+
+    request.policy = policy;
+    return quire_machine_request((struct quire_machine *)ctx, &request, pfn, NULL);
+}
+
+static void machine_take_run(void *ctx, quire_pfn pfn, unsigned order)
+{
+    (void)quire_machine_free((struct quire_machine *)ctx, pfn, order);
+}
+
+static int machine_split(void *ctx, quire_pfn pfn, unsigned order)
+{
+    struct quire_zone *zone;
+    quire_node node;
+    int error = quire_machine_find((struct quire_machine *)ctx, pfn, &node, &zone);
+
+    return error ? error : quire_zone_split(zone, quire_slot_of(0), pfn, order);
+}
+
+struct quire_frame_source quire_frames_from_machine(struct quire_machine *machine)
+{
+    struct quire_frame_source source = {machine_give_run, machine_take_run, machine_split, machine};
 
     return source;
 }

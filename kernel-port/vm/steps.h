@@ -67,6 +67,15 @@ static inline uint64_t steps_page(const struct steps *steps)
     return steps->virt & ~(level_size(steps->paging->format, steps->place.level) - 1);
 }
 
+/* How many bytes of the range are in that entry, from where the step is. */
+static inline uint64_t steps_bytes(const struct steps *steps)
+{
+    uint64_t size = level_size(steps->paging->format, steps->place.level);
+    uint64_t step = size - (steps->virt & (size - 1));
+
+    return step < steps->left ? step : steps->left;
+}
+
 /* Go on behind the entry. False: the range ends here. */
 bool qi_steps_advance(struct steps *steps);
 

@@ -181,7 +181,7 @@ int quire_paging_translate(struct quire_paging *paging, quire_vaddr virt, struct
         return QUIRE_ERR_ADDRESS;
     (void)qi_place_find(paging, virt.n, 0, false, &place);
     place_close(paging, &place);
-    if (place.entry == 0)
+    if (!entry_is_mapped(f, place.entry))
         return QUIRE_ERR_UNMAPPED;
     page_of_entry(f, place.level, place.entry, page);
     if (phys)
@@ -201,7 +201,7 @@ int quire_paging_walk(struct quire_paging *paging, struct quire_vrange range,
     while (error == 0 && qi_steps_next(&steps)) {
         struct quire_page page;
 
-        if (steps.place.entry) {
+        if (entry_is_mapped(paging->format, steps.place.entry)) {
             page_of_entry(paging->format, steps.place.level, steps.place.entry, &page);
             error = visit(ctx, quire_vaddr_of(steps_page(&steps)), &page);
         }

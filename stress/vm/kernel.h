@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * kernel.h - the kernel around the example of docs/porting.md, "Map it".
+ * kernel.h - the kernel around the examples of docs/porting.md, "Map it".
  */
 #ifndef QUIRE_STRESS_VM_KERNEL_H
 #define QUIRE_STRESS_VM_KERNEL_H
 
 #include <quire/machine.h>
 #include <quire/paging.h>
+#include <quire/space.h>
 
 extern struct quire_machine *machine;
 extern uintptr_t direct_base;
@@ -20,5 +21,12 @@ extern struct quire_paging pages;
 void pages_init(void);
 int pages_map(uint64_t virt, uint64_t phys, uint64_t bytes, uint32_t access);
 int pages_unmap(uint64_t virt, uint64_t bytes);
+
+/* The one about spaces. */
+void invalidate(void *ctx, struct quire_vrange range);
+void end_process(uint64_t address, const char *why);
+void spaces_init(void);
+int process_begin(struct quire_space *space);
+void page_fault(struct quire_space *space, uint64_t address, uint32_t code);
 
 #endif /* QUIRE_STRESS_VM_KERNEL_H */

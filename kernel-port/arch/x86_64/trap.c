@@ -3,8 +3,8 @@
  * trap.c - see trap.h.
  *
  * State: the interrupt descriptor table and who handles what, both written before the second CPU
- * starts and constant afterwards; and what NMIs and timer interrupts do besides being counted,
- * written by the first CPU while neither comes.
+ * starts and constant afterwards; and what NMIs and timer interrupts do besides being counted, and
+ * who serves page faults, written by the first CPU while none of them comes.
  */
 #include "trap.h"
 
@@ -34,6 +34,7 @@ void trap(struct trap_frame *frame); /* called by trap_entry.S */
 static struct gate gates[VECTORS] __attribute__((aligned(16)));
 static trap_handler *handlers[VECTORS];
 static void (*nmi_action)(void), (*timer_action)(void);
+static fault_server *page_fault_server;
 
 static const char *const names[] = {
     "divide error",
@@ -66,6 +67,8 @@ static void page_fault(struct trap_frame *f)
                        : f->error & ERROR_WRITE ? "write"
                                                 : "read";
 
+    if (page_fault_server && page_fault_server(address, f->error))
+        return;
     if (c->recover) {
         c->fault_address = address;
         c->fault_error = f->error;
@@ -101,6 +104,11 @@ static void timer(struct trap_frame *frame)
     this_cpu()->timer_ticks++;
     if (timer_action)
         timer_action();
+}
+
+void trap_on_page_fault(fault_server *server)
+{
+    page_fault_server = server;
 }
 
 void trap_on_nmi(void (*action)(void))

@@ -47,6 +47,11 @@ void trap_handle(enum vector vector, trap_handler *handler);
  * error code are in this CPU's struct cpu. Not re-entrant on one CPU. */
 bool fault_probe(void (*attempt)(uint64_t argument), uint64_t argument);
 
+/* Who is asked first what a page fault is about, if anybody: true, it is served, and the access is
+ * repeated. `error` is the processor's code. */
+typedef bool fault_server(uint64_t address, uint64_t error);
+void trap_on_page_fault(fault_server *server);
+
 /* What an NMI does: stop if another CPU panicked, else what trap_on_nmi says, if anything. */
 void trap_on_nmi(void (*action)(void));
 

@@ -18,6 +18,7 @@ static const struct {
     {"port", "what the allocator asks of a kernel", suite_port, true},
     {"zone", "every function of a zone, on real memory", suite_zone, true},
     {"map", "pages mapped, written, protected and unmapped by all CPUs", suite_map, true},
+    {"space", "a space whose pages all CPUs fault in, fork, copy and unmap", suite_space, true},
     {"touch", "all memory taken, written, checked and freed by all CPUs", suite_touch, true},
     {"stress", "everything at random on all CPUs, with a shadow model", suite_stress, true},
     {"crowd", "all CPUs at a few blocks, without caches", suite_crowd, true},

@@ -231,7 +231,8 @@ const char *expect_name(int result)
         "ERR_NODE",   "ERR_ZONE",      "ERR_FRAME",       "ERR_DOUBLE_FREE",
         "ERR_ORDER",  "ERR_BUSY",      "ERR_INITIALISED", "ERR_UNSUPPORTED",
         "ERR_FULL",   "ERR_STATE",     "ERR_DAMAGED",     "ERR_ADDRESS",
-        "ERR_MAPPED", "ERR_UNMAPPED",  "ERR_LARGE"};
+        "ERR_MAPPED", "ERR_UNMAPPED",  "ERR_LARGE",       "ERR_AREA",
+        "ERR_ACCESS", "ERR_LIMIT"};
     return result <= 0 && result > -QUIRE_ERRORS ? names[-result] : "no result of quire_error";
 }
 

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fault.c - a processor was refused an access: an address gets its page, a shared page is copied.
+ *
+ * A page that was never touched: the page is made first, and put in by one exchange against what
+ * the address was reserved for. Danger: an unmap, or another fault, in between; then the exchange
+ * fails, the frame goes back, and the entry is looked at again. Each round that fails is one in
+ * which another call changed this entry.
+ *
+ * The first write to a page that may be shared. Dangers: another processor of the space reads the
+ * old frame, from its TLB, after the new one was written; the other owner becomes the last one, and
+ * writes, while we still copy; a fork counts one more owner while we find that we are the last. So
+ * the entry is held; then it is seen whether there is another owner (S2); all processors forget the
+ * page; it is copied; the new page is put in; and our share of the old one is dropped last.
+ */
+#include "spaces.h"
+
+/* ---- What was never touched ----------------------------------------------------------------- */
+
+static void fill_with(struct quire_space *space, quire_pfn table, unsigned level, uint64_t e)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    void *at = table_open(&space->paging, table);
+
+    for (unsigned i = 0; i < level_entries(f, level); i++)
+        entry_fill(f, at, i, e);
+    table_close(&space->paging, at);
+}
+
+int qi_space_lower(struct quire_space *space, struct place *place)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    quire_pfn fresh;
+    int error = qi_table_new(&space->paging, place->level - 1, &fresh);
+
+    if (error == 0) {
+        fill_with(space, fresh, place->level - 1, place->entry);
+        if (!place_replace(&space->paging, place, entry_of_table(f, place->level, fresh)))
+            qi_table_free(&space->paging, fresh);
+    }
+    place_close(&space->paging, place);
+    return error;
+}
+
+static void zero_frames(struct quire_space *space, quire_pfn pfn, uint64_t frames)
+{
+    const struct quire_reach *reach = &space->paging.port.reach;
+
+    for (uint64_t i = 0; i < frames; i++) {
+        void *at = reach_open(reach, quire_pfn_of(pfn.n + i));
+
+        __builtin_memset(at, 0, QUIRE_FRAME_SIZE);
+        reach_close(reach, at);
+    }
+}
+
+/* A run for a page of this level, which the format can reach. */
+static int take_run(struct quire_space *space, unsigned level, quire_pfn *pfn)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    const struct quire_frame_source *frames = &space->config.port.frames;
+    uint64_t last;
+    int error = frames->alloc(frames->ctx, space->config.policy, level_order(f, level), pfn);
+
+    if (error)
+        return error;
+    last = pfn->n + (level_frames(f, level) - 1);
+    if (last >> (f->phys_bits - QUIRE_FRAME_SHIFT)) {
+        frames->free(frames->ctx, *pfn, level_order(f, level));
+        error = QUIRE_ERR_FRAME;
+    }
+    return error;
+}
+
+/* A page of one's own, that was written, or will be. */
+static uint64_t own_page(const struct quire_space *space, unsigned level, quire_pfn pfn,
+                         uint32_t access)
+{
+    struct quire_page page = {
+        quire_paddr_of_pfn(pfn), 0, access, QUIRE_TYPE_NORMAL, false, true, true};
+
+    return entry_of_page(space->paging.format, level, &page);
+}
+
+/* Put zeros where the place is reserved. Closes the place. *done: nobody was faster. */
+static int fill_reserved(struct quire_space *space, struct place *place, bool *done)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    const struct quire_frame_source *frames = &space->config.port.frames;
+    uint64_t count = level_frames(f, place->level);
+    quire_pfn pfn;
+    int error = qi_space_charge(space, count);
+
+    if (error == 0) {
+        error = take_run(space, place->level, &pfn);
+        if (error == 0) {
+            zero_frames(space, pfn, count);
+            *done =
+                place_replace(&space->paging, place,
+                              own_page(space, place->level, pfn, reserved_access(place->entry)));
+            if (!*done)
+                frames->free(frames->ctx, pfn, level_order(f, place->level));
+        }
+        if (error || !*done)
+            qi_space_uncharge(space, count);
+    }
+    place_close(&space->paging, place);
+    return error;
+}
+
+/* Is it a place for a large page? */
+static bool large_fits(const struct quire_space *space, const struct place *place)
+{
+    const struct quire_paging_format *f = space->paging.format;
+
+    return place->level == 1 && (place->entry & RESERVED_LARGE) && (f->sizes & level_size(f, 1)) &&
+           space->config.port.frames.split;
+}
+
+/* The address is reserved, and the access is allowed. Closes the place. *done: the page is there.
+ */
+static int touch(struct quire_space *space, struct place *place, uint64_t virt, bool *done)
+{
+    uint64_t seen = place->entry;
+
+    *done = true;
+    if (place->level == 0)
+        return fill_reserved(space, place, done);
+    if (large_fits(space, place)) {
+        if (fill_reserved(space, place, done) == 0)
+            return 0;
+        /* No run is at hand: small pages. */
+        (void)qi_place_find(&space->paging, virt, 0, false, place);
+    }
+    *done = false;
+    if (place->entry != seen || place->level == 0) {
+        place_close(&space->paging, place);
+        return 0;
+    }
+    return qi_space_lower(space, place);
+}
+
+/* ---- The first write ------------------------------------------------------------------------ */
+
+static void copy_frame(struct quire_space *space, quire_pfn to, quire_pfn from)
+{
+    const struct quire_reach *reach = &space->paging.port.reach;
+    void *source = reach_open(reach, from), *target = reach_open(reach, to);
+
+    __builtin_memcpy(target, source, QUIRE_FRAME_SIZE);
+    reach_close(reach, target);
+    reach_close(reach, source);
+}
+
+/* The page at the place is held, `seen` is what it was, and somebody else has it too. */
+static void put_copy(struct quire_space *space, struct place *place, uint64_t virt, uint64_t seen,
+                     quire_pfn copy)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    const struct quire_frame_source *frames = &space->config.port.frames;
+    struct forgotten forgotten = {0, 0, false};
+    quire_pfn old = entry_pfn(f, seen);
+
+    qi_forgotten_note(&forgotten, virt, QUIRE_FRAME_SIZE);
+    qi_forget(space, &forgotten);
+    copy_frame(space, copy, old);
+    (void)place_replace(&space->paging, place, own_page(space, 0, copy, page_access(f, 0, seen)));
+    if (qi_share_drop(space->config.port.shares, old))
+        frames->free(frames->ctx, old, 0);
+}
+
+/* Write to the page at the place, closed here. *spare is a frame for the copy, if `have`; it is
+ * used up if `have` is cleared. False: there is none, and it takes one. */
+static bool write_held(struct quire_space *space, struct place *place, uint64_t virt,
+                       quire_pfn spare, bool *have)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    struct quire_shares *shares = space->config.port.shares;
+    uint64_t seen = place->entry;
+    quire_pfn pfn = entry_pfn(f, seen);
+    bool served = true;
+
+    if (!place_replace(&space->paging, place, entry_held()))
+        served = true; /* another call was faster; the access is repeated */
+    else if (!qi_share_any(shares, pfn))
+        (void)place_replace(&space->paging, place,
+                            own_page(space, 0, pfn, page_access(f, 0, seen)));
+    else if (*have) {
+        put_copy(space, place, virt, seen, spare);
+        *have = false;
+    } else {
+        (void)place_replace(&space->paging, place, seen);
+        served = false;
+    }
+    place_close(&space->paging, place);
+    return served;
+}
+
+/* Is the page at the place one that a write has to look at first? */
+static bool is_copied_first(const struct quire_paging_format *f, const struct place *place)
+{
+    return place->level == 0 && (place->entry & ENTRY_PRESENT) && (place->entry & f->copy);
+}
+
+/* The first write to the page at the place, which is closed. */
+static int write_first(struct quire_space *space, struct place *place, uint64_t virt)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    const struct quire_frame_source *frames = &space->config.port.frames;
+    quire_pfn spare = {0};
+    bool have = false;
+    int error;
+
+    /* Each round without success is one in which a fork came in between. */
+    while (is_copied_first(f, place) && !write_held(space, place, virt, spare, &have)) {
+        error = take_run(space, 0, &spare);
+        if (error)
+            return error;
+        have = true;
+        (void)qi_place_find(&space->paging, virt, 0, false, place);
+        if (!is_copied_first(f, place)) {
+            place_close(&space->paging, place);
+            break;
+        }
+    }
+    if (have)
+        frames->free(frames->ctx, spare, 0);
+    return 0;
+}
+
+/* ---- The fault ------------------------------------------------------------------------------ */
+
+/* What stands at the place, and who may. *done: there is an answer, and the place is closed. */
+static int look_at_entry(struct quire_space *space, struct place *place, uint64_t virt,
+                         uint32_t access, bool *done)
+{
+    const struct quire_paging_format *f = space->paging.format;
+    uint64_t e = place->entry;
+    uint32_t allowed;
+    int error = 0;
+
+    *done = true;
+    if (e & ENTRY_PRESENT) {
+        allowed = page_access(f, place->level, e);
+        if (!(access & ~allowed) && (access & QUIRE_WRITE) && (e & f->copy))
+            return write_first(space, place, virt);
+        error = access & ~allowed ? QUIRE_ERR_ACCESS : 0; /* 0: it was served meanwhile */
+    } else if (entry_is_busy(f, e) || entry_is_held(e)) {
+        error = 0; /* it comes back */
+    } else if (e == 0 || (entry_is_leaving(e) && reserved_access(e) == 0)) {
+        error = QUIRE_ERR_AREA;
+    } else if (!entry_is_leaving(e)) {
+        if (!(access & ~reserved_access(e)))
+            return touch(space, place, virt, done);
+        error = QUIRE_ERR_ACCESS;
+    }
+    place_close(&space->paging, place);
+    return error;
+}
+
+int quire_space_fault(struct quire_space *space, quire_vaddr address, uint32_t access)
+{
+    const uint32_t kinds = QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE;
+    uint64_t virt = address.n & ~(uint64_t)(QUIRE_FRAME_SIZE - 1);
+    bool done = false;
+    int error = 0;
+
+    if (!quire_vaddr_canonical(space->paging.format->canonical, address))
+        return QUIRE_ERR_ADDRESS;
+    if (!quire_vrange_contains(space->config.range, address))
+        return QUIRE_ERR_AREA;
+    if (!(access & kinds) || (access & ~(uint32_t)QUIRE_ACCESS_ALL))
+        return QUIRE_ERR_UNSUPPORTED;
+    while (error == 0 && !done) {
+        struct place place;
+
+        (void)qi_place_find(&space->paging, virt, 0, false, &place);
+        error = look_at_entry(space, &place, virt, access, &done);
+    }
+    return error;
+}
