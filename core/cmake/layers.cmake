@@ -99,18 +99,28 @@ set(QUIRE_VM_SOURCES
     kernel-port/vm/table.c
     kernel-port/vm/walk.c)
 
+# Another one, quire_heap (kernel-port/heap).
+set(QUIRE_HEAP_SOURCES
+    kernel-port/heap/build.c
+    kernel-port/heap/cache.c
+    kernel-port/heap/classes.c
+    kernel-port/heap/figures.c
+    kernel-port/heap/objects.c
+    kernel-port/heap/slab.c)
+
 # A file that is there and not in the list would be missed by everybody at once.
 file(GLOB_RECURSE found RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/core/*.c ${PROJECT_SOURCE_DIR}/percpu/*.c ${PROJECT_SOURCE_DIR}/numa/*.c
-     ${PROJECT_SOURCE_DIR}/kernel-port/vm/*.c)
+     ${PROJECT_SOURCE_DIR}/kernel-port/vm/*.c ${PROJECT_SOURCE_DIR}/kernel-port/heap/*.c)
 foreach(source ${found})
-    if(NOT source IN_LIST QUIRE_LAYER_SOURCES AND NOT source IN_LIST QUIRE_VM_SOURCES)
+    if(NOT source IN_LIST QUIRE_LAYER_SOURCES AND NOT source IN_LIST QUIRE_VM_SOURCES AND
+       NOT source IN_LIST QUIRE_HEAP_SOURCES)
         message(FATAL_ERROR "${source} is not in core/cmake/layers.cmake")
     endif()
 endforeach()
 
 list(JOIN QUIRE_LAYER_SOURCES "\n" lines)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources.txt CONTENT "${lines}\n")
-foreach(layer CORE PERCPU NUMA LAYER VM)
+foreach(layer CORE PERCPU NUMA LAYER VM HEAP)
     list(TRANSFORM QUIRE_${layer}_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 endforeach()
