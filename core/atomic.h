@@ -51,7 +51,7 @@
  *                   last owner wrote, what was constructed, and the slab's address.
  *   E-slab-look     the fences between a slab's map and where it is listed, and between its words.
  *   E-slab-token    that a slab is listed: given up, taken. Carries its link.
- *   E-slab-home     a CPU's home slab: put there, taken away.
+ *   E-slab-active     a CPU's home slab: put there, taken away.
  *   E-slab-dead     a slab whose frames went back: made anew by who comes after.
  *   E-slab-owner    a slab's bin. Carries its map.
  *   E-object-cache  an object cache's class: made, used, ended.
@@ -68,7 +68,7 @@
  *   advisory        the value steers a search, a figure or an early way out. It may be old by any
  *                   amount when it is used, and that is sound: an exchange decides later, or
  *                   nothing is decided.
- *   a hint          the word itself holds nothing but advice (H1 to H3 of layout.h, home words,
+ *   a hint          the word itself holds nothing but advice (H1 to H3 of layout.h, active words,
  *                   where a search starts): written and read so.
  *   the exchange decides
  *                   the first guess of a compare-and-swap, which fails if it is old.

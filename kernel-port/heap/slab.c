@@ -5,13 +5,14 @@
  * Take: set a free bit by compare-and-swap. Put: clear it by one read-modify-write, which tells
  * whether it was set. That is all, but for three questions.
  *
- * Which slab? A CPU takes from its home of the bin. If that is full it takes the slab on top of the
- * bin's stack as its new home, and makes a slab if the stack is empty. The top is the slab that
+ * Which slab? A CPU takes from its active slab of the bin. If that is full it takes the slab on top
+ * of the bin's stack in its place, and makes a slab if the stack is empty. The top is the slab that
  * was full last, so those that are used least lie below, and run empty.
  *
- * When is a slab listed? The danger is a slab with free objects that no stack and no home has. A
- * slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack, one home, or
- * one call on the way: whoever takes it from there has the token, and alone may put it elsewhere.
+ * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
+ * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
+ * one CPU, or one call on the way: whoever takes it from there has the token, and alone may put it
+ * elsewhere.
  *
  *   leave a full one:  place &= ~LISTED;  E-slab-look;  if the map has a free bit: list it
  *   put:               map &= ~bit;       E-slab-look;  if it is not listed: list it
@@ -30,13 +31,13 @@
  * E-slab-look, so one of them sees all empty. A retirement that fails at a word undoes its claim
  * and looks again, as the put that emptied that word may have seen the claimed ones as full.
  *
- *   H1  Nobody writes to a map that is all ones but who has claimed it, or has the token of a slab
- *       that is dead.
+ *   H1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
+ *       is dead. So nobody but the last writes to the map of a dead slab.
  *   H2  A slab that has a free bit is listed, or a call that is not over is about to list it.
  *   H3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
  *       somebody: they are written before the map is (E-object), and by who has the token.
  *
- * Who beside whom: all beside all. A taker that read a home, or popped a slab, long ago finds its
+ * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
  * map full, or takes an object of the same bin (G2), with what E-object carries. A last look at all
  * descriptors comes before a refusal, so what a stopped call has in hands keeps no free object from
  * others, but those of a slab that is half claimed, until it goes on.
@@ -125,12 +126,12 @@ static struct slab *slab_pop(const struct heap *h, struct stack *stack)
     return (struct slab *)node;
 }
 
-/* Make the slab, whose token is the caller's, a home. */
-static void home_change(struct heap *h, const struct size_class *c, qa32 *home, struct slab *s)
+/* Make the slab, whose token is the caller's, the active one. */
+static void active_change(struct heap *h, const struct size_class *c, qa32 *active, struct slab *s)
 {
-    /* E-slab-home acquire: who put the old one there is done with it; E-slab-home release: so is
-     * the caller */
-    uint32_t old = qa_xchg(home, s->node.number, acq_rel);
+    /* E-slab-active acquire: who put the old one there is done with it; E-slab-active release: so
+     * is the caller */
+    uint32_t old = qa_xchg(active, s->node.number, acq_rel);
 
     if (old)
         slab_leave(h, c, slab_of(h, old));
@@ -310,8 +311,8 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-static int take_beyond_home(struct heap *h, const struct size_class *c, struct bin *bin, qa32 *home,
-                            uint32_t flags, void **object)
+static int take_beyond_active(struct heap *h, const struct size_class *c, struct bin *bin,
+                              qa32 *active, uint32_t flags, void **object)
 {
     unsigned index = 0;
     struct slab *s = take_listed(h, c, bin, &index);
@@ -324,7 +325,7 @@ static int take_beyond_home(struct heap *h, const struct size_class *c, struct b
     }
     if (!error) {
         *object = object_at(c, s, index);
-        home_change(h, c, home, s);
+        active_change(h, c, active, s);
         return 0;
     }
     *object = take_any(h, c, bin);
@@ -339,9 +340,9 @@ int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_
 {
     const struct size_class *c = &h->classes[class_number];
     uint32_t index = bin_index(h, class_number, node), number;
-    qa32 *home = &cpu_bin_of(h, cpu_now(h), index)->home;
+    qa32 *active = &cpu_bin_of(h, cpu_now(h), index)->active;
 
-    number = qa_load(home, relaxed); /* relaxed: a hint; E-object has what a taker reads */
+    number = qa_load(active, relaxed); /* relaxed: a hint; E-object has what a taker reads */
     if (number) {
         struct slab *s = slab_of(h, number);
         unsigned i = slab_take(c, s);
@@ -351,7 +352,7 @@ int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_
             return 0;
         }
     }
-    return take_beyond_home(h, c, &h->bins[index], home, flags, object);
+    return take_beyond_active(h, c, &h->bins[index], active, flags, object);
 }
 
 int qi_object_put(struct heap *h, struct slab *s, unsigned index)
@@ -435,12 +436,12 @@ static void bin_end(struct heap *h, uint32_t index)
 
     for (uint32_t cpu = 0; cpu < h->cpus; cpu++) {
         struct cpu_bin *cpu_bin = cpu_bin_of(h, cpu, index);
-        uint32_t number = qa_load(&cpu_bin->home, relaxed); /* relaxed: the caller's */
+        uint32_t number = qa_load(&cpu_bin->active, relaxed); /* relaxed: the caller's */
 
         if (number)
             slab_disown(h, slab_of(h, number));
-        qa_store(&cpu_bin->home, 0, relaxed);  /* relaxed: the caller's */
-        qa_store(&cpu_bin->spare, 0, relaxed); /* relaxed: the caller's */
+        qa_store(&cpu_bin->active, 0, relaxed); /* relaxed: the caller's */
+        qa_store(&cpu_bin->spare, 0, relaxed);  /* relaxed: the caller's */
     }
     while ((s = slab_pop(h, &bin->partial)))
         slab_disown(h, s);

@@ -8,7 +8,7 @@
  *                descriptor too late still looks at a descriptor
  *   classes      size, objects a slab, order: constant while the class is in use
  *   bins         the slabs of a class that were asked for on one node
- *   CPU bins     of each CPU, for each bin: its home, the slab that it takes from, and its spare
+ *   CPU bins     of each CPU, for each bin: the slab that it takes from, and its spare
  *
  * Invariants:
  *   G1  A slab's words of the frame table are set before an object of it is handed out, and cleared
@@ -35,8 +35,8 @@ enum {
     HEAP_NODE_BITS = 6,
 };
 
-/* What `place` says. LISTED: somebody has the slab as a hint: a stack, a home, or a call on the way
- * from one to the other. DEAD: it has no frames. */
+/* What `place` says. LISTED: somebody has the slab as a hint: a stack, a CPU, or a call on the
+ * way from one to the other. DEAD: it has no frames. */
 enum { SLAB_LISTED = 1u << 0, SLAB_DEAD = 1u << 1 };
 
 struct slab {
@@ -68,8 +68,8 @@ struct bin {
 
 /* What a CPU has of a bin: numbers of slabs, or 0. */
 struct cpu_bin {
-    qa32 home;  /* takes come from there */
-    qa32 spare; /* the one that ran empty last, by a put on this CPU */
+    qa32 active; /* takes come from there */
+    qa32 spare;  /* the one that ran empty last, by a put on this CPU */
 };
 
 struct run_figures {

@@ -365,7 +365,7 @@ static void nodes(void **state)
     }
 }
 
-/* A slab that one CPU has as its home gives its free objects to another before there is refused. */
+/* A CPU's active slab gives its free objects to another CPU before that one is refused. */
 static void last_look(void **state)
 {
     void *a = rig_alloc(&rig, 16384), *b, *c;

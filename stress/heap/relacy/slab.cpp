@@ -178,8 +178,8 @@ class InHeap : public Scenario
         count_stack(world->one_bin.partial, places);
         count_stack(world->one_bin.unused, places);
         for (const cpu_bin &cpu : world->cpus)
-            if (uint32_t home = qa_load(&cpu.home, relaxed))
-                places[home - 1]++;
+            if (uint32_t active = qa_load(&cpu.active, relaxed))
+                places[active - 1]++;
         for (unsigned i = 0; i < SLABS; i++) {
             const slab &s = world->slabs[i];
             uint32_t place = qa_load(&s.place, relaxed);
@@ -261,7 +261,7 @@ class InHeap : public Scenario
                 s.map[w].share();
         }
         for (cpu_bin &cpu : world->cpus) {
-            cpu.home.share();
+            cpu.active.share();
             cpu.spare.share();
         }
         world->one_bin.partial.top.share();
@@ -280,19 +280,19 @@ Owner &store_owner()
 }
 
 /* Each takes `takes` objects and puts back all, or none; there is nothing at the start, or a slab
- * that is the home of both. */
+ * that is active for both. */
 class TakeAll : public InHeap
 {
   public:
-    TakeAll(unsigned words, unsigned takes, bool one_home, bool puts)
-        : InHeap(words), takes_(takes), one_home_(one_home), puts_(puts)
+    TakeAll(unsigned words, unsigned takes, bool one_active, bool puts)
+        : InHeap(words), takes_(takes), one_active_(one_active), puts_(puts)
     {
     }
 
   private:
     void setup() override
     {
-        if (one_home_) {
+        if (one_active_) {
             prepare(0, 0, 1);
             put_at(0, 0);
             cpu_of_thread[1] = 0;
@@ -308,7 +308,7 @@ class TakeAll : public InHeap
     }
 
     const unsigned takes_;
-    const bool one_home_, puts_;
+    const bool one_active_, puts_;
 };
 
 /* A full slab, half of it each one's: both free. With one CPU for both, another slab was emptied
@@ -348,7 +348,8 @@ class LastPuts : public InHeap
     const bool spare_;
 };
 
-/* One takes from a slab that the other gives back. */
+/* One takes from a slab that the other gives back, or puts back the last object of it, which is in
+ * the slab's last word. */
 class TakeBesideTrim : public InHeap
 {
   public:
@@ -359,7 +360,8 @@ class TakeBesideTrim : public InHeap
   private:
     void setup() override
     {
-        prepare(1, 1, 1);
+        prepare(1, 1, 2);
+        put_at(1, 0);
         if (!puts_)
             put_at(1, 0);
     }
@@ -422,7 +424,7 @@ class TwoTrims : public InHeap
     uint64_t frames_[THREADS];
 };
 
-/* A CPU leaves its home, which is full, while another frees an object of it. */
+/* A CPU leaves its active, which is full, while another frees an object of it. */
 class LeaveBesidePut : public InHeap
 {
   public:
@@ -474,7 +476,7 @@ class TwiceAtOnce : public InHeap
     int error_[THREADS];
 };
 
-/* The machine has no frames, and one object is free, in a home of another CPU. */
+/* The machine has no frames, and one object is free, in the active slab of another CPU. */
 class LastObject : public InHeap
 {
   public:
@@ -552,8 +554,8 @@ class Stops : public InHeap
     const unsigned what_;
 };
 
-TakeAll make_two(1, 1, false, false), fill_home(1, 1, true, false),
-    overfill_home(1, 2, true, false);
+TakeAll make_two(1, 1, false, false), fill_active(1, 1, true, false),
+    overfill_active(1, 2, true, false);
 TakeAll fill_words(2, 1, true, false), to_and_fro(1, 1, true, true),
     to_and_fro_words(2, 1, true, true);
 LastPuts last_puts(1, false), last_puts_words(2, false), spare_goes(1, true),
@@ -594,7 +596,7 @@ int main(int argc, char **argv)
     return explore(argc, argv,
                    {
                        {"twice_at_once", twice_at_once, 2, Search::FULL, 0},
-                       {"fill_home", fill_home, 2, Search::FULL, 0},
+                       {"fill_active", fill_active, 2, Search::FULL, 0},
                        {"fill_words", fill_words, 2, Search::BOUND, 5},
                        {"last_puts", last_puts, 2, Search::FULL, 0},
                        {"last_puts_words", last_puts_words, 2, Search::FULL, 0},
@@ -610,7 +612,7 @@ int main(int argc, char **argv)
                        {"spare_goes_words", spare_goes_words, 2, Search::BOUND, 5},
                        {"last_object", last_object, 2, Search::BOUND, 4},
                        {"make_two", make_two, 2, Search::BOUND, 4},
-                       {"overfill_home", overfill_home, 2, Search::BOUND, 4},
+                       {"overfill_active", overfill_active, 2, Search::BOUND, 4},
                        {"to_and_fro", to_and_fro, 2, Search::BOUND, 4},
                        {"to_and_fro_words", to_and_fro_words, 2, Search::BOUND, 4},
                        {"take_stops", take_stops, 2, Search::BOUND, 3},
