@@ -26,9 +26,10 @@
  * QUIRE_ERR_FRAME: a pointer that is not the heap's (any more); or the machine gave a frame that
  * the heap has no table for. QUIRE_ERR_DOUBLE_FREE: the object is free. Of two frees of one object
  * at the same instant one gets it, unless its slab went back between them. QUIRE_ERR_NODE: no such
- * node. QUIRE_ERR_UNSUPPORTED: a flag that is not known here. QUIRE_ERR_FULL: as many slabs as the
- * configuration allows. QUIRE_ERR_NO_MEMORY, or what else the machine said: after all empty slabs
- * were given back. A failed call changes nothing.
+ * node. QUIRE_ERR_UNSUPPORTED: a flag that is not known here. QUIRE_ERR_FULL: there are as many
+ * slabs as the configuration allows; those that a class had and gave back stay its own.
+ * QUIRE_ERR_NO_MEMORY, or what else the machine said: after all empty slabs were given back. A
+ * failed call changes nothing.
  */
 #ifndef QUIRE_HEAP_H
 #define QUIRE_HEAP_H
@@ -49,7 +50,8 @@ enum {
 /* ---- Setting up ---------------------------------------------------------------------------- */
 
 struct quire_heap_port {
-    struct quire_reach reach;      /* a direct map: `open` must be NULL */
+    struct quire_reach reach;      /* a direct map: `open` must be NULL; an object has the address
+                                    * NULL only if frame 0 is the machine's, and `base` is 0 */
     uint32_t (*cpu)(void *ctx);    /* the caller's CPU; a wrong one costs speed alone. NULL: 0 */
     quire_node (*node)(void *ctx); /* and its node. NULL: node 0 */
     void *ctx;

@@ -100,7 +100,7 @@ int quire_heap_cache_alloc(const struct quire_heap_cache *cache, uint32_t flags,
         return QUIRE_ERR_STATE;
     if ((flags & ~(uint32_t)HEAP_FLAGS) || ((flags & QUIRE_ZEROED) && c->construct))
         return QUIRE_ERR_UNSUPPORTED;
-    error = qi_node_find(cache->heap->state, near_node, &node);
+    error = node_find(cache->heap->state, near_node, &node);
     if (!error)
         error = qi_object_take(cache->heap->state, cache->number, node, flags, object);
     if (!error && (flags & QUIRE_ZEROED))
@@ -110,15 +110,16 @@ int quire_heap_cache_alloc(const struct quire_heap_cache *cache, uint32_t flags,
 
 int quire_heap_cache_free(const struct quire_heap_cache *cache, void *object)
 {
+    const struct size_class *c = class_of_cache(cache);
     struct place_of_object place;
     int error;
 
-    if (!class_of_cache(cache))
+    if (!c)
         return QUIRE_ERR_STATE;
-    error = qi_object_find(cache->heap->state, object, &place);
+    error = object_find(cache->heap->state, object, &place);
     if (error)
         return error;
     if (place.run || place.class_number != cache->number)
         return QUIRE_ERR_FRAME;
-    return qi_object_put(cache->heap->state, place.slab, place.index);
+    return qi_object_put(cache->heap->state, c, place.slab, place.index);
 }

@@ -73,8 +73,7 @@ static int run_free(struct heap *h, const struct place_of_object *place)
 
 /* ---- From the pointer to the object -------------------------------------------------------- */
 
-/* Why the frame is no object's first: it is inside a run, or not the heap's. */
-static int error_of_frame(const struct heap *h, uint64_t pfn)
+int qi_frame_error(const struct heap *h, uint64_t pfn)
 {
     for (unsigned order = 1; order <= QUIRE_MAX_ORDER; order++) {
         const qa32 *word = frame_word(h, pfn & ~(((uint64_t)1 << order) - 1));
@@ -84,32 +83,6 @@ static int error_of_frame(const struct heap *h, uint64_t pfn)
             return QUIRE_ERR_ALIGN;
     }
     return QUIRE_ERR_FRAME;
-}
-
-int qi_object_find(const struct heap *h, const void *object, struct place_of_object *place)
-{
-    uint64_t pfn = pfn_of_address(h, object), offset, index;
-    const qa32 *word = frame_word(h, pfn);
-    uint32_t v = word ? qa_load(word, relaxed) : 0; /* relaxed: the caller's, or a bad pointer */
-    const struct size_class *c;
-
-    if (!v)
-        return word ? error_of_frame(h, pfn) : QUIRE_ERR_FRAME;
-    place->pfn = pfn;
-    place->run = v & FRAME_RUN ? v : 0;
-    place->slab = NULL;
-    if (v & FRAME_RUN)
-        return (uintptr_t)object % QUIRE_FRAME_SIZE ? QUIRE_ERR_ALIGN : 0;
-    place->slab = slab_of(h, v);
-    /* relaxed: constant, by G2 */
-    place->class_number = owner_class(qa_load(&place->slab->owner, relaxed));
-    c = &h->classes[place->class_number];
-    offset = (uintptr_t)object - (uintptr_t)place->slab->at;
-    index = offset * c->reciprocal >> 32;
-    if (index >= c->objects || index * c->size != offset)
-        return QUIRE_ERR_ALIGN;
-    place->index = (unsigned)index;
-    return 0;
 }
 
 /* Is the object, at a place that was found, in use? */
@@ -126,7 +99,7 @@ static bool object_in_use(const struct place_of_object *place)
 
 static int used_object_find(const struct heap *h, const void *object, struct place_of_object *place)
 {
-    int error = qi_object_find(h, object, place);
+    int error = object_find(h, object, place);
 
     if (error)
         return error;
@@ -159,15 +132,6 @@ static uint32_t class_find(const struct heap *h, size_t bytes, size_t align)
     return step < QUIRE_HEAP_CLASSES ? h->steps[step] : QUIRE_HEAP_CLASSES;
 }
 
-int qi_node_find(const struct heap *h, quire_near near_node, uint32_t *node)
-{
-    if (near_node.n)
-        *node = near_node.n - 1;
-    else
-        *node = h->port.node ? h->port.node(h->port.ctx).n : 0;
-    return *node < h->nodes ? 0 : QUIRE_ERR_NODE;
-}
-
 static int request_serve(struct heap *h, const struct quire_heap_request *request, void **object)
 {
     size_t align = request->align ? request->align : 1, bytes;
@@ -180,7 +144,7 @@ static int request_serve(struct heap *h, const struct quire_heap_request *reques
         return QUIRE_ERR_SIZE;
     if (request->flags & ~(uint32_t)HEAP_FLAGS)
         return QUIRE_ERR_UNSUPPORTED;
-    error = qi_node_find(h, request->near_node, &node);
+    error = node_find(h, request->near_node, &node);
     if (error)
         return error;
     class_number = class_find(h, request->bytes, align);
@@ -201,16 +165,22 @@ int quire_heap_request(struct quire_heap *heap, const struct quire_heap_request 
     return heap->state ? request_serve(heap->state, request, object) : QUIRE_ERR_STATE;
 }
 
-int quire_heap_alloc(struct quire_heap *heap, size_t bytes, uint32_t flags, void **object)
+/* What is not simply so many bytes near the caller. */
+__attribute__((__noinline__)) static int alloc_by_request(struct quire_heap *heap, size_t bytes,
+                                                          uint32_t flags, void **object)
 {
     struct quire_heap_request request = {bytes, 0, flags, {0}};
-    struct heap *h = heap->state;
-    uint32_t node = 0;
 
-    if (h && bytes - 1 < QUIRE_HEAP_SLAB_MOST && !(flags & ~(uint32_t)HEAP_PASSED_ON) &&
-        qi_node_find(h, request.near_node, &node) == 0)
-        return qi_object_take(h, h->steps[size_step(bytes)], node, flags, object);
     return quire_heap_request(heap, &request, object);
+}
+
+int quire_heap_alloc(struct quire_heap *heap, size_t bytes, uint32_t flags, void **object)
+{
+    struct heap *h = heap->state;
+
+    if (h && bytes - 1 < QUIRE_HEAP_SLAB_MOST && !(flags & ~(uint32_t)HEAP_PASSED_ON))
+        return qi_object_take(h, h->steps[size_step(bytes)], node_now(h), flags, object);
+    return alloc_by_request(heap, bytes, flags, object);
 }
 
 int quire_heap_alloc_array(struct quire_heap *heap, size_t n, size_t bytes, uint32_t flags,
@@ -238,7 +208,9 @@ int quire_heap_alloc_bulk(struct quire_heap *heap, const struct quire_heap_reque
 
 static int place_free(struct heap *h, const struct place_of_object *place)
 {
-    return place->run ? run_free(h, place) : qi_object_put(h, place->slab, place->index);
+    const struct size_class *c = &h->classes[place->class_number];
+
+    return place->run ? run_free(h, place) : qi_object_put(h, c, place->slab, place->index);
 }
 
 int quire_heap_free(struct quire_heap *heap, void *object)
@@ -248,7 +220,7 @@ int quire_heap_free(struct quire_heap *heap, void *object)
 
     if (!heap->state)
         return QUIRE_ERR_STATE;
-    error = qi_object_find(heap->state, object, &place);
+    error = object_find(heap->state, object, &place);
     return error ? error : place_free(heap->state, &place);
 }
 

@@ -311,14 +311,17 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-static int take_beyond_active(struct heap *h, const struct size_class *c, struct bin *bin,
-                              qa32 *active, uint32_t flags, void **object)
+__attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
+                                                            const struct size_class *c,
+                                                            struct bin *bin, qa32 *active,
+                                                            uint32_t flags, void **object)
 {
-    unsigned index = 0;
+    unsigned index;
     struct slab *s = take_listed(h, c, bin, &index);
     int error = 0;
 
     if (!s) {
+        index = 0; /* what was looked at before was full */
         error = slab_make(h, c, bin, flags, &s);
         if (error && error != QUIRE_ERR_FRAME && qi_slabs_trim(h) > 0)
             error = slab_make(h, c, bin, flags, &s);
@@ -355,22 +358,32 @@ int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_
     return take_beyond_active(h, c, &h->bins[index], active, flags, object);
 }
 
-int qi_object_put(struct heap *h, struct slab *s, unsigned index)
+/* The slab's word became `now`, and was full before or is empty now: see to its listing, and to
+ * its end. The caller's last access was the one that did it. */
+__attribute__((__noinline__)) static void put_at_border(struct heap *h, struct slab *s, unsigned w,
+                                                        uint64_t old, uint64_t now)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by G2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
-    unsigned w = index / WORD_BITS;
-    uint64_t bit = (uint64_t)1 << index % WORD_BITS;
-    /* E-object release: the owner is done with the object */
-    uint64_t old = qa_and(&s->map[w], ~bit, release);
 
-    if (!(old & bit))
-        return QUIRE_ERR_DOUBLE_FREE;
     qa_fence_after_rmw(); /* E-slab-look fence: the bit is clear before the look at other words */
     if (old == WORD_FULL)
         slab_list(h, s);
-    if ((old & ~bit) == c->empty[w] && (c->words == 1 || slab_is_empty(c, s)))
+    if (now == c->empty[w] && (c->words == 1 || slab_is_empty(c, s)))
         slab_emptied(h, owner, s);
+}
+
+int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index)
+{
+    unsigned w = index / WORD_BITS;
+    uint64_t bit = (uint64_t)1 << index % WORD_BITS;
+    /* E-object release: the owner is done with the object */
+    uint64_t old = qa_and(&s->map[w], ~bit, release), now = old & ~bit;
+
+    if (!(old & bit))
+        return QUIRE_ERR_DOUBLE_FREE;
+    if (old == WORD_FULL || now == c->empty[w])
+        put_at_border(h, s, w, old, now);
     return 0;
 }
 

@@ -183,8 +183,8 @@ static inline void *object_at(const struct size_class *c, const struct slab *s, 
 /* An object of the class, for the node, or why there is none. */
 int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
                    void **object);
-/* Free object `index` of a slab. QUIRE_ERR_DOUBLE_FREE: it is free. */
-int qi_object_put(struct heap *h, struct slab *s, unsigned index);
+/* Free object `index` of a slab of the class. QUIRE_ERR_DOUBLE_FREE: it is free. */
+int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index);
 /* Give a slab back if it is empty; how many frames it had. Give all that are back. */
 uint64_t qi_slab_retire(struct heap *h, struct slab *s);
 uint64_t qi_slabs_trim(struct heap *h);

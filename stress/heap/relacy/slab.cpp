@@ -57,8 +57,10 @@ World *world;
 rl::var<unsigned> &payload_of(const void *object)
 {
     auto address = reinterpret_cast<uintptr_t>(object);
+    auto index = static_cast<unsigned>(address % QUIRE_FRAME_SIZE);
 
-    return world->payload[address / QUIRE_FRAME_SIZE][address % QUIRE_FRAME_SIZE ? 1 : 0];
+    require(index == 0 || index == world->size.objects - 1, "no object of the slab");
+    return world->payload[address / QUIRE_FRAME_SIZE][index ? 1 : 0];
 }
 
 void construct(void *, void *object)
@@ -84,7 +86,7 @@ void put_at(unsigned thread, unsigned k)
     require(number != 0, "the slab of an object is gone");
     require(payload_of(object)($).load() == 10 + thread, "the object is another's");
     owner.held[k] = owner.held[--owner.count];
-    require(qi_object_put(&world->h, slab_of(&world->h, number),
+    require(qi_object_put(&world->h, &world->size, slab_of(&world->h, number),
                           static_cast<unsigned>(address % QUIRE_FRAME_SIZE)) == 0,
             "put");
 }
@@ -243,12 +245,15 @@ class InHeap : public Scenario
         for (unsigned i = 0; i < FRAMES; i++)
             world->owner[i / STORE].store[world->owner[i / STORE].left++] = i;
         store_ = THREADS;
-        world->size.construct = construct_quietly;
+        world->size.construct = construct_existing;
     }
 
-    static void construct_quietly(void *ctx, void *object)
+    /* Of a slab with two words the first has more objects in name, which are always taken. */
+    static void construct_existing(void *ctx, void *object)
     {
-        if (reinterpret_cast<uintptr_t>(object) % QUIRE_FRAME_SIZE % WORD_BITS < OBJECTS)
+        auto index = reinterpret_cast<uintptr_t>(object) % QUIRE_FRAME_SIZE;
+
+        if (index == 0 || index == world->size.objects - 1)
             construct(ctx, object);
     }
 
@@ -448,6 +453,28 @@ class LeaveBesidePut : public InHeap
     }
 };
 
+/* The bin's stack has a slab that is full, as one whose last object a late taker had. */
+class FullListed : public InHeap
+{
+  public:
+    explicit FullListed(unsigned words) : InHeap(words)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        prepare(0, 0, 2);
+        qa_store(&world->cpus[0].active, 0, relaxed);
+        stack_push(&world->one_bin.partial, &world->slabs[0].node);
+    }
+
+    void thread(unsigned index) override
+    {
+        require(take(index) == 0, "take");
+    }
+};
+
 /* Both free one object. */
 class TwiceAtOnce : public InHeap
 {
@@ -465,7 +492,7 @@ class TwiceAtOnce : public InHeap
 
     void thread(unsigned index) override
     {
-        error_[index] = qi_object_put(&world->h, &world->slabs[0], 0);
+        error_[index] = qi_object_put(&world->h, &world->size, &world->slabs[0], 0);
     }
 
     void check() override
@@ -564,6 +591,7 @@ TakeBesideTrim take_beside_trim(1, false), take_beside_trim_words(2, false);
 TakeBesideTrim put_beside_trim(1, true), put_beside_trim_words(2, true);
 TwoTrims two_trims(1), two_trims_words(2);
 LeaveBesidePut leave_beside_put(1), leave_beside_put_words(2);
+FullListed full_listed(1), full_listed_words(2);
 TwiceAtOnce twice_at_once;
 LastObject last_object;
 Stops take_stops(0), put_stops(1), trim_stops(2);
@@ -610,6 +638,8 @@ int main(int argc, char **argv)
                        {"leave_beside_put_words", leave_beside_put_words, 2, Search::BOUND, 5},
                        {"spare_goes", spare_goes, 2, Search::FULL, 0},
                        {"spare_goes_words", spare_goes_words, 2, Search::BOUND, 5},
+                       {"full_listed", full_listed, 2, Search::BOUND, 4},
+                       {"full_listed_words", full_listed_words, 2, Search::BOUND, 4},
                        {"last_object", last_object, 2, Search::BOUND, 4},
                        {"make_two", make_two, 2, Search::BOUND, 4},
                        {"overfill_active", overfill_active, 2, Search::BOUND, 4},
