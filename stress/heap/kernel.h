@@ -16,7 +16,7 @@ void panic(const char *why);
 
 /* The example. */
 void heap_init(const struct quire_run *runs, size_t run_count, uint32_t cpus, uint32_t nodes);
-void *kmalloc(size_t bytes);
-void kfree(void *object);
+void *heap_alloc(size_t bytes);
+void heap_free(void *object);
 
 #endif /* QUIRE_STRESS_HEAP_KERNEL_H */
