@@ -14,20 +14,6 @@ enum { FRAME = QUIRE_FRAME_SIZE, MOST = QUIRE_HEAP_SLAB_MOST };
 
 static struct rig rig;
 
-static int open_rig(void **state)
-{
-    (void)state;
-    rig_open(&rig);
-    return 0;
-}
-
-static int close_rig(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
-
 static void give(void *object)
 {
     assert_ok(quire_heap_free(&rig.heap, object));
@@ -73,7 +59,9 @@ static void set_up_once(void **state)
 
 static void bad_configurations(void **state)
 {
-    struct quire_run run = {{512}, 1024}, pair[2] = {{{512}, 1024}, {{1535}, 1}};
+    const struct quire_run run = {{512}, 1024}, overlap[2] = {{{512}, 1024}, {{1535}, 1}};
+    const struct quire_run beyond[2] = {{{512}, 1024}, {{UINT64_C(1) << 40}, 1}};
+    const struct quire_run apart[2] = {{{512}, 1024}, {{(UINT64_C(1) << 40) - 1}, 1}};
     struct quire_heap_config c = rig.config;
     struct quire_heap heap = {0};
     size_t bytes, more;
@@ -81,12 +69,12 @@ static void bad_configurations(void **state)
     (void)state;
     c.run_count = 0;
     assert_error(quire_heap_size(&c, &bytes), QUIRE_ERR_SIZE);
-    c.runs = pair;
+    c.runs = overlap;
     c.run_count = 2;
     assert_error(quire_heap_size(&c, &bytes), QUIRE_ERR_ALIGN);
-    pair[1].pfn.n = UINT64_C(1) << 40;
+    c.runs = beyond;
     assert_error(quire_heap_size(&c, &bytes), QUIRE_ERR_SIZE);
-    pair[1].pfn.n = (UINT64_C(1) << 40) - 1;
+    c.runs = apart;
     c.slabs = 100;
     assert_ok(quire_heap_size(&c, &more)); /* 16 bytes for a GiB in between */
     c.runs = &run;
@@ -535,27 +523,53 @@ static void object_caches(void **state)
     assert_error(quire_heap_cache_create(&rig.heap, &config, &third), QUIRE_ERR_SIZE);
 }
 
+/* Each with a machine and a heap of its own, from which nothing may be missing in the end. */
+#define IN_RIG(test)                        \
+    static void test##_in_rig(void **state) \
+    {                                       \
+        rig_open(&rig);                     \
+        test(state);                        \
+        rig_close(&rig);                    \
+    }
+
+IN_RIG(set_up_once)
+IN_RIG(bad_configurations)
+IN_RIG(every_size)
+IN_RIG(runs_of_frames)
+IN_RIG(alignments)
+IN_RIG(zeroed)
+IN_RIG(resized)
+IN_RIG(bad_requests)
+IN_RIG(bad_pointers)
+IN_RIG(bulks)
+IN_RIG(empty_slabs_go)
+IN_RIG(no_slab_to_and_fro)
+IN_RIG(nodes)
+IN_RIG(last_look)
+IN_RIG(trim_before_refusal)
+IN_RIG(each_refused)
+IN_RIG(object_caches)
+
 int main(void)
 {
-#define with_heap(test) cmocka_unit_test_setup_teardown(test, open_rig, close_rig)
     const struct CMUnitTest tests[] = {
-        with_heap(set_up_once),
-        with_heap(bad_configurations),
-        with_heap(every_size),
-        with_heap(runs_of_frames),
-        with_heap(alignments),
-        with_heap(zeroed),
-        with_heap(resized),
-        with_heap(bad_requests),
-        with_heap(bad_pointers),
-        with_heap(bulks),
-        with_heap(empty_slabs_go),
-        with_heap(no_slab_to_and_fro),
-        with_heap(nodes),
-        with_heap(last_look),
-        with_heap(trim_before_refusal),
-        with_heap(each_refused),
-        with_heap(object_caches),
+        cmocka_unit_test(set_up_once_in_rig),
+        cmocka_unit_test(bad_configurations_in_rig),
+        cmocka_unit_test(every_size_in_rig),
+        cmocka_unit_test(runs_of_frames_in_rig),
+        cmocka_unit_test(alignments_in_rig),
+        cmocka_unit_test(zeroed_in_rig),
+        cmocka_unit_test(resized_in_rig),
+        cmocka_unit_test(bad_requests_in_rig),
+        cmocka_unit_test(bad_pointers_in_rig),
+        cmocka_unit_test(bulks_in_rig),
+        cmocka_unit_test(empty_slabs_go_in_rig),
+        cmocka_unit_test(no_slab_to_and_fro_in_rig),
+        cmocka_unit_test(nodes_in_rig),
+        cmocka_unit_test(last_look_in_rig),
+        cmocka_unit_test(trim_before_refusal_in_rig),
+        cmocka_unit_test(each_refused_in_rig),
+        cmocka_unit_test(object_caches_in_rig),
         cmocka_unit_test(bounded),
         cmocka_unit_test(frames_out_of_reach),
     };

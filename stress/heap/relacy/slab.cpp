@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * slab.cpp - slabs under every interleaving: the real source of kernel-port/heap/slab.c, with slabs
- * of two objects, in one word of the map or in two. White-box.
+ * slab.cpp - slabs under every interleaving: the real sources of kernel-port/heap, slab.c above
+ * all, with slabs of two objects, in one word of the map or in two. White-box.
  *
  * Each thread takes frames from a store of its own, which is no step, and gives them back there.
  * Each object has a payload, written when it is constructed and, without order of its own, by
@@ -15,6 +15,10 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow" /* a structure and a variable of the same name */
 #pragma GCC diagnostic ignored "-Wextra"  /* C++ asks more of initialisers than C */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#include "kernel-port/heap/cache.c"
+#include "kernel-port/heap/classes.c"
+#include "kernel-port/heap/figures.c"
 #include "kernel-port/heap/slab.c"
 #pragma GCC diagnostic pop
 
@@ -475,6 +479,80 @@ class FullListed : public InHeap
     }
 };
 
+/* An object cache ends, and its class, descriptors and frames serve another one with larger
+ * objects, while somebody looks at all slabs. */
+class EndBesideTrim : public InHeap
+{
+  public:
+    EndBesideTrim() : InHeap(1)
+    {
+    }
+
+  private:
+    /* The one class that there is becomes that of the first object cache. */
+    void setup() override
+    {
+        heap &h = world->h;
+
+        h.classes = reinterpret_cast<size_class *>(reinterpret_cast<uintptr_t>(&world->size) -
+                                                   NUMBER * sizeof(size_class));
+        h.bins = reinterpret_cast<bin *>(reinterpret_cast<uintptr_t>(&world->one_bin) -
+                                         NUMBER * sizeof(bin));
+        h.cpu_bins = reinterpret_cast<unsigned char *>(reinterpret_cast<uintptr_t>(world->cpus) -
+                                                       NUMBER * sizeof(cpu_bin));
+        h.class_count = NUMBER + 1;
+        world->one_bin.number = slab_owner(NUMBER, NODE);
+        qa_store(&world->size.in_use, CLASS_IN_USE, relaxed);
+        handle_ = {};
+        handle_.state = &h;
+        cache_ = {&handle_, NUMBER};
+        require(quire_heap_cache_alloc(&cache_, 0, quire_near(), &object_) == 0, "setting up");
+        require(qi_object_put(&h, &world->size, &world->slabs[0], 0) == 0, "setting up");
+        object_ = nullptr;
+        world->size.in_use.share();
+        world->size.visitors.share();
+    }
+
+    void thread(unsigned index) override
+    {
+        quire_heap_cache_config config = {};
+        uint64_t leaked = 0;
+        int error;
+
+        if (index == 0) {
+            (void)qi_slabs_trim(&world->h);
+            return;
+        }
+        error = quire_heap_cache_destroy(&cache_, &leaked);
+        require(error == 0 || (error == QUIRE_ERR_BUSY && leaked == 0), "destroy");
+        if (error)
+            return;
+        config.bytes = 512;
+        require(quire_heap_cache_create(&handle_, &config, &cache_) == 0, "create");
+        require(quire_heap_cache_alloc(&cache_, 0, quire_near(), &object_) == 0, "alloc");
+    }
+
+    void check() override
+    {
+        const slab *s;
+        uint32_t number;
+
+        if (!object_)
+            return;
+        number = qa_load(frame_word(&world->h, pfn_of_address(&world->h, object_)), relaxed);
+        require(number != 0, "the slab of an object is gone");
+        s = slab_of(&world->h, number);
+        require(s->at == object_ && !(qa_load(&s->place, relaxed) & SLAB_DEAD), "another slab");
+        require(qa_load(&s->map[0], relaxed) == (~UINT64_C(0xff) | 1), "its map");
+        require(world->owner[0].left + world->owner[1].left == FRAMES - 1, "a frame is lost");
+    }
+
+    static const uint32_t NUMBER = QUIRE_HEAP_CLASSES;
+    quire_heap handle_;
+    quire_heap_cache cache_;
+    void *object_;
+};
+
 /* Both free one object. */
 class TwiceAtOnce : public InHeap
 {
@@ -592,11 +670,18 @@ TakeBesideTrim put_beside_trim(1, true), put_beside_trim_words(2, true);
 TwoTrims two_trims(1), two_trims_words(2);
 LeaveBesidePut leave_beside_put(1), leave_beside_put_words(2);
 FullListed full_listed(1), full_listed_words(2);
+EndBesideTrim end_beside_trim;
 TwiceAtOnce twice_at_once;
 LastObject last_object;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
 } /* namespace */
+
+/* No pointer is bad here. */
+int qi_frame_error(const struct heap *, uint64_t)
+{
+    return QUIRE_ERR_FRAME;
+}
 
 /* The machine: a store of each thread. */
 int quire_machine_request(struct quire_machine *, const struct quire_request *, quire_pfn *pfn,
@@ -640,6 +725,7 @@ int main(int argc, char **argv)
                        {"spare_goes_words", spare_goes_words, 2, Search::BOUND, 5},
                        {"full_listed", full_listed, 2, Search::BOUND, 4},
                        {"full_listed_words", full_listed_words, 2, Search::BOUND, 4},
+                       {"end_beside_trim", end_beside_trim, 2, Search::BOUND, 4},
                        {"last_object", last_object, 2, Search::BOUND, 4},
                        {"make_two", make_two, 2, Search::BOUND, 4},
                        {"overfill_active", overfill_active, 2, Search::BOUND, 4},
