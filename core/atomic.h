@@ -51,6 +51,16 @@
  *   E-share         how many spaces map a frame (kernel-port/vm): the word that leads to a table of
  *                   counts, and the counts. Carries what was done with the frame.
  *   E-table-pool    a frame of a fixed run of tables: given back, given out.
+ *   E-object        objects of a slab (kernel-port/heap): put back or made, taken. Carries what the
+ *                   last owner wrote, what was constructed, and the slab's address.
+ *   E-slab-look     the fences between a slab's map and where it is listed, and between its words.
+ *   E-slab-token    that a slab is listed: given up, taken. Carries its link.
+ *   E-slab-active     a CPU's home slab: put there, taken away.
+ *   E-slab-dead     a slab whose frames went back: made anew by who comes after.
+ *   E-slab-owner    a slab's bin. Carries its map.
+ *   E-object-cache  an object cache's class: made, used, ended.
+ *   E-class-visit   the fences between who looks at all slabs and who ends an object cache.
+ *   E-class-left    that who looked at all slabs is done with an object cache's class.
  *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
  *   E-guard-leave   a reader of the guard who left: what was read comes before the waiter goes on.
  *   E-reclaim-stop  libquire-host's reclaimer is to stop.
@@ -62,7 +72,7 @@
  *   advisory        the value steers a search, a figure or an early way out. It may be old by any
  *                   amount when it is used, and that is sound: an exchange decides later, or
  *                   nothing is decided.
- *   a hint          the word itself holds nothing but advice (H1 to H3 of layout.h, home words,
+ *   a hint          the word itself holds nothing but advice (H1 to H3 of layout.h, active words,
  *                   where a search starts): written and read so.
  *   the exchange decides
  *                   the first guess of a compare-and-swap, which fails if it is old.

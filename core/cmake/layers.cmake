@@ -3,7 +3,7 @@
 # layers.cmake - the sources of core, percpu and numa: the one list that every build reads (the
 # library, the freestanding build, the benchmark's variants, tests that compile a layer anew) and
 # that is installed as sources.txt for whoever compiles them with a build system of their own; and
-# the sources of kernel-port/vm, as sources-vm.txt.
+# the sources of kernel-port/vm and kernel-port/heap, as sources-vm.txt and sources-heap.txt.
 #
 # Paths are from the root of the tree, which is on the include path of these files alone.
 
@@ -109,12 +109,22 @@ set(QUIRE_VM_SOURCES
     kernel-port/vm/table.c
     kernel-port/vm/walk.c)
 
+# Another one, quire_heap (kernel-port/heap).
+set(QUIRE_HEAP_SOURCES
+    kernel-port/heap/build.c
+    kernel-port/heap/cache.c
+    kernel-port/heap/classes.c
+    kernel-port/heap/figures.c
+    kernel-port/heap/objects.c
+    kernel-port/heap/slab.c)
+
 # A file that is there and not in the list would be missed by everybody at once.
 file(GLOB_RECURSE found RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/core/*.c ${PROJECT_SOURCE_DIR}/percpu/*.c ${PROJECT_SOURCE_DIR}/numa/*.c
-     ${PROJECT_SOURCE_DIR}/kernel-port/vm/*.c)
+     ${PROJECT_SOURCE_DIR}/kernel-port/vm/*.c ${PROJECT_SOURCE_DIR}/kernel-port/heap/*.c)
 foreach(source ${found})
-    if(NOT source IN_LIST QUIRE_LAYER_SOURCES AND NOT source IN_LIST QUIRE_VM_SOURCES)
+    if(NOT source IN_LIST QUIRE_LAYER_SOURCES AND NOT source IN_LIST QUIRE_VM_SOURCES AND
+       NOT source IN_LIST QUIRE_HEAP_SOURCES)
         message(FATAL_ERROR "${source} is not in core/cmake/layers.cmake")
     endif()
 endforeach()
@@ -123,6 +133,8 @@ list(JOIN QUIRE_LAYER_SOURCES "\n" lines)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources.txt CONTENT "${lines}\n")
 list(JOIN QUIRE_VM_SOURCES "\n" lines)
 file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources-vm.txt CONTENT "${lines}\n")
-foreach(layer CORE PERCPU NUMA LAYER VM)
+list(JOIN QUIRE_HEAP_SOURCES "\n" lines)
+file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/sources-heap.txt CONTENT "${lines}\n")
+foreach(layer CORE PERCPU NUMA LAYER VM HEAP)
     list(TRANSFORM QUIRE_${layer}_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
 endforeach()

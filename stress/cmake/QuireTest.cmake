@@ -134,3 +134,24 @@ function(quire_test)
     quire_ctest(NAME ${t_NAME} ${may_skip} COMMAND ${t_NAME} ${t_ARGS} LABELS ${t_LABELS}
                 TIMEOUT ${t_TIMEOUT} PROCESSORS ${t_PROCESSORS})
 endfunction()
+
+# documented(FILE MARK LINES OUT): the C between the comments `MARK` and `end MARK` of FILE, at most
+# so many lines, as the source OUT.
+function(documented file mark lines out)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${file})
+    file(READ ${PROJECT_SOURCE_DIR}/${file} text)
+    string(REGEX MATCH "<!-- ${mark} -->\n```c\n(.*)\n```\n<!-- end ${mark} -->" found "${text}")
+    set(code "${CMAKE_MATCH_1}")
+    string(REGEX MATCHALL "\n" ends "\n${code}")
+    list(LENGTH ends count)
+    if(NOT found)
+        set(count "no")
+    endif()
+    if(NOT found OR count GREATER lines)
+        message(FATAL_ERROR "${file}: ${count} lines of C from <!-- ${mark} --> to its end, "
+                            "expected 1 to ${lines}")
+    endif()
+    file(CONFIGURE OUTPUT ${out} CONTENT "${code}\n" @ONLY)
+    set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/${out} PROPERTIES
+        COMPILE_OPTIONS -Wno-unused-parameter)
+endfunction()

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * slab.c - a slab is a zone in small: its map says which objects are taken, by one bit each.
+ *
+ * Take: set a free bit by compare-and-swap. Put: clear it by one read-modify-write, which tells
+ * whether it was set. That is all, but for three questions.
+ *
+ * Which slab? A CPU takes from its active slab of the bin. If that is full it takes the slab on top
+ * of the bin's stack in its place, and makes a slab if the stack is empty. The top is the slab that
+ * was full last, so those that are used least lie below, and run empty.
+ *
+ * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
+ * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
+ * one CPU, or one call on the way: whoever takes it from there has the token, and alone may put it
+ * elsewhere.
+ *
+ *   leave a full one:  place &= ~LISTED;  E-slab-look;  if the map has a free bit: list it
+ *   put:               map &= ~bit;       E-slab-look;  if it is not listed: list it
+ *
+ * Listing is a compare-and-swap of LISTED, and who sets it pushes the slab. Whichever fence comes
+ * second, its side sees what the other did. These must look: a put whose word was all taken before
+ * (else the word's free bits were announced, or are about to be, by the put that cleared the first
+ * of them), and whoever undoes a claim.
+ *
+ * When does a slab go? The put that takes the last object out remembers the slab as its CPU's spare
+ * of the bin, and the spare before it, if it is empty still, is retired: claimed by setting all its
+ * bits word by word, ascending, with an undo. Then nobody can have an object of it: its words of
+ * the frame table are cleared, its frames go back, and it is DEAD. Being listed it stays where it
+ * is; who finds it there puts it with the unused descriptors, from where it comes to life again, in
+ * the same bin. Two puts that empty different words of a slab: each looks at the other words behind
+ * E-slab-look, so one of them sees all empty. A retirement that fails at a word undoes its claim
+ * and looks again, as the put that emptied that word may have seen the claimed ones as full.
+ *
+ *   H1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
+ *       is dead. So nobody but the last writes to the map of a dead slab.
+ *   H2  A slab that has a free bit is listed, or a call that is not over is about to list it.
+ *   H3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
+ *       somebody: they are written before the map is (E-object), and by who has the token.
+ *
+ * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
+ * map full, or takes an object of the same bin (G2), with what E-object carries. A last look at all
+ * descriptors comes before a refusal, so what a stopped call has in hands keeps no free object from
+ * others, but those of a slab that is half claimed, until it goes on.
+ *
+ * Progress: a compare-and-swap is repeated when another call changed the same word; a pop when the
+ * slab before it was dead or full, which then no longer is in the stack unless another call put an
+ * object back. Any context.
+ */
+#include "state.h"
+
+/* ---- The map ------------------------------------------------------------------------------- */
+
+/* Take any free object; its index, or SLAB_OBJECTS if none is free. */
+static unsigned slab_take(const struct size_class *c, struct slab *s)
+{
+    for (unsigned w = 0; w < c->words; w++) {
+        uint64_t v = qa_load(&s->map[w], relaxed); /* relaxed: the exchange decides */
+
+        while (~v) {
+            /* E-object acquire: its last owner is done with it; the slab's address, and what was
+             * constructed */
+            if (qa_cas(&s->map[w], &v, v | (v + 1), acquire))
+                return w * WORD_BITS + word_first(~v);
+        }
+    }
+    return SLAB_OBJECTS;
+}
+
+static bool slab_has_free(const struct size_class *c, const struct slab *s)
+{
+    for (unsigned w = 0; w < c->words; w++)
+        if (qa_load(&s->map[w], relaxed) != WORD_FULL) /* relaxed: ordered by E-slab-look */
+            return true;
+    return false;
+}
+
+static bool slab_is_empty(const struct size_class *c, const struct slab *s)
+{
+    for (unsigned w = 0; w < c->words; w++)
+        if (qa_load(&s->map[w], relaxed) != c->empty[w]) /* relaxed: ordered by E-slab-look */
+            return false;
+    return true;
+}
+
+/* ---- Where a slab is listed ---------------------------------------------------------------- */
+
+static struct bin *bin_of_slab(const struct heap *h, const struct slab *s)
+{
+    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by G2 */
+
+    return &h->bins[bin_index(h, owner_class(owner), owner_node(owner))];
+}
+
+/* A free bit, or DEAD, came: list the slab unless it is. The last access was the one that did it.
+ */
+static void slab_list(struct heap *h, struct slab *s)
+{
+    uint32_t v;
+
+    qa_fence_after_rmw();            /* E-slab-look fence: the bit is clear before the look */
+    v = qa_load(&s->place, relaxed); /* relaxed: ordered by E-slab-look */
+    while (!(v & SLAB_LISTED)) {
+        /* E-slab-token acquire: who had it before is done with the link */
+        if (qa_cas(&s->place, &v, v | SLAB_LISTED, acquire)) {
+            stack_push(&bin_of_slab(h, s)->partial, &s->node);
+            return;
+        }
+    }
+}
+
+/* The token is the caller's, who has no place for the slab. */
+static void slab_leave(struct heap *h, const struct size_class *c, struct slab *s)
+{
+    /* E-slab-token release: the caller is done with it */
+    uint32_t old = qa_and(&s->place, ~(uint32_t)SLAB_LISTED, release);
+
+    qa_fence_after_rmw(); /* E-slab-look fence: it is not listed before the look at the map */
+    if ((old & SLAB_DEAD) || slab_has_free(c, s))
+        slab_list(h, s);
+}
+
+static struct slab *slab_pop(const struct heap *h, struct stack *stack)
+{
+    void *node = stack_pop(stack, &h->nodes_of_slabs); /* the first member */
+
+    return (struct slab *)node;
+}
+
+/* Make the slab, whose token is the caller's, the active one. */
+static void active_change(struct heap *h, const struct size_class *c, qa32 *active, struct slab *s)
+{
+    /* E-slab-active acquire: who put the old one there is done with it; E-slab-active release: so
+     * is the caller */
+    uint32_t old = qa_xchg(active, s->node.number, acq_rel);
+
+    if (old)
+        slab_leave(h, c, slab_of(h, old));
+}
+
+/* ---- Slabs come and go --------------------------------------------------------------------- */
+
+/* Claim a slab that is empty: all its bits. */
+static bool slab_claim(struct heap *h, const struct size_class *c, struct slab *s)
+{
+    for (;;) {
+        unsigned w = 0;
+
+        for (; w < c->words; w++) {
+            uint64_t v = c->empty[w];
+
+            /* E-object acquire: the last owners are done with the objects */
+            if (!qa_cas(&s->map[w], &v, WORD_FULL, acquire))
+                break;
+        }
+        if (w == c->words)
+            return true;
+        if (w == 0)
+            return false;
+        while (w-- > 0)
+            /* E-object release: as it was acquired */
+            (void)qa_and(&s->map[w], c->empty[w], release);
+        slab_list(h, s);
+        /* Again only if another call freed the object at which the claim failed. */
+        if (!slab_is_empty(c, s))
+            return false;
+    }
+}
+
+uint64_t qi_slab_retire(struct heap *h, struct slab *s)
+{
+    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by G2 */
+    const struct size_class *c = &h->classes[owner_class(owner)];
+    uint64_t frames = (uint64_t)1 << c->order, first;
+
+    if (!slab_claim(h, c, s))
+        return 0;
+    first = pfn_of_address(h, s->at);
+    for (uint64_t i = 0; i < frames; i++)
+        qa_store(frame_word(h, first + i), 0, relaxed); /* relaxed: nobody has an object here */
+    (void)quire_machine_free(h->machine, quire_pfn_of(first), c->order);
+    /* E-slab-dead release: who makes it anew comes after this */
+    (void)qa_or(&s->place, SLAB_DEAD, release);
+    slab_list(h, s);
+    return frames;
+}
+
+/* The slab ran empty: it is kept, and the one that the CPU kept before it goes. */
+static void slab_emptied(struct heap *h, uint32_t owner, const struct slab *s)
+{
+    uint32_t index = bin_index(h, owner_class(owner), owner_node(owner));
+    uint32_t number = s->node.number, old;
+    qa32 *spare = &cpu_bin_of(h, cpu_now(h), index)->spare;
+
+    if (qa_load(spare, relaxed) == number) /* relaxed: a hint */
+        return;
+    old = qa_xchg(spare, number, relaxed); /* relaxed: a hint */
+    if (old && old != number)
+        (void)qi_slab_retire(h, slab_of(h, old));
+}
+
+/* A descriptor without frames, and its token: one of the bin's, else one that has no owner. NULL:
+ * there is none. */
+static struct slab *slab_unused(struct heap *h, struct bin *bin)
+{
+    struct slab *s = slab_pop(h, &bin->unused);
+    uint32_t count;
+
+    if (!s)
+        s = slab_pop(h, &h->pool);
+    if (s)
+        return s;
+    count = qa_load(&h->slab_count, relaxed); /* relaxed: the exchange decides */
+    do {
+        if (count >= h->slab_most)
+            return NULL;
+    } while (!qa_cas(&h->slab_count, &count, count + 1, relaxed)); /* relaxed: zeros, from init */
+    s = slab_of(h, count + 1);
+    s->node.number = count + 1;
+    for (unsigned w = 0; w < SLAB_WORDS; w++)
+        qa_store(&s->map[w], WORD_FULL, relaxed);          /* relaxed: E-slab-owner has it */
+    qa_store(&s->place, SLAB_LISTED | SLAB_DEAD, relaxed); /* relaxed: E-slab-owner has it */
+    return s;
+}
+
+/* Frames for a slab: such as the frame table has. */
+static int slab_frames(struct heap *h, const struct size_class *c, uint32_t node, uint32_t flags,
+                       quire_pfn *pfn)
+{
+    struct quire_request request = quire_request_of(c->order, flags & HEAP_PASSED_ON);
+    int error;
+
+    request.near_node = quire_near_of(quire_node_of(node));
+    error = quire_machine_request(h->machine, &request, pfn, NULL);
+    if (error)
+        return error;
+    if (frame_word(h, pfn->n) && frame_word(h, pfn->n + ((uint64_t)1 << c->order) - 1))
+        return 0;
+    (void)quire_machine_free(h->machine, *pfn, c->order);
+    return QUIRE_ERR_FRAME;
+}
+
+/* Make a slab of which object 0 is the caller's, and the token, too. */
+static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t flags,
+                     struct slab **made)
+{
+    struct slab *s = slab_unused(h, bin);
+    quire_pfn pfn;
+    int error;
+
+    if (!s)
+        return QUIRE_ERR_FULL;
+    /* E-slab-owner release: the map is full, for who looks at all slabs */
+    qa_store(&s->owner, bin->number, release);
+    error = slab_frames(h, c, owner_node(bin->number), flags, &pfn);
+    if (error) {
+        stack_push(&bin->unused, &s->node);
+        return error;
+    }
+    s->at = address_of_pfn(h, pfn);
+    for (uint64_t i = 0; i < (uint64_t)1 << c->order; i++)
+        /* relaxed: who frees an object has it from E-object */
+        qa_store(frame_word(h, pfn.n + i), s->node.number, relaxed);
+    for (unsigned i = 0; c->construct && i < c->objects; i++)
+        c->construct(c->ctx, object_at(c, s, i));
+    (void)qa_and(&s->place, ~(uint32_t)SLAB_DEAD, relaxed); /* relaxed: the caller's */
+    for (unsigned w = 0; w < c->words; w++)
+        /* E-object release: the slab's address, and what was constructed */
+        qa_store(&s->map[w], c->empty[w] | (w == 0), release);
+    *made = s;
+    return 0;
+}
+
+/* ---- Objects ------------------------------------------------------------------------------- */
+
+/* From a slab that was listed; its token goes with it. NULL: there is none. */
+static struct slab *take_listed(struct heap *h, const struct size_class *c, struct bin *bin,
+                                unsigned *index)
+{
+    struct slab *s;
+
+    while ((s = slab_pop(h, &bin->partial))) {
+        /* E-slab-dead acquire: who retired it is done with it */
+        if (qa_load(&s->place, acquire) & SLAB_DEAD) {
+            stack_push(&bin->unused, &s->node);
+            continue;
+        }
+        *index = slab_take(c, s);
+        if (*index < SLAB_OBJECTS)
+            return s;
+        slab_leave(h, c, s);
+    }
+    return NULL;
+}
+
+/* The last look before a refusal: at all slabs of the bin, listed or not. */
+static void *take_any(struct heap *h, const struct size_class *c, const struct bin *bin)
+{
+    uint32_t count = qa_load(&h->slab_count, relaxed); /* relaxed: newer ones came meanwhile */
+
+    for (uint32_t number = 1; number <= count; number++) {
+        struct slab *s = slab_of(h, number);
+        unsigned index;
+
+        /* E-slab-owner acquire: its map, full or as it was published since */
+        if (qa_load(&s->owner, acquire) != bin->number)
+            continue;
+        index = slab_take(c, s);
+        if (index < SLAB_OBJECTS)
+            return object_at(c, s, index);
+    }
+    return NULL;
+}
+
+__attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
+                                                            const struct size_class *c,
+                                                            struct bin *bin, qa32 *active,
+                                                            uint32_t flags, void **object)
+{
+    unsigned index;
+    struct slab *s = take_listed(h, c, bin, &index);
+    int error = 0;
+
+    if (!s) {
+        index = 0; /* what was looked at before was full */
+        error = slab_make(h, c, bin, flags, &s);
+        if (error && error != QUIRE_ERR_FRAME && qi_slabs_trim(h) > 0)
+            error = slab_make(h, c, bin, flags, &s);
+    }
+    if (!error) {
+        *object = object_at(c, s, index);
+        active_change(h, c, active, s);
+        return 0;
+    }
+    *object = take_any(h, c, bin);
+    if (*object)
+        return 0;
+    (void)qa_add(&bin->refusals, 1, relaxed); /* relaxed: a statistic */
+    return error;
+}
+
+int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
+                   void **object)
+{
+    const struct size_class *c = &h->classes[class_number];
+    uint32_t index = bin_index(h, class_number, node), number;
+    qa32 *active = &cpu_bin_of(h, cpu_now(h), index)->active;
+
+    number = qa_load(active, relaxed); /* relaxed: a hint; E-object has what a taker reads */
+    if (number) {
+        struct slab *s = slab_of(h, number);
+        unsigned i = slab_take(c, s);
+
+        if (i < SLAB_OBJECTS) {
+            *object = object_at(c, s, i);
+            return 0;
+        }
+    }
+    return take_beyond_active(h, c, &h->bins[index], active, flags, object);
+}
+
+/* The slab's word became `now`, and was full before or is empty now: see to its listing, and to
+ * its end. The caller's last access was the one that did it. */
+__attribute__((__noinline__)) static void put_at_border(struct heap *h, struct slab *s, unsigned w,
+                                                        uint64_t old, uint64_t now)
+{
+    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by G2 */
+    const struct size_class *c = &h->classes[owner_class(owner)];
+
+    qa_fence_after_rmw(); /* E-slab-look fence: the bit is clear before the look at other words */
+    if (old == WORD_FULL)
+        slab_list(h, s);
+    if (now == c->empty[w] && (c->words == 1 || slab_is_empty(c, s)))
+        slab_emptied(h, owner, s);
+}
+
+int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index)
+{
+    unsigned w = index / WORD_BITS;
+    uint64_t bit = (uint64_t)1 << index % WORD_BITS;
+    /* E-object release: the owner is done with the object */
+    uint64_t old = qa_and(&s->map[w], ~bit, release), now = old & ~bit;
+
+    if (!(old & bit))
+        return QUIRE_ERR_DOUBLE_FREE;
+    if (old == WORD_FULL || now == c->empty[w])
+        put_at_border(h, s, w, old, now);
+    return 0;
+}
+
+/* ---- All slabs ----------------------------------------------------------------------------- */
+
+bool qi_class_visit(struct heap *h, uint32_t class_number)
+{
+    struct size_class *c = &h->classes[class_number];
+
+    if (class_number < QUIRE_HEAP_CLASSES)
+        return true;
+    (void)qa_add(&c->visitors, 1, relaxed); /* relaxed: ordered by E-class-visit */
+    qa_fence_after_rmw();                   /* E-class-visit fence: counted before the look */
+    /* E-object-cache acquire: the class is made */
+    if (qa_load(&c->in_use, acquire) == CLASS_IN_USE)
+        return true;
+    qi_class_leave(h, class_number);
+    return false;
+}
+
+void qi_class_leave(struct heap *h, uint32_t class_number)
+{
+    if (class_number >= QUIRE_HEAP_CLASSES)
+        /* E-class-left release: the visitor is done with the class */
+        (void)qa_sub(&h->classes[class_number].visitors, 1, release);
+}
+
+/* Retire the slab if it is empty, and its class is none that ends. */
+static uint64_t slab_visit(struct heap *h, struct slab *s)
+{
+    uint32_t owner = qa_load(&s->owner, relaxed), again; /* relaxed: looked at again */
+    uint64_t frames = 0;
+
+    if (!owner || !qi_class_visit(h, owner_class(owner)))
+        return 0;
+    again = qa_load(&s->owner, acquire); /* E-slab-owner acquire: its map, full or as published */
+    if (again == owner)
+        frames = qi_slab_retire(h, s);
+    qi_class_leave(h, owner_class(owner));
+    return frames;
+}
+
+uint64_t qi_slabs_trim(struct heap *h)
+{
+    uint32_t count = qa_load(&h->slab_count, relaxed); /* relaxed: advisory */
+    uint64_t frames = 0;
+
+    for (uint32_t number = 1; number <= count; number++)
+        frames += slab_visit(h, slab_of(h, number));
+    return frames;
+}
+
+static void slab_disown(struct heap *h, struct slab *s)
+{
+    qa_store(&s->owner, 0, relaxed); /* relaxed: the caller's */
+    stack_push(&h->pool, &s->node);
+}
+
+static void bin_end(struct heap *h, uint32_t index)
+{
+    struct bin *bin = &h->bins[index];
+    struct slab *s;
+
+    for (uint32_t cpu = 0; cpu < h->cpus; cpu++) {
+        struct cpu_bin *cpu_bin = cpu_bin_of(h, cpu, index);
+        uint32_t number = qa_load(&cpu_bin->active, relaxed); /* relaxed: the caller's */
+
+        if (number)
+            slab_disown(h, slab_of(h, number));
+        qa_store(&cpu_bin->active, 0, relaxed); /* relaxed: the caller's */
+        qa_store(&cpu_bin->spare, 0, relaxed);  /* relaxed: the caller's */
+    }
+    while ((s = slab_pop(h, &bin->partial)))
+        slab_disown(h, s);
+    while ((s = slab_pop(h, &bin->unused)))
+        slab_disown(h, s);
+}
+
+void qi_class_end(struct heap *h, uint32_t class_number)
+{
+    uint32_t count = qa_load(&h->slab_count, relaxed); /* relaxed: the caller knows of his own */
+
+    for (uint32_t number = 1; number <= count; number++) {
+        struct slab *s = slab_of(h, number);
+        uint32_t owner = qa_load(&s->owner, acquire); /* E-slab-owner acquire: its map */
+
+        if (owner && owner_class(owner) == class_number)
+            (void)qi_slab_retire(h, s);
+    }
+    for (uint32_t node = 0; node < h->nodes; node++)
+        bin_end(h, bin_index(h, class_number, node));
+}
