@@ -169,8 +169,7 @@ static inline quire_near quire_near_of(quire_node node)
 }
 
 /* Everything that a request can say. All zero is an order-0 request of QUIRE_FOR_NORMAL, near the
- * caller, by the machine's policy: what quire_machine_alloc asks. (Room for later versions is in
- * the flags.) */
+ * caller, by the machine's policy: what quire_machine_alloc asks. */
 struct quire_request {
     unsigned order;
     uint32_t flags; /* enum quire_flags */
