@@ -188,7 +188,7 @@ static bool take_lowest_runs(struct quire_zone *z, quire_slot slot, uint64_t fra
 static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint64_t frames,
                      struct quire_run runs[], size_t capacity, size_t *count)
 {
-    struct quire_contig all = {frames, 0, 0, 0, 0};
+    struct quire_contig all = {.frames = frames};
     uint64_t frame;
     int error;
 

@@ -48,7 +48,7 @@ static int unknown(const char *typed)
 
     for (size_t i = 0; i < COMMANDS; i++)
         names[i] = commands[i].name;
-    return cli_fail("", "unknown %s %.100s%s: expected run, map or topo, see quire --help",
+    return cli_fail("", "unknown %s %.100s%s: expected run, map, topo, help or version",
                     typed[0] == '-' ? "option" : "command", typed,
                     nearest_word(nearest, typed, names));
 }
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     int status;
 
     if (argc < 2)
-        return cli_fail("", "no command: expected run, map or topo, see quire --help");
+        return cli_fail("", "no command: expected run, map, topo, help or version");
     status = call(argc - 1, argv + 1);
     if (status == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) {
         cli_fail("", "cannot write to standard output: expected it to be open and have room");

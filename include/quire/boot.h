@@ -114,6 +114,7 @@ struct quire_boot_region {
     uint32_t zone; /* place in the plan's zones[], or QUIRE_BOOT_NO_ZONE */
     bool disputed;
     bool shared; /* in a block that went to another node or purpose: see struct quire_boot_plan */
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* ---- 1. What there is ---------------------------------------------------------------------- */
@@ -152,11 +153,12 @@ int quire_boot_region(const struct quire_boot *boot, size_t index,
 /* ---- 2. Memory before zones ---------------------------------------------------------------- */
 
 struct quire_boot_request {
-    uint64_t bytes; /* rounded up to frames */
-    uint64_t align; /* bytes, a power of two, or 0 for any frame */
-    uint64_t low;   /* lowest physical address, bytes */
-    uint64_t high;  /* highest physical address, bytes, inclusive; 0 means no limit */
-    uint32_t node;  /* from this node alone, or QUIRE_NODE_ANY */
+    uint64_t bytes;   /* rounded up to frames */
+    uint64_t align;   /* bytes, a power of two, or 0 for any frame */
+    uint64_t low;     /* lowest physical address, bytes */
+    uint64_t high;    /* highest physical address, bytes, inclusive; 0 means no limit */
+    uint32_t node;    /* from this node alone, or QUIRE_NODE_ANY */
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* Take free ordinary memory for good. The highest place that fits, so that low memory stays for
@@ -198,6 +200,7 @@ struct quire_boot_zone {
     uint64_t metadata_phys; /* bytes, on a frame */
     size_t metadata_bytes;
     uint32_t metadata_node;
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* The outcome. The caller supplies the three arrays, and keeps them until the zones are built.

@@ -187,6 +187,7 @@ struct quire_host_arena {
     void *memory;     /* aligned to 1 GiB */
     uint64_t bytes;
     struct quire_zone *zone;
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* The index-th arena, by node. QUIRE_ERR_SIZE: no more. Wait-free, any context. */

@@ -106,6 +106,7 @@ struct quire_policy {
     bool strict;          /* no second choice: the first node that the mode names, or a refusal */
     quire_nodemask nodes; /* PREFERRED, BIND, INTERLEAVE, WEIGHTED */
     uint8_t weight[QUIRE_NODES]; /* WEIGHTED: 1 .. 255 for each node of the set */
+    uint64_t room[2];            /* zero, see version.h */
 };
 
 struct quire_machine_config {
@@ -176,20 +177,20 @@ static inline quire_near quire_near_of(quire_node node)
 }
 
 /* Everything that a request can say. All zero is an order-0 request of QUIRE_FOR_NORMAL, near the
- * caller, by the machine's policy: what quire_machine_alloc asks. (Room for later versions is in
- * the flags.) */
+ * caller, by the machine's policy: what quire_machine_alloc asks. */
 struct quire_request {
     unsigned order;
     uint32_t flags; /* enum quire_flags */
     enum quire_purpose purpose;
     quire_near near_node;
     const struct quire_policy *policy; /* NULL: the machine's */
+    uint64_t room[2];                  /* zero, see version.h */
 };
 
 /* A request of this order with these flags, all else zero. */
 static inline struct quire_request quire_request_of(unsigned order, uint32_t flags)
 {
-    struct quire_request request = {order, flags, QUIRE_FOR_NORMAL, {0}, NULL};
+    struct quire_request request = {order, flags, QUIRE_FOR_NORMAL, {0}, NULL, {0}};
     return request;
 }
 
@@ -261,6 +262,7 @@ int quire_machine_find(struct quire_machine *machine, quire_pfn pfn, quire_node 
 struct quire_mempool {
     quire_pfn *pfns;
     uint64_t left __attribute__((aligned(8))); /* atomic: use the functions */
+    uint64_t room[2];                          /* zero, see version.h */
 };
 
 /* Move n single frames into a mempool, at once or not at all. Errors as quire_machine_alloc_batch.

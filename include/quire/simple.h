@@ -23,6 +23,7 @@ extern "C" {
 struct quire_simple {
     struct quire_zone zone;
     struct quire_cache cache; /* of no zone, if there are no caches */
+    uint64_t room[4];         /* zero, see version.h */
 };
 
 /* All zero but the runs and `map` is a good start. */

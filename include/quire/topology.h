@@ -85,6 +85,7 @@ struct quire_topology {
     uint8_t distance[QUIRE_NODES][QUIRE_NODES];       /* 0: not told */
     uint32_t latency_ns[QUIRE_NODES][QUIRE_NODES];    /* of a read, from, to; 0: not known */
     uint32_t bandwidth_mbs[QUIRE_NODES][QUIRE_NODES]; /* 10^6 bytes a second; 0: not known */
+    uint64_t room[8];                                 /* zero, see version.h */
 };
 
 /* An empty topology. */

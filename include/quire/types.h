@@ -112,8 +112,9 @@ struct quire_fault {
     const char *what; /* a phrase, "two CPUs have one id" */
     uint64_t where;   /* a number, say a frame's or a node's, or an offset in bytes */
     uint64_t found, expected;
-    uint64_t other; /* of two things that do not go together the second one; else as `where` */
-    int error;      /* what the function returned */
+    uint64_t other;   /* of two things that do not go together the second one; else as `where` */
+    int error;        /* what the function returned */
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* A lower-case phrase for `error`, or "unknown error". Never NULL. Wait-free, any context. */

@@ -7,10 +7,12 @@
  * (libquire.so.0.2), so that a program never runs with another one than it was built for. A PATCH
  * breaks nothing: no function, enumerator, field or meaning goes or changes.
  *
- * The structures of the interface have `room` for later patches, and their arrays of counters have
- * some too: zero, and of no meaning. Whoever fills a structure starts it from all zero, so that its
- * room is zero. The metadata of a zone has room as well: processes with different patches of Quire
- * may share a zone, and one of another minor version is told QUIRE_ERR_UNSUPPORTED.
+ * The structures that a program allocates end in `room` for later patches, and their arrays of
+ * counters have some too: zero, and of no meaning. Whoever fills a structure starts it from all
+ * zero, so that its room is zero. Numbers with a type, runs, extents, sets and the elements of
+ * lists (zones and spans of a machine, blockers, zonelists, memory of a topology) have none: they
+ * stay as they are. The metadata of a zone has room as well: processes with different patches of
+ * Quire may share a zone, and one of another minor version is told QUIRE_ERR_UNSUPPORTED.
  *
  * This is the one place where the version stands: the build reads it from here.
  */

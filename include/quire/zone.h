@@ -218,6 +218,7 @@ struct quire_contig {
     uint64_t boundary; /* bytes, a power of two not to be crossed, or 0 for none */
     uint64_t low;      /* lowest physical address, bytes */
     uint64_t high;     /* highest physical address, bytes, inclusive; 0 means no limit */
+    uint64_t room[2];  /* zero, see version.h */
 };
 
 /* Allocate a contiguous run of any length under constraints, lowest address first. Freed with
@@ -278,6 +279,7 @@ struct quire_isolation {
     struct quire_isolated_frames *held;
     uint32_t block; /* the first one */
     uint32_t entry;
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* Isolate the blocks of `run`, whole blocks. `held` has an element for each block (run.frames /

@@ -1,10 +1,54 @@
 /* SPDX-License-Identifier: MIT
  *
  * outside.c - a program that knows nothing of Quire's tree, only of its installation. With an
- * argument it says the version of the library, if it is the one of the headers.
+ * argument it says the version of the library, if it is the one of the headers. What programs
+ * allocate ends in room, as version.h promises.
  */
 #include <quire/quire.h>
 #include <stdio.h>
+#if __has_include(<quire/host.h>)
+#include <quire/host.h>
+#endif
+
+#define ENDS_IN_ROOM(type)                                                               \
+    _Static_assert(offsetof(type, room) + 2 * sizeof(uint64_t) <= sizeof(type) &&        \
+                       offsetof(type, room) + sizeof(((type *)0)->room) == sizeof(type), \
+                   #type)
+ENDS_IN_ROOM(struct quire_boot);
+ENDS_IN_ROOM(struct quire_boot_layout);
+ENDS_IN_ROOM(struct quire_boot_plan);
+ENDS_IN_ROOM(struct quire_boot_region);
+ENDS_IN_ROOM(struct quire_boot_report);
+ENDS_IN_ROOM(struct quire_boot_request);
+ENDS_IN_ROOM(struct quire_boot_zone);
+ENDS_IN_ROOM(struct quire_bringup);
+ENDS_IN_ROOM(struct quire_cache);
+ENDS_IN_ROOM(struct quire_cache_config);
+ENDS_IN_ROOM(struct quire_cache_stats);
+ENDS_IN_ROOM(struct quire_contig);
+ENDS_IN_ROOM(struct quire_fault);
+ENDS_IN_ROOM(struct quire_isolation);
+ENDS_IN_ROOM(struct quire_machine_config);
+ENDS_IN_ROOM(struct quire_machine_port);
+ENDS_IN_ROOM(struct quire_machine_stats);
+ENDS_IN_ROOM(struct quire_mempool);
+ENDS_IN_ROOM(struct quire_node_stats);
+ENDS_IN_ROOM(struct quire_policy);
+ENDS_IN_ROOM(struct quire_port);
+ENDS_IN_ROOM(struct quire_refusal);
+ENDS_IN_ROOM(struct quire_request);
+ENDS_IN_ROOM(struct quire_simple);
+ENDS_IN_ROOM(struct quire_simple_config);
+ENDS_IN_ROOM(struct quire_topology);
+ENDS_IN_ROOM(struct quire_zone);
+ENDS_IN_ROOM(struct quire_zone_config);
+ENDS_IN_ROOM(struct quire_zone_stats);
+#ifdef QUIRE_HOST_H
+ENDS_IN_ROOM(struct quire_host_arena);
+ENDS_IN_ROOM(struct quire_host_node);
+ENDS_IN_ROOM(struct quire_host_options);
+ENDS_IN_ROOM(struct quire_host_stats);
+#endif
 
 int main(int argc, char **argv)
 {

@@ -72,13 +72,18 @@ static int node_conflict(struct map_input *input, const struct map_region *a,
 {
     const struct map_region *later = a->line > b->line ? a : b;
     const struct map_region *earlier = later == a ? b : a;
+    const uint64_t start = a->start > b->start ? a->start : b->start;
 
+    if (map_is_dtb(input->rest)) /* it has no lines; nothing of it was stepped over */
+        return map_fail(input,
+                        "memory at 0x%" PRIx64 " is on node %u and on node %u: "
+                        "expected one node for each byte",
+                        start, later->node, earlier->node);
     input->line = later->line;
     return map_fail(input,
                     "memory at 0x%" PRIx64 " is on node %u here, but on node %u by line %u: "
                     "expected one node for each byte",
-                    a->start > b->start ? a->start : b->start, later->node, earlier->node,
-                    earlier->line);
+                    start, later->node, earlier->node, earlier->line);
 }
 
 /* MR3. */

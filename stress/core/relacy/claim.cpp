@@ -185,7 +185,7 @@ class OtherPlace : public InWorld
 
     void thread(unsigned index) override
     {
-        struct quire_contig want = {2, 0, 0, 0, 0};
+        struct quire_contig want = {2, 0, 0, 0, 0, {0}};
         quire_pfn pfn;
         uint64_t frame;
 

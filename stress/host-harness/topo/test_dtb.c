@@ -479,6 +479,10 @@ static void passes_over(void **state)
     assert_int_equal(map.count, 3);
     map_free(&map);
     assert_int_equal(topo_parse(&topo, "tree", tree.data, tree.bytes, TOPO_STRICT, &error), -1);
+    assert_int_equal(
+        map_parse(&map, "tree", (const char *)tree.data, tree.bytes, MAP_STRICT, &error), -1);
+    assert_string_equal(error.text, "tree: memory at 0x2000 is on node 4 and on node 3: expected "
+                                    "one node for each byte");
 }
 
 /* No CPU: looked at, but not run on. */

@@ -103,8 +103,12 @@ static void hear_event(void *ctx, struct quire_zone *zone, enum quire_event even
 
 static int hear_zero(void *ctx, quire_pfn pfn, uint64_t frames)
 {
+    struct rig *r = ctx;
+
     (void)pfn;
-    return heard_zero(&((struct rig *)ctx)->heard, frames);
+    if (r->event)
+        r->event(r);
+    return heard_zero(&r->heard, frames);
 }
 
 /* ---- Describing ----------------------------------------------------------------------------- */

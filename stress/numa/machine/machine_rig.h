@@ -52,7 +52,7 @@ struct rig {
     uint64_t memory_bytes;
     _Atomic uint32_t reclaims;
     uint64_t (*reclaim)(struct rig *rig, quire_node node, uint64_t frames);
-    void (*event)(struct rig *rig); /* called in the zones' events; NULL: nothing is */
+    void (*event)(struct rig *rig); /* called in the zones' `event` and `zero`; NULL: nothing is */
     struct heard heard;             /* by the zones' ports */
 };
 

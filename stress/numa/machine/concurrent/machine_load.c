@@ -8,6 +8,8 @@
 #include <sched.h>
 #include <string.h>
 
+enum { ORDERS = 13 }; /* that are drawn: more than a zone's smallest has */
+
 struct rig rig;
 _Atomic uint32_t leaving = NO_ZONE;
 static struct shadow shadows[RIG_ZONES];
@@ -191,11 +193,10 @@ static void take_contig(struct holder *h, const struct quire_request *request)
 
 static void draw_request(struct holder *h, struct quire_request *q, struct quire_policy *policy)
 {
-    static const unsigned orders[] = {0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 9, 10};
     static const uint32_t flags[] = {0, QUIRE_MOVABLE, QUIRE_HIGH, QUIRE_EMERGENCY, QUIRE_ZEROED};
     uint32_t nodes = rig.topology.node_count;
 
-    *q = quire_request_of(orders[draw(h, 12)], 0);
+    *q = quire_request_of(draw(h, 2) ? (unsigned)draw(h, ORDERS) : 0, 0);
     for (unsigned i = 0; i < 2; i++)
         q->flags |= flags[draw(h, 5)];
     if (draw(h, 10) == 0)
@@ -203,7 +204,7 @@ static void draw_request(struct holder *h, struct quire_request *q, struct quire
     if (q->order >= 9 && draw(h, 4))
         q->order = 0;
     if (draw(h, 10) == 0)
-        q->purpose = (enum quire_purpose)draw(h, 4);
+        q->purpose = (enum quire_purpose)draw(h, QUIRE_FOR_DEVICE + 1);
     if (draw(h, 2))
         q->near_node = quire_near_of(quire_node_of((uint32_t)draw(h, nodes)));
     if (draw(h, 4))

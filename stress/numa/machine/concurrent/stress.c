@@ -2,10 +2,11 @@
  *
  * stress.c - threads as virtual CPUs of random machines, one after the other, in valid use that is
  * as hostile as can be: 1 to 64 nodes, 2 to 8 threads that change their CPU's number in the middle
- * of what others do with that CPU; all policies, orders and flags, batches, contiguous runs,
- * mempools; signals and the zones' callbacks that allocate and free; a port that has no memory;
- * zones that come and go, and share their sections; topologies that change, ranges that go offline,
- * drains, retirements and figures beside it all. Shadows keep the books: who holds which frame.
+ * of what others do with that CPU; all policies, purposes, orders and flags, batches, contiguous
+ * runs, mempools; signals and the zones' callbacks that allocate and free; a port that has no
+ * memory; zones that come and go, and share their sections; topologies that change, ranges that go
+ * offline, drains, retirements and figures beside it all. Shadows keep the books: who holds which
+ * frame.
  *
  *   numa_stress exchange|rseq [ROUNDS [SEED]]
  *
@@ -296,12 +297,13 @@ static struct quire_policy draw_policy(struct holder *h, uint32_t nodes)
 static void draw_zones(struct holder *h, uint32_t nodes, bool small)
 {
     static const enum quire_zone_type types[] = {
-        QUIRE_ZONE_NORMAL, QUIRE_ZONE_NORMAL, QUIRE_ZONE_NORMAL, QUIRE_ZONE_DMA32, QUIRE_ZONE_HUGE};
+        QUIRE_ZONE_NORMAL, QUIRE_ZONE_NORMAL, QUIRE_ZONE_NORMAL, QUIRE_ZONE_NORMAL,
+        QUIRE_ZONE_DMA32,  QUIRE_ZONE_HUGE,   QUIRE_ZONE_DMA,    QUIRE_ZONE_DEVICE};
     uint64_t blocks = small ? 8 : 3 + draw(h, 10), place = 0;
 
     for (uint32_t n = 0; n < nodes; n++)
         for (uint32_t i = 0; i < 2; i++) {
-            enum quire_zone_type type = types[n && !small ? draw(h, 5) : 0];
+            enum quire_zone_type type = types[n && !small ? draw(h, 8) : 0];
             uint32_t zone;
 
             if (n > 0 && draw(h, 4) == 0 && !small)

@@ -4,14 +4,15 @@
  * call of every other kind: allocations, frees, batches, mempools, drains, retirements, figures,
  * zones that come and go, topologies, offlining.
  *
- *   numa_beside whole | SAMPLES [SEED]
+ *   numa_beside whole | SAMPLES [SEED [KIND...]]
  *
  * A child stops before an instruction of its call, as if its CPU were gone. Its other thread makes
  * the other call, on the same CPU's number or on another one. If that call waits for the first one,
  * as changes do for readers, this goes on meanwhile. Then the books must agree: owners, frames,
  * figures, and what is left of a zone that went. Each pair of kinds is tried at SAMPLES
  * instructions drawn at random; `whole`: at each one that there is, the first three times and the
- * last time that the call comes to it.
+ * last time that the call comes to it. With kinds, say topology and offline, only calls of these
+ * stand still; a name that is none is answered by all that there are.
  */
 #include "stress/common/random.h"
 #include "stress/common/shadow.h"
@@ -533,19 +534,30 @@ static void meet_at(unsigned kind, struct place place)
     tracee_finish(&t);
 }
 
-/* Leave the places in ips[] where the call comes for the first, second or third time. Returns how
- * many. */
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *p = a, *q = b;
+
+    if (p->ip != q->ip)
+        return p->ip < q->ip ? -1 : 1;
+    return p->times < q->times ? -1 : p->times > q->times;
+}
+
+/* Leave in places[] where the call comes for the first, second, third and last time, of the n in
+ * ips[]. Returns how many. */
 static unsigned choose_places(unsigned n)
 {
-    unsigned chosen = 0;
+    unsigned chosen = 0, times = 1;
 
+    for (unsigned k = 0; k < n; k++)
+        places[k] = (struct place){ips[k], k}; /* when, for the moment: so they sort stably */
+    qsort(places, n, sizeof places[0], compare_places);
     for (unsigned k = 0; k < n; k++) {
-        unsigned times = 1;
+        bool is_last = k + 1 == n || places[k + 1].ip != places[k].ip;
 
-        for (unsigned i = 0; i < chosen; i++)
-            times += places[i].ip == ips[k];
-        if (times <= 3)
-            places[chosen++] = (struct place){ips[k], times};
+        if (times <= 3 || is_last)
+            places[chosen++] = (struct place){places[k].ip, times};
+        times = is_last ? 1 : times + 1;
     }
     return chosen;
 }
@@ -603,15 +615,30 @@ static void start_machine(void)
     (void)fflush(NULL); /* so that no child prints what the parent has printed */
 }
 
+static unsigned kind_of(const char *name)
+{
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        if (strcmp(kinds[kind].name, name) == 0)
+            return kind;
+    for (unsigned kind = 0; kind < KINDS; kind++)
+        (void)fprintf(stderr, "%s%s", kind ? ", " : "kinds: ", kinds[kind].name);
+    (void)fprintf(stderr, "\n");
+    die("no kind is called %s", name);
+}
+
 int main(int argc, char *argv[])
 {
-    unsigned samples, met = 0;
+    unsigned samples, met = 0, chosen[KINDS], count = 0;
     uint64_t random = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
 
     skip_unless_watchable();
     if (argc < 2)
         die("%s: the first argument is `whole` or a number of samples", argv[0]);
     samples = strcmp(argv[1], "whole") == 0 ? 0 : (unsigned)strtoul(argv[1], NULL, 0);
+    for (int i = 3; i < argc && count < KINDS; i++)
+        chosen[count++] = kind_of(argv[i]);
+    for (unsigned kind = 0; argc <= 3 && kind < KINDS; kind++)
+        chosen[count++] = kind;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     meeting =
         mmap(NULL, sizeof *meeting, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -619,8 +646,8 @@ int main(int argc, char *argv[])
         die("no shared memory");
     start_machine();
     printf("seed %" PRIu64 "\n", random);
-    for (unsigned kind = 0; kind < KINDS; kind++)
-        met += meet_all(kind, samples, &random);
+    for (unsigned i = 0; i < count; i++)
+        met += meet_all(chosen[i], samples, &random);
     printf("%u meetings: clean\n", met);
     return 0;
 }
