@@ -239,7 +239,7 @@ static void compact_zones(struct compact_call *c, enum quire_zone_type highest, 
         c->entry = &s->entries[i];
         c->zone = &c->entry->zone->zone;
         c->work->zone = c->zone;
-        c->work->slot = qi_entry_slot(c->entry, 0);
+        c->work->slot = entry_slot(c->entry, 0);
         if (drain)
             drain_entry(c);
         qi_compact_plan(c);
