@@ -9,9 +9,10 @@
  * that is in use there, and gives the range back when it is empty.
  *
  * Everybody allocates and frees meanwhile. A range that is being emptied holds its free frames; a
- * request to the machine that would be refused takes them back first, and ends the compaction. What
- * a compaction that is stopped for ever keeps from it is the new place of one run, while the mover
- * is called, or the range, while it is looked through or given back, which takes no callback.
+ * request to the machine that would be refused for want of them takes them back first, and ends the
+ * compaction. (One for a run as long as the range, or longer, does so only where the count of free
+ * frames is what fails it.) What a compaction that is stopped for ever keeps from requests is the
+ * new place of one run while the mover is called, and at other times the range.
  * Requests to a zone itself do not look there. What a range holds counts as used for watermarks.
  */
 #ifndef QUIRE_COMPACT_H

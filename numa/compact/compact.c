@@ -194,7 +194,7 @@ static void compact_range(struct compact_call *c, uint32_t i)
                            .budget = w->cost[i]};
     bool goes_on;
 
-    if (!hold_begin(&c->m->hold)) {
+    if (!hold_begin(&c->m->hold, c->want->order)) {
         c->stop = true;
         qi_compact_blocked(c, run.pfn.n, frames, QUIRE_OBSTACLE_REQUEST);
         return;
@@ -240,6 +240,8 @@ static void compact_zones(struct compact_call *c, enum quire_zone_type highest, 
         c->zone = &c->entry->zone->zone;
         c->work->zone = c->zone;
         c->work->slot = entry_slot(c->entry, 0);
+        /* relaxed: E-hold carries it to requests */
+        qa_store(&c->m->compact_zone, (uintptr_t)c->entry->zone, relaxed);
         if (drain)
             drain_entry(c);
         qi_compact_plan(c);

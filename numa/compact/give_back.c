@@ -23,14 +23,49 @@ uint32_t qi_compact_look(const struct quire_machine *m)
     return hold_look(&m->hold);
 }
 
-/* A request of a reader was refused by its zones after it saw `seen`. True: it is to ask again, as
- * a compaction held frames meanwhile, which are free now unless somebody works on them. */
-bool qi_compact_give_back(struct quire_machine *m, uint32_t seen)
+/* May the range that is held, or was last, of the zone `e`, be why the request was refused? Not if
+ * the request wants no less than the range, which is in use in part, and its count sufficed: else
+ * those who ask for whole blocks in vain would end each compaction that makes some. */
+static bool range_matters(const struct machine_entry *e, const struct machine_attempt *a,
+                          unsigned range_order)
 {
-    bool over = false;
+    const struct quire_zone_head *h = e->zone->zone.head;
+    uint64_t frames = 1ull << a->request->order;
 
-    if (!hold_interferes(&m->hold, seen))
+    if (a->request->order < HUGE_ORDER || a->contig || range_order > a->request->order)
+        return true;
+    return quire_zone_free_frames(&e->zone->zone) < frames + h->high + h->lowmem_reserve;
+}
+
+/* Does the walk have the zone of the compaction, and does its range matter? */
+static bool walk_meets_range(const struct machine_reader *r, struct zonelist_walk *w,
+                             const struct machine_attempt *a, unsigned range_order)
+{
+    /* relaxed: it was set before the range began (E-hold) */
+    uintptr_t zone = (uintptr_t)qa_load(&r->machine->compact_zone, relaxed);
+    const struct machine_entry *e;
+    bool meets = false;
+
+    while ((e = qi_walk_next(r->snapshot, w)))
+        meets |= (uintptr_t)e->zone == zone && range_matters(e, a, range_order);
+    return meets;
+}
+
+/* A request of a reader was refused by the zones of its walk after it saw `seen`. True: it is to
+ * ask again, as a compaction held frames meanwhile that may matter to it; they are free now unless
+ * somebody works on them. */
+bool qi_compact_give_back(const struct machine_reader *r, struct zonelist_walk *w,
+                          const struct machine_attempt *a, uint32_t seen)
+{
+    struct quire_machine *m = r->machine;
+    bool over = false;
+    uint32_t v;
+
+    if (!hold_interferes(&m->hold, seen, &v))
         return false;
+    if (!walk_meets_range(r, w, a, hold_order(v)))
+        return hold_ranges(seen, v) > 1; /* what is known of the last one tells not of the others */
+    hold_want(&m->hold);
     for (unsigned looks = 0; looks < HOLD_LOOKS && !over; looks++)
         if (hold_take(&m->hold, &over)) {
             end_isolation(m);

@@ -21,15 +21,16 @@
  *        HOLD_RETURNED, and nobody touches it in HOLD_LENT. In HOLD_NONE there is none.
  *   HO2  A request that asked its zones between two looks at the word that found the same, without
  *        a range, was not refused because of one: where it saw a frame taken by a range it sees,
- *        behind its fence, that this one began. Otherwise it leaves HOLD_WANTED, which lets no
- *        further range of this compaction begin, ends what is held, and asks again.
+ *        behind its fence, that this one began. Otherwise, if the range may matter to it
+ *        (give_back.c), it leaves HOLD_WANTED, which lets no further range of this compaction
+ *        begin, ends what is held, and asks again.
  *
  * A request waits for nobody: what it finds in HOLD_OWN or HOLD_RETURNED it looks at HOLD_LOOKS
  * times, and leaves. While a range is held the zone stays, as the compaction counts as a change of
  * the machine; a request that ends it is a reader of a snapshot with that zone.
  *
- * Begin, lend and so on are the compaction's, one at a time (M5); look, interferes, take and
- * returned are for requests, any number of them. Lock-free, any context.
+ * Begin, lend and so on are the compaction's, one at a time (M5); look, interferes, want,
+ * take and returned are for requests, any number of them. Lock-free, any context.
  */
 #ifndef QUIRE_NUMA_COMPACT_HOLD_H
 #define QUIRE_NUMA_COMPACT_HOLD_H
@@ -44,7 +45,8 @@ enum {
     HOLD_RETURNED = 3,
     HOLD_STATE = 3,
     HOLD_WANTED = 4,
-    HOLD_VERSION = 8,
+    HOLD_ORDER_SHIFT = 3, /* five bits: the order of the range, or of the last one */
+    HOLD_VERSION = 1 << 8,
     HOLD_LOOKS = 64,
 };
 
@@ -54,19 +56,34 @@ static inline void hold_welcome(qa32 *hold)
     (void)qa_and(hold, ~(uint32_t)HOLD_WANTED, relaxed); /* relaxed: it carries nothing */
 }
 
-/* A range is about to be isolated. False: a request wants that it is not, or is at the last one
- * still. */
-static inline bool hold_begin(qa32 *hold)
+static inline unsigned hold_order(uint32_t v)
+{
+    return v / (1u << HOLD_ORDER_SHIFT) % (HOLD_VERSION >> HOLD_ORDER_SHIFT);
+}
+
+/* How many ranges began between two looks. */
+static inline uint32_t hold_ranges(uint32_t seen, uint32_t v)
+{
+    return v / HOLD_VERSION - seen / HOLD_VERSION;
+}
+
+/* A range of 2^order frames is about to be isolated. False: a request wants that it is not, or is
+ * at the last one still. */
+static inline bool hold_begin(qa32 *hold, unsigned order)
 {
     uint32_t v = qa_load(hold, relaxed); /* relaxed: the exchange decides */
 
-    while (!(v & (HOLD_STATE | HOLD_WANTED)))
+    while (!(v & (HOLD_STATE | HOLD_WANTED))) {
+        uint32_t next =
+            v / HOLD_VERSION * HOLD_VERSION + HOLD_VERSION + (order << HOLD_ORDER_SHIFT) + HOLD_OWN;
+
         /* E-hold acquire: who gave the last range back is done with the struct. Retries only when a
          * request left its mark. */
-        if (qa_cas(hold, &v, v + HOLD_VERSION + HOLD_OWN, acquire)) {
+        if (qa_cas(hold, &v, next, acquire)) {
             qa_fence_after_rmw(); /* E-hold-look fence: the word before what the range takes */
             return true;
         }
+    }
     return false;
 }
 
@@ -119,18 +136,18 @@ static inline bool hold_is_over(const qa32 *hold)
     return (hold_look(hold) & HOLD_STATE) == HOLD_NONE;
 }
 
-/* A request was refused after it saw `seen`: may that be because of a range? It is marked then that
- * no further one is to begin. */
-static inline bool hold_interferes(qa32 *hold, uint32_t seen)
+/* A request was refused after it saw `seen`: was a range held meanwhile? *v is the word now. */
+static inline bool hold_interferes(const qa32 *hold, uint32_t seen, uint32_t *v)
 {
-    uint32_t v;
-
     qa_fence_seq_cst(); /* E-hold-look fence: what was seen taken before the word */
-    v = hold_look(hold);
-    if (!(v & HOLD_STATE) && !((v ^ seen) & ~(uint32_t)HOLD_WANTED))
-        return false;
+    *v = hold_look(hold);
+    return *v & HOLD_STATE || hold_ranges(seen, *v) > 0 || seen & HOLD_STATE;
+}
+
+/* No further range of this compaction is to begin. */
+static inline void hold_want(qa32 *hold)
+{
     (void)qa_or(hold, HOLD_WANTED, relaxed); /* relaxed: it carries nothing */
-    return true;
 }
 
 /* Take the isolation if it is lent. False: it is not. *over: it is not held, either. */

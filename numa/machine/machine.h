@@ -156,6 +156,7 @@ struct quire_machine {
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
     struct offline_range *offline_ranges; /* M5: what is offline */
     qa64 chunk_bytes;
+    qa64 compact_zone;      /* const struct machine_zone *: what is, or was, compacted */
     qa64 compact_work;      /* struct compact_work *, or 0: M5, and who took the isolation */
     uint32_t compact_calls; /* M5: compactions that were no dry runs */
     qa32 hold;              /* whose the compaction's isolation is, see numa/compact/hold.h */
@@ -534,7 +535,8 @@ int qi_compact_make_work(struct quire_machine *m);
 bool qi_compact_for_request(struct quire_machine *m, const struct quire_request *request,
                             quire_node node);
 uint32_t qi_compact_look(const struct quire_machine *m);
-bool qi_compact_give_back(struct quire_machine *m, uint32_t seen);
+bool qi_compact_give_back(const struct machine_reader *r, struct zonelist_walk *w,
+                          const struct machine_attempt *a, uint32_t seen);
 
 /* fastpath.c */
 int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_request *request,

@@ -136,7 +136,7 @@ static int ask_drained(const struct machine_reader *r, struct zonelist_walk *w,
         uint32_t seen = qi_compact_look(r->machine);
 
         error = ask_zones(r, w, false, a, why);
-        if (!is_refused(a, error) || !qi_compact_give_back(r->machine, seen))
+        if (!is_refused(a, error) || !qi_compact_give_back(r, w, a, seen))
             return error;
     }
     return ask_zones(r, w, false, a, why);

@@ -540,6 +540,53 @@ static void nobody_is_refused_for_what_is_held(void **unused)
     close_machine();
 }
 
+/* None of these is helped by what is held: frames are there, but no whole block; or the memory of
+ * another node is asked for. */
+static void ask_in_vain(struct books *b, uint64_t pfn)
+{
+    struct quire_request request = quire_request_of(9, 0);
+    struct quire_policy other = {.mode = QUIRE_POLICY_BIND,
+                                 .nodes = quire_nodemask_of(quire_node_of(2))};
+    quire_pfn block;
+
+    (void)pfn;
+    b->before_move = NULL;
+    assert_error(quire_machine_request(b->rig->machine, &request, &block, NULL),
+                 QUIRE_ERR_NO_MEMORY);
+    request = quire_request_of(0, 0);
+    request.policy = &other;
+    assert_error(quire_machine_request(b->rig->machine, &request, &block, NULL), QUIRE_ERR_ZONE);
+}
+
+static unsigned few_or_half(uint64_t block)
+{
+    return block % 4 == 0 ? 3 : 256;
+}
+
+static void requests_in_vain_end_nothing(void **unused)
+{
+    struct rig *r = &rig;
+    struct quire_compact want = want_blocks(8);
+    struct quire_compacted done;
+    quire_pfn pfn;
+
+    (void)unused;
+    rig_begin(r, 3, 2);
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, FILLED * BLOCK);
+    (void)rig_zone(r, 2, QUIRE_ZONE_NORMAL, 0, BLOCK);
+    books_open(&books, r, FILLED * BLOCK, PLACES);
+    rig_open(r);
+    pfn.n = rig_base(2);
+    assert_ok(quire_zone_alloc_at(&r->zones[1].zone, quire_slot_of(0), pfn, 9, 0));
+    fill(0, FILLED, few_or_half);
+    books.before_move = ask_in_vain;
+    assert_ok(quire_machine_compact(r->machine, &want, &done));
+    assert_int_equal(done.won, 8);
+    assert_int_equal(done.moves, 24);
+    assert_ok(quire_machine_free(r->machine, pfn, 9));
+    close_machine();
+}
+
 /* A whole block is asked for while another one is emptied, and none is free. */
 static void take_block(struct books *b, uint64_t pfn)
 {
@@ -629,6 +676,7 @@ int main(void)
         cmocka_unit_test(run_that_is_freed_meanwhile),
         cmocka_unit_test(run_that_is_said_to_be_gone_and_stays),
         cmocka_unit_test(nobody_is_refused_for_what_is_held),
+        cmocka_unit_test(requests_in_vain_end_nothing),
         cmocka_unit_test(request_that_compacts),
         cmocka_unit_test(requests_that_may_not_compact),
     };

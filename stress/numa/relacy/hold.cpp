@@ -46,7 +46,7 @@ void end_isolation()
 void compact()
 {
     hold_welcome(&world->hold);
-    for (unsigned i = 0; i < RANGES && hold_begin(&world->hold); i++) {
+    for (unsigned i = 0; i < RANGES && hold_begin(&world->hold, 9); i++) {
         world->isolation($).store(take_frame(ISOLATED));
         hold_lend(&world->hold);
         if (!hold_take_back(&world->hold))
@@ -62,15 +62,16 @@ bool ask()
     bool at_work = false;
 
     for (unsigned i = 0; i < ASKS; i++) {
-        uint32_t seen = hold_look(&world->hold);
+        uint32_t seen = hold_look(&world->hold), now;
         bool over;
 
         if (take_frame(USED))
             return true;
-        if (!hold_interferes(&world->hold, seen)) {
+        if (!hold_interferes(&world->hold, seen, &now)) {
             require(qa_load(&world->frame, relaxed) == USED, "refused because of what was held");
             return false;
         }
+        hold_want(&world->hold);
         if (hold_take(&world->hold, &over)) {
             end_isolation();
             hold_returned(&world->hold);
