@@ -264,7 +264,7 @@ int main(int argc, char **argv)
                            {"free_and_section", free_and_section, 2, Search::BOUND, 6},
                            {"whole_and_search", whole_and_search, 2, Search::FULL, 0},
                            {"pair_and_lower", pair_and_lower, 2, Search::FULL, 0},
-                           {"pair_and_four", pair_and_four, 2, Search::FULL, 0},
+                           {"pair_and_four", pair_and_four, 2, Search::BOUND, 5},
                            {"pair_and_search", pair_and_search, 2, Search::BOUND, 4},
                            {"home_and_search", home_and_search, 2, Search::BOUND, 4},
                        });
