@@ -214,7 +214,6 @@ static void sections_become_whole(void **unused)
     for (uint32_t i = 0; i < 4; i++)       /* and four whole blocks, in use as such */
         assert_ok(books_alloc(&books, PLACES - 1 - i, 9, QUIRE_MOVABLE));
     assert_ok(quire_machine_drain(r->machine));
-    used = books_used(&books);
     want.order = 18;
     assert_error(quire_machine_alloc(r->machine, 18, 0, &pfn), QUIRE_ERR_NO_MEMORY);
     assert_ok(quire_machine_compact(r->machine, &want, &done));
