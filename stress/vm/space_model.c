@@ -186,7 +186,7 @@ static void unmap(struct copy *copy)
     else
         expect(error == 0 || no_memory(error), "unmap");
     if (error == 0)
-        memset(&copy->cells[s.first], 0, s.cells * sizeof copy->cells[0]);
+        memset(&copy->cells[s.first], 0, (size_t)s.cells * sizeof copy->cells[0]);
 }
 
 static void protect(struct copy *copy)

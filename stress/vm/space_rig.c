@@ -79,9 +79,9 @@ static int give_run(void *ctx, const struct quire_policy *policy, unsigned order
         return QUIRE_ERR_NO_MEMORY;
     for (pfn->n = SPACE_RIG_FIRST + SPACE_RIG_SMALL; pfn->n < end; pfn->n += frames)
         if (is_free_run(rig, *pfn, frames)) {
-            memset(large_state(rig, *pfn), IN_RUN, frames);
+            memset(large_state(rig, *pfn), IN_RUN, (size_t)frames);
             *large_state(rig, *pfn) = FIRST_OF_RUN;
-            memset(frame_at(rig, *pfn), 0x5a, frames * QUIRE_FRAME_SIZE);
+            memset(frame_at(rig, *pfn), 0x5a, (size_t)frames * QUIRE_FRAME_SIZE);
             return 0;
         }
     return QUIRE_ERR_NO_MEMORY;

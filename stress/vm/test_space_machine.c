@@ -96,9 +96,8 @@ static void reserve(uint64_t bytes, uint32_t flags)
     assert_ok(quire_space_reserve(&space, &area, flags, NULL));
 }
 
-static int begin(void **state)
+static void begin(void)
 {
-    (void)state;
     memset(memory, 0xa5, MEMORY);
     assert_ok(quire_boot_init(&boot, entries, sizeof entries / sizeof entries[0], QUIRE_BOOT_LOW));
     assert_ok(quire_boot_add(&boot, 0, MEMORY, QUIRE_BOOT_USABLE, QUIRE_NODE_ANY));
@@ -111,22 +110,21 @@ static int begin(void **state)
     machine = bringup.machine;
     direct_base = (uintptr_t)memory;
     spaces_init();
-    return 0;
 }
 
-static int end(void **state)
+static void end(void)
 {
-    (void)state;
     quire_machine_fini(bringup.machine);
-    return 0;
 }
 
 static void a_life(void **state)
 {
-    uint64_t before = free_frames();
     struct quire_space child;
+    uint64_t before;
 
     (void)state;
+    begin();
+    before = free_frames();
     assert_ok(process_begin(&space));
     reserve(16 * FRAME, QUIRE_RESERVE_STACK);
     assert_int_equal(*reach(&space, AREA + 5, READS), 0);
@@ -144,14 +142,17 @@ static void a_life(void **state)
     quire_space_destroy(&child);
     /* What leads to the counts stays. */
     assert_in_range(before - free_frames(), 0, 3);
+    end();
 }
 
 static void a_large_page(void **state)
 {
-    uint64_t before = free_frames(), whole;
+    uint64_t before, whole;
     struct quire_page page;
 
     (void)state;
+    begin();
+    before = free_frames();
     assert_ok(process_begin(&space));
     reserve(QUIRE_PAGE_2M, QUIRE_RESERVE_LARGE);
     *reach(&space, AREA, WRITES) = 1;
@@ -163,14 +164,17 @@ static void a_large_page(void **state)
     assert_int_equal(*reach(&space, AREA, READS), 1);
     quire_space_destroy(&space);
     assert_int_equal(free_frames(), before);
+    end();
 }
 
 /* All memory is used up: the process ends, and all is back. */
 static void no_memory(void **state)
 {
-    uint64_t before = free_frames(), touched = 0;
+    uint64_t before, touched = 0;
 
     (void)state;
+    begin();
+    before = free_frames();
     assert_ok(process_begin(&space));
     reserve(2 * (uint64_t)MEMORY, 0);
     while (reach(&space, AREA + touched * FRAME, WRITES))
@@ -182,14 +186,15 @@ static void no_memory(void **state)
     assert_int_equal(*reach(&space, AREA + touched * FRAME, READS), 0);
     quire_space_destroy(&space);
     assert_int_equal(free_frames(), before);
+    end();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_life, begin, end),
-        cmocka_unit_test_setup_teardown(a_large_page, begin, end),
-        cmocka_unit_test_setup_teardown(no_memory, begin, end),
+        cmocka_unit_test(a_life),
+        cmocka_unit_test(a_large_page),
+        cmocka_unit_test(no_memory),
     };
     int failed;
 
