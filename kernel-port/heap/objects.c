@@ -25,17 +25,23 @@ static unsigned run_order(uint32_t word)
     return word & UINT8_MAX;
 }
 
+static uint64_t run_size(unsigned order)
+{
+    return (uint64_t)QUIRE_FRAME_SIZE << order;
+}
+
 static int run_alloc(struct heap *h, size_t bytes, uint32_t node, uint32_t flags, void **object)
 {
     struct quire_request request = quire_request_of(0, flags & HEAP_PASSED_ON);
     struct run_figures *figures = &h->run[node];
+    uint64_t run_bytes;
     quire_pfn pfn;
     int error;
 
-    while (request.order < QUIRE_MAX_ORDER &&
-           (uint64_t)QUIRE_FRAME_SIZE << request.order < (uint64_t)bytes)
+    while (request.order < QUIRE_MAX_ORDER && run_size(request.order) < (uint64_t)bytes)
         request.order++;
-    if ((uint64_t)QUIRE_FRAME_SIZE << request.order < (uint64_t)bytes)
+    run_bytes = run_size(request.order);
+    if (run_bytes < (uint64_t)bytes || run_bytes > SIZE_MAX / 2)
         return QUIRE_ERR_SIZE;
     request.near_node = quire_near_of(quire_node_of(node));
     error = quire_machine_request(h->machine, &request, &pfn, NULL);
@@ -109,7 +115,7 @@ static int used_object_find(const struct heap *h, const void *object, struct pla
 static size_t usable_bytes(const struct heap *h, const struct place_of_object *place)
 {
     if (place->run)
-        return (size_t)QUIRE_FRAME_SIZE << run_order(place->run);
+        return (size_t)run_size(run_order(place->run));
     return h->classes[place->class_number].size;
 }
 
