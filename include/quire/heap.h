@@ -6,8 +6,8 @@
  * Words. An *object* is what is handed out. Objects of one size class lie in *slabs*, runs of order
  * 0 to 3, without anything between them; what is more than 16 KiB (QUIRE_HEAP_SLAB_MOST) is a run
  * of the machine, of a power of two of frames. A power of two of bytes is aligned to its size, and
- * every object to 16. A pair of frame and slab is found by one look into a table beside the memory,
- * so nothing that is written into an object can deceive the heap.
+ * every object to 16. Which slab has an object is found by one look into a table beside the
+ * memory, so nothing that is written into an object, or behind it, can deceive the heap.
  *
  * Who brings what: struct quire_heap_config. The frames must be mapped for good where `reach` says.
  * The heap asks the machine for slabs when it needs them and gives empty ones back: of each class
@@ -16,9 +16,10 @@
  *
  * Progress and context. Every call but init and the creation and end of object caches is lock-free
  * and may be made in any context in which the machine may be called, an NMI in the middle of
- * another call included (with QUIRE_NO_CALLBACK). A call that is stopped anywhere stops nobody; it
- * may keep from others the free objects of the slabs that it has in hands: one, and while a refusal
- * is near none at all, as the last look before it is at all slabs.
+ * another call included (with QUIRE_NO_CALLBACK). A call that is stopped anywhere stops nobody. It
+ * keeps from others what it was about to give back, one slab; free objects of a slab that it was
+ * about to list others pass over while there is memory, but not before a refusal, which looks at
+ * all slabs.
  *
  * Errors, the same for all. QUIRE_ERR_STATE: quire_heap_init was not called. QUIRE_ERR_SIZE: no
  * bytes, or more than a run may have; a product of n and a size that does not fit. QUIRE_ERR_ALIGN:

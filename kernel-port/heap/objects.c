@@ -25,17 +25,23 @@ static unsigned run_order(uint32_t word)
     return word & UINT8_MAX;
 }
 
+static uint64_t run_size(unsigned order)
+{
+    return (uint64_t)QUIRE_FRAME_SIZE << order;
+}
+
 static int run_alloc(struct heap *h, size_t bytes, uint32_t node, uint32_t flags, void **object)
 {
     struct quire_request request = quire_request_of(0, flags & HEAP_PASSED_ON);
     struct run_figures *figures = &h->run[node];
+    uint64_t run_bytes;
     quire_pfn pfn;
     int error;
 
-    while (request.order < QUIRE_MAX_ORDER &&
-           (uint64_t)QUIRE_FRAME_SIZE << request.order < (uint64_t)bytes)
+    while (request.order < QUIRE_MAX_ORDER && run_size(request.order) < (uint64_t)bytes)
         request.order++;
-    if ((uint64_t)QUIRE_FRAME_SIZE << request.order < (uint64_t)bytes)
+    run_bytes = run_size(request.order);
+    if (run_bytes < (uint64_t)bytes || run_bytes > SIZE_MAX / 2)
         return QUIRE_ERR_SIZE;
     request.near_node = quire_near_of(quire_node_of(node));
     error = quire_machine_request(h->machine, &request, &pfn, NULL);
@@ -109,7 +115,7 @@ static int used_object_find(const struct heap *h, const void *object, struct pla
 static size_t usable_bytes(const struct heap *h, const struct place_of_object *place)
 {
     if (place->run)
-        return (size_t)QUIRE_FRAME_SIZE << run_order(place->run);
+        return (size_t)run_size(run_order(place->run));
     return h->classes[place->class_number].size;
 }
 
@@ -132,11 +138,17 @@ static uint32_t class_find(const struct heap *h, size_t bytes, size_t align)
     return step < QUIRE_HEAP_CLASSES ? h->steps[step] : QUIRE_HEAP_CLASSES;
 }
 
-static int request_serve(struct heap *h, const struct quire_heap_request *request, void **object)
+/* What a request asks for: of which class, or a run of how many bytes, and where. */
+struct wanted {
+    uint32_t class_number; /* QUIRE_HEAP_CLASSES: a run */
+    uint32_t node, flags;
+    size_t bytes, run_bytes;
+};
+
+static int request_read(const struct heap *h, const struct quire_heap_request *request,
+                        struct wanted *want)
 {
-    size_t align = request->align ? request->align : 1, bytes;
-    uint32_t node = 0, class_number;
-    int error;
+    size_t align = request->align ? request->align : 1;
 
     if (align & (align - 1))
         return QUIRE_ERR_ALIGN;
@@ -144,25 +156,36 @@ static int request_serve(struct heap *h, const struct quire_heap_request *reques
         return QUIRE_ERR_SIZE;
     if (request->flags & ~(uint32_t)HEAP_FLAGS)
         return QUIRE_ERR_UNSUPPORTED;
-    error = node_find(h, request->near_node, &node);
-    if (error)
-        return error;
-    class_number = class_find(h, request->bytes, align);
-    if (class_number < QUIRE_HEAP_CLASSES)
-        error = qi_object_take(h, class_number, node, request->flags, object);
-    else {
-        bytes = request->bytes > align ? request->bytes : align;
-        error = run_alloc(h, bytes, node, request->flags, object);
-    }
-    if (!error && (request->flags & QUIRE_ZEROED))
-        __builtin_memset(*object, 0, request->bytes);
+    want->flags = request->flags;
+    want->bytes = request->bytes;
+    want->run_bytes = request->bytes > align ? request->bytes : align;
+    want->class_number = class_find(h, request->bytes, align);
+    return node_find(h, request->near_node, &want->node);
+}
+
+static int request_serve(struct heap *h, const struct wanted *want, void **object)
+{
+    int error;
+
+    if (want->class_number < QUIRE_HEAP_CLASSES)
+        error = qi_object_take(h, want->class_number, want->node, want->flags, object);
+    else
+        error = run_alloc(h, want->run_bytes, want->node, want->flags, object);
+    if (!error && (want->flags & QUIRE_ZEROED))
+        __builtin_memset(*object, 0, want->bytes);
     return error;
 }
 
 int quire_heap_request(struct quire_heap *heap, const struct quire_heap_request *request,
                        void **object)
 {
-    return heap->state ? request_serve(heap->state, request, object) : QUIRE_ERR_STATE;
+    struct wanted want;
+    int error;
+
+    if (!heap->state)
+        return QUIRE_ERR_STATE;
+    error = request_read(heap->state, request, &want);
+    return error ? error : request_serve(heap->state, &want, object);
 }
 
 /* What is not simply so many bytes near the caller. */
@@ -196,13 +219,28 @@ int quire_heap_alloc_array(struct quire_heap *heap, size_t n, size_t bytes, uint
 int quire_heap_alloc_bulk(struct quire_heap *heap, const struct quire_heap_request *request,
                           size_t n, void *objects[])
 {
-    int error = n == 0 ? QUIRE_ERR_SIZE : 0;
+    struct heap *h = heap->state;
+    struct wanted want;
+    size_t got = 0, some = 0;
+    int error;
 
-    for (size_t i = 0; i < n && !error; i++) {
-        error = quire_heap_request(heap, request, &objects[i]);
-        while (error && i-- > 0)
-            (void)quire_heap_free(heap, objects[i]);
+    if (!h)
+        return QUIRE_ERR_STATE;
+    error = n == 0 ? QUIRE_ERR_SIZE : request_read(h, request, &want);
+    if (error)
+        return error;
+    while (got < n && !error) {
+        some = 0;
+        if (want.class_number < QUIRE_HEAP_CLASSES && !(want.flags & QUIRE_ZEROED))
+            some = qi_objects_take(h, want.class_number, want.node, n - got, &objects[got]);
+        if (some == 0) {
+            error = request_serve(h, &want, &objects[got]);
+            some = error ? 0 : 1;
+        }
+        got += some;
     }
+    while (error && got > 0)
+        (void)quire_heap_free(heap, objects[--got]);
     return error;
 }
 

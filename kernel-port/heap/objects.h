@@ -40,6 +40,8 @@ static inline int object_find(const struct heap *h, const void *object,
     place->slab = slab_of(h, v);
     /* relaxed: constant, by G2 */
     place->class_number = owner_class(qa_load(&place->slab->owner, relaxed));
+    if (place->class_number >= h->class_count)
+        return QUIRE_ERR_FRAME; /* a bad pointer, into an object cache that is just ending */
     c = &h->classes[place->class_number];
     offset = (uintptr_t)object - (uintptr_t)place->slab->at;
     index = offset * c->reciprocal >> 32;

@@ -66,6 +66,28 @@ static unsigned slab_take(const struct size_class *c, struct slab *s)
     return SLAB_OBJECTS;
 }
 
+/* Take several free objects of one word at once; how many. */
+static unsigned slab_take_some(const struct size_class *c, struct slab *s, unsigned most,
+                               void *objects[])
+{
+    for (unsigned w = 0; w < c->words; w++) {
+        uint64_t v = qa_load(&s->map[w], relaxed); /* relaxed: the exchange decides */
+
+        while (~v) {
+            uint64_t mine = word_lowest(~v, most);
+            unsigned n = 0;
+
+            /* E-object acquire: as above */
+            if (!qa_cas(&s->map[w], &v, v | mine, acquire))
+                continue;
+            for (; mine; mine &= mine - 1)
+                objects[n++] = object_at(c, s, w * WORD_BITS + word_first(mine));
+            return n;
+        }
+    }
+    return 0;
+}
+
 static bool slab_has_free(const struct size_class *c, const struct slab *s)
 {
     for (unsigned w = 0; w < c->words; w++)
@@ -356,6 +378,20 @@ int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_
         }
     }
     return take_beyond_active(h, c, &h->bins[index], active, flags, object);
+}
+
+size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, size_t most,
+                       void *objects[])
+{
+    const struct size_class *c = &h->classes[class_number];
+    uint32_t index = bin_index(h, class_number, node);
+    /* relaxed: a hint; E-object has what a taker reads */
+    uint32_t number = qa_load(&cpu_bin_of(h, cpu_now(h), index)->active, relaxed);
+
+    if (!number)
+        return 0;
+    return slab_take_some(c, slab_of(h, number), most < WORD_BITS ? (unsigned)most : WORD_BITS,
+                          objects);
 }
 
 /* The slab's word became `now`, and was full before or is empty now: see to its listing, and to

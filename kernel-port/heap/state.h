@@ -183,6 +183,9 @@ static inline void *object_at(const struct size_class *c, const struct slab *s, 
 /* An object of the class, for the node, or why there is none. */
 int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
                    void **object);
+/* As many objects as one exchange gets of the CPU's active slab, up to `most`; may be none. */
+size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, size_t most,
+                       void *objects[]);
 /* Free object `index` of a slab of the class. QUIRE_ERR_DOUBLE_FREE: it is free. */
 int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index);
 /* Give a slab back if it is empty; how many frames it had. Give all that are back. */
