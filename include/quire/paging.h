@@ -190,7 +190,8 @@ struct quire_paging {
     const struct quire_paging_format *format;
     struct quire_paging_port port;
     quire_pfn root;
-    uint64_t room[4]; /* zero, see version.h */
+    bool plain;       /* there is a short way down, see walk.c */
+    uint64_t room[3]; /* zero, see version.h */
 };
 
 /* A page as it is, or shall be, mapped. */

@@ -158,7 +158,7 @@ void qi_space_take_out(struct quire_space *space, struct quire_vrange range, boo
 static int config_check(const struct quire_space_config *config)
 {
     const struct quire_space_port *port = &config->port;
-    struct quire_paging asked = {config->format, port->paging, {0}, {0}};
+    struct quire_paging asked = {config->format, port->paging, {0}, false, {0}};
     int error = qi_range_check(&asked, config->range);
 
     if (error)

@@ -55,10 +55,22 @@ static int complete_root(struct quire_paging *paging)
     return 0;
 }
 
+/* A page table over this port, whose root is yet to come. Its entries are plain if they have 8
+ * bytes, 512 to a table, with addresses as they are, in a direct map. */
+static struct quire_paging paging_of(const struct quire_paging_format *format,
+                                     const struct quire_paging_port *port)
+{
+    struct quire_paging paging = {format, *port, {0}, false, {0}};
+
+    paging.plain = format->entry_bytes == 8 && format->index_bits == 9 && format->root_bits == 9 &&
+                   format->frame_shift == 0 && !port->reach.open;
+    return paging;
+}
+
 int quire_paging_init(struct quire_paging *paging, const struct quire_paging_format *format,
                       const struct quire_paging_port *port)
 {
-    struct quire_paging fresh = {format, *port, {0}, {0}};
+    struct quire_paging fresh = paging_of(format, port);
     int error = qi_table_new(&fresh, format->levels - 1u, &fresh.root);
 
     if (error)
@@ -75,9 +87,8 @@ int quire_paging_init(struct quire_paging *paging, const struct quire_paging_for
 void quire_paging_adopt(struct quire_paging *paging, const struct quire_paging_format *format,
                         const struct quire_paging_port *port, quire_pfn root)
 {
-    struct quire_paging adopted = {format, *port, root, {0}};
-
-    *paging = adopted;
+    *paging = paging_of(format, port);
+    paging->root = root;
 }
 
 static bool table_is_empty(const struct quire_paging *paging, unsigned level, quire_pfn pfn)

@@ -8,57 +8,59 @@
  */
 #include "steps.h"
 
-/* From the root down to `level`, or as far as there are tables. `plain`: entries of 8 bytes in a
- * direct map, which is nearly everywhere so, and has a short way. */
-static inline __attribute__((__always_inline__)) void descend(const struct quire_paging *paging,
-                                                              uint64_t virt, unsigned level,
-                                                              struct place *place, bool plain)
-{
-    const struct quire_paging_format *f = paging->format;
-    const unsigned bits = f->index_bits, mask = (1u << bits) - 1, frame_shift = f->frame_shift;
-    const uint64_t kind_mask = f->kind_mask | ENTRY_PRESENT, kind = f->kind_table | ENTRY_PRESENT;
-    const uint64_t frame_mask = f->frame_mask;
-    const uintptr_t base = paging->port.reach.base;
-    unsigned at = f->levels - 1u, shift = QUIRE_FRAME_SHIFT + bits * at;
-    uint64_t phys = quire_phys(paging->root), index = virt >> shift & ((1u << f->root_bits) - 1);
-    uint64_t e;
-    void *table;
-
-    for (;;) {
-        if (plain) {
-            table = (void *)(base + (uintptr_t)phys);
-            e = qa_load((qa64 *)table + index, acquire); /* E-entry acquire: a table's entries */
-        } else {
-            table = table_open(paging, quire_pfn_of_phys(phys));
-            e = entry_load(f, table, (unsigned)index);
-        }
-        if (at == level || (e & kind_mask) != kind)
-            break;
-        if (!plain)
-            table_close(paging, table);
-        phys = (e & frame_mask) << frame_shift;
-        at--;
-        shift -= bits;
-        index = virt >> shift & mask;
-    }
-    place->table = table;
-    place->level = at;
-    place->index = (unsigned)index;
-    place->entry = e;
-}
-
+/* From the root down to `level`, or as far as there are tables. */
 static __attribute__((__noinline__)) void descend_any(const struct quire_paging *paging,
                                                       uint64_t virt, unsigned level,
                                                       struct place *place)
 {
-    descend(paging, virt, level, place, false);
+    const struct quire_paging_format *f = paging->format;
+    unsigned at = f->levels - 1u;
+    quire_pfn pfn = paging->root;
+
+    for (;;) {
+        unsigned index = level_index(f, at, virt);
+        void *table = table_open(paging, pfn);
+        uint64_t e = entry_load(f, table, index);
+
+        if (at == level || !entry_is_table(f, at, e)) {
+            *place = (struct place){table, at, index, e};
+            return;
+        }
+        table_close(paging, table);
+        pfn = entry_pfn(f, e);
+        at--;
+    }
+}
+
+/* The same of plain entries (paging_of in table.c), which are those of nearly all. */
+static inline __attribute__((__always_inline__)) void descend_plain(
+    const struct quire_paging *paging, uint64_t virt, unsigned level, struct place *place)
+{
+    enum { BITS = 9, ENTRY_SHIFT = 3, MASK = (1 << BITS) - 1 };
+    const struct quire_paging_format *f = paging->format;
+    const uint64_t kind_mask = f->kind_mask | ENTRY_PRESENT, kind = f->kind_table | ENTRY_PRESENT;
+    unsigned at = f->levels - 1u, shift = QUIRE_FRAME_SHIFT - ENTRY_SHIFT + BITS * at;
+    uintptr_t table = paging->port.reach.base + (uintptr_t)quire_phys(paging->root);
+    uint64_t e;
+
+    for (;; at--, shift -= BITS) {
+        /* E-entry acquire: a table's entries */
+        e = qa_load((qa64 *)(table + ((uintptr_t)(virt >> shift) & MASK << ENTRY_SHIFT)), acquire);
+        if (at == level || (e & kind_mask) != kind)
+            break;
+        table = paging->port.reach.base + (uintptr_t)(e & f->frame_mask);
+    }
+    place->table = (void *)table;
+    place->level = at;
+    place->index = (unsigned)(virt >> (shift + ENTRY_SHIFT)) & MASK;
+    place->entry = e;
 }
 
 static inline void find(const struct quire_paging *paging, uint64_t virt, unsigned level,
                         struct place *place)
 {
-    if (paging->format->entry_bytes == 8 && !paging->port.reach.open)
-        descend(paging, virt, level, place, true);
+    if (paging->plain)
+        descend_plain(paging, virt, level, place);
     else
         descend_any(paging, virt, level, place);
 }
@@ -146,8 +148,13 @@ bool qi_steps_advance(struct steps *steps)
 
 int qi_range_check(const struct quire_paging *paging, struct quire_vrange range)
 {
-    int error = quire_vrange_canonical(paging->format->canonical, range);
+    struct quire_canonical form = paging->format->canonical;
+    int error;
 
+    /* One page, as most ranges are, is as canonical as its first byte. */
+    if (range.bytes == QUIRE_FRAME_SIZE && range.start.n % QUIRE_FRAME_SIZE == 0)
+        return quire_vaddr_canonical(form, range.start) ? 0 : QUIRE_ERR_ADDRESS;
+    error = quire_vrange_canonical(form, range);
     if (error)
         return error;
     return (range.start.n | range.bytes) % QUIRE_FRAME_SIZE ? QUIRE_ERR_ALIGN : 0;
