@@ -5,7 +5,7 @@
  * Taking out. Danger: another processor may use a page, and write to it, until it has forgotten it,
  * so its frame must not be given back before; and how many pages there are is not bounded. So the
  * page table is the list: in a first walk the pages become leaving entries, which keep the frames'
- * numbers; then one invalidation is for all; a second walk gives the frames back (S3). A fault
+ * numbers; then one invalidation is for all; a second walk gives the frames back (SP3). A fault
  * finds a leaving entry to be what it will become.
  */
 #include "spaces.h"
