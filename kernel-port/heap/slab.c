@@ -43,8 +43,8 @@
  * free object from others; one that is stopped while it claims a slab keeps those it has claimed.
  *
  * Progress: a compare-and-swap is repeated when another call changed the same word; a pop when the
- * slab before it was dead or full, which then no longer is in the stack unless another call put an
- * object back. Any context.
+ * slab that it got was dead or full: that one comes back into the stack only by what another
+ * call does. Any context.
  */
 #include "state.h"
 

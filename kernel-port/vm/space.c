@@ -45,6 +45,20 @@ int qi_space_check(const struct quire_space *space, struct quire_vrange range)
     return 0;
 }
 
+bool qi_space_is_all(struct quire_space *space, struct quire_vrange range, bool reserved)
+{
+    struct steps steps;
+    bool all = true;
+
+    qi_steps_begin(&steps, &space->paging, range);
+    while (all && qi_steps_next(&steps)) {
+        all = (steps.place.entry != 0) == reserved;
+        (void)qi_steps_advance(&steps);
+    }
+    qi_steps_end(&steps);
+    return all;
+}
+
 bool qi_access_check(const struct quire_space *space, uint32_t access)
 {
     const struct quire_paging_format *f = space->paging.format;
