@@ -59,7 +59,7 @@
  *   H4  holes[b] is the block's class and its hole, which is kept as one more than the order of the
  *       longest aligned run of free frames. It may show a longer run than there is, and an old
  *       class; each run of more than a frame that a split block has and the byte does not show is
- *       in the hands of a call that has not returned. So this one may decide a refusal.
+ *       answered for by a call that has not returned. So this one may decide a refusal.
  *
  * Nothing in the metadata is a pointer.
  */

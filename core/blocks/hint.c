@@ -28,8 +28,8 @@
  *
  * Of the two fences one comes second. If it is the clearer's, the look sees the bits. If it is the
  * setter's, that reads LOOKED, and the clearer's compare-and-swap fails; or something later, which
- * is raised if it is less. Only who wrote LOOKED ends it, and DOUBTED too, so no second clearer can
- * bring LOOKED back under the first one's hands, with a setter's run forgotten in between. A
+ * is raised if it is less. Only who wrote LOOKED ends it, or the DOUBTED that it became: so no
+ * second clearer can write LOOKED while the first one looks, and undo a setter's DOUBTED. A
  * clearer that stops for ever leaves a byte that shows any run: its block is looked at by each last
  * pass. Home blocks keep theirs, as their frames count as well. A block that is not split has no
  * free run; who splits it is a setter, behind the descriptor.

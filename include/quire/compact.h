@@ -56,20 +56,24 @@ struct quire_mover {
     enum quire_move_answer (*move)(void *ctx, quire_pfn from, quire_pfn to, unsigned order);
 };
 
-/* Why a range is not emptied. */
+/* Why a range is not emptied; in brackets what the blocker is. */
 enum quire_compact_obstacle {
-    QUIRE_OBSTACLE_LATER = 0,     /* the mover said so */
-    QUIRE_OBSTACLE_NEVER = 1,     /* the mover said so */
-    QUIRE_OBSTACLE_MARKED = 2,    /* the mover refused in one of the last calls: pfn is a block */
-    QUIRE_OBSTACLE_UNMOVABLE = 3, /* the block is one for unmovable runs: pfn is the block */
-    QUIRE_OBSTACLE_RESERVED = 4,  /* reserved frames or holes, or isolated: pfn is the block */
-    QUIRE_OBSTACLE_CONTIG = 5,    /* a run of no order (quire_machine_alloc_contig) */
-    QUIRE_OBSTACLE_CALL = 6,      /* a cache or a call that is not over has it */
-    QUIRE_OBSTACLE_NO_PLACE = 7,  /* no dense block has room for it, above the zone's watermark */
-    QUIRE_OBSTACLE_BUDGET = 8,    /* the range has more in use than when it was planned */
-    QUIRE_OBSTACLE_REQUEST = 9,   /* a request needed the range's free frames */
+    QUIRE_OBSTACLE_LATER = 0,     /* the mover said so (the run) */
+    QUIRE_OBSTACLE_NEVER = 1,     /* the mover said so (the run) */
+    QUIRE_OBSTACLE_MARKED = 2,    /* the mover refused in one of the last calls (the block) */
+    QUIRE_OBSTACLE_UNMOVABLE = 3, /* the block is one for unmovable runs (the block) */
+    QUIRE_OBSTACLE_RESERVED = 4,  /* reserved frames or holes, or isolated (the block or range) */
+    QUIRE_OBSTACLE_CONTIG = 5,    /* a run of no order, as quire_machine_alloc_contig gives, and
+                                   * quire_bringup has (its first frame, or the run) */
+    QUIRE_OBSTACLE_CALL = 6,      /* a cache or a call that is not over has it (a frame) */
+    QUIRE_OBSTACLE_NO_PLACE = 7,  /* no dense block has room for it, above the zone's watermark (the
+                                   * range when it is planned, later the run) */
+    QUIRE_OBSTACLE_BUDGET = 8,  /* the range has more in use than when it was planned (the run that
+                                 * would be too much) */
+    QUIRE_OBSTACLE_REQUEST = 9, /* a request needed the range's free frames (the range) */
 };
 
+/* What stands in the way: so many frames from `pfn` on. */
 struct quire_compact_blocker {
     quire_pfn pfn;
     uint64_t frames;
@@ -78,8 +82,8 @@ struct quire_compact_blocker {
 
 /* A range of the plan. */
 struct quire_compact_range {
-    quire_pfn pfn;
-    uint64_t moves; /* frames in use there */
+    quire_pfn pfn; /* its first frame */
+    uint64_t cost; /* frames in use there, which are to be moved */
 };
 
 /* What is asked for. All zero but for what is wanted. */
@@ -88,7 +92,7 @@ struct quire_compact {
     unsigned order;                     /* of the ranges: 9 .. QUIRE_COMPACT_MAX_ORDER */
     uint32_t count;                     /* ranges to empty, 1 .. QUIRE_COMPACT_RANGES, besides those
                                          * that are free */
-    uint64_t budget;                    /* frames to move at most */
+    uint64_t budget;                    /* frames to move at most; the plan ends before it */
     bool dry;                           /* plan, and move nothing */
     const struct quire_mover *mover;    /* NULL: the machine's port's */
     struct quire_compact_range *ranges; /* out: the plan; may be NULL if range_room is 0 */
@@ -102,7 +106,7 @@ struct quire_compact {
 struct quire_compacted {
     uint32_t planned; /* ranges of the plan; of these the first range_room are in ranges[] */
     uint32_t won;     /* ranges that were emptied and given back whole */
-    uint64_t cost;    /* frames that the plan moves */
+    uint64_t cost;    /* of all ranges of the plan */
     uint64_t moves;   /* frames that were moved; those of ranges that were not won are among them */
     uint64_t blockers; /* what stood in the way; the first blocker_room are in blockers[] */
     uint64_t room[4];  /* zero, see version.h */
@@ -112,12 +116,13 @@ struct quire_compacted {
  * are left out. Both the plan and the work begin with a drain of the node's caches. A dry run asks
  * `may_move`, and what it plans is what the same call does next, if nobody else does anything
  * meanwhile, each move succeeds, and the dense blocks' room serves the longer runs as it was
- * counted. Succeeds also if fewer ranges were won, or none. QUIRE_ERR_NODE: no such node, or no
- * zone of it. QUIRE_ERR_SIZE: order, count. QUIRE_ERR_UNSUPPORTED: no mover, or one without
- * `move`. QUIRE_ERR_BUSY: the machine is being changed or compacted. QUIRE_ERR_NO_MEMORY: the port
- * gave none for the plan, 52 KiB; the port of a machine that has a mover of its own is not asked.
- * Thread only (any context if the mover is, and the machine's port has one), O(frames of the node's
- * zones / 64); lock-free but for the change of the machine that it counts as. */
+ * counted. Succeeds also if fewer ranges were planned or won than `count`, or none. QUIRE_ERR_NODE:
+ * no such node, or no zone of it. QUIRE_ERR_SIZE: order, count. QUIRE_ERR_UNSUPPORTED: no mover, or
+ * one without `move`. QUIRE_ERR_BUSY: the machine is being changed or compacted.
+ * QUIRE_ERR_NO_MEMORY: the port gave none for the plan, 52 KiB; the port of a machine that has a
+ * mover of its own is not asked. Thread only (any context if the mover is, and the machine's port
+ * has one), O(frames of the node's zones / 64); lock-free but for the change of the machine that it
+ * counts as. */
 int quire_machine_compact(struct quire_machine *machine, const struct quire_compact *want,
                           struct quire_compacted *done);
 

@@ -22,11 +22,13 @@
  * all slabs.
  *
  * Errors, the same for all. QUIRE_ERR_STATE: quire_heap_init was not called. QUIRE_ERR_SIZE: no
- * bytes, or more than a run may have; a product of n and a size that does not fit. QUIRE_ERR_ALIGN:
- * an alignment that is no power of two, or a pointer that is not the first byte of an object.
- * QUIRE_ERR_FRAME: a pointer that is not the heap's (any more); or the machine gave a frame that
- * the heap has no table for. QUIRE_ERR_DOUBLE_FREE: the object is free. Of two frees of one object
- * at the same instant one gets it, unless its slab went back between them. QUIRE_ERR_NODE: no such
+ * bytes or no objects, or more bytes than a run may have, 4 GiB (1 GiB where addresses have 32
+ * bits); a product of n and a size that does not fit. QUIRE_ERR_ALIGN: an alignment that is no
+ * power of two, or a pointer that is not the first byte of an object. QUIRE_ERR_FRAME: a pointer
+ * that is not the heap's, or not any more, as that of a run that was freed, and NULL; or the
+ * machine gave a frame that the heap has no table for. QUIRE_ERR_DOUBLE_FREE: the object is free,
+ * and its slab is still the heap's. Of two frees of one object at the same instant one gets it,
+ * unless its slab went back between them. QUIRE_ERR_NODE: no such
  * node. QUIRE_ERR_UNSUPPORTED: a flag that is not known here. QUIRE_ERR_FULL: there are as many
  * slabs as the configuration allows; those that a class had and gave back stay its own.
  * QUIRE_ERR_NO_MEMORY, or what else the machine said: after all empty slabs were given back. A
@@ -85,8 +87,9 @@ struct quire_heap {
  * of a direct map. Wait-free. */
 int quire_heap_size(const struct quire_heap_config *config, size_t *bytes);
 
-/* Set a heap up in `memory`, aligned to 64, which is cleared. Once: QUIRE_ERR_INITIALISED says that
- * this handle was, or just is. Errors as above; QUIRE_ERR_SIZE: `bytes` too few. QUIRE_ERR_ALIGN:
+/* Set a heap up in `memory`, aligned to 64, which is cleared, and is the heap's for good, as the
+ * machine is: a heap has no end. Once: QUIRE_ERR_INITIALISED says that this handle was set up, or
+ * just is. Errors as above; QUIRE_ERR_SIZE: `bytes` too few. QUIRE_ERR_ALIGN:
  * also `memory`. Blocking only in that it clears. */
 int quire_heap_init(struct quire_heap *heap, const struct quire_heap_config *config, void *memory,
                     size_t bytes);
@@ -110,7 +113,7 @@ int quire_heap_request(struct quire_heap *heap, const struct quire_heap_request 
 int quire_heap_alloc_array(struct quire_heap *heap, size_t n, size_t bytes, uint32_t flags,
                            void **object);
 
-/* n objects, all or none. */
+/* n objects, at least one, all or none; after an error objects[] is undefined. */
 int quire_heap_alloc_bulk(struct quire_heap *heap, const struct quire_heap_request *request,
                           size_t n, void *objects[]);
 
@@ -152,8 +155,8 @@ struct quire_heap_cache {
     uint32_t number; /* of its class, for quire_heap_stats */
 };
 
-/* Create an object cache. QUIRE_ERR_FULL: there are as many as the heap was configured for.
- * QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: as above. */
+/* Create an object cache. Thread only. QUIRE_ERR_FULL: there are as many as the heap was configured
+ * for. QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: as above. */
 int quire_heap_cache_create(struct quire_heap *heap, const struct quire_heap_cache_config *config,
                             struct quire_heap_cache *cache);
 
@@ -180,7 +183,7 @@ struct quire_heap_stats {
     uint64_t used;     /* and of them in use */
     uint64_t slabs;    /* in use or kept */
     uint64_t frames;   /* of these */
-    uint64_t refusals; /* requests */
+    uint64_t refusals; /* requests that were refused for want of memory or slabs */
     uint64_t room[4];  /* zero, see version.h */
 };
 

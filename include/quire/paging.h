@@ -150,8 +150,8 @@ struct quire_table_source {
 
 /* How the library reaches a table: in a direct map of all memory, the physical address 0 at `base`;
  * or, if `open` is not NULL, through a window: it makes a frame readable and writable until it is
- * closed. A call has at most two frames open, one while it calls `visit`, and the last one opened
- * is closed first. */
+ * closed. A call of this header has at most two frames open, one while it calls `visit`, and the
+ * last one opened is closed first. (Those of space.h have three.) */
 struct quire_reach {
     uintptr_t base;
     void *(*open)(void *ctx, quire_pfn pfn);

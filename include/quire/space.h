@@ -32,7 +32,8 @@
  * a window (struct quire_reach).
  *
  * Errors, the same for all: those of paging.h. QUIRE_ERR_ADDRESS also if the range is not inside of
- * the space's. QUIRE_ERR_AREA: an address is in no area. A failed call has changed nothing.
+ * the space's. QUIRE_ERR_AREA: an address is in no area. A failed call has changed nothing, unless
+ * it says otherwise.
  */
 #ifndef QUIRE_SPACE_H
 #define QUIRE_SPACE_H
@@ -171,9 +172,10 @@ int quire_space_list(struct quire_space *space, struct quire_vrange range, quire
                      void *ctx);
 
 /* A processor was refused this access, which is READ, WRITE or EXECUTE, perhaps with USER. 0: it is
- * served, or was, and shall be repeated. QUIRE_ERR_AREA: there is nothing. QUIRE_ERR_ACCESS: it is
- * not allowed. QUIRE_ERR_NO_MEMORY, or what else the sources answered: no memory. QUIRE_ERR_LIMIT:
- * the space has as many frames as it may. */
+ * served, or was, and shall be repeated. QUIRE_ERR_AREA: the address is in no area, or out of
+ * `range`; QUIRE_ERR_ADDRESS: it is not canonical. QUIRE_ERR_ACCESS: it is not allowed.
+ * QUIRE_ERR_UNSUPPORTED: no such access. QUIRE_ERR_NO_MEMORY, or what else the sources answered: no
+ * memory. QUIRE_ERR_LIMIT: the space has as many frames as it may. */
 int quire_space_fault(struct quire_space *space, quire_vaddr address, uint32_t access);
 
 /* A copy of the space, with the same configuration: its frames are shared until one of the two

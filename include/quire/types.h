@@ -82,26 +82,29 @@ enum quire_error {
     QUIRE_ERR_NODE = -4,         /* the node asked for does not exist or has no memory */
     QUIRE_ERR_ZONE = -5,         /* the same as NO_MEMORY, in those zones to which the request or
                                   * its policy confines itself: others may have some (machine.h) */
-    QUIRE_ERR_FRAME = -6,        /* a frame that is not managed here, or is reserved */
-    QUIRE_ERR_DOUBLE_FREE = -7,  /* a frame that is not allocated */
+    QUIRE_ERR_FRAME = -6,        /* a frame that is not managed here, or is reserved; a pointer
+                                  * into such a one */
+    QUIRE_ERR_DOUBLE_FREE = -7,  /* a frame, or an object, that is not allocated */
     QUIRE_ERR_ORDER = -8,        /* allocated, but as a part of another run or with another order */
     QUIRE_ERR_BUSY = -9,         /* the range is in use: not to be taken, reserved or joined */
     QUIRE_ERR_INITIALISED = -10, /* set up already: too late for this call */
     QUIRE_ERR_UNSUPPORTED = -11, /* a flag, kind, mode or format that is not known here, not built
                                   * in, or for which the port has no function */
-    QUIRE_ERR_FULL = -12,        /* a table or array has no room for another entry */
+    QUIRE_ERR_FULL = -12,        /* a table, an array or the range of an address space has no room
+                                  * for another entry */
     QUIRE_ERR_STATE = -13,       /* not set up, or not any more: too early for this call */
     QUIRE_ERR_DAMAGED = -14,     /* what was checked contradicts itself */
     QUIRE_ERR_ADDRESS = -15,     /* a byte address that does not exist: a sum that wraps around, not
-                                  * canonical, or out of the reach of the page table's format */
+                                  * canonical, or out of the reach of the page table's format, or of
+                                  * the address space */
     QUIRE_ERR_MAPPED = -16,      /* a page of the range is mapped, or reserved, already */
     QUIRE_ERR_UNMAPPED = -17,    /* a page of the range is not mapped */
     QUIRE_ERR_LARGE = -18,       /* a page of the range is a part of a larger one, which the call
                                   * was not to split */
-    QUIRE_ERR_AREA = -19,        /* an address that is reserved for nothing */
+    QUIRE_ERR_AREA = -19,        /* an address that exists, and is reserved for nothing */
     QUIRE_ERR_ACCESS = -20,      /* an access that is not allowed there */
-    QUIRE_ERR_LIMIT = -21,       /* one more than were allowed: frames of an address space, sharers
-                                  * of a frame */
+    QUIRE_ERR_LIMIT = -21,       /* one more than its owner was allowed, though there may be room:
+                                  * frames of an address space, sharers of a frame */
 };
 enum { QUIRE_ERRORS = 22, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
 

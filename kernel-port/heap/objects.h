@@ -38,7 +38,7 @@ static inline int object_find(const struct heap *h, const void *object,
     if (v & FRAME_RUN)
         return (uintptr_t)object % QUIRE_FRAME_SIZE ? QUIRE_ERR_ALIGN : 0;
     place->slab = slab_of(h, v);
-    /* relaxed: constant, by G2 */
+    /* relaxed: constant, by HE2 */
     place->class_number = owner_class(qa_load(&place->slab->owner, relaxed));
     if (place->class_number >= h->class_count)
         return QUIRE_ERR_FRAME; /* a bad pointer, into an object cache that is just ending */

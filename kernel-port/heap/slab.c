@@ -31,20 +31,20 @@
  * E-slab-look, so one of them sees all empty. A retirement that fails at a word undoes its claim
  * and looks again, as the put that emptied that word may have seen the claimed ones as full.
  *
- *   H1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
- *       is dead. So nobody but the last writes to the map of a dead slab.
- *   H2  A slab that has a free bit is listed, or a call that is not over is about to list it.
- *   H3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
- *       somebody: they are written before the map is (E-object), and by who has the token.
+ *   SL1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
+ *        is dead. So nobody but the last writes to the map of a dead slab.
+ *   SL2  A slab that has a free bit is listed, or a call that is not over is about to list it.
+ *   SL3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
+ *        somebody: they are written before the map is (E-object), and by who has the token.
  *
  * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
- * map full, or takes an object of the same bin (G2), with what E-object carries. A last look at all
- * descriptors comes before a refusal, so what a stopped call has in hands keeps no free object from
- * others, but those of a slab that is half claimed, until it goes on.
+ * map full, or takes an object of the same bin (HE2), with what E-object carries. A last look at
+ * all descriptors comes before a refusal, so a call that is stopped with a slab's token keeps no
+ * free object from others; one that is stopped while it claims a slab keeps those it has claimed.
  *
  * Progress: a compare-and-swap is repeated when another call changed the same word; a pop when the
- * slab before it was dead or full, which then no longer is in the stack unless another call put an
- * object back. Any context.
+ * slab that it got was dead or full: that one comes back into the stack only by what another
+ * call does. Any context.
  */
 #include "state.h"
 
@@ -108,7 +108,7 @@ static bool slab_is_empty(const struct size_class *c, const struct slab *s)
 
 static struct bin *bin_of_slab(const struct heap *h, const struct slab *s)
 {
-    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by G2 */
+    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
 
     return &h->bins[bin_index(h, owner_class(owner), owner_node(owner))];
 }
@@ -190,7 +190,7 @@ static bool slab_claim(struct heap *h, const struct size_class *c, struct slab *
 
 uint64_t qi_slab_retire(struct heap *h, struct slab *s)
 {
-    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by G2 */
+    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
     uint64_t frames = (uint64_t)1 << c->order, first;
 
@@ -399,7 +399,7 @@ size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, siz
 __attribute__((__noinline__)) static void put_at_border(struct heap *h, struct slab *s, unsigned w,
                                                         uint64_t old, uint64_t now)
 {
-    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by G2 */
+    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
 
     qa_fence_after_rmw(); /* E-slab-look fence: the bit is clear before the look at other words */

@@ -11,10 +11,10 @@
  *   CPU bins     of each CPU, for each bin: the slab that it takes from, and its spare
  *
  * Invariants:
- *   G1  A slab's words of the frame table are set before an object of it is handed out, and cleared
- *       before its frames go back.
- *   G2  A descriptor belongs to one bin until its object cache ends: so a taker that read its
- *       number long ago takes an object of the class that it wants, or none.
+ *   HE1  A slab's words of the frame table are set before an object of it is handed out, and
+ *        cleared before its frames go back.
+ *   HE2  A descriptor belongs to one bin until its object cache ends: so a taker that read its
+ *        number long ago takes an object of the class that it wants, or none.
  */
 #ifndef QUIRE_HEAP_STATE_H
 #define QUIRE_HEAP_STATE_H
@@ -41,7 +41,7 @@ enum { SLAB_LISTED = 1u << 0, SLAB_DEAD = 1u << 1 };
 
 struct slab {
     struct stack_node node;
-    qa32 place;
+    qa32 place;           /* SLAB_LISTED, SLAB_DEAD */
     qa32 owner;           /* 0, or the bin as `slab_owner` writes it */
     qa64 map[SLAB_WORDS]; /* a set bit is taken; words and bits beyond the objects are set */
     unsigned char *at;    /* the first object */

@@ -59,21 +59,6 @@ int qi_space_split(struct quire_space *space, uint64_t virt)
     }
 }
 
-/* Is all of the range in areas? */
-static bool is_reserved(struct quire_space *space, struct quire_vrange range)
-{
-    struct steps steps;
-    bool reserved = true;
-
-    qi_steps_begin(&steps, &space->paging, range);
-    while (reserved && qi_steps_next(&steps)) {
-        reserved = steps.place.entry != 0;
-        (void)qi_steps_advance(&steps);
-    }
-    qi_steps_end(&steps);
-    return reserved;
-}
-
 /* What each call begins with. After it each entry is inside of the range, or outside. */
 static int prepare_range(struct quire_space *space, struct quire_vrange range)
 {
@@ -83,7 +68,7 @@ static int prepare_range(struct quire_space *space, struct quire_vrange range)
 
     if (error)
         return error;
-    if (!is_reserved(space, range))
+    if (!qi_space_is_all(space, range, true))
         return QUIRE_ERR_AREA;
     error = qi_space_split(space, range.start.n);
     if (error == 0 && end != whole.start.n + whole.bytes) /* no entry goes beyond its end */

@@ -30,28 +30,13 @@ static int make_way(struct quire_space *space, uint64_t virt, unsigned level)
     return error;
 }
 
-/* Is the range reserved for nothing? */
-static bool is_free(struct quire_space *space, struct quire_vrange range)
-{
-    struct steps steps;
-    bool empty = true;
-
-    qi_steps_begin(&steps, &space->paging, range);
-    while (empty && qi_steps_next(&steps)) {
-        empty = steps.place.entry == 0;
-        (void)qi_steps_advance(&steps);
-    }
-    qi_steps_end(&steps);
-    return empty;
-}
-
 static int prepare_area(struct quire_space *space, struct quire_vrange range)
 {
     const struct quire_paging_format *f = space->paging.format;
     uint64_t last = quire_vrange_last(range).n;
     int error;
 
-    if (!is_free(space, range))
+    if (!qi_space_is_all(space, range, false))
         return QUIRE_ERR_MAPPED;
     error = make_way(space, range.start.n, level_for(f, range.start.n));
     return error ? error : make_way(space, last, level_for(f, last + 1));

@@ -9,7 +9,7 @@
  * is found done.
  *
  * Danger: the processor sets accessed and dirty while an entry is changed. So what was seen is what
- * is compared (V3), and what the last exchange replaced is what the page was at the end.
+ * is compared (EN3), and what the last exchange replaced is what the page was at the end.
  */
 #include "steps.h"
 

@@ -4,11 +4,11 @@
  *
  * An entry is 0 (empty), present, busy: a page that is being replaced, in a format that asks for
  * break-before-make; or what a space has written there (reserved.h). Invariants:
- *   V1  Above level 0 a present entry is a table or a large page; at level 0 it is a page.
- *   V2  A table is complete before an entry names it, and stays where it is until join or destroy.
- *   V3  An entry that is not empty changes by compare-and-swap alone, against what was seen: the
- *       processor's marks are in what is compared.
- *   V4  Whoever made an entry busy, and nobody else, replaces it again.
+ *   EN1  Above level 0 a present entry is a table or a large page; at level 0 it is a page.
+ *   EN2  A table is complete before an entry names it, and stays where it is until join or destroy.
+ *   EN3  An entry that is not empty changes by compare-and-swap alone, against what was seen: the
+ *        processor's marks are in what is compared.
+ *   EN4  Whoever made an entry busy, and nobody else, replaces it again.
  */
 #ifndef QUIRE_VM_ENTRY_H
 #define QUIRE_VM_ENTRY_H

@@ -10,8 +10,8 @@
  * The first write to a page that may be shared. Dangers: another processor of the space reads the
  * old frame, from its TLB, after the new one was written; the other owner becomes the last one, and
  * writes, while we still copy; a fork counts one more owner while we find that we are the last. So
- * the entry is held; then it is seen whether there is another owner (S2); all processors forget the
- * page; it is copied; the new page is put in; and our share of the old one is dropped last.
+ * the entry is held; then it is seen whether there is another owner (SP2); all processors forget
+ * the page; it is copied; the new page is put in; and our share of the old one is dropped last.
  */
 #include "spaces.h"
 

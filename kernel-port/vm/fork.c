@@ -2,7 +2,7 @@
  *
  * fork.c - a space is copied: its frames are shared until one of the two writes.
  *
- * Dangers: a write that finds itself the last owner while we count one more (S2); a child that has
+ * Dangers: a write that finds itself the last owner while we count one more (SP2); a child that has
  * a page which the parent still writes, by a TLB; a refusal in the middle. So each page is held
  * while it is counted, taken the right to write from, and given to the child; the fork returns
  * after all processors have forgotten the parent's pages; and a refused child is destroyed, which

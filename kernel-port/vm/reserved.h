@@ -4,18 +4,19 @@
  *
  *   reserved   for an access, 0 of a guard: a fault puts a page there. At any level: it stands for
  *              all that the entry covers.
- *   held       a page that is being copied or counted: whoever wrote it writes what comes next
- * (V4). Never above level 0. leaving    a page that was taken out, whose frame is not given back
- * yet. Its access is what it will be reserved for, or 0: nothing.
+ *   held       a page that is being copied or counted; who wrote it, and nobody else, replaces it,
+ *              as a busy entry (EN4). Never above level 0.
+ *   leaving    a page that was taken out, whose frame is not given back yet. Its access is what it
+ *              will be reserved for, or 0: nothing.
  *
  * A reserved entry says all that a fault has to know, so it needs no descriptor, and no generation:
  * a fault that comes late, to an entry that was emptied and reserved again alike, does what is
  * wanted there. Present are pages, and tables, whose invariants are those of entry.h, and:
- *   S1  A page that may be shared with another space is not writable. If its area is, it has the
- *       bit `copy`, and so has a page that became writable after it was mapped.
- *   S2  Whether a page is shared changes from no to yes only while its entry is held, by a fork.
- *   S3  A frame is given back after all processors have forgotten its page, by who took the page
- *       out and was its last owner.
+ *   SP1  A page that may be shared with another space is not writable. If its area is, it has the
+ *        bit `copy`, and so has a page that became writable after it was mapped.
+ *   SP2  Whether a page is shared changes from no to yes only while its entry is held, by a fork.
+ *   SP3  A frame is given back after all processors have forgotten its page, by who took the page
+ *        out and was its last owner.
  *
  * The bits are below those of an address in all formats, so that a processor that runs ahead, and
  * takes an entry that is not present for one that is, finds the address 0; of a leaving one, whose

@@ -19,14 +19,14 @@
 #include "spaces.h"
 
 enum {
-    COUNT_BITS = 10, /* of a frame's number: its place in a table of counts, */
-    WORD_BITS = 9,   /* and in each table of words above */
+    COUNTS_SHIFT = 10, /* of a frame's number: its place in a table of counts, */
+    TABLE_SHIFT = 9,   /* and in each table of words above */
     WORD_LEVELS = 4,
-    COUNTS_IN_TABLE = 1 << COUNT_BITS,
-    WORDS_IN_TABLE = 1 << WORD_BITS,
-    USERS_BITS = 24, /* of a word: so many calls at once, and 1024 frames */
+    COUNTS_IN_TABLE = 1 << COUNTS_SHIFT,
+    WORDS_IN_TABLE = 1 << TABLE_SHIFT,
+    USERS_SHIFT = 24, /* of a word: so many calls at once, and 1024 frames */
 };
-#define USERS_MASK (((uint64_t)1 << USERS_BITS) - 1)
+#define USERS_MASK (((uint64_t)1 << USERS_SHIFT) - 1)
 
 /* The word for a table of counts, and both tables, which are open. */
 struct counts_word {
@@ -36,12 +36,12 @@ struct counts_word {
 
 static uint64_t word_of(quire_pfn pfn, uint64_t users)
 {
-    return pfn.n << USERS_BITS | users;
+    return pfn.n << USERS_SHIFT | users;
 }
 
 static quire_pfn word_pfn(uint64_t word)
 {
-    return quire_pfn_of(word >> USERS_BITS);
+    return quire_pfn_of(word >> USERS_SHIFT);
 }
 
 static void free_table(struct quire_shares *shares, quire_pfn pfn)
@@ -53,12 +53,12 @@ static void free_table(struct quire_shares *shares, quire_pfn pfn)
 static int fresh_table(struct quire_shares *shares, bool counts, quire_pfn *pfn)
 {
     const struct quire_table_source *tables = &shares->tables;
-    int error = tables->alloc(tables->ctx, (uint64_t)1 << (64 - USERS_BITS), pfn);
+    int error = tables->alloc(tables->ctx, (uint64_t)1 << (64 - USERS_SHIFT), pfn);
     void *table;
 
     if (error)
         return error;
-    if (pfn->n >> (64 - USERS_BITS)) {
+    if (pfn->n >> (64 - USERS_SHIFT)) {
         free_table(shares, *pfn);
         return QUIRE_ERR_FRAME;
     }
@@ -104,7 +104,7 @@ static int find_counts_word(struct quire_shares *shares, quire_pfn pfn, bool mak
 
         place->table = reach_open(&shares->reach, at);
         place->word = (qa64 *)place->table +
-                      (pfn.n >> (COUNT_BITS + WORD_BITS * level) & (WORDS_IN_TABLE - 1u));
+                      (pfn.n >> (COUNTS_SHIFT + TABLE_SHIFT * level) & (WORDS_IN_TABLE - 1u));
         if (level == 0)
             return 0;
         seen = qa_load(place->word, acquire); /* E-share acquire: the table below is empty */

@@ -5,7 +5,7 @@
  * Taking out. Danger: another processor may use a page, and write to it, until it has forgotten it,
  * so its frame must not be given back before; and how many pages there are is not bounded. So the
  * page table is the list: in a first walk the pages become leaving entries, which keep the frames'
- * numbers; then one invalidation is for all; a second walk gives the frames back (S3). A fault
+ * numbers; then one invalidation is for all; a second walk gives the frames back (SP3). A fault
  * finds a leaving entry to be what it will become.
  */
 #include "spaces.h"
@@ -43,6 +43,20 @@ int qi_space_check(const struct quire_space *space, struct quire_vrange range)
         !quire_vrange_contains(whole, quire_vrange_last(range)))
         return QUIRE_ERR_ADDRESS;
     return 0;
+}
+
+bool qi_space_is_all(struct quire_space *space, struct quire_vrange range, bool reserved)
+{
+    struct steps steps;
+    bool all = true;
+
+    qi_steps_begin(&steps, &space->paging, range);
+    while (all && qi_steps_next(&steps)) {
+        all = (steps.place.entry != 0) == reserved;
+        (void)qi_steps_advance(&steps);
+    }
+    qi_steps_end(&steps);
+    return all;
 }
 
 bool qi_access_check(const struct quire_space *space, uint32_t access)

@@ -34,6 +34,9 @@ void qi_forget(struct quire_space *space, const struct forgotten *forgotten);
 /* Is the range what a call takes: page by page, canonical, and inside of the space? */
 int qi_space_check(const struct quire_space *space, struct quire_vrange range);
 
+/* Is all of the range in areas, or, if not `reserved`, nothing of it? */
+bool qi_space_is_all(struct quire_space *space, struct quire_vrange range, bool reserved);
+
 /* Is it an access of anonymous memory: not none, and one that the format has, with and without
  * writing? */
 bool qi_access_check(const struct quire_space *space, uint32_t access);

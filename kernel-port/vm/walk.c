@@ -2,7 +2,7 @@
  *
  * walk.c - from the root down to an entry, and along a range. What is only read: translate, walk.
  *
- * Reading never fails and never waits: a table that was seen stays (V2), and each entry is seen as
+ * Reading never fails and never waits: a table that was seen stays (EN2), and each entry is seen as
  * it was at one moment. A range is walked table by table; where an entry is empty, the walk goes on
  * behind all that the entry covers, so it has as many steps as there are entries, not pages.
  */

@@ -16,8 +16,8 @@
  * its mover for ever keeps the one new place from others, and the range only until somebody wants
  * it (hold.h). Whatever is done with the isolation is done in HOLD_OWN, all else in HOLD_LENT.
  *
- * Each round of a range moves something, but for a few; so it ends. What the range costs must not
- * be more than its plan said, for the sake of the budget.
+ * All rounds of a range but IDLE_ROUNDS move something, and no more frames are moved than its plan
+ * said: so it ends, and the budget holds.
  */
 #include "numa/compact/compact.h"
 

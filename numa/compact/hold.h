@@ -78,7 +78,7 @@ static inline bool hold_begin(qa32 *hold, unsigned order)
             v / HOLD_VERSION * HOLD_VERSION + HOLD_VERSION + (order << HOLD_ORDER_SHIFT) + HOLD_OWN;
 
         /* E-hold acquire: who gave the last range back is done with the struct. Retries only when a
-         * request left its mark. */
+         * request set HOLD_WANTED. */
         if (qa_cas(hold, &v, next, acquire)) {
             qa_fence_after_rmw(); /* E-hold-look fence: the word before what the range takes */
             return true;
@@ -108,7 +108,7 @@ static inline bool hold_take_back(qa32 *hold)
     uint32_t v = qa_load(hold, relaxed); /* relaxed: the exchange decides */
 
     while ((v & HOLD_STATE) == HOLD_LENT)
-        /* E-hold acquire: as it was lent. Retries only when a request left its mark. */
+        /* E-hold acquire: as it was lent. Retries only when a request set HOLD_WANTED. */
         if (qa_cas(hold, &v, v - HOLD_LENT + HOLD_OWN, acquire))
             return true;
     return false;

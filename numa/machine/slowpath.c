@@ -31,6 +31,9 @@
  *   contiguous run, zone too short  1 ask, no drain
  *   QUIRE_PARTIAL, has some frames  1 ask, no drain
  *
+ * and beside a compaction HOLD_TRIES asks more on each of the rungs 2 to 4, with QUIRE_COMPACT rung
+ * 3 at most COMPACT_TRIES times.
+ *
  * Most requests are served by the first zone of a list, which needs no walk to be found: a plain
  * request for a run asks it before it climbs (ask_first), and does not ask it again on rung 1.
  *

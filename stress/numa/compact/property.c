@@ -126,8 +126,8 @@ static void check_plan(const struct quire_compacted *dry)
     uint64_t end = books.base + rig.zones[0].run.frames, dearest = 0;
 
     for (uint32_t i = 0; i < dry->planned; i++)
-        if (plan[i].pfn.n < end && plan[i].moves > dearest)
-            dearest = plan[i].moves;
+        if (plan[i].pfn.n < end && plan[i].cost > dearest)
+            dearest = plan[i].cost;
     for (uint64_t pfn = books.base; pfn < end; pfn += BLOCK) {
         uint64_t used = used_in(pfn, BLOCK);
 
@@ -148,9 +148,9 @@ static void check_costs(const struct quire_compact *want, const struct quire_com
     for (uint32_t i = 0; i < dry->planned; i++) {
         uint64_t used = used_in(plan[i].pfn.n, 1ull << want->order);
 
-        if (plan[i].moves != used)
+        if (plan[i].cost != used)
             die("range 0x%" PRIx64 " costs %" PRIu64 " and has %" PRIu64 " in use", plan[i].pfn.n,
-                plan[i].moves, used);
+                plan[i].cost, used);
         cost += used;
     }
     if (cost != dry->cost)

@@ -115,8 +115,8 @@ static void dry_run_is_what_is_done(void **unused)
     assert_int_equal(whole_blocks(r), whole);
     for (uint32_t i = 0; i < 12; i++) {
         assert_int_equal(block_number(plan[i].pfn.n) % 4, 0);
-        assert_in_range(plan[i].moves, i ? plan[i - 1].moves : 0, 7);
-        cost += plan[i].moves;
+        assert_in_range(plan[i].cost, i ? plan[i - 1].cost : 0, 7);
+        cost += plan[i].cost;
     }
     assert_int_equal(dry.cost, cost);
     want.dry = false;
