@@ -41,7 +41,7 @@ enum {
 
 static struct rig rig;
 static struct books books;
-static uint64_t state, tick, used;
+static uint64_t random_state, tick, used;
 static uint32_t due[RING];        /* the first place that ends in a tick */
 static uint32_t next_due[FRAMES]; /* of a place: the next one of its tick, or of the empty ones */
 static uint32_t empty;            /* the first empty place */
@@ -133,24 +133,25 @@ static uint64_t classic_whole(void)
 
 static uint64_t lifetime(void)
 {
-    uint64_t kind = random_below(&state, 10);
+    uint64_t kind = random_below(&random_state, 10);
 
     if (kind < 5)
-        return 1 + random_below(&state, 8);
+        return 1 + random_below(&random_state, 8);
     if (kind < 7)
-        return 200 + random_below(&state, RING - 201);
-    return GENERATION - tick % GENERATION + GENERATION * (1 + random_below(&state, 3));
+        return 200 + random_below(&random_state, RING - 201);
+    return GENERATION - tick % GENERATION + GENERATION * (1 + random_below(&random_state, 3));
 }
 
 static void allocate_until(uint64_t goal)
 {
     while (used < goal) {
-        unsigned order = random_below(&state, 10) ? 0 : 1 + (unsigned)random_below(&state, 3);
-        bool movable = random_below(&state, 20);
+        unsigned order =
+            random_below(&random_state, 10) ? 0 : 1 + (unsigned)random_below(&random_state, 3);
+        bool movable = random_below(&random_state, 20);
         uint32_t place = empty, *list = &due[(tick + lifetime()) % RING];
 
         empty = next_due[place];
-        rig_cpu = (uint32_t)random_below(&state, 2);
+        rig_cpu = (uint32_t)random_below(&random_state, 2);
         if (!classic_alloc(place, order, movable))
             die("the model has no run of order %u", order);
         must(books_alloc(&books, place, order, movable ? QUIRE_MOVABLE : 0), "alloc");
@@ -170,7 +171,7 @@ static void free_due(void)
         unsigned order = books.runs[place].order;
 
         classic_free(place, order);
-        rig_cpu = (uint32_t)random_below(&state, 2);
+        rig_cpu = (uint32_t)random_below(&random_state, 2);
         books_free(&books, place);
         used -= 1u << order;
         next_due[place] = empty;
@@ -322,7 +323,7 @@ int main(int argc, char **argv)
 {
     uint64_t ticks = argc > 1 ? strtoull(argv[1], NULL, 0) : 1000;
 
-    state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+    random_state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     run(70, ticks);
     run(90, ticks);
     return 0;

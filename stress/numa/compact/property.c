@@ -23,14 +23,14 @@ enum { BLOCKERS = 4096, STEPS = 24, MOST_BLOCKS = 160, PLACES = 12000 };
 
 static struct rig rig;
 static struct books books;
-static uint64_t state;
+static uint64_t random_state;
 static struct quire_compact_range plan[QUIRE_COMPACT_RANGES], deed[QUIRE_COMPACT_RANGES];
 static struct quire_compact_blocker obstacles[BLOCKERS];
 static uint64_t disturbed; /* calls of the disturbance below */
 
 static uint64_t below(uint64_t bound)
 {
-    return random_below(&state, bound);
+    return random_below(&random_state, bound);
 }
 
 static uint32_t some_place(void)
@@ -207,7 +207,7 @@ static void compact(void)
 
 static void run_round(uint64_t seed)
 {
-    uint64_t blocks = 16 + (state = seed, below(MOST_BLOCKS - 16)), more = below(2) ? 4 : 0;
+    uint64_t blocks = 16 + (random_state = seed, below(MOST_BLOCKS - 16)), more = below(2) ? 4 : 0;
 
     printf("seed 0x%" PRIx64 "\n", seed);
     rig_begin(&rig, 1, 2);
