@@ -114,8 +114,7 @@ int main(int argc, char *argv[])
 {
     unsigned found = 0;
 
-    select_mode(argc, argv);
-    scenes_open();
+    scenes_open(argc, argv);
     for (unsigned i = 0; i < scene_count; i++)
         for (size_t k = 0; k < sizeof hits / sizeof hits[0]; k++)
             if (strcmp(scenes[i].name, hits[k]) == 0) {

@@ -407,10 +407,11 @@ void scene_play(const struct scene *scene)
     _exit(0);
 }
 
-void scenes_open(void)
+void scenes_open(int argc, char *const argv[])
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
 
+    select_mode(argc, argv);
     skip_unless_watchable();
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)

@@ -22,9 +22,8 @@ struct shared {
 };
 extern struct shared *shared;
 
-/* What the program's arguments say, the mode; and make what the children inherit. Both skip the
- * program where it cannot work. */
-void select_mode(int argc, char *const argv[]);
-void scenes_open(void);
+/* Take the mode from the program's arguments, and make what the children inherit. Skips the program
+ * where it cannot work. */
+void scenes_open(int argc, char *const argv[]);
 
 #endif /* QUIRE_STRESS_PERCPU_STEPPED_SCENES_H */

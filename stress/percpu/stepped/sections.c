@@ -200,8 +200,7 @@ static void play_all(void)
 
 int main(int argc, char *argv[])
 {
-    select_mode(argc, argv);
-    scenes_open();
+    scenes_open(argc, argv);
     play_all();
     return 0;
 }

@@ -99,8 +99,7 @@ static void step_rseq(void)
 
 int main(int argc, char *argv[])
 {
-    select_mode(argc, argv);
-    scenes_open();
+    scenes_open(argc, argv);
     if (mode == QUIRE_CACHE_RSEQ)
         step_rseq();
     else

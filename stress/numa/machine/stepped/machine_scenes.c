@@ -148,19 +148,15 @@ void scene_play(const struct scene *scene)
     _exit(0);
 }
 
-void select_mode(int argc, char *const argv[])
-{
-    if (argc != 2 || strcmp(argv[1], "rseq") != 0)
-        die("%s: the argument is the mode, rseq", argv[0]);
-}
-
 /* One node, whose CPUs are those of the kernel up to this one. */
-void scenes_open(void)
+void scenes_open(int argc, char *const argv[])
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
     uint32_t cpu = (uint32_t)sched_getcpu();
     cpu_set_t here;
 
+    if (argc != 2 || strcmp(argv[1], "rseq") != 0)
+        die("%s: the argument is the mode, rseq", argv[0]);
     skip_unless_watchable();
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
