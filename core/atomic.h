@@ -55,7 +55,8 @@
  *                   last owner wrote, what was constructed, and the slab's address.
  *   E-slab-look     the fences between a slab's map and where it is listed, and between its words.
  *   E-slab-token    that a slab is listed: given up, taken. Carries its link.
- *   E-slab-active     a CPU's home slab: put there, taken away.
+ *   E-slab-active   a CPU's active slab: put there, taken away.
+ *   E-slab-spare    a CPU's spare slab: put there, taken away. Carries its bin.
  *   E-slab-dead     a slab whose frames went back: made anew by who comes after.
  *   E-slab-owner    a slab's bin. Carries its map.
  *   E-object-cache  an object cache's class: made, used, ended.

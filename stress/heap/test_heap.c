@@ -412,6 +412,26 @@ static void bounded(void **state)
     rig_close(&rig);
 }
 
+/* The only descriptor is that of a slab that went back, and is what a CPU takes from still. */
+static void dead_active(void **state)
+{
+    void *object;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.slabs = 1;
+    rig_heap(&rig);
+    for (uint32_t cpu = 0; cpu < RIG_CPUS; cpu++) {
+        rig_cpu = cpu;
+        object = rig_alloc(&rig, 64);
+        give(object);
+        assert_int_equal(quire_heap_trim(&rig.heap), 1);
+    }
+    rig_cpu = 0;
+    give(rig_alloc(&rig, 64));
+    rig_close(&rig);
+}
+
 /* The machine gives a frame that the heap was not told of. */
 static void frames_out_of_reach(void **state)
 {
@@ -571,6 +591,7 @@ int main(void)
         cmocka_unit_test(each_refused_in_rig),
         cmocka_unit_test(object_caches_in_rig),
         cmocka_unit_test(bounded),
+        cmocka_unit_test(dead_active),
         cmocka_unit_test(frames_out_of_reach),
     };
 

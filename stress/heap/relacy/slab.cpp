@@ -214,6 +214,7 @@ class InHeap : public Scenario
     }
 
   public:
+    static unsigned gave_back_; /* who was the last one to give frames back */
     static unsigned store_; /* in whose name frames come and go; THREADS: the thread's own */
 
   private:
@@ -281,7 +282,7 @@ class InHeap : public Scenario
     const unsigned words_;
 };
 
-unsigned InHeap::store_;
+unsigned InHeap::store_, InHeap::gave_back_;
 
 Owner &store_owner()
 {
@@ -355,6 +356,30 @@ class LastPuts : public InHeap
     }
 
     const bool spare_;
+};
+
+/* Each makes a slab and empties it, on one CPU: the second that runs empty pushes the first out of
+ * its place as the spare, made by another. */
+class EachEmpties : public InHeap
+{
+  public:
+    explicit EachEmpties(unsigned words) : InHeap(words)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        cpu_of_thread[1] = 0;
+        for (slab &s : world->slabs)
+            s.owner.share();
+    }
+
+    void thread(unsigned index) override
+    {
+        require(take(index) == 0, "take");
+        put_at(index, 0);
+    }
 };
 
 /* One takes from a slab that the other gives back, or puts back the last object of it, which is in
@@ -613,6 +638,39 @@ class TwiceAtOnce : public InHeap
     int error_[THREADS];
 };
 
+/* There is one descriptor, of a slab that is full, and nowhere. One empties it, the other one wants
+ * an object: who gives the slab back for that has its descriptor to make another. */
+class FullOfSlabs : public InHeap
+{
+  public:
+    FullOfSlabs() : InHeap(1)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        prepare(1, 1, 2);
+        qa_store(&world->cpus[1].active, 0, relaxed);
+        qa_store(&world->slabs[0].place, 0, relaxed);
+        world->h.slab_most = 1;
+        gave_back_ = THREADS;
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0) {
+            int error = take(0);
+
+            require(error == 0 || error == QUIRE_ERR_FULL, "take");
+            require(error == 0 || gave_back_ != 0, "a slab went back, and not for whom it went");
+        } else {
+            put_at(1, 0);
+            put_at(1, 0);
+        }
+    }
+};
+
 /* The machine has no frames, and one object is free, in the active slab of another CPU. */
 class LastObject : public InHeap
 {
@@ -700,11 +758,13 @@ LastPuts last_puts(1, false), last_puts_words(2, false), spare_goes(1, true),
 TakeBesideTrim take_beside_trim(1, false), take_beside_trim_words(2, false);
 TakeBesideTrim put_beside_trim(1, true), put_beside_trim_words(2, true);
 TwoTrims two_trims(1), two_trims_words(2);
+EachEmpties each_empties(1);
 LeaveBesidePut leave_beside_put(1), leave_beside_put_words(2);
 FullListed full_listed(1), full_listed_words(2);
 EndBesideTrim end_beside_trim;
 SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
+FullOfSlabs full_of_slabs;
 LastObject last_object;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
@@ -734,6 +794,7 @@ int quire_machine_free(struct quire_machine *, quire_pfn pfn, unsigned)
 
     require(owner.left <= STORE, "a frame comes back that was not given");
     owner.store[owner.left++] = pfn.n;
+    InHeap::gave_back_ = rl::thread_index();
     return 0;
 }
 
@@ -756,6 +817,8 @@ int main(int argc, char **argv)
                        {"leave_beside_put_words", leave_beside_put_words, 2, Search::BOUND, 5},
                        {"spare_goes", spare_goes, 2, Search::FULL, 0},
                        {"spare_goes_words", spare_goes_words, 2, Search::BOUND, 5},
+                       {"full_of_slabs", full_of_slabs, 2, Search::BOUND, 4},
+                       {"each_empties", each_empties, 2, Search::BOUND, 3},
                        {"full_listed", full_listed, 2, Search::BOUND, 4},
                        {"full_listed_words", full_listed_words, 2, Search::BOUND, 3},
                        {"end_beside_trim", end_beside_trim, 2, Search::BOUND, 4},
