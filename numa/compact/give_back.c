@@ -37,17 +37,15 @@ static bool range_matters(const struct machine_entry *e, const struct machine_at
     return quire_zone_free_frames(&e->zone->zone) < frames + h->high + h->lowmem_reserve;
 }
 
-/* Does the walk have the zone of the compaction, and does its range matter? */
+/* Does the walk have the zone of the range, and does that matter? */
 static bool walk_meets_range(const struct machine_reader *r, struct zonelist_walk *w,
-                             const struct machine_attempt *a, unsigned range_order)
+                             const struct machine_attempt *a, uint64_t zone, unsigned range_order)
 {
-    /* relaxed: it was set before the range began (E-hold) */
-    uintptr_t zone = (uintptr_t)qa_load(&r->machine->compact_zone, relaxed);
     const struct machine_entry *e;
     bool meets = false;
 
     while ((e = qi_walk_next(r->snapshot, w)))
-        meets |= (uintptr_t)e->zone == zone && range_matters(e, a, range_order);
+        meets |= (uintptr_t)e->zone == (uintptr_t)zone && range_matters(e, a, range_order);
     return meets;
 }
 
@@ -59,12 +57,14 @@ bool qi_compact_give_back(const struct machine_reader *r, struct zonelist_walk *
 {
     struct quire_machine *m = r->machine;
     bool over = false;
+    uint64_t zone;
     uint32_t v;
 
     if (!hold_interferes(&m->hold, seen, &v))
         return false;
-    if (!walk_meets_range(r, w, a, hold_order(v)))
-        return hold_ranges(seen, v) > 1; /* what is known of the last one tells not of the others */
+    if (hold_zone(&m->hold, m->compact_zones, v, &zone) &&
+        !walk_meets_range(r, w, a, zone, hold_order(v)))
+        return hold_several(seen, v);
     hold_want(&m->hold);
     for (unsigned looks = 0; looks < HOLD_LOOKS && !over; looks++)
         if (hold_take(&m->hold, &over)) {
