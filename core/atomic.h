@@ -46,7 +46,7 @@
  *   E-leave         a reader that left: what it did comes before the snapshot's end.
  *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
  *   E-hold          the isolation of a compaction: lent, taken, given back (numa/compact/hold.h).
- *   E-hold-zone     the zone of a compaction's range: named after the range before it began.
+ *   E-hold-name     a compaction's range: named after the range before it began.
  *   E-hold-look     the fences between a compaction's range and a request that is refused.
  *   E-entry         an entry of a page table (kernel-port/vm). Carries the table that it names.
  *   E-share         how many spaces map a frame (kernel-port/vm): the word that leads to a table of

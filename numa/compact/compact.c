@@ -203,7 +203,7 @@ static void compact_range(struct compact_call *c, uint32_t i)
                            .budget = w->cost[i]};
     bool goes_on;
 
-    hold_name(&c->m->hold, c->m->compact_zones, (uintptr_t)c->entry->zone);
+    hold_name(&c->m->hold, c->m->compact_ranges, run.pfn.n);
     if (!hold_begin(&c->m->hold, c->want->order)) {
         c->stop = true;
         qi_compact_blocked(c, run.pfn.n, frames, QUIRE_OBSTACLE_REQUEST);

@@ -23,15 +23,15 @@
  *        a range, was not refused because of one: where it saw a frame taken by a range it sees,
  *        behind its fence, that this one began. Otherwise, if the range may matter to it
  *        (give_back.c), it leaves HOLD_WANTED, which lets no further range of this compaction
- *        begin, ends what is held, and asks again. Of which zone a range is stands in one of two
- *        words, in turns, before it begins: a request that has read its version and the word, and
- *        the same version again, has the zone of that range.
+ *        begin, ends what is held, and asks again. Which range it is stands in one of two words,
+ *        in turns, before it begins: a request that has read its version and the word, and the
+ *        same version again, has that range's name.
  *
  * A request waits for nobody: what it finds in HOLD_OWN or HOLD_RETURNED it looks at HOLD_LOOKS
  * times, and leaves. While a range is held the zone stays, as the compaction counts as a change of
  * the machine; a request that ends it is a reader of a snapshot with that zone.
  *
- * Name, begin, lend and so on are the compaction's, one at a time (M5); look, interferes, zone,
+ * Name, begin, lend and so on are the compaction's, one at a time (M5); look, interferes, named,
  * want, take and returned are for requests, any number of them. Lock-free, any context.
  */
 #ifndef QUIRE_NUMA_COMPACT_HOLD_H
@@ -69,13 +69,13 @@ static inline uint32_t hold_ranges(uint32_t seen, uint32_t v)
     return v / HOLD_VERSION - seen / HOLD_VERSION;
 }
 
-/* The next range to begin is one of this zone, as the compaction names it. */
-static inline void hold_name(const qa32 *hold, qa64 zones[2], uint64_t zone)
+/* The next range to begin is this one, as the compaction names it. */
+static inline void hold_name(const qa32 *hold, qa64 names[2], uint64_t name)
 {
     uint32_t version = qa_load(hold, relaxed) / HOLD_VERSION; /* relaxed: the compaction's */
 
-    /* E-hold-zone release: the range before this one has begun */
-    qa_store(&zones[(version + 1) % 2], zone, release);
+    /* E-hold-name release: the range before this one has begun */
+    qa_store(&names[(version + 1) % 2], name, release);
 }
 
 /* A range of 2^order frames is about to be isolated. False: a request wants that it is not, or is
@@ -155,12 +155,12 @@ static inline bool hold_interferes(const qa32 *hold, uint32_t seen, uint32_t *v)
     return *v & HOLD_STATE || hold_ranges(seen, *v) > 0 || seen & HOLD_STATE;
 }
 
-/* The zone of the range that was held, or was last, at the look that found `v`. False: it is not
+/* The name of the range that was held, or was last, at the look that found `v`. False: it is not
  * known any more, as others began. */
-static inline bool hold_zone(const qa32 *hold, const qa64 zones[2], uint32_t v, uint64_t *zone)
+static inline bool hold_named(const qa32 *hold, const qa64 names[2], uint32_t v, uint64_t *name)
 {
-    /* E-hold-zone acquire: if it is a later range's zone, that one before it is seen below */
-    *zone = qa_load(&zones[v / HOLD_VERSION % 2], acquire);
+    /* E-hold-name acquire: if it is a later range's, the one before that is seen below */
+    *name = qa_load(&names[v / HOLD_VERSION % 2], acquire);
     return hold_ranges(v, hold_look(hold)) == 0;
 }
 

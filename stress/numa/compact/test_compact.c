@@ -630,6 +630,38 @@ static void take_block(struct books *b, uint64_t pfn)
                  QUIRE_ERR_NO_MEMORY);
 }
 
+/* Who uses what is to be moved frees it, and asks for a whole block. */
+static void free_all_and_take_block(struct books *b, uint64_t pfn)
+{
+    quire_pfn block;
+
+    b->before_move = NULL;
+    books_free(b, books_place(b, pfn + 1));
+    assert_error(quire_machine_alloc(b->rig->machine, 9, 0, &block), QUIRE_ERR_NO_MEMORY);
+    books_free(b, books_place(b, pfn));
+    assert_ok(quire_machine_alloc(b->rig->machine, 9, 0, &block));
+    assert_int_equal(block.n, pfn / BLOCK * BLOCK);
+    assert_ok(quire_machine_free(b->rig->machine, block, 9));
+}
+
+static void range_that_is_freed_while_held(void **unused)
+{
+    struct rig *r = open_blocks(FEW_BLOCKS, NULL);
+    struct quire_compact want = want_blocks(1);
+    struct quire_compacted done;
+    uint64_t used;
+
+    (void)unused;
+    fill(0, FEW_BLOCKS, all_but_one_block);
+    used = books_used(&books);
+    books.before_move = free_all_and_take_block;
+    assert_ok(quire_machine_compact(r->machine, &want, &done));
+    assert_int_equal(done.won, 0);
+    assert_int_equal(done.moves, 0);
+    rig_check(r, used - 2);
+    close_machine();
+}
+
 static void request_that_compacts(void **unused)
 {
     struct rig *r = open_blocks(FEW_BLOCKS, &books.mover);
@@ -710,6 +742,7 @@ int main(void)
         cmocka_unit_test(nobody_is_refused_for_what_is_held),
         cmocka_unit_test(event_finds_what_is_held),
         cmocka_unit_test(requests_in_vain_end_nothing),
+        cmocka_unit_test(range_that_is_freed_while_held),
         cmocka_unit_test(request_that_compacts),
         cmocka_unit_test(requests_that_may_not_compact),
     };

@@ -21,7 +21,7 @@ constexpr unsigned ZONES = 2;
 
 struct World {
     qa32 hold, frames[ZONES];
-    qa64 zones[2];
+    qa64 names[2];
     rl::var<unsigned> isolation; /* the zone whose frame it holds; ZONES: none */
 };
 
@@ -52,14 +52,14 @@ void end_isolation()
 }
 
 /* A compaction of two ranges of the first zone, or of one and two of the second: each holds its
- * zone's frame if it can. A zone's name is one more than its number. */
+ * zone's frame if it can. Its name is one more than its zone's number. */
 void compact(unsigned zones)
 {
     hold_welcome(&world->hold);
     for (unsigned i = 0; i < zones + 1; i++) {
         unsigned zone = i == 0 ? 0 : zones - 1;
 
-        hold_name(&world->hold, world->zones, zone + 1);
+        hold_name(&world->hold, world->names, zone + 1);
         if (!hold_begin(&world->hold, 9))
             return;
         world->isolation($).store(take_frame(zone, ISOLATED) ? zone : ZONES);
@@ -87,7 +87,7 @@ bool ask(unsigned zone)
             require(is_used(zone), "refused because of what was held");
             return false;
         }
-        if (hold_zone(&world->hold, world->zones, now, &of) && of != zone + 1) {
+        if (hold_named(&world->hold, world->names, now, &of) && of != zone + 1) {
             if (hold_several(seen, now))
                 continue;
             require(is_used(zone), "refused because of what was held of another zone");
@@ -116,8 +116,8 @@ class Held : public Scenario
         world->hold.share();
         for (qa32 &frame : world->frames)
             frame.share();
-        for (qa64 &zone : world->zones)
-            zone.share();
+        for (qa64 &name : world->names)
+            name.share();
         world->isolation($).store(ZONES);
         had_ = 0;
         stopped_ = false;
