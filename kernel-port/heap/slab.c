@@ -27,7 +27,7 @@
  * bits word by word, ascending, with an undo. Then nobody can have an object of it: its words of
  * the frame table are cleared, its frames go back, and it is DEAD. Being listed it stays where it
  * is; who finds it there puts it with the unused descriptors, from where it comes to life again, in
- * the same bin. Two puts that empty different words of a slab: each looks at the other words behind
+ * the same bin. (If there is no other descriptor it is taken from the CPU whose active one it is.) Two puts that empty different words of a slab: each looks at the other words behind
  * E-slab-look, so one of them sees all empty. A retirement that fails at a word undoes its claim
  * and looks again, as the put that emptied that word may have seen the claimed ones as full.
  *

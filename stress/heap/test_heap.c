@@ -206,6 +206,27 @@ static void resized(void **state)
     assert_error(quire_heap_resize(&rig.heap, 32, 0, &object), QUIRE_ERR_DOUBLE_FREE);
 }
 
+static void *freed_by_rival;
+
+static void free_as_rival(void)
+{
+    give(freed_by_rival);
+}
+
+/* An object that somebody frees in the middle of its resizing: that is told, and changes nothing.
+ */
+static void resized_and_freed(void **state)
+{
+    void *object = rig_alloc(&rig, 64), *old = object;
+
+    (void)state;
+    freed_by_rival = object;
+    rig_rival = free_as_rival;
+    assert_error(quire_heap_resize(&rig.heap, 100000, 0, &object), QUIRE_ERR_DOUBLE_FREE);
+    assert_ptr_equal(object, old);
+    assert_int_equal(rig_used(&rig), 0);
+}
+
 static void bad_requests(void **state)
 {
     struct quire_heap_request request = {64, 48, 0, {0}};
@@ -559,6 +580,7 @@ IN_RIG(runs_of_frames)
 IN_RIG(alignments)
 IN_RIG(zeroed)
 IN_RIG(resized)
+IN_RIG(resized_and_freed)
 IN_RIG(bad_requests)
 IN_RIG(bad_pointers)
 IN_RIG(bulks)
@@ -580,6 +602,7 @@ int main(void)
         cmocka_unit_test(alignments_in_rig),
         cmocka_unit_test(zeroed_in_rig),
         cmocka_unit_test(resized_in_rig),
+        cmocka_unit_test(resized_and_freed_in_rig),
         cmocka_unit_test(bad_requests_in_rig),
         cmocka_unit_test(bad_pointers_in_rig),
         cmocka_unit_test(bulks_in_rig),
