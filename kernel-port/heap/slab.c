@@ -27,9 +27,10 @@
  * bits word by word, ascending, with an undo. Then nobody can have an object of it: its words of
  * the frame table are cleared, its frames go back, and it is DEAD. Being listed it stays where it
  * is; who finds it there puts it with the unused descriptors, from where it comes to life again, in
- * the same bin. (If there is no other descriptor it is taken from the CPU whose active one it is.) Two puts that empty different words of a slab: each looks at the other words behind
- * E-slab-look, so one of them sees all empty. A retirement that fails at a word undoes its claim
- * and looks again, as the put that emptied that word may have seen the claimed ones as full.
+ * the same bin. (If there is no other descriptor it is taken from the CPU whose active one it is.)
+ * Two puts that empty different words of a slab: each looks at the other words behind E-slab-look,
+ * so one of them sees all empty. A retirement that fails at a word undoes its claim and looks
+ * again, as the put that emptied that word may have seen the claimed ones as full.
  *
  *   H1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
  *       is dead. So nobody but the last writes to the map of a dead slab.
