@@ -46,6 +46,7 @@
  *   E-leave         a reader that left: what it did comes before the snapshot's end.
  *   E-remote-zone   the zone of another node that a CPU frees to: its handle.
  *   E-hold          the isolation of a compaction: lent, taken, given back (numa/compact/hold.h).
+ *   E-hold-name     a compaction's range: named after the range before it began.
  *   E-hold-look     the fences between a compaction's range and a request that is refused.
  *   E-entry         an entry of a page table (kernel-port/vm). Carries the table that it names.
  *   E-share         how many spaces map a frame (kernel-port/vm): the word that leads to a table of
@@ -55,7 +56,8 @@
  *                   last owner wrote, what was constructed, and the slab's address.
  *   E-slab-look     the fences between a slab's map and where it is listed, and between its words.
  *   E-slab-token    that a slab is listed: given up, taken. Carries its link.
- *   E-slab-active     a CPU's home slab: put there, taken away.
+ *   E-slab-active   a CPU's active slab: put there, taken away.
+ *   E-slab-spare    a CPU's spare slab: put there, taken away. Carries its bin.
  *   E-slab-dead     a slab whose frames went back: made anew by who comes after.
  *   E-slab-owner    a slab's bin. Carries its map.
  *   E-object-cache  an object cache's class: made, used, ended.

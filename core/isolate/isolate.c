@@ -320,7 +320,7 @@ static uint64_t isolation_sweep(struct quire_zone *z, quire_slot slot,
         isolation_sweep_block(z, slot, iso->block + i, &iso->held[i]);
         left += frames_left_in(z, iso->block + i, &iso->held[i]);
     }
-    qi_count_check_watermarks(z, slot, 0);
+    qi_count_check_watermarks(z, slot, iso->flags);
     return left;
 }
 
@@ -435,7 +435,7 @@ int quire_zone_isolate_undo(struct quire_zone *z, quire_slot slot, struct quire_
         }
         qi_block_follow_isolations(z, b);
         if (freed)
-            qi_count_credit(z, slot, freed, 0);
+            qi_count_credit(z, slot, freed, iso->flags);
     }
     iso->held = NULL;
     return QUIRE_OK;

@@ -10,10 +10,12 @@
  *
  * Everybody allocates and frees meanwhile. A range that is being emptied holds its free frames; a
  * request to the machine that would be refused for want of them takes them back first, and ends the
- * compaction. (One for a run as long as the range, or longer, does so only where the count of free
- * frames is what fails it.) What a compaction that is stopped for ever keeps from requests is the
- * new place of one run while the mover is called, and at other times the range.
- * Requests to a zone itself do not look there. What a range holds counts as used for watermarks.
+ * compaction. (One for a run as long as the range, or longer, does so only where nothing of the
+ * range is in use, or the count of free frames is what fails it.) What a compaction that is stopped
+ * for ever keeps from requests is the new place of one run while the mover is called, and at other
+ * times the range; as does a request that is stopped while it gives the range back, from then on
+ * also from compactions (BUSY). Requests to a zone itself do not look there. What a range holds
+ * counts as used for watermarks.
  */
 #ifndef QUIRE_COMPACT_H
 #define QUIRE_COMPACT_H

@@ -279,7 +279,8 @@ struct quire_isolation {
     struct quire_isolated_frames *held;
     uint32_t block; /* the first one */
     uint32_t entry;
-    uint64_t room[2]; /* zero, see version.h */
+    uint32_t flags;   /* of all that is done with it: QUIRE_NO_CALLBACK, or 0 */
+    uint64_t room[1]; /* zero, see version.h */
 };
 
 /* Isolate the blocks of `run`, whole blocks. `held` has an element for each block (run.frames /

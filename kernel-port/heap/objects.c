@@ -319,7 +319,10 @@ int quire_heap_resize(struct quire_heap *heap, size_t bytes, uint32_t flags, voi
         return error;
     __builtin_memcpy(fresh, *object, bytes < usable ? bytes : usable);
     error = place_free(h, &place);
-    *object = fresh;
+    if (error)
+        (void)quire_heap_free(heap, fresh);
+    else
+        *object = fresh;
     return error;
 }
 

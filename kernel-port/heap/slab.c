@@ -27,9 +27,10 @@
  * bits word by word, ascending, with an undo. Then nobody can have an object of it: its words of
  * the frame table are cleared, its frames go back, and it is DEAD. Being listed it stays where it
  * is; who finds it there puts it with the unused descriptors, from where it comes to life again, in
- * the same bin. Two puts that empty different words of a slab: each looks at the other words behind
- * E-slab-look, so one of them sees all empty. A retirement that fails at a word undoes its claim
- * and looks again, as the put that emptied that word may have seen the claimed ones as full.
+ * the same bin. (If there is no other descriptor it is taken from the CPU whose active one it is.)
+ * Two puts that empty different words of a slab: each looks at the other words behind E-slab-look,
+ * so one of them sees all empty. A retirement that fails at a word undoes its claim and looks
+ * again, as the put that emptied that word may have seen the claimed ones as full.
  *
  *   SL1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
  *        is dead. So nobody but the last writes to the map of a dead slab.
@@ -215,9 +216,33 @@ static void slab_emptied(struct heap *h, uint32_t owner, const struct slab *s)
 
     if (qa_load(spare, relaxed) == number) /* relaxed: a hint */
         return;
-    old = qa_xchg(spare, number, relaxed); /* relaxed: a hint */
+    /* E-slab-spare acquire: the old one's bin is written; E-slab-spare release: so is this one's */
+    old = qa_xchg(spare, number, acq_rel);
     if (old && old != number)
         (void)qi_slab_retire(h, slab_of(h, old));
+}
+
+/* A dead slab of the bin that a CPU has still as its active one, and its token. NULL: none. */
+static struct slab *slab_dead_active(struct heap *h, struct bin *bin)
+{
+    uint32_t index = (uint32_t)(bin - h->bins);
+
+    for (uint32_t cpu = 0; cpu < h->cpus; cpu++) {
+        qa32 *active = &cpu_bin_of(h, cpu, index)->active;
+        uint32_t number = qa_load(active, relaxed); /* relaxed: the exchange decides */
+
+        /* relaxed: looked at again */
+        if (!number || !(qa_load(&slab_of(h, number)->place, relaxed) & SLAB_DEAD))
+            continue;
+        /* E-slab-active acquire: who put it there is done with it */
+        if (!qa_cas(active, &number, 0, acquire))
+            continue;
+        /* E-slab-dead acquire: who retired it is done with it */
+        if (qa_load(&slab_of(h, number)->place, acquire) & SLAB_DEAD)
+            return slab_of(h, number);
+        stack_push(&bin->partial, &slab_of(h, number)->node); /* made anew, and back there */
+    }
+    return NULL;
 }
 
 /* A descriptor without frames, and its token: one of the bin's, else one that has no owner. NULL:
@@ -234,7 +259,7 @@ static struct slab *slab_unused(struct heap *h, struct bin *bin)
     count = qa_load(&h->slab_count, relaxed); /* relaxed: the exchange decides */
     do {
         if (count >= h->slab_most)
-            return NULL;
+            return slab_dead_active(h, bin);
     } while (!qa_cas(&h->slab_count, &count, count + 1, relaxed)); /* relaxed: zeros, from init */
     s = slab_of(h, count + 1);
     s->node.number = count + 1;
@@ -333,21 +358,30 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
+/* A slab with an object, `*index`, for the caller, and its token: one that is listed, or a new one.
+ */
+static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t flags,
+                     struct slab **s, unsigned *index)
+{
+    *s = take_listed(h, c, bin, index);
+    if (*s)
+        return 0;
+    *index = 0; /* what was looked at before was full */
+    return slab_make(h, c, bin, flags, s);
+}
+
 __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
                                                             const struct size_class *c,
                                                             struct bin *bin, qa32 *active,
                                                             uint32_t flags, void **object)
 {
     unsigned index;
-    struct slab *s = take_listed(h, c, bin, &index);
-    int error = 0;
+    struct slab *s;
+    int error = slab_find(h, c, bin, flags, &s, &index);
 
-    if (!s) {
-        index = 0; /* what was looked at before was full */
-        error = slab_make(h, c, bin, flags, &s);
-        if (error && error != QUIRE_ERR_FRAME && qi_slabs_trim(h) > 0)
-            error = slab_make(h, c, bin, flags, &s);
-    }
+    /* What went back may be listed where this call has looked already. */
+    if (error && error != QUIRE_ERR_FRAME && qi_slabs_trim(h) > 0)
+        error = slab_find(h, c, bin, flags, &s, &index);
     if (!error) {
         *object = object_at(c, s, index);
         active_change(h, c, active, s);

@@ -14,7 +14,8 @@
  * A move that fails changes nothing: its new place is freed. What was moved before stays moved, and
  * the range is given back as it is; so nothing is lost at any step, and a compaction that stops in
  * its mover for ever keeps the one new place from others, and the range only until somebody wants
- * it (hold.h). Whatever is done with the isolation is done in HOLD_OWN, all else in HOLD_LENT.
+ * it (hold.h). Whatever is done with the isolation is done in HOLD_OWN, all else in HOLD_LENT, the
+ * port's events too.
  *
  * All rounds of a range but IDLE_ROUNDS move something, and no more frames are moved than its plan
  * said: so it ends, and the budget holds.
@@ -107,6 +108,14 @@ static bool move_run(struct range_work *r, quire_pfn from, unsigned order, bool 
 
 /* ---- One range ------------------------------------------------------------------------------- */
 
+/* Lend the isolation. Its calls told nobody of a watermark that they crossed, as the port may
+ * allocate then; now what is held can be had. */
+static void lend(const struct compact_call *c)
+{
+    hold_lend(&c->m->hold);
+    qi_count_check_watermarks(c->zone, c->work->slot, 0);
+}
+
 /* Take what was freed, and list what is used. False: the isolation is over. */
 static bool look(struct range_work *r)
 {
@@ -119,7 +128,7 @@ static bool look(struct range_work *r)
                                 &r->listed, &r->frames);
     qi_assert(error == QUIRE_OK);
     (void)error;
-    hold_lend(&r->c->m->hold);
+    lend(r->c);
     return true;
 }
 
@@ -194,17 +203,19 @@ static void compact_range(struct compact_call *c, uint32_t i)
                            .budget = w->cost[i]};
     bool goes_on;
 
+    hold_name(&c->m->hold, c->m->compact_ranges, run.pfn.n);
     if (!hold_begin(&c->m->hold, c->want->order)) {
         c->stop = true;
         qi_compact_blocked(c, run.pfn.n, frames, QUIRE_OBSTACLE_REQUEST);
         return;
     }
+    w->isolation.flags = QUIRE_NO_CALLBACK;
     if (quire_zone_isolate(c->zone, w->slot, run, w->held, &w->isolation) != QUIRE_OK) {
         hold_end(&c->m->hold);
         qi_compact_blocked(c, run.pfn.n, frames, QUIRE_OBSTACLE_RESERVED);
         return;
     }
-    hold_lend(&c->m->hold);
+    lend(c);
     while ((goes_on = look(&r)) && r.frames > 0 && move_listed(&r))
         ;
     if (!goes_on || !hold_take_back(&c->m->hold)) {
@@ -214,6 +225,7 @@ static void compact_range(struct compact_call *c, uint32_t i)
     }
     c->done->won += finish_range(&r);
     hold_end(&c->m->hold);
+    qi_count_check_watermarks(c->zone, w->slot, 0);
 }
 
 /* ---- Calls ----------------------------------------------------------------------------------- */
@@ -240,8 +252,6 @@ static void compact_zones(struct compact_call *c, enum quire_zone_type highest, 
         c->zone = &c->entry->zone->zone;
         c->work->zone = c->zone;
         c->work->slot = entry_slot(c->entry, 0);
-        /* relaxed: E-hold carries it to requests */
-        qa_store(&c->m->compact_zone, (uintptr_t)c->entry->zone, relaxed);
         if (drain)
             drain_entry(c);
         qi_compact_plan(c);

@@ -23,14 +23,16 @@
  *        a range, was not refused because of one: where it saw a frame taken by a range it sees,
  *        behind its fence, that this one began. Otherwise, if the range may matter to it
  *        (give_back.c), it leaves HOLD_WANTED, which lets no further range of this compaction
- *        begin, ends what is held, and asks again.
+ *        begin, ends what is held, and asks again. Which range it is stands in one of two words,
+ *        in turns, before it begins: a request that has read its version and the word, and the
+ *        same version again, has that range's name.
  *
  * A request waits for nobody: what it finds in HOLD_OWN or HOLD_RETURNED it looks at HOLD_LOOKS
  * times, and leaves. While a range is held the zone stays, as the compaction counts as a change of
  * the machine; a request that ends it is a reader of a snapshot with that zone.
  *
- * Begin, lend and so on are the compaction's, one at a time (M5); look, interferes, want,
- * take and returned are for requests, any number of them. Lock-free, any context.
+ * Name, begin, lend and so on are the compaction's, one at a time (M5); look, interferes, named,
+ * want, take and returned are for requests, any number of them. Lock-free, any context.
  */
 #ifndef QUIRE_NUMA_COMPACT_HOLD_H
 #define QUIRE_NUMA_COMPACT_HOLD_H
@@ -67,6 +69,15 @@ static inline uint32_t hold_ranges(uint32_t seen, uint32_t v)
     return v / HOLD_VERSION - seen / HOLD_VERSION;
 }
 
+/* The next range to begin is this one, as the compaction names it. */
+static inline void hold_name(const qa32 *hold, qa64 names[2], uint64_t name)
+{
+    uint32_t version = qa_load(hold, relaxed) / HOLD_VERSION; /* relaxed: the compaction's */
+
+    /* E-hold-name release: the range before this one has begun */
+    qa_store(&names[(version + 1) % 2], name, release);
+}
+
 /* A range of 2^order frames is about to be isolated. False: a request wants that it is not, or is
  * at the last one still. */
 static inline bool hold_begin(qa32 *hold, unsigned order)
@@ -80,7 +91,7 @@ static inline bool hold_begin(qa32 *hold, unsigned order)
         /* E-hold acquire: who gave the last range back is done with the struct. Retries only when a
          * request set HOLD_WANTED. */
         if (qa_cas(hold, &v, next, acquire)) {
-            qa_fence_after_rmw(); /* E-hold-look fence: the word before what the range takes */
+            qa_fence_after_rmw(); /* E-hold-look fence: name and word before what the range takes */
             return true;
         }
     }
@@ -142,6 +153,22 @@ static inline bool hold_interferes(const qa32 *hold, uint32_t seen, uint32_t *v)
     qa_fence_seq_cst(); /* E-hold-look fence: what was seen taken before the word */
     *v = hold_look(hold);
     return *v & HOLD_STATE || hold_ranges(seen, *v) > 0 || seen & HOLD_STATE;
+}
+
+/* The name of the range that was held, or was last, at the look that found `v`. False: it is not
+ * known any more, as others began. */
+static inline bool hold_named(const qa32 *hold, const qa64 names[2], uint32_t v, uint64_t *name)
+{
+    /* E-hold-name acquire: if it is a later range's, the one before that is seen below */
+    *name = qa_load(&names[v / HOLD_VERSION % 2], acquire);
+    return hold_ranges(v, hold_look(hold)) == 0;
+}
+
+/* Was more than one range held between two looks? Then what is known of the last one tells nothing
+ * of the others. */
+static inline bool hold_several(uint32_t seen, uint32_t v)
+{
+    return hold_ranges(seen, v) + (seen & HOLD_STATE ? 1 : 0) > 1;
 }
 
 /* No further range of this compaction is to begin. */

@@ -156,7 +156,7 @@ struct quire_machine {
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
     struct offline_range *offline_ranges; /* M5: what is offline */
     qa64 chunk_bytes;
-    qa64 compact_zone;      /* const struct machine_zone *: what is, or was, compacted */
+    qa64 compact_ranges[2]; /* the first frames of the last ranges, in turns, see hold.h */
     qa64 compact_work;      /* struct compact_work *, or 0: M5, and who took the isolation */
     uint32_t compact_calls; /* M5: compactions that were no dry runs */
     qa32 hold;              /* whose the compaction's isolation is, see numa/compact/hold.h */

@@ -11,6 +11,7 @@
 _Thread_local uint32_t rig_cpu;
 uint32_t rig_grants = UINT32_MAX, rig_requests;
 int rig_refusal = QUIRE_ERR_NO_MEMORY;
+void (*rig_rival)(void);
 
 static struct quire_topology topology;
 static struct quire_boot boot;
@@ -23,6 +24,11 @@ int rig_machine_request(struct quire_machine *machine, const struct quire_reques
 int rig_machine_request(struct quire_machine *machine, const struct quire_request *request,
                         quire_pfn *pfn, struct quire_refusal *why)
 {
+    void (*rival)(void) = rig_rival;
+
+    rig_rival = NULL;
+    if (rival)
+        rival();
     if (rig_grants != UINT32_MAX) {
         rig_requests++;
         if (rig_grants == 0)

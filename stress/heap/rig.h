@@ -39,6 +39,9 @@ extern _Thread_local uint32_t rig_cpu;
 extern uint32_t rig_grants, rig_requests;
 extern int rig_refusal;
 
+/* What another caller does before the next request is passed on, once; NULL: nothing. */
+extern void (*rig_rival)(void);
+
 /* A machine, and the configuration of a heap; a heap; both. */
 void rig_machine(struct rig *r);
 void rig_heap(struct rig *r);

@@ -206,6 +206,27 @@ static void resized(void **state)
     assert_error(quire_heap_resize(&rig.heap, 32, 0, &object), QUIRE_ERR_DOUBLE_FREE);
 }
 
+static void *freed_by_rival;
+
+static void free_as_rival(void)
+{
+    give(freed_by_rival);
+}
+
+/* An object that somebody frees in the middle of its resizing: that is told, and changes nothing.
+ */
+static void resized_and_freed(void **state)
+{
+    void *object = rig_alloc(&rig, 64), *old = object;
+
+    (void)state;
+    freed_by_rival = object;
+    rig_rival = free_as_rival;
+    assert_error(quire_heap_resize(&rig.heap, 100000, 0, &object), QUIRE_ERR_DOUBLE_FREE);
+    assert_ptr_equal(object, old);
+    assert_int_equal(rig_used(&rig), 0);
+}
+
 static void bad_requests(void **state)
 {
     struct quire_heap_request request = {64, 48, 0, {0}};
@@ -412,6 +433,26 @@ static void bounded(void **state)
     rig_close(&rig);
 }
 
+/* The only descriptor is that of a slab that went back, and is what a CPU takes from still. */
+static void dead_active(void **state)
+{
+    void *object;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.slabs = 1;
+    rig_heap(&rig);
+    for (uint32_t cpu = 0; cpu < RIG_CPUS; cpu++) {
+        rig_cpu = cpu;
+        object = rig_alloc(&rig, 64);
+        give(object);
+        assert_int_equal(quire_heap_trim(&rig.heap), 1);
+    }
+    rig_cpu = 0;
+    give(rig_alloc(&rig, 64));
+    rig_close(&rig);
+}
+
 /* The machine gives a frame that the heap was not told of. */
 static void frames_out_of_reach(void **state)
 {
@@ -539,6 +580,7 @@ IN_RIG(runs_of_frames)
 IN_RIG(alignments)
 IN_RIG(zeroed)
 IN_RIG(resized)
+IN_RIG(resized_and_freed)
 IN_RIG(bad_requests)
 IN_RIG(bad_pointers)
 IN_RIG(bulks)
@@ -560,6 +602,7 @@ int main(void)
         cmocka_unit_test(alignments_in_rig),
         cmocka_unit_test(zeroed_in_rig),
         cmocka_unit_test(resized_in_rig),
+        cmocka_unit_test(resized_and_freed_in_rig),
         cmocka_unit_test(bad_requests_in_rig),
         cmocka_unit_test(bad_pointers_in_rig),
         cmocka_unit_test(bulks_in_rig),
@@ -571,6 +614,7 @@ int main(void)
         cmocka_unit_test(each_refused_in_rig),
         cmocka_unit_test(object_caches_in_rig),
         cmocka_unit_test(bounded),
+        cmocka_unit_test(dead_active),
         cmocka_unit_test(frames_out_of_reach),
     };
 

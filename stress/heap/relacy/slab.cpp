@@ -145,7 +145,7 @@ class InHeap : public Scenario
     }
 
   protected:
-    explicit InHeap(unsigned words) : words_(words)
+    explicit InHeap(unsigned words = 1) : words_(words)
     {
     }
     ~InHeap() = default;
@@ -289,7 +289,8 @@ Owner &store_owner()
 }
 
 /* Each takes `takes` objects and puts back all, or none; there is nothing at the start, or a slab
- * that is active for both. */
+ * that is active for both. With nothing, who empties a slab of its own is on one CPU with the
+ * other, whose slab it pushes out as the spare. */
 class TakeAll : public InHeap
 {
   public:
@@ -304,8 +305,12 @@ class TakeAll : public InHeap
         if (one_active_) {
             prepare(0, 0, 1);
             put_at(0, 0);
-            cpu_of_thread[1] = 0;
         }
+        if (one_active_ || puts_)
+            cpu_of_thread[1] = 0;
+        for (slab &s : world->slabs)
+            if (!one_active_ && puts_)
+                s.owner.share();
     }
 
     void thread(unsigned index) override
@@ -588,12 +593,6 @@ class SomeAtOnce : public InHeap
 /* Both free one object. */
 class TwiceAtOnce : public InHeap
 {
-  public:
-    TwiceAtOnce() : InHeap(1)
-    {
-    }
-
-  private:
     void setup() override
     {
         prepare(0, 0, 2);
@@ -613,15 +612,32 @@ class TwiceAtOnce : public InHeap
     int error_[THREADS];
 };
 
+/* There is one descriptor, of a slab that is full, and nowhere. One empties it, the other one wants
+ * an object: who gives the slab back for that has its descriptor to make another. */
+class FullOfSlabs : public InHeap
+{
+    void setup() override
+    {
+        prepare(1, 1, 2);
+        qa_store(&world->cpus[1].active, 0, relaxed);
+        qa_store(&world->slabs[0].place, 0, relaxed);
+        world->h.slab_most = 1;
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 1)
+            put_at(1, 0);
+        if (index == 1)
+            put_at(1, 0);
+        else
+            require(take(0) == 0 || world->owner[0].left == STORE, "a slab went back, in vain");
+    }
+};
+
 /* The machine has no frames, and one object is free, in the active slab of another CPU. */
 class LastObject : public InHeap
 {
-  public:
-    LastObject() : InHeap(1)
-    {
-    }
-
-  private:
     void setup() override
     {
         prepare(1, 1, 1);
@@ -692,7 +708,7 @@ class Stops : public InHeap
 };
 
 TakeAll make_two(1, 1, false, false), fill_active(1, 1, true, false),
-    overfill_active(1, 2, true, false);
+    overfill_active(1, 2, true, false), each_empties(1, 1, false, true);
 TakeAll fill_words(2, 1, true, false), to_and_fro(1, 1, true, true),
     to_and_fro_words(2, 1, true, true);
 LastPuts last_puts(1, false), last_puts_words(2, false), spare_goes(1, true),
@@ -705,6 +721,7 @@ FullListed full_listed(1), full_listed_words(2);
 EndBesideTrim end_beside_trim;
 SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
+FullOfSlabs full_of_slabs;
 LastObject last_object;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
@@ -756,6 +773,8 @@ int main(int argc, char **argv)
                        {"leave_beside_put_words", leave_beside_put_words, 2, Search::BOUND, 5},
                        {"spare_goes", spare_goes, 2, Search::FULL, 0},
                        {"spare_goes_words", spare_goes_words, 2, Search::BOUND, 5},
+                       {"full_of_slabs", full_of_slabs, 2, Search::BOUND, 4},
+                       {"each_empties", each_empties, 2, Search::BOUND, 3},
                        {"full_listed", full_listed, 2, Search::BOUND, 4},
                        {"full_listed_words", full_listed_words, 2, Search::BOUND, 3},
                        {"end_beside_trim", end_beside_trim, 2, Search::BOUND, 4},

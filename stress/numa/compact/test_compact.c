@@ -539,6 +539,39 @@ static void nobody_is_refused_for_what_is_held(void **unused)
     close_machine();
 }
 
+static void take_all_in_event(struct rig *r)
+{
+    r->event = NULL;
+    take_all(&books, 0);
+}
+
+/* A range takes its frames out of the count, which crosses a watermark: the port is told, and may
+ * allocate. */
+static void event_finds_what_is_held(void **unused)
+{
+    struct rig *r = &rig;
+    struct quire_compact want = want_blocks(1);
+    struct quire_compacted done;
+    uint64_t used;
+
+    (void)unused;
+    rig_begin(r, 1, 2);
+    r->low = BLOCK;
+    (void)rig_zone(r, 0, QUIRE_ZONE_NORMAL, 0, (uint64_t)FEW_BLOCKS * BLOCK);
+    books_open(&books, r, (uint64_t)FEW_BLOCKS * BLOCK, PLACES);
+    rig_open(r);
+    fill(0, FEW_BLOCKS, all_but_one_block);
+    used = books_used(&books);
+    had = 0;
+    r->event = take_all_in_event;
+    assert_ok(quire_machine_compact(r->machine, &want, &done));
+    assert_null(r->event);
+    assert_int_equal(had, FEW_BLOCKS * BLOCK - used);
+    assert_int_equal(done.won, 0);
+    rig_check(r, FEW_BLOCKS * BLOCK);
+    close_machine();
+}
+
 /* None of these is helped by what is held: frames are there, but no whole block; or the memory of
  * another node is asked for. */
 static void ask_in_vain(struct books *b, uint64_t pfn)
@@ -595,6 +628,44 @@ static void take_block(struct books *b, uint64_t pfn)
     b->before_move = NULL;
     assert_error(quire_machine_alloc(b->rig->machine, 9, QUIRE_COMPACT, &block),
                  QUIRE_ERR_NO_MEMORY);
+}
+
+/* Who uses what is to be moved frees it, and asks for a whole block. */
+static void free_all_and_take_block(struct books *b, uint64_t pfn)
+{
+    quire_pfn block;
+
+    b->before_move = NULL;
+    books_free(b, books_place(b, pfn + 1));
+    assert_error(quire_machine_alloc(b->rig->machine, 9, 0, &block), QUIRE_ERR_NO_MEMORY);
+    books_free(b, books_place(b, pfn));
+    assert_ok(quire_machine_alloc(b->rig->machine, 9, 0, &block));
+    assert_int_equal(block.n, pfn / BLOCK * BLOCK);
+    assert_ok(quire_machine_free(b->rig->machine, block, 9));
+}
+
+/* Of no other block all, of all together more than a block is free. */
+static unsigned two_or_most(uint64_t block)
+{
+    return block == 100 ? 2 : 500;
+}
+
+static void range_that_is_freed_while_held(void **unused)
+{
+    struct rig *r = open_blocks(FEW_BLOCKS, NULL);
+    struct quire_compact want = want_blocks(1);
+    struct quire_compacted done;
+    uint64_t used;
+
+    (void)unused;
+    fill(0, FEW_BLOCKS, two_or_most);
+    used = books_used(&books);
+    books.before_move = free_all_and_take_block;
+    assert_ok(quire_machine_compact(r->machine, &want, &done));
+    assert_int_equal(done.won, 0);
+    assert_int_equal(done.moves, 0);
+    rig_check(r, used - 2);
+    close_machine();
 }
 
 static void request_that_compacts(void **unused)
@@ -675,7 +746,9 @@ int main(void)
         cmocka_unit_test(run_that_is_freed_meanwhile),
         cmocka_unit_test(run_that_is_said_to_be_gone_and_stays),
         cmocka_unit_test(nobody_is_refused_for_what_is_held),
+        cmocka_unit_test(event_finds_what_is_held),
         cmocka_unit_test(requests_in_vain_end_nothing),
+        cmocka_unit_test(range_that_is_freed_while_held),
         cmocka_unit_test(request_that_compacts),
         cmocka_unit_test(requests_that_may_not_compact),
     };
