@@ -16,8 +16,9 @@ enum {
 };
 
 /* libfdt before 1.7 adds a property's length up without a look at overflow: it goes in a circle, or
- * hands out a property of fewer than 0 bytes. And it reads names to their ends time and again. */
-static int check_properties(const struct dtb *dtb)
+ * hands out a property of fewer than 0 bytes. It reads names to their ends time and again. And it
+ * reads the root's name where it found none. */
+static int check_tags(const struct dtb *dtb)
 {
     uint32_t tag = FDT_NOP;
     int next = 0;
@@ -27,6 +28,11 @@ static int check_properties(const struct dtb *dtb)
         int at = next, bytes = 0;
 
         tag = fdt_next_tag(dtb->tree, at, &next);
+        if (tag == FDT_BEGIN_NODE && !fdt_get_name(dtb->tree, at, NULL))
+            return dtb_fail(dtb, -1,
+                            "damaged device tree: the node at byte %d of its structure has no "
+                            "name: expected a whole flattened device tree",
+                            at);
         if (tag != FDT_PROP)
             continue;
         if (!fdt_getprop_by_offset(dtb->tree, at, &name, &bytes) || bytes < 0)
@@ -51,7 +57,7 @@ int dtb_open(struct dtb *dtb, const char *name, const void *tree, size_t size,
     *dtb = (struct dtb){tree, name, error};
     if (code == 0 && fdt_totalsize(tree) > size)
         code = -FDT_ERR_TRUNCATED;
-    if (code == 0 && check_properties(dtb))
+    if (code == 0 && check_tags(dtb))
         return -1;
     if (code == 0)
         code = fdt_check_full(tree, size);

@@ -80,6 +80,24 @@ static unsigned char *length_of_filler(void)
     return value - 8;
 }
 
+/* The version says that a node's name is its whole path, and the root's is none: libfdt 1.6 reads
+ * the name that it does not find. */
+static void root_without_name(void **state)
+{
+    enum { VERSION = 20, COMPATIBLE = 24 }; /* where they stand in the header */
+
+    (void)state;
+    tree_begin(1, 1, NULL, 0);
+    gigabyte(0);
+    tree_one_cpu();
+    tree_end();
+    assert_int_equal(parse_tree(), 0);
+    map_free(&map);
+    tree.data[VERSION + 3] = 9;
+    tree.data[COMPATIBLE + 3] = 9;
+    both_refuse("the node at byte 0 of its structure has no name");
+}
+
 /* A length that leads back to before the property, or is negative: libfdt 1.6 does not see it. */
 static void lengths_overflow(void **state)
 {
@@ -236,6 +254,7 @@ static void lines_without_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(root_without_name, at_once, in_time),
         cmocka_unit_test_setup_teardown(lengths_overflow, at_once, in_time),
         cmocka_unit_test_setup_teardown(names_are_short, at_once, in_time),
         cmocka_unit_test_setup_teardown(stretches_are_taken, at_once, in_time),
