@@ -70,8 +70,11 @@ void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-look and E-hint */
     /* relaxed: ordered by E-hint */
     hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK;
-    if (d & D_OWNER && (hole == HOLE_MOST || hole == HOLE_DOUBTED) && !watch_is_on(z))
-        return;
+    if (d & D_OWNER && (hole == HOLE_MOST || hole == HOLE_DOUBTED)) {
+        qa_fence_after_rmw(); /* E-watch fence: the hint before the watch, as in hole_grows */
+        if (!watch_is_on(z))
+            return;
+    }
     hole = word_hole(old & ~mask);
     if (hole > WORD_ORDER)
         hole = qi_map_hole_at(frame_map(z, b), word);

@@ -20,7 +20,9 @@
  * changes other pages. While a write copies a page, or fork counts it, the page is held: another
  * fault on it is told that it is served, so the access is repeated and finds it held or done;
  * unmap, protect, fork and the advice QUIRE_ADVISE_RELEASE wait, by port.relax, for those who are
- * in the middle of a fault of the range. So a fault is best not preempted.
+ * in the middle of a fault of the range. So a fault is best not preempted. And what interrupts a
+ * fault, a fork or an advice QUIRE_ADVISE_RELEASE on its own CPU must not touch their pages: its
+ * access would be repeated for ever.
  *
  * A processor that goes on to refuse what it remembers, when the page grants more by now (riscv64
  * and aarch64 may), has to be told by the handler, before the access is repeated, to forget the

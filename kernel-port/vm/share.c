@@ -12,9 +12,8 @@
  * that leaves 0 keeps its call's place among the users, and one that comes to 0 gives it up; and
  * the exchange that takes the last user away empties the word. Nobody waits.
  *
- * A call may be about a frame that is its caller's no more (fault.c looks before it holds the
- * page): what it reads of it decides nothing. To add and drop asks for a page that is held, or
- * taken out.
+ * Who asks, adds or drops holds the page, or has taken it out: so the frame does not go before it
+ * is dropped, and a count that is seen to be 0 stays so meanwhile (S2).
  */
 #include "spaces.h"
 

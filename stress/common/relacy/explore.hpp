@@ -55,6 +55,11 @@ class OneStep
     bool on_;
 };
 
+/* In this execution a fence is a step by itself: others may come between the access before it and
+ * the fence. For cases in which all words are shared that several threads use: another one that is
+ * read by a step and then waits for the fence orders nothing. */
+void fences_apart();
+
 /* Call `work`, and stop for ever before any of its steps on shared words: the search tries them
  * all. True: it did not stop. */
 template <typename Work> bool up_to_a_stop(Work work);

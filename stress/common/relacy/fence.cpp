@@ -25,6 +25,7 @@ enum { WORDS = 512, THREADS = 3 };
 rl::atomic_data *words[WORDS];
 unsigned word_count;
 rl::timestamp_t known[THREADS];
+bool apart;
 
 template <int threads> void see(rl::atomic_data *data, const rl::thread_info_base &me)
 {
@@ -52,6 +53,7 @@ template <int threads> void see(rl::atomic_data *data, const rl::thread_info_bas
 void fence_begin()
 {
     word_count = 0;
+    apart = false;
     for (rl::timestamp_t &t : known)
         t = 0;
 }
@@ -62,8 +64,16 @@ void fence_about(rl::atomic_data *data)
     words[word_count++] = data;
 }
 
+void fences_apart()
+{
+    apart = true;
+}
+
 void fence(rl::debug_info_param info)
 {
+    if (apart)
+        rl::ctx().sched();
+
     rl::context &c = rl::ctx();
     rl::thread_info_base &me = *c.threadx_;
     int threads = c.get_thread_count();

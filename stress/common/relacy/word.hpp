@@ -114,7 +114,7 @@ template <typename T> class Word
     T plain_ = 0;
 };
 
-/* A full fence. It is one step with the access before it. */
+/* A full fence. It is one step with the access before it, but for fences_apart() of explore.hpp. */
 void word_fence(Place place);
 
 #endif /* QUIRE_STRESS_COMMON_RELACY_WORD_HPP */

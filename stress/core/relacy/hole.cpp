@@ -181,12 +181,68 @@ class Refused : public InWorld
     uint64_t frame_ = NO_FRAME;
 };
 
+/* Thread 2 opens a block as a home block. Thread 0 takes a frame of it and frees it, and finds that
+ * the byte shows all: from then on no pair is known to be nowhere, whether or not thread 2 has come
+ * to its fence. Thread 1 asks for a pair. */
+class RefusedAtHome : public InWorld
+{
+    void setup() override
+    {
+        fences_apart();
+        nothing_split();
+        require(qi_blocks_claim(&world->z, 0, 0), "a free block was not to be had");
+        world->start(HOLES | WATCH);
+        (void)qa_add(&world->head.total, BLOCK_FRAMES, relaxed);
+        frame_ = NO_FRAME;
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            take_and_free();
+        else if (index == 1)
+            refuse();
+        else
+            (void)qi_block_split(&world->z, slot(0), 0, desc_home(slot(1), CLASS_MOVABLE));
+    }
+
+    static void take_and_free()
+    {
+        uint64_t frame = world->take(0, 0);
+
+        if (frame == NO_FRAME)
+            return;
+        world->put(frame);
+        require(!qi_watch_is_known(&world->z, 1), "a freed pair is known to be nowhere");
+    }
+
+    void refuse()
+    {
+        uint64_t armed = qi_watch_arm(&world->z, 1);
+
+        if (!qi_take_from_any(&world->z, slot(2), 1, &frame_))
+            (void)qi_watch_know(&world->z, 1, armed);
+    }
+
+    void check() override
+    {
+        if (frame_ != NO_FRAME) {
+            world->hold(frame_, 2, true);
+            (void)qa_sub(&world->head.total, 2, relaxed);
+        }
+        world->verify();
+    }
+
+    uint64_t frame_ = NO_FRAME;
+};
+
 FoundAtOnce lowered(every_second, free_one, lower), full(every_second, free_one, find_full),
     home(every_second, free_one, be_home), stopped(every_second, free_one, lower_or_stop),
     lowered_twice(every_second, free_one, lower, lower),
     two_frees(every_second, free_one, lower, free_another), opened(nothing_split, split, lower),
     closed(one_left, free_last_and_split, lower);
 Refused refused, refused_behind(free_another), refused_lowered(lower);
+RefusedAtHome refused_at_home;
 
 } /* namespace */
 
@@ -205,5 +261,6 @@ int main(int argc, char **argv)
                        {"refused", refused, 2, Search::BOUND, 4},
                        {"refused_behind", refused_behind, 3, Search::BOUND, 3},
                        {"refused_lowered", refused_lowered, 3, Search::BOUND, 3},
+                       {"refused_at_home", refused_at_home, 3, Search::BOUND, 2},
                    });
 }
