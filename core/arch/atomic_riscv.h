@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * atomic_riscv.h - compare-and-swap of a byte on RISC-V, by the word around it: the base set of
- * atomic instructions has none, and the compiler would call libatomic. Only for atomic.h.
+ * atomic_riscv.h - compare-and-swap on RISC-V. Only for atomic.h.
  *
- * A full acquire and release whatever is asked for. Lock-free: it retries only when another byte of
- * the word changed.
+ * Of a byte, by the word around it: the base set of atomic instructions has none, and the compiler
+ * would call libatomic. A full acquire and release whatever is asked for. Lock-free: it retries
+ * only when another byte of the word changed.
+ *
+ * Of four bytes: the processor extends what it reads by its sign, and gcc 12 compares that with all
+ * of a register, in which what is expected may not be extended so, when it was cut out of a wider
+ * number. Then the two are never equal. From memory it is loaded as it should be.
  */
 #ifndef QUIRE_CORE_ARCH_ATOMIC_RISCV_H
 #define QUIRE_CORE_ARCH_ATOMIC_RISCV_H
@@ -32,9 +36,16 @@ static inline bool byte_cas(void *p, void *expected, uint8_t desired)
     return true;
 }
 
+/* What is expected is in memory, and comes from there. */
+static inline void to_memory(void *expected)
+{
+    __asm__ volatile("" : : "r"(expected) : "memory");
+}
+
 #define QA_CAS(p, e, d, order)                                     \
     __builtin_choose_expr(                                         \
         sizeof((p)->v) == 1, byte_cas(&(p)->v, (e), (uint8_t)(d)), \
-        __atomic_compare_exchange_n(&(p)->v, (e), (d), false, order, __ATOMIC_RELAXED))
+        (sizeof((p)->v) == 4 ? to_memory(e) : (void)0,             \
+         __atomic_compare_exchange_n(&(p)->v, (e), (d), false, order, __ATOMIC_RELAXED)))
 
 #endif /* QUIRE_CORE_ARCH_ATOMIC_RISCV_H */
