@@ -280,7 +280,7 @@ struct quire_isolation {
     uint32_t block; /* the first one */
     uint32_t entry;
     uint32_t flags;   /* of all that is done with it: QUIRE_NO_CALLBACK, or 0 */
-    uint64_t room[1]; /* zero, see version.h */
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* Isolate the blocks of `run`, whole blocks. `held` has an element for each block (run.frames /

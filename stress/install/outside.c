@@ -25,6 +25,8 @@ ENDS_IN_ROOM(struct quire_bringup);
 ENDS_IN_ROOM(struct quire_cache);
 ENDS_IN_ROOM(struct quire_cache_config);
 ENDS_IN_ROOM(struct quire_cache_stats);
+ENDS_IN_ROOM(struct quire_compact);
+ENDS_IN_ROOM(struct quire_compacted);
 ENDS_IN_ROOM(struct quire_contig);
 ENDS_IN_ROOM(struct quire_fault);
 ENDS_IN_ROOM(struct quire_isolation);
