@@ -13,25 +13,26 @@
 static volatile uint64_t wide = BITS, other = ~BITS;
 
 /* A word of this width takes the other number in place of the first, and then not again. */
-#define CASE(word, plain)                                                                        \
-    static __attribute__((__noinline__)) bool replace_##plain(word *w, uint64_t is, uint64_t by) \
-    {                                                                                            \
-        plain expected = (plain)is;                                                              \
-                                                                                                 \
-        return qa_cas(w, &expected, (plain)by, acq_rel);                                         \
-    }                                                                                            \
-    static void cas_##plain(void **state)                                                        \
-    {                                                                                            \
-        static word w[8 / sizeof(plain)];                                                        \
-                                                                                                 \
-        (void)state;                                                                             \
-        qa_store(&w[0], (plain)BITS, relaxed);                                                   \
-        assert_true(replace_##plain(&w[0], wide, other));                                        \
-        assert_true(qa_load(&w[0], relaxed) == (plain)~BITS);                                    \
-        assert_false(replace_##plain(&w[0], wide, 0));                                           \
-        assert_true(qa_load(&w[0], relaxed) == (plain)~BITS);                                    \
-        assert_true(replace_##plain(&w[0], other, wide));                                        \
-        assert_true(qa_load(&w[0], relaxed) == (plain)BITS);                                     \
+#define CASE(word, plain)                                                                       \
+    static __attribute__((__noinline__)) bool replace_##plain(__typeof__(word) *w, uint64_t is, \
+                                                              uint64_t by)                      \
+    {                                                                                           \
+        plain expected = (plain)is;                                                             \
+                                                                                                \
+        return qa_cas(w, &expected, (plain)by, acq_rel);                                        \
+    }                                                                                           \
+    static void cas_##plain(void **state)                                                       \
+    {                                                                                           \
+        static word w[8 / sizeof(plain)];                                                       \
+                                                                                                \
+        (void)state;                                                                            \
+        qa_store(&w[0], (plain)BITS, relaxed);                                                  \
+        assert_true(replace_##plain(&w[0], wide, other));                                       \
+        assert_true(qa_load(&w[0], relaxed) == (plain)~BITS);                                   \
+        assert_false(replace_##plain(&w[0], wide, 0));                                          \
+        assert_true(qa_load(&w[0], relaxed) == (plain)~BITS);                                   \
+        assert_true(replace_##plain(&w[0], other, wide));                                       \
+        assert_true(qa_load(&w[0], relaxed) == (plain)BITS);                                    \
     }
 
 CASE(qa8, uint8_t)
