@@ -26,9 +26,10 @@ int rig_machine_request(struct quire_machine *machine, const struct quire_reques
 {
     void (*rival)(void) = rig_rival;
 
-    rig_rival = NULL;
-    if (rival)
+    if (rival) { /* where there is one, there are no threads */
+        rig_rival = NULL;
         rival();
+    }
     if (rig_grants != UINT32_MAX) {
         rig_requests++;
         if (rig_grants == 0)
