@@ -132,16 +132,6 @@ static bool look(struct range_work *r)
     return true;
 }
 
-static void drain_entry(struct compact_call *c)
-{
-    struct machine_reader reader;
-
-    qi_machine_enter(c->m, &reader);
-    (void)qi_remote_drain_all(&reader, false);
-    qi_entry_drain(c->entry, false);
-    qi_machine_leave(&reader);
-}
-
 /* Nothing was moved in a round: what is used is in a cache, in a call that is not over, or is being
  * freed. Drain once, look a few times more. False: enough of that. */
 static bool wait_for_calls(struct range_work *r, uint64_t pfn)
@@ -151,7 +141,7 @@ static bool wait_for_calls(struct range_work *r, uint64_t pfn)
         return false;
     }
     if (r->idle == 1)
-        drain_entry(r->c);
+        qi_machine_drain_zone(r->c->m, r->c->entry);
     return true;
 }
 
@@ -253,7 +243,7 @@ static void compact_zones(struct compact_call *c, enum quire_zone_type highest, 
         c->work->zone = c->zone;
         c->work->slot = entry_slot(c->entry, 0);
         if (drain)
-            drain_entry(c);
+            qi_machine_drain_zone(c->m, c->entry);
         qi_compact_plan(c);
         for (uint32_t k = 0; k < c->work->count && !c->want->dry && !c->stop; k++)
             compact_range(c, k);

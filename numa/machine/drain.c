@@ -22,6 +22,18 @@ void qi_entry_drain(const struct machine_entry *e, bool no_syscall)
         qi_cache_drain_whole(&e->previous->cache, no_syscall);
 }
 
+/* Drain a zone's caches and all remote magazines, for who empties a range of it. The caller is no
+ * reader. */
+void qi_machine_drain_zone(struct quire_machine *m, const struct machine_entry *e)
+{
+    struct machine_reader r;
+
+    qi_machine_enter(m, &r);
+    (void)qi_remote_drain_all(&r, false);
+    qi_entry_drain(e, false);
+    qi_machine_leave(&r);
+}
+
 /* Drain what a CPU holds of one zone; retire its slot as well if asked to. */
 static void drain_entry_cpu(const struct machine_entry *e, uint32_t cpu, bool retire)
 {

@@ -544,6 +544,7 @@ int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_req
 
 /* drain.c */
 void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
+void qi_machine_drain_zone(struct quire_machine *m, const struct machine_entry *e);
 
 /* remote.c */
 int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn,

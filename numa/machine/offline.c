@@ -96,12 +96,7 @@ void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z)
 /* Drain all that may hold frames of the range, and look at what is used. */
 static int drain_and_look(struct offline_work *w)
 {
-    struct machine_reader r;
-
-    qi_machine_enter(w->m, &r);
-    (void)qi_remote_drain_all(&r, false);
-    qi_entry_drain(w->e, false);
-    qi_machine_leave(&r);
+    qi_machine_drain_zone(w->m, w->e);
     return quire_zone_isolated(&w->e->zone->zone, w->slot, &w->isolation, w->used, w->capacity,
                                &w->count, &w->frames);
 }
