@@ -21,6 +21,8 @@
 #include "kernel-port/vm/walk.c"
 #pragma GCC diagnostic pop
 
+#include "format.hpp"
+
 namespace
 {
 
@@ -28,44 +30,21 @@ enum {
     THREADS = 3,
     STORE = 2, /* tables of a thread, besides the root */
     TABLES = 1 + THREADS * STORE,
-    ENTRIES = 2,
     FRAMES = 4, /* that are mapped */
 };
 const uint32_t READ = QUIRE_READ, RW = QUIRE_READ | QUIRE_WRITE;
 const uint64_t FRAME = 4096, LARGE = 8192, PAGES_AT = 0x100000;
 
-/* Bits as on x86-64, and one for busy. */
+/* With a bit for busy. */
 quire_paging_format make_format(bool break_before_make)
 {
-    quire_paging_format f = {};
+    quire_paging_format f = small_format();
 
-    f.canonical = {14, QUIRE_UPPER_ZEROS};
-    f.levels = 2;
-    f.entry_bytes = 8;
-    f.index_bits = f.root_bits = 1;
-    f.phys_bits = f.root_phys_bits = 40;
     f.break_before_make = break_before_make;
-    f.sizes = FRAME | LARGE;
-    f.frame_mask = 0x000ffffffffff000;
-    f.table = f.root_table = 7;
-    f.small_page = 1;
-    f.large_page = 0x81;
-    f.kind_mask = 0x80;
-    for (uint64_t &access : f.access)
-        access = QUIRE_PAGING_NO_ENCODING;
-    f.access_mask = 2;
-    f.access[QUIRE_READ] = 0;
-    f.access[RW] = 2;
-    f.global = 0x100;
-    f.accessed = 0x20;
-    f.dirty = 0x40;
+    f.sizes |= LARGE;
     f.busy = UINT64_C(1) << 52;
     return f;
 }
-
-struct Table {
-    qa64 entry[ENTRIES];
-};
 
 struct Owner {
     quire_pfn store[STORE];

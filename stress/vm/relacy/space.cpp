@@ -39,13 +39,14 @@ void copy_payload(void *to, const void *from);
 #undef __builtin_memset
 #undef __builtin_memcpy
 
+#include "format.hpp"
+
 namespace
 {
 
 enum {
     THREADS = 3,
-    TABLES = 8, /* of pages; frame numbers from 0 on */
-    ENTRIES = 2,
+    TABLES = 8,     /* of pages; frame numbers from 0 on */
     WORDS_AT = 16,  /* the frames of the tables of words, */
     COUNTS_AT = 24, /* of counts, */
     COUNTS = 3,
@@ -57,34 +58,11 @@ const uint64_t FRAME = 4096, AREA = 8192; /* the area: two pages, one entry of t
 
 quire_paging_format make_format()
 {
-    quire_paging_format f = {};
+    quire_paging_format f = small_format();
 
-    f.canonical = {14, QUIRE_UPPER_ZEROS};
-    f.levels = 2;
-    f.entry_bytes = 8;
-    f.index_bits = f.root_bits = 1;
-    f.phys_bits = f.root_phys_bits = 40;
-    f.sizes = FRAME;
-    f.frame_mask = 0x000ffffffffff000;
-    f.table = f.root_table = 7;
-    f.small_page = 1;
-    f.large_page = 0x81;
-    f.kind_mask = 0x80;
-    for (uint64_t &access : f.access)
-        access = QUIRE_PAGING_NO_ENCODING;
-    f.access_mask = 2;
-    f.access[READ] = 0;
-    f.access[RW] = 2;
-    f.global = 0x100;
-    f.accessed = 0x20;
-    f.dirty = 0x40;
     f.copy = 0x200;
     return f;
 }
-
-struct Table {
-    qa64 entry[ENTRIES];
-};
 
 enum class State { NEVER, GIVEN, BACK };
 
