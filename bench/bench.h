@@ -55,6 +55,7 @@ struct allocator {
     void *(*open)(uint64_t frames, unsigned threads);
     void (*close)(void *arena);
 
+    /* NULL: it has objects alone */
     int (*alloc)(void *arena, unsigned thread, unsigned order, quire_pfn *frame);
     int (*free)(void *arena, unsigned thread, quire_pfn frame, unsigned order);
     /* as alloc, of a run that can be moved; NULL: it makes no difference */
@@ -66,6 +67,10 @@ struct allocator {
     int (*alloc_contig)(void *arena, unsigned thread, uint64_t frames, uint64_t align,
                         quire_pfn *frame);
     int (*free_contig)(void *arena, unsigned thread, quire_pfn frame, uint64_t frames);
+
+    /* an object of any size; not NULL: it stands in the cases of objects */
+    int (*object_alloc)(void *arena, unsigned thread, size_t bytes, void **object);
+    int (*object_free)(void *arena, unsigned thread, void *object);
 
     /* What a machine would call every second, say; any thread, at any time. */
     void (*maintain)(void *arena);
@@ -216,6 +221,7 @@ struct bench_case {
     bool heavy;             /* takes heavy_rounds long samples, and needs no warming up */
     bool fresh;             /* every sample starts from a new arena */
     bool machines;          /* of whole machines and of no other allocator */
+    bool objects;           /* of allocators of objects and of no other */
     bool uncounted;         /* instructions would mean nothing: not in --count-only */
     bool (*applies)(const struct allocator *allocator);
     void (*plan)(struct run *run);

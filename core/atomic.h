@@ -24,9 +24,8 @@
  *                   the fact that the frames can be found.
  *   E-gather        a debit, or credit turned in: what was freed or moved before it. Carries, to a
  *                   gatherer that sees the frames gone, the credit that came elsewhere (C4).
- *   E-run-head      the descriptor of a run of order >= 9: its other blocks are written.
- *   E-pin-key       a pin's key: claimed once, never given back. Carries the pin's zeroed words.
- *   E-pins          set and cleared words of the pin table.
+ *   E-run-head      the descriptor of a run of order >= 9: its other blocks are written, also for
+ *                   who frees it in error.
  *   E-built         a zone that is built: the whole head and metadata.
  *   E-home          a slot's home word. Carries the descriptor that names the slot as the owner.
  *   E-look          the fences between "I changed the map or descriptor" and "I look at the rest of
@@ -36,6 +35,8 @@
  *   E-isolate       the fences between the list of isolated ranges and the claim or descriptor of a
  *                   block.
  *   E-cpu-cache     a CPU cache's `present` word: put back, taken. Carries its rounds.
+ *   E-asked         what other CPUs ask of a CPU (local mode). Carries what the asker did before
+ *                   to the answer; and what was pushed before to who sees it answered.
  *   E-depot         a node of the depot: its content, and that its last owner is done with it.
  *   E-limits        the fences between a cache's turn to shortage and the limits of its CPU caches.
  *   E-writer        a machine's writers, one after the other.
@@ -51,7 +52,16 @@
  *   E-entry         an entry of a page table (kernel-port/vm). Carries the table that it names.
  *   E-share         how many spaces map a frame (kernel-port/vm): the word that leads to a table of
  *                   counts, and the counts. Carries what was done with the frame.
+ *   E-cache         a page of a file (kernel-port/vm/file): the words that lead to it, what was
+ *                   read into its frame, what was written to it, the entries that it was put into.
+ *   E-file-size     the fences between a file's size and the words of its pages.
+ *   E-file-lock     the locks of a file, one holder after the other.
+ *   E-file-busy     a fault that read a page of a file: it is done with the file.
+ *   E-limit         what is counted against a limit of a space: counted for good, or down again.
+ *                   Carries the page that was put in to a fault that the limit would refuse.
  *   E-table-pool    a frame of a fixed run of tables: given back, given out.
+ *   E-gigabyte      a gigabyte set aside (kernel-port/vm): given back, given out. Carries its last
+ *                   owner's writes, and that it reads as zeros.
  *   E-object        objects of a slab (kernel-port/heap): put back or made, taken. Carries what the
  *                   last owner wrote, what was constructed, and the slab's address.
  *   E-slab-look     the fences between a slab's map and where it is listed, and between its words.
@@ -63,8 +73,19 @@
  *   E-object-cache  an object cache's class: made, used, ended.
  *   E-class-visit   the fences between who looks at all slabs and who ends an object cache.
  *   E-class-left    that who looked at all slabs is done with an object cache's class.
+ *   E-records       the records of a slab: made, found. Carries that they are cleared.
+ *   E-records-look  the fences between who walks records and who gives them back with a slab.
+ *   E-records-left  a walk of records that is over.
+ *   E-records-kept  records that wait for the end of a walk. Carries the link to the next.
+ *   E-record        a record of an object in use. Carries its caller and time.
+ *   E-reserve       a run of the heap's reserve: set aside, taken. Carries its last owner's writes.
+ *   E-quarantine    an object that was freed and waits. Carries its last owner's writes.
+ *   E-tag           a tag of a heap: made. Carries its name and quota.
+ *   E-owner         the record of a run of frames (kernel-port/heap). Carries its caller and time.
  *   E-guard-enter   the fences of libquire-host's guard: counted before anything is read.
  *   E-guard-leave   a reader of the guard who left: what was read comes before the waiter goes on.
+ *   E-host-arena    an arena of libquire-host, made before it is counted.
+ *   E-host-grow     who adds an arena: what the last one did.
  *   E-reclaim-stop  libquire-host's reclaimer is to stop.
  *   E-handover      the program's load: a run given by one thread to another.
  *   E-page-cache    the program's load: a page put in by one thread and found by another.
@@ -108,6 +129,7 @@
 
 typedef Word<uint64_t> qa64;
 typedef Word<uint32_t> qa32;
+typedef Word<uint16_t> qa16;
 typedef Word<uint8_t> qa8;
 
 #define qa_load(p, order)      ((p)->load(Order::order, WORD_PLACE))
@@ -118,8 +140,11 @@ typedef Word<uint8_t> qa8;
 #define qa_add(p, x, order)    ((p)->fetch_add((x), Order::order, WORD_PLACE))
 #define qa_sub(p, x, order)    ((p)->fetch_sub((x), Order::order, WORD_PLACE))
 #define qa_xchg(p, x, order)   ((p)->exchange((x), Order::order, WORD_PLACE))
+#define qa_hint(p)             qa_load(p, relaxed)
+#define qa_grow(p, was, x)     qa_store(p, (was) + (x), relaxed)
+#define qa_clear_local(p)      ((p)->cas_local(1, 0, WORD_PLACE))
 #define qa_fence_seq_cst()     word_fence(WORD_PLACE)
-#define qa_fence_after_rmw()   word_fence(WORD_PLACE)
+#define qa_fence_after_rmw()   word_fence_after_rmw(WORD_PLACE)
 
 #else
 
@@ -134,6 +159,9 @@ typedef struct {
 typedef struct {
     uint32_t v;
 } qa32;
+typedef struct {
+    uint16_t v;
+} qa16;
 typedef struct {
     uint8_t v;
 } qa8;
@@ -164,6 +192,41 @@ typedef struct {
 #define qa_xchg(p, x, order)   __atomic_exchange_n(&(p)->v, (x), QA_##order)
 
 #endif
+
+/* A hint, loaded relaxed and used once: a plain access, which the compiler may fold into the
+ * instruction that uses it, as it does not with qa_load. */
+#ifdef QUIRE_TSAN
+#define qa_hint(p) qa_load(p, relaxed)
+#else
+#define qa_hint(p) ((p)->v)
+#endif
+
+/* Store was + x, relaxed, where *p is `was` and nobody else writes it: on x86-64 by one
+ * instruction, so that who needs only a part of `was` need not load the rest. */
+#if defined(__x86_64__) && !defined(QUIRE_TSAN)
+#define qa_grow(p, was, x) \
+    __asm__ volatile("addq %1, %0" : "+m"((p)->v) : "er"((uint64_t)(x)) : "cc", "memory")
+#else
+#define qa_grow(p, was, x) qa_store(p, (was) + (x), relaxed)
+#endif
+
+/* Turn *p from 1 to 0, if it is 1, where no other CPU writes it meanwhile: nothing on this CPU,
+ * interrupt or NMI, comes in the middle; other CPUs that read it may. It orders for this CPU alone.
+ * On x86 one instruction without the lock prefix; elsewhere (and for ThreadSanitizer) the
+ * compare-and-swap that there is. */
+static inline bool qa_clear_local(qa32 *p)
+{
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(QUIRE_TSAN)
+    bool was;
+
+    __asm__ volatile("btrl $0, %1" : "=@ccc"(was), "+m"(p->v) : : "memory");
+    return was;
+#else
+    uint32_t one = 1;
+
+    return QA_CAS(p, &one, 0, __ATOMIC_ACQUIRE);
+#endif
+}
 
 /* A full fence: what was read and written before it comes before what is read and written after
  * it, for all who use one on their side too. */

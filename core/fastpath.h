@@ -133,6 +133,14 @@ static inline bool hole_grows(const struct quire_zone *z, uint32_t b, uint64_t w
     return watch_is_on(z);
 }
 
+/* The frames `mask` of a word of block b were cleared by the caller's last access, which read
+ * `old`: does that ask for something? */
+static inline bool word_asks(const struct quire_zone *z, uint32_t b, uint64_t mask, uint64_t old)
+{
+    return !(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS ||
+           (word_has_pair(~old | mask, mask) && hole_grows(z, b, old & ~mask));
+}
+
 /* Clear the frames `mask` of one word and do what the word asks for. Returns those that were
  * allocated: they are free now. */
 static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsigned word,
@@ -143,8 +151,7 @@ static inline uint64_t frames_put(const struct quire_zone *z, uint32_t b, unsign
 
     qi_assert(word < MAP_WORDS);
     qi_assert(mask != 0);
-    if (!(old & ~mask) || old == WORD_FULL || mask & HINT_REFRESH_BITS ||
-        (word_has_pair(~old | mask, mask) && hole_grows(z, b, old & ~mask)))
+    if (word_asks(z, b, mask, old))
         qi_frames_freed(z, b, word, mask, old);
     return old & mask;
 }

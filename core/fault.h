@@ -17,9 +17,9 @@ static inline int fault_set(struct quire_fault *fault, int error, const char *wh
     if (fault)
         *fault = (struct quire_fault){.what = what,
                                       .where = where,
-                                      .other = where,
                                       .found = found,
                                       .expected = expected,
+                                      .other = where,
                                       .error = error};
     return error;
 }

@@ -11,6 +11,8 @@
  *   BYTE_CONTIG       another run was (its length is in the run map)
  *   0                 neither: the frame is free, reserved, in a cache, inside a run, or in the
  *                     hands of an unfinished operation
+ *   BYTE_ZERO         as 0, and it is known that the frame reads as zeros; of a run in a cache, or
+ *                     in an allocation's hands: all of it does, by the byte of the first frame
  *
  * Who hands a frame out to a caller writes the byte last; who takes it back looks at the byte
  * first, and clears it. In between nobody but the frame's owner has a reason to touch it, so both
@@ -19,7 +21,11 @@
  * and zone leaves bytes alone: they are 0.
  *
  *   B1  A byte is not 0 only if the maps show that a run of that length, allocated, begins there.
- *   B2  A frame in a magazine, the depot or a remote magazine, or inside a run, has 0.
+ *   B2  A frame in a magazine, the depot or a remote magazine has 0 or BYTE_ZERO; one inside a run
+ * 0. B3  BYTE_ZERO is written by who has the frame for himself and knows, and nobody but an
+ * allocator has had it since: a hand-out overwrites it, a run's taker clears those inside (take.c),
+ * and where a block is opened all are written anew (block_whole.c). In a block that is not divided
+ * they may be left over, but for the first frame's of a run.
  *
  *                         another free of the run     the run's next owner
  *   a free                R                           the first free comes before it: seen, refused
@@ -47,7 +53,14 @@ enum {
     BYTE_NONE = 0,    /* nothing that was handed out begins here */
     BYTE_SINGLE = 1,  /* one frame */
     BYTE_CONTIG = 31, /* n frames: no power of two, or not aligned */
+    BYTE_ZERO = 128,  /* nothing that was handed out, and it reads as zeros */
 };
+
+/* Does the byte tell of nothing that was handed out? */
+static inline bool byte_is_none(uint8_t value)
+{
+    return !(value & ~BYTE_ZERO);
+}
 
 /* The byte for a run of 2^order frames. */
 static inline uint8_t byte_of_order(unsigned order)
@@ -100,7 +113,7 @@ static inline void byte_write(qa8 *byte, uint8_t value)
 /* The caller hands out what begins here. */
 static inline void byte_set(qa8 *byte, uint8_t value)
 {
-    qi_assert(byte_read(byte) == BYTE_NONE); /* B2 */
+    qi_assert(byte_is_none(byte_read(byte))); /* B2 */
     byte_write(byte, value);
 }
 
@@ -160,8 +173,59 @@ static inline int frame_take_back(const struct quire_zone *z, uint64_t frame, ui
     if (!z->has_frame_bytes || byte_clear(byte_of_frame(z, frame), value))
         return QUIRE_OK;
     /* relaxed: for the error's name */
-    return qa_load(byte_of_frame(z, frame), relaxed) == BYTE_NONE ? QUIRE_ERR_DOUBLE_FREE
-                                                                  : QUIRE_ERR_ORDER;
+    return byte_is_none(qa_load(byte_of_frame(z, frame), relaxed)) ? QUIRE_ERR_DOUBLE_FREE
+                                                                   : QUIRE_ERR_ORDER;
+}
+
+/* ---- What reads as zeros ----------------------------------------------------------------------
+ */
+
+/* May some byte be BYTE_ZERO? Who has a frame or block of which one is reads no false. */
+static inline bool has_zeros(const struct quire_zone *z)
+{
+    return qa_load(&z->head->zeros, relaxed); /* relaxed: ordered by what carries the frame */
+}
+
+/* The caller is about to say of something that it reads as zeros. */
+static inline void note_zeros(const struct quire_zone *z)
+{
+    if (z->has_frame_bytes && !has_zeros(z))
+        qa_store(&z->head->zeros, 1,
+                 relaxed); /* relaxed: for good, and carried on with the frame */
+}
+
+/* Is it known of a frame, or of the run that begins there, which is the caller's and not handed out
+ * yet? */
+static inline bool frame_reads_zero(const struct quire_zone *z, uint64_t frame)
+{
+    return z->has_frame_bytes && byte_read(byte_of_frame(z, frame)) == BYTE_ZERO;
+}
+
+/* Write n bytes from that of `frame`, none of something that was handed out. */
+static inline void bytes_fill(const struct quire_zone *z, uint64_t frame, uint64_t n, uint8_t value)
+{
+    qi_assert(byte_is_none(value));
+#if defined(QUIRE_RELACY) || defined(QUIRE_TSAN)
+    for (uint64_t i = 0; i < n; i++)
+        byte_write(byte_of_frame(z, frame + i), value);
+#else
+    __builtin_memset(byte_of_frame(z, frame), value, (size_t)n);
+#endif
+}
+
+/* The caller took the run of n frames out of a divided block, n > 1: what its bytes say is said by
+ * the first one's. */
+static inline void bytes_take_run(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    uint64_t zero = 0;
+
+    if (!has_zeros(z))
+        return;
+    while (zero < n && frame_reads_zero(z, frame + zero))
+        zero++;
+    bytes_fill(z, frame, n, BYTE_NONE);
+    if (zero == n)
+        byte_write(byte_of_frame(z, frame), BYTE_ZERO);
 }
 
 #endif /* QUIRE_CORE_FRAME_BYTE_H */

@@ -45,6 +45,16 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
                          uint32_t desc);
 void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
                      uint64_t old);
+/* What a free left of the words of one block that it cleared frames of, as far as they ask for
+ * something. */
+struct freed_words {
+    bool was_full, refreshes; /* one was all ones; the fullness byte is counted anew */
+    uint8_t empty;            /* a bit for each that reads 0 since */
+    unsigned hole;            /* one more than the order of the others' longest run */
+};
+uint64_t qi_word_clear(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                       struct freed_words *freed);
+void qi_block_freed(const struct quire_zone *z, uint32_t b, const struct freed_words *freed);
 uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n);
 int qi_zone_free_cached(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order);
 
@@ -57,8 +67,8 @@ int qi_run_measure(const struct quire_zone *z, uint64_t frame, uint64_t *n);
 /* word_runs.c: protocols 1 and 2 for several runs of a word */
 unsigned qi_block_take_runs(const struct quire_zone *z, uint32_t b, unsigned order, unsigned want,
                             quire_pfn pfns[]);
-bool qi_word_free_runs(const struct quire_zone *z, uint32_t b, unsigned word, unsigned order,
-                       uint64_t starts, uint64_t *freed);
+bool qi_word_free_runs(const struct quire_zone *z, uint64_t frame, unsigned order, uint64_t starts,
+                       struct freed_words *left, uint64_t *freed);
 
 /* block_whole.c: protocol 3, and the block's way from and to its section */
 void qi_block_make_whole(const struct quire_zone *z, uint32_t b);
@@ -82,24 +92,38 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b);
 void qi_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b);
 
 /* find_block.c: where to look next */
+bool qi_take_recent(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                    unsigned order, uint64_t *frame);
 uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                       unsigned order);
 uint32_t qi_find_dense(const struct quire_zone *z, unsigned home_class, unsigned order,
                        const struct block_ranges *but);
 bool qi_take_from_hinted(const struct quire_zone *z, quire_slot slot, unsigned order,
                          uint64_t *frame);
-bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame);
+bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, bool here,
+                      uint64_t *frame);
+uint32_t qi_find_near_last(const struct quire_zone *z, quire_slot slot, unsigned blocks_order);
 uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
                        unsigned blocks_order);
 
 /* section.c: protocol 4 */
 bool qi_blocks_claim(const struct quire_zone *z, uint32_t b, unsigned blocks_order);
+uint64_t qi_blocks_claim_some(const struct quire_zone *z, uint64_t g, uint64_t mask);
 uint32_t qi_blocks_claim_any(const struct quire_zone *z, unsigned blocks_order);
 void qi_blocks_release(const struct quire_zone *z, uint32_t b, uint64_t n);
 uint32_t qi_section_find(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
                          uint32_t from);
+uint32_t qi_section_find_here(const struct quire_zone *z, uint32_t s, unsigned blocks_order,
+                              uint32_t from);
 void qi_block_run_publish(const struct quire_zone *z, uint32_t b, unsigned order);
-int qi_block_run_put(const struct quire_zone *z, uint32_t b, unsigned order);
+int qi_block_run_put(const struct quire_zone *z, uint32_t b, unsigned order, bool zero);
+
+/* gone.c: protocol 10 */
+enum { GIVE_MOST = WORD_BITS }; /* blocks that a giver holds at a time */
+bool qi_blocks_have_gone(const struct quire_zone *z, uint32_t b, uint32_t n);
+bool qi_blocks_bring_back(const struct quire_zone *z, uint32_t b, uint32_t n);
+int qi_blocks_give(const struct quire_zone *z, quire_slot slot, uint64_t g, uint32_t idle,
+                   uint32_t most, uint32_t *given);
 
 /* count.c: reserve a count, then pick */
 int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t flags);
@@ -148,8 +172,13 @@ int qi_contig_take(struct quire_zone *z, quire_slot slot, const struct quire_con
 void qi_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *first, uint64_t *end);
 uint64_t qi_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end);
 uint64_t qi_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end);
-uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
-                              uint64_t *stop);
+/* What a search for a free stretch is to find room for: so many frames, at a multiple of `align`, a
+ * power of two. */
+struct stretch_wanted {
+    uint64_t frames, align;
+};
+uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end,
+                              const struct stretch_wanted *want, uint64_t *stop);
 
 /* alloc_at.c */
 void qi_range_force_whole(const struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n);
@@ -163,13 +192,23 @@ int qi_zone_report_bad_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn
 void qi_zone_report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask,
                                int error);
 
+/* find_block.c */
+void qi_section_note_class(const struct quire_zone *z, uint32_t b, unsigned home_class);
+
+/* split_join.c */
+int qi_run_split(const struct quire_zone *z, uint64_t frame, uint64_t n, uint32_t flags);
+
 /* zone_alloc.c */
 int qi_take_small(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                   uint64_t *frame);
 int qi_zone_alloc_cached(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                          quire_pfn *pfn);
+int qi_zone_alloc_unzeroed(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
+                           quire_pfn *pfn, bool *zero);
 int qi_zone_alloc_dense(struct quire_zone *z, quire_slot slot, unsigned order, uint32_t flags,
                         const struct block_ranges *but, quire_pfn *pfn);
+int qi_zone_alloc_opened(struct quire_zone *z, quire_slot slot, uint32_t b, unsigned order,
+                         uint32_t flags, quire_pfn *pfn);
 int qi_alloc_hand_out(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
                       uint32_t flags, quire_pfn *pfn);
 
@@ -226,6 +265,27 @@ static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum 
 static inline void stat_count_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
 {
     stat_count(z, quire_slot_of(b / WORD_BITS % z->slots), what);
+}
+
+static inline void stat_add_at(const struct quire_zone *z, uint32_t b, enum quire_count what,
+                               uint64_t n)
+{
+    /* relaxed: a statistic */
+    qa_add(&slot_of(z, quire_slot_of(b / WORD_BITS % z->slots))->counts[what], n, relaxed);
+}
+
+/* Is any block gone? Who claimed blocks of which one is reads no 0 (gone.c). */
+static inline bool has_gone(const struct quire_zone *z)
+{
+    return qa_load(&z->head->gone, relaxed) != 0; /* relaxed: ordered by E-blocks */
+}
+
+/* The blocks of word g that were seen taken; `here`: or gone. Advisory; a claim decides. */
+static inline uint64_t blocks_in_use(const struct quire_zone *z, uint64_t g, bool here)
+{
+    uint64_t v = qa_load(block_word(z, g), relaxed); /* relaxed: advisory */
+
+    return here ? v | qa_load(gone_word(z, g), relaxed) : v; /* relaxed: advisory */
 }
 
 /* Is anything watched at all? The caller's last access was a full fence, behind what made frames

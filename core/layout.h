@@ -5,7 +5,8 @@
  * A zone is an index space of sections (those with memory, packed), each of 512 blocks of 512
  * frames. It has
  *
- *   per section   a map of its blocks (512 bits, one cache line), two hint bytes
+ *   per section   a map of its blocks (512 bits, one cache line), a map of those that are gone, two
+ *                 hint bytes
  *   per block     a map of its frames, the run map (which of them continue a run; optional), a
  *                 descriptor (what the block is, 32 bits), a fullness byte and a hole byte (hints)
  *   per frame     a byte: what was handed out there (frame_byte.h; optional)
@@ -31,7 +32,8 @@
  *      block: its bit in the section was claimed, or the MOVING is its own.
  *   Besides: FREE -> ISOLATED, a block of a listed range was claimed; SPLIT -> WHOLE, joined (x),
  *   and back where a frame was freed meanwhile; FREE -> WITHDRAWN, damaged, for good. Of a run that
- *   is split the first block goes through MOVING, the TAILs become SPLIT at once.
+ *   is split the first block goes through MOVING, the TAILs become SPLIT at once; or all of them
+ *   become WHOLE, runs of one block.
  *   desc_may_become() is this as a table.
  *
  * Invariants, true at every instant unless a line says otherwise:
@@ -46,6 +48,9 @@
  *       has lost.
  *   I6  A block is ISOLATED only while its range stands in the list of the head, and SPLIT only
  *       while it does not; unfinished operations make the two agree (isolate.c).
+ *   I7  A bit of a section's gone map is 1 only if the block's descriptor is FREE: the block is
+ * free, and to be installed before it is used (gone.c). Only who holds the block by its section's
+ *       bit changes it.
  *
  * Everything else is a hint. It may lag, it steers searches, and but for H4 it never decides a
  * refusal:
@@ -115,12 +120,16 @@ enum {
     D_PINS = 1 << 3, /* some frames are reserved or holes: the pin table knows which */
     D_ORDER_SHIFT = 4,
     D_ORDER = 31 << D_ORDER_SHIFT,
+    /* Of a FREE block: it reads as zeros, and the zone's memory did not at first; or the memory
+     * did, and the block may have been written. So zeroed metadata tells what is so at first. */
+    D_CHANGED = 1 << 9,
     D_HOLE = 1 << 11,
     D_CLASS_SHIFT = 12,
     D_CLASS = 15 << D_CLASS_SHIFT,
     D_CLASS_ORDER = 14 << D_CLASS_SHIFT, /* the class but for its mobility: 0 of single frames */
     D_OWNER_SHIFT = 16,                  /* the owner, slot + 1; 0: not a home block */
     D_SWEPT_SHIFT = 16, /* of an ISOLATED block: one bit a word, its isolation holds all of it */
+    D_AGE_SHIFT = 16,   /* of a FREE block: the zone's age when it became so, 16 bits */
 };
 #define D_OWNER ((uint32_t)0xfff << D_OWNER_SHIFT)
 
@@ -141,6 +150,7 @@ enum {
 enum {
     HOLE_MASK = 15,
     HOLE_CLASS_SHIFT = 4,
+    HOLE_CLASSES = 16, /* for which the byte has room */
     HOLE_MOST = BLOCK_ORDER,
     /* Instead of a hole, while a call looks at the map to lower it (hint.c): any run may be free.
      */
@@ -192,14 +202,21 @@ static inline bool desc_may_become(uint32_t from, uint32_t to)
             1 << D_ISOLATED,
         /* SPLIT */ 1 << D_FREE | 1 << D_SPLIT | 1 << D_WHOLE | 1 << D_ISOLATED,
         /* WHOLE */ 1 << D_FREE | 1 << D_SPLIT | 1 << D_MOVING,
-        /* TAIL */ 1 << D_FREE | 1 << D_SPLIT,
+        /* TAIL */ 1 << D_FREE | 1 << D_SPLIT | 1 << D_WHOLE,
         /* RESERVED */ 1 << D_FREE | 1 << D_MOVING,
-        /* MOVING */ 1 << D_SPLIT,
+        /* MOVING */ 1 << D_SPLIT | 1 << D_WHOLE,
         /* WITHDRAWN */ 0,
         /* ISOLATED */ 1 << D_SPLIT | 1 << D_RESERVED | 1 << D_ISOLATED,
     };
 
     return next[desc_state(from)] >> desc_state(to) & 1;
+}
+
+/* How many ages ago a block with this descriptor, a FREE one, became so, if that is less than 2^16;
+ * `now` is one of this age. */
+static inline uint16_t desc_idle(uint32_t d, uint32_t now)
+{
+    return (uint16_t)((now >> D_AGE_SHIFT) - (d >> D_AGE_SHIFT));
 }
 
 static inline uint32_t desc_whole(unsigned order)
@@ -224,9 +241,10 @@ static inline uint32_t desc_home(quire_slot slot, unsigned home_class)
 
 /* One slot. The first lines are hot and touched by its user alone, but for the gatherer. */
 struct quire_slot_state {
-    qa64 credit;            /* frames borrowed from the total, see fastpath.h; never negative */
-    qa32 home[CLASSES];     /* block + 1; a preference, see I5 */
-    qa32 near[CLASSES + 1]; /* block where the last search of the class ended */
+    qa64 credit;              /* frames borrowed from the total, see fastpath.h; never negative */
+    qa32 recent[BLOCK_ORDER]; /* block + 1, of the order's last free by this slot; a hint */
+    qa32 home[CLASSES];       /* block + 1; a preference, see I5 */
+    qa32 near[CLASSES + 1];   /* block where the last search of the class ended */
     qa64 errors[QUIRE_ERRORS_ROOM] __attribute__((aligned(64)));
     qa64 counts[QUIRE_COUNTS_ROOM];
 } __attribute__((aligned(64)));
@@ -247,17 +265,19 @@ enum {
     WATCH_FLAGS = (1 << 2 * WATCH_ORDERS) - 1,
 };
 
-enum { ZONE_VERSION = 5 };
+enum { ZONE_VERSION = 6 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
 
 /* The first page of the metadata. */
+enum { UNMOVABLE_WORDS = 8 };
+
 struct quire_zone_head {
     qa64 magic;
     uint32_t version, id, type, slots;
     uint32_t sections, map_stride, pin_mask, extent_count;
     uint32_t chunk;
     qa32 isolating; /* ranges in isolations[]; here, as every claim of blocks reads it */
-    uint32_t has_frame_bytes, pad;
+    uint32_t has_frame_bytes, memory_zeroed;
     int64_t shard_limit;
     uint64_t first_block, end_block;
     uint64_t bytes;
@@ -268,8 +288,12 @@ struct quire_zone_head {
     qa32 level;                              /* watermarks: 0 fine, 1 told LOW, 2 told MIN */
     qa32 pins_used __attribute__((aligned(64)));
     qa64 managed, reserved;
+    qa64 gone;      /* blocks, see I7 */
+    qa32 free_desc; /* of a block that becomes FREE now, and is not known to read as zeros */
+    qa32 zeros;     /* not 0: a frame byte may be BYTE_ZERO (frame_byte.h) */
     qa64 watch[WATCHES] __attribute__((aligned(64))); /* what is to be had nowhere: watch.c */
     qa64 events[QUIRE_EVENTS_ROOM];
+    qa64 unmovable[UNMOVABLE_WORDS]; /* sections with unmovable blocks: find_block.c */
     /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
     qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
@@ -352,6 +376,28 @@ static inline qa64 *word_of(struct map512 *maps, uint64_t g)
 static inline qa64 *block_word(const struct quire_zone *z, uint64_t g)
 {
     return word_of(section_maps_of(z), g);
+}
+
+/* The same of the gone maps. */
+static inline qa64 *gone_word(const struct quire_zone *z, uint64_t g)
+{
+    void *p = z->gone_maps;
+
+    return word_of((struct map512 *)p, g);
+}
+
+/* The descriptor of a block that becomes FREE now; `zero`: all of it reads as zeros. */
+static inline uint32_t desc_free(const struct quire_zone *z, bool zero)
+{
+    /* relaxed: a figure, but for what is constant in it */
+    return qa_load(&z->head->free_desc, relaxed) ^ (zero ? (uint32_t)D_CHANGED : 0);
+}
+
+/* Does a FREE block that the caller holds read as zeros, all of it? */
+static inline bool block_reads_zero(const struct quire_zone *z, uint32_t b)
+{
+    /* relaxed: the caller's */
+    return !(qa_load(desc_of(z, b), relaxed) & D_CHANGED) == z->memory_zeroed;
 }
 
 static inline struct quire_slot_state *slot_of(const struct quire_zone *z, quire_slot slot)

@@ -106,7 +106,7 @@ static inline uint64_t word_free_runs(uint64_t v, unsigned order)
 {
     uint64_t free = ~v;
 
-    for (unsigned i = 0; i < order; i++)
+    for (unsigned i = 0; i < order && free; i++)
         free &= free >> (1u << i);
     return free & word_starts(order);
 }
@@ -115,8 +115,11 @@ static inline uint64_t word_free_runs(uint64_t v, unsigned order)
  * longer one, so that long runs stay whole; the first of these; 64 if none. */
 static inline unsigned word_find_run(uint64_t v, unsigned order)
 {
-    uint64_t fits = word_free_runs(v, order);
+    uint64_t fits;
 
+    if (v == 0)
+        return 0;
+    fits = v == WORD_FULL ? 0 : word_free_runs(v, order);
     if (!fits)
         return WORD_BITS;
     /* The starts of runs of the next order, and so on, as long as some others remain. */

@@ -23,7 +23,9 @@ function(boot name)
 endfunction()
 
 # Machines.
-boot(uneven-nodes --smp 8 --nodes 4 --append "seconds=2")
+boot(uneven-nodes --smp 8 --nodes 4 --append "seconds=2"
+     --expect "ended: read of 0000123456789000" --expect "the guard below its stack"
+     --expect "ended: execution of")
 boot(one-cpu --smp 1 --nodes 1 --mem 512M --append "seconds=1")
 boot(node-without-cpus --layout 3:512M,0:512M --append "seconds=1")
 boot(node-without-memory --layout 2:512M,2:0 --append "seconds=1")
@@ -31,10 +33,18 @@ boot(64-cpus --smp 64 --nodes 8 --mem 2G --suite traps,stress,exchange --append 
 boot(128-mib --smp 2 --nodes 1 --mem 128M --append "seconds=1")
 boot(6-gib --smp 4 --nodes 2 --mem 6G --suite touch) # in the soak: 16
 
+# CPU caches in local mode: drains ask the other CPUs, by NMIs.
+boot(local --smp 8 --nodes 4 --append "mode=local seconds=1")
+boot(local-one-cpu --smp 1 --nodes 1 --mem 512M
+     --suite drain,boundaries,interrupts,exhaust --append "mode=local seconds=1")
+# The heap alone, on four nodes, and longer than among all suites.
+boot(heap --smp 8 --nodes 4 --mem 1G --suite heap --append "seconds=3"
+     --expect "by leaky_driver+0x" --expect "written behind the end: byte 50 is 0x1")
+
 # Ways to boot.
-boot(bios --boot bios --suite traps,zone,stress --mem 1G --append "seconds=1"
+boot(bios --boot bios --suite traps,zone,user,stress --mem 1G --append "seconds=1"
      --expect "booted by Multiboot2")
-boot(uefi --boot uefi --suite traps,zone,stress --mem 1G --append "seconds=1"
+boot(uefi --boot uefi --suite traps,zone,user,stress --mem 1G --append "seconds=1"
      --expect "booted by Multiboot2")
 
 # Memory maps: pages set aside, of both sizes; holes, overlaps, device memory, odd borders.
@@ -45,10 +55,11 @@ boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
 ,1M@0x40fff:usable,16M@0x8000000:device,12345678@0xc000001:reserved,1@0xd000fff:reserved")
 
 # Figures, of instructions, which do not depend on how busy this machine is; with their limits.
-boot(figures --icount --suite count,bench --json ${CMAKE_CURRENT_BINARY_DIR}/figures.json)
+boot(figures --icount --suite count,bench,user-cost --json ${CMAKE_CURRENT_BINARY_DIR}/figures.json)
+boot(figures-local --icount --suite count --append "mode=local")
 
 # Refusals: each a panic that says why.
-boot(panic-no-memory --layout 1:64M --append "memmap=61M@0x390000:reserved"
+boot(panic-no-memory --layout 1:64M --append "memmap=60M@0x400000:reserved"
      --panic "too little memory")
 boot(panic-image-reserved --layout 1:64M --append "memmap=4K@0x201000:reserved"
      --panic "memory map: the kernel's image")

@@ -15,20 +15,22 @@
  */
 #include "percpu/fastpath.h"
 
-/* Take the view's CPU cache of a class, or in rseq mode that of the CPU that this runs on. NULL: it
- * is taken. */
+/* Take the view's CPU cache of a class, or but for exchange mode that of the CPU that this runs on.
+ * NULL: it is taken. */
 static struct cpu_cache *view_take_class(const struct cpu_view *s, enum cache_class cls)
 {
     const struct quire_cache *c = s->cache;
     struct cpu_cache *r = s->cpu_caches[cls];
     uint32_t cpu = 0;
 
-    if (cache_uses_rseq(c)) {
+    if (c->mode != QUIRE_CACHE_EXCHANGE) {
         cpu = cache_cpu(c);
         if (cpu >= c->cpus)
             return NULL;
         r = cpu_cache_of(c, cpu, cls);
     }
+    if (c->mode == QUIRE_CACHE_LOCAL)
+        (void)qi_cpu_caches_answer(s->cache, cpu);
     if (qi_cpu_cache_take(c, r, cpu))
         return r;
     (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
@@ -39,7 +41,7 @@ static struct cpu_cache *view_take_class(const struct cpu_view *s, enum cache_cl
 static void copy_handed_out(const struct cpu_view *s, quire_pfn to[], const quire_pfn from[],
                             size_t n)
 {
-    if (!s->one_stretch) {
+    if (!view_has_bytes(s)) {
         for (size_t i = 0; i < n; i++) {
             to[i] = from[i];
             view_hand_out(s, to[i], 0);

@@ -37,6 +37,7 @@ struct cache_sizes {
     uint32_t mode;
     uint32_t rounds, runs, huge, depot; /* runs: twice the rounds of order 1 */
     uint32_t large;                     /* rounds of order 4 */
+    uint32_t run_mobility;
 };
 
 static size_t cache_aligned(size_t n)
@@ -45,10 +46,10 @@ static size_t cache_aligned(size_t n)
 }
 
 /* Does glibc register restartable sequences here, and can the kernel restart them? */
-static bool rseq_works(void)
+bool qi_rseq_works(void)
 {
 #if QUIRE_RSEQ
-    return __rseq_size > 0 &&
+    return rseq_is_registered() &&
            syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
 #else
     return false;
@@ -58,12 +59,16 @@ static bool rseq_works(void)
 /* The rounds of a class's loaded magazine: even. */
 static uint32_t class_capacity(const struct cache_sizes *s, enum cache_class cls)
 {
+    unsigned order = class_order(cls);
+
+    if (cls == CACHE_HUGE)
+        return s->huge;
     if (cls < CACHE_RUNS)
         return s->rounds;
-    if (cls <= CACHE_LARGE)
-        return s->runs >> class_order(cls) & ~1u;
-    return cls == CACHE_HUGE ? s->huge
-                             : ((s->large >> (class_order(cls) - LARGE_ROUNDS_ORDER)) + 1) & ~1u;
+    if (cls > CACHE_LARGE && cls % 2 > s->run_mobility)
+        return 0;
+    return order < LARGE_ROUNDS_ORDER ? s->runs >> order & ~1u
+                                      : ((s->large >> (order - LARGE_ROUNDS_ORDER)) + 1) & ~1u;
 }
 
 /* The most frames that can be cached with these sizes. */
@@ -89,6 +94,7 @@ static int check_sizes(const struct quire_cache_config *config, struct cache_siz
          large = config->large_rounds == QUIRE_CACHE_SIZE_AUTO,
          huge = config->huge_rounds == QUIRE_CACHE_SIZE_AUTO;
 
+    s->run_mobility = config->zone->order_classes ? (uint32_t)QUIRE_MOVABLE : 0;
     s->rounds = rounds ? AUTO_ROUNDS : config->rounds;
     s->huge = huge ? AUTO_HUGE : config->huge_rounds;
     s->depot = config->depot == QUIRE_CACHE_SIZE_AUTO ? AUTO_DEPOT * config->cpus : config->depot;
@@ -114,12 +120,14 @@ static int check_sizes(const struct quire_cache_config *config, struct cache_siz
 static int check_config(const struct quire_cache_config *config, struct cache_sizes *s)
 {
     if (config->cpus == 0 || config->cpus >> 31 || config->first_cpu >> 31 ||
-        (unsigned)config->mode > QUIRE_CACHE_RSEQ)
+        (unsigned)config->mode > QUIRE_CACHE_LOCAL)
         return QUIRE_ERR_SIZE;
     if (!config->zone->has_frame_bytes)
         return QUIRE_ERR_UNSUPPORTED;
     s->mode = (uint32_t)config->mode;
-    if (config->mode != QUIRE_CACHE_EXCHANGE && rseq_works())
+    if (config->mode == QUIRE_CACHE_LOCAL)
+        s->mode = QUIRE_CACHE_LOCAL;
+    else if (config->mode != QUIRE_CACHE_EXCHANGE && qi_rseq_works())
         s->mode = QUIRE_CACHE_RSEQ;
     else if (config->mode == QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_UNSUPPORTED;
@@ -167,6 +175,7 @@ static void build_cpu_caches(struct quire_cache *c)
             struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
             r->half = c->capacity[i] / 2;
+            r->refill = (uint16_t)(r->half ? r->half : 1);
             qa_store(&r->limit, c->capacity[i], relaxed); /* relaxed: being built */
             cpu_cache_put(r);
         }
@@ -210,6 +219,7 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     c->first_cpu = config->first_cpu;
     c->cpu_stride = bytes_per_cpu(&s);
     c->depot_nodes = s.depot;
+    c->run_mobility = s.run_mobility;
     c->zone = config->zone;
 #if QUIRE_RSEQ
     c->rseq_offset = __rseq_offset;

@@ -18,7 +18,7 @@
 
 struct depot_half;
 
-enum { DEPOT_CLASSES = CACHE_LARGE + 1 }; /* frames, and runs of order 1 to 3 */
+enum { DEPOT_CLASSES = CACHE_LARGE + 2 }; /* frames, and runs of order 1 to 3 */
 
 /* Do half magazines of a class go through the depot? If they hold no more frames than those of
  * single frames: a node then holds no more, whichever class has it. */

@@ -12,35 +12,24 @@
  * for the CPU to take an interrupt, not for what its threads do, and if the kernel refuses it the
  * CPU caches stay as they are.
  *
- *   while another CPU is drained, its        exchange mode      rseq mode
- *     pop and push                           finds it taken     restarted, then finds it taken
- *     refill, overflow                       finds it taken     restarted, then finds it taken
- *     drain by a third CPU                   passes by          passes by
+ * In local mode the drainer takes nothing: each CPU that holds anything is asked for it, all of
+ * them first, and then made to answer by the port, the drainer's own too (ask.c).
+ *
+ *   while another CPU is drained, its    exchange mode     rseq mode             local mode
+ *     pop and push                       finds it taken    restarted, then as    goes on; a push
+ *                                                          left                  answers first
+ *     refill, overflow                   finds it taken    the same              answers first
+ *     drain by a third CPU               passes by         passes by             asks, too
  *   (what finds a CPU cache taken goes to the zone)
  *
  * Bounded: each CPU cache once, each depot node once. Lock-free, any context but for the system
- * call, which a drain with `no_syscall` does without.
+ * call or the port's call, which a drain with `no_syscall` does without.
  */
 #include "core/layout.h"
 #include "percpu/depot.h"
 #include "percpu/fastpath.h"
 
 enum { DENSITY_SAMPLES = 64 }; /* of a maintenance: some 5 microseconds */
-
-/* Was the CPU cache not used since the last time this was asked? What every use changes, in 32
- * bits: if they agree by chance a CPU cache in use is drained and pays a refill. */
-static bool cpu_cache_is_idle(struct cpu_cache *r)
-{
-    const uint64_t odd = 0x9e3779b97f4a7c15u;
-    /* relaxed: hints, all of them */
-    uint64_t slow = qa_load(&r->underflows, relaxed) + qa_load(&r->overflows, relaxed);
-    uint64_t used = qa_load(&r->count, relaxed); /* relaxed: a hint; the pops too, see K6 */
-    uint32_t now;
-
-    used = (used * odd + slow) * odd + qa_load(&r->out, relaxed); /* relaxed: a hint */
-    now = (uint32_t)(used * odd >> 32);
-    return qa_xchg(&r->seen, now, relaxed) == now; /* relaxed: a hint */
-}
 
 /* Does a CPU cache hold anything, or its outgoing magazine? As currently read. */
 static bool holds_rounds(const struct cpu_cache *r, bool out_only)
@@ -59,16 +48,32 @@ static uint64_t flush_and_put(struct quire_cache *c, uint32_t cpu, unsigned cls,
     return frames;
 }
 
-/* Steal those of another CPU's caches that wanted[] names, all at once so that its owner is kept
- * away once; afterwards it says which they are. */
-static void steal_cpu_caches(const struct quire_cache *c, uint32_t cpu, bool wanted[])
+/* Steal another CPU's caches of these classes, all at once so that its owner is kept away once.
+ * Returns which were got. */
+static uint64_t steal_cpu_caches(const struct quire_cache *c, uint32_t cpu, uint64_t classes)
 {
-    bool detached = qi_cpu_caches_detach(c, cpu);
+    uint64_t got = 0;
+
+    if (!qi_cpu_caches_detach(c, cpu, classes))
+        return 0;
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        if (classes & class_bit(i) && qi_cpu_cache_steal(cpu_cache_of(c, cpu, i)))
+            got |= class_bit(i);
+    qi_cpu_caches_attach(c, cpu, classes);
+    return got;
+}
+
+/* Local mode: ask a CPU for what it holds, or only for the outgoing magazines of those that
+ * out_only[] names. */
+static void ask_for_rounds(const struct quire_cache *c, uint32_t cpu, const bool out_only[])
+{
+    uint64_t wanted = 0;
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        wanted[i] = detached && wanted[i] && qi_cpu_cache_steal(cpu_cache_of(c, cpu, i));
-    if (detached)
-        qi_cpu_caches_attach(c, cpu);
+        if (holds_rounds(cpu_cache_of(c, cpu, i), out_only[i]))
+            wanted |= out_only[i] ? ask_flush_bit(i) : ask_drain_bit(i);
+    if (wanted)
+        qi_cpu_caches_ask(c, cpu, wanted);
 }
 
 /* Drain a CPU's caches, or only the outgoing magazines of those that out_only[] names. Where it
@@ -77,41 +82,47 @@ static void steal_cpu_caches(const struct quire_cache *c, uint32_t cpu, bool wan
 static uint64_t drain_cpu_caches(struct quire_cache *c, uint32_t cpu, bool no_syscall,
                                  const bool out_only[])
 {
-    bool left[QUIRE_CACHE_CLASSES], any = false;
-    uint64_t frames = 0;
+    uint64_t frames = 0, left = 0;
 
+    if (c->mode == QUIRE_CACHE_LOCAL) {
+        ask_for_rounds(c, cpu, out_only);
+        return qi_cpu_caches_have_answered(c, cpu, no_syscall);
+    }
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
         struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
-        left[i] = holds_rounds(r, out_only[i]);
-        if (left[i] && qi_cpu_cache_take(c, r, cpu)) {
+        if (!holds_rounds(r, out_only[i]))
+            continue;
+        if (qi_cpu_cache_take(c, r, cpu))
             frames += flush_and_put(c, cpu, i, out_only[i]);
-            left[i] = false;
-        }
-        any |= left[i];
+        else
+            left |= class_bit(i);
     }
-    if (!any || c->mode != QUIRE_CACHE_RSEQ || no_syscall)
+    if (!left || c->mode != QUIRE_CACHE_RSEQ || no_syscall)
         return frames;
-    steal_cpu_caches(c, cpu, left);
+    left = steal_cpu_caches(c, cpu, left);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
-        if (left[i])
+        if (left & class_bit(i))
             frames += flush_and_put(c, cpu, i, out_only[i]);
     return frames;
 }
 
 static const bool both_magazines[QUIRE_CACHE_CLASSES];
 
-/* Drain all CPU caches and the depot. `no_syscall`: without a system call; the rest is left to a
- * call that may wait (PR2 of pressure.c). */
+/* Drain all CPU caches and the depot. `no_syscall`: without a system call, or a call of the port;
+ * the rest is left to a call that may wait (PR2 of pressure.c). */
 void qi_cache_drain_whole(struct quire_cache *c, bool no_syscall)
 {
     quire_slot slot = slot_of_cpu(c, cache_cpu(c));
-    uint32_t drain_pending = no_syscall && c->mode == QUIRE_CACHE_RSEQ;
+    uint32_t drain_pending = no_syscall && c->mode != QUIRE_CACHE_EXCHANGE;
 
     if (qa_load(&c->state->drain_pending, relaxed) !=
         drain_pending) /* relaxed: only the word counts */
         qa_store(&c->state->drain_pending, drain_pending,
                  relaxed); /* relaxed: only the word counts */
+    /* Local mode: while one CPU is waited for, the others may come to it. */
+    for (uint32_t cpu = 0; cpu < c->cpus && c->mode == QUIRE_CACHE_LOCAL; cpu++)
+        ask_for_rounds(c, cpu, both_magazines);
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         (void)drain_cpu_caches(c, cpu, no_syscall, both_magazines);
     for (unsigned i = 0; i < DEPOT_CLASSES; i++)
@@ -134,9 +145,23 @@ int quire_cache_drain_all(struct quire_cache *c)
     return QUIRE_OK;
 }
 
+/* As quire_cache_drain, for a CPU that goes away: in local mode its CPU caches are taken, as it
+ * runs nothing else that uses them. */
+int qi_cache_drain_retiring(struct quire_cache *c, uint32_t cpu)
+{
+    uint32_t mine = cpu - c->first_cpu;
+
+    if (c->mode != QUIRE_CACHE_LOCAL || mine >= c->cpus)
+        return quire_cache_drain(c, cpu);
+    for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
+        if (qi_cpu_cache_steal(cpu_cache_of(c, mine, i)))
+            (void)flush_and_put(c, mine, i, false);
+    return QUIRE_OK;
+}
+
 int quire_cache_retire_cpu(struct quire_cache *c, uint32_t cpu)
 {
-    int error = quire_cache_drain(c, cpu);
+    int error = qi_cache_drain_retiring(c, cpu);
 
     return error ? error : quire_zone_retire_slot(c->zone, slot_of_cpu(c, cpu - c->first_cpu));
 }
@@ -146,15 +171,17 @@ int quire_cache_retire_cpu(struct quire_cache *c, uint32_t cpu)
  * cancel out. */
 static uint64_t decay_cpu_caches(struct quire_cache *c, uint32_t cpu, bool *used)
 {
-    bool in_use[QUIRE_CACHE_CLASSES];
+    bool in_use[QUIRE_CACHE_CLASSES], any_in_use = false;
 
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
         struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
         in_use[i] = !cpu_cache_is_idle(r);
+        any_in_use |= in_use[i];
         *used |= in_use[i] || holds_rounds(r, false);
     }
-    return drain_cpu_caches(c, cpu, false, in_use);
+    /* In local mode a CPU in use comes to it by itself, and is not interrupted. */
+    return drain_cpu_caches(c, cpu, c->mode == QUIRE_CACHE_LOCAL && any_in_use, in_use);
 }
 
 uint64_t quire_cache_maintain(struct quire_cache *c)

@@ -4,10 +4,11 @@
  * slowpath.c. The layer above has views of its own and comes in by fastpath.h.
  *
  * In rseq mode a section finds its CPU cache by itself, so the CPU is not asked for, and what is
- * common has its sections inline. In exchange mode the CPU's number is read once, here, and passed
- * down.
+ * common has its sections inline. In exchange and local mode the CPU's number is read once, here,
+ * and passed down.
  *
- * Lock-free, any context. In rseq mode without a locked instruction, in exchange mode one.
+ * Lock-free, any context. In rseq and local mode without a locked instruction, in exchange mode
+ * one.
  */
 #include "percpu/fastpath.h"
 
@@ -17,6 +18,7 @@ _Static_assert(CLASS_UNMOVABLE % 2 == CACHE_UNMOVABLE && CLASS_MOVABLE % 2 == CA
                "a block's class names that of its single frames by the lowest bit");
 _Static_assert((int)FIRST_LARGE_ORDER == (int)LARGE_ORDER,
                "runs without mobility in the zone have no classes by mobility");
+_Static_assert(2 * QUIRE_CACHE_CLASSES < 63, "the bits of all classes lie below ASK_NOBODY");
 
 /* ---- Rseq mode ------------------------------------------------------------------------------ */
 
@@ -52,7 +54,7 @@ __attribute__((__noinline__)) bool qi_cache_push_rseq(const struct quire_cache *
 static __attribute__((__noinline__)) int alloc_by_view(struct quire_cache *c, unsigned order,
                                                        uint32_t flags, quire_pfn *pfn)
 {
-    enum cache_class cls = cache_class_of(order, flags & QUIRE_MOVABLE);
+    enum cache_class cls = request_class(c, order, flags);
     uint32_t cpu = cache_cpu(c);
 
     if (cls < CACHE_NONE && cpu < c->cpus && !(flags & ~CACHE_HIT_FLAGS) &&
@@ -82,7 +84,7 @@ int quire_cache_alloc(struct quire_cache *c, unsigned order, uint32_t flags, qui
 
         if (order == 0)
             return alloc_rseq(c, (enum cache_class)flags, 0, flags, pfn);
-        cls = cache_class_of(order, flags);
+        cls = request_class(c, order, flags);
         if (cls < CACHE_NONE)
             return alloc_rseq(c, cls, order, flags, pfn);
     }
@@ -100,8 +102,8 @@ static inline bool view_push(const struct cpu_view *s, struct admission a, quire
         return a.place == TO_OUTGOING ? rseq_push_out(s->cache, a.cls, pfn.n)
                                       : rseq_push(s->cache, a.cls, pfn.n);
 #endif
-    return a.place == TO_OUTGOING ? cpu_cache_push_outgoing_xchg(s->cpu_caches[a.cls], pfn)
-                                  : cpu_cache_push_xchg(s->cpu_caches[a.cls], pfn);
+    return a.place == TO_OUTGOING ? view_claim_push_outgoing(s, a.cls, pfn)
+                                  : view_claim_push(s, a.cls, pfn);
 }
 
 __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, quire_pfn pfn,
@@ -151,7 +153,7 @@ bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order)
         return false;
     if (!byte_clear(byte, byte_of_order(order)))
         return false;
-    pushed = by_xchg ? cpu_cache_push_xchg(s->cpu_caches[a.cls], pfn) : view_push(s, a, pfn);
+    pushed = by_xchg ? view_claim_push(s, a.cls, pfn) : view_push(s, a, pfn);
     if (!pushed)
         byte_restore(byte, byte_of_order(order));
     return pushed;

@@ -8,15 +8,15 @@
  * a hit reads metadata only on behalf of a frame that its caller owns, and while a frame of a zone
  * is owned the zone stays.
  *
- *   T1  A view does not change once its cache is in service, but for `node`. While the cache is
- *       closed, and no frame of the window is owned, the window may be bound to a zone that takes
- *       the place of the old one (view.c): CPU caches, range and cache stay.
+ *   T1  A view does not change once its cache is in service, but for `node` and `asked`. While the
+ *       cache is closed, and no frame of the window is owned, the window may be bound to a zone
+ *       that takes the place of the old one (view.c): CPU caches, range and cache stay.
  *   T2  Its window is of the zone's longest stretch of sections, or a part of it, and all its
  *       blocks have maps and frame bytes: a frame of it may be asked for, whoever owns it.
  *   T3  In exchange mode a caller may use any view, whatever CPU it runs on by now (K1 of
- *       cpu_cache.h). In rseq mode the kernel's word says whose CPU caches are used, and all views
- *       are alike; or (the layer above) the view is of the CPU whose number the section compares
- *       with that word.
+ *       cpu_cache.h). In local mode it uses its own CPU's and stays there (K8). In rseq mode the
+ *       kernel's word says whose CPU caches are used, and all views are alike; or (the layer above)
+ *       the view is of the CPU whose number the section compares with that word.
  *
  *                     pop   push   rebind   set node
  *   pop                X     X       X         X
@@ -35,7 +35,7 @@
  * with pins never becomes whole, so it counts as dense. All else goes to the zone.
  *
  * A hit does the common thing or nothing: what it answers with false is for slowpath.c. Lock-free,
- * any context; in rseq mode without a locked instruction, in exchange mode one.
+ * any context; in rseq and local mode without a locked instruction, in exchange mode one.
  */
 #ifndef QUIRE_PERCPU_FASTPATH_H
 #define QUIRE_PERCPU_FASTPATH_H
@@ -51,12 +51,21 @@
 #include QUIRE_CPU_HEADER
 #endif
 
+/* How a view is used, in one word, so that a hit looks once. */
+enum view_kind {
+    VIEW_LOCAL = 1,       /* the cache is in local mode */
+    VIEW_RSEQ = 2,        /* it is in rseq mode; neither: in exchange mode */
+    VIEW_ONE_STRETCH = 4, /* the window's frame bytes are those of all frames of the zone */
+};
+
 struct cpu_view {
     struct block_window window; /* T2 */
     const qa32 *sparse_limit;   /* a block with a larger fullness byte is sparse */
     const struct quire_cache *cache;
-    qa32 node;        /* the CPU's, as the layer above has it; a hint */
-    bool one_stretch; /* the window's frame bytes are those of all frames of the zone */
+    qa64 asked;    /* what other CPUs ask of this one, bits for each class: ask.c; but for local
+                    * mode ASK_NOBODY for good, so that one look tells both */
+    qa32 node;     /* the CPU's, as the layer above has it; a hint */
+    uint32_t kind; /* bits of enum view_kind */
     struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
 } __attribute__((aligned(64)));
 
@@ -82,6 +91,22 @@ static inline const struct cpu_view *view_of(const struct quire_cache *c, uint32
 static inline bool cache_uses_rseq(const struct quire_cache *c)
 {
     return QUIRE_RSEQ && c->mode == QUIRE_CACHE_RSEQ;
+}
+
+static inline bool view_is_local(const struct cpu_view *s)
+{
+    return s->kind & VIEW_LOCAL;
+}
+
+static inline bool view_uses_rseq(const struct cpu_view *s)
+{
+    return QUIRE_RSEQ && s->kind & VIEW_RSEQ;
+}
+
+/* Does a pop find the byte of its frame by the window? */
+static inline bool view_has_bytes(const struct cpu_view *s)
+{
+    return s->kind & VIEW_ONE_STRETCH;
 }
 
 /* The CPU that the caller runs on, or one that has no CPU caches if that cannot be told. */
@@ -135,7 +160,7 @@ static inline bool is_foreign(const struct quire_zone *z, uint32_t desc, unsigne
 static inline bool is_sparse(const struct block_window *w, const qa32 *sparse_limit, uint64_t at)
 {
     /* relaxed: hints, both */
-    return qa_load(window_fullness(w, at), relaxed) > qa_load(sparse_limit, relaxed);
+    return qa_load(window_fullness(w, at), relaxed) > qa_hint(sparse_limit);
 }
 
 /* What a hit admits, if its byte is right: to the loaded magazine a single frame of a dense block
@@ -197,58 +222,108 @@ static inline void cache_hand_out(const struct quire_cache *c, quire_pfn pfn, un
 
 static inline void view_hand_out(const struct cpu_view *s, quire_pfn pfn, unsigned order)
 {
-    if (__builtin_expect(s->one_stretch, 1))
+    if (__builtin_expect(view_has_bytes(s), 1))
         byte_set(window_frame_byte(&s->window, pfn), byte_of_order(order));
     else
         qi_cache_hand_out_elsewhere(s->cache, pfn, order);
 }
 
-/* ---- A CPU cache in exchange mode ----------------------------------------------------------- */
+/* ---- A CPU cache in exchange or local mode -------------------------------------------------- */
 
 /* Pop a round. */
-static inline bool cpu_cache_pop_xchg(struct cpu_cache *r, quire_pfn *pfn)
+static inline __attribute__((always_inline)) bool cpu_cache_claim_pop(struct cpu_cache *r,
+                                                                      bool local, quire_pfn *pfn)
 {
     uint64_t word;
-    bool any;
+    size_t n;
 
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* E-cpu-cache acquire */
+    if (!cpu_cache_claim(r, local))
         return false;
-    word = qa_load(&r->count, relaxed); /* relaxed: K1 */
-    any = word & CPU_CACHE_COUNT_MASK;
-    if (__builtin_expect(any, 1)) {
-        *pfn = r->rounds[(word & CPU_CACHE_COUNT_MASK) - 1];
-        qa_store(&r->count, word + CPU_CACHE_POP,
-                 relaxed); /* relaxed: K1; E-cpu-cache publishes it */
+    word = qa_hint(&r->count); /* K1 */
+    n = word & CPU_CACHE_COUNT_MASK;
+    if (__builtin_expect(n > 0, 1)) {
+        *pfn = r->rounds[n - 1];
+        qa_grow(&r->count, word, CPU_CACHE_POP); /* K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
-    return any;
+    return n > 0;
 }
 
 /* Push a round, if there is room. */
-static inline bool cpu_cache_push_xchg(struct cpu_cache *r, quire_pfn pfn)
+static inline __attribute__((always_inline)) bool cpu_cache_claim_push(struct cpu_cache *r,
+                                                                       bool local, quire_pfn pfn)
 {
     uint64_t word;
+    uint32_t n;
     bool room;
 
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* E-cpu-cache acquire */
+    if (!cpu_cache_claim(r, local))
         return false;
-    word = qa_load(&r->count, relaxed);                                 /* relaxed: K1 */
-    room = (word & CPU_CACHE_COUNT_MASK) < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
+    word = qa_hint(&r->count); /* K1 */
+    n = word & CPU_CACHE_COUNT_MASK;
+    room = n < qa_hint(&r->limit); /* K5 */
     if (__builtin_expect(room, 1)) {
-        r->rounds[word & CPU_CACHE_COUNT_MASK] = pfn;
-        qa_store(&r->count, word + 1, relaxed); /* relaxed: K1; E-cpu-cache publishes it */
+        r->rounds[n] = pfn;
+        qa_grow(&r->count, word, 1); /* K1; E-cpu-cache publishes it */
+    }
+    cpu_cache_put(r);
+    return room;
+}
+
+/* The same of rounds that have two words each and lie elsewhere (kernel-port/heap), in exchange
+ * mode. */
+static inline __attribute__((always_inline)) bool cpu_cache_claim_pop_two(struct cpu_cache *r,
+                                                                          const quire_pfn *rounds,
+                                                                          quire_pfn words[2])
+{
+    uint64_t word;
+    uint32_t n;
+
+    if (!cpu_cache_claim(r, false))
+        return false;
+    word = qa_load(&r->count, relaxed); /* relaxed: K1 */
+    n = (uint32_t)word & CPU_CACHE_COUNT_MASK;
+    if (__builtin_expect(n > 0, 1)) {
+        rounds += n;
+        words[0] = rounds[-2];
+        words[1] = rounds[-1];
+        qa_store(&r->count, word + CPU_CACHE_POP_TWO,
+                 relaxed); /* relaxed: K1; E-cpu-cache publishes it */
+    }
+    cpu_cache_put(r);
+    return n > 0;
+}
+
+static inline __attribute__((always_inline)) bool cpu_cache_claim_push_two(struct cpu_cache *r,
+                                                                           quire_pfn *rounds,
+                                                                           const quire_pfn words[2])
+{
+    uint64_t word;
+    uint32_t n;
+    bool room;
+
+    if (!cpu_cache_claim(r, false))
+        return false;
+    word = qa_load(&r->count, relaxed); /* relaxed: K1 */
+    n = (uint32_t)word & CPU_CACHE_COUNT_MASK;
+    room = n < qa_hint(&r->limit); /* K5 */
+    if (__builtin_expect(room, 1)) {
+        rounds += n;
+        rounds[0] = words[0];
+        rounds[1] = words[1];
+        qa_store(&r->count, word + 2, relaxed); /* relaxed: K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return room;
 }
 
 /* The same to the outgoing magazine: of half the size. */
-static inline bool cpu_cache_push_outgoing_xchg(struct cpu_cache *r, quire_pfn pfn)
+static inline bool cpu_cache_claim_push_outgoing(struct cpu_cache *r, bool local, quire_pfn pfn)
 {
     uint32_t out;
     bool room;
 
-    if (qa_xchg(&r->present, 0, acquire) != 1) /* E-cpu-cache acquire */
+    if (!cpu_cache_claim(r, local))
         return false;
     out = qa_load(&r->out, relaxed);              /* relaxed: K1 */
     room = 2 * out < qa_load(&r->limit, relaxed); /* relaxed: a hint (K5) */
@@ -279,41 +354,96 @@ static inline bool cpu_cache_has_room(const struct cpu_cache *r)
 bool qi_cache_pop_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn *pfn);
 bool qi_cache_push_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn pfn);
 
+/* Push a round to a loaded magazine, in exchange or local mode. False: no room; or other CPUs ask
+ * this one for something, which comes first (slowpath.c). */
+static inline __attribute__((always_inline)) bool view_claim_push(const struct cpu_view *s,
+                                                                  enum cache_class cls,
+                                                                  quire_pfn pfn)
+{
+    uint64_t asked = qa_hint(&s->asked);
+
+    if (asked == 0)
+        return cpu_cache_claim_push(s->cpu_caches[cls], true, pfn);
+    return asked & ASK_NOBODY && cpu_cache_claim_push(s->cpu_caches[cls], false, pfn);
+}
+
+/* The same to the outgoing one: of half the size. */
+static inline bool view_claim_push_outgoing(const struct cpu_view *s, enum cache_class cls,
+                                            quire_pfn pfn)
+{
+    uint64_t asked = qa_hint(&s->asked);
+
+    return (asked == 0 || asked & ASK_NOBODY) &&
+           cpu_cache_claim_push_outgoing(s->cpu_caches[cls], asked == 0, pfn);
+}
+
 /* Pop a run of an order, which is of this class. False: there is none. */
 static inline bool view_pop(const struct cpu_view *s, enum cache_class cls, unsigned order,
                             quire_pfn *pfn)
 {
-    quire_pfn popped;
+    quire_pfn popped = quire_pfn_of(0); /* for compilers that do not see that it is set */
 
-    if (order >= FIRST_LARGE_ORDER && !cache_uses_rseq(s->cache) &&
+    if (order >= FIRST_LARGE_ORDER && !view_uses_rseq(s) &&
         !cpu_cache_has_round(s->cpu_caches[cls]))
         return false;
-    if (!(cache_uses_rseq(s->cache) ? qi_cache_pop_rseq(s->cache, cls, &popped)
-                                    : cpu_cache_pop_xchg(s->cpu_caches[cls], &popped)))
+    if (!(view_uses_rseq(s) ? qi_cache_pop_rseq(s->cache, cls, &popped)
+                            : cpu_cache_claim_pop(s->cpu_caches[cls], view_is_local(s), &popped)))
         return false;
     *pfn = popped; /* first: what follows may be a call */
     view_hand_out(s, popped, order);
     return true;
 }
 
-/* Push a run that a hit admits to the loaded magazine. False: nothing has changed. */
-static inline __attribute__((always_inline)) bool view_push_hit(const struct cpu_view *s,
-                                                                quire_pfn pfn, unsigned order)
+/* The same of a single frame, from a view of one stretch, in local or exchange mode. */
+static inline __attribute__((always_inline)) bool view_claim_pop_frame(const struct cpu_view *s,
+                                                                       enum cache_class cls,
+                                                                       bool local, quire_pfn *pfn)
+{
+    quire_pfn popped = quire_pfn_of(0); /* as in view_pop */
+
+    if (!cpu_cache_claim_pop(s->cpu_caches[cls], local, &popped))
+        return false;
+    *pfn = popped;
+    byte_set(window_frame_byte(&s->window, popped), BYTE_SINGLE);
+    return true;
+}
+
+/* Take a run that a hit admits to the loaded magazine back from its owner. Returns its class, or
+ * CACHE_NONE: nothing has changed. */
+static inline __attribute__((always_inline)) enum cache_class view_take_back(
+    const struct cpu_view *s, quire_pfn pfn, unsigned order)
 {
     uint64_t at = window_find(&s->window, pfn);
     struct admission a;
 
     if (at >= s->window.blocks)
-        return false;
+        return CACHE_NONE;
+    qi_assert(s->cache);
     a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, order);
     if (a.place != TO_LOADED ||
         !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
-        return false;
-    if (cache_uses_rseq(s->cache) ? qi_cache_push_rseq(s->cache, a.cls, pfn)
-                                  : cpu_cache_push_xchg(s->cpu_caches[a.cls], pfn))
+        return CACHE_NONE;
+    return a.cls;
+}
+
+/* Push what was taken back to the loaded magazine, or give it back. False: nothing has changed. */
+static inline __attribute__((always_inline)) bool view_push_taken(const struct cpu_view *s,
+                                                                  enum cache_class cls,
+                                                                  quire_pfn pfn, unsigned order)
+{
+    if (view_uses_rseq(s) ? qi_cache_push_rseq(s->cache, cls, pfn) : view_claim_push(s, cls, pfn))
         return true;
     byte_restore(window_frame_byte(&s->window, pfn), byte_of_order(order));
     return false;
+}
+
+/* Push a run that a hit admits to the loaded magazine. False: nothing has changed. */
+static inline __attribute__((always_inline)) bool view_push_hit(const struct cpu_view *s,
+                                                                quire_pfn pfn, unsigned order)
+{
+    enum cache_class cls = view_take_back(s, pfn, order);
+
+    return cls != CACHE_NONE && view_push_taken(s, cls, pfn, order);
 }
 
 /* A single frame. */

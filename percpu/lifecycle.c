@@ -18,7 +18,11 @@
  * that has a CPU cache when close comes by makes it answer false: to be asked again. Drains may go
  * on afterwards, and find nothing: they leave the count of pops to who closed (K7).
  *
- * Bounded: each CPU cache once, each depot node once. In rseq mode a system call for each CPU.
+ * In local mode the owners empty their CPU caches, asked for it behind the limits; the answer says
+ * that a push afterwards sees them (A2 of ask.c). A CPU that has not answered makes it false.
+ *
+ * Bounded: each CPU cache once, each depot node once. In rseq mode a system call for each CPU, in
+ * local mode a call of the port.
  */
 #include "percpu/depot.h"
 
@@ -27,7 +31,9 @@ static bool empty_cpu_caches(struct quire_cache *c, uint32_t cpu)
 {
     bool all = true;
 
-    if (c->mode == QUIRE_CACHE_RSEQ && !qi_cpu_caches_detach(c, cpu))
+    if (c->mode == QUIRE_CACHE_LOCAL)
+        return qi_cpu_caches_ask_to_empty(c, cpu);
+    if (c->mode == QUIRE_CACHE_RSEQ && !qi_cpu_caches_detach(c, cpu, ALL_CLASSES))
         return false;
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
         struct cpu_cache *r = cpu_cache_of(c, cpu, i);
@@ -40,7 +46,7 @@ static bool empty_cpu_caches(struct quire_cache *c, uint32_t cpu)
         cpu_cache_put(r);
     }
     if (c->mode == QUIRE_CACHE_RSEQ)
-        qi_cpu_caches_attach(c, cpu);
+        qi_cpu_caches_attach(c, cpu, ALL_CLASSES);
     return all;
 }
 
@@ -53,7 +59,7 @@ void qi_cache_forbid_push(struct quire_cache *c)
 }
 
 /* Take a cache out of service. False: a CPU cache was taken, or the kernel did not restart the
- * sections of a CPU; ask again. */
+ * sections of a CPU, or one has not answered; ask again. */
 bool qi_cache_close(struct quire_cache *c)
 {
     bool all = true;

@@ -64,8 +64,9 @@ static bool shortage_begins(const struct quire_cache *c)
     free = quire_zone_free_frames(c->zone);
     if (short_of_memory ? free < h->high : free >= h->low)
         return false;
-    if (!qa_cas(&c->state->short_of_memory, &short_of_memory, !short_of_memory,
-                relaxed)) /* relaxed: ordered by E-limits */
+    /* relaxed: ordered by E-limits. It could be a store: of two who see the same crossing both
+     * would set the limits, and drain. */
+    if (!qa_cas(&c->state->short_of_memory, &short_of_memory, !short_of_memory, relaxed))
         return false;
     qa_fence_after_rmw(); /* E-limits fence: the turn before the limits */
     return qi_cache_set_limits(c);

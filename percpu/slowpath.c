@@ -4,10 +4,10 @@
  * before a refusal.
  *
  * Refills and flushes move half a magazine, so that alternating bursts of allocations and frees
- * meet at the middle and do not go to the zone each time. A refill takes a half from the depot, or
- * from the zone (which fills up the fullest blocks). An overflow of the loaded magazine, whose
- * frames are of dense blocks, goes to the depot, or is flushed to the zone; a full outgoing
- * magazine is flushed.
+ * meet at the middle and do not go to the zone each time; after a drain refills begin with one
+ * round and double (K9 of cpu_cache.h). A refill takes a half from the depot, or rounds from the
+ * zone (which fills up the fullest blocks). An overflow of the loaded magazine, whose frames are of
+ * dense blocks, goes to the depot, or is flushed to the zone; a full outgoing magazine is flushed.
  *
  * What goes by the CPU caches, to the zone at once: an order or a flag that is not cached, a CPU
  * without CPU caches, all while the zone is short of memory, and a call that finds its CPU cache
@@ -57,7 +57,7 @@ __attribute__((__noinline__)) void qi_cache_hand_out_elsewhere(const struct quir
 /* ---- Flush ---------------------------------------------------------------------------------- */
 
 /* Free n rounds of a class into the zone. Returns how many frames that were. */
-static uint64_t flush_rounds(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+static uint64_t flush_rounds(const struct quire_cache *c, quire_slot slot, enum cache_class cls,
                              const quire_pfn pfns[], uint32_t n)
 {
     uint64_t freed = 0;
@@ -93,7 +93,7 @@ uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, ui
 }
 
 /* Flush a CPU cache that the caller has taken, or only its outgoing magazine. */
-uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+uint64_t qi_cpu_cache_flush(const struct quire_cache *c, quire_slot slot, enum cache_class cls,
                             struct cpu_cache *r, bool out_only)
 {
     uint32_t count = out_only ? 0 : cpu_cache_count(r);
@@ -102,6 +102,8 @@ uint64_t qi_cpu_cache_flush(struct quire_cache *c, quire_slot slot, enum cache_c
 
     frames = flush_rounds(c, slot, cls, r->rounds, count) +
              flush_rounds(c, slot, cls, outgoing_rounds(r), out);
+    if (!out_only)
+        r->refill = 1;
     if (count > 0) /* or K7 forbids the store */
         cpu_cache_set_count(r, 0);
     qa_store(&r->out, 0, relaxed);               /* relaxed: E-cpu-cache publishes it */
@@ -118,15 +120,26 @@ static bool moves_by_one(const struct quire_cache *c, enum cache_class cls)
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
-/* Half a magazine of frames, from the depot or the zone, into pfns[]. Returns how many. */
-static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_class cls,
-                            struct cpu_cache *r, uint32_t flags, quire_pfn pfns[])
+/* In local mode: do what other CPUs ask of this one first. */
+static void answer_asked(const struct quire_cache *c, uint32_t cpu)
 {
+    if (c->mode == QUIRE_CACHE_LOCAL && cpu < c->cpus && qa_hint(&views_of(c)[cpu].asked) &&
+        cpu == cache_cpu(c))
+        (void)qi_cpu_caches_answer(c, cpu);
+}
+
+/* Rounds from the depot, half a magazine, or from the zone, as many as K9 says, into pfns[].
+ * Returns how many. */
+static uint32_t refill(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+                       struct cpu_cache *r, uint32_t flags, quire_pfn pfns[])
+{
+    uint32_t want = r->refill;
     size_t n = 0;
 
+    r->refill = (uint16_t)(2 * want < r->half ? 2 * want : r->half);
     flags &= QUIRE_MOVABLE | QUIRE_NO_CALLBACK; /* urgency is for one request, not for a stock */
     if (cls == CACHE_HUGE) {
-        while (n < r->half &&
+        while (n < want &&
                qi_zone_alloc_cached(c->zone, slot, HUGE_ORDER, flags, &pfns[n]) == QUIRE_OK)
             n++;
         return (uint32_t)n;
@@ -134,9 +147,9 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_c
     if (depot_takes(c, cls))
         n = qi_depot_get(c->state->depot, cls, pfns);
     if (n == 0 && cls >= CACHE_RUNS)
-        n = qi_runs_refill(c->zone, slot, class_order(cls), flags, r->half, pfns);
+        n = qi_runs_refill(c->zone, slot, class_order(cls), flags, want, pfns);
     if (n == 0 && cls < CACHE_RUNS) {
-        (void)qi_zone_alloc_batch_cached(c->zone, slot, flags | QUIRE_PARTIAL, r->half, pfns, &n);
+        (void)qi_zone_alloc_batch_cached(c->zone, slot, flags | QUIRE_PARTIAL, want, pfns, &n);
         count_as_owner(&r->refills);
         if (qa_load(&r->refills, relaxed) % DENSITY_PERIOD == 0) /* relaxed: a hint */
             qi_density_sample(c, 1);
@@ -144,15 +157,23 @@ static uint32_t refill_half(struct quire_cache *c, quire_slot slot, enum cache_c
     return (uint32_t)n;
 }
 
+/* Does a run that is the caller's, and not handed out yet, read as zeros? */
+static bool run_reads_zero(const struct quire_cache *c, quire_pfn pfn)
+{
+    return frame_reads_zero(c->zone, frame_of_pfn(c->zone, pfn));
+}
+
 /* A round that no hit popped: of the CPU's cache of the class, refilled if it is empty. If it was
- * not, that is a hit all the same, which the cache counts unless the caller does (`counted`). */
+ * not, that is a hit all the same, which the cache counts unless the caller does (`counted`).
+ * *zero, if it is true before: does it read as zeros? */
 static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class cls,
-                           uint32_t flags, bool counted, quire_pfn *pfn)
+                           uint32_t flags, bool counted, quire_pfn *pfn, bool *zero)
 {
     struct cpu_cache *r = cpu_cache_of(c, cpu, cls);
     uint32_t count;
     bool got, hit;
 
+    answer_asked(c, cpu);
     qi_cache_follow_pressure(c, flags);
     if (qa_load(&r->limit, relaxed) == 0 || /* relaxed: a hint (K5) */
         (moves_by_one(c, cls) && !cpu_cache_has_round(r)))
@@ -165,11 +186,12 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
     hit = count > 0;
     if (!hit) {
         count_as_owner(&r->underflows);
-        count = refill_half(c, slot_of_cpu(c, cpu), cls, r, flags, r->rounds);
+        count = refill(c, slot_of_cpu(c, cpu), cls, r, flags, r->rounds);
     }
     got = count > 0;
     if (got) {
         *pfn = r->rounds[--count];
+        *zero = *zero && run_reads_zero(c, *pfn);
         cache_hand_out(c, *pfn, class_order(cls));
     }
     if (hit && !counted)
@@ -180,16 +202,18 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
     return got;
 }
 
-/* An allocation that no hit served, refused when the zone refuses it; not zeroed. */
+/* An allocation that no hit served, refused when the zone refuses it; not zeroed. *zero, if it is
+ * true before: does it read as zeros? */
 static int alloc_plain(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
-                       bool counted, quire_pfn *pfn)
+                       bool counted, quire_pfn *pfn, bool *zero)
 {
-    enum cache_class cls = cache_class_of(order, flags & QUIRE_MOVABLE);
+    enum cache_class cls = request_class(c, order, flags);
 
     if (cls < CACHE_NONE && c->capacity[cls] > 0 && cpu < c->cpus && !(flags & ~CACHE_HIT_FLAGS) &&
-        refill_and_pop(c, cpu, cls, flags, counted, pfn))
+        refill_and_pop(c, cpu, cls, flags, counted, pfn, zero))
         return QUIRE_OK;
-    return quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
+    return *zero ? qi_zone_alloc_unzeroed(c->zone, slot_of_cpu(c, cpu), order, flags, pfn, zero)
+                 : quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, flags, pfn);
 }
 
 /* A request's flags without QUIRE_ZEROED, which is done afterwards; with it if nobody can, and the
@@ -202,12 +226,15 @@ static uint32_t unzeroed_flags(const struct quire_cache *c, uint32_t flags)
 /* Zero the run that was allocated, if the request says so. What the port answers is its own error,
  * whichever it is: the zone has not refused anything. */
 static int zero_run(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
-                    quire_pfn pfn)
+                    quire_pfn pfn, bool zero)
 {
     const struct quire_port *port = &c->zone->port;
     int error = QUIRE_OK;
 
     if (flags & QUIRE_ZEROED)
+        stat_add_at(c->zone, block_of(frame_of_pfn(c->zone, pfn)),
+                    zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, 1ull << order);
+    if (flags & QUIRE_ZEROED && !zero)
         error = port->zero(port->ctx, pfn, 1ull << order);
     if (error)
         (void)qi_cache_free_checked(c, cpu, pfn, order);
@@ -218,10 +245,11 @@ static int zero_run(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_
 int qi_cache_alloc_undrained(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_t flags,
                              quire_pfn *pfn)
 {
-    uint32_t mine = cpu - c->first_cpu;
-    int error = alloc_plain(c, mine, order, unzeroed_flags(c, flags), true, pfn);
+    uint32_t mine = cpu - c->first_cpu, plain = unzeroed_flags(c, flags);
+    bool zero = plain != flags;
+    int error = alloc_plain(c, mine, order, plain, true, pfn, &zero);
 
-    return error ? error : zero_run(c, mine, order, flags, *pfn);
+    return error || !(flags & QUIRE_ZEROED) ? error : zero_run(c, mine, order, flags, *pfn, zero);
 }
 
 /* The same; before it is refused the caches are drained, and the zone is asked once more. */
@@ -229,13 +257,15 @@ int qi_cache_alloc_drained(struct quire_cache *c, uint32_t cpu, unsigned order, 
                            quire_pfn *pfn)
 {
     uint32_t plain = unzeroed_flags(c, flags);
-    int error = alloc_plain(c, cpu, order, plain, false, pfn);
+    bool zero = plain != flags;
+    int error = alloc_plain(c, cpu, order, plain, false, pfn, &zero);
 
     if (error == QUIRE_ERR_NO_MEMORY) {
         qi_cache_drain_whole(c, flags & QUIRE_NO_CALLBACK);
+        zero = false;
         error = quire_zone_alloc(c->zone, slot_of_cpu(c, cpu), order, plain, pfn);
     }
-    return error ? error : zero_run(c, cpu, order, flags, *pfn);
+    return error ? error : zero_run(c, cpu, order, flags, *pfn, zero);
 }
 
 int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *want, uint32_t flags,
@@ -358,6 +388,7 @@ int qi_cache_free_checked(struct quire_cache *c, uint32_t cpu, quire_pfn pfn, un
     uint64_t at = window_find(w, pfn);
     struct admission a;
 
+    answer_asked(c, cpu);
     /* relaxed: a hint; the zone decides */
     a = at < w->blocks ? admit(c, w, at, qa_load(window_desc(w, at), relaxed), pfn, order)
                        : admit_elsewhere(c, pfn, order);

@@ -4,9 +4,9 @@
  * taken apart and built anew.
  *
  * The danger is a late hit on a closed cache, which may still read its view while that is bound to
- * another zone (T1 of fastpath.h). It reads the window's range and `node`, which are constant or
- * atomic, and the rest only for a frame of the window that somebody owns, of which there are none.
- * Nothing else uses the cache meanwhile. Wait-free.
+ * another zone (T1 of fastpath.h). It reads the window's range, `kind` and `node`, which are
+ * constant or atomic, and the rest only for a frame of the window that somebody owns, of which
+ * there are none. Nothing else uses the cache meanwhile. Wait-free.
  */
 #include "percpu/fastpath.h"
 
@@ -50,8 +50,16 @@ static void bind_frame_bytes(struct quire_cache *c)
     c->one_stretch = c->zone->extent_count == 1;
     c->frame_bytes =
         c->zone->frame_bytes - (uintptr_t)((e->section - e->index) << SECTION_ORDER) * sizeof(qa8);
+}
+
+/* What a hit asks before it has a frame. The same of every zone that the cache serves. */
+static void set_kinds(struct quire_cache *c)
+{
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
-        views_of(c)[cpu].one_stretch = c->one_stretch && views_of(c)[cpu].window.blocks > 0;
+        views_of(c)[cpu].kind =
+            (c->mode == QUIRE_CACHE_LOCAL ? VIEW_LOCAL : 0u) |
+            (c->mode == QUIRE_CACHE_RSEQ ? VIEW_RSEQ : 0u) |
+            (c->one_stretch && views_of(c)[cpu].window.blocks > 0 ? VIEW_ONE_STRETCH : 0u);
 }
 
 /* For a cache that is being built. */
@@ -65,10 +73,13 @@ void qi_views_build(struct quire_cache *c)
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++)
             s->cpu_caches[i] = cpu_cache_of(c, cpu, i);
         s->sparse_limit = &c->state->sparse_limit;
+        /* relaxed: being made */
+        qa_store(&s->asked, c->mode == QUIRE_CACHE_LOCAL ? 0 : ASK_NOBODY, relaxed);
         s->cache = c;
     }
     set_windows(c, &w);
     bind_frame_bytes(c);
+    set_kinds(c);
 }
 
 /* Before the cache is in service: views are for these blocks alone, of the zone (T2). */
@@ -78,6 +89,7 @@ void qi_views_narrow(struct quire_cache *c, uint64_t first_block, uint64_t block
 
     set_windows(c, &w);
     bind_frame_bytes(c);
+    set_kinds(c);
 }
 
 /* Give a CPU's view the node of the CPU. At any time. */
@@ -86,13 +98,15 @@ void qi_view_set_node(struct quire_cache *c, uint32_t cpu, uint32_t node)
     qa_store(&views_of(c)[cpu - c->first_cpu].node, node, relaxed); /* relaxed: a hint */
 }
 
-/* Would the views have the range with this zone behind the cache that they have now? */
+/* Would the views have the range and the kind with this zone behind the cache that they have now?
+ */
 bool qi_views_fit(const struct quire_cache *c, const struct quire_zone *zone)
 {
     const struct block_window *now = &views_of(c)->window;
     struct block_window w = window_within(zone, now->first_block, now->blocks);
 
-    return w.first_block == now->first_block && w.blocks == now->blocks;
+    return w.first_block == now->first_block && w.blocks == now->blocks &&
+           c->one_stretch == (zone->extent_count == 1);
 }
 
 /* The zone was taken apart while the cache was closed, and its handle is now that of a zone that

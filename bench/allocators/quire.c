@@ -6,6 +6,12 @@
  * so that the difference is what ownership by exchange costs. Sizes are the library's own, the
  * zone's watermarks 0, so that an arena can be filled to the last frame.
  *
+ * And in local mode (`quire-local`), which is for kernels: whoever calls keeps to its CPU. Here the
+ * workers are pinned, each to one CPU, and the main thread is while it calls. A CPU is asked for
+ * what it caches by going there: whoever asks is another task of that CPU for a moment, and what
+ * comes between two instructions of a worker is the kernel's switch from one to the other, as in a
+ * kernel it is an interrupt.
+ *
  * Compiled once more with QUIRE_HARDENED, together with the whole library, into a shared object of
  * its own (`quire-hardened`): the difference is what the hardened build costs. And once more with
  * QUIRE_UNCOUNTED (`quire-uncounted`): what the caches' statistics cost.
@@ -24,6 +30,7 @@ struct door {
     void *arena; /* the zone's */
     void *memory;
     size_t bytes;
+    bool local; /* its caches are in local mode */
     struct quire_topology topology;
 };
 
@@ -47,6 +54,52 @@ static void take_back(void *ctx, void *memory, size_t bytes, quire_node node)
     (void)ctx;
     (void)node;
     metadata_unmap(memory, bytes);
+}
+
+/* Keep to a CPU, from which `before` leads back. False: nobody can run there. */
+static bool keep_to(uint32_t cpu, cpu_set_t *before)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return sched_getaffinity(0, sizeof(*before), before) == 0 &&
+           sched_setaffinity(0, sizeof(one), &one) == 0;
+}
+
+static void go_back(const cpu_set_t *before)
+{
+    if (sched_setaffinity(0, sizeof(*before), before)) {
+        abort(); /* the CPU that it was on has gone */
+    }
+}
+
+static bool ask_drain(void *ctx, uint32_t cpu)
+{
+    const struct door *door = ctx;
+    cpu_set_t before;
+
+    if (cpu >= CPU_SETSIZE || !keep_to(cpu, &before)) {
+        return false;
+    }
+    (void)quire_machine_answer(door->machine);
+    go_back(&before);
+    return true;
+}
+
+/* The main thread, which may run anywhere, calls a machine: in local mode it keeps to its CPU. */
+static void begin_call(const struct door *door, cpu_set_t *before)
+{
+    if (door->local && !keep_to(current_cpu(NULL), before)) {
+        abort();
+    }
+}
+
+static void end_call(const struct door *door, const cpu_set_t *before)
+{
+    if (door->local) {
+        go_back(before);
+    }
 }
 
 /* ---- Building ------------------------------------------------------------------------------- */
@@ -79,7 +132,11 @@ static int build(struct door *door, uint64_t frames, enum quire_cache_mode mode)
         .mode = mode,
         .rounds = QUIRE_CACHE_SIZE_AUTO,
         .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
-        .port = {.cpu = current_cpu, .memory = give_memory, .give_back = take_back},
+        .port = {.ctx = door,
+                 .cpu = current_cpu,
+                 .memory = give_memory,
+                 .give_back = take_back,
+                 .ask_drain = mode == QUIRE_CACHE_LOCAL ? ask_drain : NULL},
     };
     int error = quire_machine_size(&config, &door->bytes);
 
@@ -95,9 +152,12 @@ static int build(struct door *door, uint64_t frames, enum quire_cache_mode mode)
 static void door_close(void *opened)
 {
     struct door *door = opened;
+    cpu_set_t before;
 
     if (door->machine) {
+        begin_call(door, &before);
         quire_machine_fini(door->machine);
+        end_call(door, &before);
     }
     if (door->memory) {
         metadata_unmap(door->memory, door->bytes);
@@ -117,6 +177,7 @@ static void *open_mode(uint64_t frames, unsigned threads, enum quire_cache_mode 
     if (!door) {
         return NULL;
     }
+    door->local = mode == QUIRE_CACHE_LOCAL;
     door->arena = zone_arena_open(frames, cpus, false);
     if (door->arena && !describe(&door->topology, cpus, frames) && !build(door, frames, mode)) {
         return door;
@@ -131,6 +192,11 @@ static void *door_open(uint64_t frames, unsigned threads)
 }
 
 #if !defined(QUIRE_HARDENED) && !defined(QUIRE_UNCOUNTED)
+static void *door_open_local(uint64_t frames, unsigned threads)
+{
+    return open_mode(frames, threads, QUIRE_CACHE_LOCAL);
+}
+
 static void *door_open_exchange(uint64_t frames, unsigned threads)
 {
     return open_mode(frames, threads, QUIRE_CACHE_EXCHANGE);
@@ -142,6 +208,11 @@ static void *door_open_exchange(uint64_t frames, unsigned threads)
 static struct quire_machine *machine_of(void *arena)
 {
     return ((struct door *)arena)->machine;
+}
+
+struct quire_machine *quire_arena_machine(void *arena)
+{
+    return machine_of(arena);
 }
 
 static int door_alloc(void *arena, unsigned thread, unsigned order, quire_pfn *frame)
@@ -195,7 +266,11 @@ static int door_free_contig(void *arena, unsigned thread, quire_pfn frame, uint6
 
 static void door_maintain(void *arena)
 {
+    cpu_set_t before;
+
+    begin_call(arena, &before);
     (void)quire_machine_maintain(machine_of(arena));
+    end_call(arena, &before);
 }
 
 static uint64_t door_whole_blocks(void *arena)
@@ -206,8 +281,14 @@ static uint64_t door_whole_blocks(void *arena)
 static const char *door_check(void *arena)
 {
     struct quire_machine_stats stats;
+    cpu_set_t before;
+    bool good;
 
-    if (quire_machine_drain(machine_of(arena)) || quire_machine_stats(machine_of(arena), &stats)) {
+    begin_call(arena, &before);
+    good =
+        !quire_machine_drain(machine_of(arena)) && !quire_machine_stats(machine_of(arena), &stats);
+    end_call(arena, &before);
+    if (!good) {
         return "the machine cannot be drained";
     }
     if (stats.cached || stats.remote) {
@@ -263,6 +344,15 @@ const struct allocator allocator_quire_exchange = {
     .name = "quire-exchange",
     .what = "the same, the caches owned by atomic exchange",
     .open = door_open_exchange,
+    .same_places = true,
+    DOOR_FUNCTIONS,
+};
+
+const struct allocator allocator_quire_local = {
+    .name = "quire-local",
+    .what =
+        "the same, owned without locked instructions, as in a kernel: threads keep to their CPU",
+    .open = door_open_local,
     .same_places = true,
     DOOR_FUNCTIONS,
 };

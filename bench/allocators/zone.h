@@ -12,6 +12,9 @@
 /* The zone of an arena that zone_arena_open or one of the zone's allocators opened. */
 struct quire_zone *zone_of(void *arena);
 
+/* The machine of an arena that one of the `quire` allocators opened. */
+struct quire_machine *quire_arena_machine(void *arena);
+
 /* An arena with a given number of slots; NULL if there is no memory. */
 void *zone_arena_open(uint64_t frames, unsigned slots, bool no_run_map);
 

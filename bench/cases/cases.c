@@ -23,6 +23,11 @@ const struct bench_case *const bench_cases[] = {
     &case_refusal,
     &case_contig,
     &case_init,
+    &case_give_back,
+    &case_heap_pair,
+    &case_heap_mixed,
+    &case_heap_larson,
+    &case_heap_spsc,
     &case_machine,
     &case_machine_init,
 };

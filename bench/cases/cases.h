@@ -28,6 +28,11 @@ extern const struct bench_case case_churn_mixed;
 extern const struct bench_case case_refusal;
 extern const struct bench_case case_contig;
 extern const struct bench_case case_init;
+extern const struct bench_case case_give_back;
+extern const struct bench_case case_heap_pair;
+extern const struct bench_case case_heap_mixed;
+extern const struct bench_case case_heap_larson;
+extern const struct bench_case case_heap_spsc;
 extern const struct bench_case case_machine;
 extern const struct bench_case case_machine_init;
 

@@ -157,6 +157,8 @@ static size_t select_runs(const struct options *options, const struct run *patte
 
         if ((options->allocators >> i & 1) && pattern->bench->applies(allocator) &&
             pattern->bench->machines == (allocator->whole != NULL) &&
+            (pattern->bench->objects ? allocator->object_alloc != NULL
+                                     : allocator->alloc != NULL) &&
             (pattern->variant->batch > 1 || !allocator->batches_only) &&
             (pattern->variant->order == 0 || (!allocator->heap && !allocator->bound))) {
             runs[count] = *pattern;

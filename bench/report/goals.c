@@ -48,6 +48,14 @@ struct goal {
         VALUE, "pair", 2, (order), QUIRE, NULL, .target = 50 \
     }
 
+/* Objects, over each of the mallocs: so over the best of them. */
+#define OBJECTS_OF(bench, threads)                                             \
+    {RATIO, bench, (threads), 0, "quire-heap", "mimalloc", .target = 1.2},     \
+        {RATIO, bench, (threads), 0, "quire-heap", "jemalloc", .target = 1.2}, \
+    {                                                                          \
+        RATIO, bench, (threads), 0, "quire-heap", "tcmalloc", .target = 1.2    \
+    }
+
 /* The share in whole blocks and the time, of `quire` and of the zone, at two threads and at one. */
 #define MIXED_ONE(threads, most, percent, begin, who, of, is, ...)                               \
     {                                                                                            \
@@ -62,6 +70,18 @@ struct goal {
 #define MIXED(most, percent, begin, share, ns, zone_ns)    \
     MIXED_AT(1, most, percent, begin, share, ns, zone_ns), \
         MIXED_AT(2, most, percent, begin, share, ns, zone_ns)
+
+/* A refusal, the first one and the mean of all others, while frames are freed on another CPU. */
+#define REFUSED_ONE(of_order, who, of, which)                                       \
+    {                                                                               \
+        VALUE, "refusal", 2, (of_order), who, NULL, .target = 50e3, .figure = (of), \
+                                                    .note = (which)                 \
+    }
+#define REFUSED(of_order)                                           \
+    REFUSED_ONE(of_order, QUIRE, FIRST_NS, "the first one"),        \
+        REFUSED_ONE(of_order, QUIRE, NS_PER_OP, "every other one"), \
+        REFUSED_ONE(of_order, ZONE, FIRST_NS, "the first one"),     \
+        REFUSED_ONE(of_order, ZONE, NS_PER_OP, "every other one")
 
 static const struct goal goals[] = {
     {RATIO, "pair", 1, 0, BUDDY, "null", .target = 18, .note = "the buddy is an honest one"},
@@ -142,6 +162,16 @@ static const struct goal goals[] = {
     {SCALING, "half-full", 2, 0, QUIRE, "null", .target = 1.15},
     {RATIO, "latency", 1, 0, QUIRE, "null", .target = 3, .figure = P9999_NS},
     {RATIO, "latency", 2, 0, QUIRE, "null", .target = 3, .figure = P9999_NS},
+
+    /* The heap of kernel-port/heap. */
+    {RATIO, "heap-pair", 1, 0, "quire-heap", "tcmalloc", .target = 1},
+    {RATIO, "heap-pair", 2, 0, "quire-heap", "tcmalloc", .target = 1},
+    OBJECTS_OF("heap-mixed", 1),
+    OBJECTS_OF("heap-mixed", 2),
+    OBJECTS_OF("heap-larson", 1),
+    OBJECTS_OF("heap-larson", 2),
+    OBJECTS_OF("heap-spsc", 2),
+
     {RATIO, "pair", 1, 0, QUIRE, CACHE, .target = NAN, .note = "the way through the machine"},
     {RATIO, "half-full", 1, 0, QUIRE, CACHE, .target = NAN, .note = "the way through the machine"},
     {RATIO, "pair", 1, 0, CHG, QUIRE, .target = NAN, .note = "ownership by exchange"},
@@ -164,6 +194,10 @@ static const struct goal goals[] = {
     MIXED(8, 50, PEPPERED, 0.50, 200, 200),
     {RATIO, "churn-mixed", 1, 8, QUIRE, BUDDY, .target = 1, .fill = 50, .start = START_PEPPERED,
      .figure = REFUSALS},
+    /* At two threads single frames are freed and allocated beside it at full speed. */
+    REFUSED(1),
+    REFUSED(3),
+    REFUSED(9),
     {VALUE, "refusal", 1, 3, QUIRE, NULL, .target = 500},
     {VALUE, "refusal", 1, 9, QUIRE, NULL, .target = 500},
 

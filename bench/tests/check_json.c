@@ -140,9 +140,9 @@ static void check_complete(const cJSON *results)
     static const char *const cases[] = {"pair",      "bulk-alloc", "bulk-free", "random-free",
                                         "half-full", "latency",    "churn",     "contig"};
     static const int mixes[] = {1, 3, 8}, orders[] = {2, 4, 9};
-    static const char *const allocators[] = {"quire",          "quire-cache", "quire-zone",
-                                             "quire-exchange", "null",        "spinlock-buddy",
-                                             "cached-buddy",   "linux-like"};
+    static const char *const allocators[] = {"quire",          "quire-cache",  "quire-zone",
+                                             "quire-exchange", "quire-local",  "null",
+                                             "spinlock-buddy", "cached-buddy", "linux-like"};
 
     for (size_t a = 0; a < sizeof(allocators) / sizeof(allocators[0]); a++) {
         for (int threads = 1; threads <= 2; threads++) {

@@ -3,7 +3,9 @@
 #
 # run.sh - does quire-bench work? Not: how fast is anything.
 #
-#   run.sh results|options|variants|standard|failures|instructions|picture BENCH FAULTY CHECK-JSON
+#   run.sh PART BENCH FAULTY CHECK-JSON
+#
+# PART: results, options, variants, standard, failures, instructions, limits or picture.
 set -eu
 
 part=$1
@@ -176,6 +178,32 @@ instructions)
     echo "pair quire order_0 five" >>"$dir/counts"
     status_of "$bench" --instructions "$dir/counts"
     [ "$status" -eq 1 ] || fail "a file of counts with a bad line gives status $status"
+    ;;
+limits)
+    # What misses the magazines may take, the machine's call and the loop's 25 instructions with it.
+    # One of gcc's builds; the search reads a block's map by vectors.
+    if ! grep -q ' avx2 ' /proc/cpuinfo; then
+        echo "skipped: this machine has no AVX2"
+        exit 77
+    fi
+    "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" --case pair,burst,contig \
+        --allocator quire-exchange,quire-zone \
+        --variant 'order 3,order 9,order 10,order 6 burst 64,order 7 burst 64,64 frames'
+    while read -r case allocator variant most; do
+        count=$(awk -v c="$case" -v a="$allocator" -v v="$variant" \
+            '$1 == c && $2 == a && $3 == v { print int($4) }' "$dir/counts")
+        [ "${count:-999999}" -le "$most" ] ||
+            fail "$case of $allocator, $variant: $count instructions, at most $most"
+    done <<END
+pair quire-exchange order_3 305
+pair quire-exchange order_9 250
+pair quire-exchange order_10 825
+pair quire-zone order_3 580
+pair quire-zone order_9 445
+burst quire-exchange order_6_burst_64 2100
+burst quire-exchange order_7_burst_64 2600
+contig quire-exchange 64_frames 3000
+END
     ;;
 picture)
     picture=$(dirname "$0")/../report/picture

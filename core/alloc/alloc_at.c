@@ -36,7 +36,9 @@ static int take_at(struct quire_zone *z, quire_slot slot, uint64_t frame, unsign
         qi_block_run_publish(z, block_of(frame), order);
         return QUIRE_OK;
     }
-    return qi_range_claim_error(z, frame, n);
+    return qi_blocks_have_gone(z, block_of(frame), 1u << (order - BLOCK_ORDER))
+               ? QUIRE_ERR_NO_MEMORY
+               : qi_range_claim_error(z, frame, n);
 }
 
 /* Were all n frames seen free? */

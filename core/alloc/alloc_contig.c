@@ -4,10 +4,11 @@
  * first.
  *
  * Read-only: the search walks free stretches of frames in ascending order (walk.c) and looks for
- * the first place in a stretch that satisfies alignment, boundary and limits. What it finds is
- * debited and claimed (claim.c); if a rival was faster, the search goes on behind the place that
- * was lost, however often: only a pass that came to the end may refuse. When it lost a race, a
- * further pass starts at the beginning, a bounded number of times.
+ * the first place in a stretch that satisfies alignment, boundary and limits. Blocks whose hole
+ * byte shows none are passed by: it shows what calls that have returned have freed (H4). What the
+ * search finds is debited and claimed (claim.c); if a rival was faster, the search goes on behind
+ * the place that was lost, however often: only a pass that came to the end may refuse. When it lost
+ * a race, a further pass starts at the beginning, a bounded number of times.
  *
  * No state. Lock-free, any context; one pass is bounded by the frames between the limits, and goes
  * back over words only after a rival's step.
@@ -72,6 +73,8 @@ static bool contig_clip_extent(const struct quire_zone *z, const struct contig_w
 static uint64_t contig_find(const struct quire_zone *z, const struct contig_wanted *w,
                             uint64_t from)
 {
+    const struct stretch_wanted stretch = {w->frames, w->align};
+
     for (uint32_t i = 0; i < z->extent_count; i++) {
         uint64_t at, end, stop, shift;
 
@@ -79,7 +82,7 @@ static uint64_t contig_find(const struct quire_zone *z, const struct contig_want
             continue;
         if (at < from)
             at = from;
-        while ((at = qi_next_free_stretch(z, at, end, w->frames, &stop)) < end) {
+        while ((at = qi_next_free_stretch(z, at, end, &stretch, &stop)) < end) {
             uint64_t place = contig_place_in(w, at + shift, stop + shift);
 
             if (place != stop + shift)
@@ -88,6 +91,21 @@ static uint64_t contig_find(const struct quire_zone *z, const struct contig_want
         }
     }
     return NO_FRAME;
+}
+
+/* A block of the n frames from `frame` could not be installed: the first one that is gone still, as
+ * those before it are here now. Its last frame: no place before it is tried again. If none is gone
+ * any more a rival installed it since, and the place was lost to him. */
+static uint64_t skip_gone(const struct quire_zone *z, uint64_t frame, uint64_t n, bool *lost)
+{
+    uint32_t b = block_of(frame), last = block_of(frame + n - 1);
+
+    while (b <= last && !qi_blocks_have_gone(z, b, 1))
+        b++;
+    if (b <= last)
+        return frame_at(b, BLOCK_FRAMES - 1);
+    *lost = true;
+    return frame;
 }
 
 /* One pass from the lowest address: find, debit, claim, and on a lost race go on behind the place.
@@ -100,13 +118,17 @@ static int contig_pass(struct quire_zone *z, quire_slot slot, const struct conti
 
         if (error)
             return error;
-        if (!qi_range_claim(z, slot, *frame, w->frames)) {
+        error = qi_range_claim(z, slot, *frame, w->frames);
+        if (!error) {
             qi_range_publish(z, *frame, w->frames, true);
             return QUIRE_OK;
         }
         qi_count_credit(z, slot, w->frames, flags);
         stat_count(z, slot, QUIRE_COUNT_RETRY);
-        *lost = true;
+        if (error == QUIRE_ERR_NO_MEMORY)
+            *frame = skip_gone(z, *frame, w->frames, lost);
+        else
+            *lost = true;
     }
     return QUIRE_ERR_NO_MEMORY;
 }

@@ -14,6 +14,10 @@
  * from the lowest address, keeps what it gets, and halves what it does not get; so when it ends,
  * each frame was held or seen taken, or there is no room for another run.
  *
+ * The longest stretch may be of blocks that are gone and do not come, and it would be chosen again
+ * each time. So once a block did not come, walks see those that are gone as taken. If what is here
+ * is too little, the last pass asks for each of the others, once.
+ *
  * No state. Lock-free, any context; O(words of the zone's maps) steps a walk, and in the last pass
  * as many more as rivals spoil.
  */
@@ -52,20 +56,46 @@ static void sift_up(struct quire_run *heap, size_t at)
     }
 }
 
-/* The longest free stretches, at most `capacity`, the longest first. Returns how many. */
+/* The first frame of the first block at or behind that of `frame` which is gone; `end` if none is
+ * before it. */
+static uint64_t next_gone(const struct quire_zone *z, uint64_t frame, uint64_t end)
+{
+    uint32_t b = block_of(frame);
+    uint64_t below = (1ull << b % WORD_BITS) - 1;
+
+    for (uint64_t g = b / WORD_BITS; g * WORD_BITS * BLOCK_FRAMES < end; g++, below = 0) {
+        uint64_t gone = qa_load(gone_word(z, g), relaxed) & ~below; /* relaxed: advisory */
+
+        if (gone) {
+            frame = frame_at((uint32_t)g * WORD_BITS + word_first(gone), 0);
+            return frame < end ? frame : end;
+        }
+    }
+    return end;
+}
+
+/* The longest free stretches, at most `capacity`, the longest first; `here`: what is gone counts as
+ * taken. Returns how many. */
 static size_t longest_stretches(const struct quire_zone *z, struct quire_run runs[],
-                                size_t capacity)
+                                size_t capacity, bool here)
 {
     size_t count = 0;
 
     for (uint32_t i = 0; i < z->extent_count; i++) {
-        uint64_t at, end, stop;
+        uint64_t at, end, stop, gone; /* the first gone frame that is not before `at` */
 
         qi_extent_frames(z, i, &at, &end);
+        gone = here ? next_gone(z, at, end) : end;
         for (; (at = qi_next_free(z, at, end)) < end; at = stop) {
             struct quire_run run = {pfn_of_frame(z, at), 0};
 
-            stop = qi_next_used(z, at, end);
+            if (at >= gone)
+                gone = next_gone(z, at, end);
+            if (at >= gone) {
+                stop = frame_at(block_of(at) + 1, 0);
+                continue;
+            }
+            stop = qi_next_used(z, at, gone);
             run.frames = stop - at;
             if (count < capacity) {
                 runs[count] = run;
@@ -99,31 +129,34 @@ static size_t cut_runs(struct quire_run runs[], size_t found, uint64_t frames)
     return 0;
 }
 
-/* Claim all runs or none. */
-static bool claim_runs(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
-                       size_t count)
+/* Claim all runs or none: errors as qi_range_claim. */
+static int claim_runs(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
+                      size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        uint64_t frame = frame_of_pfn(z, runs[i].pfn);
+        int error = qi_range_claim(z, slot, frame_of_pfn(z, runs[i].pfn), runs[i].frames);
 
-        if (qi_range_claim(z, slot, frame, runs[i].frames)) {
+        if (error) {
             while (i-- > 0)
                 qi_range_undo_claim(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames);
-            return false;
+            return error;
         }
     }
     for (size_t i = 0; i < count; i++)
         qi_range_publish(z, frame_of_pfn(z, runs[i].pfn), runs[i].frames, true);
-    return true;
+    return QUIRE_OK;
 }
 
 /* Hold what can be had of the `most` frames of one block from `frame` on, of which n were seen
- * free, from the first on. Returns how many; 0: the first one was seen taken. */
+ * free, from the first on. Returns how many; 0: the first one was seen taken, or (*error is
+ * NO_MEMORY) the block is gone and did not come. */
 static uint64_t claim_part(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
-                           uint64_t most)
+                           uint64_t most, int *error)
 {
-    for (uint64_t some = n; some > 0; some /= 2) {
-        if (qi_range_claim(z, slot, frame, some))
+    *error = QUIRE_OK;
+    for (uint64_t some = n; some > 0 && *error != QUIRE_ERR_NO_MEMORY; some /= 2) {
+        *error = qi_range_claim(z, slot, frame, some);
+        if (*error)
             continue;
         /* relaxed: a block that is held keeps its state */
         if (some == most || desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed)))
@@ -142,14 +175,16 @@ static bool claim_lowest_runs(struct quire_zone *z, quire_slot slot, uint64_t fr
 {
     *count = 0;
     for (uint32_t i = 0; i < z->extent_count && frames > 0; i++) {
-        uint64_t at, end, some, behind = NO_FRAME; /* the last run's end, in this extent */
+        uint64_t at, end, step, behind = NO_FRAME; /* the last run's end, in this extent */
 
         for (qi_extent_frames(z, i, &at, &end); frames > 0 && (at = qi_next_free(z, at, end)) < end;
-             at += some ? some : 1) {
-            uint64_t most = BLOCK_FRAMES - place_of(at);
+             at += step) {
+            uint64_t rest = BLOCK_FRAMES - place_of(at), most = rest < frames ? rest : frames;
+            int error;
+            uint64_t some =
+                claim_part(z, slot, at, qi_next_used(z, at, at + most) - at, most, &error);
 
-            most = most < frames ? most : frames;
-            some = claim_part(z, slot, at, qi_next_used(z, at, at + most) - at, most);
+            step = some ? some : error == QUIRE_ERR_NO_MEMORY ? rest : 1;
             if (some == 0)
                 continue;
             if (at != behind && *count == capacity) {
@@ -190,6 +225,7 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
 {
     struct quire_contig all = {.frames = frames};
     uint64_t frame;
+    bool here = false;
     int error;
 
     if (qi_contig_take(z, slot, &all, flags, &frame) == QUIRE_OK) {
@@ -198,15 +234,21 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
         *count = 1;
         return QUIRE_OK;
     }
+    /* It could be endless: each turn lost to a rival who got what was seen, or found that a block
+     * does not come. The bound is for the time. */
     for (unsigned i = 0; i < RUNS_TRIES + z->slots; i++) {
-        *count = cut_runs(runs, longest_stretches(z, runs, capacity), frames);
+        *count = cut_runs(runs, longest_stretches(z, runs, capacity, here), frames);
+        if (*count == 0 && here)
+            break;
         if (*count == 0)
             return QUIRE_ERR_NO_MEMORY;
         error = qi_count_debit(z, slot, frames, flags);
         if (error)
             return error;
-        if (claim_runs(z, slot, runs, *count))
+        error = claim_runs(z, slot, runs, *count);
+        if (!error)
             return QUIRE_OK;
+        here = here || error == QUIRE_ERR_NO_MEMORY;
         qi_count_credit(z, slot, frames, flags);
         stat_count(z, slot, QUIRE_COUNT_RETRY);
     }

@@ -319,8 +319,14 @@ static int zero_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
 {
     int error = QUIRE_OK;
 
-    for (size_t i = 0; i < n && !error; i++)
-        error = z->port.zero(z->port.ctx, pfns[i], 1);
+    for (size_t i = 0; i < n && !error; i++) {
+        uint64_t frame = frame_of_pfn(z, pfns[i]);
+        bool zero = frame_reads_zero(z, frame);
+
+        stat_add_at(z, block_of(frame), zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, 1);
+        if (!zero)
+            error = z->port.zero(z->port.ctx, pfns[i], 1);
+    }
     return error;
 }
 

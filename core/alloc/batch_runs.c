@@ -6,6 +6,7 @@
  * A refill takes what there is: fewer runs than asked for if the count or the search says so. A
  * flush frees all that can be freed and reports the others, as its callers were told long ago that
  * these runs are free; what one word refuses is freed run by run, so that the right one is named.
+ * What the words of a block ask for is done once, behind the last one that is next to the others.
  * Credit comes behind the clears, so between them a flush has what it freed in its hands: half a
  * magazine, which the headers allow for.
  *
@@ -74,18 +75,33 @@ static size_t runs_of_word(const quire_pfn pfns[], size_t n, uint64_t first, uin
     return i;
 }
 
-/* How many of the runs that begin at `starts`, of the word of frame `frame`, are all `freed`. Of
- * the others a bad free has had some frames before: reported. */
-static unsigned count_whole(struct quire_zone *z, quire_slot slot, uint64_t frame, unsigned order,
-                            uint64_t starts, uint64_t freed)
+/* Of the runs that begin at `starts`, of the word of frame `frame`, a bad free has had some frames
+ * before, as only `freed` were allocated still: reported. Returns how many are whole. */
+static __attribute__((__noinline__)) unsigned report_damaged(struct quire_zone *z, quire_slot slot,
+                                                             uint64_t frame, unsigned order,
+                                                             uint64_t starts, uint64_t freed)
 {
     uint64_t damaged = 0;
 
-    for (uint64_t left = starts; left && freed != word_runs(starts, order); left &= left - 1)
+    for (uint64_t left = starts; left; left &= left - 1)
         if (word_runs(left & -left, order) & ~freed)
             damaged |= left & -left;
     qi_zone_report_bad_frames(z, slot, frame, damaged, QUIRE_ERR_DOUBLE_FREE);
     return word_count(starts) - word_count(damaged);
+}
+
+/* The words of one block that a flush has cleared frames of, one behind the other. */
+struct block_flush {
+    struct freed_words left;
+    uint32_t b; /* NO_BLOCK: none */
+};
+
+/* Do what these words ask for. */
+static void block_flush_end(const struct quire_zone *z, struct block_flush *f)
+{
+    if (f->b != NO_BLOCK)
+        qi_block_freed(z, f->b, &f->left);
+    *f = (struct block_flush){{false, false, 0, 0}, NO_BLOCK};
 }
 
 /* Free n runs of 2^order frames, below order 9, which the caches took back from their owners; all
@@ -93,6 +109,7 @@ static unsigned count_whole(struct quire_zone *z, quire_slot slot, uint64_t fram
 uint64_t qi_runs_flush(struct quire_zone *z, quire_slot slot, unsigned order,
                        const quire_pfn pfns[], size_t n)
 {
+    struct block_flush f = {{false, false, 0, 0}, NO_BLOCK};
     uint64_t runs = 0, frames = 0;
 
     qi_assert(order > 0 && order < BLOCK_ORDER);
@@ -101,15 +118,21 @@ uint64_t qi_runs_flush(struct quire_zone *z, quire_slot slot, unsigned order,
         uint64_t frame = order <= WORD_ORDER ? frame_of_pfn(z, quire_pfn_of(first)) : NO_FRAME;
 
         some = runs_of_word(pfns + i, n - i, first, &starts);
-        if (frame != NO_FRAME && qi_word_free_runs(z, block_of(frame), place_of(frame) / WORD_BITS,
-                                                   order, starts, &freed)) {
-            frames += word_count(freed);
-            runs += count_whole(z, slot, frame, order, starts, freed);
+        if (frame == NO_FRAME || block_of(frame) != f.b)
+            block_flush_end(z, &f);
+        if (frame != NO_FRAME && qi_word_free_runs(z, frame, order, starts, &f.left, &freed)) {
+            bool whole = freed == word_runs(starts, order);
+
+            f.b = block_of(frame);
+            frames += whole ? (uint64_t)some << order : word_count(freed);
+            runs += whole ? some : report_damaged(z, slot, frame, order, starts, freed);
             continue;
         }
+        block_flush_end(z, &f);
         for (size_t k = i; k < i + some; k++)
             runs += qi_zone_free_cached(z, slot, pfns[k], order) == QUIRE_OK;
     }
+    block_flush_end(z, &f);
     if (frames)
         qi_count_credit(z, slot, frames, 0);
     return runs;

@@ -72,9 +72,12 @@ static bool credit_turn_in(const struct quire_zone *z, uint32_t slot, uint64_t *
         uint64_t n = credit_frames(*word), w = *word;
 
         /* E-count acq_rel. E-count acq_rel. The clears behind the credit go along. E-gather
-         * acq_rel. Retries only when another call changed the word. */
+         * acq_rel. Retries only when another call changed the word. It could be release: the load
+         * above acquired this very value, as a word that was taken from never comes back. */
         if (qa_cas(credit, &w, w + CREDIT_TAKEN - n, acq_rel)) {
-            (void)qa_add(&z->head->total, n, acq_rel); /* E-count acq_rel. E-count acq_rel. */
+            /* E-count acq_rel. E-count acq_rel. It could be release: who takes from the total
+             * acquires what all who added to it released, and this call takes nothing here. */
+            (void)qa_add(&z->head->total, n, acq_rel);
             return true;
         }
     }
@@ -182,7 +185,7 @@ static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 
         /* E-count acq_rel. E-count acq_rel. Retries when another slot borrows. */
         if (qa_cas(&z->head->total, &t, t - (uint64_t)take, acq_rel)) {
-            /* E-count acq_rel. E-count acq_rel. */
+            /* E-count acq_rel. E-count acq_rel. It could be release: as above, of the credit. */
             (void)qa_add(&slot_of(z, slot)->credit, z->chunk, acq_rel);
             return true;
         }
@@ -196,18 +199,18 @@ static bool credit_borrow(struct quire_zone *z, quire_slot slot, uint64_t n)
 static uint64_t debit_total(struct quire_zone *z, uint64_t least, uint64_t n, uint32_t flags)
 {
     int64_t floor = floor_of(z, flags);
-    uint64_t t = qa_load(&z->head->total, acquire); /* E-gather acquire */
 
-    while ((int64_t)t - (int64_t)least >= floor) {
+    for (;;) {
+        uint64_t t = qa_load(&z->head->total, acquire); /* E-gather acquire */
         uint64_t have = t - (uint64_t)floor, some = have < n ? have : n;
 
+        if ((int64_t)t - (int64_t)least < floor)
+            return 0;
         /* E-count acquire. E-gather release. Fails only when another debit or credit came in
          * between, and then takes what there is now. */
         if (qa_cas(&z->head->total, &t, t - some, acq_rel))
             return some;
-        t = qa_load(&z->head->total, acquire); /* E-gather acquire */
     }
-    return 0;
 }
 
 /* As debit_total, after all credit was gathered that there is (C4). */
@@ -249,7 +252,8 @@ int qi_count_debit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t f
 void qi_count_debit_below_floor(struct quire_zone *z, uint64_t n)
 {
     qi_assert(n > 0);
-    (void)qa_sub(&z->head->total, n, acquire); /* E-count acquire */
+    /* relaxed: it looks for nothing that the count promises */
+    (void)qa_sub(&z->head->total, n, relaxed);
 }
 
 /* An allocation succeeded: tell if it crossed a watermark. (Not the debit: what is refunded after
@@ -282,15 +286,14 @@ void qi_count_credit(struct quire_zone *z, quire_slot slot, uint64_t n, uint32_t
         tell_watermarks(z, slot, flags, (int64_t)c);
         return;
     }
-    /* E-count acq_rel. E-count acq_rel: what is repaid below may be others' clears. */
-    c = qa_add(credit, n, acq_rel) + n;
-    qi_assert(credit_frames(c) >= n); /* C1 */
+    c = qa_add(credit, n, release) + n; /* E-count release: as above */
+    qi_assert(credit_frames(c) >= n);   /* C1 */
     while (credit_frames(c) > 2 * (uint64_t)z->chunk) {
         uint64_t repaid = credit_frames(c) - z->chunk;
 
-        /* E-count acquire. E-gather release. Retries only when a gatherer or a nested call came
-         * between. */
-        if (qa_cas(credit, &c, c + CREDIT_TAKEN - repaid, acq_rel)) {
+        /* E-count acquire: what is repaid may be others' clears. What E-gather is to carry went
+         * with the addition. Retries only when a gatherer or a nested call came between. */
+        if (qa_cas(credit, &c, c + CREDIT_TAKEN - repaid, acquire)) {
             c = qa_add(&z->head->total, repaid, release) + repaid; /* E-count release */
             tell_watermarks(z, slot, flags, (int64_t)c);
             return;

@@ -6,19 +6,23 @@
  *   1. a new home block: the fullest split block near the last one, of the same class, that is
  *      worth it and has a hole of the order; filling it up leaves the emptier ones to become whole
  *      again;
- *   2. a new home block: a whole block near by, which is split;
- *   3. a new home block: as 1, but of any class; it is of this one from then on;
- *   4. stray runs: any split block that the hints show, then other slots' home blocks;
- *   5. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
+ *   2. a new home block: as 1, but of another class of the same mobility, and only one of which
+ *      half is free: the class that it was for has shrunk, and to fill it up costs no whole block.
+ *      It is of this class from then on;
+ *   3. a new home block: a whole block near by, which is split;
+ *   4. a new home block: as 1, but of any class;
+ *   5. stray runs: any split block that the hints show, then other slots' home blocks;
+ *   6. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
  *      which is never too low for a run (H4). "Out of memory" rests on this pass alone, so nothing
  *      that a stale hint says can make it false.
  *
- * The danger is a search that hints lead astray, for ever or to a wrong refusal. So 1 to 4 read
+ * The danger is a search that hints lead astray, for ever or to a wrong refusal. So 1 to 5 read
  * hints (with the kernels of search.h, many bytes at a time; the bytes may be old by any amount)
  * and look at a bounded number of places; what they find is a candidate, which the exchange of
  * another file takes or does not. A hint that is found wrong is cleared by hint.c's protocol.
  *
- * Bounds: 1 and 3 look at NEAR_SECTIONS sections and NEAR_TRIES candidates, each of which fitted
+ * Bounds: 1, 2 and 4 look at NEAR_LOOKS sections that show a hole of the order, of whatever class,
+ * and at the candidates of the first NEAR_SECTIONS that have any: NEAR_TRIES, each of which fitted
  * when its hole byte was written; the others pass each section or block once, and repeat only what
  * a rival's success spoiled. All may run beside each other and beside everything else. Lock-free,
  * any context.
@@ -28,11 +32,17 @@
 
 enum {
     NEAR_SECTIONS = 8,
+    NEAR_LOOKS = 64,
     NEAR_TRIES = 16,
-    FRAMES_MIN_FULLNESS =
-        4,               /* fullness byte: 7 or 8 free frames. With fewer, it is full at once. */
-    HOME_MAX_DENSE = 16, /* fullness byte: at most 32 frames of the block are free */
-    ANY_CLASS = CLASSES,
+    FRAMES_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once */
+    SCARCE_PART = 4,         /* where less than one of so many frames is free, what lies unused */
+    SCARCE_MIN_FULLNESS = 2, /* in dense blocks counts more: 3 or 4 free frames */
+    SPARSE_FULLNESS = MAP_BITS / 4, /* fullness byte: half of the block is free */
+    HOME_MAX_DENSE = 16,            /* fullness byte: at most 32 frames of the block are free */
+    /* How far a block's class must be the one looked for, as a mask. */
+    SAME_CLASS = HOLE_CLASSES - 1,
+    SAME_MOBILITY = CLASS_MOVABLE,
+    ANY_CLASS = 0,
     WORDS_A_SLOT = 4, /* words of blocks that a zone needs for each slot, that they keep apart */
 };
 
@@ -41,26 +51,22 @@ static const uint8_t *hints_at(const unsigned char *hints, uint32_t first)
     return hints + first;
 }
 
-/* Blocks whose hole byte shows a run of the order: of any class, or (a byte for each) of one. */
-static struct search_fit fit_any(const struct quire_zone *z, uint32_t first, unsigned order)
-{
-    return (struct search_fit){hints_at(z->holes, first), HOLE_MASK, (uint8_t)(order + 1),
-                               HOLE_MASK};
-}
-
+/* Blocks whose hole byte shows a run of the order, and whose class is as much `home_class` as
+ * `same` says: a byte for each. */
 static struct search_fit fit_class(const struct quire_zone *z, uint32_t first, unsigned order,
-                                   unsigned home_class)
+                                   unsigned home_class, unsigned same)
 {
-    uint8_t base = (uint8_t)(home_class << HOLE_CLASS_SHIFT);
+    uint8_t base = (uint8_t)((home_class & same) << HOLE_CLASS_SHIFT);
 
-    return (struct search_fit){hints_at(z->holes, first), UINT8_MAX, (uint8_t)(base + order + 1),
-                               (uint8_t)(base | HOLE_MASK)};
+    return (struct search_fit){hints_at(z->holes, first),
+                               (uint8_t)(same << HOLE_CLASS_SHIFT | HOLE_MASK),
+                               (uint8_t)(base + order + 1), (uint8_t)(base | HOLE_MASK)};
 }
 
 /* Does a block of section s show a free run of the order? */
 static bool section_shows(const struct quire_zone *z, uint32_t s, unsigned order)
 {
-    struct search_fit fit = fit_any(z, s * SECTION_BLOCKS, order);
+    struct search_fit fit = fit_class(z, s * SECTION_BLOCKS, order, 0, ANY_CLASS);
 
     return qi_search_best()->least_fit(hints_at(z->fulls, s * SECTION_BLOCKS), SECTION_BLOCKS, 0,
                                        SECTION_BLOCKS, &fit) < SECTION_BLOCKS;
@@ -86,28 +92,46 @@ static bool has_run(const struct quire_zone *z, uint32_t b, unsigned order)
     return qi_map_hole(frame_map(z, b), &free) > order;
 }
 
-/* Would block b, as currently read (advisory), make a home block for this order, and for this class
- * unless that is ANY_CLASS? Hints that promised it wrongly are corrected on the way. */
-static bool suits_as_home(const struct quire_zone *z, uint32_t b, unsigned home_class,
-                          unsigned order)
+/* The home block that is looked for. */
+struct home_wanted {
+    unsigned home_class, same, order;
+    uint8_t least; /* fullness byte */
+};
+
+/* Would block b, as currently read (advisory), make this home block? Hints that promised it wrongly
+ * are corrected on the way. */
+static bool suits_as_home(const struct quire_zone *z, uint32_t b, const struct home_wanted *want)
 {
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: advisory; the exchange decides */
 
     if (desc_state(d) != D_SPLIT)
         qi_hint_block_full(z, b);
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return false;
-    if ((home_class == ANY_CLASS || desc_class(d) == home_class) && has_run(z, b, order))
+    if (!((desc_class(d) ^ want->home_class) & want->same) && has_run(z, b, want->order))
         return true;
     qi_hint_hole_lower(z, b);
     return false;
 }
 
-/* The fullness byte from which a block is worth being a home block for runs of this order: one run
- * of more than a frame is. */
-static uint8_t home_min_fullness(unsigned order)
+/* Is little memory free? */
+static bool is_scarce(const struct quire_zone *z)
 {
-    return (uint8_t)(order == 0 ? FRAMES_MIN_FULLNESS : (1u << order) / 2);
+    int64_t free = (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: about how much */
+
+    /* relaxed: a figure */
+    return free < (int64_t)(qa_load(&z->head->managed, relaxed) / SCARCE_PART);
+}
+
+/* A home block of the class, with a run of the order; of more than a frame, one is worth it. */
+static struct home_wanted home_wanted_of(const struct quire_zone *z, unsigned home_class,
+                                         unsigned order)
+{
+    uint8_t least = (uint8_t)(order > 0      ? (1u << order) / 2
+                              : is_scarce(z) ? SCARCE_MIN_FULLNESS
+                                             : FRAMES_MIN_FULLNESS);
+
+    return (struct home_wanted){home_class, SAME_CLASS, order, least};
 }
 
 /* The candidate for a home block among `count` blocks: the fullest one that fits and was not
@@ -136,27 +160,27 @@ static void candidate_next(const struct quire_zone *z, struct home_candidate *c)
 
 /* The first candidate among `count` blocks from `first`. */
 static struct home_candidate candidate_first(const struct quire_zone *z, uint32_t first,
-                                             uint32_t count, unsigned home_class, unsigned order)
+                                             uint32_t count, const struct home_wanted *want)
 {
-    struct home_candidate c = {first, count, count, (uint8_t)(home_min_fullness(order) - 1),
-                               home_class == ANY_CLASS ? fit_any(z, first, order)
-                                                       : fit_class(z, first, order, home_class)};
+    struct home_candidate c = {first, count, count, (uint8_t)(want->least - 1),
+                               fit_class(z, first, want->order, want->home_class, want->same)};
 
     candidate_next(z, &c);
     return c;
 }
 
-/* The first candidates of sections near `s` that show a run of the order. Returns how many
- * sections. */
-static unsigned home_candidates(const struct quire_zone *z, uint32_t s, unsigned home_class,
-                                unsigned order, struct home_candidate *c)
+/* The first candidates of sections near `s`. A section's hint has no class: one that shows a run of
+ * the order and has no candidate costs a look, but takes no other's place. In a large zone most of
+ * them are so, and else a whole block would be split. Returns how many sections have one. */
+static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
+                                const struct home_wanted *want, struct home_candidate *c)
 {
     const struct search_kernel *k = qi_search_best();
-    uint8_t least = (uint8_t)(order + 1);
+    uint8_t least = (uint8_t)(want->order + 1);
     uint32_t start = s;
     unsigned n = 0;
 
-    for (unsigned around = 0; n < NEAR_SECTIONS; s++) {
+    for (unsigned around = 0, looks = 0; n < NEAR_SECTIONS && looks < NEAR_LOOKS; s++) {
         s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), around ? start : z->sections, s, least);
         if (s >= (around ? start : z->sections)) {
             if (around++)
@@ -164,9 +188,12 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s, unsigned
             s = UINT32_MAX; /* go on at 0 */
             continue;
         }
-        c[n++] = candidate_first(z, s * SECTION_BLOCKS, SECTION_BLOCKS, home_class, order);
-        if (c[n - 1].i == SECTION_BLOCKS && !section_shows(z, s, order))
-            hint_section_lower(z, s, order);
+        looks++;
+        c[n] = candidate_first(z, s * SECTION_BLOCKS, SECTION_BLOCKS, want);
+        if (c[n].i < SECTION_BLOCKS)
+            n++;
+        else if (!section_shows(z, s, want->order))
+            hint_section_lower(z, s, want->order);
     }
     return n;
 }
@@ -174,31 +201,31 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s, unsigned
 /* A dense block of the word of 64 blocks that holds block `near`, worth it, that can be made the
  * slot's home block. */
 static uint32_t find_home_same_word(const struct quire_zone *z, quire_slot slot,
-                                    unsigned home_class, unsigned order, uint32_t near)
+                                    const struct home_wanted *want, uint32_t near)
 {
-    struct home_candidate c =
-        candidate_first(z, near / WORD_BITS * WORD_BITS, WORD_BITS, home_class, order);
+    struct home_candidate c = candidate_first(z, near / WORD_BITS * WORD_BITS, WORD_BITS, want);
 
+    /* It could be endless: each turn passes one of 64 blocks by. The bound is for the time. */
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
         uint32_t b = c.first + (uint32_t)c.i;
 
         if (c.i == c.count || c.value > HOME_MAX_DENSE)
             break;
-        if (suits_as_home(z, b, home_class, order) && qi_home_take(z, slot, home_class, b))
+        if (suits_as_home(z, b, want) && qi_home_take(z, slot, want->home_class, b))
             return b;
         candidate_next(z, &c);
     }
     return NO_BLOCK;
 }
 
-/* The fullest block near `s`, worth it, of the class or (`of` is ANY_CLASS) of any, that can be
- * made the slot's home block. */
-static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                               unsigned of, unsigned order, uint32_t s)
+/* The fullest block near `s` that is wanted and can be made the slot's home block. */
+static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot,
+                               const struct home_wanted *want, uint32_t s)
 {
     struct home_candidate c[NEAR_SECTIONS];
-    unsigned n = home_candidates(z, s, of, order, c);
+    unsigned n = home_candidates(z, s, want, c);
 
+    /* It could be endless: each turn passes a block of these sections by. As above. */
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
         struct home_candidate *best = NULL;
         uint32_t b;
@@ -209,46 +236,201 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, unsi
         if (!best)
             break;
         b = best->first + (uint32_t)best->i;
-        if (suits_as_home(z, b, of, order) && qi_home_take(z, slot, home_class, b))
+        if (suits_as_home(z, b, want) && qi_home_take(z, slot, want->home_class, b))
             return b;
         candidate_next(z, best);
     }
     return NO_BLOCK;
 }
 
-/* A whole block to split: of the word of 64 blocks in which the slot's last home block is; then of
- * a word that is all free; then any. So slots keep apart while there is room: the blocks of a word
- * have lines of descriptors and of fullness bytes to themselves, and a slot that fills block after
- * block does not drag the lines of another one's along. */
-static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, unsigned home_class)
-{
-    /* relaxed: where to start */
-    uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
-    uint64_t v = qa_load(block_word(z, near / WORD_BITS), relaxed); /* relaxed: advisory */
-    uint32_t b = NO_BLOCK;
-
-    if (v != WORD_FULL)
-        return near / WORD_BITS * WORD_BITS + word_first(~v);
-    if (z->slots <= (uint64_t)z->sections * MAP_WORDS / WORDS_A_SLOT)
-        b = qi_find_whole(z, slot, home_class, WORD_ORDER);
-    return b != NO_BLOCK ? b : qi_find_whole(z, slot, home_class, 0);
-}
-
-/* Claim and split a whole block near by, as the slot's. */
-static uint32_t split_whole_near(const struct quire_zone *z, quire_slot slot, unsigned home_class)
+/* No free run of 2^blocks_order blocks is in section s: say so, unless that changed (H3). */
+static uint32_t hint_section_no_whole(const struct quire_zone *z, uint32_t s, unsigned blocks_order)
 {
     uint32_t b;
 
-    /* Repeats only when a rival claimed the block that was seen free. */
-    while ((b = find_block_spread(z, slot, home_class)) != NO_BLOCK) {
-        if (!qi_blocks_claim(z, b, 0)) {
-            stat_count(z, slot, QUIRE_COUNT_RETRY);
+    qa_store(wholes_of(z, s), (uint8_t)blocks_order, relaxed); /* relaxed: a hint */
+    qa_fence_seq_cst(); /* E-hint fence: the hint before the second look */
+    b = qi_section_find(z, s, blocks_order, 0);
+    if (b != NO_BLOCK)
+        qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: a hint */
+    return b;
+}
+
+/* ---- Whole blocks --------------------------------------------------------------------------- */
+
+/* Sections where unmovable runs may be, a bit for one, or for as many as make the zone fit: blocks
+ * for unmovable runs are split there first, and all others there last, so that few sections have
+ * any, and the others can become free as a whole. A hint: set by who splits such a block, cleared
+ * by who finds a section all free. */
+enum section_kind { SECTIONS_ANY, SECTIONS_MOVABLE, SECTIONS_UNMOVABLE };
+
+static qa64 *unmovable_word(const struct quire_zone *z, uint32_t s, uint64_t *bit)
+{
+    uint32_t bits = UNMOVABLE_WORDS * WORD_BITS;
+    uint32_t place = z->sections < bits ? s : s / (z->sections / bits + 1);
+
+    qi_assert(place < UNMOVABLE_WORDS * WORD_BITS);
+    *bit = 1ull << place % WORD_BITS;
+    return &z->head->unmovable[place / WORD_BITS];
+}
+
+static bool section_is(const struct quire_zone *z, uint32_t s, enum section_kind kind)
+{
+    uint64_t bit;
+    qa64 *word = unmovable_word(z, s, &bit);
+
+    return kind == SECTIONS_ANY ||
+           !(qa_load(word, relaxed) & bit) == (kind == SECTIONS_MOVABLE); /* relaxed: a hint */
+}
+
+/* Section s is not one for unmovable blocks any more, if it is all free. */
+static void forget_unmovable(const struct quire_zone *z, uint32_t s)
+{
+    uint64_t bit;
+    qa64 *word = unmovable_word(z, s, &bit);
+
+    /* relaxed: a hint */
+    if (qa_load(word, relaxed) & bit && qi_section_find(z, s, BLOCK_ORDER, 0) != NO_BLOCK)
+        (void)qa_and(word, ~bit, relaxed); /* relaxed: a hint */
+}
+
+/* A free aligned run of 2^blocks_order blocks of the sections `first` .. `end` - 1 of a kind; of
+ * the section of block `from` one behind it, if there is one; `here`: none of its blocks is gone.
+ * NO_BLOCK: none was seen. */
+static uint32_t find_whole_between(const struct quire_zone *z, uint32_t first, uint32_t end,
+                                   enum section_kind kind, uint32_t from, unsigned blocks_order,
+                                   bool here)
+{
+    const struct search_kernel *k = qi_search_best();
+    uint8_t least = (uint8_t)(blocks_order + 1);
+
+    for (uint32_t s = first;
+         (s = (uint32_t)k->next_byte(hints_at(z->wholes, 0), end, s, least)) < end; s++) {
+        uint32_t start = s == from / SECTION_BLOCKS ? from : 0, b;
+
+        if (!section_is(z, s, kind))
             continue;
-        }
-        if (qi_block_split(z, slot, b, desc_home(slot, home_class)))
+        if (kind == SECTIONS_ANY)
+            forget_unmovable(z, s);
+        b = here ? qi_section_find_here(z, s, blocks_order, start)
+                 : qi_section_find(z, s, blocks_order, start);
+        if (b == NO_BLOCK && !here)
+            b = hint_section_no_whole(z, s, blocks_order);
+        if (b != NO_BLOCK)
             return b;
     }
     return NO_BLOCK;
+}
+
+/* A whole block for unmovable runs: where there are some, of a word that is all free if there is
+ * one; then of a section that is all free. */
+static uint32_t find_block_unmovable(const struct quire_zone *z, bool here)
+{
+    uint32_t b = find_whole_between(z, 0, z->sections, SECTIONS_UNMOVABLE, 0, WORD_ORDER, here);
+
+    if (b == NO_BLOCK)
+        b = find_whole_between(z, 0, z->sections, SECTIONS_UNMOVABLE, 0, 0, here);
+    if (b == NO_BLOCK)
+        b = find_whole_between(z, 0, z->sections, SECTIONS_MOVABLE, 0, BLOCK_ORDER, here);
+    return b;
+}
+
+/* Block b is one for this class now. */
+void qi_section_note_class(const struct quire_zone *z, uint32_t b, unsigned home_class)
+{
+    uint64_t bit;
+    qa64 *word = unmovable_word(z, b / SECTION_BLOCKS, &bit);
+
+    /* relaxed: a hint */
+    if (!(home_class & CLASS_MOVABLE) && !(qa_load(word, relaxed) & bit))
+        (void)qa_or(word, bit, relaxed); /* relaxed: a hint */
+}
+static __attribute__((__noinline__)) uint32_t find_whole(const struct quire_zone *z,
+                                                         quire_slot slot, unsigned near,
+                                                         unsigned blocks_order, bool here);
+
+/* A whole block to split: of the word of 64 blocks in which the slot's last home block is; then of
+ * a word that is all free; then any. So slots keep apart while there is room: the blocks of a word
+ * have lines of descriptors and of fullness bytes to themselves, and a slot that fills block after
+ * block does not drag the lines of another one's along. `here`: none that is gone. */
+static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                                  bool here)
+{
+    /* relaxed: where to start */
+    uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
+    uint64_t v = blocks_in_use(z, near / WORD_BITS, here);
+    bool movable = home_class & CLASS_MOVABLE;
+    uint32_t b = NO_BLOCK;
+
+    if (v != WORD_FULL &&
+        section_is(z, near / SECTION_BLOCKS, movable ? SECTIONS_MOVABLE : SECTIONS_UNMOVABLE))
+        return near / WORD_BITS * WORD_BITS + word_first(~v);
+    if (!movable)
+        b = find_block_unmovable(z, here);
+    if (!movable && b == NO_BLOCK && v != WORD_FULL)
+        return near / WORD_BITS * WORD_BITS + word_first(~v);
+    if (b == NO_BLOCK && z->slots <= (uint64_t)z->sections * MAP_WORDS / WORDS_A_SLOT)
+        b = find_whole(z, slot, home_class, WORD_ORDER, here);
+    return b != NO_BLOCK ? b : find_whole(z, slot, home_class, 0, here);
+}
+
+/* Claim and split a whole block near by, as the slot's; `here`: none that is gone. */
+static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_zone *z,
+                                                             quire_slot slot, unsigned home_class,
+                                                             bool here)
+{
+    uint32_t b;
+
+    /* Repeats only when a rival claimed the block that was seen free: one that is gone, and cannot
+     * be installed, is not tried again. */
+    while ((b = find_block_spread(z, slot, home_class, here)) != NO_BLOCK) {
+        if (!qi_blocks_claim(z, b, 0)) {
+            stat_count(z, slot, QUIRE_COUNT_RETRY);
+            if (qi_blocks_have_gone(z, b, 1))
+                break;
+            continue;
+        }
+        if (qi_block_split(z, slot, b, desc_home(slot, home_class))) {
+            qi_section_note_class(z, b, home_class);
+            return b;
+        }
+    }
+    return NO_BLOCK;
+}
+
+/* The same, of those that are here first. */
+static uint32_t split_whole_near(const struct quire_zone *z, quire_slot slot, unsigned home_class)
+{
+    uint32_t b = has_gone(z) ? split_whole_of(z, slot, home_class, true) : NO_BLOCK;
+
+    return b != NO_BLOCK ? b : split_whole_of(z, slot, home_class, false);
+}
+
+/* From the block in which the slot freed a run of the order last, if it is of the class, nobody's
+ * home, and dense: then hardly any block is fuller, and a new home block would be used up at once.
+ */
+bool qi_take_recent(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                    unsigned order, uint64_t *frame)
+{
+    /* relaxed: a hint */
+    uint32_t b = qa_load(&slot_of(z, slot)->recent[order], relaxed) - 1, d;
+    struct home_wanted want = home_wanted_of(z, home_class, order);
+    uint8_t full;
+
+    if (b == NO_BLOCK)
+        return false;
+    qi_assert(has_map(z, b));
+    d = qa_load(desc_of(z, b), relaxed);    /* relaxed: advisory; taking looks again */
+    full = qa_load(full_of(z, b), relaxed); /* relaxed: a hint */
+    if (desc_state(d) != D_SPLIT || d & D_OWNER || desc_class(d) != home_class || full == 0 ||
+        full > (want.least < HOME_MAX_DENSE ? HOME_MAX_DENSE : want.least) ||
+        !qi_block_take(z, b, order, frame))
+        return false;
+    if (qi_map_words_equal(frame_map(z, b), WORD_FULL))
+        qi_hint_block_full(z, b);
+    else
+        qi_hint_block_refresh(z, b);
+    return true;
 }
 
 /* A block that is the slot's now, with free frames unless they are taken before: to be tried, then
@@ -258,14 +440,26 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
 {
     /* relaxed: where to start */
     uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
-    uint32_t b = find_home_same_word(z, slot, home_class, order, near);
+    struct home_wanted want = home_wanted_of(z, home_class, order);
+    uint8_t least = want.least;
+    uint32_t b = find_home_same_word(z, slot, &want, near);
 
     if (b == NO_BLOCK)
-        b = find_home_near(z, slot, home_class, home_class, order, near / SECTION_BLOCKS);
+        b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
+    if (b == NO_BLOCK && z->order_classes) {
+        want.same = SAME_MOBILITY;
+        want.least = SPARSE_FULLNESS;
+        b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
+    }
     if (b == NO_BLOCK)
         b = split_whole_near(z, slot, home_class);
-    if (b == NO_BLOCK)
-        b = find_home_near(z, slot, home_class, ANY_CLASS, order, near / SECTION_BLOCKS);
+    if (b == NO_BLOCK) {
+        want.same = ANY_CLASS;
+        want.least = least;
+        b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
+        if (b != NO_BLOCK)
+            qi_section_note_class(z, b, home_class);
+    }
     return b;
 }
 
@@ -275,18 +469,19 @@ uint32_t qi_find_dense(const struct quire_zone *z, unsigned home_class, unsigned
                        const struct block_ranges *but)
 {
     const struct search_kernel *k = qi_search_best();
+    struct home_wanted want = home_wanted_of(z, home_class, order);
     uint32_t s = 0, best = NO_BLOCK;
     unsigned least = UINT8_MAX + 1;
 
     while ((s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), z->sections, s,
                                        (uint8_t)(order + 1))) < z->sections) {
         struct home_candidate c = {s * SECTION_BLOCKS, SECTION_BLOCKS, SECTION_BLOCKS, 0,
-                                   fit_class(z, s * SECTION_BLOCKS, order, home_class)};
+                                   fit_class(z, s * SECTION_BLOCKS, order, home_class, SAME_CLASS)};
 
         for (candidate_next(z, &c); c.i < c.count && c.value < least; candidate_next(z, &c)) {
             uint32_t b = c.first + (uint32_t)c.i;
 
-            if (block_is_of(but, b) || !suits_as_home(z, b, home_class, order))
+            if (block_is_of(but, b) || !suits_as_home(z, b, &want))
                 continue;
             best = b;
             least = c.value;
@@ -301,7 +496,7 @@ static bool take_from_section(const struct quire_zone *z, uint32_t s, unsigned o
                               uint64_t *frame)
 {
     struct home_candidate c = {s * SECTION_BLOCKS, SECTION_BLOCKS, SECTION_BLOCKS, 0,
-                               fit_any(z, s * SECTION_BLOCKS, order)};
+                               fit_class(z, s * SECTION_BLOCKS, order, 0, ANY_CLASS)};
     bool any = false;
 
     qi_assert(s < z->sections && order < BLOCK_ORDER);
@@ -352,15 +547,17 @@ bool qi_take_from_hinted(const struct quire_zone *z, quire_slot slot, unsigned o
     return false;
 }
 
-/* From block b, which may be free as a whole: then it is split. */
+/* From block b, which may be free as a whole: then it is split. `here`: not if it is gone. */
 static bool take_from_block(const struct quire_zone *z, quire_slot slot, uint32_t b, unsigned order,
-                            uint64_t *frame)
+                            bool here, uint64_t *frame)
 {
-    uint64_t v = qa_load(block_word(z, b / WORD_BITS), relaxed); /* relaxed: advisory */
+    uint64_t v = blocks_in_use(z, b / WORD_BITS, here);
 
     if (!(v >> b % WORD_BITS & 1)) {
         if (qi_blocks_claim(z, b, 0) && qi_block_split(z, slot, b, D_SPLIT)) {
-            qa_fence_seq_cst(); /* E-hint fence: the split before the announcement */
+            /* E-hint fence: the split before the announcement. It could be left out: in the split
+             * there is one, and since then nothing was stored that is looked at here. */
+            qa_fence_seq_cst();
             qi_hint_block_free(z, b);
         }
     } else if (order > 0) {
@@ -377,9 +574,11 @@ static bool take_from_block(const struct quire_zone *z, quire_slot slot, uint32_
     return false;
 }
 
-/* From any block at all: the last pass. For a run it looks into the blocks whose hole byte shows
- * one (H4); for a single frame into all. O(blocks), a byte each but for those. */
-bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, uint64_t *frame)
+/* From any block at all, or (`here`) from any that is not gone: the last pass. For a run it looks
+ * into the blocks whose hole byte shows one (H4); for a single frame into all. O(blocks), a byte
+ * each but for those. */
+bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, bool here,
+                      uint64_t *frame)
 {
     stat_count(z, slot, QUIRE_COUNT_LAST_PASS);
     for (uint32_t s = 0; s < z->sections; s++) {
@@ -389,27 +588,14 @@ bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned orde
             qi_section_find(z, s, 0, 0) == NO_BLOCK)
             continue;
         for (; b < end; b++)
-            if (has_map(z, b) && take_from_block(z, slot, b, order, frame))
+            if (has_map(z, b) && take_from_block(z, slot, b, order, here, frame))
                 return true;
     }
     return false;
 }
 
-/* No free run of 2^blocks_order blocks is in section s: say so, unless that changed (H3). */
-static uint32_t hint_section_no_whole(const struct quire_zone *z, uint32_t s, unsigned blocks_order)
-{
-    uint32_t b;
-
-    qa_store(wholes_of(z, s), (uint8_t)blocks_order, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst(); /* E-hint fence: the hint before the second look */
-    b = qi_section_find(z, s, blocks_order, 0);
-    if (b != NO_BLOCK)
-        qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: a hint */
-    return b;
-}
-
 /* Two or four neighbouring sections, all free: orders 19 and 20. */
-static uint32_t find_whole_sections(const struct quire_zone *z, uint32_t count)
+static uint32_t find_whole_sections(const struct quire_zone *z, uint32_t count, bool here)
 {
     for (uint32_t s = 0; s + count <= z->sections; s++) {
         uint32_t n = 0;
@@ -417,7 +603,8 @@ static uint32_t find_whole_sections(const struct quire_zone *z, uint32_t count)
         if (pfn_of_frame(z, frame_at(s * SECTION_BLOCKS, 0)).n >> SECTION_ORDER & (count - 1))
             continue;
         while (n < count && (n == 0 || section_follows(z, s + n)) &&
-               qi_section_find(z, s + n, BLOCK_ORDER, 0) != NO_BLOCK)
+               (here ? qi_section_find_here(z, s + n, BLOCK_ORDER, 0)
+                     : qi_section_find(z, s + n, BLOCK_ORDER, 0)) != NO_BLOCK)
             n++;
         if (n == count)
             return s * SECTION_BLOCKS;
@@ -425,30 +612,68 @@ static uint32_t find_whole_sections(const struct quire_zone *z, uint32_t count)
     return NO_BLOCK;
 }
 
-/* A free aligned run of 2^blocks_order blocks, to be claimed. NO_BLOCK: none was seen. The search
- * starts near the last one of the kind `near` (a class, or NEAR_WHOLE). */
-uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
-                       unsigned blocks_order)
+/* As qi_find_whole; `here`: none of the blocks is gone. */
+static inline __attribute__((always_inline)) uint32_t find_whole_of(const struct quire_zone *z,
+                                                                    quire_slot slot, unsigned near,
+                                                                    unsigned blocks_order,
+                                                                    bool here)
 {
-    const struct search_kernel *k = qi_search_best();
     uint32_t from = qa_load(&slot_of(z, slot)->near[near], relaxed); /* relaxed: where to start */
-    uint8_t least = (uint8_t)(blocks_order + 1);
+    uint32_t first = from / SECTION_BLOCKS, b = NO_BLOCK;
 
     qi_assert(near <= NEAR_WHOLE && blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
     if (blocks_order > BLOCK_ORDER)
-        return find_whole_sections(z, 1u << (blocks_order - BLOCK_ORDER));
-    for (unsigned around = 0; around < 2; around++) {
-        uint32_t first = from / SECTION_BLOCKS;
-        uint32_t s = around ? 0 : first, end = around ? first : z->sections;
+        return find_whole_sections(z, 1u << (blocks_order - BLOCK_ORDER), here);
+    /* Mostly it is where the last one was. relaxed: a hint */
+    if (!here && qa_load(wholes_of(z, first), relaxed) > blocks_order &&
+        section_is(z, first, SECTIONS_MOVABLE))
+        b = qi_section_find(z, first, blocks_order, from);
+    for (unsigned i = 0; i < 4 && b == NO_BLOCK; i++)
+        b = find_whole_between(z, i % 2 ? 0 : first, i % 2 ? first : z->sections,
+                               i < 2 ? SECTIONS_MOVABLE : SECTIONS_ANY, from, blocks_order, here);
+    return b;
+}
 
-        for (; (s = (uint32_t)k->next_byte(hints_at(z->wholes, 0), end, s, least)) < end; s++) {
-            uint32_t b = qi_section_find(z, s, blocks_order, s == first ? from : 0);
+static uint32_t find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
+                           unsigned blocks_order, bool here)
+{
+    return find_whole_of(z, slot, near, blocks_order, here);
+}
 
-            if (b == NO_BLOCK)
-                b = hint_section_no_whole(z, s, blocks_order);
-            if (b != NO_BLOCK)
-                return b;
-        }
-    }
-    return NO_BLOCK;
+/* What qi_find_whole comes to first for whole blocks, a run of up to 64: the word of the last one.
+ * NO_BLOCK: that does not tell. */
+uint32_t qi_find_near_last(const struct quire_zone *z, quire_slot slot, unsigned blocks_order)
+{
+    /* relaxed: where to start */
+    uint32_t from = qa_load(&slot_of(z, slot)->near[NEAR_WHOLE], relaxed);
+    uint32_t first = from / SECTION_BLOCKS;
+    unsigned bit;
+
+    qi_assert(blocks_order <= WORD_ORDER);
+    /* relaxed: a hint */
+    if (has_gone(z) || qa_load(wholes_of(z, first), relaxed) <= blocks_order ||
+        !section_is(z, first, SECTIONS_MOVABLE))
+        return NO_BLOCK;
+    bit = word_find_run(blocks_in_use(z, from / WORD_BITS, false), blocks_order);
+    return bit < WORD_BITS ? from / WORD_BITS * WORD_BITS + bit : NO_BLOCK;
+}
+
+/* The same where some blocks are gone: of those that are here first. */
+static __attribute__((__noinline__)) uint32_t find_whole_here_first(const struct quire_zone *z,
+                                                                    quire_slot slot, unsigned near,
+                                                                    unsigned blocks_order)
+{
+    uint32_t b = find_whole(z, slot, near, blocks_order, true);
+
+    return b != NO_BLOCK ? b : find_whole(z, slot, near, blocks_order, false);
+}
+
+/* A free aligned run of 2^blocks_order blocks, to be claimed; one that is here if there is one.
+ * NO_BLOCK: none was seen. The search starts near the last one of the kind `near` (a class, or
+ * NEAR_WHOLE), and comes to sections with unmovable blocks last. */
+uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
+                       unsigned blocks_order)
+{
+    return __builtin_expect(has_gone(z), 0) ? find_whole_here_first(z, slot, near, blocks_order)
+                                            : find_whole_of(z, slot, near, blocks_order, false);
 }

@@ -38,12 +38,13 @@ void qi_zone_report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t f
 /* The frames' number in the zone, if the zone's index space holds all n in a row. */
 uint64_t qi_frame_of_range(const struct quire_zone *z, quire_pfn pfn, uint64_t n)
 {
-    uint64_t frame = frame_of_pfn(z, pfn);
+    uint64_t frame = frame_of_pfn(z, pfn), last = pfn.n + n - 1;
 
-    if (frame == NO_FRAME || n - 1 > UINT64_MAX - pfn.n ||
-        frame_of_pfn(z, quire_pfn_of(pfn.n + n - 1)) != frame + n - 1)
+    if (frame == NO_FRAME || last < pfn.n)
         return NO_FRAME;
-    return frame;
+    if ((pfn.n ^ last) >> SECTION_ORDER == 0)
+        return has_map(z, (frame + n - 1) / BLOCK_FRAMES) ? frame : NO_FRAME;
+    return frame_of_pfn(z, quire_pfn_of(last)) == frame + n - 1 ? frame : NO_FRAME;
 }
 
 /* Is this a run of whole blocks, all of them the zone's? *frame is the first one's number then. */

@@ -11,6 +11,9 @@
  *
  * A pin entry that was made for a call that then fails stays, empty: it is the block's for good.
  *
+ * Who unreserves frames knows that they are reserved from who reserved them. So descriptor and pins
+ * that say so carry nothing from one to the other: they only decide between two that unreserve.
+ *
  * Lock-free, any context, bounded by the length.
  */
 #include "core/fastpath.h"
@@ -45,11 +48,11 @@ static void pin_part(const struct quire_zone *z, uint64_t frame, unsigned n)
     uint64_t mask, old;
 
     qi_range_publish(z, frame, n, false);
-    (void)qa_or(desc_of(z, block_of(frame)), D_PINS,
-                relaxed); /* relaxed: E-pin-key finds the entry */
+    (void)qa_or(desc_of(z, block_of(frame)), D_PINS, relaxed); /* relaxed: see the head */
     for (unsigned some; n > 0; frame += some, n -= some) {
         some = word_part(frame, n, &mask);
-        old = qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask, release); /* E-pins release */
+        /* relaxed: see the head */
+        old = qa_or(&pinned->w[place_of(frame) / WORD_BITS], mask, relaxed);
         qi_assert(!(old & mask)); /* N2: what was claimed was not pinned */
     }
 }
@@ -85,7 +88,7 @@ int quire_zone_reserve(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uin
 
         qi_assert(desc_state(d) == D_FREE || desc_divided(d));
         if (desc_state(d) == D_FREE && covers_whole_block(at, some))
-            qa_store(desc, D_RESERVED, release); /* E-desc release */
+            qa_store(desc, D_RESERVED, relaxed); /* relaxed: see the head */
         else
             pin_part(z, at, some);
         at += some;
@@ -106,17 +109,19 @@ static int split_reserved(const struct quire_zone *z, uint32_t b)
 
     if (!pin)
         return QUIRE_ERR_FULL;
-    if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire)) /* E-desc acquire */
+    if (!qa_cas(desc_of(z, b), &d, D_MOVING, relaxed)) /* relaxed: see the head */
         return desc_divided(d) ? QUIRE_OK : QUIRE_ERR_BUSY;
     qi_assert(desc_may_become(d, D_MOVING) && desc_may_become(D_MOVING, D_SPLIT));
     for (unsigned i = 0; i < MAP_WORDS; i++) {
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
-        qa_store(&pin->pinned.w[i], WORD_FULL, release);      /* E-pins release */
+        qa_store(&pin->pinned.w[i], WORD_FULL, relaxed);      /* relaxed: as above */
     }
     qa_store(desc_of(z, b), D_SPLIT | D_PINS, release); /* E-desc release */
     qi_block_follow_isolations(z, b);
     /* Another unreserve may have passed its checks before, and freed while it read MOVING. */
-    qa_fence_seq_cst(); /* E-look fence. E-hint fence: the descriptor before the look */
+    /* E-look fence. E-hint fence: the descriptor before the look. It could be left out: following
+     * the isolations begins with one, behind the descriptor. */
+    qa_fence_seq_cst();
     qi_block_make_whole(z, b);
     qi_hint_block_free(z, b);
     return QUIRE_OK;
@@ -140,9 +145,9 @@ static int check_reserved(const struct quire_zone *z, uint64_t frame, unsigned n
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        /* relaxed: constant. E-pins acquire: advisory; clearing decides */
+        /* relaxed: constant; and of what is pinned clearing decides */
         if (qa_load(&p->hole.w[word], relaxed) & mask ||
-            (qa_load(&p->pinned.w[word], acquire) & mask) != mask) /* E-pins acquire */
+            (qa_load(&p->pinned.w[word], relaxed) & mask) != mask)
             return QUIRE_ERR_FRAME;
     }
     return QUIRE_OK;
@@ -155,8 +160,8 @@ static uint64_t unreserve_part(const struct quire_zone *z, uint64_t frame, unsig
     struct quire_pin *pin;
     uint64_t freed = 0, mask, old;
 
-    /* E-desc acquire */
-    if (covers_whole_block(frame, n) && qa_cas(desc_of(z, b), &d, D_FREE, acquire)) {
+    /* relaxed: see the head */
+    if (covers_whole_block(frame, n) && qa_cas(desc_of(z, b), &d, desc_free(z, false), relaxed)) {
         qi_blocks_release(z, b, 1);
         return BLOCK_FRAMES;
     }
@@ -165,7 +170,11 @@ static uint64_t unreserve_part(const struct quire_zone *z, uint64_t frame, unsig
         unsigned word = place_of(frame) / WORD_BITS;
 
         some = word_part(frame, n, &mask);
-        old = qa_and(&pin->pinned.w[word], ~mask, acquire) & mask; /* E-pins acquire */
+        /* relaxed: see the head; E-frame carries it on (N2) */
+        old = qa_and(&pin->pinned.w[word], ~mask, relaxed) & mask;
+        /* Whoever had them as reserved ones may have written them. */
+        for (uint64_t left = has_zeros(z) ? old : 0; left; left &= left - 1)
+            bytes_fill(z, frame_at(b, word * WORD_BITS + word_first(left)), 1, BYTE_NONE);
         if (old)
             freed += word_count(frames_put(z, b, word, old));
     }

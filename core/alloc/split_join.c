@@ -10,6 +10,7 @@
  *   split, order >= 9  the first descriptor goes from WHOLE(order) to MOVING by compare-and-swap,
  *                      so that a racing free fails; each block's map becomes all ones, then its
  *                      descriptor SPLIT (release); the first block comes last.
+ *   into blocks        likewise, but each block's descriptor becomes WHOLE(9), and no map changes.
  *   join               all 512 bits set, none a run's, none pinned; then the descriptor goes from
  *                      the value seen, a slot's home block or not, to WHOLE(9), and the map is
  *                      looked at once more: a frame that was freed meanwhile undoes it.
@@ -23,27 +24,38 @@
  */
 #include "core/fastpath.h"
 
-static void fill_and_split(const struct quire_zone *z, uint32_t b)
+/* `desc`: SPLIT, with the class that the block is to have. */
+static void fill_and_split(const struct quire_zone *z, uint32_t b, uint32_t desc)
 {
     /* relaxed: the caller's */
     qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), D_SPLIT));
     for (unsigned i = 0; i < MAP_WORDS; i++)
         qa_store(&frame_map(z, b)->w[i], WORD_FULL, relaxed); /* relaxed: E-desc publishes it */
-    qa_store(desc_of(z, b), D_SPLIT, release);                /* E-desc release */
+    qa_store(desc_of(z, b), desc, release);                   /* E-desc release */
     qi_block_follow_isolations(z, b);
 }
 
-/* Is block b the first one of a run of this order? */
-static int split_whole_check(const struct quire_zone *z, uint32_t b, unsigned order)
+/* Block b, of a run that is the caller's, becomes a run of its own. */
+static void publish_single_block(const struct quire_zone *z, uint32_t b)
 {
-    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: the caller's own block */
+    /* relaxed: the caller's */
+    qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), desc_whole(BLOCK_ORDER)));
+    /* relaxed: a run of one block has no other descriptors, and no map of it was written */
+    qa_store(desc_of(z, b), desc_whole(BLOCK_ORDER), relaxed);
+}
 
-    if (d == desc_whole(order))
+/* Is `frame` the first one of a run of whole blocks, of this order? */
+static int split_whole_check(const struct quire_zone *z, uint64_t frame, unsigned order)
+{
+    uint32_t d = qa_load(desc_of(z, block_of(frame)), relaxed); /* relaxed: the caller's block */
+
+    if (order <= QUIRE_MAX_ORDER && d == desc_whole(order) && place_of(frame) == 0)
         return QUIRE_OK;
     return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
 }
 
-static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
+/* Each block becomes what `desc` says: SPLIT, with the class that it is to have, or WHOLE(9). */
+static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order, uint32_t desc)
 {
     uint32_t d = desc_whole(order), n = 1u << (order - BLOCK_ORDER);
 
@@ -51,39 +63,104 @@ static int split_whole(const struct quire_zone *z, uint32_t b, unsigned order)
     if (!qa_cas(desc_of(z, b), &d, D_MOVING, acquire))
         return desc_state(d) == D_WHOLE ? QUIRE_ERR_ORDER : qi_desc_free_error(d);
     qi_assert(desc_may_become(d, D_MOVING) && b % (n < SECTION_BLOCKS ? n : SECTION_BLOCKS) == 0);
-    for (uint32_t i = n; i > 0; i--)
-        fill_and_split(z, b + i - 1);
+    for (uint32_t i = n; i > 0; i--) {
+        /* relaxed: the run is the caller's now */
+        qi_assert(i == 1 || desc_state(qa_load(desc_of(z, b + i - 1), relaxed)) == D_TAIL);
+        if (desc_state(desc) == D_WHOLE) {
+            publish_single_block(z, b + i - 1);
+            continue;
+        }
+        fill_and_split(z, b + i - 1, desc);
+        qi_section_note_class(z, b + i - 1, desc_class(desc));
+    }
+    return QUIRE_OK;
+}
+
+/* Split the run of n frames at `frame`; its blocks, if it was a run of whole ones, are of the class
+ * that the flags say then. */
+int qi_run_split(const struct quire_zone *z, uint64_t frame, uint64_t n, uint32_t flags)
+{
+    uint32_t split_class = flags & QUIRE_MOVABLE ? CLASS_MOVABLE : CLASS_UNMOVABLE;
+    /* relaxed: the caller's own block */
+    bool whole = n >= BLOCK_FRAMES && !(n & (n - 1)) &&
+                 !desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed));
+    int error = whole ? split_whole_check(z, frame, word_first(n)) : qi_run_check(z, frame, n);
+
+    if (!error)
+        error = frame_take_back(z, frame, byte_of_run(frame, n));
+    if (!error && whole)
+        error =
+            split_whole(z, block_of(frame), word_first(n), D_SPLIT | split_class << D_CLASS_SHIFT);
+    else if (!error && !qi_run_unmark(z, frame, n))
+        error = QUIRE_ERR_DOUBLE_FREE;
+    if (error)
+        return error;
+    for (uint64_t i = 0; i < n; i++)
+        frame_hand_out(z, frame + i, BYTE_SINGLE);
     return QUIRE_OK;
 }
 
 int quire_zone_split(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
 {
-    uint64_t frame, n;
-    bool whole;
+    if (order > QUIRE_MAX_ORDER)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    if (slot.n < z->slots && pfn.n & ((1ull << order) - 1))
+        return qi_zone_count_error(z, slot, QUIRE_ERR_ALIGN);
+    return quire_zone_split_contig(z, slot, pfn, 1ull << order, 0);
+}
+
+int quire_zone_split_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames,
+                            uint32_t flags)
+{
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (flags & ~(uint32_t)QUIRE_MOVABLE)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_UNSUPPORTED);
+    if (slot.n >= z->slots || frames == 0 || frames >> QUIRE_PFN_BITS)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    frame = qi_frame_of_range(z, pfn, frames);
+    if (frame != NO_FRAME)
+        error = qi_run_split(z, frame, frames, flags);
+    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
+}
+
+/* Split the run of whole blocks at `frame` into these. */
+static int split_into_blocks(const struct quire_zone *z, uint64_t frame, unsigned order)
+{
+    uint64_t n = 1ull << order;
     int error;
 
-    if (slot.n >= z->slots || order > QUIRE_MAX_ORDER)
-        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
-    n = 1ull << order;
-    if (pfn.n & (n - 1))
-        return qi_zone_count_error(z, slot, QUIRE_ERR_ALIGN);
-    frame = qi_frame_of_range(z, pfn, n);
-    if (frame == NO_FRAME)
-        return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
     /* relaxed: the caller's own block */
-    whole = order >= BLOCK_ORDER && !desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed));
-    error = whole ? split_whole_check(z, block_of(frame), order) : qi_run_check(z, frame, n);
+    if (desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed))) {
+        error = qi_run_check(z, frame, n);
+        return error ? error : QUIRE_ERR_ORDER; /* contiguous, but not of whole blocks */
+    }
+    error = split_whole_check(z, frame, order);
     if (!error)
-        error = frame_take_back(z, frame, byte_of_run(frame, n));
-    if (!error && whole)
-        error = split_whole(z, block_of(frame), order);
-    else if (!error && !qi_run_unmark(z, frame, n))
-        error = QUIRE_ERR_DOUBLE_FREE;
+        error = frame_take_back(z, frame, byte_of_order(order));
+    if (!error)
+        error = split_whole(z, block_of(frame), order, desc_whole(BLOCK_ORDER));
     if (error)
-        return qi_zone_count_error(z, slot, error);
-    for (uint64_t i = 0; i < n; i++)
-        frame_hand_out(z, frame + i, BYTE_SINGLE);
+        return error;
+    for (uint64_t i = 0; i < n; i += BLOCK_FRAMES)
+        frame_hand_out(z, frame + i, byte_of_order(BLOCK_ORDER));
     return QUIRE_OK;
+}
+
+int quire_zone_split_blocks(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+{
+    uint64_t frame;
+    int error = QUIRE_ERR_FRAME;
+
+    if (slot.n >= z->slots || order <= BLOCK_ORDER || order > QUIRE_MAX_ORDER)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    if (pfn.n & ((1ull << order) - 1))
+        return qi_zone_count_error(z, slot, QUIRE_ERR_ALIGN);
+    frame = qi_frame_of_range(z, pfn, 1ull << order);
+    if (frame != NO_FRAME)
+        error = split_into_blocks(z, frame, order);
+    return error ? qi_zone_count_error(z, slot, error) : QUIRE_OK;
 }
 
 /* Can the frames of block b, SPLIT by its descriptor d, be one run? */
@@ -141,7 +218,7 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
         return qi_zone_count_error(z, slot, QUIRE_ERR_ALIGN);
     if (frame == NO_FRAME)
         return qi_zone_count_error(z, slot, QUIRE_ERR_FRAME);
-    d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+    d = qa_load(desc_of(z, b), relaxed); /* relaxed: the caller's frames; an exchange decides */
     error = check_join(z, b, d);
     if (!error)
         error = take_back_block(z, b);
@@ -149,13 +226,17 @@ int quire_zone_join(struct quire_zone *z, quire_slot slot, quire_pfn pfn)
         uint32_t whole = d;
 
         qi_assert(desc_may_become(d, desc_whole(BLOCK_ORDER)));
-        /* E-desc acq_rel. E-run-head acq_rel. */
-        if (!qa_cas(desc_of(z, b), &whole, desc_whole(BLOCK_ORDER), acq_rel)) {
+        /* relaxed: all frames are the caller's. It could be a store: others only make such a block
+         * a home or isolate it, and find out when they go on with it. */
+        if (!qa_cas(desc_of(z, b), &whole, desc_whole(BLOCK_ORDER), relaxed)) {
             error = QUIRE_ERR_BUSY;
         } else if (!qi_map_words_equal(frame_map(z, b), WORD_FULL)) {
-            qa_store(desc_of(z, b), d & ~D_OWNER, release); /* E-desc release */
+            /* E-desc release. It could be relaxed: what is free now was freed in error. */
+            qa_store(desc_of(z, b), d & ~D_OWNER, release);
             qi_block_follow_isolations(z, b);
-            qa_fence_seq_cst(); /* E-look fence: the free that did it saw WHOLE */
+            /* E-look fence: the free that did it saw WHOLE. It could be left out: following the
+             * isolations ends with one. */
+            qa_fence_seq_cst();
             qi_block_make_whole(z, b);
             qi_hint_block_free(z, b);
             error = QUIRE_ERR_BUSY;

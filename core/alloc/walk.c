@@ -3,8 +3,10 @@
  * walk.c - going through a zone's free memory in ascending order, for searches and for figures.
  *
  * Whole blocks are seen by the words of their sections' lines, where the kernels of search.h pass
- * by what is all free; frames of split blocks by their maps. Read-only: what is seen may
- * change at once, and a stretch that is reported was free word by word, not all at one moment.
+ * by what is all free; frames of split blocks by their maps. A search for a stretch of some length
+ * tells at once which 32nds of a block are free, and reads nothing of one whose hole byte shows
+ * that none is; one for a shorter stretch reads two words of such a block. Read-only: what is seen
+ * may change at once, and a stretch that is reported was free word by word, not all at one moment.
  *
  * No state. Wait-free, any context, bounded by the words between the limits.
  */
@@ -107,20 +109,27 @@ uint64_t qi_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end)
     return frame < end ? frame : end;
 }
 
+/* Where n set bits in a row begin, n <= 64. */
+static inline uint64_t word_rows(uint64_t v, unsigned n)
+{
+    /* At each step a bit says that so many bits from it on are set: a power of two, up to half of
+     * n; in the end n. At most 6 steps. */
+    unsigned have = 1;
+
+    for (; v && 2 * have <= n; have *= 2)
+        v &= v >> have;
+    return v & v >> (n - have) % WORD_BITS;
+}
+
 /* The first n free bits in a row of word v, n <= 64; WORD_BITS if there are none. */
 static unsigned word_find_free(uint64_t v, uint64_t n)
 {
-    uint64_t free = ~v;
+    uint64_t rows = word_rows(~v, (unsigned)n);
 
-    /* After each step a bit says that the `have` bits from it on are free; at most 6 steps. */
-    for (unsigned have = 1, more; free && have < n; have += more) {
-        more = have < n - have ? have : (unsigned)n - have;
-        free &= free >> more;
-    }
-    return free ? word_first(free) : WORD_BITS;
+    return rows ? word_first(rows) : WORD_BITS;
 }
 
-/* A walk over free frames, in search of n in a row. */
+/* A walk over free frames, word by word, in search of n in a row, at most 62. */
 struct free_walk {
     uint64_t n;
     uint64_t start; /* of the free frames that end where the walk is; NO_FRAME if none do */
@@ -134,8 +143,8 @@ static inline bool free_walk_stop(struct free_walk *w, uint64_t at)
     return w->start != NO_FRAME && at - w->start >= w->n;
 }
 
-/* Go through one word of a split block's map, v, whose first frame is `base`, for n <= 62. True: a
- * stretch of n frames has ended in it. */
+/* Go through one word of a split block's map, v, whose first frame is `base`. True: a stretch of n
+ * frames has ended in it. */
 static inline bool free_walk_word(struct free_walk *w, uint64_t v, uint64_t base)
 {
     unsigned bit, top;
@@ -159,36 +168,6 @@ static inline bool free_walk_word(struct free_walk *w, uint64_t v, uint64_t base
     return true;
 }
 
-/* The rest of block b, from `frame` on, for stretches that have no room between two taken frames of
- * a word: only the free frames at either end of a word count. True: a stretch has ended in it. */
-static bool free_walk_block_long(const struct quire_zone *z, struct free_walk *w, uint32_t b,
-                                 uint64_t frame)
-{
-    const struct map512 *map = frame_map(z, b);
-    uint64_t run = w->start == NO_FRAME ? 0 : frame - w->start; /* free frames behind us */
-    unsigned i = place_of(frame) / WORD_BITS;
-    uint64_t v = qa_load(&map->w[i], relaxed); /* relaxed: advisory */
-
-    /* relaxed: advisory */
-    for (v |= (1ull << frame % WORD_BITS) - 1;; v = qa_load(&map->w[i], relaxed)) {
-        if (v == 0) {
-            run += WORD_BITS;
-        } else {
-            run += word_first(v);
-            if (run >= w->n) {
-                w->stop = frame_at(b, i * WORD_BITS + word_first(v));
-                w->start = w->stop - run;
-                return true;
-            }
-            run = 63 - word_last(v);
-        }
-        if (++i == MAP_WORDS)
-            break;
-    }
-    w->start = run > 0 ? frame_at(b + 1, 0) - run : NO_FRAME;
-    return false;
-}
-
 /* The rest of block b, from `frame` on. True: a stretch has ended in it. */
 static bool free_walk_block(const struct quire_zone *z, struct free_walk *w, uint32_t b,
                             uint64_t frame)
@@ -205,14 +184,43 @@ static bool free_walk_block(const struct quire_zone *z, struct free_walk *w, uin
     return false;
 }
 
-/* The first stretch of at least n free frames that was seen at or after `frame`, before `end`: its
- * first frame, its end in *stop. `end` if there is none. */
-uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end, uint64_t n,
-                              uint64_t *stop)
+/* Block b, of which no n frames in a row lie inside, as its hole byte has it: only the free frames
+ * at either end count. False: not told by the first and the last word. */
+static bool free_walk_past(const struct quire_zone *z, struct free_walk *w, uint32_t b, bool *found)
+{
+    const struct map512 *map = frame_map(z, b);
+    uint64_t first = qa_load(&map->w[0], relaxed);            /* relaxed: advisory */
+    uint64_t last = qa_load(&map->w[MAP_WORDS - 1], relaxed); /* relaxed: advisory */
+    unsigned top;
+
+    if (first == 0 || last == 0)
+        return false;
+    *found = free_walk_stop(w, frame_at(b, word_first(first)));
+    if (!*found) {
+        top = 63 - word_last(last);
+        w->start = top > 0 ? frame_at(b + 1, 0) - top : NO_FRAME;
+    }
+    return true;
+}
+
+/* The order of an aligned run that lies in any n frames in a row of a block: a split block that
+ * does not show one has no such stretch inside (H4). 0: the byte tells nothing. */
+static unsigned order_within(uint64_t n)
+{
+    return word_last((n + 1) / 2);
+}
+
+/* The first stretch of at least n free frames that was seen at or after `frame`, before `end`, n so
+ * small that it may have no free quarter: its first frame, its end in *stop. `end` if there is
+ * none. */
+static uint64_t next_short_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end,
+                                   uint64_t n, uint64_t *stop)
 {
     struct free_walk w = {n, NO_FRAME, 0};
+    unsigned order = order_within(n);
     bool found = false;
 
+    qi_assert(n <= WORD_BITS - 2);
     while (frame < end && !found) {
         uint32_t b = block_of(frame), d;
 
@@ -223,8 +231,13 @@ uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64
         }
         d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
         if (desc_state(d) == D_SPLIT) {
-            found = n > WORD_BITS - 2 ? free_walk_block_long(z, &w, b, frame)
-                                      : free_walk_block(z, &w, b, frame);
+            bool past = order > 0 && place_of(frame) == 0;
+
+            /* relaxed: H4 holds of what any load finds that comes after a free's return */
+            past = past && (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) <= order &&
+                   free_walk_past(z, &w, b, &found);
+            if (!past)
+                found = free_walk_block(z, &w, b, frame);
             frame = frame_at(b + 1, 0);
         } else {
             found = free_walk_stop(&w, frame);
@@ -239,4 +252,118 @@ uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64
         w.stop = end;
     *stop = w.stop < end ? w.stop : end;
     return w.start < end && *stop - w.start >= n ? w.start : end;
+}
+
+/* ---- Stretches that have free quarters --------------------------------------------------------
+ *
+ * A quarter is that of a word: 16 frames, aligned. One instruction or a few tell which of a block's
+ * 32 quarters are free, and what is looked for first is as many of them in a row as a stretch must
+ * have.
+ */
+enum {
+    QUARTER_FRAMES = SEARCH_QUARTER,
+    QUARTER_ORDER = 4,
+    BLOCK_QUARTERS = MAP_BITS / QUARTER_FRAMES,
+};
+
+/* How many quarters in a row lie in any n frames, or in any that begin with one (`aligned`). No
+ * more than a block's, which lie in two blocks at most. */
+static unsigned quarters_within(uint64_t n, bool aligned)
+{
+    uint64_t quarters = aligned ? n / QUARTER_FRAMES : (n + 1) / QUARTER_FRAMES;
+
+    if (!aligned && quarters > 0)
+        quarters--;
+    return quarters < BLOCK_QUARTERS ? (unsigned)quarters : BLOCK_QUARTERS;
+}
+
+/* The free quarters of block b, a bit for each. *blocks: so many blocks from b on are passed by. */
+static inline uint64_t free_quarters(const struct quire_zone *z, const struct search_kernel *k,
+                                     uint32_t b, uint32_t *blocks)
+{
+    /* E-desc acquire. It could be relaxed: what is found here is looked at again (qi_next_used). */
+    uint32_t d = qa_load(desc_of(z, b), acquire);
+
+    *blocks = 1;
+    if (desc_state(d) == D_SPLIT) {
+        const void *map = frame_map(z, b);
+
+        /* relaxed: H4 holds of what any load finds that comes after a free's return */
+        return (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) <= QUARTER_ORDER
+                   ? 0
+                   : k->zero_quarters((const uint64_t *)map);
+    }
+    if (!is_block_taken(z, b))
+        return word_mask(0, BLOCK_QUARTERS);
+    if (desc_state(d) == D_WHOLE) /* passed by in one step */
+        *blocks = 1u << (desc_order(d) - BLOCK_ORDER);
+    return 0;
+}
+
+/* The first of `wanted` free quarters in a row that were seen at or after `frame`, before `end`:
+ * its first frame; NO_FRAME if there are none. */
+static uint64_t next_quarters(const struct quire_zone *z, uint64_t frame, uint64_t end,
+                              unsigned wanted)
+{
+    const struct search_kernel *k = qi_search_best();
+    uint32_t b = block_of(frame), last = block_of(end - 1), blocks;
+    unsigned before = (place_of(frame) + QUARTER_FRAMES - 1) / QUARTER_FRAMES;
+    /* The quarters of two blocks: those of the last one, and above them those of this one; of the
+     * first one none that begins before `frame`. */
+    uint64_t two = (free_quarters(z, k, b, &blocks) & ~((1ull << before) - 1)) << BLOCK_QUARTERS;
+    uint64_t rows;
+
+    while ((rows = word_rows(two, wanted)) == 0) {
+        b += blocks;
+        if (b > last)
+            return NO_FRAME;
+        two = two >> BLOCK_QUARTERS | free_quarters(z, k, b, &blocks) << BLOCK_QUARTERS;
+    }
+    return frame_at(b, 0) + (uint64_t)word_first(rows) * QUARTER_FRAMES - BLOCK_FRAMES;
+}
+
+/* The first frame of the free ones that end with `at`, the first one of a free quarter: the quarter
+ * before is not free. But not before `first`. */
+static uint64_t stretch_begin(const struct quire_zone *z, uint64_t at, uint64_t first)
+{
+    uint32_t b = block_of(at - 1);
+    uint64_t v, begin = at;
+    unsigned bit;
+
+    if (at == first)
+        return at;
+    if (!is_block_taken(z, b)) {
+        begin = frame_at(b, 0);
+    } else if (desc_state(qa_load(desc_of(z, b), acquire)) == D_SPLIT) { /* E-desc acquire */
+        bit = (unsigned)((at - 1) % WORD_BITS);
+        /* relaxed: advisory */
+        v = qa_load(&frame_map(z, b)->w[place_of(at - 1) / WORD_BITS], relaxed);
+        v <<= WORD_BITS - 1 - bit;
+        begin -= v ? WORD_BITS - 1 - word_last(v) : bit + 1;
+    }
+    return begin > first ? begin : first;
+}
+
+/* The first stretch of as many free frames that was seen at or after `frame`, before `end`: its
+ * first frame, its end in *stop. `end` if there is none. None is passed by that has room for them
+ * at a multiple of want->align; it may have none, or too little behind such a multiple. */
+uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end,
+                              const struct stretch_wanted *want, uint64_t *stop)
+{
+    unsigned wanted = quarters_within(want->frames, want->align >= QUARTER_FRAMES);
+
+    if (wanted == 0)
+        return next_short_stretch(z, frame, end, want->frames, stop);
+    for (; frame < end; frame = *stop) {
+        uint64_t at = next_quarters(z, frame, end, wanted);
+
+        if (at >= end)
+            break;
+        frame = stretch_begin(z, at, frame);
+        *stop = qi_next_used(z, at + (uint64_t)wanted * QUARTER_FRAMES - 1, end);
+        if (*stop - frame >= want->frames)
+            return frame;
+    }
+    *stop = end;
+    return end;
 }

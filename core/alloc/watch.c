@@ -22,10 +22,10 @@
  * at most for each refusal, as then nothing is armed or known; as long as nobody was refused it
  * reads one line.
  *
- * Who makes a run appear: every free (qi_frames_freed), every undo and every block that is opened
- * or given up (qi_hint_block_free, qi_block_publish_split), and for the orders from 9 on every
- * block that comes back to its section (qi_hint_section_whole) or is a home block without a frame
- * in use. Each does so behind a full fence of its own.
+ * Who makes a run appear: every free (qi_frames_freed, qi_block_freed), every undo and every block
+ * that is opened or given up (qi_hint_block_free, qi_block_publish_split), and for the orders from
+ * 9 on every block that comes back to its section (qi_hint_section_whole) or is a home block
+ * without a frame in use. Each does so behind a full fence of its own.
  *
  * May run beside everything. Lock-free, any context: a loop goes on only after another call changed
  * the word.

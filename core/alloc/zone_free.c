@@ -55,29 +55,44 @@ int qi_frames_check_desc(const struct quire_zone *z, uint32_t b, unsigned word, 
     return desc & D_PINS && qi_pinned_frames(z, b, word) & mask ? QUIRE_ERR_FRAME : QUIRE_OK;
 }
 
-/* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
- * before, `old`, asks for something. Not in a home block: when its owner gives it up, that looks
- * and announces. */
-void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
-                     uint64_t old)
+/* One more than the order of the longest run of words that were freed of: `hole`, or of those that
+ * are 0 since, `empty`, what the words beside add to it. */
+static unsigned longest_hole(const struct quire_zone *z, uint32_t b, unsigned hole, unsigned empty)
+{
+    while (empty) {
+        unsigned word = word_first(empty), at = qi_map_hole_at(frame_map(z, b), word);
+        unsigned words = 1u << (at - WORD_ORDER - 1);
+
+        hole = at > hole ? at : hole;
+        empty &= ~(((1u << words) - 1) << (word & ~(words - 1)));
+    }
+    return hole;
+}
+
+/* Frames of block b were cleared, the caller has stored nothing since, and *freed says what their
+ * words ask for; or, if it was one word, `now` is what that reads. Not in a home block: when its
+ * owner gives it up, that looks and announces. */
+static inline __attribute__((always_inline)) void announce_freed(const struct quire_zone *z,
+                                                                 uint32_t b,
+                                                                 const struct freed_words *freed,
+                                                                 uint64_t now)
 {
     uint32_t d;
     unsigned hole;
 
-    qi_assert(mask != 0);
     /* E-look fence. E-hint fence. E-watch fence: the map before the descriptor and the watch */
     qa_fence_after_rmw();
     d = qa_load(desc_of(z, b), relaxed); /* relaxed: ordered by E-look and E-hint */
     /* relaxed: ordered by E-hint */
     hole = qa_load(hole_of(z, b), relaxed) & HOLE_MASK;
+    /* It could be skipped: the short way out of what would find nothing to do below. */
     if (d & D_OWNER && (hole == HOLE_MOST || hole == HOLE_DOUBTED)) {
         qa_fence_after_rmw(); /* E-watch fence: the hint before the watch, as in hole_grows */
+        /* It could be skipped: likewise. */
         if (!watch_is_on(z))
             return;
     }
-    hole = word_hole(old & ~mask);
-    if (hole > WORD_ORDER)
-        hole = qi_map_hole_at(frame_map(z, b), word);
+    hole = longest_hole(z, b, now ? word_hole(now) : freed->hole, freed->empty);
     if (desc_state(d) == D_SPLIT)
         qi_hint_hole_raise(z, b, d, hole);
     qa_fence_after_rmw(); /* E-watch fence: the hint before the watch; nothing was stored since */
@@ -89,12 +104,78 @@ void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint
     if (d & D_OWNER)
         return;
     /* relaxed: ordered by E-hint */
-    if (old == WORD_FULL && qa_load(full_of(z, b), relaxed) == 0)
+    if (freed->was_full && qa_load(full_of(z, b), relaxed) == 0)
         qi_hint_block_free(z, b);
-    else if (old == WORD_FULL || mask & HINT_REFRESH_BITS)
+    else if (freed->was_full || freed->refreshes)
         qi_hint_block_refresh(z, b);
-    if (!(old & ~mask))
+    if (freed->empty)
         qi_block_make_whole(z, b);
+}
+
+/* The frames `mask` of a word of block b were cleared by the caller's last access, and the word
+ * before, `old`, asks for something. */
+void qi_frames_freed(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                     uint64_t old)
+{
+    struct freed_words freed = {old == WORD_FULL, (mask & HINT_REFRESH_BITS) != 0,
+                                (uint8_t)(!(old & ~mask) << word), 0};
+
+    qi_assert(mask != 0);
+    announce_freed(z, b, &freed, old & ~mask);
+}
+
+/* Do what the words of a block ask for that the caller has cleared (qi_word_clear). */
+void qi_block_freed(const struct quire_zone *z, uint32_t b, const struct freed_words *freed)
+{
+    if (freed->was_full || freed->refreshes || freed->empty || freed->hole > 0)
+        announce_freed(z, b, freed, 0);
+}
+
+/* As frames_put, but what the word asks for is noted: the caller clears other words of the block
+ * first, and then does it once for all of them (qi_block_freed). Returns the frames that were
+ * allocated. */
+static inline uint64_t word_clear(const struct quire_zone *z, uint32_t b, unsigned word,
+                                  uint64_t mask, struct freed_words *freed)
+{
+    /* E-frame release: what the holder did with the frames comes before the next holder. */
+    uint64_t old = qa_and(&frame_map(z, b)->w[word], ~mask, release);
+
+    if (word_asks(z, b, mask, old)) {
+        unsigned hole = old & ~mask ? word_hole(old & ~mask) : 0;
+
+        freed->was_full |= old == WORD_FULL;
+        freed->refreshes |= (mask & HINT_REFRESH_BITS) != 0;
+        freed->empty |= (uint8_t)(!(old & ~mask) << word);
+        freed->hole = hole > freed->hole ? hole : freed->hole;
+    }
+    return old & mask;
+}
+
+/* The same for other files. */
+uint64_t qi_word_clear(const struct quire_zone *z, uint32_t b, unsigned word, uint64_t mask,
+                       struct freed_words *freed)
+{
+    return word_clear(z, b, word, mask, freed);
+}
+
+/* Clear n frames of one block that lie in more than one word. Returns how many were set. */
+static uint64_t clear_words(const struct quire_zone *z, uint64_t frame, unsigned n)
+{
+    struct freed_words freed = {false, false, 0, 0};
+    uint32_t b = block_of(frame);
+    uint64_t count = 0;
+
+    while (n > 0) {
+        uint64_t mask, done;
+        unsigned some = word_part(frame, n, &mask);
+
+        done = word_clear(z, b, place_of(frame) / WORD_BITS, mask, &freed);
+        count += done == mask ? some : word_count(done);
+        frame += some;
+        n -= some;
+    }
+    qi_block_freed(z, b, &freed);
+    return count;
 }
 
 /* Clear the bits of n frames from `frame`, all in divided blocks: the undo of a claim, or the end
@@ -104,13 +185,17 @@ uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
     uint64_t freed = 0;
 
     while (n > 0) {
-        uint32_t b = block_of(frame);
-        uint64_t mask, done;
-        unsigned some = word_part(frame, n, &mask);
+        unsigned some = block_part(frame, n);
 
-        done = frames_put(z, b, place_of(frame) / WORD_BITS, mask);
-        qi_assert(!(done & ~mask));
-        freed += done == mask ? some : word_count(done);
+        if (frame % WORD_BITS + some <= WORD_BITS) {
+            unsigned word = place_of(frame) / WORD_BITS;
+            uint64_t mask = word_mask((unsigned)(frame % WORD_BITS), some);
+            uint64_t done = frames_put(z, block_of(frame), word, mask);
+
+            freed += done == mask ? some : word_count(done);
+        } else {
+            freed += clear_words(z, frame, some);
+        }
         frame += some;
         n -= some;
     }
@@ -119,9 +204,9 @@ uint64_t qi_frames_clear(const struct quire_zone *z, uint64_t frame, uint64_t n)
 
 /* ---- The public calls ----------------------------------------------------------------------- */
 
-/* Who frees a run: its owner, whose frame byte says what it was given; or a cache, which took it
- * back from its owner, byte and all. */
-enum freed_by { BY_OWNER, BY_CACHE };
+/* Who frees a run: its owner, whose frame byte says what it was given, and who may have zeroed it;
+ * or a cache, which took it back from its owner, byte and all. */
+enum freed_by { BY_OWNER, BY_ZEROER, BY_CACHE };
 
 /* Why a run of n frames, 2^order if that is a power of two, cannot be freed, as the maps have it.
  * OK: they know no reason. */
@@ -167,15 +252,30 @@ static inline int check_free(const struct quire_zone *z, uint64_t frame, uint64_
     return error;
 }
 
+/* Does a run of blocks that is freed read as zeros? The zeroer says so, or its first frame's byte,
+ * which is cleared. */
+static __attribute__((__noinline__)) bool blocks_freed_zero(const struct quire_zone *z,
+                                                            uint64_t frame, enum freed_by by)
+{
+    bool zero = by == BY_ZEROER || frame_reads_zero(z, frame);
+
+    if (by == BY_CACHE && zero)
+        bytes_fill(z, frame, 1, BYTE_NONE);
+    return zero;
+}
+
 /* Free n frames from `frame`, a run of split blocks that passed the check. Without a run map a
  * racing free of the same run may have had a part of it: what this call freed is credited all the
  * same. */
-static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
+static int free_split(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
+                      enum freed_by by)
 {
     uint64_t freed;
 
     if (!qi_run_unmark(z, frame, n))
         return QUIRE_ERR_DOUBLE_FREE;
+    if (by == BY_ZEROER && z->has_frame_bytes)
+        bytes_fill(z, frame, n, BYTE_ZERO);
     freed = qi_frames_clear(z, frame, n);
     qi_assert(freed <= n);
     if (freed)
@@ -190,13 +290,37 @@ static inline int free_one(struct quire_zone *z, quire_slot slot, uint64_t frame
 
     if (error)
         return error;
+    if (by == BY_ZEROER && z->has_frame_bytes)
+        bytes_fill(z, frame, 1, BYTE_ZERO);
     if (!frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, 1ull << frame % WORD_BITS))
         return QUIRE_ERR_DOUBLE_FREE;
     qi_count_credit(z, slot, 1, 0);
     return QUIRE_OK;
 }
 
-/* Free the run of n frames at `frame`, 2^order if n is a power of two, else order is 0. */
+/* Free the run of n frames at `frame`, more than one, 2^order if n is a power of two, else order is
+ * 0. It passed the check. */
+static inline int give_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
+                           unsigned order, enum freed_by by)
+{
+    int error;
+
+    /* relaxed: the caller's own block */
+    if (desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed))) {
+        error = free_split(z, slot, frame, n, by);
+        if (!error && order > 0 && order < BLOCK_ORDER) /* for the slot's next request */
+            /* relaxed: a hint */
+            qa_store(&slot_of(z, slot)->recent[order], block_of(frame) + 1, relaxed);
+        return error;
+    }
+    error = qi_block_run_put(z, block_of(frame), order,
+                             by != BY_OWNER && blocks_freed_zero(z, frame, by));
+    if (!error)
+        qi_count_credit(z, slot, n, 0);
+    return error;
+}
+
+/* The same of any length, with the check. */
 static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n,
                     unsigned order, enum freed_by by)
 {
@@ -205,15 +329,7 @@ static int free_run(struct quire_zone *z, quire_slot slot, uint64_t frame, uint6
     if (n == 1)
         return free_one(z, slot, frame, by);
     error = check_free(z, frame, n, order, by);
-    if (error)
-        return error;
-    /* relaxed: the caller's own block */
-    if (desc_divided(qa_load(desc_of(z, block_of(frame)), relaxed)))
-        return free_split(z, slot, frame, n);
-    error = qi_block_run_put(z, block_of(frame), order);
-    if (!error)
-        qi_count_credit(z, slot, n, 0);
-    return error;
+    return error ? error : give_run(z, slot, frame, n, order, by);
 }
 
 /* Whatever the run, with all checks. */
@@ -234,13 +350,29 @@ static __attribute__((__noinline__)) int free_checked(struct quire_zone *z, quir
     return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
 }
 
+/* A run of more than a frame, where its byte decides, which is a look. */
+static __attribute__((__noinline__)) int free_owned_run(struct quire_zone *z, quire_slot slot,
+                                                        quire_pfn pfn, unsigned order)
+{
+    uint64_t frame = frame_of_pfn(z, pfn), n = 1ull << order % WORD_BITS;
+    int error;
+
+    if (frame == NO_FRAME || slot.n >= z->slots || order > QUIRE_MAX_ORDER || pfn.n & (n - 1) ||
+        !z->has_frame_bytes || !byte_clear(byte_of_frame(z, frame), byte_of_order(order)))
+        return free_checked(z, slot, pfn, order, BY_OWNER);
+    error = give_run(z, slot, frame, n, order, BY_OWNER); /* all of it is the zone's: B1 */
+    return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
+}
+
 int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
 {
     uint64_t frame;
     int error;
 
-    if (order != 0 || slot.n >= z->slots || (frame = frame_of_pfn(z, pfn)) == NO_FRAME)
-        return free_checked(z, slot, pfn, order, BY_OWNER);
+    if (order != 0)
+        return free_owned_run(z, slot, pfn, order);
+    if (slot.n >= z->slots || (frame = frame_of_pfn(z, pfn)) == NO_FRAME)
+        return free_checked(z, slot, pfn, 0, BY_OWNER);
     error = free_one(z, slot, frame, BY_OWNER);
     return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;
 }
@@ -249,6 +381,12 @@ int quire_zone_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsign
 int qi_zone_free_cached(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
 {
     return free_checked(z, slot, pfn, order, BY_CACHE);
+}
+
+int quire_zone_free_zeroed(struct quire_zone *z, quire_slot slot, quire_pfn pfn, unsigned order)
+{
+    note_zeros(z);
+    return free_checked(z, slot, pfn, order, BY_ZEROER);
 }
 
 int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn, uint64_t frames)
@@ -273,7 +411,7 @@ int quire_zone_run_length(const struct quire_zone *z, quire_pfn pfn, uint64_t *f
 
     if (frame == NO_FRAME)
         return QUIRE_ERR_FRAME;
-    /* E-run-head acquire: a run's other descriptors */
+    /* E-desc acquire: the map of a block that was split */
     d = qa_load(desc_of(z, block_of(frame)), acquire);
     if (desc_state(d) == D_WHOLE && place_of(frame) == 0) {
         *frames = 1ull << desc_order(d);

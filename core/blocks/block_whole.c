@@ -34,6 +34,7 @@
  *
  * Stale takers saw an earlier SPLIT of the block. Lock-free, any context.
  */
+#include "core/frame_byte.h"
 #include "core/internal.h"
 
 /* Make block b whole if it is wholly free. The caller's last access was a read-modify-write of its
@@ -53,7 +54,7 @@ void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
         if (qi_map_words_claim(map, 0, MAP_WORDS)) {
             qi_assert(desc_may_become(d, D_FREE) && !(d & D_OWNER));
             /* E-desc acq_rel. Fails if it was made a home block. */
-            if (qa_cas(desc, &d, D_FREE, acq_rel))
+            if (qa_cas(desc, &d, desc_free(z, false), acq_rel))
                 break;
             qi_map_words_release(map, 0, MAP_WORDS);
         }
@@ -75,9 +76,10 @@ static void withdraw_block(const struct quire_zone *z, quire_slot slot, uint32_t
 
     /* relaxed: the caller's */
     qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), D_WITHDRAWN));
-    qa_store(desc_of(z, b), D_WITHDRAWN, release); /* E-desc release */
-    /* E-count acq_rel. E-count acq_rel. The frames cannot be found any more. */
-    (void)qa_sub(&z->head->total, lost, acq_rel);
+    /* relaxed: nobody looks behind it */
+    qa_store(desc_of(z, b), D_WITHDRAWN, relaxed);
+    /* relaxed: the frames cannot be found any more; it looks for none of others' */
+    (void)qa_sub(&z->head->total, lost, relaxed);
     (void)qa_sub(&z->head->managed, BLOCK_FRAMES, relaxed); /* relaxed: a statistic */
     stat_count(z, slot, QUIRE_COUNT_WITHDRAWN);
     if (z->port.report)
@@ -109,6 +111,24 @@ static uint64_t range_bits_in_word(uint32_t b, unsigned word, uint64_t frame, ui
     return low < high ? word_mask((unsigned)low, (unsigned)(high - low)) : 0;
 }
 
+/* Write the frame bytes of block b, FREE and held, which is about to be opened: those of the n
+ * frames from `frame` are of what is taken. A block that was never split has none to be cleared. */
+static void write_bytes(const struct quire_zone *z, uint32_t b, bool fresh, uint64_t frame,
+                        uint64_t n)
+{
+    uint64_t first = frame_at(b, 0), end = first + BLOCK_FRAMES;
+    bool zero = block_reads_zero(z, b);
+
+    if (!has_zeros(z))
+        return;
+    if (zero || !fresh)
+        bytes_fill(z, first, BLOCK_FRAMES, zero ? BYTE_ZERO : BYTE_NONE);
+    first = frame > first ? frame : first;
+    end = frame + n < end ? frame + n : end;
+    if (zero && first < end)
+        bytes_fill(z, first, end - first, BYTE_NONE);
+}
+
 /* Open block b, FREE and held by its section's bit, with a map as I2 says: it becomes `desc`, SPLIT
  * or ISOLATED, with the n frames from `frame` taken as far as they lie in it, and all others free.
  *
@@ -133,6 +153,7 @@ void qi_block_publish_split(const struct quire_zone *z, uint32_t b, uint32_t des
     /* relaxed: the caller's, both */
     qi_assert_held(desc_may_become(qa_load(desc_of(z, b), relaxed), desc));
     qi_assert_held(qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1);
+    write_bytes(z, b, fresh, frame, n);
     for (unsigned i = 0; i < MAP_WORDS && fresh; i++) {
         uint64_t taken = range_bits_in_word(b, i, frame, n);
 
@@ -178,7 +199,9 @@ void qi_block_force_whole(const struct quire_zone *z, quire_slot slot, uint32_t 
     if (desc_state(d) != D_SPLIT || !qi_map_words_equal(frame_map(z, b), 0))
         return;
     if (!(d & D_OWNER)) {
-        qa_fence_seq_cst(); /* E-look fence: as make_whole asks */
+        /* E-look fence: as make_whole asks. It could be left out: nothing was changed here, and who
+         * frees the last frame looks himself. */
+        qa_fence_seq_cst();
         qi_block_make_whole(z, b);
     } else if (qi_home_leave(z, d & D_OWNER, b)) {
         stat_count(z, slot, QUIRE_COUNT_REVOKED);

@@ -24,6 +24,7 @@
  * The caller has debited n frames. Claims beside claims: of two that overlap one fails, or both.
  * Lock-free, any context; bounded by n.
  */
+#include "core/frame_byte.h"
 #include "core/internal.h"
 
 /* Take the frames `mask` of one word, all or none. */
@@ -77,7 +78,8 @@ int qi_range_claim_error(const struct quire_zone *z, uint64_t frame, uint64_t n)
 {
     for (unsigned some; n > 0; frame += some, n -= some) {
         uint32_t b = block_of(frame);
-        uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+        /* relaxed: advisory: which of two errors it is */
+        uint32_t d = qa_load(desc_of(z, b), relaxed);
         uint64_t mask;
 
         some = word_part(frame, n, &mask);
@@ -108,7 +110,8 @@ void qi_range_undo_claim(const struct quire_zone *z, uint64_t frame, uint64_t n)
     }
 }
 
-/* Hold n frames from `frame`. BUSY: one is in use. FRAME: one is reserved. */
+/* Hold n frames from `frame`. BUSY: one is in use. FRAME: one is reserved. NO_MEMORY: one is of a
+ * block that is gone and could not be installed. */
 int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t n)
 {
     uint64_t at = frame, left = n;
@@ -118,10 +121,12 @@ int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64
 
         qi_assert(has_map(z, block_of(at)) && at + left == frame + n);
         if (!claim_in_block(z, slot, at, some)) {
+            bool gone = qi_blocks_have_gone(z, block_of(at), 1);
+
             qi_range_undo_claim(z, frame, at - frame);
             if (at > frame)
                 stat_count(z, slot, QUIRE_COUNT_ROLLBACK);
-            return qi_range_claim_error(z, frame, n);
+            return gone ? QUIRE_ERR_NO_MEMORY : qi_range_claim_error(z, frame, n);
         }
         at += some;
         left -= some;
@@ -133,7 +138,9 @@ int qi_range_claim(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64
 static void open_free_block(const struct quire_zone *z, uint32_t b, uint64_t frame, uint64_t n)
 {
     qi_block_publish_split(z, b, D_SPLIT, frame, n);
-    qa_fence_seq_cst(); /* E-hint fence: the map before the hint */
+    /* E-hint fence: the map before the hint. It could be left out: the publication has one behind
+     * the map, and stores nothing since that is looked at here. */
+    qa_fence_seq_cst();
     qi_hint_block_free(z, b);
 }
 
@@ -152,6 +159,8 @@ void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bo
         /* relaxed: a block that is held keeps its state */
         if (desc_state(qa_load(desc_of(z, b), relaxed)) == D_FREE)
             open_free_block(z, b, frame, n);
+        else if (n > 1 && has_zeros(z))
+            bytes_fill(z, at, some, BYTE_NONE);
         at += some;
         left -= some;
     }

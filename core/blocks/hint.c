@@ -134,7 +134,10 @@ static bool hole_lower(const struct quire_zone *z, uint32_t b, struct block_look
     *look = look_at(z, b);
     /* relaxed: only the byte counts */
     if (qa_cas(hole_of(z, b), &looked, hole_byte(look->desc, look->hole), relaxed)) {
-        qa_fence_after_rmw(); /* E-hint fence. E-watch fence: the hint before what comes next */
+        /* E-hint fence. E-watch fence: the hint before what comes next. It could be left out: who
+         * does not see the hint yet sees HOLE_LOOKED, which has a fence behind it and promises
+         * more. */
+        qa_fence_after_rmw();
         if (look->hole > (v & HOLE_MASK)) /* a setter found it raised, by this call */
             section_raise(z, b);
         return true;

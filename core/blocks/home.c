@@ -32,8 +32,9 @@ bool qi_home_take(const struct quire_zone *z, quire_slot slot, unsigned home_cla
     qi_assert(home_class < CLASSES && has_map(z, b));
     if (desc_state(d) != D_SPLIT || d & D_OWNER)
         return false;
-    /* E-desc acq_rel. */
-    if (!qa_cas(desc, &d, (d & ~(uint32_t)D_CLASS) | desc_home(slot, home_class), acq_rel))
+    /* relaxed: what the split published goes on with it, and this thread adds nothing; who takes
+     * from the block acquires */
+    if (!qa_cas(desc, &d, (d & ~(uint32_t)D_CLASS) | desc_home(slot, home_class), relaxed))
         return false;
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint: searches pass home blocks by */
     qa_fence_seq_cst(); /* E-hint fence: the hint before the look at the descriptor */
@@ -54,8 +55,8 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
     do {
         if (desc_state(d) != D_SPLIT || (d & D_OWNER) != owner)
             return false;
-        /* E-desc acq_rel. Retries only when pins or class changed. */
-    } while (!qa_cas(desc, &d, d & ~D_OWNER, acq_rel));
+        /* relaxed: as in qi_home_take. Retries only when pins or class changed. */
+    } while (!qa_cas(desc, &d, d & ~D_OWNER, relaxed));
     qi_block_make_whole(z, b);
     qi_hint_block_left(z, b);
     return true;

@@ -35,7 +35,8 @@ bool qi_map_words_claim(struct map512 *maps, uint64_t first, unsigned n)
 void qi_map_words_release(struct map512 *maps, uint64_t first, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
-        /* E-frame release. E-blocks release. */
+        /* E-frame release. E-blocks release. It could be relaxed: this is an undo, and what the
+         * last holders released goes on with the words. */
         (void)qa_xchg(word_of(maps, first + i), 0, release);
 }
 
@@ -82,17 +83,18 @@ unsigned qi_map_hole(const struct map512 *map, unsigned *free)
     unsigned hole = 0, empty = 0;
 
     read_free(map, runs);
-    *free = count_ones(runs);
-    for (unsigned i = 0; i < MAP_WORDS; i++)
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
         any |= runs[i];
-    /* At each turn `runs` has the starts of the free runs of order `hole`. */
-    while (any && ++hole <= WORD_ORDER) {
+        empty |= (unsigned)(runs[i] == WORD_FULL) << i;
+    }
+    *free = any ? count_ones(runs) : 0;
+    /* At each turn `runs` has the starts of the free runs of order `hole`, which is less than 6. */
+    while (any && !empty && ++hole <= WORD_ORDER) {
         any = 0;
         for (unsigned i = 0; i < MAP_WORDS; i++)
             any |= runs[i] &= runs[i] >> (1u << (hole - 1)) & word_starts(hole);
     }
-    for (unsigned i = 0; i < MAP_WORDS && hole > WORD_ORDER; i++)
-        empty |= (unsigned)(runs[i] != 0) << i;
+    hole = empty ? WORD_ORDER + 1 : hole;
     for (unsigned i = 0; hole == WORD_ORDER + 1 + i && hole < HOLE_MOST; i++) {
         empty &= empty >> (1u << i) & starts[i];
         hole += empty != 0;

@@ -7,7 +7,9 @@
  * descriptor, and an entry here: so that a free of such a frame is refused, and unreserving gives
  * back only what was reserved.
  *
- *   N1  An entry belongs to its block for good: its key is set once, so a look-up needs no lock.
+ *   N1  An entry belongs to its block for good: its key is set once, so a look-up needs no lock. It
+ *       is as the zone was built until then, so the key carries nothing. Who has pinned frames of a
+ *       block knows of its key from who pinned them; to others what is pinned is advisory.
  *   N2  A pinned bit is set after, and cleared before, the frame map's bit is another owner's.
  *
  * The table has at least a quarter of its entries empty (metadata.c sizes it, qi_pin_make refuses
@@ -25,7 +27,7 @@ struct quire_pin *qi_pin_find(const struct quire_zone *z, uint32_t b)
 {
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
         struct quire_pin *pin = &z->pins[(pin_hash(b) + i) & z->pin_mask];
-        uint32_t key = qa_load(&pin->key, acquire); /* E-pin-key acquire */
+        uint32_t key = qa_load(&pin->key, relaxed); /* relaxed: N1 */
 
         if (key == b + 1)
             return pin;
@@ -59,14 +61,14 @@ struct quire_pin *qi_pin_make(const struct quire_zone *z, uint32_t b)
     qi_assert(has_map(z, b));
     for (uint32_t i = 0; i <= z->pin_mask; i++) {
         struct quire_pin *pin = &z->pins[(pin_hash(b) + i) & z->pin_mask];
-        uint32_t key = qa_load(&pin->key, acquire); /* E-pin-key acquire */
+        uint32_t key = qa_load(&pin->key, relaxed); /* relaxed: N1 */
 
         if (key == 0) {
             if (qa_add(&z->head->pins_used, 1, relaxed) >= limit) { /* relaxed: only a number */
                 (void)qa_sub(&z->head->pins_used, 1, relaxed);      /* relaxed: only a number */
                 return NULL;
             }
-            if (qa_cas(&pin->key, &key, b + 1, release)) /* E-pin-key release */
+            if (qa_cas(&pin->key, &key, b + 1, relaxed)) /* relaxed: N1 */
                 return pin;
             (void)qa_sub(&z->head->pins_used, 1, relaxed); /* relaxed: only a number */
         }

@@ -112,6 +112,7 @@ bool qi_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint6
     if (has_run_map(z))
         qi_run_mark(z, b, place, 1u << order, true);
     *frame = frame_at(b, place);
+    bytes_take_run(z, *frame, 1ull << order);
     return true;
 }
 

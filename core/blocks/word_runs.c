@@ -37,8 +37,12 @@ unsigned qi_block_take_runs(const struct quire_zone *z, uint32_t b, unsigned ord
         uint64_t v = qa_load(w, relaxed); /* relaxed: the exchange below decides */
         uint64_t starts, some;
 
+        if (v == WORD_FULL)
+            continue;
         do {
-            starts = word_lowest(word_free_runs(v, order), want - got);
+            starts = word_free_runs(v, order);
+            if (starts & (starts - 1)) /* mostly, of long ones, it is one or none */
+                starts = word_lowest(starts, want - got);
             some = word_runs(starts, order);
             /* E-frame acquire. Retries as in word_take_run. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
@@ -48,8 +52,10 @@ unsigned qi_block_take_runs(const struct quire_zone *z, uint32_t b, unsigned ord
 
             qi_assert(!(old & some)); /* I3 */
         }
-        for (; starts; starts &= starts - 1)
+        for (; starts; starts &= starts - 1) {
+            bytes_take_run(z, frame_at(b, i * WORD_BITS + word_first(starts)), 1ull << order);
             pfns[got++].n = base + (uint64_t)i * WORD_BITS + word_first(starts);
+        }
     }
     return got;
 }
@@ -69,12 +75,16 @@ static bool are_runs(const struct quire_zone *z, uint32_t b, unsigned word, unsi
            !qi_run_continues(z, frame_at(b, 0) + (uint64_t)(word + 1) * WORD_BITS);
 }
 
-/* Free runs of 2^order frames of one word of block b, whose first frames are `starts`. False: not
- * this way, and nothing has changed. *freed: the frames that were allocated still. */
-bool qi_word_free_runs(const struct quire_zone *z, uint32_t b, unsigned word, unsigned order,
-                       uint64_t starts, uint64_t *freed)
+/* Free runs of 2^order frames of the word that begins with `frame`, whose first frames are
+ * `starts`. False: not this way, and nothing has changed. *freed: the frames that were allocated
+ * still. What is left to do for the block, which the caller does behind its last word, is noted in
+ * *left. */
+bool qi_word_free_runs(const struct quire_zone *z, uint64_t frame, unsigned order, uint64_t starts,
+                       struct freed_words *left, uint64_t *freed)
 {
     uint64_t mask = word_runs(starts, order), more = mask & ~starts, c;
+    unsigned word = place_of(frame) / WORD_BITS;
+    uint32_t b = block_of(frame);
     qa64 *w;
 
     qi_assert(starts != 0 && order > 0 && order <= WORD_ORDER);
@@ -90,6 +100,6 @@ bool qi_word_free_runs(const struct quire_zone *z, uint32_t b, unsigned word, un
             return false;
         /* relaxed: as in qi_run_unmark */
     } while (!qa_cas(w, &c, c & ~more, relaxed));
-    *freed = frames_put(z, b, word, mask);
+    *freed = qi_word_clear(z, b, word, mask, left);
     return true;
 }

@@ -15,15 +15,19 @@ set(QUIRE_CORE_SOURCES
     core/alloc/batch_runs.c
     core/alloc/count.c
     core/alloc/find_block.c
+    core/alloc/give_back.c
+    core/alloc/range.c
     core/alloc/request.c
     core/alloc/reserve.c
     core/alloc/split_join.c
     core/alloc/walk.c
     core/alloc/watch.c
+    core/alloc/zero_idle.c
     core/alloc/zone_alloc.c
     core/alloc/zone_free.c
     core/blocks/block_whole.c
     core/blocks/claim.c
+    core/blocks/gone.c
     core/blocks/hint.c
     core/blocks/home.c
     core/blocks/map_words.c
@@ -45,11 +49,13 @@ set(QUIRE_CORE_SOURCES
     core/zone/error.c
     core/zone/metadata.c
     core/zone/pfnmap.c
+    core/zone/range_stats.c
     core/zone/stats.c
     core/zone/version.c
     core/zone/zone.c)
 
 set(QUIRE_PERCPU_SOURCES
+    percpu/ask.c
     percpu/batch.c
     percpu/build.c
     percpu/density.c
@@ -70,6 +76,7 @@ set(QUIRE_NUMA_SOURCES
     numa/acpi/acpi_speed.c
     numa/compact/compact.c
     numa/compact/give_back.c
+    numa/compact/keep.c
     numa/compact/plan.c
     numa/machine/batch.c
     numa/machine/bringup.c
@@ -82,10 +89,12 @@ set(QUIRE_NUMA_SOURCES
     numa/machine/offline.c
     numa/machine/policy.c
     numa/machine/remote.c
+    numa/machine/shape.c
     numa/machine/slowpath.c
     numa/machine/snapshot.c
     numa/machine/stats.c
     numa/machine/zone_caches.c
+    numa/machine/zone_give_back.c
     numa/topology/topology.c
     numa/topology/topology_check.c
     numa/topology/topology_order.c
@@ -99,9 +108,21 @@ set(QUIRE_VM_SOURCES
     kernel-port/vm/area.c
     kernel-port/vm/change.c
     kernel-port/vm/fault.c
+    kernel-port/vm/file/areas.c
+    kernel-port/vm/file/cache.c
+    kernel-port/vm/file/file.c
+    kernel-port/vm/file/limit.c
+    kernel-port/vm/file/note.c
+    kernel-port/vm/file/touch.c
     kernel-port/vm/fork.c
     kernel-port/vm/formats.c
+    kernel-port/vm/gigabytes/fill.c
+    kernel-port/vm/gigabytes/set_aside.c
+    kernel-port/vm/large.c
     kernel-port/vm/map.c
+    kernel-port/vm/promote/around.c
+    kernel-port/vm/promote/demote.c
+    kernel-port/vm/promote/promote.c
     kernel-port/vm/resize.c
     kernel-port/vm/share.c
     kernel-port/vm/source.c
@@ -115,8 +136,18 @@ set(QUIRE_HEAP_SOURCES
     kernel-port/heap/cache.c
     kernel-port/heap/classes.c
     kernel-port/heap/figures.c
+    kernel-port/heap/frames.c
+    kernel-port/heap/magazine.c
+    kernel-port/heap/magazine_flush.c
     kernel-port/heap/objects.c
-    kernel-port/heap/slab.c)
+    kernel-port/heap/slab.c
+    kernel-port/heap/who/debug.c
+    kernel-port/heap/who/holders.c
+    kernel-port/heap/who/owners.c
+    kernel-port/heap/who/records.c
+    kernel-port/heap/who/tags.c
+    kernel-port/heap/who/walk.c
+    kernel-port/heap/who/watch.c)
 
 # A file that is there and not in the list would be missed by everybody at once.
 file(GLOB_RECURSE found RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS

@@ -35,12 +35,12 @@ static void blockers_add(struct blocker_list *l, uint64_t frame, uint64_t n, boo
 static void blockers_add_from_below(struct blocker_list *l, uint32_t b)
 {
     const struct quire_zone *z = l->z;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: advisory, as all that is listed */
     uint64_t first = frame_at(b, 0), frame = first, n = 0;
 
     if (desc_state(d) == D_TAIL) {
         while (b > z->first_block && desc_state(d) == D_TAIL)
-            d = qa_load(desc_of(z, --b), acquire); /* E-run-head acquire */
+            d = qa_load(desc_of(z, --b), relaxed); /* relaxed: as above */
         frame = frame_at(b, 0);
         n = desc_state(d) == D_WHOLE ? 1ull << desc_order(d) : 0;
     } else if (desc_state(d) == D_ISOLATED && has_run_map(z)) {
@@ -71,7 +71,7 @@ static void blockers_add_block(struct blocker_list *l, uint32_t b,
                                const struct quire_isolated_frames *held)
 {
     const struct quire_zone *z = l->z;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire. E-run-head acquire. */
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: advisory */
 
     if (desc_state(d) == D_WHOLE)
         blockers_add(l, frame_at(b, 0), 1ull << desc_order(d), false);

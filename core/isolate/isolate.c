@@ -179,13 +179,13 @@ void qi_block_follow_isolations(const struct quire_zone *z, uint32_t b)
             return;
         qi_assert(desc_may_become(d, listed ? D_ISOLATED : D_SPLIT)); /* I6 */
         if (listed) {
-            /* E-desc acq_rel. */
-            if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, acq_rel))
+            /* relaxed: what the split published goes on with it; who takes acquires */
+            if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_ISOLATED, relaxed))
                 qi_hint_block_full(z, b); /* searches pass it by */
             continue;
         }
-        /* E-desc acq_rel. */
-        if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, acq_rel)) {
+        /* relaxed: as above */
+        if (qa_cas(desc, &d, (d & (D_PINS | D_CLASS)) | D_SPLIT, relaxed)) {
             qi_block_make_whole(z, b); /* a free into it saw ISOLATED and left the look to us */
             qi_hint_block_free(z, b);
         }
@@ -204,7 +204,8 @@ static void open_isolated_block(const struct quire_zone *z, uint32_t b)
 }
 
 /* The caller claimed n blocks from b while ranges are isolated. True: some of them lie in one; they
- * are ISOLATED now and the others given back. */
+ * are ISOLATED now, but for those that are gone and cannot be installed, and the others given back.
+ */
 bool qi_blocks_isolate_claimed(const struct quire_zone *z, uint32_t b, uint32_t n)
 {
     bool any = false;
@@ -212,7 +213,7 @@ bool qi_blocks_isolate_claimed(const struct quire_zone *z, uint32_t b, uint32_t 
     for (uint32_t i = 0; i < n && !any; i++)
         any = qi_block_in_isolated_range(z, b + i);
     for (uint32_t i = 0; i < n && any; i++)
-        if (qi_block_in_isolated_range(z, b + i))
+        if (qi_block_in_isolated_range(z, b + i) && qi_blocks_bring_back(z, b + i, 1))
             open_isolated_block(z, b + i);
         else
             qi_blocks_release(z, b + i, 1);
@@ -295,7 +296,8 @@ static void isolation_sweep_block(struct quire_zone *z, quire_slot slot, uint32_
 static uint64_t frames_left_in(const struct quire_zone *z, uint32_t b,
                                const struct quire_isolated_frames *held)
 {
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+    /* relaxed: pins that it does not see yet count as being in the way */
+    uint32_t d = qa_load(desc_of(z, b), relaxed);
     uint64_t n = 0;
 
     if (desc_state(d) == D_RESERVED || desc_state(d) == D_WITHDRAWN)
@@ -378,12 +380,15 @@ static uint64_t reserve_isolated(const struct quire_zone *z, uint32_t b,
 
         qi_assert(pin);
         for (unsigned i = 0; i < MAP_WORDS; i++)
-            (void)qa_or(&pin->pinned.w[i], held->frames[i], release); /* E-pins release */
+            /* relaxed: as in pin_part of reserve.c */
+            (void)qa_or(&pin->pinned.w[i], held->frames[i], relaxed);
         return n; /* SPLIT when the list is left */
     }
     while (n == BLOCK_FRAMES && desc_divided(d)) {
-        /* E-desc release. Retries when a thread that saw the list of before came between. */
-        if (desc_state(d) == D_ISOLATED && qa_cas(desc_of(z, b), &d, D_RESERVED, release))
+        /* relaxed: as in quire_zone_reserve. Retries when a thread that saw the list of before came
+         * between. It could be a store: all frames are held, so whatever that thread made of the
+         * block, nobody finds one in it. */
+        if (desc_state(d) == D_ISOLATED && qa_cas(desc_of(z, b), &d, D_RESERVED, relaxed))
             return n;
         qi_block_follow_isolations(z, b);
         d = qa_load(desc_of(z, b), relaxed); /* relaxed: as above */

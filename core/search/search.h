@@ -25,6 +25,9 @@ struct search_fit {
     uint8_t mask, low, high;
 };
 
+/* A quarter of a word: so many bits; a map of 512 has so many of them. */
+enum { SEARCH_QUARTER = 16, SEARCH_QUARTERS = 32 };
+
 struct search_kernel {
     const char *name; /* "word", "avx2", "avx512", "neon" */
     /* The first bit at or after `from`, below `bits`, that is 0 (that is 1); `bits` if none. Bit i
@@ -41,6 +44,8 @@ struct search_kernel {
      * n. */
     size_t (*least_fit)(const uint8_t *bytes, size_t n, uint8_t value, size_t index,
                         const struct search_fit *fit);
+    /* Of 8 words, at a multiple of 64 bytes, the quarters that are all 0: a bit for each. */
+    uint32_t (*zero_quarters)(const uint64_t *words);
 };
 
 /* Portable, 64-bit words; the only kernel of freestanding builds. */

@@ -16,6 +16,7 @@ struct zone_walk {
     uint64_t free;             /* frames seen free */
     uint64_t managed;          /* frames seen that can be handed out */
     uint64_t reserved;         /* frames seen that can be unreserved */
+    uint64_t gone;             /* blocks seen gone */
     uint32_t tails;            /* TAIL blocks still to come */
     bool run_open;             /* the last frame seen was allocated: a run may go on */
 };
@@ -171,6 +172,8 @@ static uint32_t legal_bits(uint32_t d)
         return D_STATE | D_ORDER;
     case D_RESERVED:
         return D_STATE | D_HOLE;
+    case D_FREE:
+        return D_STATE | D_CHANGED | (uint32_t)UINT16_MAX << D_AGE_SHIFT;
     default:
         return D_STATE;
     }
@@ -190,6 +193,12 @@ static bool check_whole(struct zone_walk *w, uint32_t b, uint32_t d)
     return check_closed(w, b);
 }
 
+static bool is_gone(const struct quire_zone *z, uint32_t b)
+{
+    /* relaxed: nobody else is here */
+    return qa_load(gone_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1;
+}
+
 /* Section bit and descriptor, and what hangs on the state. */
 static bool check_block(struct zone_walk *w, uint32_t b)
 {
@@ -197,8 +206,12 @@ static bool check_block(struct zone_walk *w, uint32_t b)
     /* relaxed: nobody else is here, both */
     uint32_t d = qa_load(desc_of(z, b), relaxed), tails = w->tails;
     bool taken = qa_load(block_word(z, b / WORD_BITS), relaxed) >> b % WORD_BITS & 1;
+    bool gone = is_gone(z, b);
 
     w->tails = tails ? tails - 1 : 0;
+    w->gone += gone;
+    if (gone && desc_state(d) != D_FREE)
+        return set_violation(w, "a block that is gone is not free", frame_at(b, 0), 0, d);
     if (d & ~legal_bits(d))
         return set_violation(w, "a descriptor with bits that its state has not", frame_at(b, 0),
                              d & legal_bits(d), d);
@@ -254,6 +267,8 @@ static bool check_section(struct zone_walk *w, uint32_t s)
         if (!has_map(z, b) &&
             !(qa_load(block_word(z, b / WORD_BITS), relaxed) >> i % WORD_BITS & 1))
             return set_violation(w, "a block without a map is free", frame_at(b, 0), 1, 0);
+        if (!has_map(z, b) && is_gone(z, b))
+            return set_violation(w, "a block without a map is gone", frame_at(b, 0), 0, 1);
     }
     return true;
 }
@@ -297,7 +312,12 @@ static bool check_bytes_of_block(struct zone_walk *w, uint32_t b)
         uint8_t byte = byte_read(byte_of_frame(z, frame_at(b, i)));
         uint64_t n = 0;
 
-        if (byte == BYTE_NONE)
+        /* relaxed: nobody else is here */
+        if (byte == BYTE_ZERO && desc_divided(d) &&
+            qa_load(&run_map(z, b)->w[i / WORD_BITS], relaxed) >> i % WORD_BITS & 1)
+            return set_violation(w, "a frame inside a run is said to read as zeros", frame_at(b, i),
+                                 BYTE_NONE, byte);
+        if (byte_is_none(byte))
             continue;
         if (desc_state(d) == D_WHOLE && i == 0)
             n = 1ull << desc_order(d);
@@ -346,7 +366,7 @@ static bool check_pins(struct zone_walk *w)
                          qa_load(&z->head->pins_used, relaxed), used);
 }
 
-/* Home words and starting points may be old (I5), but not out of range. */
+/* Home words, last frees and starting points may be old (I5), but not out of range. */
 static bool check_slots(struct zone_walk *w)
 {
     const struct quire_zone *z = w->z;
@@ -362,6 +382,13 @@ static bool check_slots(struct zone_walk *w)
 
             if (home && !has_map(z, home - 1))
                 return set_violation(w, "a slot's home is out of range", 0, 0, s);
+        }
+        for (unsigned k = 0; k < BLOCK_ORDER; k++) {
+            uint32_t recent =
+                qa_load(&z->slot_states[s].recent[k], relaxed); /* relaxed: as above */
+
+            if (recent && !has_map(z, recent - 1))
+                return set_violation(w, "a slot's last free is out of range", 0, 0, s);
         }
         for (unsigned c = 0; c <= CLASSES; c++) {
             uint32_t near = qa_load(&z->slot_states[s].near[c], relaxed); /* relaxed: as above */
@@ -407,12 +434,14 @@ static bool check_figures(struct zone_walk *w)
     return check_equal(w, "free frames counted and found", total, w->free) &&
            check_equal(w, "managed frames counted and found", managed, w->managed) &&
            check_equal(w, "reserved frames counted and found", reserved, w->reserved) &&
+           /* relaxed: nobody else is here */
+           check_equal(w, "gone blocks counted and found", qa_load(&h->gone, relaxed), w->gone) &&
            (level <= 2 || set_violation(w, "the level of the watermarks", 0, 2, level));
 }
 
 int quire_zone_check(const struct quire_zone *z, struct quire_fault *fault)
 {
-    struct zone_walk w = {z, fault, 0, 0, 0, 0, false};
+    struct zone_walk w = {z, fault, 0, 0, 0, 0, 0, false};
 
     return check_maps(&w) && check_frame_bytes(&w) && check_pins(&w) && check_slots(&w) &&
                    check_isolations(&w) && check_figures(&w)

@@ -27,6 +27,8 @@ static const char *const phrases[QUIRE_ERRORS] = {
     [-QUIRE_ERR_AREA] = "not reserved",
     [-QUIRE_ERR_ACCESS] = "access not allowed",
     [-QUIRE_ERR_LIMIT] = "limit reached",
+    [-QUIRE_ERR_END] = "behind the end of the file",
+    [-QUIRE_ERR_PAGER] = "page of a file not read or written",
 };
 
 const char *quire_strerror(int error)

@@ -122,6 +122,8 @@ void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
     at = rounded_up(at + sections, 64);
     layout->section_maps = at;
     at += sections * sizeof(struct map512);
+    layout->gone_maps = at;
+    at += sections * sizeof(struct map512);
     layout->fulls = at;
     at += sections * SECTION_BLOCKS;
     layout->holes = at;

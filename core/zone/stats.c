@@ -76,6 +76,7 @@ int quire_zone_stats(const struct quire_zone *z, struct quire_zone_stats *stats)
     stats->managed = qa_load(&h->managed, relaxed);   /* relaxed: a figure */
     stats->reserved = qa_load(&h->reserved, relaxed); /* relaxed: a figure */
     stats->free = quire_zone_free_frames(z);
+    stats->gone = quire_zone_gone_frames(z);
     stats->min = h->min;
     stats->low = h->low;
     stats->high = h->high;
@@ -99,6 +100,11 @@ int quire_zone_stats(const struct quire_zone *z, struct quire_zone_stats *stats)
 uint64_t quire_zone_managed(const struct quire_zone *z)
 {
     return qa_load(&z->head->managed, relaxed); /* relaxed: a figure */
+}
+
+uint64_t quire_zone_gone_frames(const struct quire_zone *z)
+{
+    return qa_load(&z->head->gone, relaxed) * BLOCK_FRAMES; /* relaxed: a figure */
 }
 
 size_t quire_zone_metadata_bytes(const struct quire_zone *z)

@@ -19,6 +19,8 @@ enum {
     CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
     ORDER_CLASSES_BLOCKS = 64,   /* blocks a slot from which on orders are kept apart */
     SLOTS_A_SECTION = MAP_WORDS, /* slots start to look in words of their own */
+    SECTIONS_A_SLOT = 2,         /* sections a slot, for whole blocks to be in own ones */
+    APART_ORDER = 6,             /* and runs of this order and longer */
 };
 
 static void clear_memory(void *memory, size_t bytes)
@@ -38,6 +40,7 @@ static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
     z->sparse = base + layout->sparse;
     z->wholes = base + layout->wholes;
     z->section_maps = base + layout->section_maps;
+    z->gone_maps = base + layout->gone_maps;
     z->fulls = base + layout->fulls;
     z->holes = base + layout->holes;
     z->descs = base + layout->descs;
@@ -45,6 +48,7 @@ static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
     z->has_frame_bytes = layout->has_frame_bytes;
     z->frame_bytes = (uintptr_t)(base + layout->frame_bytes) -
                      (uintptr_t)(h->first_block * BLOCK_FRAMES) * sizeof(qa8);
+    z->memory_zeroed = h->memory_zeroed != 0;
     z->map_stride = h->map_stride;
     z->sections = h->sections;
     z->slots = h->slots;
@@ -108,7 +112,9 @@ static void build_mixed(struct quire_zone *z, const struct quire_zone_config *c,
         qa_store(&pin->hole.w[i], ~(usable | reserved), relaxed);
     }
     qa_store(desc_of(z, b), D_SPLIT | D_PINS, relaxed); /* relaxed: being built */
-    qa_fence_seq_cst(); /* E-hint fence: qi_hint_block_free wants one before its look */
+    /* E-hint fence: qi_hint_block_free wants one before its look. It could be left out: nobody else
+     * is there while the zone is built. */
+    qa_fence_seq_cst();
     qi_hint_block_free(z, b);
 }
 
@@ -196,13 +202,16 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
 
 /* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so
  * that their home blocks share no line of maps, descriptors or hints, and few sections are opened.
- */
+ * Whole blocks, and long runs, of which a few are a block, come and go by the section's line: for
+ * these each slot has a section of its own, if there are as many again. */
 static void build_slots(struct quire_zone *z)
 {
+    bool apart = z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
+
     for (uint32_t i = 0; i < z->slots; i++)
         for (unsigned c = 0; c <= CLASSES; c++) {
-            uint32_t b = i / SLOTS_A_SECTION % z->sections * SECTION_BLOCKS +
-                         i % SLOTS_A_SECTION * WORD_BITS;
+            uint32_t s = apart && c >= 2 * APART_ORDER ? i : i / SLOTS_A_SECTION % z->sections;
+            uint32_t b = s * SECTION_BLOCKS + i % SLOTS_A_SECTION * WORD_BITS;
 
             qa_store(&z->slot_states[i].near[c], b, relaxed); /* relaxed: being built */
         }
@@ -234,6 +243,10 @@ int quire_zone_init(struct quire_zone *z, const struct quire_zone_config *c, voi
     h->sections = layout.sections;
     h->map_stride = layout.map_stride;
     h->has_frame_bytes = layout.has_frame_bytes;
+    h->memory_zeroed = c->memory_zeroed;
+    /* relaxed: being built, both */
+    qa_store(&h->free_desc, c->memory_zeroed ? (uint32_t)D_CHANGED : D_FREE, relaxed);
+    qa_store(&h->zeros, c->memory_zeroed && layout.has_frame_bytes, relaxed);
     h->pin_mask = layout.pins - 1;
     h->extent_count = layout.extent_count;
     h->first_block = layout.first_block;

@@ -55,6 +55,7 @@ const char *cli_bytes(char *text, size_t size, unsigned long long bytes);
     "pu:2\"\n"
 
 /* The subcommands: argv[0] is the subcommand's name. They return the exit status. */
+int cmd_frag(int argc, char **argv);
 int cmd_map(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_topo(int argc, char **argv);

@@ -6,7 +6,7 @@
 _quire()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='run map topo help version' options=''
+    local commands='run map topo frag help version' options=''
 
     # bash takes --option=value for three words
     if [[ $word == = ]]; then
@@ -20,7 +20,7 @@ _quire()
         return
     fi
     case $before in
-    --map | --json)
+    --map | --json | --svg)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$word")
         return
@@ -36,7 +36,12 @@ _quire()
         )
         return
         ;;
-    --threads | --seconds | --operations | --seed | --memory | --huge | --slots)
+    --threads | --seconds | --operations | --seed | --memory | --huge | --slots | --zone | \
+        --orders | --fill | --peak | --unmovable | --rounds | --compact | --range | --columns)
+        return
+        ;;
+    --lifetimes)
+        mapfile -t COMPREPLY < <(compgen -W 'uniform short long generational mixed' -- "$word")
         return
         ;;
     esac
@@ -47,7 +52,11 @@ _quire()
         ;;
     map) options='--map --strict --json --huge --slots --no-dma --no-dma32 --no-run-map --help' ;;
     topo) options='--topology --asymmetric --strict --json --help' ;;
-    help) ((COMP_CWORD > 2)) || options='run map topo' ;;
+    frag)
+        options='--map --memory --zone --orders --fill --peak --unmovable --lifetimes --rounds
+            --compact --range --seed --columns --plain --svg --json --help'
+        ;;
+    help) ((COMP_CWORD > 2)) || options='run map topo frag' ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
 }

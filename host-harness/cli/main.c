@@ -18,6 +18,7 @@ static const char help[] =
     "  quire run       load the zones with many threads, verify while they run, and report\n"
     "  quire map       show what boot memory makes of a map\n"
     "  quire topo      show a machine's nodes, distances and tiers\n"
+    "  quire frag      draw how a zone is fragmented, and what compaction makes of it\n"
     "  quire help      this text; quire help COMMAND, or quire COMMAND --help: its options\n"
     "  quire version   the version; so do -V and --version\n"
     "\n"
@@ -33,10 +34,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},          {"map", cmd_map},
-    {"topo", cmd_topo},        {"help", show_help},
-    {"--help", show_help},     {"-h", show_help},
-    {"version", show_version}, {"--version", show_version},
+    {"run", cmd_run},     {"map", cmd_map},          {"topo", cmd_topo},
+    {"frag", cmd_frag},   {"help", show_help},       {"--help", show_help},
+    {"-h", show_help},    {"version", show_version}, {"--version", show_version},
     {"-V", show_version},
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -48,7 +48,7 @@ static int unknown(const char *typed)
 
     for (size_t i = 0; i < COMMANDS; i++)
         names[i] = commands[i].name;
-    return cli_fail("", "unknown %s %.100s%s: expected run, map, topo, help or version",
+    return cli_fail("", "unknown %s %.100s%s: expected run, map, topo, frag, help or version",
                     typed[0] == '-' ? "option" : "command", typed,
                     nearest_word(nearest, typed, names));
 }
@@ -96,7 +96,7 @@ int main(int argc, char **argv)
     int status;
 
     if (argc < 2)
-        return cli_fail("", "no command: expected run, map, topo, help or version");
+        return cli_fail("", "no command: expected run, map, topo, frag, help or version");
     status = call(argc - 1, argv + 1);
     if (status == CLI_OK && (fflush(stdout) != 0 || ferror(stdout))) {
         cli_fail("", "cannot write to standard output: expected it to be open and have room");

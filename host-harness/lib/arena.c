@@ -7,13 +7,21 @@
  * reserved for small pages: an arena costs what was touched. Huge pages of the pool are touched at
  * once: the pool's reservation is not by node, so that a node whose pool ran dry would be told by
  * a fatal signal at the first touch.
+ *
+ * A shared arena is a file in memory, mapped shared. The node that it is bound to is a property of
+ * the file then: it holds for whoever touches a page first. The file is sealed, so that nobody can
+ * cut it short under us. A child of fork would have the same memory under metadata of its own, and
+ * is given none of it.
  */
 #include "parts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <numaif.h>
+#include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { WORD_BITS = sizeof(unsigned long) * CHAR_BIT, MAX_NODES = 1024 };
 
@@ -53,41 +61,77 @@ static void *reserve(uint64_t bytes)
     return (void *)(uintptr_t)at;
 }
 
-static int dress(void *memory, uint64_t bytes, uint32_t os_node, bool bind,
-                 enum quire_host_pages pages)
+/* The file that the arena is to be. */
+static int make_file(const struct quire_host *host, struct host_arena *arena)
 {
-    const int always = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    const int kind =
-        pages == QUIRE_HOST_PAGES_HUGE ? MAP_HUGETLB | (21 << MAP_HUGE_SHIFT) : MAP_NORESERVE;
+    const unsigned huge = MFD_HUGETLB | (21u << MAP_HUGE_SHIFT);
+    unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    char name[QUIRE_HOST_NAME + 16];
 
-    if (mmap(memory, bytes, PROT_READ | PROT_WRITE, always | kind, -1, 0) == MAP_FAILED)
+    if (host->options.pages == QUIRE_HOST_PAGES_HUGE)
+        flags |= huge;
+    (void)snprintf(name, sizeof(name), "%s.%u", host->share_name, (unsigned)(arena - host->arenas));
+    arena->fd = memfd_create(name, flags);
+    if (arena->fd >= 0 && !ftruncate(arena->fd, (off_t)arena->bytes) &&
+        !fcntl(arena->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+        return QUIRE_OK;
+    return errno == EINVAL || errno == ENOSYS || errno == ENODEV || errno == EPERM
+               ? QUIRE_ERR_UNSUPPORTED
+               : QUIRE_ERR_NO_MEMORY;
+}
+
+static int dress(const struct quire_host *host, const struct host_arena *arena)
+{
+    const bool huge = host->options.pages == QUIRE_HOST_PAGES_HUGE;
+    const uint32_t os_node = host->topology.node_id[arena->node.n];
+    int kind = MAP_FIXED | (arena->fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED);
+    void *memory = arena->memory;
+    uint64_t bytes = arena->bytes;
+
+    if (!huge)
+        kind |= MAP_NORESERVE;
+    else if (arena->fd < 0)
+        kind |= MAP_HUGETLB | (21 << MAP_HUGE_SHIFT);
+    if (mmap(memory, bytes, PROT_READ | PROT_WRITE, kind, arena->fd, 0) == MAP_FAILED)
         return errno == ENODEV || errno == EINVAL ? QUIRE_ERR_UNSUPPORTED : QUIRE_ERR_NO_MEMORY;
-    if (bind && set_policy(memory, bytes, MPOL_BIND, os_node))
+    if (arena->fd >= 0 && madvise(memory, bytes, MADV_DONTFORK))
         return QUIRE_ERR_UNSUPPORTED;
-    if (pages == QUIRE_HOST_PAGES_ADVISE && madvise(memory, bytes, MADV_HUGEPAGE))
+    if (host->bind && set_policy(memory, bytes, MPOL_BIND, os_node))
         return QUIRE_ERR_UNSUPPORTED;
-    if (pages == QUIRE_HOST_PAGES_HUGE && madvise(memory, bytes, MADV_POPULATE_WRITE))
+    if (host->options.pages == QUIRE_HOST_PAGES_ADVISE && madvise(memory, bytes, MADV_HUGEPAGE))
+        return QUIRE_ERR_UNSUPPORTED;
+    if (huge && madvise(memory, bytes, MADV_POPULATE_WRITE))
         return errno == EINVAL ? QUIRE_ERR_UNSUPPORTED : QUIRE_ERR_NO_MEMORY;
     return QUIRE_OK;
 }
 
-int quire_host_arena_map(void **memory, uint64_t bytes, uint32_t os_node, bool bind,
-                         enum quire_host_pages pages)
+int quire_host_arena_map(const struct quire_host *host, struct host_arena *arena)
 {
-    void *at = reserve(bytes);
-    int result, error;
+    int result = QUIRE_OK, error;
 
-    if (!at)
+    arena->fd = -1;
+    arena->memory = reserve(arena->bytes);
+    if (!arena->memory)
         return QUIRE_ERR_NO_MEMORY;
-    result = dress(at, bytes, os_node, bind, pages);
-    if (!result) {
-        *memory = at;
+    if (host->share_name[0])
+        result = make_file(host, arena);
+    if (!result)
+        result = dress(host, arena);
+    if (!result)
         return QUIRE_OK;
-    }
     error = errno;
-    munmap(at, bytes);
+    quire_host_arena_unmap(arena);
     errno = error;
     return result;
+}
+
+/* In a child of fork a shared arena is not there, and something else may be in its place. */
+void quire_host_arena_unmap(struct host_arena *arena)
+{
+    if (arena->fd < 0 || arena->host->creator == getpid())
+        munmap(arena->memory, arena->bytes);
+    if (arena->fd >= 0)
+        close(arena->fd);
 }
 
 void *quire_host_arena_near(size_t bytes, uint32_t os_node, bool bind)

@@ -54,32 +54,82 @@ int quire_host_free(struct quire_host *host, void *memory, unsigned order)
     return quire_machine_free(host->machine, quire_pfn_of_phys((uintptr_t)memory), order);
 }
 
-/* The arena that holds the frame, or NULL. */
-static const struct host_arena *arena_of(const struct quire_host *host, quire_pfn pfn)
+/* The arena of the frame, by the machine: for who has memory of one that is being added, which the
+ * machine hands out before it is among the others (quire_host_grow). It is complete: what the
+ * machine gave led to it. NULL: in no zone, or in one that is the program's own. */
+static const struct host_arena *added_arena_of(const struct quire_host *host, quire_pfn pfn)
 {
-    for (uint32_t i = 0; i < host->arena_count; i++) {
+    uintptr_t first = (uintptr_t)host->arenas, at;
+    struct quire_zone *zone;
+    quire_node node;
+
+    if (quire_machine_find(host->machine, pfn, &node, &zone))
+        return NULL;
+    at = (uintptr_t)zone - first;
+    return at < QUIRE_HOST_ARENAS * sizeof(struct host_arena)
+               ? &host->arenas[at / sizeof(struct host_arena)]
+               : NULL;
+}
+
+const struct host_arena *quire_host_arena_of(const struct quire_host *host, quire_pfn pfn)
+{
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++) {
         const struct host_arena *arena = &host->arenas[i];
         uint64_t first = quire_pfn_of_phys((uintptr_t)arena->memory).n;
 
         if (pfn.n >= first && pfn.n - first < arena->bytes >> QUIRE_FRAME_SHIFT)
             return arena;
     }
-    return NULL;
+    return added_arena_of(host, pfn);
+}
+
+/* Is it a frame of an arena, or of a zone that the program added to the machine? */
+static bool host_holds(const struct quire_host *host, quire_pfn pfn)
+{
+    struct quire_zone *zone;
+    quire_node node;
+
+    return quire_host_arena_of(host, pfn) ||
+           quire_machine_find(host->machine, pfn, &node, &zone) == QUIRE_OK;
 }
 
 void *quire_host_pointer(struct quire_host *host, quire_pfn pfn)
 {
-    return arena_of(host, pfn) ? (void *)(uintptr_t)quire_phys(pfn) : NULL;
+    return host_holds(host, pfn) ? (void *)(uintptr_t)quire_phys(pfn) : NULL;
 }
 
 int quire_host_pfn(struct quire_host *host, const void *memory, quire_pfn *pfn)
 {
     quire_pfn frame = quire_pfn_of_phys((uintptr_t)memory);
 
-    if (!arena_of(host, frame))
+    if (!host_holds(host, frame))
         return QUIRE_ERR_FRAME;
     *pfn = frame;
     return QUIRE_OK;
+}
+
+int quire_host_file(struct quire_host *host, quire_pfn pfn, int *fd, uint64_t *offset)
+{
+    const struct host_arena *arena = quire_host_arena_of(host, pfn);
+
+    if (!arena)
+        return QUIRE_ERR_FRAME;
+    if (arena->fd < 0)
+        return QUIRE_ERR_UNSUPPORTED;
+    *fd = arena->fd;
+    *offset = quire_phys(pfn) - (uintptr_t)arena->memory;
+    return QUIRE_OK;
+}
+
+int quire_host_give_back(struct quire_host *host, uint64_t keep, uint64_t *bytes)
+{
+    const struct quire_give_back how = {.keep = keep >> QUIRE_FRAME_SHIFT};
+    uint64_t frames;
+    int result =
+        quire_machine_give_back(host->machine, quire_node_of(QUIRE_NO_NODE), &how, &frames);
+
+    *bytes = frames << QUIRE_FRAME_SHIFT;
+    return result;
 }
 
 struct quire_machine *quire_host_machine(struct quire_host *host)
@@ -101,7 +151,7 @@ int quire_host_arena(struct quire_host *host, uint32_t index, struct quire_host_
 {
     struct host_arena *own;
 
-    if (index >= host->arena_count)
+    if (index >= quire_host_arenas(host))
         return QUIRE_ERR_SIZE;
     own = &host->arenas[index];
     *arena = (struct quire_host_arena){
@@ -110,6 +160,7 @@ int quire_host_arena(struct quire_host *host, uint32_t index, struct quire_host_
         .memory = own->memory,
         .bytes = own->bytes,
         .zone = &own->zone,
+        .fd = own->fd,
     };
     return QUIRE_OK;
 }
@@ -127,7 +178,7 @@ int quire_host_where(struct quire_host *host, const void *memory, size_t pages, 
 {
     enum { AT_ONCE = 256 };
     uintptr_t first = (uintptr_t)memory & ~in_page;
-    const struct host_arena *arena = arena_of(host, quire_pfn_of_phys(first));
+    const struct host_arena *arena = quire_host_arena_of(host, quire_pfn_of_phys(first));
 
     if (pages == 0)
         return QUIRE_ERR_SIZE;
@@ -152,7 +203,9 @@ int quire_host_where(struct quire_host *host, const void *memory, size_t pages, 
 int quire_host_stats(struct quire_host *host, struct quire_host_stats *stats)
 {
     uint64_t port_bytes = qa_load(&host->port_bytes, relaxed); /* relaxed: a figure */
+    struct quire_machine_stats machine;
 
+    (void)quire_machine_stats(host->machine, &machine);
     *stats = (struct quire_host_stats){
         .wakeups = qa_load(&host->reclaimer.wakeups, relaxed),             /* relaxed: a figure */
         .reclaims = qa_load(&host->reclaimer.calls, relaxed),              /* relaxed: a figure */
@@ -161,8 +214,9 @@ int quire_host_stats(struct quire_host *host, struct quire_host_stats *stats)
         .last_resort_frames = qa_load(&host->last_resort_frames, relaxed), /* relaxed: a figure */
         .entered = quire_guard_threads(),
         .metadata_bytes = port_bytes + host->machine_bytes,
+        .gone_bytes = machine.gone << QUIRE_FRAME_SHIFT,
     };
-    for (uint32_t i = 0; i < host->arena_count; i++)
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++)
         stats->metadata_bytes += host->arenas[i].metadata_bytes;
     return QUIRE_OK;
 }

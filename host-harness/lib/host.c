@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * host.c - make and unmake a host: arenas, zones over them, the machine, its port.
+ * host.c - make and unmake a host: arenas with their zones, the machine, its port.
  *
  * Everything is taken in order (topology, arenas, zones, machine, thread) and given back in the
  * opposite one; quire_host_destroy does that from whatever state a failed create left, as all is
@@ -16,14 +16,6 @@
 #include <unistd.h>
 
 /* ---- The port ------------------------------------------------------------------------------- */
-
-static uint32_t port_cpu(void *ctx)
-{
-    int cpu = sched_getcpu(); /* glibc: out of the thread's rseq area, no call of the system */
-
-    (void)ctx;
-    return cpu < 0 ? 0 : (uint32_t)cpu;
-}
 
 static void *port_memory(void *ctx, size_t bytes, quire_node node)
 {
@@ -48,7 +40,7 @@ static uint32_t port_enter(void *ctx)
 {
     struct quire_host *host = ctx;
 
-    return quire_guard_enter(&host->guard, port_cpu(ctx));
+    return quire_guard_enter(&host->guard, quire_host_port_cpu(ctx));
 }
 
 static void port_leave(void *ctx, uint32_t entered)
@@ -81,26 +73,10 @@ static uint64_t port_reclaim(void *ctx, quire_node node, uint64_t frames)
     return got;
 }
 
-static int port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
-{
-    (void)ctx;
-    memset((void *)(uintptr_t)quire_phys(pfn), 0, frames << QUIRE_FRAME_SHIFT);
-    return QUIRE_OK;
-}
-
-static void port_event(void *ctx, struct quire_zone *zone, enum quire_event event)
-{
-    struct quire_host *host = ctx;
-
-    (void)zone;
-    if (event == QUIRE_EVENT_LOW)
-        quire_reclaimer_wake(&host->reclaimer);
-}
-
 /* ---- Create --------------------------------------------------------------------------------- */
 
-static int option_fault(const struct quire_host_options *options, int error, const char *what,
-                        uint64_t where, uint64_t found, uint64_t expected)
+int quire_host_option_fault(const struct quire_host_options *options, int error, const char *what,
+                            uint64_t where, uint64_t found, uint64_t expected)
 {
     if (options->fault)
         *options->fault = (struct quire_fault){.what = what,
@@ -121,17 +97,17 @@ static int wanted_bytes(const struct quire_host *host, quire_node node, uint64_t
     if (options->node_bytes) {
         *bytes = node.n < options->node_bytes_count ? options->node_bytes[node.n] : 0;
         if (*bytes > 0 && there == 0)
-            return option_fault(options, QUIRE_ERR_NODE, "bytes for a node without memory", node.n,
-                                *bytes, 0);
+            return quire_host_option_fault(options, QUIRE_ERR_NODE,
+                                           "bytes for a node without memory", node.n, *bytes, 0);
     } else {
         *bytes = there > 0 ? options->bytes : 0;
     }
     if (*bytes % HOST_HUGE)
-        return option_fault(options, QUIRE_ERR_SIZE, "bytes are not a multiple of 2 MiB", node.n,
-                            *bytes, *bytes / HOST_HUGE * HOST_HUGE);
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE, "bytes are not a multiple of 2 MiB",
+                                       node.n, *bytes, *bytes / HOST_HUGE * HOST_HUGE);
     if (*bytes > there)
-        return option_fault(options, QUIRE_ERR_SIZE, "more bytes than the node has", node.n, *bytes,
-                            there);
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE, "more bytes than the node has",
+                                       node.n, *bytes, there);
     return QUIRE_OK;
 }
 
@@ -141,10 +117,33 @@ static int check_weights(const struct quire_host_options *options)
 
     for (uint32_t n = 0; n < QUIRE_NODES && policy->mode == QUIRE_POLICY_WEIGHTED; n++) {
         if (policy->nodes.bits & quire_nodemask_of(quire_node_of(n)).bits && !policy->weight[n])
-            return option_fault(options, QUIRE_ERR_SIZE, "a node of the policy's without weight", n,
-                                0, 1);
+            return quire_host_option_fault(options, QUIRE_ERR_SIZE,
+                                           "a node of the policy's without weight", n, 0, 1);
     }
     return QUIRE_OK;
+}
+
+/* A name for files, what is to be kept, and by whom. */
+static int check_share_and_keep(const struct quire_host_options *options)
+{
+    const struct quire_keep *keep = &options->keep;
+    const bool keeps = keep->blocks > 0 || keep->sections > 0;
+    const size_t length = options->share_name ? strnlen(options->share_name, 4096) : 1;
+
+    if (length == 0 || length > QUIRE_HOST_NAME)
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE, "share_name is empty or too long",
+                                       0, length, QUIRE_HOST_NAME);
+    if (options->mover && !options->mover->move)
+        return quire_host_option_fault(options, QUIRE_ERR_UNSUPPORTED, "a mover without move", 0, 0,
+                                       1);
+    if (keeps && !options->mover)
+        return quire_host_option_fault(options, QUIRE_ERR_UNSUPPORTED, "keep, and no mover", 0, 0,
+                                       1);
+    if (keeps != (keep->budget > 0))
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE,
+                                       keeps ? "keep, and no budget" : "a budget to keep nothing",
+                                       0, keep->budget, keeps);
+    return check_weights(options);
 }
 
 static int check_options(const struct quire_host_options *options)
@@ -152,25 +151,30 @@ static int check_options(const struct quire_host_options *options)
     const uint64_t given = options->min | options->low | options->high;
 
     if ((unsigned)options->pages > QUIRE_HOST_PAGES_HUGE)
-        return option_fault(options, QUIRE_ERR_UNSUPPORTED, "no such kind of pages", 0,
-                            options->pages, QUIRE_HOST_PAGES_HUGE);
+        return quire_host_option_fault(options, QUIRE_ERR_UNSUPPORTED, "no such kind of pages", 0,
+                                       options->pages, QUIRE_HOST_PAGES_HUGE);
     if ((unsigned)options->policy.mode > QUIRE_POLICY_WEIGHTED)
-        return option_fault(options, QUIRE_ERR_UNSUPPORTED, "no such policy", 0,
-                            options->policy.mode, QUIRE_POLICY_WEIGHTED);
+        return quire_host_option_fault(options, QUIRE_ERR_UNSUPPORTED, "no such policy", 0,
+                                       options->policy.mode, QUIRE_POLICY_WEIGHTED);
     if (!options->node_bytes && !options->bytes)
-        return option_fault(options, QUIRE_ERR_SIZE, "no bytes", 0, 0, HOST_HUGE);
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE, "no bytes", 0, 0, HOST_HUGE);
     if (options->min > options->low)
-        return option_fault(options, QUIRE_ERR_SIZE, "min is above low", 0, options->min,
-                            options->low);
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE, "min is above low", 0, options->min,
+                                       options->low);
     if (options->low > options->high)
-        return option_fault(options, QUIRE_ERR_SIZE, "low is above high", 0, options->low,
-                            options->high);
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE, "low is above high", 0,
+                                       options->low, options->high);
     if (options->keep_nothing && given)
-        return option_fault(options, QUIRE_ERR_SIZE, "watermarks beside keep_nothing", 0, given, 0);
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE, "watermarks beside keep_nothing", 0,
+                                       given, 0);
+    if (options->give_back_after > UINT16_MAX && options->give_back_after != QUIRE_HOST_NEVER)
+        return quire_host_option_fault(options, QUIRE_ERR_SIZE,
+                                       "give_back_after is above 65535 seconds", 0,
+                                       options->give_back_after, UINT16_MAX);
     if ((options->no_thread || options->keep_nothing) && options->reclaim)
-        return option_fault(options, QUIRE_ERR_UNSUPPORTED, "reclaim, which nobody would call", 0,
-                            1, 0);
-    return check_weights(options);
+        return quire_host_option_fault(options, QUIRE_ERR_UNSUPPORTED,
+                                       "reclaim, which nobody would call", 0, 1, 0);
+    return check_share_and_keep(options);
 }
 
 /* Are there only nodes that exist among those that bytes are wanted of? */
@@ -180,76 +184,23 @@ static int check_nodes(const struct quire_host *host)
 
     for (uint32_t n = host->topology.node_count; n < options->node_bytes_count; n++) {
         if (options->node_bytes && options->node_bytes[n] > 0)
-            return option_fault(options, QUIRE_ERR_NODE, "bytes for a node that does not exist", n,
-                                options->node_bytes[n], 0);
+            return quire_host_option_fault(options, QUIRE_ERR_NODE,
+                                           "bytes for a node that does not exist", n,
+                                           options->node_bytes[n], 0);
     }
     return QUIRE_OK;
-}
-
-/* What the options say of a zone's watermarks. QUIRE_ERR_SIZE: more than it has. */
-static int set_watermarks(const struct quire_host_options *options, quire_node node,
-                          uint64_t frames, struct quire_zone_config *config)
-{
-    if (!options->keep_nothing && options->high == 0) {
-        config->min = config->low = config->high = QUIRE_WATERMARK_AUTO;
-        return QUIRE_OK;
-    }
-    config->min = options->min;
-    config->low = options->low;
-    config->high = options->high;
-    if (options->high > frames)
-        return option_fault(options, QUIRE_ERR_SIZE, "high is above what a node is given", node.n,
-                            options->high, frames);
-    return QUIRE_OK;
-}
-
-static int build_zone(struct quire_host *host, struct host_arena *arena, uint32_t index)
-{
-    const struct quire_run usable = {quire_pfn_of_phys((uintptr_t)arena->memory),
-                                     arena->bytes >> QUIRE_FRAME_SHIFT};
-    struct quire_zone_config config = {
-        .id = index,
-        .type = QUIRE_ZONE_NORMAL,
-        .slots = host->topology.cpu_count,
-        .usable = &usable,
-        .usable_count = 1,
-        .metadata_zeroed = true,
-        .port = {.ctx = host,
-                 .zero = port_zero,
-                 .event = port_event,
-                 .report = host->options.report ? quire_host_port_report : NULL,
-                 .cpu = port_cpu},
-    };
-    int result = set_watermarks(&host->options, arena->node, usable.frames, &config);
-
-    if (!result)
-        result = quire_zone_metadata_size(&config, &arena->metadata_bytes);
-    if (result)
-        return result;
-    arena->metadata = quire_host_arena_near(arena->metadata_bytes,
-                                            host->topology.node_id[arena->node.n], host->bind);
-    if (!arena->metadata)
-        return QUIRE_ERR_NO_MEMORY;
-    return quire_zone_init(&arena->zone, &config, arena->metadata, arena->metadata_bytes);
 }
 
 static int build_arena(struct quire_host *host, quire_node node, uint64_t bytes)
 {
-    struct host_arena *arena = &host->arenas[host->arena_count];
-    int result = quire_host_arena_map(&arena->memory, bytes, host->topology.node_id[node.n],
-                                      host->bind, host->options.pages);
+    const struct host_arena *arena = &host->arenas[quire_host_arenas(host)];
+    int result = quire_host_arena_make(host, node, bytes);
 
     if (result)
         return result;
-    host->arena_count++;
-    arena->bytes = bytes;
-    arena->node = node;
-    if ((uintptr_t)arena->memory + bytes > (uint64_t)1 << (QUIRE_PFN_BITS + QUIRE_FRAME_SHIFT))
-        return QUIRE_ERR_UNSUPPORTED;
-    result = build_zone(host, arena, host->arena_count - 1);
-    return result ? result
-                  : quire_topology_add_memory(&host->topology, (uintptr_t)arena->memory, bytes,
-                                              node, QUIRE_MEMORY_ORDINARY);
+    quire_host_arena_publish(host);
+    return quire_topology_add_memory(&host->topology, (uintptr_t)arena->memory, bytes, node,
+                                     QUIRE_MEMORY_ORDINARY);
 }
 
 /* Does the default policy name a node that has memory, if it names any? */
@@ -259,12 +210,12 @@ static int check_policy(const struct quire_host *host)
 
     if (policy->mode == QUIRE_POLICY_LOCAL || policy->mode == QUIRE_POLICY_NEAREST)
         return QUIRE_OK;
-    for (uint32_t i = 0; i < host->arena_count; i++) {
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++) {
         if (policy->nodes.bits & quire_nodemask_of(host->arenas[i].node).bits)
             return QUIRE_OK;
     }
-    return option_fault(&host->options, QUIRE_ERR_NODE, "the policy names no node with memory", 0,
-                        0, 1);
+    return quire_host_option_fault(&host->options, QUIRE_ERR_NODE,
+                                   "the policy names no node with memory", 0, 0, 1);
 }
 
 static int build_arenas(struct quire_host *host)
@@ -274,7 +225,7 @@ static int build_arenas(struct quire_host *host)
     if (result)
         return result;
     host->bind = host->topology.node_count > 1;
-    host->arenas = calloc(host->topology.node_count, sizeof(*host->arenas));
+    host->arenas = calloc(QUIRE_HOST_ARENAS, sizeof(*host->arenas));
     if (!host->arenas)
         return QUIRE_ERR_NO_MEMORY;
     for (uint32_t n = 0; n < host->topology.node_count && !result; n++) {
@@ -284,8 +235,8 @@ static int build_arenas(struct quire_host *host)
         if (!result && bytes > 0)
             result = build_arena(host, quire_node_of(n), bytes);
     }
-    if (!result && host->arena_count == 0)
-        return option_fault(&host->options, QUIRE_ERR_SIZE, "no bytes", 0, 0, HOST_HUGE);
+    if (!result && quire_host_arenas(host) == 0)
+        return quire_host_option_fault(&host->options, QUIRE_ERR_SIZE, "no bytes", 0, 0, HOST_HUGE);
     if (!result)
         result = check_policy(host);
     return result ? result : quire_topology_check(&host->topology, host->options.fault);
@@ -296,6 +247,18 @@ static int by_pfn(const void *a, const void *b)
     const struct quire_pfnmap_span *x = a, *y = b;
 
     return (x->run.pfn.n > y->run.pfn.n) - (x->run.pfn.n < y->run.pfn.n);
+}
+
+/* Seconds, for the machine; it is maintained once a second. */
+static uint32_t give_back_after(const struct quire_host_options *options)
+{
+    enum { DEFAULT_SECONDS = 10 };
+
+    if (options->give_back_after == 0)
+        return options->pages == QUIRE_HOST_PAGES_HUGE ? 0 : DEFAULT_SECONDS;
+    if (options->give_back_after == QUIRE_HOST_NEVER)
+        return 0;
+    return options->give_back_after;
 }
 
 static int init_machine(struct quire_host *host, struct quire_machine_config *config)
@@ -317,24 +280,27 @@ static int build_machine(struct quire_host *host)
     struct quire_machine_config config = {
         .topology = &host->topology,
         .zones = zones,
-        .zone_count = host->arena_count,
+        .zone_count = quire_host_arenas(host),
         .spans = spans,
-        .span_count = host->arena_count,
+        .span_count = quire_host_arenas(host),
         .policy = host->options.policy,
         .rounds = QUIRE_CACHE_SIZE_AUTO,
         .huge_rounds = QUIRE_CACHE_SIZE_AUTO,
+        .give_back_after = give_back_after(&host->options),
+        .keep = host->options.keep,
         .port = {.ctx = host,
-                 .cpu = port_cpu,
+                 .cpu = quire_host_port_cpu,
                  .memory = port_memory,
                  .give_back = port_give_back,
                  .enter = port_enter,
                  .leave = port_leave,
                  .wait_for_readers = port_wait,
                  .relax = port_relax,
-                 .reclaim = host->options.last_resort ? port_reclaim : NULL},
+                 .reclaim = host->options.last_resort ? port_reclaim : NULL,
+                 .mover = host->options.mover},
     };
 
-    for (uint32_t i = 0; i < host->arena_count; i++) {
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++) {
         struct host_arena *arena = &host->arenas[i];
 
         /* cppcheck-suppress unreadVariable ; read by way of `config` */
@@ -342,7 +308,7 @@ static int build_machine(struct quire_host *host)
         spans[i] = (struct quire_pfnmap_span){
             {quire_pfn_of_phys((uintptr_t)arena->memory), arena->bytes >> QUIRE_FRAME_SHIFT}, i};
     }
-    qsort(spans, host->arena_count, sizeof(spans[0]), by_pfn);
+    qsort(spans, quire_host_arenas(host), sizeof(spans[0]), by_pfn);
     return init_machine(host, &config);
 }
 
@@ -352,16 +318,8 @@ static int start_thread(struct quire_host *host)
 
     reclaimer->machine = host->machine;
     reclaimer->zones = host->reclaimer_zones;
-    reclaimer->zone_count = host->arena_count;
     reclaimer->reclaim = host->options.reclaim;
     reclaimer->ctx = host->options.ctx;
-    for (uint32_t i = 0; i < host->arena_count; i++) {
-        struct host_arena *arena = &host->arenas[i];
-        struct quire_zone_stats stats;
-
-        (void)quire_zone_stats(&arena->zone, &stats);
-        reclaimer->zones[i] = (struct reclaimer_zone){&arena->zone, arena->node, stats.high};
-    }
     return quire_reclaimer_start(reclaimer);
 }
 
@@ -391,6 +349,8 @@ int quire_host_create(const struct quire_host_options *options, struct quire_hos
         return QUIRE_ERR_NO_MEMORY;
     memset(made, 0, sizeof(*made));
     made->options = *options;
+    if (options->share_name)
+        memcpy(made->share_name, options->share_name, strlen(options->share_name));
     made->creator = getpid();
     result = build(made);
     if (result) {
@@ -400,6 +360,8 @@ int quire_host_create(const struct quire_host_options *options, struct quire_hos
         return result;
     }
     made->options.node_bytes = NULL; /* the caller's, and used up */
+    made->options.share_name = NULL;
+    made->options.fault = NULL;
     *host = made;
     return QUIRE_OK;
 }
@@ -414,11 +376,8 @@ void quire_host_destroy(struct quire_host *host)
         quire_machine_fini(host->machine);
     if (host->machine_memory)
         munmap(host->machine_memory, host->machine_bytes);
-    for (uint32_t i = 0; i < host->arena_count; i++) {
-        if (host->arenas[i].metadata)
-            munmap(host->arenas[i].metadata, host->arenas[i].metadata_bytes);
-        munmap(host->arenas[i].memory, host->arenas[i].bytes);
-    }
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++)
+        quire_host_arena_drop(&host->arenas[i]);
     free(host->arenas);
     free(host);
 }

@@ -3,8 +3,10 @@
  * parts.h - what the parts of libquire-host share (include/quire/host.h has the interface).
  *
  *   host.c      create and destroy; the machine's port
+ *   zones.c     an arena with its zone and that one's port; the host grows
  *   calls.c     allocate, free, pointers, figures
  *   runs.c      batches and contiguous runs, in pointers
+ *   shape.c     pages that are split, joined, freed in part
  *   report.c    bad frees, told to the program
  *   arena.c     address space and pages of a node
  *   topology.c  this machine's nodes, CPUs and distances
@@ -13,8 +15,9 @@
  *
  * State: one struct quire_host, built by quire_host_create and constant afterwards but for what is
  * atomic, the guard and the reclaimer.
- * Invariants: HP1 arena i is zone i, and its first frame is its address / 4096. HP2 the reclaimer's
- * thread runs iff it is started and this process is `creator`.
+ * Invariants: HP1 arena i is zone i, and its first frame is its address / 4096; arenas [0 ..
+ * arena_count-1] do not change until the end. HP2 the reclaimer's thread runs iff it is started and
+ * this process is `creator`. HP3 the holder of `growing` writes the next arena.
  */
 #ifndef HOST_HARNESS_LIB_PARTS_H
 #define HOST_HARNESS_LIB_PARTS_H
@@ -29,20 +32,24 @@
 #define HOST_HUGE ((uint64_t)2 << 20) /* bytes of a huge page, and of a block */
 
 struct host_arena {
+    struct quire_host *host;
     void *memory;
     uint64_t bytes;
     quire_node node;
     struct quire_zone zone;
     void *metadata;
     size_t metadata_bytes;
+    int fd; /* of the file that it is, or -1 */
 };
 
 struct quire_host {
     struct quire_host_options options;
     struct quire_topology topology;
-    bool bind; /* more than one node: memory has to be bound to them */
-    struct host_arena *arenas;
-    uint32_t arena_count;
+    bool bind;                            /* more than one node: memory has to be bound to them */
+    char share_name[QUIRE_HOST_NAME + 1]; /* empty: arenas are not shared */
+    struct host_arena *arenas;            /* QUIRE_HOST_ARENAS of them, */
+    qa32 arena_count;                     /* of which so many are in service */
+    qa32 growing;                         /* 1: somebody adds one */
     struct quire_machine *machine;
     void *machine_memory;
     size_t machine_bytes;
@@ -51,7 +58,7 @@ struct quire_host {
 
     pid_t creator;
     struct reclaimer reclaimer;
-    struct reclaimer_zone reclaimer_zones[QUIRE_NODES];
+    struct reclaimer_zone reclaimer_zones[QUIRE_HOST_ARENAS];
     qa64 last_resorts, last_resort_frames; /* figures */
 };
 
@@ -61,9 +68,31 @@ int quire_host_topology_read(struct quire_topology *topology);
 /* May memory of the node be had, and how much is there? Bytes; 0 for none. */
 uint64_t quire_host_topology_bytes(const struct quire_topology *topology, quire_node node);
 
-/* arena.c: memory of a node that is certain to come from it. A quire_error, errno set. */
-int quire_host_arena_map(void **memory, uint64_t bytes, uint32_t os_node, bool bind,
-                         enum quire_host_pages pages);
+/* How many arenas may be read. Wait-free, any context. */
+static inline uint32_t quire_host_arenas(const struct quire_host *host)
+{
+    return qa_load(&host->arena_count, acquire); /* E-host-arena acquire: they are made */
+}
+
+/* What an option is the reason for: fills `fault` of the options, and returns `error`. */
+int quire_host_option_fault(const struct quire_host_options *options, int error, const char *what,
+                            uint64_t where, uint64_t found, uint64_t expected);
+
+/* zones.c: an arena of so many bytes on a node, its zone and metadata, in the place behind those in
+ * service; and give it back. A quire_error, errno set, after which there is none of it. */
+int quire_host_arena_make(struct quire_host *host, quire_node node, uint64_t bytes);
+void quire_host_arena_drop(struct host_arena *arena);
+/* It is in service: readers find it, and the reclaimer looks after it. */
+void quire_host_arena_publish(struct quire_host *host);
+uint32_t quire_host_port_cpu(void *ctx);
+
+/* calls.c: the arena that holds the frame, or NULL. Wait-free, any context. */
+const struct host_arena *quire_host_arena_of(const struct quire_host *host, quire_pfn pfn);
+
+/* arena.c: memory of the arena's node that is certain to come from there: `memory`, and `fd`. A
+ * quire_error, errno set. */
+int quire_host_arena_map(const struct quire_host *host, struct host_arena *arena);
+void quire_host_arena_unmap(struct host_arena *arena);
 /* Memory that should be near a node. NULL with errno set. */
 void *quire_host_arena_near(size_t bytes, uint32_t os_node, bool bind);
 
@@ -81,7 +110,7 @@ struct host_free {
 };
 void quire_host_free_begin(struct host_free *call);
 int quire_host_free_done(struct quire_host *host, struct host_free *call, size_t bad, int error);
-/* For the port of the zones; `ctx` is the host. */
+/* For the port of the zones; `ctx` is the arena. */
 void quire_host_port_report(void *ctx, struct quire_zone *zone, enum quire_report what,
                             quire_pfn pfn, int error);
 

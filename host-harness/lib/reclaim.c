@@ -41,29 +41,49 @@ static bool stopped(struct reclaimer *reclaimer)
     return qa_load(&reclaimer->stop, acquire) != 0;
 }
 
-/* Frames that the zone is short of. */
-static uint64_t missing(const struct reclaimer_zone *zone)
+static uint32_t zones_of(const struct reclaimer *reclaimer)
 {
-    uint64_t free = quire_zone_free_frames(zone->zone);
-
-    return zone->high > free ? zone->high - free : 0;
+    return qa_load(&reclaimer->zone_count, acquire); /* E-host-arena acquire: they are made */
 }
 
-/* True if the zone is at its high watermark. What is freed goes into caches first, and they may be
- * able to hold a good part of a small zone: so they are drained before more is asked for. */
-static bool refill(struct reclaimer *reclaimer, const struct reclaimer_zone *zone)
+/* Does the reclaimer treat them as one? */
+static bool is_one(const struct reclaimer_zone *a, const struct reclaimer_zone *b)
+{
+    return a->node.n == b->node.n && a->type == b->type;
+}
+
+/* Frames that the zones of this one's node and type are short of, together: one that was used up is
+ * no matter as long as another has enough. */
+static uint64_t missing(const struct reclaimer *reclaimer, const struct reclaimer_zone *one)
+{
+    uint64_t free = 0, high = 0;
+
+    for (uint32_t i = 0; i < zones_of(reclaimer); i++) {
+        const struct reclaimer_zone *zone = &reclaimer->zones[i];
+
+        if (!is_one(zone, one))
+            continue;
+        free += quire_zone_free_frames(zone->zone);
+        high += zone->high;
+    }
+    return high > free ? high - free : 0;
+}
+
+/* True if these zones are at their high watermark. What is freed goes into caches first, and they
+ * may be able to hold a good part of a small zone: so they are drained before more is asked for. */
+static bool refill(struct reclaimer *reclaimer, const struct reclaimer_zone *one)
 {
     while (!stopped(reclaimer)) {
-        uint64_t wanted = missing(zone);
+        uint64_t wanted = missing(reclaimer, one);
         uint64_t got;
 
         if (wanted > 0) {
-            (void)quire_machine_drain_node(reclaimer->machine, zone->node);
-            wanted = missing(zone);
+            (void)quire_machine_drain_node(reclaimer->machine, one->node);
+            wanted = missing(reclaimer, one);
         }
         if (wanted == 0)
             return true;
-        got = reclaimer->reclaim(reclaimer->ctx, zone->node,
+        got = reclaimer->reclaim(reclaimer->ctx, one->node,
                                  wanted < CALL_FRAMES ? wanted : CALL_FRAMES);
         qa_add(&reclaimer->calls, 1, relaxed);    /* relaxed: a figure */
         qa_add(&reclaimer->frames, got, relaxed); /* relaxed: a figure */
@@ -77,8 +97,14 @@ static bool refill_all(struct reclaimer *reclaimer)
 {
     bool done = true;
 
-    for (size_t i = 0; i < reclaimer->zone_count && reclaimer->reclaim; i++)
-        done = refill(reclaimer, &reclaimer->zones[i]) && done;
+    for (uint32_t i = 0; i < zones_of(reclaimer) && reclaimer->reclaim; i++) {
+        uint32_t first = 0;
+
+        while (!is_one(&reclaimer->zones[first], &reclaimer->zones[i]))
+            first++;
+        if (first == i)
+            done = refill(reclaimer, &reclaimer->zones[i]) && done;
+    }
     return done;
 }
 

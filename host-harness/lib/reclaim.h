@@ -4,13 +4,14 @@
  *
  * It sleeps on a semaphore that is posted when a zone falls below its low watermark
  * (async-signal-safe, so that an allocation in a signal handler can wake it). Awake, it calls
- * the program's `reclaim` for every zone below its high watermark, until all are there. If the
- * program has nothing to give for now, it tries again after 20 ms: a zone tells its low watermark
- * once, and again only after it was back at high. Once a second it drains idle caches.
+ * the program's `reclaim` for every node whose zones together are below their high watermarks,
+ * until all nodes are there. If the program has nothing to give for now, it tries again after 20
+ * ms: a zone tells its low watermark once, and again only after it was back at high. Once a second
+ * it drains idle caches.
  *
  * State: a struct reclaimer, its caller's. What stands first is set before quire_reclaimer_start
- * and constant until quire_reclaimer_stop has returned; the figures are atomic. Invariant: the
- * semaphore and the thread exist iff `started` is set.
+ * and constant until quire_reclaimer_stop has returned, but for zones that are added; the figures
+ * are atomic. Invariant: the semaphore and the thread exist iff `started` is set.
  */
 #ifndef HOST_HARNESS_LIB_RECLAIM_H
 #define HOST_HARNESS_LIB_RECLAIM_H
@@ -26,12 +27,13 @@ struct reclaimer_zone {
     struct quire_zone *zone;
     quire_node node;
     uint64_t high; /* its watermark, frames */
+    enum quire_zone_type type;
 };
 
 struct reclaimer {
     struct quire_machine *machine;
-    struct reclaimer_zone *zones;
-    size_t zone_count;
+    const struct reclaimer_zone *zones;
+    qa32 zone_count;             /* zones may be added meanwhile */
     quire_host_reclaim *reclaim; /* NULL: only look after the caches */
     void *ctx;
 

@@ -45,7 +45,7 @@ static struct host_free *who_frees(quire_pfn pfn)
 void quire_host_port_report(void *ctx, struct quire_zone *zone, enum quire_report what,
                             quire_pfn pfn, int error)
 {
-    const struct quire_host *host = ctx;
+    const struct host_arena *arena = ctx;
     struct host_free *call = what == QUIRE_REPORT_BAD_FREE ? who_frees(pfn) : NULL;
     unsigned order = call ? call->order : QUIRE_HOST_NO_ORDER;
 
@@ -54,5 +54,5 @@ void quire_host_port_report(void *ctx, struct quire_zone *zone, enum quire_repor
         order = QUIRE_BLOCK_ORDER;
     if (call)
         call->told = true;
-    tell(host, pfn, order, what == QUIRE_REPORT_WITHDRAWN ? QUIRE_ERR_DOUBLE_FREE : error);
+    tell(arena->host, pfn, order, what == QUIRE_REPORT_WITHDRAWN ? QUIRE_ERR_DOUBLE_FREE : error);
 }

@@ -107,6 +107,19 @@ static bool has_place(uint64_t first, uint64_t last, const struct quire_contig *
     return at >= first && at <= last && last - at >= bytes - 1;
 }
 
+/* Has the machine memory besides the arenas, a zone that the program added? */
+static bool has_more_zones(const struct quire_host *host, enum quire_zone_type type)
+{
+    size_t zones = 0;
+
+    for (uint32_t n = 0; n < host->topology.node_count; n++)
+        if (quire_machine_zonelist(host->machine, quire_node_of(n), type, NULL, 0, &zones) ==
+                QUIRE_OK &&
+            zones > quire_host_arenas(host))
+            return true;
+    return false;
+}
+
 /* Could the run lie anywhere? What makes no sense at all is the machine's to refuse. */
 static bool can_be_met(const struct quire_host *host, const struct quire_request *request,
                        const struct quire_contig *want)
@@ -118,7 +131,9 @@ static bool can_be_met(const struct quire_host *host, const struct quire_request
         want->boundary & (want->boundary - 1) ||
         (want->boundary && want->boundary >> QUIRE_FRAME_SHIFT < want->frames))
         return true;
-    for (uint32_t i = 0; i < host->arena_count; i++) {
+    if (request->purpose != QUIRE_FOR_NORMAL || has_more_zones(host, QUIRE_ZONE_NORMAL))
+        return true; /* the machine knows */
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++) {
         uint64_t first = (uintptr_t)host->arenas[i].memory;
         uint64_t last = first + host->arenas[i].bytes - 1;
 

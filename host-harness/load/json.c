@@ -15,7 +15,7 @@ static const char *const error_names[QUIRE_ERRORS] = {
     "ok",    "no_memory",   "size",    "align",   "node",        "zone",
     "frame", "double_free", "order",   "busy",    "initialised", "unsupported",
     "full",  "state",       "damaged", "address", "mapped",      "unmapped",
-    "large", "area",        "access",  "limit",
+    "large", "area",        "access",  "limit",   "end",         "pager",
 };
 
 enum { NUMBER_TEXT = 32 };

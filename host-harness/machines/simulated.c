@@ -151,6 +151,14 @@ static int plan_machine(struct simulated_plan *own, const struct map *map,
     return 0;
 }
 
+void *simulated_pages(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 /* What the simulated machine's memory at `phys` is in this process. No swap is reserved, so that
  * the metadata of memory never used costs nothing. */
 static void *map_metadata(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
@@ -159,9 +167,8 @@ static void *map_metadata(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
 
     (void)phys;
     (void)node;
-    void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (address == MAP_FAILED)
+    void *address = simulated_pages(bytes);
+    if (!address)
         return NULL;
     own->mappings[own->mapping_count++] = (struct simulated_mapping){address, bytes};
     return address;

@@ -67,6 +67,10 @@ void simulated_teardown(struct simulated_machine *machine);
 /* The zone that holds the frame, or NULL. Wait-free, any thread. */
 struct simulated_zone *simulated_zone_of(const struct simulated_machine *machine, quire_pfn pfn);
 
+/* Zeroed pages for what describes a simulated machine, for munmap; no swap is reserved for them.
+ * NULL without memory. */
+void *simulated_pages(size_t bytes);
+
 /* "DMA", "DMA32", "Normal", "Huge", "Device". */
 const char *zone_type_name(enum quire_zone_type type);
 

@@ -5,18 +5,25 @@
  *
  * A cache consists of memory that the caller supplies (private to one address space; it may hold
  * pointers) and of a handle, `struct quire_cache`, constant once it is built. Each CPU has a CPU
- * cache per class of requests (frames and runs of order 1 and 2, by mobility; runs of order 3 to 8
- * and blocks of order 9, a class for each order, whose magazines hold movable and unmovable ones
- * alike): a magazine that serves allocations, and an outgoing one for what is to be flushed to the
- * zone. Larger orders, and every call that finds its CPU cache taken, go to the zone at once; so
- * does a run that finds no room in a magazine of two rounds, or none of them filled, as there half
- * a magazine would be that one run.
+ * cache per class of requests (each order below 9 by mobility, and blocks of order 9; in a zone of
+ * fewer than 64 blocks a slot, orders 3 to 8 have one class each): a magazine that serves
+ * allocations, and an outgoing one for what is to be flushed to the zone. Larger orders, and every
+ * call that finds its CPU cache taken, go to the zone at once; so does a run that finds no room in
+ * a magazine of two rounds, or none of them filled, as there half a magazine would be that one run.
  *
  * Ownership, chosen when the cache is built:
  *   exchange  a CPU cache is taken out of its place by an atomic exchange and put back by a store.
  *             The portable way; drained from anywhere without disturbing the owner.
  *   rseq      a hit is a restartable sequence of plain instructions (Linux, x86-64 and aarch64). A
  *             drain of another CPU costs it one restart, and the caller one membarrier call.
+ *   local     for kernels: a CPU cache is taken by one instruction of its own CPU, on x86 without
+ *             the lock prefix, which interrupts and NMIs do not come in the middle of, and put back
+ *             by a store. Whoever calls stays on its CPU until the call returns: with
+ *             preemption or migration off, or interrupts. What else runs on that CPU meanwhile, an
+ *             interrupt or another task, may call, too. No other CPU touches a CPU cache: a drain
+ *             asks its owner, which answers at its next free, refill, overflow or batch, or when
+ *             the port has it call quire_cache_answer (`ask_drain` of port.h). On other machines
+ *             than x86 it works with the compare-and-swap that they have, and saves nothing.
  *
  * Frames in a cache count as allocated in the zone. They are bounded (quire_cache_bound), are
  * given back under memory pressure and before a request is refused, decay when idle, and can be
@@ -28,6 +35,10 @@
  *     it, too, for some instructions; in rseq mode hits have nothing in their hands;
  *   - in rseq mode, if it drains another CPU: all CPU caches of that CPU;
  *   - half a magazine of the depot.
+ * In local mode also what other CPUs that were asked have not answered: at most the CPU caches of
+ * each, that is (quire_cache_bound less the depot) / cpus. With a port whose `ask_drain` waits for
+ * the answer that is nothing but what a call of theirs that is not over has, as above; with
+ * QUIRE_NO_CALLBACK nobody is made to answer.
  *
  * Unless a function says otherwise it is lock-free and callable from any context, an interrupt or
  * a signal handler in the middle of another call on the same CPU included; it returns 0 or one of
@@ -46,10 +57,11 @@ enum quire_cache_mode {
     QUIRE_CACHE_AUTO = 0, /* rseq where it works, else exchange */
     QUIRE_CACHE_EXCHANGE = 1,
     QUIRE_CACHE_RSEQ = 2,
+    QUIRE_CACHE_LOCAL = 3, /* never chosen by AUTO: the caller must keep to its CPU */
 };
 
 enum {
-    QUIRE_CACHE_CLASSES = 13,
+    QUIRE_CACHE_CLASSES = 19,
     QUIRE_CACHE_MAX_ROUNDS = 512,
     QUIRE_CACHE_SHARE = 2, /* all that a cache can hold is at most 1 / this of the frames that its
                             * zone manages when it is built; sizes that come to more are refused */
@@ -58,14 +70,14 @@ enum {
 /* Ask for a size computed from the zone's: such sizes are made smaller, down to none, until all
  * that the caches can hold is at most an eighth of the zone. A size asked for by number is taken as
  * it is, or refused; quire_cache_bound says what it comes to. Where all are computed and the zone
- * is large, a CPU holds back at most 6720 frames (26.25 MiB): 384 of order 0, 384 each of orders 1
- * and 2, 192 of order 3, 384 each of orders 4 to 7, 768 of order 8, 3072 of order 9; and half
+ * is large, a CPU holds back at most 9216 frames (36 MiB): 384 each of orders 0 to 3, 768 each of
+ * orders 4 to 7, 1536 of order 8, 3072 of order 9; and half
  * magazines in the depot 128 frames a CPU. Orders 4 to 8 get what the others leave of the eighth.
  */
 #define QUIRE_CACHE_SIZE_AUTO UINT32_MAX
 
 struct quire_cache_config {
-    struct quire_zone *zone; /* its port's `cpu` is asked in exchange mode */
+    struct quire_zone *zone; /* its port's `cpu` is asked in exchange and local mode */
     enum quire_cache_mode mode;
     uint32_t cpus;   /* so many CPUs have CPU caches; they share the zone's slots if it has fewer */
     uint32_t rounds; /* frames of order 0 in a magazine: even, up to 512, 0 for none, or
@@ -93,6 +105,7 @@ struct quire_cache {
     int64_t rseq_offset;      /* of the thread's rseq area */
     uintptr_t frame_bytes;    /* the zone's, as frames are numbered; if it is of one stretch */
     bool one_stretch;         /* of sections */
+    uint32_t run_mobility;    /* QUIRE_MOVABLE if classes of order 3 and more have a mobility */
     uint64_t cpu_stride;      /* bytes from a CPU's caches to the next one's */
     unsigned char *cpu_views; /* what hits read, by CPU */
     struct quire_cache_state *state;
@@ -104,9 +117,9 @@ struct quire_cache {
     uint64_t room[8]; /* zero, see version.h */
 };
 
-/* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, a CPU's
- * number beyond 2^31, rounds odd or too many, or sizes asked for by number with which the CPU
- * caches and the depot could hold more than the zone's managed frames / QUIRE_CACHE_SHARE.
+/* How many bytes of memory, aligned to 64, the cache needs. QUIRE_ERR_SIZE: no CPU, an unknown
+ * mode, a CPU's number beyond 2^31, rounds odd or too many, or sizes asked for by number with which
+ * the CPU caches and the depot could hold more than the zone's managed frames / QUIRE_CACHE_SHARE.
  * QUIRE_ERR_UNSUPPORTED: rseq was asked for and does not work here, or the zone has no frame bytes.
  * Wait-free. */
 int quire_cache_size(const struct quire_cache_config *config, size_t *bytes);
@@ -117,14 +130,15 @@ int quire_cache_init(struct quire_cache *cache, const struct quire_cache_config 
                      void *memory, size_t bytes);
 
 /* As quire_zone_alloc and quire_zone_free, through the calling CPU's cache. Before a request is
- * refused, all caches are drained and the zone is asked once more. With QUIRE_NO_CALLBACK, in rseq
- * mode, the CPU caches of other CPUs are not, as that takes a system call: their frames count as
- * taken, and the next call that may make one drains them. A wrong free is refused at once, as by
- * the zone, wherever the frame lies: QUIRE_ERR_DOUBLE_FREE if it is free or in a cache,
- * QUIRE_ERR_ORDER if it is a part of a run or was allocated with another order. Of two frees of one
- * run at the same instant both may be taken for good: then the port's `report` hears of it, at the
- * latest when the frames are flushed or when the second of two owners frees them; in the hardened
- * build one of the two is refused. */
+ * refused, all caches are drained and the zone is asked once more. With QUIRE_NO_CALLBACK, in
+ * rseq and local mode, the CPU caches of other CPUs are not, as that takes a system call, or a
+ * call of the port: their frames count as taken, and the next call that may make one drains
+ * them. A wrong free is refused at once, as by the zone, wherever the frame lies:
+ * QUIRE_ERR_DOUBLE_FREE if it is free or in a cache, QUIRE_ERR_ORDER if it is a part of a run or
+ * was allocated with another order. Of two frees of one run at the same instant both may be
+ * taken for good: then the port's `report` hears of it, at the latest when the frames are
+ * flushed or when the second of two owners frees them; in the hardened build one of the two is
+ * refused. */
 int quire_cache_alloc(struct quire_cache *cache, unsigned order, uint32_t flags, quire_pfn *pfn);
 int quire_cache_free(struct quire_cache *cache, quire_pfn pfn, unsigned order);
 
@@ -136,30 +150,42 @@ int quire_cache_alloc_contig(struct quire_cache *cache, const struct quire_conti
 /* Give back what one CPU's caches hold, or what all and the depot hold. A CPU cache that is
  * taken is passed by. In rseq mode one membarrier call for each other CPU that holds anything; its
  * CPU caches are out of its reach until their frames are flushed, one CPU after the other. Bounded
- * by the CPUs' rounds. QUIRE_ERR_SIZE: no such CPU. */
+ * by the CPUs' rounds. In local mode CPUs are asked, by one call of the port's `ask_drain` for each
+ * CPU that holds anything, the caller's own too; without that function the caller's own is drained
+ * and the others have been asked. QUIRE_ERR_SIZE: no such CPU. */
 int quire_cache_drain(struct quire_cache *cache, uint32_t cpu);
 int quire_cache_drain_all(struct quire_cache *cache);
 
-/* A CPU goes away: drain it, and give up its slot's home blocks and credit. It may come back. */
+/* A CPU goes away: drain it, and give up its slot's home blocks and credit. It may come back. In
+ * local mode its CPU caches are taken by the caller: the CPU runs nothing that allocates or frees
+ * meanwhile, but for the caller if it retires its own. */
 int quire_cache_retire_cpu(struct quire_cache *cache, uint32_t cpu);
+
+/* In local mode: give back what other CPUs have asked of the CPU that this runs on, the caller
+ * staying there. From an interrupt that asks for it, an NMI, a timer's tick; nothing is done if
+ * nobody asked, or in another mode. What a call that this interrupted has taken stays asked for. */
+void quire_cache_answer(struct quire_cache *cache);
 
 /* To be called now and then, say every second, by anybody: what a CPU did not touch since the last
  * call, what waits to be flushed, and what the depot did not need goes back to the zone. So a cache
  * that is idle is empty after two calls. It also measures how dense memory is, by which the caches
  * tell what is flushed: memory heals without it too, but not to the end. Costs a look at each CPU
- * cache, and at 4096 blocks if any was used. Returns the number of frames given back. */
+ * cache, and at 4096 blocks if any was used. In local mode a CPU that used nothing and holds
+ * something is made to answer, one in use is asked. Returns the number of frames given back, in
+ * local mode as far as they are already. */
 uint64_t quire_cache_maintain(struct quire_cache *cache);
 
 struct quire_cache_stats {
     uint64_t
         cached[QUIRE_CACHE_CLASSES]; /* frames in CPU caches, by class: unmovable and movable ones
-                                      * of order 0, of order 1, of order 2; orders 3 to 9 */
+                                      * of order 0, of order 1, and so on up to 8; order 9 */
     uint64_t depot[QUIRE_CACHE_CLASSES]; /* frames in the depot, by class: it has orders 0 to 3 */
     uint64_t hits;                       /* allocations that a magazine served at once, zeroed
                                           * afterwards or not */
     uint64_t underflows;                 /* allocations that found a magazine empty, */
     uint64_t overflows;                  /* and frees that found one full; not of two rounds */
-    uint64_t refills;                    /* half magazines filled from the zone */
+    uint64_t refills;                    /* magazines filled from the zone: by a half,
+                                          * or less after a drain */
     uint64_t flushes;                    /* half magazines flushed to the zone */
     uint64_t bypasses;  /* calls that found the CPU cache taken and used the zone */
     uint64_t drains;    /* CPU caches drained, by whatever cause */

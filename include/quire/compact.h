@@ -128,6 +128,41 @@ struct quire_compacted {
 int quire_machine_compact(struct quire_machine *machine, const struct quire_compact *want,
                           struct quire_compacted *done);
 
+/* ---- What is kept whole ---------------------------------------------------------------------- */
+
+/* How many whole blocks and sections of a node quire_machine_maintain keeps free, by compaction
+ * with the machine's port's mover. All zero: it cares for none. */
+struct quire_keep {
+    uint32_t blocks;   /* of 512 frames; those of sections that are free are among them */
+    uint32_t sections; /* of 512 blocks, of one zone */
+    uint64_t budget;   /* frames that a call moves on a node, at most; 1 or more if there is
+                        * something to keep. A range with more in use is never emptied */
+    uint64_t room[2];  /* zero, see version.h */
+};
+
+/* What is kept of a node, and what it took. */
+struct quire_kept {
+    uint64_t blocks, sections;         /* whole and free now; what caches hold is not among them */
+    uint64_t won_blocks, won_sections; /* that quire_machine_maintain emptied */
+    uint64_t moves;                    /* frames that it moved */
+    uint64_t most_moves;               /* of one call: never above a budget that was in force */
+    uint64_t calls;                    /* of it that looked for something to empty */
+    uint64_t short_calls;              /* after which there was less than what is to be kept */
+    uint64_t room[4];                  /* zero, see version.h */
+};
+
+/* Keep so many of a node from the next quire_machine_maintain on; QUIRE_NO_NODE: of each node. It
+ * replaces what was said before, by this call or by `keep` of struct quire_machine_config. A number
+ * that a node cannot have is kept as far as it can. QUIRE_ERR_NODE: no such node.
+ * QUIRE_ERR_UNSUPPORTED: the machine's port has no mover. QUIRE_ERR_SIZE: something to keep and no
+ * budget, or a budget for nothing. Wait-free. */
+int quire_machine_keep(struct quire_machine *machine, quire_node node,
+                       const struct quire_keep *keep);
+
+/* Exact while nobody uses the machine. O(blocks of the node / 64). QUIRE_ERR_NODE: no such node.
+ * Wait-free. */
+int quire_machine_kept(struct quire_machine *machine, quire_node node, struct quire_kept *kept);
+
 #ifdef __cplusplus
 }
 #endif

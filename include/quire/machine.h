@@ -12,7 +12,7 @@
  * publishes it, waits until nobody reads the old one, and gives that back. Reading takes no lock
  * and is allowed in every context, a signal handler of a thread that nobody knows included.
  *
- * Callbacks. The zones' ports (port.h) are called, for `zero`, `event` and `report`, by a reader of
+ * Callbacks. The zones' ports (port.h) are called, for all but `cpu`, by a reader of
  * the snapshot. They may allocate and free, but a hot-plug call or quire_machine_fini in them would
  * wait for its own caller, for ever: hand such work to another thread. Other hot-plug waits until
  * they return. This machine's own `reclaim` is called by nobody who reads; `migrate` is called by
@@ -42,6 +42,10 @@
 #include <quire/pfnmap.h>
 #include <quire/topology.h>
 #include <quire/zone.h>
+
+#ifdef QUIRE_CPU_HEADER /* see docs/porting.md: the CPU's number, inline */
+#include QUIRE_CPU_HEADER
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -82,7 +86,11 @@ struct quire_machine_port {
     /* Who moves runs for requests with QUIRE_COMPACT, in their context, and for
      * quire_machine_compact unless that names another; stays valid. NULL: nobody. */
     const struct quire_mover *mover;
-    uint64_t room[3]; /* zero, see version.h */
+    /* With QUIRE_CACHE_LOCAL, which needs it: as `ask_drain` of port.h, for the whole machine; the
+     * CPU is to call quire_machine_answer. Called by hot-plug, too, which waits for all CPUs of a
+     * zone that leaves: false for those that do not run. */
+    bool (*ask_drain)(void *ctx, uint32_t cpu);
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* A zone that is already built, and the stretches (of whole blocks) that belong to it. */
@@ -115,20 +123,27 @@ struct quire_machine_config {
     size_t zone_count;
     const struct quire_pfnmap_span *spans; /* which frames belong to which of zones[]; copied */
     size_t span_count;
-    struct quire_policy policy;   /* the default one; all zero is LOCAL */
-    enum quire_cache_mode mode;   /* of the caches */
+    struct quire_policy policy; /* the default one; all zero is LOCAL */
+    enum quire_cache_mode mode; /* of the caches. With QUIRE_CACHE_LOCAL who calls keeps to its CPU
+                                 * (cache.h), but in hot-plug calls, which leave that to the port's
+                                 * `ask_drain` */
     uint32_t rounds, huge_rounds; /* of a magazine, see cache.h, QUIRE_CACHE_SIZE_AUTO; where they
                                    * come to more than QUIRE_CACHE_SHARE of a zone, for the CPUs
                                    * that it serves, its magazines get automatic sizes */
     struct quire_machine_port port;
-    uint64_t room[8]; /* zero, see version.h */
+    uint32_t give_back_after; /* blocks that were free for so many calls of quire_machine_maintain,
+                               * 1 .. 65535, are given back, if their zone's port can; 0: none */
+    struct quire_keep keep;   /* of each node, see compact.h; quire_machine_keep for others */
+    uint64_t room[6];         /* zero, see version.h */
 };
 
 /* The bytes, aligned to 64, that quire_machine_init needs besides what it asks the port for.
  * QUIRE_ERR_NODE: a zone on a node that the topology does not have. QUIRE_ERR_SIZE: no zone, too
  * many, a span of none of them, a zone without a span (what it gives could not be freed), rounds
- * odd or too many. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no sense, a port
- * without `memory`, with some of the three functions for readers, or whose mover has no `move`.
+ * odd or too many, give_back_after above 65535, something to keep and no budget, or a budget for
+ * nothing. QUIRE_ERR_UNSUPPORTED: an unknown mode, a policy that makes no sense, a port without
+ * `memory`, with some of the three functions for readers, or whose mover has no `move`; something
+ * to keep and a port without mover; QUIRE_CACHE_LOCAL and a port without `cpu` or `ask_drain`.
  * Wait-free. */
 int quire_machine_size(const struct quire_machine_config *config, size_t *bytes);
 
@@ -229,6 +244,10 @@ int quire_machine_request(struct quire_machine *machine, const struct quire_requ
  * zone's spans is told to the caller alone. */
 int quire_machine_free(struct quire_machine *machine, quire_pfn pfn, unsigned order);
 
+/* The same, of frames that the caller has zeroed: see quire_zone_free_zeroed. They go by the caches
+ * to their zone. */
+int quire_machine_free_zeroed(struct quire_machine *machine, quire_pfn pfn, unsigned order);
+
 /* n single frames; request->order must be 0. As quire_zone_alloc_batch: all from zones of the
  * request's list, all or nothing unless QUIRE_PARTIAL: then a strict interleaving policy leaves out
  * what was a depleted node's turn, as single requests would, and a refusal means that each zone of
@@ -250,6 +269,30 @@ int quire_machine_alloc_contig(struct quire_machine *machine, const struct quire
 /* Free such a run, by its exact length. Errors as quire_zone_free_contig; QUIRE_ERR_FRAME: in no
  * zone. */
 int quire_machine_free_contig(struct quire_machine *machine, quire_pfn pfn, uint64_t frames);
+
+/* Turn the caller's run of exactly `frames` frames, however it was allocated, into single frames of
+ * its; with the flag QUIRE_MOVABLE they may be moved (compact.h). Errors as
+ * quire_zone_split_contig; QUIRE_ERR_FRAME: in no zone. O(frames). */
+int quire_machine_split(struct quire_machine *machine, quire_pfn pfn, uint64_t frames,
+                        uint32_t flags);
+
+/* Turn the caller's run of 2^order frames, order 10 or more, into runs of order 9. Errors as
+ * quire_zone_split_blocks; QUIRE_ERR_FRAME: in no zone. */
+int quire_machine_split_blocks(struct quire_machine *machine, quire_pfn pfn, unsigned order);
+
+/* Turn the caller's 512 single frames at `pfn` into one run of order 9. Errors as quire_zone_join;
+ * QUIRE_ERR_FRAME: in no zone. */
+int quire_machine_join(struct quire_machine *machine, quire_pfn pfn);
+
+/* Free single frames in a row, all or none, as a batch is freed, but of one zone and without a list
+ * of them. Errors as quire_zone_free_range; QUIRE_ERR_FRAME: in no zone, or in two. O(frames). */
+int quire_machine_free_range(struct quire_machine *machine, quire_pfn pfn, uint64_t frames);
+
+/* Free a part of the caller's run, which was allocated as one; what is left of it are single frames
+ * of the caller's, for quire_machine_free_range, say. Flags as quire_machine_split, for those.
+ * Errors as quire_zone_free_part; QUIRE_ERR_FRAME: in no zone. O(frames of the run). */
+int quire_machine_free_part(struct quire_machine *machine, struct quire_run run,
+                            struct quire_run part, uint32_t flags);
 
 /* Where a frame is. QUIRE_ERR_FRAME: nowhere. Wait-free. The zone stays valid while the caller
  * holds a frame of it, or keeps hot-plug away. */
@@ -280,18 +323,43 @@ int quire_mempool_release(struct quire_machine *machine, struct quire_mempool *m
 /* ---- Caches -------------------------------------------------------------------------------- */
 
 /* Give back what caches hold: of one CPU, of a node's zones, of all. Blocking only where rseq
- * needs the kernel (cache.h). QUIRE_ERR_SIZE: no such CPU. QUIRE_ERR_NODE: no such node. */
+ * needs the kernel, or in local mode where the port's `ask_drain` waits (cache.h). QUIRE_ERR_SIZE:
+ * no such CPU. QUIRE_ERR_NODE: no such node. */
 int quire_machine_drain_cpu(struct quire_machine *machine, uint32_t cpu);
 int quire_machine_drain_node(struct quire_machine *machine, quire_node node);
 int quire_machine_drain(struct quire_machine *machine);
 
-/* A CPU goes away, and gives up what it holds. It may come back. QUIRE_ERR_SIZE: no such
- * CPU. */
+/* A CPU goes away, and gives up what it holds. It may come back. With QUIRE_CACHE_LOCAL: it runs
+ * nothing by now that allocates or frees, but for the caller if it is its own
+ * (quire_cache_retire_cpu). QUIRE_ERR_SIZE: no such CPU. */
 int quire_machine_retire_cpu(struct quire_machine *machine, uint32_t cpu);
 
+/* With QUIRE_CACHE_LOCAL: quire_cache_answer for all caches of the machine. Who calls stays on its
+ * CPU until it returns. Any context. */
+void quire_machine_answer(struct quire_machine *machine);
+
 /* To be called now and then, say every second, by anybody: see quire_cache_maintain; idle remote
- * magazines are flushed too. Returns frames given back. */
+ * magazines are flushed too. Returns frames that caches gave back to their zones. It also begins
+ * another age in each zone (zone.h), and gives back what was free for `give_back_after` of them: so
+ * it calls the `discard` of zones, where the machine was built to. Then, if a node is to keep whole
+ * blocks (`keep`, compact.h) and has fewer, it compacts that node, within the budget: as
+ * quire_machine_compact, in whose context it is then, and beside a change of the machine not at
+ * all. A node where nothing could be won is left alone for the next 1, 2, 4, 8, then 16 calls. */
 uint64_t quire_machine_maintain(struct quire_machine *machine);
+
+/* Give back free blocks of a node's zones, or of all zones (QUIRE_NO_NODE), to whoever is outside,
+ * as quire_zone_give_back; `keep` is of all these zones together. Their caches are drained before.
+ * *frames says how many frames went. QUIRE_ERR_UNSUPPORTED: none of these zones' ports has a
+ * `discard`. QUIRE_ERR_NODE: no such node. QUIRE_ERR_SIZE: idle. What a `discard` answered, if not
+ * one block went. Thread only if a `discard` is. */
+int quire_machine_give_back(struct quire_machine *machine, quire_node node,
+                            const struct quire_give_back *how, uint64_t *frames);
+
+/* Zero up to `most` free frames of a node's zones, or of all (QUIRE_NO_NODE), ahead of need: see
+ * quire_zone_zero_idle. *frames says how many. QUIRE_ERR_UNSUPPORTED: no zone of these can be
+ * zeroed. QUIRE_ERR_NODE: no such node. What a `zero` answered, if nothing was zeroed. */
+int quire_machine_zero_idle(struct quire_machine *machine, quire_node node, uint64_t most,
+                            uint64_t *frames);
 
 /* ---- Hot-plug. Thread only, blocking: each waits for readers. One at a time: QUIRE_ERR_BUSY. - */
 
@@ -363,7 +431,8 @@ struct quire_node_stats {
     uint64_t counts[QUIRE_NODE_COUNTS_ROOM];
     unsigned pressure; /* the worst of its zones, 0 .. 100 */
     uint32_t zones;
-    uint64_t room[8]; /* zero, see version.h */
+    uint64_t gone;    /* of the free frames: given back (quire_machine_give_back) */
+    uint64_t room[7]; /* zero, see version.h */
 };
 
 /* Exact while nobody uses the machine. O(CPUs + zones). QUIRE_ERR_NODE: no such node. Wait-free. */
@@ -376,9 +445,16 @@ struct quire_machine_stats {
     uint64_t zonelist_bytes;
     uint64_t snapshots; /* published since the machine was built */
     uint64_t reclaims;  /* last resorts taken */
-    uint64_t room[8];   /* zero, see version.h */
+    uint64_t gone;      /* of the free frames: given back */
+    uint64_t room[7];   /* zero, see version.h */
 };
 int quire_machine_stats(struct quire_machine *machine, struct quire_machine_stats *stats);
+
+/* What the frames of a range are, of all zones that have some of it: as quire_zone_range_stats, but
+ * that `frames` are those that zones have. QUIRE_ERR_FRAME: no zone has any. QUIRE_ERR_SIZE: no
+ * frames, or beyond the last pfn. Wait-free, O(frames). */
+int quire_machine_range_stats(struct quire_machine *machine, struct quire_run range,
+                              struct quire_range_stats *stats);
 
 /* The zonelist of a node for a purpose: node and type of each zone, in order. *count may be larger
  * than `room`; `entries` may be NULL if that is 0. QUIRE_ERR_NODE, QUIRE_ERR_UNSUPPORTED: no such
@@ -394,6 +470,194 @@ int quire_machine_zonelist(struct quire_machine *machine, quire_node node,
 
 /* Copy the topology in force. */
 void quire_machine_topology(struct quire_machine *machine, struct quire_topology *topology);
+
+/* ---- Frames by kind of owner ---------------------------------------------------------------- */
+
+/* How many frames are page tables, slabs, user memory and so on: counts, which may always be on.
+ * All of it is inline, around the calls above.
+ *
+ * Who asks for frames says what they are for, and says it again when it frees them, as it says the
+ * order. So no frame has to remember its kind, and a hit of the machine pays for the count alone:
+ * one addition to a line of the CPU's own. Where callers keep to their CPU, interrupts and NMIs
+ * excepted, which come back to where they came from, it is no locked one, and a call takes three or
+ * four instructions more (quire_kinds_count_here). struct quire_owners of heap.h finds the kind by
+ * itself, and tells callers and times too; that costs some 50 instructions a call, and memory for
+ * each frame.
+ *
+ * A frame that becomes another kind's is counted down there and up here. A free that says another
+ * kind than the allocation did is the caller's mistake: it shows as a kind that has fewer frames
+ * than none, which quire_kinds_report names.
+ *
+ * Wait-free besides what is asked of the machine, and callable from any context. */
+
+/* Kinds of owners, 4 bits. From QUIRE_KIND_KERNEL on they are the kernel's own. */
+enum quire_kind {
+    QUIRE_KIND_NONE = 0, /* not said: not counted */
+    QUIRE_KIND_TABLE = 1,
+    QUIRE_KIND_SLAB = 2,
+    QUIRE_KIND_USER = 3,
+    QUIRE_KIND_PAGE_CACHE = 4,
+    QUIRE_KIND_BUFFER = 5,
+    QUIRE_KIND_STACK = 6,
+    QUIRE_KIND_KERNEL = 8,
+};
+enum { QUIRE_KINDS = 16 };
+
+/* What a CPU counted, by kind. One that frees what another allocated goes below 0, and wraps
+ * around; the sum is right. Private, atomic. */
+struct quire_kinds_line {
+    size_t frames[QUIRE_KINDS];
+} __attribute__((aligned(64)));
+
+/* The counts of a machine. The caller fills it, before the first call. */
+struct quire_kinds {
+    struct quire_kinds_line *lines; /* `cpus` of them, all zero; the caller's */
+    uint32_t cpus;                  /* at least 1 */
+    bool local; /* who counts keeps to its CPU until the call is over, as with QUIRE_CACHE_LOCAL,
+                 * and all CPUs' numbers are below `cpus`. Else a count is a locked instruction */
+    uint32_t (*cpu)(void *ctx); /* the caller's CPU. NULL: 0. Not asked with QUIRE_CPU_HEADER */
+    void *ctx;
+    uint64_t room[2]; /* zero, see version.h */
+};
+
+/* Frames of one kind, as a source of them is made of (paging.h, file.h). */
+struct quire_kind_source {
+    struct quire_machine *machine;
+    const struct quire_kinds *kinds;
+    enum quire_kind kind;
+    uint64_t room[2]; /* zero, see version.h */
+};
+
+/* A lower-case name for what has this kind, "page tables"; NULL: it has none, as the kernel's own.
+ */
+static inline const char *quire_kind_name(enum quire_kind kind)
+{
+    static const char *const kind_names[QUIRE_KIND_KERNEL] = {
+        "others", "page tables", "slabs", "user pages", "page cache", "buffers", "stacks", NULL,
+    };
+
+    return (unsigned)kind < QUIRE_KIND_KERNEL ? kind_names[kind] : NULL;
+}
+
+/* An addition that nothing on this CPU comes in the middle of; other CPUs do not write the line. On
+ * x86 one instruction without the lock prefix. */
+static inline void quire_kinds_add_local(struct quire_kinds_line *line, enum quire_kind kind,
+                                         ptrdiff_t frames)
+{
+    unsigned at = (unsigned)kind % QUIRE_KINDS;
+
+#if defined(__x86_64__) && defined(__LP64__)
+    __asm__ volatile("addq %1, %0" : "+m"(line->frames[at]) : "er"(frames) : "cc");
+#elif defined(__i386__)
+    __asm__ volatile("addl %1, %0" : "+m"(line->frames[at]) : "ri"(frames) : "cc");
+#else
+    (void)__atomic_fetch_add(&line->frames[at], (size_t)frames, __ATOMIC_RELAXED); /* a figure */
+#endif
+}
+
+/* So many frames more, or less, of this kind: by a caller who is on this CPU, below `cpus`, and
+ * stays there until the call is over, and all who count do so. */
+static inline void quire_kinds_count_here(const struct quire_kinds *kinds, uint32_t cpu,
+                                          enum quire_kind kind, ptrdiff_t frames)
+{
+    quire_kinds_add_local(&kinds->lines[cpu], kind, frames);
+}
+
+/* The same by any caller: also for what the functions below do not count, say batches, and runs
+ * under constraints. */
+static inline void quire_kinds_count(const struct quire_kinds *kinds, enum quire_kind kind,
+                                     ptrdiff_t frames)
+{
+#ifdef QUIRE_CPU_HEADER
+    uint32_t cpu = quire_this_cpu();
+#else
+    uint32_t cpu = kinds->cpu ? kinds->cpu(kinds->ctx) : 0;
+#endif
+    struct quire_kinds_line *counts = &kinds->lines[cpu < kinds->cpus ? cpu : 0];
+
+    if (kinds->local)
+        quire_kinds_add_local(counts, kind, frames);
+    else
+        (void)__atomic_fetch_add(&counts->frames[(unsigned)kind % QUIRE_KINDS], (size_t)frames,
+                                 __ATOMIC_RELAXED); /* a figure */
+}
+
+/* quire_machine_alloc, _request and _free, with their errors, and the count if they succeed. */
+static inline int quire_kinds_alloc(const struct quire_kinds *kinds, struct quire_machine *m,
+                                    unsigned order, uint32_t flags, enum quire_kind kind,
+                                    quire_pfn *pfn)
+{
+    int error = quire_machine_alloc(m, order, flags, pfn);
+
+    if (!error)
+        quire_kinds_count(kinds, kind, (ptrdiff_t)1 << order);
+    return error;
+}
+
+static inline int quire_kinds_request(const struct quire_kinds *kinds, struct quire_machine *m,
+                                      const struct quire_request *request, enum quire_kind kind,
+                                      quire_pfn *pfn, struct quire_refusal *why)
+{
+    int error = quire_machine_request(m, request, pfn, why);
+
+    if (!error)
+        quire_kinds_count(kinds, kind, (ptrdiff_t)1 << request->order);
+    return error;
+}
+
+static inline int quire_kinds_free(const struct quire_kinds *kinds, struct quire_machine *m,
+                                   quire_pfn pfn, unsigned order, enum quire_kind kind)
+{
+    int error = quire_machine_free(m, pfn, order);
+
+    if (!error)
+        quire_kinds_count(kinds, kind, -((ptrdiff_t)1 << order));
+    return error;
+}
+
+/* How many frames owners of this kind have; of QUIRE_KIND_NONE no sensible number. Exact while
+ * nobody is at work. Below 0: more were freed by this kind than were asked for. */
+static inline int64_t quire_kinds_frames(const struct quire_kinds *kinds, enum quire_kind kind)
+{
+    size_t sum = 0;
+
+    for (uint32_t cpu = 0; cpu < kinds->cpus; cpu++)
+        sum += __atomic_load_n(&kinds->lines[cpu].frames[(unsigned)kind % QUIRE_KINDS],
+                               __ATOMIC_RELAXED); /* a figure */
+    return (ptrdiff_t)sum;
+}
+
+/* All kinds. Of QUIRE_KIND_NONE: the frames of the machine that are in use (managed, neither free
+ * nor in a cache) and that no other kind has. Exact while nobody is at work. QUIRE_ERR_DAMAGED: a
+ * kind has fewer than none: *fault, if not NULL, names it in `where`, and in `found` how many are
+ * missing. O(CPUs and zones). */
+static inline int quire_kinds_report(const struct quire_kinds *kinds, struct quire_machine *m,
+                                     int64_t frames[QUIRE_KINDS], struct quire_fault *fault)
+{
+    struct quire_machine_stats stats;
+    int64_t of_kinds = 0;
+
+    (void)quire_machine_stats(m, &stats); /* it refuses nobody */
+    for (unsigned kind = QUIRE_KIND_NONE + 1; kind < QUIRE_KINDS; kind++) {
+        frames[kind] = quire_kinds_frames(kinds, (enum quire_kind)kind);
+        of_kinds += frames[kind];
+    }
+    frames[QUIRE_KIND_NONE] =
+        (int64_t)(stats.managed - stats.free - stats.cached - stats.remote) - of_kinds;
+    for (unsigned kind = 0; kind < QUIRE_KINDS; kind++) {
+        if (frames[kind] >= 0)
+            continue;
+        if (fault) {
+            fault->what = "a kind has fewer frames than none";
+            fault->where = fault->other = kind;
+            fault->found = (uint64_t)-frames[kind];
+            fault->expected = 0;
+            fault->error = QUIRE_ERR_DAMAGED;
+        }
+        return QUIRE_ERR_DAMAGED;
+    }
+    return QUIRE_OK;
+}
 
 #ifdef __cplusplus
 }

@@ -31,7 +31,8 @@
  * The processor may set accessed and dirty at any time: no mark is ever lost.
  *
  * A call that failed has changed nothing: each address is mapped as before. Tables that it made may
- * stay. A table that runs empty stays until a larger page takes its place (join), or until the end.
+ * stay. A table that runs empty stays until a larger page takes its place (join), until trim, or
+ * until the end.
  *
  * Formats with `break_before_make` (aarch64): where a large page is split or joined, and where
  * update gives a page another frame or type, or makes it global or not, the page is not there for a
@@ -56,6 +57,7 @@ extern "C" {
 #endif
 
 struct quire_boot;
+struct quire_kind_source;
 struct quire_machine;
 
 /* ---- What a page is ------------------------------------------------------------------------- */
@@ -103,6 +105,10 @@ struct quire_paging_format {
     uint64_t small_page, large_page; /* what every page has besides */
     uint64_t kind_mask, kind_table;  /* above level 0: an entry for a table has these bits so */
     uint64_t access_mask, access[QUIRE_ACCESS_ALL + 1]; /* by the set of enum quire_access */
+    /* The same backwards: bits of access_mask, times this, shifted right by 60, are the place of
+     * the access in the table. */
+    uint64_t access_spread;
+    uint8_t access_back[QUIRE_ACCESS_ALL + 1];
     uint64_t type_mask, types[QUIRE_TYPES];
     uint64_t global, local; /* what a page has that is, or is not, in all address spaces */
     uint64_t accessed;      /* set by the processor or its fault handler */
@@ -111,8 +117,10 @@ struct quire_paging_format {
                              * has the bit `writable`; both 0: there are none */
     uint64_t writable;
     uint64_t busy;   /* of an entry that is not present: a page that is being replaced */
-    uint64_t copy;   /* of a page, ignored by the processor: a write looks first (space.h) */
-    uint64_t shared; /* in the root, ignored by the processor: another page table's table */
+    uint64_t copy;   /* ignored by the processor. In the root: a table that another page table has,
+                      * too; of a page: a write looks first (space.h) */
+    uint64_t shared; /* ignored by the processor. In the root: another page table's table; of a
+                      * page: a file's frame (space.h) */
 };
 
 /* x86: pages without WRITE may be written by the kernel unless CR0.WP is set. No EXECUTE needs
@@ -163,14 +171,23 @@ struct quire_paging_port {
     struct quire_table_source tables;
     struct quire_reach reach;
     /* Invalidate these addresses, of pages and of tables, on all CPUs that may hold them, and
-     * return when all have. NULL: what needs it is QUIRE_ERR_UNSUPPORTED, namely join, and with
-     * break_before_make also to split and to update. */
+     * return when all have. NULL: what needs it is QUIRE_ERR_UNSUPPORTED, namely join and trim,
+     * and with break_before_make also to split and to update. */
     void (*invalidate)(void *ctx, struct quire_vrange range);
     void *ctx;
+    /* These tables, `count` of them, were taken out, and invalidated. Give each back, as
+     * tables.free does, once all calls have ended that are in the page table now, on any CPU, the
+     * caller's own aside: they may still read it. At once where a CPU answers an invalidation
+     * between two calls alone; else after a grace period, for which the caller need not wait. What
+     * is in them must stay until then. NULL: tables that run empty stay. */
+    void (*retire)(void *ctx, const quire_pfn *tables, uint32_t count);
 };
 
 /* Tables from a machine, on the node of the CPU that asks. */
 struct quire_table_source quire_tables_from_machine(struct quire_machine *machine);
+
+/* The same, counted by kind (machine.h): *source stays. */
+struct quire_table_source quire_tables_of_kind(struct quire_kind_source *source);
 
 /* Tables from boot memory, for good; one CPU at a time, as all of boot.h. Then use set_source. */
 struct quire_table_source quire_tables_from_boot(struct quire_boot *boot);
@@ -190,8 +207,9 @@ struct quire_paging {
     const struct quire_paging_format *format;
     struct quire_paging_port port;
     quire_pfn root;
-    bool plain;       /* there is a short way down, see walk.c */
-    uint64_t room[3]; /* zero, see version.h */
+    bool plain;       /* there is a short way down, see steps.h of the library */
+    uint64_t lowest;  /* an address is canonical if this much above it is below 2^bits */
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* A page as it is, or shall be, mapped. */
@@ -236,10 +254,12 @@ void quire_paging_adopt(struct quire_paging *paging, const struct quire_paging_f
 /* Let the tables of `from` serve this range here, too: the kernel's half, in the page table of each
  * process. What is mapped there later, by either, is mapped in both; but root entries that `from`
  * does not have yet stay what they are here, so it has to have them all before. `from` must live
- * longer, and nobody else may be in a call about the range. QUIRE_ERR_ALIGN: the range is not made
- * of whole root entries. QUIRE_ERR_UNSUPPORTED: another format, or `from` has the same root.
- * QUIRE_ERR_MAPPED: the range has a page here, or a table that is in use. QUIRE_ERR_LARGE: a root
- * entry of `from` is a large page. */
+ * longer, and nobody else may be in a call about the range here, nor join or promote (space.h)
+ * there. From now on neither trim nor join gives back a table that a root entry of `from` names in
+ * the range, in whatever struct quire_paging that root is, though nobody may share it any more.
+ * QUIRE_ERR_ALIGN: the range is not made of whole root entries. QUIRE_ERR_UNSUPPORTED: another
+ * format, or `from` has the same root. QUIRE_ERR_MAPPED: the range has a page here, or a table that
+ * is in use or shared from here. QUIRE_ERR_LARGE: a root entry of `from` is a large page. */
 int quire_paging_share(struct quire_paging *paging, const struct quire_paging *from,
                        struct quire_vrange range);
 
@@ -293,6 +313,12 @@ int quire_paging_update(struct quire_paging *paging, quire_vaddr virt, quire_pad
  * are smaller, have a table that is shared, or their frames are not in a row that begins at a
  * multiple of `size`. QUIRE_ERR_ALIGN: `virt` is no multiple of `size`. */
 int quire_paging_join(struct quire_paging *paging, quire_vaddr virt, uint64_t size);
+
+/* Give back the tables that have nothing in them and whose addresses are all in the range, but for
+ * those that quire_paging_share let serve another page table, by way of port.retire. translate,
+ * walk, and calls about what is mapped in the range may be under way; but no other call may map
+ * there, or split. Thread only. QUIRE_ERR_UNSUPPORTED: port.retire or port.invalidate is NULL. */
+int quire_paging_trim(struct quire_paging *paging, struct quire_vrange range);
 
 /* The page that has this byte, and, if not NULL, the byte's physical address. QUIRE_ERR_UNMAPPED:
  * there is none. Wait-free. */

@@ -5,8 +5,9 @@
  *
  * Every member may be NULL: a NULL `zero` makes QUIRE_ZEROED answer QUIRE_ERR_UNSUPPORTED, a NULL
  * `event` drops notifications, a NULL `report` drops reports. The functions are called from the
- * context of the caller of the allocator, with nothing held: they may call the allocator again,
- * with QUIRE_NO_CALLBACK if they must not be re-entered.
+ * context of the caller of the allocator, with nothing held, but that the frames which `discard`,
+ * `install` and `zero` are called for are nobody's meanwhile. They may call the allocator again,
+ * with QUIRE_NO_CALLBACK if they must not be re-entered; but for `install`, see there.
  */
 #ifndef QUIRE_PORT_H
 #define QUIRE_PORT_H
@@ -47,9 +48,28 @@ struct quire_port {
     void (*report)(void *ctx, struct quire_zone *zone, enum quire_report what, quire_pfn pfn,
                    int error);
     /* The number of the CPU that the caller runs on; it may run on another one the instant after.
-     * Asked by per-CPU caches that are owned by exchange; without it they go to the zone. */
+     * Asked by per-CPU caches in exchange and local mode; without it they go to the zone. */
     uint32_t (*cpu)(void *ctx);
-    uint64_t room[4]; /* zero, see version.h */
+    /* Memory is given back (quire_zone_give_back): the contents of these free blocks are not
+     * needed, and whoever is outside may take it. 0, or a quire_error: then they stay as they are.
+     */
+    int (*discard)(void *ctx, quire_pfn pfn, uint64_t frames);
+    /* What `discard` gave away is about to be used: have it here. *zeroed, false before, may be set
+     * to true: it reads as zeros, all of it. 0, or a quire_error: there is none, now. Then these
+     * blocks stay gone, and the request goes on elsewhere. Called in whatever context allocates, so
+     * in any, and whatever the request's flags, QUIRE_NO_CALLBACK among them. So it must not
+     * allocate from a zone that gives back, but where blocks that are here are sure to do, which no
+     * flag asks for: else it is called again, inside itself. NULL: nothing has to be done, and
+     * nothing is known of what they read. */
+    int (*install)(void *ctx, quire_pfn pfn, uint64_t frames, bool *zeroed);
+    /* For caches in local mode (cache.h): have CPU `cpu` call quire_cache_answer soon, say by an
+     * interrupt, which wakes it if it sleeps; if that is the CPU that this runs on, by calling it
+     * here, with preemption off. To wait until it has answered makes drains complete, and refusals
+     * exact. Not called for requests with QUIRE_NO_CALLBACK; else in every context that allocates,
+     * so who waits must answer itself meanwhile, where the other CPU may be waiting too. False: the
+     * CPU is offline, or there is none. NULL: CPUs answer when they come to it. */
+    bool (*ask_drain)(void *ctx, uint32_t cpu);
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 #ifdef __cplusplus

@@ -104,9 +104,12 @@ enum quire_error {
     QUIRE_ERR_AREA = -19,        /* an address that exists, and is reserved for nothing */
     QUIRE_ERR_ACCESS = -20,      /* an access that is not allowed there */
     QUIRE_ERR_LIMIT = -21,       /* one more than its owner was allowed, though there may be room:
-                                  * frames of an address space, sharers of a frame */
+                                  * frames of an address space, of an area or of a heap, sharers of
+                                  * a frame, bytes of a heap's tag */
+    QUIRE_ERR_END = -22,         /* an address whose page is behind the end of the file there */
+    QUIRE_ERR_PAGER = -23,       /* a pager could not read, or write, a page of a file */
 };
-enum { QUIRE_ERRORS = 22, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
+enum { QUIRE_ERRORS = 24, QUIRE_ERRORS_ROOM = 24 }; /* how many, QUIRE_OK among them */
 
 /* What is wrong with something that was checked, for one line of a message: a topology, a table of
  * the firmware's, a zone or its configuration, a plan. Whoever takes a pointer to one allows NULL,
@@ -131,7 +134,7 @@ enum quire_flags {
     QUIRE_EMERGENCY = 1u << 2,   /* may use the last frame that no other call has in its hands (see
                                   * zone.h); for those who free memory with it */
     QUIRE_NO_CALLBACK = 1u << 3, /* never call the port's event: NMI, or the reclaimer itself */
-    QUIRE_ZEROED = 1u << 4,      /* frames read as zeros, through the port */
+    QUIRE_ZEROED = 1u << 4,      /* frames read as zeros, by the port unless they are known to */
     QUIRE_PARTIAL = 1u << 5,     /* batches: fewer frames than asked for are welcome */
     QUIRE_FALLBACK = 1u << 6,    /* comes down from a less scarce zone: must leave this one its
                                   * lowmem_reserve besides the floor, in an emergency too */

@@ -25,6 +25,8 @@
  *   - the frames that it allocates or frees;
  *   - while a block is split or becomes whole, the rest of that one block, less than 512 frames;
  * with a run that is no power of two, or at a given place, the rest of the blocks at its ends;
+ *   - of memory that is being given back 64 blocks, and no more than an eighth of what is free and
+ * here, or one block; of memory that is being zeroed ahead of need one block;
  *   - in a zone so large that its slots keep credit, one slot's credit on its way into or out of
  * the total: an eighth of the zone over the number of its slots. cache.h and machine.h say what
  * comes on top there.
@@ -93,6 +95,7 @@ struct quire_zone_config {
     bool no_frame_bytes;     /* save 512 bytes per block, for a zone without caches: a cache tells
                               * by them what it was given twice, and refuses a zone without */
     bool metadata_zeroed;    /* the metadata reads as zeros: building costs O(sections) */
+    bool memory_zeroed;      /* so do all usable frames: QUIRE_ZEROED has no work there at first */
     struct quire_port port;
     uint64_t room[8]; /* zero, see version.h */
 };
@@ -115,6 +118,7 @@ struct quire_zone {
     unsigned char *fulls;        /* per block: the fullness byte */
     unsigned char *holes;        /* per block: the hole byte */
     unsigned char *section_maps; /* per section: the map of blocks */
+    unsigned char *gone_maps;    /* per section: which of its free blocks are gone */
     unsigned char *sparse;       /* per section: how long a run of free frames may be in a block */
     unsigned char *wholes;       /* per section: how long a run of whole blocks may be free */
     struct quire_slot_state *slot_states;
@@ -122,6 +126,7 @@ struct quire_zone {
     uintptr_t frame_bytes; /* per frame: the byte that says how it was handed out; where frame 0
                             * of the index space would have its own */
     bool has_frame_bytes;
+    bool memory_zeroed; /* the zone's memory read as zeros at first */
     bool order_classes; /* each order below 9 has blocks of its own */
     uint32_t map_stride;
     uint32_t sections;
@@ -177,6 +182,10 @@ int quire_zone_alloc(struct quire_zone *zone, quire_slot slot, unsigned order, u
  * QUIRE_ERR_ORDER: part of a longer run, or several shorter ones. */
 int quire_zone_free(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order);
 
+/* The same, of frames that the caller has zeroed: all of them read as zeros, and QUIRE_ZEROED has
+ * no work with them. Errors as quire_zone_free. In a zone without frame bytes it is that. */
+int quire_zone_free_zeroed(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order);
+
 /* Free the run that starts at `pfn`, of whatever length. QUIRE_ERR_UNSUPPORTED: below order 9 in
  * a zone without a run map. QUIRE_ERR_ORDER: `pfn` is inside a run. Others as quire_zone_free. */
 int quire_zone_free_any(struct quire_zone *zone, quire_slot slot, quire_pfn pfn);
@@ -205,7 +214,8 @@ int quire_zone_free_batch(struct quire_zone *zone, quire_slot slot, const quire_
  * many runs. Each is freed with quire_zone_free_contig. All or nothing. Errors as
  * quire_zone_alloc; QUIRE_ERR_NO_MEMORY also if `capacity` runs are not enough. Beside rivals that
  * take frames of the runs that were chosen, again and again, it takes what it gets from the lowest
- * address on, in more runs then. */
+ * address on, in more runs then; and so where memory that is gone does not come, and what is here
+ * is too little. */
 int quire_zone_alloc_runs(struct quire_zone *zone, quire_slot slot, uint32_t flags, uint64_t frames,
                           struct quire_run runs[], size_t capacity, size_t *count);
 
@@ -231,7 +241,8 @@ int quire_zone_alloc_contig(struct quire_zone *zone, quire_slot slot,
 
 /* Allocate exactly the run of 2^order frames at `pfn`. QUIRE_ERR_FRAME: a frame of it is reserved
  * or not managed. QUIRE_ERR_BUSY: else, one is in use. QUIRE_ERR_ALIGN, QUIRE_ERR_SIZE: as above.
- * QUIRE_ERR_NO_MEMORY: the floor. */
+ * QUIRE_ERR_NO_MEMORY: the floor; or a block of it is gone (quire_zone_give_back), and did not
+ * come. */
 int quire_zone_alloc_at(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order,
                         uint32_t flags);
 
@@ -241,7 +252,8 @@ int quire_zone_free_contig(struct quire_zone *zone, quire_slot slot, quire_pfn p
 
 /* Take free frames out of use, all or none. QUIRE_ERR_FRAME: one is reserved already or a hole.
  * QUIRE_ERR_BUSY: else, one is allocated. QUIRE_ERR_SIZE: no frames. QUIRE_ERR_FULL: no spare pin
- * is left. */
+ * is left. QUIRE_ERR_NO_MEMORY: one is of a block that is gone (quire_zone_give_back), and did not
+ * come. */
 int quire_zone_reserve(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
 
 /* Put reserved frames into use. QUIRE_ERR_FRAME: one is not reserved. QUIRE_ERR_SIZE: no frames.
@@ -268,7 +280,10 @@ int quire_zone_unreserve_isolated(struct quire_zone *zone, quire_slot slot, stru
  * are free again). From the return of quire_zone_isolate on no call that starts gets a frame of the
  * range; frees into it go on. An isolation holds the free frames as an allocation would: they leave
  * the count of free frames, and `managed` only when it is committed. Frames that were freed into
- * the range since the last look count as free, and cannot be found, until the next look.
+ * the range since the last look count as free, and cannot be found, until the next look. Blocks of
+ * the range that are gone (quire_zone_give_back) are installed before they are held, also where the
+ * memory is to go away; one that does not come is held by nobody: each look tries it again, and a
+ * commit is QUIRE_ERR_BUSY until it comes.
  *
  * Caches in front of the zone hold frames that read as used here: drain them first. An isolation
  * is one caller's at a time, and any thread's. The calls are lock-free, O(frames of the range). */
@@ -315,15 +330,85 @@ int quire_zone_isolate_commit(struct quire_zone *zone, quire_slot slot,
 int quire_zone_isolate_undo(struct quire_zone *zone, quire_slot slot,
                             struct quire_isolation *isolation);
 
+/* ---- Memory that is given back ------------------------------------------------------------
+ *
+ * Blocks that are free can be given back to whoever is outside, a hypervisor or the operating
+ * system, by the port's `discard`, and come again by its `install` before a frame of theirs is
+ * handed out (port.h). Such a block is *gone*: it counts as free, and a request gets it where no
+ * block is free that is here. One that cannot be installed is passed by: a request is refused with
+ * QUIRE_ERR_NO_MEMORY if each candidate was taken, or was gone and did not come.
+ *
+ * A call that gives back holds up to 64 blocks at a time, and an eighth of the zone's free frames
+ * that are here at most, or one block. */
+
+/* What to give back. All zero: everything that is free. */
+struct quire_give_back {
+    uint64_t keep;    /* frames that stay here, used ones among them: it ends when the zone has no
+                       * whole block more than these */
+    uint64_t most;    /* frames to give at most, or 0: no limit */
+    uint32_t idle;    /* only what has been free for so many ages, 1 .. 65535; 0: whatever is */
+    uint64_t room[4]; /* zero, see version.h */
+};
+
+/* Give back blocks that are free, as `how` says; neighbours by one call of `discard`, 64 blocks at
+ * most. Blocks of which a frame is used stay, and a frame in a cache counts as used: drain it
+ * first. *frames says how many frames went. QUIRE_ERR_UNSUPPORTED: the port has no `discard`.
+ * QUIRE_ERR_SIZE: idle. What `discard` answered, if not one block went before. O(blocks) beside
+ * what is given. In any context in which `discard` may be called. */
+int quire_zone_give_back(struct quire_zone *zone, quire_slot slot,
+                         const struct quire_give_back *how, uint64_t *frames);
+
+/* Another age begins: what is free now has been so for one age more. Say once a second. Wait-free.
+ */
+void quire_zone_age(struct quire_zone *zone);
+
+/* ---- Memory that reads as zeros -----------------------------------------------------------
+ *
+ * A zone with frame bytes remembers which free frames read as zeros, and has no work there when
+ * QUIRE_ZEROED asks for them: they came so (`memory_zeroed`), were freed with
+ * quire_zone_free_zeroed, came again zeroed (the port's `install`), or were zeroed ahead of need.
+ * Handing them out, to whomever, ends it. QUIRE_COUNT_KNOWN_ZERO and QUIRE_COUNT_ZEROED tell the
+ * share. */
+
+/* Zero up to `most` free frames ahead of need, with the port's `zero`: whole blocks first. *frames
+ * says how many. A block, or up to 64 frames of one, are held at a time. QUIRE_ERR_UNSUPPORTED: the
+ * port has no `zero`, or the zone no frame bytes. What `zero` answered, if nothing was zeroed
+ * before. O(blocks) beside the work; in any context in which `zero` may be called. */
+int quire_zone_zero_idle(struct quire_zone *zone, quire_slot slot, uint64_t most, uint64_t *frames);
+
 /* ---- Runs that change shape in place ----------------------------------------------------- */
 
 /* Turn the caller's run of 2^order frames into 2^order single frames. Errors as quire_zone_free. */
 int quire_zone_split(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, unsigned order);
 
+/* The same of a run of exactly `frames` frames, of an order or not. With the flag QUIRE_MOVABLE the
+ * blocks of a run of order 9 or more count as movable ones afterwards. QUIRE_ERR_SIZE: no frames.
+ * Others as quire_zone_free_contig. */
+int quire_zone_split_contig(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
+                            uint64_t frames, uint32_t flags);
+
+/* Turn the caller's run of 2^order frames, order 10 or more, into runs of order 9, each of which is
+ * freed by itself from now on. QUIRE_ERR_SIZE: order. QUIRE_ERR_ORDER also of a run that
+ * quire_zone_alloc_contig made of single frames, not of whole blocks. Others as quire_zone_free. */
+int quire_zone_split_blocks(struct quire_zone *zone, quire_slot slot, quire_pfn pfn,
+                            unsigned order);
+
 /* Turn the caller's 512 single frames at `pfn` into one run of order 9. QUIRE_ERR_ALIGN: pfn.
  * QUIRE_ERR_DOUBLE_FREE: one of them is not allocated. QUIRE_ERR_ORDER: one is part of a run.
  * QUIRE_ERR_FRAME: one is reserved. QUIRE_ERR_BUSY: somebody interfered. */
 int quire_zone_join(struct quire_zone *zone, quire_slot slot, quire_pfn pfn);
+
+/* Free `frames` single frames in a row, all or none: an error means that nothing changed, and the
+ * port's `report` hears of the first bad one. Errors as quire_zone_free; QUIRE_ERR_SIZE: no frames.
+ * O(frames). */
+int quire_zone_free_range(struct quire_zone *zone, quire_slot slot, quire_pfn pfn, uint64_t frames);
+
+/* Free the frames `part` of the caller's run `run`; the others are single frames of the caller's
+ * then, and if `part` is all of it, none are left. Flags as quire_zone_split_contig, for the
+ * others. QUIRE_ERR_SIZE: `part` is empty, or reaches out of `run`. Others as
+ * quire_zone_free_contig of `run`. O(frames of `run`). */
+int quire_zone_free_part(struct quire_zone *zone, quire_slot slot, struct quire_run run,
+                         struct quire_run part, uint32_t flags);
 
 /* ---- Slots ------------------------------------------------------------------------------- */
 
@@ -335,18 +420,23 @@ int quire_zone_retire_slot(struct quire_zone *zone, quire_slot slot);
 
 /* Things worth counting; all since the zone was built. */
 enum quire_count {
-    QUIRE_COUNT_HOME = 0,      /* a slot took another home block */
-    QUIRE_COUNT_SPLIT = 1,     /* a whole block was split */
-    QUIRE_COUNT_WHOLE = 2,     /* a split block became whole again */
-    QUIRE_COUNT_STEAL = 3,     /* frames came from a block that is no home block of the slot */
-    QUIRE_COUNT_LAST_PASS = 4, /* a search walked all maps */
-    QUIRE_COUNT_ROLLBACK = 5,  /* a claim of several words met a rival and was undone */
-    QUIRE_COUNT_RETRY = 6,     /* an operation started over */
-    QUIRE_COUNT_GATHER = 7,    /* credit of all slots was collected */
-    QUIRE_COUNT_WITHDRAWN = 8, /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
-    QUIRE_COUNT_REVOKED = 9,   /* wholly free home blocks taken away for a larger request */
+    QUIRE_COUNT_HOME = 0,           /* a slot took another home block */
+    QUIRE_COUNT_SPLIT = 1,          /* a whole block was split */
+    QUIRE_COUNT_WHOLE = 2,          /* a split block became whole again */
+    QUIRE_COUNT_STEAL = 3,          /* frames came from a block that is no home block of the slot */
+    QUIRE_COUNT_LAST_PASS = 4,      /* a search walked all maps */
+    QUIRE_COUNT_ROLLBACK = 5,       /* a claim of several words met a rival and was undone */
+    QUIRE_COUNT_RETRY = 6,          /* an operation started over */
+    QUIRE_COUNT_GATHER = 7,         /* credit of all slots was collected */
+    QUIRE_COUNT_WITHDRAWN = 8,      /* blocks set aside, see QUIRE_REPORT_WITHDRAWN */
+    QUIRE_COUNT_REVOKED = 9,        /* wholly free home blocks taken away for a larger request */
+    QUIRE_COUNT_GIVEN = 10,         /* blocks given back by quire_zone_give_back */
+    QUIRE_COUNT_INSTALLED = 11,     /* blocks that came again before they were used */
+    QUIRE_COUNT_NOT_INSTALLED = 12, /* times that the port's `install` refused */
+    QUIRE_COUNT_KNOWN_ZERO = 13,    /* frames for QUIRE_ZEROED that were known to read as zeros */
+    QUIRE_COUNT_ZEROED = 14,        /* frames that the port's `zero` was asked for */
 };
-enum { QUIRE_COUNTS = 10, QUIRE_COUNTS_ROOM = 16 };
+enum { QUIRE_COUNTS = 15, QUIRE_COUNTS_ROOM = 16 };
 
 struct quire_zone_stats {
     uint64_t managed;  /* frames that can be handed out */
@@ -364,7 +454,8 @@ struct quire_zone_stats {
     uint64_t counts[QUIRE_COUNTS_ROOM];
     uint64_t events[QUIRE_EVENTS_ROOM]; /* watermark crossings told */
     uint64_t metadata_bytes;
-    uint64_t room[8]; /* zero, see version.h */
+    uint64_t gone;    /* frames of `free`, in whole blocks, that are gone (quire_zone_give_back) */
+    uint64_t room[7]; /* zero, see version.h */
 };
 
 /* Walk the zone and fill `stats`. Exact while nobody else uses the zone, an estimate otherwise.
@@ -373,6 +464,9 @@ int quire_zone_stats(const struct quire_zone *zone, struct quire_zone_stats *sta
 
 /* Free frames, credit of the slots included. Wait-free, O(slots). */
 uint64_t quire_zone_free_frames(const struct quire_zone *zone);
+
+/* Of the free frames those that are gone (quire_zone_give_back). Wait-free. */
+uint64_t quire_zone_gone_frames(const struct quire_zone *zone);
 
 /* How many more blocks can be reserved, or unreserved, in part: see QUIRE_PINS_ALL. Wait-free. */
 uint32_t quire_zone_spare_pins(const struct quire_zone *zone);
@@ -406,6 +500,51 @@ enum quire_frame_state {
 /* QUIRE_ERR_FRAME: not in the zone. Wait-free. */
 int quire_zone_frame_state(const struct quire_zone *zone, quire_pfn pfn,
                            enum quire_frame_state *state);
+
+/* Classes of frames: of blocks that are handed out in parts by their mobility, and the blocks that
+ * are not. */
+enum quire_range_class {
+    QUIRE_RANGE_UNMOVABLE = 0,
+    QUIRE_RANGE_MOVABLE = 1,
+    QUIRE_RANGE_WHOLE = 2, /* free: whole blocks; used: runs of order 9 and more */
+};
+enum { QUIRE_RANGE_CLASSES = 3 };
+
+/* Frames of a range: all members below `frames` but `gone` add up to it. */
+struct quire_range_stats {
+    uint64_t frames;
+    uint64_t free[QUIRE_RANGE_CLASSES];
+    uint64_t used[QUIRE_RANGE_CLASSES]; /* handed out; without frame bytes cached ones are, too */
+    uint64_t cached;                    /* in the caches in front of the zone */
+    uint64_t isolated;                  /* free, and of a block that is isolated */
+    uint64_t reserved;                  /* or set aside as damaged */
+    uint64_t holes;
+    uint64_t gone;    /* of the free whole blocks those that are gone (quire_zone_give_back) */
+    uint64_t room[3]; /* zero, see version.h */
+};
+
+/* What the frames of a range are. The class of a block is a hint: it is what it was taken for, and
+ * some other run may lie in it. Exact for frames that nobody takes or frees meanwhile.
+ * QUIRE_ERR_SIZE: no frames. QUIRE_ERR_FRAME: not all are of the zone's index space. Wait-free,
+ * O(frames). */
+int quire_zone_range_stats(const struct quire_zone *zone, struct quire_run range,
+                           struct quire_range_stats *stats);
+
+/* Add what the frames of another range are, member by member. Wait-free. */
+static inline void quire_range_stats_add(struct quire_range_stats *sum,
+                                         const struct quire_range_stats *some)
+{
+    sum->frames += some->frames;
+    for (unsigned i = 0; i < QUIRE_RANGE_CLASSES; i++) {
+        sum->free[i] += some->free[i];
+        sum->used[i] += some->used[i];
+    }
+    sum->cached += some->cached;
+    sum->isolated += some->isolated;
+    sum->reserved += some->reserved;
+    sum->holes += some->holes;
+    sum->gone += some->gone;
+}
 
 /* Walk everything and compare maps, descriptors, hints and counts. 0, or QUIRE_ERR_DAMAGED with the
  * first thing that is wrong in *fault; `where` is a frame. Only while nobody else uses the zone.

@@ -5,60 +5,56 @@
  *
  * A run is known by its first frame's word of the frame table, which is exchanged for 0 by the one
  * free that has it.
+ *
+ * In a heap that is watched (watch.h) each call goes by watch.c, which comes back here for the
+ * object itself. In such a heap no free is a hit and no object is small, so that hits need not ask:
+ * those that no hit serves ask, by one branch.
  */
-#include "objects.h"
+#include "magazine.h"
+#include "who/watch.h"
+
+/* The code address behind the call of the public function. */
+#define CALLER ((uint64_t)(uintptr_t)__builtin_return_address(0))
 
 /* ---- Runs ---------------------------------------------------------------------------------- */
-
-static uint32_t run_word(unsigned order, uint32_t node)
-{
-    return FRAME_RUN | node << 8 | order;
-}
-
-static uint32_t run_node(uint32_t word)
-{
-    return word >> 8 & ((1u << HEAP_NODE_BITS) - 1);
-}
-
-static unsigned run_order(uint32_t word)
-{
-    return word & UINT8_MAX;
-}
 
 static uint64_t run_size(unsigned order)
 {
     return (uint64_t)QUIRE_FRAME_SIZE << order;
 }
 
+int qi_run_bytes(size_t bytes, unsigned *order, uint64_t *run_bytes)
+{
+    *order = 0;
+    while (*order < QUIRE_MAX_ORDER && run_size(*order) < (uint64_t)bytes)
+        ++*order;
+    *run_bytes = run_size(*order);
+    return *run_bytes < (uint64_t)bytes || *run_bytes > SIZE_MAX / 2 ? QUIRE_ERR_SIZE : 0;
+}
+
 static int run_alloc(struct heap *h, size_t bytes, uint32_t node, uint32_t flags, void **object)
 {
-    struct quire_request request = quire_request_of(0, flags & HEAP_PASSED_ON);
     struct run_figures *figures = &h->run[node];
     uint64_t run_bytes;
+    unsigned order;
     quire_pfn pfn;
-    int error;
+    int error = qi_run_bytes(bytes, &order, &run_bytes);
 
-    while (request.order < QUIRE_MAX_ORDER && run_size(request.order) < (uint64_t)bytes)
-        request.order++;
-    run_bytes = run_size(request.order);
-    if (run_bytes < (uint64_t)bytes || run_bytes > SIZE_MAX / 2)
-        return QUIRE_ERR_SIZE;
-    request.near_node = quire_near_of(quire_node_of(node));
-    error = quire_machine_request(h->machine, &request, &pfn, NULL);
-    if (error && qi_slabs_trim(h) > 0)
-        error = quire_machine_request(h->machine, &request, &pfn, NULL);
-    if (!error && !frame_word(h, pfn.n)) {
-        (void)quire_machine_free(h->machine, pfn, request.order);
-        error = QUIRE_ERR_FRAME;
-    }
+    if (error)
+        return error;
+    error = qi_frames_get(h, order, node, flags, &pfn);
+    if (error && error != QUIRE_ERR_FRAME && qi_heap_give_back(h, flags))
+        error = qi_frames_get(h, order, node, flags, &pfn);
+    if (error && (flags & QUIRE_EMERGENCY) && order == RESERVE_ORDER && !qi_reserve_get(h, &pfn))
+        error = 0;
     if (error) {
         (void)qa_add(&figures->refusals, 1, relaxed); /* relaxed: a statistic */
         return error;
     }
     /* relaxed: whoever frees the run had it from the caller */
-    qa_store(frame_word(h, pfn.n), run_word(request.order, node), relaxed);
-    (void)qa_add(&figures->runs, 1, relaxed);                              /* relaxed: a figure */
-    (void)qa_add(&figures->frames, (uint64_t)1 << request.order, relaxed); /* relaxed: a figure */
+    qa_store(frame_word(h, pfn.n), run_frame_word(order, node), relaxed);
+    (void)qa_add(&figures->runs, 1, relaxed);                      /* relaxed: a figure */
+    (void)qa_add(&figures->frames, (uint64_t)1 << order, relaxed); /* relaxed: a figure */
     *object = address_of_pfn(h, pfn);
     return 0;
 }
@@ -74,7 +70,7 @@ static int run_free(struct heap *h, const struct place_of_object *place)
     (void)qa_sub(&figures->runs, 1, relaxed); /* relaxed: a figure */
     /* relaxed: a figure */
     (void)qa_sub(&figures->frames, (uint64_t)1 << run_order(place->run), relaxed);
-    return quire_machine_free(h->machine, quire_pfn_of(place->pfn), run_order(place->run));
+    return qi_frames_put(h, quire_pfn_of(place->pfn), run_order(place->run));
 }
 
 /* ---- From the pointer to the object -------------------------------------------------------- */
@@ -85,22 +81,17 @@ int qi_frame_error(const struct heap *h, uint64_t pfn)
         const qa32 *word = frame_word(h, pfn & ~(((uint64_t)1 << order) - 1));
         uint32_t v = word ? qa_load(word, relaxed) : 0; /* relaxed: advisory, for the error */
 
-        if ((v & FRAME_RUN) && run_order(v) >= order)
+        if (frame_kind(v) == FRAME_RUN && run_order(v) >= order)
             return QUIRE_ERR_ALIGN;
     }
     return QUIRE_ERR_FRAME;
 }
 
 /* Is the object, at a place that was found, in use? */
-static bool object_in_use(const struct place_of_object *place)
+static bool object_in_use(const struct heap *h, const struct place_of_object *place)
 {
-    const qa64 *word;
-
-    if (place->run)
-        return true;
-    word = &place->slab->map[place->index / WORD_BITS];
-    /* relaxed: the caller's bit, or a bad pointer */
-    return qa_load(word, relaxed) >> place->index % WORD_BITS & 1;
+    /* G1 */
+    return place->run || byte_read(mark_of(h, place->number, place->index)) != BYTE_NONE;
 }
 
 static int used_object_find(const struct heap *h, const void *object, struct place_of_object *place)
@@ -109,10 +100,10 @@ static int used_object_find(const struct heap *h, const void *object, struct pla
 
     if (error)
         return error;
-    return object_in_use(place) ? 0 : QUIRE_ERR_DOUBLE_FREE;
+    return object_in_use(h, place) ? 0 : QUIRE_ERR_DOUBLE_FREE;
 }
 
-static size_t usable_bytes(const struct heap *h, const struct place_of_object *place)
+size_t qi_usable_bytes(const struct heap *h, const struct place_of_object *place)
 {
     if (place->run)
         return (size_t)run_size(run_order(place->run));
@@ -131,22 +122,15 @@ static uint32_t class_find(const struct heap *h, size_t bytes, size_t align)
         size_t rounded = (bytes + align - 1) & ~(align - 1);
 
         if (rounded <= QUIRE_HEAP_SLAB_MOST)
-            step = size_step(rounded);
+            step = step_of(h, rounded);
     }
     while (step < QUIRE_HEAP_CLASSES && h->classes[h->steps[step]].size % (uint32_t)align)
         step++;
     return step < QUIRE_HEAP_CLASSES ? h->steps[step] : QUIRE_HEAP_CLASSES;
 }
 
-/* What a request asks for: of which class, or a run of how many bytes, and where. */
-struct wanted {
-    uint32_t class_number; /* QUIRE_HEAP_CLASSES: a run */
-    uint32_t node, flags;
-    size_t bytes, run_bytes;
-};
-
-static int request_read(const struct heap *h, const struct quire_heap_request *request,
-                        struct wanted *want)
+int qi_request_read(const struct heap *h, const struct quire_heap_request *request,
+                    struct wanted *want)
 {
     size_t align = request->align ? request->align : 1;
 
@@ -163,12 +147,12 @@ static int request_read(const struct heap *h, const struct quire_heap_request *r
     return node_find(h, request->near_node, &want->node);
 }
 
-static int request_serve(struct heap *h, const struct wanted *want, void **object)
+int qi_request_serve(struct heap *h, const struct wanted *want, void **object)
 {
     int error;
 
     if (want->class_number < QUIRE_HEAP_CLASSES)
-        error = qi_object_take(h, want->class_number, want->node, want->flags, object);
+        error = qi_object_alloc(h, want->class_number, want->node, want->flags, object);
     else
         error = run_alloc(h, want->run_bytes, want->node, want->flags, object);
     if (!error && (want->flags & QUIRE_ZEROED))
@@ -184,16 +168,21 @@ int quire_heap_request(struct quire_heap *heap, const struct quire_heap_request 
 
     if (!heap->state)
         return QUIRE_ERR_STATE;
-    error = request_read(heap->state, request, &want);
-    return error ? error : request_serve(heap->state, &want, object);
+    if (heap->state->watch)
+        return qi_watched_alloc(heap->state, request, CALLER, object);
+    error = qi_request_read(heap->state, request, &want);
+    return error ? error : qi_request_serve(heap->state, &want, object);
 }
 
 /* What is not simply so many bytes near the caller. */
 __attribute__((__noinline__)) static int alloc_by_request(struct quire_heap *heap, size_t bytes,
-                                                          uint32_t flags, void **object)
+                                                          uint32_t flags, uint64_t caller,
+                                                          void **object)
 {
     struct quire_heap_request request = {bytes, 0, flags, {0}};
 
+    if (heap->state && heap->state->watch)
+        return qi_watched_alloc(heap->state, &request, caller, object);
     return quire_heap_request(heap, &request, object);
 }
 
@@ -201,9 +190,9 @@ int quire_heap_alloc(struct quire_heap *heap, size_t bytes, uint32_t flags, void
 {
     struct heap *h = heap->state;
 
-    if (h && bytes - 1 < QUIRE_HEAP_SLAB_MOST && !(flags & ~(uint32_t)HEAP_PASSED_ON))
-        return qi_object_take(h, h->steps[size_step(bytes)], node_now(h), flags, object);
-    return alloc_by_request(heap, bytes, flags, object);
+    if (h && bytes - 1 < h->small_most && !(flags & ~(uint32_t)HEAP_PASSED_ON))
+        return object_alloc(h, h->small[(bytes - 1) / OBJECT_LEAST], flags, object);
+    return alloc_by_request(heap, bytes, flags, CALLER, object);
 }
 
 int quire_heap_alloc_array(struct quire_heap *heap, size_t n, size_t bytes, uint32_t flags,
@@ -213,7 +202,22 @@ int quire_heap_alloc_array(struct quire_heap *heap, size_t n, size_t bytes, uint
 
     if (__builtin_mul_overflow(n, bytes, &product))
         return QUIRE_ERR_SIZE;
+    if (heap->state && heap->state->watch)
+        return alloc_by_request(heap, product, flags, CALLER, object);
     return quire_heap_alloc(heap, product, flags, object);
+}
+
+static int watched_bulk(struct heap *h, const struct quire_heap_request *request, size_t n,
+                        uint64_t caller, void *objects[])
+{
+    size_t got = 0;
+    int error = 0;
+
+    while (got < n && !error)
+        error = qi_watched_alloc(h, request, caller, &objects[got++]);
+    for (got = error ? got - 1 : 0; got > 0; got--)
+        (void)qi_watched_free(h, objects[got - 1], caller);
+    return error;
 }
 
 int quire_heap_alloc_bulk(struct quire_heap *heap, const struct quire_heap_request *request,
@@ -226,40 +230,48 @@ int quire_heap_alloc_bulk(struct quire_heap *heap, const struct quire_heap_reque
 
     if (!h)
         return QUIRE_ERR_STATE;
-    error = n == 0 ? QUIRE_ERR_SIZE : request_read(h, request, &want);
+    error = n == 0 ? QUIRE_ERR_SIZE : qi_request_read(h, request, &want);
+    if (h->watch && n > 0)
+        return watched_bulk(h, request, n, CALLER, objects);
     if (error)
         return error;
     while (got < n && !error) {
-        some = 0;
-        if (want.class_number < QUIRE_HEAP_CLASSES && !(want.flags & QUIRE_ZEROED))
-            some = qi_objects_take(h, want.class_number, want.node, n - got, &objects[got]);
-        if (some == 0) {
-            error = request_serve(h, &want, &objects[got]);
-            some = error ? 0 : 1;
+        some = n - got;
+        if (want.class_number < QUIRE_HEAP_CLASSES && !(want.flags & QUIRE_ZEROED)) {
+            error =
+                qi_objects_alloc(h, want.class_number, want.node, want.flags, &some, &objects[got]);
+        } else {
+            error = qi_request_serve(h, &want, &objects[got]);
+            some = 1;
         }
-        got += some;
+        got += error ? 0 : some;
     }
     while (error && got > 0)
         (void)quire_heap_free(heap, objects[--got]);
     return error;
 }
 
-static int place_free(struct heap *h, const struct place_of_object *place)
+int qi_object_give(struct heap *h, const struct place_of_object *place, void *object)
 {
-    const struct size_class *c = &h->classes[place->class_number];
-
-    return place->run ? run_free(h, place) : qi_object_put(h, c, place->slab, place->index);
+    return place->run ? run_free(h, place) : qi_place_free(h, place, object);
 }
 
-int quire_heap_free(struct quire_heap *heap, void *object)
+__attribute__((__noinline__)) int qi_object_free(struct heap *h, void *object)
 {
     struct place_of_object place;
     int error;
 
-    if (!heap->state)
-        return QUIRE_ERR_STATE;
-    error = object_find(heap->state, object, &place);
-    return error ? error : place_free(heap->state, &place);
+    if (h->watch)
+        return qi_watched_free(h, object, 0);
+    error = object_find(h, object, &place);
+    return error ? error : qi_object_give(h, &place, object);
+}
+
+int quire_heap_free(struct quire_heap *heap, void *object)
+{
+    struct heap *h = heap->state;
+
+    return h ? object_free(h, object) : QUIRE_ERR_STATE;
 }
 
 int quire_heap_free_bulk(struct quire_heap *heap, void *const objects[], size_t n, size_t *bad)
@@ -272,9 +284,15 @@ int quire_heap_free_bulk(struct quire_heap *heap, void *const objects[], size_t 
     if (!error && n == 0)
         return QUIRE_ERR_SIZE;
     while (!error && i < n)
-        error = used_object_find(h, objects[i++], &place);
-    for (i = error ? i : 0; !error && i < n; i++)
-        error = quire_heap_free(heap, objects[i]);
+        error = h->watch ? qi_watched_check(h, objects[i++])
+                         : used_object_find(h, objects[i++], &place);
+    for (i = error ? i : 0; !error && i < n;) {
+        size_t some = h->watch ? 0 : qi_objects_free(h, &objects[i], n - i);
+
+        if (some == 0)
+            error = quire_heap_free(heap, objects[i]);
+        i += some > 0 ? some : 1;
+    }
     if (error && bad && i > 0)
         *bad = i - 1;
     return error;
@@ -287,9 +305,11 @@ int quire_heap_usable(struct quire_heap *heap, const void *object, size_t *bytes
 
     if (!heap->state)
         return QUIRE_ERR_STATE;
+    if (heap->state->watch)
+        return qi_watched_usable(heap->state, object, bytes);
     error = used_object_find(heap->state, object, &place);
     if (!error)
-        *bytes = usable_bytes(heap->state, &place);
+        *bytes = qi_usable_bytes(heap->state, &place);
     return error;
 }
 
@@ -303,22 +323,25 @@ int quire_heap_resize(struct quire_heap *heap, size_t bytes, uint32_t flags, voi
 
     if (!h)
         return QUIRE_ERR_STATE;
+    if (h->watch)
+        return qi_watched_resize(h, bytes, flags, CALLER, object);
     error = used_object_find(h, *object, &place);
     if (error)
         return error;
     if (bytes == 0)
         return QUIRE_ERR_SIZE;
     if ((flags & ~(uint32_t)HEAP_PASSED_ON) ||
-        (!place.run && place.class_number >= QUIRE_HEAP_CLASSES))
+        (!place.run && place.class_number >= QUIRE_HEAP_CLASSES &&
+         !h->classes[place.class_number].of_reserve))
         return QUIRE_ERR_UNSUPPORTED;
-    usable = usable_bytes(h, &place);
+    usable = qi_usable_bytes(h, &place);
     if (bytes <= usable && bytes > usable / 2)
         return 0;
     error = quire_heap_alloc(heap, bytes, flags, &fresh);
     if (error)
         return error;
     __builtin_memcpy(fresh, *object, bytes < usable ? bytes : usable);
-    error = place_free(h, &place);
+    error = quire_heap_free(heap, *object);
     if (error)
         (void)quire_heap_free(heap, fresh);
     else
@@ -328,5 +351,13 @@ int quire_heap_resize(struct quire_heap *heap, size_t bytes, uint32_t flags, voi
 
 uint64_t quire_heap_trim(struct quire_heap *heap)
 {
-    return heap->state ? qi_slabs_trim(heap->state) : 0;
+    struct heap *h = heap->state;
+    uint64_t frames = 0;
+
+    if (!h)
+        return 0;
+    if (h->watch)
+        qi_watched_flush(h);
+    (void)qi_magazines_drain(h, 0, h->class_count, false, &frames);
+    return frames + qi_slabs_trim(h);
 }

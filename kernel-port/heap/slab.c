@@ -48,6 +48,7 @@
  * call does. Any context.
  */
 #include "state.h"
+#include "who/asan.h"
 
 /* ---- The map ------------------------------------------------------------------------------- */
 
@@ -200,26 +201,29 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
     first = pfn_of_address(h, s->at);
     for (uint64_t i = 0; i < frames; i++)
         qa_store(frame_word(h, first + i), 0, relaxed); /* relaxed: nobody has an object here */
-    (void)quire_machine_free(h->machine, quire_pfn_of(first), c->order);
+    if (h->watch)
+        qi_records_clear(h, s);
+    bytes_allow(s->at, (size_t)frames << QUIRE_FRAME_SHIFT);
+    (void)qi_frames_put(h, quire_pfn_of(first), c->order);
     /* E-slab-dead release: who makes it anew comes after this */
     (void)qa_or(&s->place, SLAB_DEAD, release);
     slab_list(h, s);
     return frames;
 }
 
-/* The slab ran empty: it is kept, and the one that the CPU kept before it goes. */
-static void slab_emptied(struct heap *h, uint32_t owner, const struct slab *s)
+/* The slab ran empty: it is kept, and the one that the CPU kept before it goes. Frames that went.
+ */
+static uint64_t slab_emptied(struct heap *h, uint32_t owner, const struct slab *s)
 {
     uint32_t index = bin_index(h, owner_class(owner), owner_node(owner));
     uint32_t number = s->node.number, old;
     qa32 *spare = &cpu_bin_of(h, cpu_now(h), index)->spare;
 
     if (qa_load(spare, relaxed) == number) /* relaxed: a hint */
-        return;
+        return 0;
     /* E-slab-spare acquire: the old one's bin is written; E-slab-spare release: so is this one's */
     old = qa_xchg(spare, number, acq_rel);
-    if (old && old != number)
-        (void)qi_slab_retire(h, slab_of(h, old));
+    return old && old != number ? qi_slab_retire(h, slab_of(h, old)) : 0;
 }
 
 /* A dead slab of the bin that a CPU has still as its active one, and its token. NULL: none. */
@@ -247,20 +251,21 @@ static struct slab *slab_dead_active(struct heap *h, struct bin *bin)
 
 /* A descriptor without frames, and its token: one of the bin's, else one that has no owner. NULL:
  * there is none. */
-static struct slab *slab_unused(struct heap *h, struct bin *bin)
+static struct slab *slab_unused(struct heap *h, const struct size_class *c, struct bin *bin)
 {
     struct slab *s = slab_pop(h, &bin->unused);
     uint32_t count;
 
     if (!s)
-        s = slab_pop(h, &h->pool);
+        s = slab_pop(h, &h->pool[c->words - 1]);
     if (s)
         return s;
     count = qa_load(&h->slab_count, relaxed); /* relaxed: the exchange decides */
     do {
-        if (count >= h->slab_most)
+        if (count + c->words > h->slab_most) /* HE3 */
             return slab_dead_active(h, bin);
-    } while (!qa_cas(&h->slab_count, &count, count + 1, relaxed)); /* relaxed: zeros, from init */
+        /* relaxed: zeros, from init */
+    } while (!qa_cas(&h->slab_count, &count, count + c->words, relaxed));
     s = slab_of(h, count + 1);
     s->node.number = count + 1;
     for (unsigned w = 0; w < SLAB_WORDS; w++)
@@ -269,28 +274,11 @@ static struct slab *slab_unused(struct heap *h, struct bin *bin)
     return s;
 }
 
-/* Frames for a slab: such as the frame table has. */
-static int slab_frames(struct heap *h, const struct size_class *c, uint32_t node, uint32_t flags,
-                       quire_pfn *pfn)
-{
-    struct quire_request request = quire_request_of(c->order, flags & HEAP_PASSED_ON);
-    int error;
-
-    request.near_node = quire_near_of(quire_node_of(node));
-    error = quire_machine_request(h->machine, &request, pfn, NULL);
-    if (error)
-        return error;
-    if (frame_word(h, pfn->n) && frame_word(h, pfn->n + ((uint64_t)1 << c->order) - 1))
-        return 0;
-    (void)quire_machine_free(h->machine, *pfn, c->order);
-    return QUIRE_ERR_FRAME;
-}
-
 /* Make a slab of which object 0 is the caller's, and the token, too. */
 static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t flags,
                      struct slab **made)
 {
-    struct slab *s = slab_unused(h, bin);
+    struct slab *s = slab_unused(h, c, bin);
     quire_pfn pfn;
     int error;
 
@@ -298,7 +286,8 @@ static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin
         return QUIRE_ERR_FULL;
     /* E-slab-owner release: the map is full, for who looks at all slabs */
     qa_store(&s->owner, bin->number, release);
-    error = slab_frames(h, c, owner_node(bin->number), flags, &pfn);
+    error = c->of_reserve ? qi_reserve_get(h, &pfn)
+                          : qi_frames_get(h, c->order, owner_node(bin->number), flags, &pfn);
     if (error) {
         stack_push(&bin->unused, &s->node);
         return error;
@@ -306,9 +295,11 @@ static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin
     s->at = address_of_pfn(h, pfn);
     for (uint64_t i = 0; i < (uint64_t)1 << c->order; i++)
         /* relaxed: who frees an object has it from E-object */
-        qa_store(frame_word(h, pfn.n + i), s->node.number, relaxed);
+        qa_store(frame_word(h, pfn.n + i),
+                 slab_frame_word(s->node.number, owner_class(bin->number)), relaxed);
     for (unsigned i = 0; c->construct && i < c->objects; i++)
         c->construct(c->ctx, object_at(c, s, i));
+    bytes_forbid(s->at, (size_t)QUIRE_FRAME_SIZE << c->order);
     (void)qa_and(&s->place, ~(uint32_t)SLAB_DEAD, relaxed); /* relaxed: the caller's */
     for (unsigned w = 0; w < c->words; w++)
         /* E-object release: the slab's address, and what was constructed */
@@ -380,7 +371,7 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
     int error = slab_find(h, c, bin, flags, &s, &index);
 
     /* What went back may be listed where this call has looked already. */
-    if (error && error != QUIRE_ERR_FRAME && qi_slabs_trim(h) > 0)
+    if (error && error != QUIRE_ERR_FRAME && qi_heap_give_back(h, flags))
         error = slab_find(h, c, bin, flags, &s, &index);
     if (!error) {
         *object = object_at(c, s, index);
@@ -390,7 +381,13 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
     *object = take_any(h, c, bin);
     if (*object)
         return 0;
-    (void)qa_add(&bin->refusals, 1, relaxed); /* relaxed: a statistic */
+    if (flags & QUIRE_EMERGENCY) {
+        uint32_t owner = bin->number;
+
+        error = qi_reserve_take(h, owner_class(owner), owner_node(owner), flags, error, object);
+    }
+    if (error)
+        (void)qa_add(&bin->refusals, 1, relaxed); /* relaxed: a statistic */
     return error;
 }
 
@@ -429,9 +426,9 @@ size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, siz
 }
 
 /* The slab's word became `now`, and was full before or is empty now: see to its listing, and to
- * its end. The caller's last access was the one that did it. */
-__attribute__((__noinline__)) static void put_at_border(struct heap *h, struct slab *s, unsigned w,
-                                                        uint64_t old, uint64_t now)
+ * its end. The caller's last access was the one that did it. Frames that went. */
+__attribute__((__noinline__)) static uint64_t put_at_border(struct heap *h, struct slab *s,
+                                                            unsigned w, uint64_t old, uint64_t now)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
@@ -440,7 +437,8 @@ __attribute__((__noinline__)) static void put_at_border(struct heap *h, struct s
     if (old == WORD_FULL)
         slab_list(h, s);
     if (now == c->empty[w] && (c->words == 1 || slab_is_empty(c, s)))
-        slab_emptied(h, owner, s);
+        return slab_emptied(h, owner, s);
+    return 0;
 }
 
 int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index)
@@ -453,7 +451,18 @@ int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, un
     if (!(old & bit))
         return QUIRE_ERR_DOUBLE_FREE;
     if (old == WORD_FULL || now == c->empty[w])
-        put_at_border(h, s, w, old, now);
+        (void)put_at_border(h, s, w, old, now);
+    return 0;
+}
+
+uint64_t qi_objects_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned w,
+                        uint64_t mine)
+{
+    /* E-object release: who freed the objects is done with them */
+    uint64_t old = qa_and(&s->map[w], ~mine, release), now = old & ~mine;
+
+    if (now != old && (old == WORD_FULL || now == c->empty[w]))
+        return put_at_border(h, s, w, old, now);
     return 0;
 }
 
@@ -501,19 +510,24 @@ uint64_t qi_slabs_trim(struct heap *h)
     uint32_t count = qa_load(&h->slab_count, relaxed); /* relaxed: advisory */
     uint64_t frames = 0;
 
-    for (uint32_t number = 1; number <= count; number++)
-        frames += slab_visit(h, slab_of(h, number));
+    if (h->watch)
+        qi_records_collect(h);
+    /* Records fall empty when the slabs of their objects go. */
+    for (unsigned pass = 0; pass < (h->watch ? 2 : 1); pass++)
+        for (uint32_t number = 1; number <= count; number++)
+            frames += slab_visit(h, slab_of(h, number));
     return frames;
 }
 
-static void slab_disown(struct heap *h, struct slab *s)
+static void slab_disown(struct heap *h, const struct size_class *c, struct slab *s)
 {
     qa_store(&s->owner, 0, relaxed); /* relaxed: the caller's */
-    stack_push(&h->pool, &s->node);
+    stack_push(&h->pool[c->words - 1], &s->node);
 }
 
 static void bin_end(struct heap *h, uint32_t index)
 {
+    const struct size_class *c = &h->classes[index / h->nodes];
     struct bin *bin = &h->bins[index];
     struct slab *s;
 
@@ -522,14 +536,14 @@ static void bin_end(struct heap *h, uint32_t index)
         uint32_t number = qa_load(&cpu_bin->active, relaxed); /* relaxed: the caller's */
 
         if (number)
-            slab_disown(h, slab_of(h, number));
+            slab_disown(h, c, slab_of(h, number));
         qa_store(&cpu_bin->active, 0, relaxed); /* relaxed: the caller's */
         qa_store(&cpu_bin->spare, 0, relaxed);  /* relaxed: the caller's */
     }
     while ((s = slab_pop(h, &bin->partial)))
-        slab_disown(h, s);
+        slab_disown(h, c, s);
     while ((s = slab_pop(h, &bin->unused)))
-        slab_disown(h, s);
+        slab_disown(h, c, s);
 }
 
 void qi_class_end(struct heap *h, uint32_t class_number)

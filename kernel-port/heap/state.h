@@ -2,35 +2,47 @@
  *
  * state.h - what a heap consists of. Private to kernel-port/heap.
  *
- *   frame table  a word for each frame: 0, the number of the slab that has it, or, of the first
- *                frame of an object that is a run, RUN with order and node
+ *   frame table  a word for each frame: 0, the number and class of the slab that has it, or, of
+ *                the first frame of an object that is a run, RUN with order and node
  *   slabs        descriptors, beside the memory, in one array that never moves: who looks at a
  *                descriptor too late still looks at a descriptor
+ *   marks        a byte for each object: it was handed out, and not freed (magazine.h)
  *   classes      size, objects a slab, order: constant while the class is in use
  *   bins         the slabs of a class that were asked for on one node
  *   CPU bins     of each CPU, for each bin: the slab that it takes from, and its spare
+ *   magazines    of each CPU and class (magazine.h)
  *
  * Invariants:
  *   HE1  A slab's words of the frame table are set before an object of it is handed out, and
  *        cleared before its frames go back.
  *   HE2  A descriptor belongs to one bin until its object cache ends: so a taker that read its
  *        number long ago takes an object of the class that it wants, or none.
+ *   HE3  A slab with more than SLAB_MARKS objects has as many descriptors in a row as its map has
+ *        words, for their marks; it is known by the first, and the others have no owner.
  */
 #ifndef QUIRE_HEAP_STATE_H
 #define QUIRE_HEAP_STATE_H
 
-#include "core/atomic.h"
+#include "core/frame_byte.h"
 #include "core/word.h"
+#include "percpu/arch/rseq.h"
 #include "percpu/stack.h"
 
 #include <quire/heap.h>
 
+#ifdef QUIRE_CPU_HEADER /* see percpu/fastpath.h */
+#include QUIRE_CPU_HEADER
+#endif
+
 enum {
     SLAB_WORDS = 4, /* of a slab's map */
     SLAB_OBJECTS = SLAB_WORDS * WORD_BITS,
+    SLAB_MARKS_SHIFT = 6,
+    SLAB_MARKS = WORD_BITS, /* of a descriptor: 1 << SLAB_MARKS_SHIFT */
     SLAB_ORDER_MOST = 3,
     SLABS_MOST = (1 << 24) - 1, /* what a stack of numbers can name */
     OBJECT_LEAST = 16,
+    SMALL_MOST = 4096, /* bytes whose class is looked up */
     SECTION_FRAMES_SHIFT = 18,
     HEAP_NODE_BITS = 6,
 };
@@ -48,15 +60,19 @@ struct slab {
 } __attribute__((aligned(64)));
 
 struct size_class {
-    uint32_t size, objects, order, words;
-    uint32_t reciprocal;        /* 2^32 / size, rounded up */
+    uint32_t size, objects;
+    uint32_t reciprocal; /* 2^32 / size, rounded up */
+    uint32_t mask;       /* the bytes of a slab, which is aligned to them, less one */
+    uint32_t order, words;
+    uint32_t usable;            /* bytes of an object cache's object that are its owner's */
+    bool of_reserve;            /* its slabs come from the reserve, and are for emergencies */
     qa32 visitors;              /* of an object cache: calls that look at all slabs */
     qa32 in_use;                /* of an object cache: CLASS_FREE and so on */
     uint64_t empty[SLAB_WORDS]; /* the map of a slab of which no object is taken */
     void (*construct)(void *ctx, void *object);
     void *ctx;
     const char *name;
-};
+} __attribute__((aligned(64)));
 enum { CLASS_FREE = 0, CLASS_MADE = 1, CLASS_IN_USE = 2 };
 
 struct bin {
@@ -82,26 +98,63 @@ struct heap_section {
     uint64_t at; /* of the first one's word */
 };
 
-#define FRAME_RUN ((uint32_t)1 << 31) /* of the frame table: | node << 8 | order */
+/* A word of the frame table: 0, or what the frame is of, and around that a number: of its slab; of
+ * a run's first frame, order and node. The kind stands where it is a magazine's offset from the
+ * first one's, so that a free has that by one instruction; the number is the rest, rotated. */
+enum {
+    FRAME_CLASS = 1,                                /* the first size class, and so on */
+    FRAME_CACHE = FRAME_CLASS + QUIRE_HEAP_CLASSES, /* an object cache, or the heap's own class */
+    FRAME_RUN,
+    FRAME_KINDS,
+    FRAME_KIND_SHIFT = 6, /* sizeof(struct cpu_cache) is 64 */
+    FRAME_KIND_MASK = 127 << FRAME_KIND_SHIFT,
+    FRAME_KIND_BITS = 7,
+    FRAME_NUMBER_SHIFT = FRAME_KIND_SHIFT + FRAME_KIND_BITS,
+    FRAME_NUMBER_MASK = (1 << (32 - FRAME_KIND_BITS)) - 1,
+    RUN_ORDER_BITS = 8, /* of a run's number; the node above them */
+};
 
 struct heap {
+    /* What hits read comes first. */
+    uintptr_t window_base; /* the address of the longest stretch of frames without a hole: its */
+    uint64_t window_first, window_frames; /* first frame is one that any slab may begin with */
+    qa32 *window;                         /* its part of the frame table */
+    qa8 *marks;               /* SLAB_MARKS for each descriptor, by number: the first is nobody's */
+    unsigned char *magazines; /* see magazine.h */
+    size_t magazine_stride, rounds_offset, rounds_ratio;
+    size_t small_most;           /* bytes of what a hit may allocate; 0: it is watched */
+    size_t rseq_cpus;            /* magazine.cpus in rseq mode, else 0 */
+    struct quire_cache magazine; /* mode and CPUs of the magazines, for their owners; no more */
+    uint16_t small[SMALL_MOST / OBJECT_LEAST]; /* the magazine of sizes up to SMALL_MOST, by 16 */
+
+    struct size_class *classes;
+    struct slab *slabs;
     struct quire_machine *machine;
+    const struct quire_kinds *kinds; /* NULL: the heap's frames are not counted there */
     struct quire_heap_port port;
+    uintptr_t base; /* of the direct map */
     uint32_t cpus, nodes, class_count, slab_most;
     uint64_t first_section, section_count;
     struct heap_section *sections;
     qa32 *frames; /* the frame table */
-    struct slab *slabs;
     struct stack_nodes nodes_of_slabs;
-    struct size_class *classes;
     struct bin *bins; /* class by class, in it node by node */
     unsigned char *cpu_bins;
     size_t cpu_stride;                 /* bytes of a CPU's */
     struct run_figures *run;           /* by node */
-    struct stack pool;                 /* descriptors of object caches that have ended */
+    struct stack pool[SLAB_WORDS];     /* descriptors of object caches that have ended (HE3) */
+    uint32_t rounds;                   /* of a magazine, at most; 0: there are none */
     qa32 slab_count;                   /* descriptors that were ever used */
     uint8_t steps[QUIRE_HEAP_CLASSES]; /* the class of each step of sizes */
+    struct watch *watch;               /* watch.h; NULL: nobody asks who holds what */
+    qa64 *reserve;                     /* first frames of its runs, plus 1; 0: none */
+    uint32_t reserve_runs, reserve_class;
+    uint64_t share;       /* frames; 0: without end */
+    qa64 held, held_most; /* frames of the machine */
+    qa64 share_refusals;
 };
+
+enum { RESERVE_ORDER = SLAB_ORDER_MOST, RESERVE_CLASSES = 8, RESERVE_LEAST = 128 };
 
 enum {
     HEAP_PASSED_ON = QUIRE_HIGH | QUIRE_EMERGENCY | QUIRE_NO_CALLBACK,
@@ -140,16 +193,32 @@ static inline struct cpu_bin *cpu_bin_of(const struct heap *h, uint32_t cpu, uin
     return (struct cpu_bin *)cpu_bins + index;
 }
 
-/* The CPU that the caller is on. */
+/* The CPU that the caller is on, as the port tells it. */
+static inline uint32_t cpu_of_port(const struct heap *h)
+{
+#ifdef QUIRE_CPU_HEADER
+    (void)h;
+    return quire_this_cpu();
+#else
+    return h->port.cpu ? h->port.cpu(h->port.ctx) : 0;
+#endif
+}
+
+/* The CPU whose active slabs the caller uses. */
 static inline uint32_t cpu_now(const struct heap *h)
 {
-    uint32_t cpu = h->port.cpu ? h->port.cpu(h->port.ctx) : 0;
+    uint32_t cpu;
 
+#if QUIRE_RSEQ
+    cpu = h->magazine.without_rseq ? cpu_of_port(h) : rseq_cpu_here(&h->magazine);
+#else
+    cpu = cpu_of_port(h);
+#endif
     return cpu < h->cpus ? cpu : 0;
 }
 
-/* The frame's word, NULL if the table has none. */
-static inline qa32 *frame_word(const struct heap *h, uint64_t pfn)
+/* The frame's word by its section, NULL if the table has none. */
+static inline qa32 *frame_word_of_section(const struct heap *h, uint64_t pfn)
 {
     uint64_t section = (pfn >> SECTION_FRAMES_SHIFT) - h->first_section, frame;
     const struct heap_section *s;
@@ -161,14 +230,82 @@ static inline qa32 *frame_word(const struct heap *h, uint64_t pfn)
     return frame < s->frames ? h->frames + s->at + frame : NULL;
 }
 
+/* The frame's word, NULL if the table has none. */
+static inline qa32 *frame_word(const struct heap *h, uint64_t pfn)
+{
+    uint64_t at = pfn - h->window_first;
+
+    return __builtin_expect(at < h->window_frames, 1) ? h->window + at
+                                                      : frame_word_of_section(h, pfn);
+}
+
+static inline uint32_t frame_word_of(uint32_t number, uint32_t kind)
+{
+    return (number << FRAME_NUMBER_SHIFT | number >> (32 - FRAME_NUMBER_SHIFT)) |
+           kind << FRAME_KIND_SHIFT;
+}
+
+/* What a frame is of, by its word. */
+static inline uint32_t frame_kind(uint32_t word)
+{
+    return word >> FRAME_KIND_SHIFT & (((uint32_t)1 << FRAME_KIND_BITS) - 1);
+}
+
+/* Of a slab, of that number: where its marks begin; as a number that is rotated less. */
+static inline uint32_t frame_marks(uint32_t word)
+{
+    uint32_t shift = FRAME_NUMBER_SHIFT - SLAB_MARKS_SHIFT;
+
+    return (word >> shift | word << (32 - shift)) & (uint32_t)FRAME_NUMBER_MASK << SLAB_MARKS_SHIFT;
+}
+
+static inline uint32_t frame_number(uint32_t word)
+{
+    return (word >> FRAME_NUMBER_SHIFT | word << (32 - FRAME_NUMBER_SHIFT)) & FRAME_NUMBER_MASK;
+}
+
+/* What the frame table says of a slab's frames; the number of the slab that a word names. */
+static inline uint32_t slab_frame_word(uint32_t number, uint32_t class_number)
+{
+    return frame_word_of(number, class_number < QUIRE_HEAP_CLASSES ? FRAME_CLASS + class_number
+                                                                   : (uint32_t)FRAME_CACHE);
+}
+
+static inline uint32_t frame_slab(uint32_t word)
+{
+    return frame_number(word);
+}
+
+/* The same of a run's first frame. */
+static inline uint32_t run_frame_word(unsigned order, uint32_t node)
+{
+    return frame_word_of(node << RUN_ORDER_BITS | order, FRAME_RUN);
+}
+
+static inline unsigned run_order(uint32_t word)
+{
+    return frame_number(word) & (((uint32_t)1 << RUN_ORDER_BITS) - 1);
+}
+
+static inline uint32_t run_node(uint32_t word)
+{
+    return frame_number(word) >> RUN_ORDER_BITS;
+}
+
+/* The mark of an object of a slab. */
+static inline qa8 *mark_of(const struct heap *h, uint32_t number, unsigned index)
+{
+    return h->marks + (number * SLAB_MARKS + index); /* fits: SLABS_MOST */
+}
+
 static inline uint64_t pfn_of_address(const struct heap *h, const void *at)
 {
-    return ((uintptr_t)at - h->port.reach.base) >> QUIRE_FRAME_SHIFT;
+    return ((uintptr_t)at - h->base) >> QUIRE_FRAME_SHIFT;
 }
 
 static inline unsigned char *address_of_pfn(const struct heap *h, quire_pfn pfn)
 {
-    uintptr_t address = h->port.reach.base + (uintptr_t)quire_phys(pfn);
+    uintptr_t address = h->base + (uintptr_t)quire_phys(pfn);
 
     return (unsigned char *)address;
 }
@@ -188,6 +325,9 @@ size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, siz
                        void *objects[]);
 /* Free object `index` of a slab of the class. QUIRE_ERR_DOUBLE_FREE: it is free. */
 int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index);
+/* Free those of word `w` of the map that `mine` names, as far as they are not. Frames that went. */
+uint64_t qi_objects_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned w,
+                        uint64_t mine);
 /* Give a slab back if it is empty; how many frames it had. Give all that are back. */
 uint64_t qi_slab_retire(struct heap *h, struct slab *s);
 uint64_t qi_slabs_trim(struct heap *h);
@@ -198,12 +338,38 @@ void qi_class_leave(struct heap *h, uint32_t class_number);
  * descriptors are everybody's. */
 void qi_class_end(struct heap *h, uint32_t class_number);
 
+/* frames.c */
+
+/* A run for the heap, which has words of the frame table. */
+int qi_frames_get(struct heap *h, unsigned order, uint32_t node, uint32_t flags, quire_pfn *pfn);
+/* Give a run back: to the reserve if that lacks one, else to the machine, whose answer it is. */
+int qi_frames_put(struct heap *h, quire_pfn pfn, unsigned order);
+/* A run of the reserve. QUIRE_ERR_NO_MEMORY: it has none. */
+int qi_reserve_get(struct heap *h, quire_pfn *pfn);
+/* Have all runs of the reserve; what was had is given back after an error. */
+int qi_reserve_fill(struct heap *h);
+/* A class of the reserve: slabs of its runs, for objects of 128 bytes or more. */
+void qi_reserve_fit(struct size_class *c, uint32_t size);
+/* An object for an emergency that was refused by `error`, which comes back if there is none. */
+int qi_reserve_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags, int error,
+                    void **object);
+
+/* records.c: the slab has no object any more, and is claimed. */
+void qi_records_clear(struct heap *h, const struct slab *s);
+/* What walks kept goes, if none is under way. */
+void qi_records_collect(struct heap *h);
+/* magazine_flush.c: before a request is refused: empty all magazines, as far as the flags permit,
+ * and give empty slabs back. Was there anything? */
+bool qi_heap_give_back(struct heap *h, uint32_t flags);
+
 /* figures.c: what the slabs of a class, which does not end meanwhile, have on a node. */
 void qi_class_count(const struct heap *h, uint32_t class_number, quire_node node,
                     struct quire_heap_stats *stats);
 
 /* classes.c: fill in what follows from the size, a multiple of 16 up to QUIRE_HEAP_SLAB_MOST. */
 void qi_class_fit(struct size_class *c, uint32_t size);
+/* Only what follows from the number of objects. */
+void qi_class_map(struct size_class *c);
 void qi_classes_build(struct heap *h);
 
 /* The step of sizes that has `bytes`, 1 .. QUIRE_HEAP_SLAB_MOST: by 16 up to 128, then eight to
@@ -217,6 +383,14 @@ static inline unsigned size_step(size_t bytes)
         return last >> 4;
     high = word_last(last);
     return 8 * (high - 6) + (last >> (high - 3)) - 8;
+}
+
+/* The step whose class serves `bytes`: that one, or the one before, if its class is wide enough. */
+static inline unsigned step_of(const struct heap *h, size_t bytes)
+{
+    unsigned step = size_step(bytes);
+
+    return step > 0 && h->classes[h->steps[step - 1]].size >= bytes ? step - 1 : step;
 }
 
 #endif /* QUIRE_HEAP_STATE_H */

@@ -2,8 +2,9 @@
  *
  * console.h - text on the first serial port, and how the machine is left.
  *
- * One CPU prints: the first one, or, once there is a panic, the one that panicked. So there is no
- * lock here, and a print can never wait for another CPU.
+ * One CPU prints: the first one, or, while programs run, the one that has their lock
+ * (user/fault.c), or, once there is a panic, the one that panicked. So there is no lock here, and a
+ * panic's print never waits for another CPU.
  */
 #ifndef KERNEL_PORT_KERNEL_CONSOLE_H
 #define KERNEL_PORT_KERNEL_CONSOLE_H

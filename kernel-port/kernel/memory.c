@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "firmware.h"
+#include "heap.h"
 #include "kernel-port/kernel/lib/panic.h"
 #include "kernel-port/kernel/lib/text.h"
 #include "layout.h"
@@ -15,6 +16,19 @@
 enum { MAP_ROOM = 8192 };
 
 struct memory memory;
+
+static uint32_t memory_cpu(void *ctx)
+{
+    (void)ctx;
+    return cpu_id();
+}
+
+static struct quire_kinds_line kinds_of_cpus[CPUS_MAX];
+const struct quire_kinds memory_kinds = {.lines = kinds_of_cpus,
+                                         .cpus = CPUS_MAX,
+                                         .local = true,
+                                         .cpu = memory_cpu};
+static struct quire_kind_source sources[QUIRE_KINDS];
 
 static struct quire_boot_entry entries[MAP_ROOM];
 static uint64_t huge_bytes[QUIRE_NODES], huge_sections[QUIRE_NODES]; /* what hugepages= asks */
@@ -98,6 +112,10 @@ void memory_find(const struct boot_info *info, const struct options *options)
     check_image();
     check(quire_boot_reserve(&memory.boot, IMAGE_PHYS, (uint64_t)(image_end - image_start)),
           "the kernel's image");
+    memory.ramdisk = info->module;
+    if (memory.ramdisk.bytes)
+        check(quire_boot_reserve(&memory.boot, memory.ramdisk.phys, memory.ramdisk.bytes),
+              "the ramdisk");
     firmware_read(&memory.topology, info->rsdp);
     if (memory.topology.range_count == 0)
         tell_topology(&memory.topology);
@@ -160,6 +178,7 @@ void memory_build(const struct options *options)
     int error;
 
     share_huge(options);
+    heap_find_runs(&memory.boot);
     up->boot = &memory.boot;
     up->topology = &memory.topology;
     up->map = map;
@@ -173,7 +192,7 @@ void memory_build(const struct options *options)
                  .high = QUIRE_WATERMARK_AUTO,
                  .port = zone_port},
     };
-    up->mode = QUIRE_CACHE_EXCHANGE;
+    up->mode = options->mode;
     up->port = machine_port;
     error = quire_bringup(up);
     if (error == QUIRE_ERR_NO_MEMORY)
@@ -186,6 +205,7 @@ void memory_build(const struct options *options)
         panic("hugepages=: %lu MiB of what was asked for are not there as free whole pages",
               up->plan.huge_missing >> 20);
     check_sections();
+    heap_build();
 }
 
 /* In the order that a kernel would: not the scarce zones first. */
@@ -217,6 +237,7 @@ void *memory_take(size_t bytes, quire_node node)
     if (pfn.n == 0)
         panic("too little memory: %lu KiB for the kernel's own data", bytes >> 10);
     memset(direct(quire_phys(pfn)), 0, frames << QUIRE_FRAME_SHIFT);
+    quire_kinds_count(&memory_kinds, QUIRE_KIND_KERNEL, (ptrdiff_t)frames);
     (void)__atomic_fetch_add(&memory.machine_bytes, frames << QUIRE_FRAME_SHIFT, __ATOMIC_RELAXED);
     return direct(quire_phys(pfn));
 }
@@ -228,7 +249,24 @@ void memory_give_back(void *address, size_t bytes)
 
     check(quire_zone_free_contig(memory_zone(pfn), memory_slot(), pfn, frames),
           "giving back memory");
+    quire_kinds_count(&memory_kinds, QUIRE_KIND_KERNEL, -(ptrdiff_t)frames);
     (void)__atomic_fetch_sub(&memory.machine_bytes, frames << QUIRE_FRAME_SHIFT, __ATOMIC_RELAXED);
+}
+
+static struct quire_kind_source *source_of(enum quire_kind kind)
+{
+    sources[kind] = (struct quire_kind_source){memory.up.machine, &memory_kinds, kind, {0}};
+    return &sources[kind];
+}
+
+struct quire_table_source memory_tables(void)
+{
+    return quire_tables_of_kind(source_of(QUIRE_KIND_TABLE));
+}
+
+struct quire_frame_source memory_frames(enum quire_kind kind)
+{
+    return quire_frames_of_kind(source_of(kind));
 }
 
 struct quire_zone *memory_zone(quire_pfn pfn)

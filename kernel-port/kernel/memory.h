@@ -12,15 +12,19 @@
 #include "boot_info.h"
 #include "options.h"
 
+#include "cpu.h"
+
 #include <quire/bringup.h>
+#include <quire/file.h>
 
 enum { ZONES_MAX = QUIRE_ZONE_TYPES * QUIRE_NODES };
 
 struct memory {
     struct quire_topology topology;
     struct quire_boot boot;
-    struct quire_bringup up; /* plan, zones and machine */
-    uint64_t machine_bytes;  /* taken for it, by memory_take and by itself */
+    struct quire_bringup up;    /* plan, zones and machine */
+    uint64_t machine_bytes;     /* taken for it, by memory_take and by itself */
+    struct boot_module ramdisk; /* where it is; no bytes: there is none */
     /* Told by the zones; atomic. */
     uint64_t events[ZONES_MAX][QUIRE_EVENTS];
     uint64_t reports[QUIRE_ERRORS]; /* by -error */
@@ -38,6 +42,35 @@ void memory_build(const struct options *options);
 
 /* Print what there is: regions, nodes, zones. */
 void memory_print(void);
+
+/* Frames in use by what they are for: all of the kernel's, but those of tests. */
+extern const struct quire_kinds memory_kinds;
+
+/* Print a line with all of them. */
+void memory_print_kinds(void);
+
+/* 2^order frames of the machine, for this kind, and back: as quire_machine_alloc and _free. */
+static inline int memory_alloc(unsigned order, uint32_t flags, enum quire_kind kind, quire_pfn *pfn)
+{
+    int error = quire_machine_alloc(memory.up.machine, order, flags, pfn);
+
+    if (!error)
+        quire_kinds_count_here(&memory_kinds, cpu_id(), kind, (ptrdiff_t)1 << order);
+    return error;
+}
+
+static inline int memory_free(quire_pfn pfn, unsigned order, enum quire_kind kind)
+{
+    int error = quire_machine_free(memory.up.machine, pfn, order);
+
+    if (!error)
+        quire_kinds_count_here(&memory_kinds, cpu_id(), kind, -((ptrdiff_t)1 << order));
+    return error;
+}
+
+/* Page tables; frames of programs, of page caches and so on. The machine is up. */
+struct quire_table_source memory_tables(void);
+struct quire_frame_source memory_frames(enum quire_kind kind);
 
 /* Contiguous zeroed memory on `node`, or nearby, for kernel data; panics if there is none. From
  * whatever zone: this kernel removes none (bringup.h: zones that may leave). */

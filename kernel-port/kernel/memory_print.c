@@ -84,9 +84,26 @@ static void print_zones(void)
     }
 }
 
+void memory_print_kinds(void)
+{
+    int64_t frames[QUIRE_KINDS];
+    struct quire_fault fault = {0};
+    int error = quire_kinds_report(&memory_kinds, memory.up.machine, frames, &fault);
+
+    print("frames in use:");
+    for (unsigned kind = 0; kind < QUIRE_KINDS; kind++) {
+        const char *name = quire_kind_name((enum quire_kind)kind);
+
+        if (frames[kind])
+            print(" %ld %s;", frames[kind], name ? name : "the kernel's");
+    }
+    print(" %s\n", error ? fault.what : "no kind has fewer than none");
+}
+
 void memory_print(void)
 {
     print_report();
     print_nodes();
     print_zones();
+    memory_print_kinds();
 }

@@ -118,6 +118,15 @@ static void read_map(struct options *o, struct piece entry)
     o->map_count++;
 }
 
+static enum quire_cache_mode read_mode(struct piece word)
+{
+    bool local = text_equal(word.at, word.length, "local");
+
+    if (!local && !text_equal(word.at, word.length, "exchange"))
+        panic("mode=: \"%.*s\" is not exchange or local", PIECE(word));
+    return local ? QUIRE_CACHE_LOCAL : QUIRE_CACHE_EXCHANGE;
+}
+
 static void read_option(struct options *o, struct piece word)
 {
     struct piece rest = word, name, entry;
@@ -136,6 +145,8 @@ static void read_option(struct options *o, struct piece word)
     } else if (text_equal(name.at, name.length, "memmap")) {
         while (cut(&rest, ',', &entry))
             read_map(o, entry);
+    } else if (text_equal(name.at, name.length, "mode")) {
+        o->mode = read_mode(rest);
     } else if (text_equal(name.at, name.length, "seconds")) {
         if (!read_number(rest, false, &o->seconds) || o->seconds == 0 || o->seconds > 3600)
             panic("seconds=: \"%.*s\" is not a number from 1 to 3600", PIECE(rest));
@@ -143,7 +154,8 @@ static void read_option(struct options *o, struct piece word)
         if (!read_number(rest, false, &o->seed))
             panic("seed=: \"%.*s\" is not a number", PIECE(rest));
     } else {
-        panic("there is no option \"%.*s\"; there are suite, hugepages, memmap, seconds, seed",
+        panic("there is no option \"%.*s\"; there are suite, hugepages, memmap, mode, seconds, "
+              "seed",
               PIECE(name));
     }
 }
@@ -152,7 +164,7 @@ void options_parse(struct options *o, const char *command_line)
 {
     struct piece rest = {command_line, text_length(command_line)}, word;
 
-    *o = (struct options){.suites = "all", .seconds = 2, .seed = 1};
+    *o = (struct options){.suites = "all", .mode = QUIRE_CACHE_EXCHANGE, .seconds = 2, .seed = 1};
     while (cut(&rest, ' ', &word))
         if (word.length)
             read_option(o, word);

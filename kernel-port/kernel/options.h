@@ -8,6 +8,7 @@
  *                             or on all nodes with memory in turn
  *   memmap=SIZE@ADDRESS:KIND[,...]
  *                             add to the firmware's memory map: KIND is usable, reserved or device
+ *   mode=exchange|local       how CPU caches are owned (quire/cache.h); default exchange
  *   seconds=N                 how long each concurrent test runs; default 2
  *   seed=N                    of the random sequences; default 1
  *
@@ -18,6 +19,7 @@
 #define KERNEL_PORT_KERNEL_OPTIONS_H
 
 #include <quire/boot.h>
+#include <quire/cache.h>
 
 #include <stdint.h>
 
@@ -39,6 +41,7 @@ struct options {
     uint32_t map_count;
     struct option_huge huge[OPTION_HUGE];
     uint32_t huge_count;
+    enum quire_cache_mode mode;
     uint64_t seconds, seed;
 };
 

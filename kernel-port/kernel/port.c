@@ -4,9 +4,18 @@
  *
  * There is no reader's section to enter: code reads a snapshot between two quiet moments of its
  * CPU, and work_wait_for_readers waits until each CPU had one (see work.c).
+ *
+ * Local mode (option mode=local): nothing here preempts, so whoever allocates keeps to its CPU. A
+ * CPU is asked by an NMI, which comes whatever it does, interrupts off included, so that to wait
+ * for it ends: NMIs' own requests have QUIRE_NO_CALLBACK and ask nobody.
+ *  KP1  A CPU counts the answers that it begins, by a locked addition, a full fence: before it
+ *       looks at what is asked; and those that it ends. They do not nest. So an answer that begins
+ *       after an asker read the count sees what was asked before, and has ended when the other
+ *       count is larger.
  */
 #include "port.h"
 
+#include "apic.h"
 #include "cpu.h"
 #include "kernel-port/kernel/lib/text.h"
 #include "memory.h"
@@ -74,6 +83,34 @@ static void port_wait_for_readers(void *ctx)
     work_wait_for_readers();
 }
 
+void port_answer(void)
+{
+    struct cpu *c = this_cpu();
+    uint64_t begun = __atomic_add_fetch(&c->answers_begun, 1, __ATOMIC_SEQ_CST);
+
+    if (memory.up.machine)
+        quire_machine_answer(memory.up.machine);
+    __atomic_store_n(&c->answers_ended, begun, __ATOMIC_RELEASE); /* pairs with port_ask_drain */
+}
+
+static bool port_ask_drain(void *ctx, uint32_t cpu)
+{
+    uint64_t begun;
+
+    (void)ctx;
+    if (cpu >= cpu_count || !__atomic_load_n(&cpus[cpu]->online, __ATOMIC_ACQUIRE))
+        return false;
+    if (cpu == cpu_id()) {
+        quire_machine_answer(memory.up.machine);
+        return true;
+    }
+    begun = __atomic_load_n(&cpus[cpu]->answers_begun, __ATOMIC_SEQ_CST);
+    apic_nmi(cpus[cpu]->apic_id);
+    while (__atomic_load_n(&cpus[cpu]->answers_ended, __ATOMIC_ACQUIRE) <= begun)
+        pause();
+    return true;
+}
+
 static void port_relax(void *ctx)
 {
     (void)ctx;
@@ -95,4 +132,5 @@ const struct quire_machine_port machine_port = {
     .leave = port_leave,
     .wait_for_readers = port_wait_for_readers,
     .relax = port_relax,
+    .ask_drain = port_ask_drain,
 };

@@ -14,4 +14,7 @@ extern const struct quire_port zone_port;
 /* For the machine above them. */
 extern const struct quire_machine_port machine_port;
 
+/* Answer what other CPUs ask of this one, where caches are in local mode. In each NMI. */
+void port_answer(void);
+
 #endif /* KERNEL_PORT_KERNEL_PORT_H */

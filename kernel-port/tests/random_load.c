@@ -5,6 +5,7 @@
 #include "random_load.h"
 
 #include "cpu.h"
+#include "kernel-port/kernel/heap.h"
 #include "kernel-port/kernel/memory.h"
 #include "shadow.h"
 
@@ -21,7 +22,7 @@ static size_t random_load_bytes(uint32_t capacity)
 struct random_load *random_load_make(uint32_t capacity, uint32_t flags, uint64_t seed, uint32_t who,
                                      uint32_t node)
 {
-    struct random_load *m = memory_take(random_load_bytes(capacity), quire_node_of(node));
+    struct random_load *m = heap_take(random_load_bytes(capacity), quire_node_of(node), HEAP_LOADS);
 
     *m = (struct random_load){.random = random_from(seed, who),
                               .next_tag = (uint64_t)who << 32,
@@ -33,7 +34,7 @@ struct random_load *random_load_make(uint32_t capacity, uint32_t flags, uint64_t
 
 void random_load_unmake(struct random_load *m)
 {
-    memory_give_back(m, random_load_bytes(m->capacity));
+    heap_give_back(m);
 }
 
 static void keep(struct random_load *m, struct random_load_run run)

@@ -9,6 +9,7 @@
  */
 #include "shadow.h"
 
+#include "kernel-port/kernel/heap.h"
 #include "kernel-port/kernel/memory.h"
 #include "paging.h"
 #include "tap.h"
@@ -51,8 +52,8 @@ void shadow_begin(void)
             continue;
         span(&memory.up.zones[i], &maps[i].first, &end);
         maps[i].frames = end - maps[i].first;
-        maps[i].words = memory_take((maps[i].frames + BITS - 1) / BITS * 8,
-                                    quire_node_of(memory.up.plan.zones[i].node));
+        maps[i].words = heap_take((maps[i].frames + BITS - 1) / BITS * 8,
+                                  quire_node_of(memory.up.plan.zones[i].node), HEAP_SHADOWS);
     }
     fault.what = NULL;
     fault.taken = fault.count = 0;
@@ -128,6 +129,16 @@ void shadow_give(quire_pfn pfn, uint64_t frames, uint64_t tag, unsigned words)
             shadow_wrong("a frame was written by somebody else", quire_pfn_of_phys(at), found,
                          pattern(at, tag));
     }
+    mark_run(pfn, frames, false);
+}
+
+void shadow_own(quire_pfn pfn, uint64_t frames)
+{
+    mark_run(pfn, frames, true);
+}
+
+void shadow_disown(quire_pfn pfn, uint64_t frames)
+{
     mark_run(pfn, frames, false);
 }
 

@@ -26,6 +26,10 @@ void shadow_begin(void);
 void shadow_take(quire_pfn pfn, uint64_t frames, uint64_t tag, unsigned words);
 void shadow_give(quire_pfn pfn, uint64_t frames, uint64_t tag, unsigned words);
 
+/* The same without a pattern: the owner writes what it likes. */
+void shadow_own(quire_pfn pfn, uint64_t frames);
+void shadow_disown(quire_pfn pfn, uint64_t frames);
+
 /* Something else is wrong with a frame. */
 void shadow_wrong(const char *what, quire_pfn pfn, uint64_t found, uint64_t expected);
 

@@ -7,7 +7,7 @@
  * and the entries are looked at; then they are written, which cannot fail, as nobody but the calls
  * that come one at a time writes into an empty entry.
  */
-#include "spaces.h"
+#include "file/files.h"
 
 /* The highest level at which an entry may begin at `virt`. */
 static unsigned level_for(const struct quire_paging_format *f, uint64_t virt)
@@ -48,10 +48,10 @@ static void write_area(struct quire_space *space, struct quire_vrange range, uin
     struct steps steps;
 
     qi_steps_begin(&steps, &space->paging, range);
-    while (qi_steps_next(&steps)) {
+    while (steps_next(&steps)) {
         (void)place_replace(&space->paging, &steps.place, e);
         if (!entry_is_table(f, steps.place.level, steps.place.entry))
-            (void)qi_steps_advance(&steps);
+            (void)steps_advance(&steps);
     }
     qi_steps_end(&steps);
 }
@@ -89,7 +89,7 @@ static int find_place(struct quire_space *space, struct fit *fit, uint64_t *at)
     fit->free = 0;
     qi_steps_begin(&steps, &space->paging,
                    quire_vrange_of(whole.start.n + done, whole.bytes - done));
-    while (!found && qi_steps_next(&steps)) {
+    while (!found && steps_next(&steps)) {
         if (steps.place.entry == 0 && fit->free == 0)
             fit->from = steps.virt;
         if (steps.place.entry == 0 && first == whole.bytes)
@@ -98,7 +98,7 @@ static int find_place(struct quire_space *space, struct fit *fit, uint64_t *at)
             fit->free = 0;
         else
             fit->free += steps_bytes(&steps);
-        (void)qi_steps_advance(&steps);
+        (void)steps_advance(&steps);
         found = fit->free > 0 && fits(fit, at);
     }
     qi_steps_end(&steps);
@@ -108,6 +108,12 @@ static int find_place(struct quire_space *space, struct fit *fit, uint64_t *at)
 
 /* ---- Reserve -------------------------------------------------------------------------------- */
 
+/* Is there more to know of the area than its access? */
+static bool is_noted(const struct quire_area *area)
+{
+    return area->file || area->offset || area->policy || area->limit || area->gigabytes;
+}
+
 static bool area_exists(const struct quire_space *space, const struct quire_area *area,
                         uint32_t flags)
 {
@@ -116,8 +122,41 @@ static bool area_exists(const struct quire_space *space, const struct quire_area
     if (flags & ~known)
         return false;
     if (area->kind == QUIRE_AREA_GUARD)
-        return area->access == 0 && !(flags & QUIRE_RESERVE_STACK);
-    return area->kind == QUIRE_AREA_ANONYMOUS && qi_access_check(space, area->access);
+        return area->access == 0 && !(flags & QUIRE_RESERVE_STACK) && !is_noted(area);
+    if (area->kind == QUIRE_AREA_ANONYMOUS)
+        return qi_access_check(space, area->access) && !area->file && !area->offset;
+    return (area->kind == QUIRE_AREA_SHARED || area->kind == QUIRE_AREA_PRIVATE) &&
+           qi_access_check(space, area->access) && !(flags & QUIRE_RESERVE_STACK) && area->file &&
+           !area->policy && !area->limit && !area->gigabytes;
+}
+
+/* Can the range have what the area says of pages of 1 GiB? */
+static int gigabytes_check(const struct quire_space *space, const struct quire_area *area,
+                           struct quire_vrange range)
+{
+    if (area->gigabytes > QUIRE_GIGABYTES_ONLY)
+        return QUIRE_ERR_UNSUPPORTED;
+    if (area->gigabytes != QUIRE_GIGABYTES_ONLY)
+        return 0;
+    if (!has_gigabytes(space))
+        return QUIRE_ERR_UNSUPPORTED;
+    return (range.start.n | range.bytes) & (QUIRE_PAGE_1G - 1) ? QUIRE_ERR_ALIGN : 0;
+}
+
+/* Can the file be mapped so, by as many pages as the range has? */
+static int file_check(const struct quire_area *area, struct quire_vrange range)
+{
+    if (!area->file)
+        return 0;
+    if (area->offset % QUIRE_FRAME_SIZE)
+        return QUIRE_ERR_ALIGN;
+    if (area->offset / QUIRE_FRAME_SIZE >= QUIRE_FILE_PAGES ||
+        range.bytes / QUIRE_FRAME_SIZE > QUIRE_FILE_PAGES - area->offset / QUIRE_FRAME_SIZE)
+        return QUIRE_ERR_SIZE;
+    if (area->kind == QUIRE_AREA_SHARED && (area->access & QUIRE_WRITE) &&
+        !area->file->config.pager.write)
+        return QUIRE_ERR_ACCESS;
+    return 0;
 }
 
 /* Where the area shall be: *range. */
@@ -134,8 +173,10 @@ static int place_area(struct quire_space *space, const struct quire_area *area, 
         return QUIRE_ERR_SIZE;
     if (area->range.bytes % QUIRE_FRAME_SIZE)
         return QUIRE_ERR_ALIGN;
-    if (flags & QUIRE_RESERVE_LARGE)
+    if ((flags & QUIRE_RESERVE_LARGE) || area->gigabytes)
         fit.unit = level_size(f, 1);
+    if (area->gigabytes && has_gigabytes(space) && area->range.bytes >= QUIRE_PAGE_1G)
+        fit.unit = QUIRE_PAGE_1G;
     if (flags & QUIRE_RESERVE_STACK)
         fit.below = QUIRE_FRAME_SIZE;
     return find_place(space, &fit, &range->start.n);
@@ -144,14 +185,21 @@ static int place_area(struct quire_space *space, const struct quire_area *area, 
 int quire_space_reserve(struct quire_space *space, const struct quire_area *area, uint32_t flags,
                         quire_vaddr *at)
 {
-    bool stack = (flags & QUIRE_RESERVE_STACK) != 0, large = (flags & QUIRE_RESERVE_LARGE) != 0;
+    bool stack = (flags & QUIRE_RESERVE_STACK) != 0;
+    bool large = (flags & QUIRE_RESERVE_LARGE) || area->gigabytes;
+    const struct quire_paging_format *f = space->paging.format;
     struct quire_vrange range, guard;
+    struct note *note = NULL;
     int error = area_exists(space, area, flags) ? 0 : QUIRE_ERR_UNSUPPORTED;
 
     if (error == 0)
         error = place_area(space, area, flags, &range);
     if (error == 0)
         error = qi_space_check(space, range);
+    if (error == 0)
+        error = file_check(area, range);
+    if (error == 0)
+        error = gigabytes_check(space, area, range);
     if (error)
         return error;
     guard = quire_vrange_of(range.start.n - QUIRE_FRAME_SIZE, QUIRE_FRAME_SIZE);
@@ -161,11 +209,13 @@ int quire_space_reserve(struct quire_space *space, const struct quire_area *area
         error = prepare_area(space, guard);
     if (error == 0)
         error = prepare_area(space, range);
+    if (error == 0 && is_noted(area))
+        error = qi_note_add(space, area, range, &note);
     if (error)
         return error;
     if (stack)
         write_area(space, guard, entry_reserved(0, false));
-    write_area(space, range, entry_reserved(area->access, large));
+    write_area(space, range, entry_of_area(f, note, area->access, large));
     if (at)
         *at = range.start;
     return 0;
@@ -173,20 +223,42 @@ int quire_space_reserve(struct quire_space *space, const struct quire_area *area
 
 /* ---- List ----------------------------------------------------------------------------------- */
 
-/* What the step came to, as an area. */
-static struct quire_area area_of_step(const struct steps *steps)
+/* What the step came to, as an area, which has this note or none. */
+static struct quire_area area_of_step(const struct steps *steps, const struct note *note)
 {
     const struct place *place = &steps->place;
     struct quire_area area = {.range = quire_vrange_of(steps->virt, steps_bytes(steps))};
+    uint64_t policy;
 
     if (place->entry & ENTRY_PRESENT) {
-        area.access = page_access(steps->paging->format, place->level, place->entry);
+        area.access = page_access(steps->paging->format, place->entry);
         area.frames = area.range.bytes / QUIRE_FRAME_SIZE;
     } else {
         area.access = reserved_access(place->entry);
     }
     area.kind = area.access ? QUIRE_AREA_ANONYMOUS : QUIRE_AREA_GUARD;
+    if (!note)
+        return area;
+    if (note->file)
+        area.kind = note->shared ? QUIRE_AREA_SHARED : QUIRE_AREA_PRIVATE;
+    area.file = note->file;
+    area.offset = note->file ? steps->virt + note->offset : 0;
+    policy = qa_load(&note->policy, relaxed); /* relaxed: nobody changes it now */
+    area.policy = (const struct quire_policy *)(uintptr_t)policy;
+    area.limit = qa_load(&note->limit, relaxed);         /* relaxed: as above */
+    area.gigabytes = qa_load(&note->gigabytes, relaxed); /* relaxed: as above */
     return area;
+}
+
+/* Are they one area, if they are neighbours? What has a limit is one with what counts against it.
+ */
+static bool are_alike(const struct quire_area *area, const struct quire_area *next)
+{
+    return area->access == next->access && area->kind == next->kind && area->file == next->file &&
+           area->policy == next->policy && area->limit == next->limit &&
+           area->gigabytes == next->gigabytes &&
+           (!area->file || area->offset + area->range.bytes == next->offset) &&
+           area->range.start.n + area->range.bytes == next->range.start.n;
 }
 
 /* Add the area to the one before it, or tell that one and begin anew. An area of 0 bytes is none.
@@ -196,8 +268,7 @@ static int join_or_visit(struct quire_area *area, const struct quire_area *next,
 {
     int result = 0;
 
-    if (area->range.bytes && next->range.bytes && area->access == next->access &&
-        area->range.start.n + area->range.bytes == next->range.start.n) {
+    if (area->range.bytes && next->range.bytes && are_alike(area, next)) {
         area->range.bytes += next->range.bytes;
         area->frames += next->frames;
         return 0;
@@ -213,13 +284,14 @@ int quire_space_list(struct quire_space *space, struct quire_vrange range, quire
 {
     const struct quire_area none = {.range = {{0}, 0}};
     struct quire_area area = none;
+    struct note *note = NULL;
     struct steps steps;
     int result = qi_space_check(space, range);
 
     if (result)
         return result;
     qi_steps_begin(&steps, &space->paging, range);
-    while (result == 0 && qi_steps_next(&steps)) {
+    while (result == 0 && steps_next(&steps)) {
         struct quire_area next;
 
         if (entry_is_held(steps.place.entry)) {
@@ -228,10 +300,11 @@ int quire_space_list(struct quire_space *space, struct quire_vrange range, quire
         }
         if (entry_is_table(space->paging.format, steps.place.level, steps.place.entry))
             continue;
-        next = area_of_step(&steps);
+        note = note_at(space, note, steps.virt);
+        next = area_of_step(&steps, note);
         if (steps.place.entry)
             result = join_or_visit(&area, &next, visit, ctx);
-        (void)qi_steps_advance(&steps);
+        (void)steps_advance(&steps);
     }
     qi_steps_end(&steps);
     return result ? result : join_or_visit(&area, &none, visit, ctx);

@@ -42,14 +42,17 @@ static int look_at(const struct steps *steps, struct quire_vrange range, uint32_
 {
     const struct quire_paging *paging = steps->paging;
     const struct quire_paging_format *f = paging->format;
-    uint64_t end = range.start.n + range.bytes; /* 0: the end of all */
-    uint64_t start = range.start.n, page = steps_page(steps);
+    uint64_t start = range.start.n, end = start + range.bytes; /* 0: the end of all */
+    uint64_t page;
     unsigned needed = 0;
 
     if (!entry_is_mapped(f, steps->place.entry))
         return flags & QUIRE_PAGING_HOLES ? 0 : QUIRE_ERR_UNMAPPED;
     if (entry_is_busy(f, steps->place.entry))
         return QUIRE_ERR_BUSY;
+    if (steps->place.level == 0)
+        return 0;
+    page = steps_page(steps);
     if (page < start)
         needed += qi_splits_needed(paging, steps->place.level, start);
     if (page + (level_size(f, steps->place.level) - 1) > end - 1)
@@ -77,9 +80,15 @@ static int look(struct quire_paging *paging, struct quire_vrange range, uint32_t
 
     *splits = 0;
     qi_steps_begin(&steps, paging, range);
-    while (error == 0 && qi_steps_next(&steps)) {
+    while (error == 0 && steps_next(&steps)) {
+        unsigned n = steps.place.level == 0 ? qi_steps_alike(&steps, ENTRY_PRESENT, true) : 0;
+
+        if (n > 0) {
+            qi_steps_pass(&steps, n);
+            continue;
+        }
         error = look_at(&steps, range, flags, splits);
-        (void)qi_steps_advance(&steps);
+        (void)steps_advance(&steps);
     }
     qi_steps_end(&steps);
     return error;
@@ -112,8 +121,8 @@ static int make_ends(struct quire_paging *paging, struct quire_vrange range, uns
 
 /* Replace the page at this place: by nothing, or by one with another access. *was is the entry that
  * was replaced. False: there is no page, or a table. */
-static bool replace(struct quire_paging *paging, struct place *place, const uint32_t *access,
-                    uint64_t *was)
+static inline bool replace(struct quire_paging *paging, struct place *place, const uint32_t *access,
+                           uint64_t *was)
 {
     const struct quire_paging_format *f = paging->format;
 
@@ -125,21 +134,31 @@ static bool replace(struct quire_paging *paging, struct place *place, const uint
     return true;
 }
 
-/* Take the page at this place out. False: there is none. */
-static bool take_page(struct quire_paging *paging, struct place *place, uint64_t virt,
-                      quire_page_visit *visit, void *ctx, struct quire_gather *gather)
+/* A page was taken out, which was `was` at the end. */
+static inline __attribute__((__always_inline__)) void note_taken(
+    const struct quire_paging_format *f, unsigned level, uint64_t virt, uint64_t was,
+    quire_page_visit *visit, void *ctx, struct quire_gather *gather)
 {
-    const struct quire_paging_format *f = paging->format;
     struct quire_page page;
+
+    gather_page(gather, virt, level_size(f, level), entry_is_global(f, was));
+    if (visit) {
+        page_of_entry(f, level, was, &page);
+        (void)visit(ctx, quire_vaddr_of(virt), &page);
+    }
+}
+
+/* Take the page at this place out. False: there is none. */
+static inline __attribute__((__always_inline__)) bool take_page(struct quire_paging *paging,
+                                                                struct place *place, uint64_t virt,
+                                                                quire_page_visit *visit, void *ctx,
+                                                                struct quire_gather *gather)
+{
     uint64_t was;
 
     if (!replace(paging, place, NULL, &was))
         return false;
-    qi_gather_page(gather, virt, level_size(f, place->level), entry_is_global(f, was));
-    if (visit) {
-        page_of_entry(f, place->level, was, &page);
-        (void)visit(ctx, quire_vaddr_of(virt), &page);
-    }
+    note_taken(paging->format, place->level, virt, was, visit, ctx, gather);
     return true;
 }
 
@@ -153,14 +172,15 @@ static bool change_page(struct quire_paging *paging, struct place *place, uint64
     if (!replace(paging, place, &access, &was))
         return false;
     if ((was & f->access_mask) != f->access[access])
-        qi_gather_page(gather, virt, level_size(f, place->level), entry_is_global(f, was));
+        gather_page(gather, virt, level_size(f, place->level), entry_is_global(f, was));
     return true;
 }
 
 /* A single small page that is there needs no look beforehand. The place is open if it is one. */
-static bool find_one(struct quire_paging *paging, struct quire_vrange range, struct place *place)
+static bool find_one(struct quire_paging *paging, struct quire_vrange range, uint32_t flags,
+                     struct place *place)
 {
-    if (range.bytes != QUIRE_FRAME_SIZE)
+    if (!range_is_page(paging, range) || (flags & ~(uint32_t)FLAGS))
         return false;
     (void)qi_place_find(paging, range.start.n, 0, false, place);
     if (place->level == 0 && (place->entry & ENTRY_PRESENT))
@@ -169,33 +189,59 @@ static bool find_one(struct quire_paging *paging, struct quire_vrange range, str
     return false;
 }
 
+/* Take out the page of plain entries. False: there is none of the smallest size. */
+static inline __attribute__((__always_inline__)) bool take_plain(struct quire_paging *paging,
+                                                                 uint64_t virt,
+                                                                 quire_page_visit *visit, void *ctx,
+                                                                 struct quire_gather *gather)
+{
+    uintptr_t table;
+    uint64_t seen;
+    bool taken = false;
+
+    if (plain_find(paging, virt, &table, &seen) > 0)
+        return false;
+    while (!taken && (seen & ENTRY_PRESENT)) {
+        /* E-entry acquire: what came before the page; E-entry release: what was written to it */
+        taken = qa_cas(plain_at(table, virt, 0), &seen, 0, acq_rel);
+        if (!taken)
+            seen = qa_load(plain_at(table, virt, 0), acquire); /* E-entry acquire: a page */
+    }
+    if (taken)
+        note_taken(paging->format, 0, virt, seen, visit, ctx, gather);
+    return taken;
+}
+
 void qi_take_out(struct quire_paging *paging, struct quire_vrange range, quire_page_visit *visit,
                  void *ctx, struct quire_gather *gather)
 {
     struct steps steps;
 
     qi_steps_begin(&steps, paging, range);
-    while (qi_steps_next(&steps))
+    while (steps_next(&steps))
         if (take_page(paging, &steps.place, steps_page(&steps), visit, ctx, gather) ||
             !present(&steps))
-            (void)qi_steps_advance(&steps); /* else there is a table: what is below it */
+            (void)steps_advance(&steps); /* else there is a table: what is below it */
     qi_steps_end(&steps);
 }
 
-int quire_paging_unmap(struct quire_paging *paging, struct quire_vrange range, uint32_t flags,
-                       quire_page_visit *visit, void *ctx, struct quire_gather *gather)
+static __attribute__((__noinline__)) int unmap_range(struct quire_paging *paging,
+                                                     struct quire_vrange range, uint32_t flags,
+                                                     quire_page_visit *visit, void *ctx,
+                                                     struct quire_gather *gather)
 {
-    unsigned splits;
-    int error = range_check(paging, range, flags);
     struct place place;
+    unsigned splits;
+    int error;
 
-    if (error == 0 && find_one(paging, range, &place)) {
+    if (find_one(paging, range, flags, &place)) {
         bool taken = take_page(paging, &place, range.start.n, visit, ctx, gather);
 
         place_close(paging, &place);
         if (taken)
             return 0;
     }
+    error = range_check(paging, range, flags);
     if (error == 0)
         error = look(paging, range, flags, &splits);
     if (error == 0)
@@ -205,33 +251,43 @@ int quire_paging_unmap(struct quire_paging *paging, struct quire_vrange range, u
     return error;
 }
 
+int quire_paging_unmap(struct quire_paging *paging, struct quire_vrange range, uint32_t flags,
+                       quire_page_visit *visit, void *ctx, struct quire_gather *gather)
+{
+    if (paging->plain && range_is_page(paging, range) && !(flags & ~(uint32_t)FLAGS) &&
+        take_plain(paging, range.start.n, visit, ctx, gather))
+        return 0;
+    return unmap_range(paging, range, flags, visit, ctx, gather);
+}
+
 static void give_access(struct quire_paging *paging, struct quire_vrange range, uint32_t access,
                         struct quire_gather *gather)
 {
     struct steps steps;
 
     qi_steps_begin(&steps, paging, range);
-    while (qi_steps_next(&steps))
+    while (steps_next(&steps))
         if (change_page(paging, &steps.place, steps_page(&steps), access, gather) ||
             !present(&steps))
-            (void)qi_steps_advance(&steps); /* else there is a table: what is below it */
+            (void)steps_advance(&steps); /* else there is a table: what is below it */
     qi_steps_end(&steps);
 }
 
 int quire_paging_protect(struct quire_paging *paging, struct quire_vrange range, uint32_t access,
                          uint32_t flags, struct quire_gather *gather)
 {
-    unsigned splits;
-    int error = range_check(paging, range, flags);
     struct place place;
+    unsigned splits;
+    int error;
 
-    if (error == 0 && access_exists(paging->format, access) && find_one(paging, range, &place)) {
+    if (access_exists(paging->format, access) && find_one(paging, range, flags, &place)) {
         bool changed = change_page(paging, &place, range.start.n, access, gather);
 
         place_close(paging, &place);
         if (changed)
             return 0;
     }
+    error = range_check(paging, range, flags);
     if (error == 0)
         error = look(paging, range, flags, &splits);
     if (error)
@@ -308,16 +364,15 @@ int quire_paging_update(struct quire_paging *paging, quire_vaddr virt, quire_pad
 
     if (error)
         return error;
-    error = qi_page_check(paging, to);
-    if (error)
-        return error;
+    if (!page_exists(f, to))
+        return QUIRE_ERR_UNSUPPORTED;
     (void)qi_place_find(paging, virt.n, 0, false, &place);
     error = replace_page(paging, &place, virt, from, to, &seen);
     place_close(paging, &place);
     if (error)
         return error;
     page_of_entry(f, place.level, seen, &was);
-    qi_gather_page(gather, virt.n, was.size, was.global);
+    gather_page(gather, virt.n, was.size, was.global);
     if (old)
         *old = was;
     return 0;

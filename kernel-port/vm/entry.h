@@ -5,9 +5,10 @@
  * An entry is 0 (empty), present, busy: a page that is being replaced, in a format that asks for
  * break-before-make; or what a space has written there (reserved.h). Invariants:
  *   EN1  Above level 0 a present entry is a table or a large page; at level 0 it is a page.
- *   EN2  A table is complete before an entry names it, and stays where it is until join or destroy.
+ *   EN2  A table is complete before an entry names it, and stays where it is until join, promote,
+ *        trim or destroy.
  *   EN3  An entry that is not empty changes by compare-and-swap alone, against what was seen: the
- *        processor's marks are in what is compared.
+ *        processor's marks are in what is compared. The processor marks none that is not present.
  *   EN4  Whoever made an entry busy, and nobody else, replaces it again.
  */
 #ifndef QUIRE_VM_ENTRY_H
@@ -72,6 +73,14 @@ static inline uint64_t entry_of_table(const struct quire_paging_format *f, unsig
     return quire_phys(pfn) >> f->frame_shift | (level + 1u == f->levels ? f->root_table : f->table);
 }
 
+/* The entry names a table that another page table has, too: its own is marked `shared`, and in the
+ * root that gave it `copy`, which says nothing else of a table. */
+static inline bool entry_is_table_of_two(const struct quire_paging_format *f, unsigned level,
+                                         uint64_t e)
+{
+    return level + 1u == f->levels && (e & (f->shared | f->copy));
+}
+
 /* A page that is being replaced: all but the present bit is as before. */
 static inline uint64_t entry_busy(const struct quire_paging_format *f, uint64_t e)
 {
@@ -113,6 +122,13 @@ static inline uint64_t entry_with_access(const struct quire_paging_format *f, ui
     return entry_with_marks(f, (e & ~f->access_mask) | f->access[access], accessed, dirty);
 }
 
+/* What pages in a row mostly have in common: all of their entries but the frames and marks. What is
+ * changed in one is then changed in the next ones by the same bits. */
+static inline uint64_t entry_alike_mask(const struct quire_paging_format *f)
+{
+    return ~(f->frame_mask | f->accessed | (f->clean ? 0 : f->dirty));
+}
+
 /* The entry of a page whose attributes the format has. */
 static inline uint64_t entry_of_page(const struct quire_paging_format *f, unsigned level,
                                      const struct quire_page *page)
@@ -121,12 +137,24 @@ static inline uint64_t entry_of_page(const struct quire_paging_format *f, unsign
 
     e |= level > 0 ? f->large_page : f->small_page;
     e |= f->access[page->access] | f->types[page->type] | (page->global ? f->global : f->local);
-    return entry_with_marks(f, e, page->accessed, page->dirty);
+    if (page->accessed)
+        e |= f->accessed;
+    if (page->dirty)
+        e |= f->dirty;
+    if (f->clean && (!page->dirty || !(e & f->writable)))
+        e |= f->clean;
+    return e;
 }
 
 static inline bool entry_is_global(const struct quire_paging_format *f, uint64_t e)
 {
     return (e & (f->global | f->local)) == f->global;
+}
+
+/* The access of the entry of a page. */
+static inline uint32_t entry_access(const struct quire_paging_format *f, uint64_t e)
+{
+    return f->access_back[((e & f->access_mask) * f->access_spread) >> 60];
 }
 
 /* What the entry of a page, present or busy, maps. */
@@ -135,9 +163,7 @@ static inline void page_of_entry(const struct quire_paging_format *f, unsigned l
 {
     page->size = level_size(f, level);
     page->phys.n = entry_phys(f, e) & ~(page->size - 1);
-    page->access = 0;
-    while (page->access < QUIRE_ACCESS_ALL && f->access[page->access] != (e & f->access_mask))
-        page->access++;
+    page->access = entry_access(f, e);
     page->type = QUIRE_TYPE_NORMAL;
     for (unsigned i = 0; i < QUIRE_TYPES; i++)
         if (f->types[i] == (e & f->type_mask)) {
@@ -172,6 +198,17 @@ static inline bool entry_replace(const struct quire_paging_format *f, void *tabl
     /* E-entry acquire: what came before the entry that was there; E-entry release: the table that
      * it names is complete, and what was written to the page before comes with it */
     return qa_cas((qa64 *)table + index, &expected, desired, acq_rel);
+}
+
+/* Put something where nobody else does: in the place of an entry that we made busy or held (EN4),
+ * or of an empty one of a table into which one call at a time puts something. */
+static inline void entry_put(const struct quire_paging_format *f, void *table, unsigned index,
+                             uint64_t e)
+{
+    if (f->entry_bytes == 4)
+        qa_store((qa32 *)table + index, (uint32_t)e, release); /* E-entry release: as below */
+    else
+        qa_store((qa64 *)table + index, e, release); /* E-entry release: what came before */
 }
 
 /* Write an entry of a table that nobody else has seen. */

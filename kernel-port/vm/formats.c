@@ -37,7 +37,13 @@
     .global = X86_G, .accessed = X86_A, .dirty = X86_D, .copy = X86_COPY,             \
     .shared = X86_SHARED
 
+/* W to bit 60, U to 61, NX to 63. */
+#define X86_BACK                                                                            \
+    .access_spread = BIT_AT(59) | BIT_AT(0),                                                \
+    .access_back = {5, 7, 13, 15, 0, 0, 0, 0, 1, 3, 9, 11}
+
 #define X86_NX_ACCESS                                                                       \
+    X86_BACK,                                                                               \
     .access_mask = X86_W | X86_U | X86_NX,                                                  \
     .access = {NO, X86_NX, NO, X86_W | X86_NX, NO, 0, NO, X86_W,                            \
                NO, X86_U | X86_NX, NO, X86_U | X86_W | X86_NX, NO, X86_U, NO, X86_U | X86_W}
@@ -66,6 +72,7 @@ const struct quire_paging_format quire_i386 = {
     .sizes = QUIRE_PAGE_4K | QUIRE_PAGE_4M,
     .root_table = X86_P | X86_W | X86_U,
     X86_COMMON,
+    X86_BACK,
     .access_mask = X86_W | X86_U,
     .access = {NO, NO, NO, NO, NO, 0, NO, X86_W, NO, NO, NO, NO, NO, X86_U, NO, X86_U | X86_W},
 };
@@ -119,6 +126,8 @@ const struct quire_paging_format quire_i386_pae = {
     .table = ARM_VALID | ARM_TABLE, .root_table = ARM_VALID | ARM_TABLE,                    \
     .small_page = ARM_VALID | ARM_TABLE | ARM_INNER, .large_page = ARM_VALID | ARM_INNER,   \
     .kind_mask = ARM_TABLE, .kind_table = ARM_TABLE,                                        \
+    .access_spread = BIT_AT(9) | BIT_AT(55),                                                \
+    .access_back = {0, 0, 0, 0, 0, 0, 13, 15, 5, 7, 0, 0, 1, 3, 9, 11},                     \
     .access_mask = ARM_EL0 | ARM_DBM | ARM_NX,                                              \
     .access = {NO, ARM_NX, NO, ARM_DBM | ARM_NX, NO, ARM_UXN, NO, ARM_DBM | ARM_UXN,        \
                NO, ARM_EL0 | ARM_NX, NO, ARM_EL0 | ARM_DBM | ARM_NX,                        \
@@ -158,6 +167,8 @@ const struct quire_paging_format quire_aarch64_upper = {
     .sizes = QUIRE_PAGE_4K | QUIRE_PAGE_2M | QUIRE_PAGE_1G,                                 \
     .table = RISCV_V, .root_table = RISCV_V, .small_page = RISCV_V, .large_page = RISCV_V,  \
     .kind_mask = RISCV_RWX, .kind_table = 0,                                                \
+    .access_spread = BIT_AT(59), /* R to bit 60, and so on: the access itself */            \
+    .access_back = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},                  \
     .access_mask = RISCV_RWX | RISCV_U,                                                     \
     .access = {NO, RISCV_R, NO, RISCV_RW, RISCV_X, RISCV_RX, NO, RISCV_RWX,                 \
                NO, RISCV_U | RISCV_R, NO, RISCV_U | RISCV_RW, RISCV_U | RISCV_X,            \

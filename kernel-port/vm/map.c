@@ -6,7 +6,7 @@
  * may be in a TLB. So a range of several pages is prepared first: all tables are made, and all
  * entries looked at. What can fail fails there, before one page is put in. Behind that only a call
  * that maps a page of the range at the same time is in the way; then the pages that were put in are
- * taken out again, and gathered. A single page is put in at once.
+ * taken out again, and gathered. A single small page is put in at once.
  *
  * A range is cut into stretches: entries in a row of one table, each for one page.
  */
@@ -108,15 +108,16 @@ static int put_in(struct mapping *m)
     uint64_t e = entry_of_page(f, m->place.level, &m->page);
     uint64_t next = size >> f->frame_shift;
 
-    for (unsigned n = 0; n < m->entries; n++, m->place.index++, e += next) {
-        m->place.entry = 0;
-        if (!place_replace(m->paging, &m->place, e)) {
-            if (!entry_is_table(f, m->place.level, m->place.entry))
-                return QUIRE_ERR_MAPPED;
-            return 0;
-        }
-        go_on(m, size);
+    unsigned n = 0;
+
+    while (n < m->entries && entry_replace(f, m->place.table, m->place.index + n, 0, e)) {
+        n++;
+        e += next;
     }
+    m->place.index += n;
+    go_on(m, n * size);
+    if (n < m->entries && !entry_is_table(f, m->place.level, place_look(m->paging, &m->place)))
+        return QUIRE_ERR_MAPPED;
     return 0;
 }
 
@@ -128,10 +129,7 @@ static int check(const struct quire_paging *paging, struct quire_vrange range,
 
     if (error)
         return error;
-    error = qi_page_check(paging, page);
-    if (error)
-        return error;
-    if (sizes & ~f->sizes)
+    if (!page_exists(f, page) || (sizes & ~f->sizes))
         return QUIRE_ERR_UNSUPPORTED;
     if (page->phys.n % QUIRE_FRAME_SIZE)
         return QUIRE_ERR_ALIGN;
@@ -140,30 +138,59 @@ static int check(const struct quire_paging *paging, struct quire_vrange range,
     return (page->phys.n + (range.bytes - 1)) >> f->phys_bits ? QUIRE_ERR_ADDRESS : 0;
 }
 
-/* One page of the smallest size. */
-static int map_one(struct quire_paging *paging, uint64_t virt, const struct quire_page *page)
+/* Is it one page of the smallest size, and nothing wrong with it? */
+static inline bool is_one(const struct quire_paging *paging, struct quire_vrange range,
+                          const struct quire_page *page, uint64_t sizes)
+{
+    const struct quire_paging_format *f = paging->format;
+    uint64_t virt = range.start.n, phys = page->phys.n;
+
+    return range.bytes == QUIRE_FRAME_SIZE &&
+           ((virt + paging->lowest) >> f->canonical.bits | phys >> f->phys_bits |
+            ((virt | phys) & (QUIRE_FRAME_SIZE - 1))) == 0 &&
+           page_exists(f, page) &&
+           (sizes == 0 || ((sizes & QUIRE_FRAME_SIZE) && !(sizes & ~f->sizes)));
+}
+
+static __attribute__((__noinline__)) int map_one(struct quire_paging *paging, uint64_t virt,
+                                                 uint64_t e)
 {
     struct place place;
     int error = qi_place_find(paging, virt, 0, true, &place);
 
     if (error)
         return error;
-    if (place.entry != 0 || !place_replace(paging, &place, entry_of_page(paging->format, 0, page)))
+    if (place.entry != 0 || !place_replace(paging, &place, e))
         error = QUIRE_ERR_MAPPED;
     place_close(paging, &place);
     return error;
 }
 
-int quire_paging_map(struct quire_paging *paging, struct quire_vrange range,
-                     const struct quire_page *page, uint64_t sizes, struct quire_gather *gather)
+/* The same of plain entries, if its tables are there. */
+static inline __attribute__((__always_inline__)) int map_plain(struct quire_paging *paging,
+                                                               uint64_t virt, uint64_t e)
 {
-    int error = check(paging, range, page, sizes);
+    uintptr_t table;
+    uint64_t seen;
+
+    if (plain_find(paging, virt, &table, &seen) > 0)
+        return map_one(paging, virt, e);
+    /* E-entry acquire: what came before the entry that was there; E-entry release: what was written
+     * to the page before comes with it */
+    return seen == 0 && qa_cas(plain_at(table, virt, 0), &seen, e, acq_rel) ? 0 : QUIRE_ERR_MAPPED;
+}
+
+/* Whatever it is. */
+static __attribute__((__noinline__)) int map_range(struct quire_paging *paging,
+                                                   struct quire_vrange range,
+                                                   const struct quire_page *page, uint64_t sizes,
+                                                   struct quire_gather *gather)
+{
     struct mapping m;
+    int error = check(paging, range, page, sizes);
 
     if (error)
         return error;
-    if (range.bytes == QUIRE_FRAME_SIZE && (sizes == 0 || (sizes & QUIRE_FRAME_SIZE)))
-        return map_one(paging, range.start.n, page);
     m.paging = paging;
     m.page = *page;
     m.virt = range.start.n;
@@ -183,4 +210,15 @@ int quire_paging_map(struct quire_paging *paging, struct quire_vrange range,
         qi_take_out(paging, quire_vrange_of(range.start.n, range.bytes - m.left), NULL, NULL,
                     gather);
     return error;
+}
+
+int quire_paging_map(struct quire_paging *paging, struct quire_vrange range,
+                     const struct quire_page *page, uint64_t sizes, struct quire_gather *gather)
+{
+    uint64_t e;
+
+    if (!is_one(paging, range, page, sizes))
+        return map_range(paging, range, page, sizes, gather);
+    e = entry_of_page(paging->format, 0, page);
+    return paging->plain ? map_plain(paging, range.start.n, e) : map_one(paging, range.start.n, e);
 }

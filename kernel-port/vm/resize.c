@@ -87,7 +87,7 @@ int qi_split_at(struct quire_paging *paging, uint64_t virt, struct spares *spare
             if (split_page(paging, &place, virt & ~(size - 1), spares->pfn[spares->count - 1])) {
                 spares->count--;
                 gather->tables = true;
-                qi_gather_page(gather, virt & ~(size - 1), size, page.global);
+                gather_page(gather, virt & ~(size - 1), size, page.global);
             }
         }
         place_close(paging, &place);
@@ -174,8 +174,9 @@ int quire_paging_join(struct quire_paging *paging, quire_vaddr virt, uint64_t si
     }
     pfn = entry_pfn(f, place.entry);
     table = table_open(paging, pfn);
-    error =
-        place.entry & f->shared ? QUIRE_ERR_BUSY : collect(paging, table, level - 1, size, &whole);
+    error = entry_is_table_of_two(f, level, place.entry)
+                ? QUIRE_ERR_BUSY
+                : collect(paging, table, level - 1, size, &whole);
     if (error == 0)
         join_pages(paging, &place, table, range, &whole);
     table_close(paging, table);

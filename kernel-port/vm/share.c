@@ -5,7 +5,7 @@
  * A count says how many there are besides the first, so a frame without a table of counts has one
  * owner. A table has the counts of 1024 frames; tables of words lead to it. The word for a table of
  * counts holds its frame, and the number of its *users*: each frame whose count is not 0, and each
- * call that is in it. 0: there is no table.
+ * call that is in it; a fork for each frame that it may count there. 0: there is no table.
  *
  * Danger: a table must not go while somebody looks at a count in it, nor while a count is not 0. So
  * a call adds itself to the users before it looks, in the exchange that shows it the table; a count
@@ -13,17 +13,16 @@
  * the exchange that takes the last user away empties the word. Nobody waits.
  *
  * Who asks, adds or drops holds the page, or has taken it out: so the frame does not go before it
- * is dropped, and a count that is seen to be 0 stays so meanwhile (S2).
+ * is dropped, and a count that is seen to be 0 stays so meanwhile (SP2): who adds to it writes 1.
  */
 #include "spaces.h"
 
 enum {
-    COUNTS_SHIFT = 10, /* of a frame's number: its place in a table of counts, */
-    TABLE_SHIFT = 9,   /* and in each table of words above */
+    TABLE_SHIFT =
+        9, /* of a frame's number: its place in each table of words above those of counts */
     WORD_LEVELS = 4,
-    COUNTS_IN_TABLE = 1 << COUNTS_SHIFT,
     WORDS_IN_TABLE = 1 << TABLE_SHIFT,
-    USERS_SHIFT = 24, /* of a word: so many calls at once, and 1024 frames */
+    USERS_SHIFT = 24, /* of a word: 1024 frames, and so many calls at once, or 16,000 forks */
 };
 #define USERS_MASK (((uint64_t)1 << USERS_SHIFT) - 1)
 
@@ -31,6 +30,7 @@ enum {
 struct counts_word {
     void *table, *counts;
     qa64 *word;
+    quire_pfn pfn; /* of the table of counts */
 };
 
 static uint64_t word_of(quire_pfn pfn, uint64_t users)
@@ -62,25 +62,31 @@ static int fresh_table(struct quire_shares *shares, bool counts, quire_pfn *pfn)
         return QUIRE_ERR_FRAME;
     }
     table = reach_open(&shares->reach, *pfn);
-    for (unsigned i = 0; i < COUNTS_IN_TABLE && counts; i++)
-        qa_store((qa32 *)table + i, 0, relaxed); /* relaxed: the caller's */
-    for (unsigned i = 0; i < WORDS_IN_TABLE && !counts; i++)
-        qa_store((qa64 *)table + i, 0, relaxed); /* relaxed: the caller's */
+    if (counts) {
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < COUNTS_IN_TABLE; i++)
+            qa_store((qa32 *)table + i, 0, relaxed); /* relaxed: the caller's */
+    } else {
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < WORDS_IN_TABLE; i++)
+            qa_store((qa64 *)table + i, 0, relaxed); /* relaxed: the caller's */
+    }
     reach_close(&shares->reach, table);
     return 0;
 }
 
-/* Put a fresh table into an empty word. False: another call was faster. *seen is what is there. */
-static bool fill_word(struct quire_shares *shares, qa64 *word, bool counts, uint64_t *seen,
+/* Put a fresh table with so many users into an empty word, or with none: one of words. False:
+ * another call was faster. *seen is what is there. */
+static bool fill_word(struct quire_shares *shares, qa64 *word, uint64_t users, uint64_t *seen,
                       int *error)
 {
     quire_pfn fresh;
     uint64_t wanted;
 
-    *error = fresh_table(shares, counts, &fresh);
+    *error = fresh_table(shares, users > 0, &fresh);
     if (*error)
         return false;
-    wanted = word_of(fresh, 1);
+    wanted = word_of(fresh, users > 0 ? users : 1);
     *seen = 0;
     /* E-share release: the table is empty; E-share acquire: another call's table */
     if (qa_cas(word, seen, wanted, acq_rel)) {
@@ -108,7 +114,7 @@ static int find_counts_word(struct quire_shares *shares, quire_pfn pfn, bool mak
             return 0;
         seen = qa_load(place->word, acquire); /* E-share acquire: the table below is empty */
         if (seen == 0 && make)
-            (void)fill_word(shares, place->word, false, &seen, &error);
+            (void)fill_word(shares, place->word, 0, &seen, &error);
         reach_close(&shares->reach, place->table);
         place->word = NULL;
         if (error || seen == 0)
@@ -117,16 +123,17 @@ static int find_counts_word(struct quire_shares *shares, quire_pfn pfn, bool mak
     }
 }
 
-/* Be a user of the table. False: there is none, or (*error) none could be had. */
-static bool become_user(struct quire_shares *shares, qa64 *word, bool make, uint64_t *seen,
-                        int *error)
+/* Be so many users of the table. False: there is none, or (*error) with `make` none could be had.
+ */
+static bool become_user(struct quire_shares *shares, qa64 *word, uint64_t users, bool make,
+                        uint64_t *seen, int *error)
 {
     for (;;) {
         *seen = qa_load(word, acquire); /* E-share acquire: 0 comes after the last user */
         if (*seen == 0) {
             if (!make)
                 return false;
-            if (fill_word(shares, word, true, seen, error))
+            if (fill_word(shares, word, users, seen, error))
                 return true;
             if (*error)
                 return false;
@@ -134,37 +141,35 @@ static bool become_user(struct quire_shares *shares, qa64 *word, bool make, uint
         }
         /* What a failed exchange saw came without an acquire: look again.
          * E-share acquire: the table is there; E-share release: nothing but itself */
-        if (qa_cas(word, seen, *seen + 1, acq_rel))
+        if (qa_cas(word, seen, *seen + users, acq_rel))
             return true;
     }
 }
 
-/* Be a user of the frame's table of counts, and open it: *count is the frame's, or NULL if there is
- * no table, and nothing open. */
-static int enter_counts(struct quire_shares *shares, quire_pfn pfn, bool make,
-                        struct counts_word *place, qa32 **count)
+/* Be a user of the frame's table of counts, and open it. The frame's count, or NULL if there is no
+ * table, and nothing open. */
+static qa32 *enter_counts(struct quire_shares *shares, quire_pfn pfn, struct counts_word *place)
 {
     uint64_t seen = 0;
-    int error = find_counts_word(shares, pfn, make, place);
+    int none = find_counts_word(shares, pfn, false, place);
 
-    *count = NULL;
-    if (error || !place->word)
-        return error;
-    if (!become_user(shares, place->word, make, &seen, &error)) {
+    if (none || !place->word)
+        return NULL;
+    if (!become_user(shares, place->word, 1, false, &seen, &none)) {
         reach_close(&shares->reach, place->table);
-        return error;
+        return NULL;
     }
-    place->counts = reach_open(&shares->reach, word_pfn(seen));
-    *count = (qa32 *)place->counts + (pfn.n & (COUNTS_IN_TABLE - 1));
-    return 0;
+    place->pfn = word_pfn(seen);
+    place->counts = reach_open(&shares->reach, place->pfn);
+    return (qa32 *)place->counts + (pfn.n & (COUNTS_IN_TABLE - 1));
 }
 
-/* So many users less. The last one gives the table back. */
-static void leave_counts(struct quire_shares *shares, struct counts_word *place, uint64_t users)
+/* So many users less, by the word, whose table is closed here. The last one gives the table of
+ * counts back. */
+static void be_less(struct quire_shares *shares, struct counts_word *place, uint64_t users)
 {
     uint64_t seen = qa_load(place->word, relaxed), next; /* relaxed: the exchange decides */
 
-    reach_close(&shares->reach, place->counts);
     do
         next = (seen & USERS_MASK) == users ? 0 : seen - users;
     /* E-share release: what we did with the frame, and in the table; E-share acquire: what the
@@ -175,25 +180,56 @@ static void leave_counts(struct quire_shares *shares, struct counts_word *place,
     reach_close(&shares->reach, place->table);
 }
 
-int qi_share_add(struct quire_shares *shares, quire_pfn pfn)
+static void leave_counts(struct quire_shares *shares, struct counts_word *place, uint64_t users)
+{
+    reach_close(&shares->reach, place->counts);
+    be_less(shares, place, users);
+}
+
+/* ---- One more ------------------------------------------------------------------------------- */
+
+int qi_counting_begin(struct quire_shares *shares, quire_pfn pfn, uint32_t frames,
+                      struct counting *counting)
 {
     struct counts_word place;
-    qa32 *count;
-    int error = enter_counts(shares, pfn, true, &place, &count);
-    uint32_t seen;
+    uint64_t seen = 0;
+    int error = find_counts_word(shares, pfn, true, &place);
 
     if (error)
         return error;
-    seen = qa_load(count, relaxed); /* relaxed: the exchange decides */
-    do
-        if (seen >= shares->most) {
-            leave_counts(shares, &place, 1);
-            return QUIRE_ERR_LIMIT;
-        }
-    while (!qa_cas(count, &seen, seen + 1, relaxed)); /* relaxed: the page's entry carries it */
-    leave_counts(shares, &place, seen == 0 ? 0 : 1);
+    (void)become_user(shares, place.word, frames, true, &seen, &error);
+    reach_close(&shares->reach, place.table);
+    if (error)
+        return error;
+    counting->counts = NULL;
+    counting->pfn = word_pfn(seen);
+    counting->first = quire_phys(quire_pfn_of(pfn.n & ~(uint64_t)(COUNTS_IN_TABLE - 1)));
+    counting->left = frames;
+    counting->word = shares->reach.open ? NULL : place.word;
     return 0;
 }
+
+void qi_counting_open(struct quire_shares *shares, struct counting *counting)
+{
+    counting->counts = (qa32 *)reach_open(&shares->reach, counting->pfn);
+}
+
+void qi_counting_end(struct quire_shares *shares, struct counting *counting)
+{
+    struct counts_word place;
+
+    if (counting->counts)
+        reach_close(&shares->reach, counting->counts);
+    if (counting->left == 0)
+        return;
+    place.table = NULL; /* no window: nothing is closed */
+    place.word = counting->word;
+    if (!place.word) /* it is there, as we are users */
+        (void)find_counts_word(shares, quire_pfn_of_phys(counting->first), false, &place);
+    be_less(shares, &place, counting->left);
+}
+
+/* ---- One less ------------------------------------------------------------------------------- */
 
 /* What a failed exchange saw came without an acquire: it is looked at again. */
 static bool drop_one(qa32 *count, uint32_t seen)
@@ -209,7 +245,7 @@ bool qi_share_drop(struct quire_shares *shares, quire_pfn pfn)
     uint32_t seen;
 
     if (shares)
-        (void)enter_counts(shares, pfn, false, &place, &count);
+        count = enter_counts(shares, pfn, &place);
     if (!count)
         return true;
     do
@@ -226,12 +262,55 @@ bool qi_share_any(struct quire_shares *shares, quire_pfn pfn)
     bool any;
 
     if (shares)
-        (void)enter_counts(shares, pfn, false, &place, &count);
+        count = enter_counts(shares, pfn, &place);
     if (!count)
         return false;
     any = qa_load(count, acquire) > 0; /* E-share acquire: what the last but one did with it */
     leave_counts(shares, &place, 1);
     return any;
+}
+
+/* Another table. */
+static void dropping_begin(struct quire_shares *shares, struct counting *counting, quire_pfn pfn)
+{
+    struct counts_word place;
+    qa32 *count;
+
+    if (counting->first != COUNTING_NONE)
+        qi_counting_end(shares, counting);
+    counting->first = quire_phys(quire_pfn_of(pfn.n & ~(uint64_t)(COUNTS_IN_TABLE - 1)));
+    counting->counts = NULL;
+    counting->left = 0;
+    count = enter_counts(shares, pfn, &place);
+    if (!count)
+        return;
+    counting->left = 1;
+    counting->word = shares->reach.open ? NULL : place.word;
+    reach_close(&shares->reach, place.counts); /* the last one opened is closed first */
+    reach_close(&shares->reach, place.table);
+    counting->pfn = place.pfn;
+    qi_counting_open(shares, counting);
+}
+
+bool qi_counting_drop(struct quire_shares *shares, struct counting *counting, quire_pfn pfn)
+{
+    uint64_t index = counting_index(counting, quire_phys(pfn));
+    uint32_t seen;
+    qa32 *count;
+
+    if (index >= COUNTS_IN_TABLE) {
+        dropping_begin(shares, counting, pfn);
+        index = counting_index(counting, quire_phys(pfn));
+    }
+    if (!counting->counts)
+        return true;
+    count = counting->counts + index;
+    do
+        seen = qa_load(count, acquire); /* E-share acquire: what the last but one did with it */
+    while (seen > 0 && !drop_one(count, seen));
+    if (seen == 1)
+        counting->left++; /* the frame is a user no more */
+    return seen == 0;
 }
 
 /* ---- Beginning and end ---------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * source.c - where tables come from: a machine, boot memory, a fixed run of frames; and a space's
- * frames.
+ * frames. What comes from a machine may be counted by its kind.
  */
 #include "core/atomic.h"
 
@@ -12,13 +12,18 @@
 
 /* ---- A machine ----------------------------------------------------------------------------- */
 
-static int machine_give(void *ctx, uint64_t below, quire_pfn *pfn)
+static int request_table(struct quire_machine *machine, uint64_t below, quire_pfn *pfn)
 {
     struct quire_request request = quire_request_of(0, 0);
 
     if (below <= (uint64_t)1 << (32 - QUIRE_FRAME_SHIFT))
         request.purpose = QUIRE_FOR_DMA32;
-    return quire_machine_request((struct quire_machine *)ctx, &request, pfn, NULL);
+    return quire_machine_request(machine, &request, pfn, NULL);
+}
+
+static int machine_give(void *ctx, uint64_t below, quire_pfn *pfn)
+{
+    return request_table((struct quire_machine *)ctx, below, pfn);
 }
 
 static void machine_take_back(void *ctx, quire_pfn pfn)
@@ -33,13 +38,25 @@ struct quire_table_source quire_tables_from_machine(struct quire_machine *machin
     return source;
 }
 
+static int request_run(struct quire_machine *machine, const struct quire_policy *policy,
+                       unsigned order, uint32_t flags, quire_pfn *pfn)
+{
+    struct quire_request request = quire_request_of(order, flags);
+
+    request.policy = policy;
+    return quire_machine_request(machine, &request, pfn, NULL);
+}
+
 static int machine_give_run(void *ctx, const struct quire_policy *policy, unsigned order,
                             quire_pfn *pfn)
 {
-    struct quire_request request = quire_request_of(order, 0);
+    return request_run((struct quire_machine *)ctx, policy, order, 0, pfn);
+}
 
-    request.policy = policy;
-    return quire_machine_request((struct quire_machine *)ctx, &request, pfn, NULL);
+static int machine_give_zeroed(void *ctx, const struct quire_policy *policy, unsigned order,
+                               quire_pfn *pfn)
+{
+    return request_run((struct quire_machine *)ctx, policy, order, QUIRE_ZEROED, pfn);
 }
 
 static void machine_take_run(void *ctx, quire_pfn pfn, unsigned order)
@@ -49,18 +66,84 @@ static void machine_take_run(void *ctx, quire_pfn pfn, unsigned order)
 
 static int machine_split(void *ctx, quire_pfn pfn, unsigned order)
 {
-    struct quire_zone *zone;
-    quire_node node;
-    int error = quire_machine_find((struct quire_machine *)ctx, pfn, &node, &zone);
+    struct quire_machine *machine = (struct quire_machine *)ctx;
 
-    return error ? error : quire_zone_split(zone, quire_slot_of(0), pfn, order);
+    if (order == QUIRE_GIGABYTE_ORDER)
+        return quire_machine_split_blocks(machine, pfn, order);
+    return quire_machine_split(machine, pfn, (uint64_t)1 << order, 0);
 }
 
 struct quire_frame_source quire_frames_from_machine(struct quire_machine *machine)
 {
-    struct quire_frame_source source = {machine_give_run, machine_take_run, machine_split, machine};
+    struct quire_frame_source source = {machine_give_run, machine_take_run, machine_split,
+                                        machine_give_zeroed, machine};
 
     return source;
+}
+
+/* ---- A machine, by kind -------------------------------------------------------------------- */
+
+static int counted(const struct quire_kind_source *source, unsigned order, int error)
+{
+    if (!error)
+        quire_kinds_count(source->kinds, source->kind, (ptrdiff_t)1 << order);
+    return error;
+}
+
+static int kind_give(void *ctx, uint64_t below, quire_pfn *pfn)
+{
+    const struct quire_kind_source *source = (const struct quire_kind_source *)ctx;
+
+    return counted(source, 0, request_table(source->machine, below, pfn));
+}
+
+static int kind_give_run(void *ctx, const struct quire_policy *policy, unsigned order,
+                         quire_pfn *pfn)
+{
+    const struct quire_kind_source *source = (const struct quire_kind_source *)ctx;
+
+    return counted(source, order, request_run(source->machine, policy, order, 0, pfn));
+}
+
+static int kind_give_zeroed(void *ctx, const struct quire_policy *policy, unsigned order,
+                            quire_pfn *pfn)
+{
+    const struct quire_kind_source *source = (const struct quire_kind_source *)ctx;
+
+    return counted(source, order, request_run(source->machine, policy, order, QUIRE_ZEROED, pfn));
+}
+
+static void kind_take_run(void *ctx, quire_pfn pfn, unsigned order)
+{
+    const struct quire_kind_source *source = (const struct quire_kind_source *)ctx;
+
+    (void)quire_kinds_free(source->kinds, source->machine, pfn, order, source->kind);
+}
+
+static void kind_take_back(void *ctx, quire_pfn pfn)
+{
+    kind_take_run(ctx, pfn, 0);
+}
+
+/* Of one kind before and after. */
+static int kind_split(void *ctx, quire_pfn pfn, unsigned order)
+{
+    return machine_split(((const struct quire_kind_source *)ctx)->machine, pfn, order);
+}
+
+struct quire_table_source quire_tables_of_kind(struct quire_kind_source *source)
+{
+    struct quire_table_source tables = {kind_give, kind_take_back, source};
+
+    return tables;
+}
+
+struct quire_frame_source quire_frames_of_kind(struct quire_kind_source *source)
+{
+    struct quire_frame_source frames = {kind_give_run, kind_take_run, kind_split, kind_give_zeroed,
+                                        source};
+
+    return frames;
 }
 
 /* ---- Boot memory --------------------------------------------------------------------------- */

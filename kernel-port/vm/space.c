@@ -8,7 +8,7 @@
  * numbers; then one invalidation is for all; a second walk gives the frames back (SP3). A fault
  * finds a leaving entry to be what it will become.
  */
-#include "spaces.h"
+#include "file/files.h"
 
 /* ---- What is invalidated -------------------------------------------------------------------- */
 
@@ -51,9 +51,15 @@ bool qi_space_is_all(struct quire_space *space, struct quire_vrange range, bool 
     bool all = true;
 
     qi_steps_begin(&steps, &space->paging, range);
-    while (all && qi_steps_next(&steps)) {
+    while (all && steps_next(&steps)) {
+        bool row = steps.place.level == 0 || !reserved; /* none of it is a table */
+        unsigned n = row ? qi_steps_alike(&steps, UINT64_MAX, reserved) : 0;
+
         all = (steps.place.entry != 0) == reserved;
-        (void)qi_steps_advance(&steps);
+        if (n > 0)
+            qi_steps_pass(&steps, n);
+        else
+            (void)steps_advance(&steps);
     }
     qi_steps_end(&steps);
     return all;
@@ -67,38 +73,18 @@ bool qi_access_check(const struct quire_space *space, uint32_t access)
            access_exists(f, access & ~(uint32_t)QUIRE_WRITE);
 }
 
-static qa64 *frames_of(struct quire_space *space)
+void qi_space_relax(const struct quire_space *space)
 {
-    return (qa64 *)&space->frames;
-}
+    const struct quire_space_port *port = &space->config.port;
 
-int qi_space_charge(struct quire_space *space, uint64_t frames)
-{
-    uint64_t limit = space->config.limit, seen;
-
-    if (limit == 0)
-        return 0;
-    seen = qa_load(frames_of(space), relaxed); /* relaxed: the exchange decides */
-    do
-        if (frames > limit - seen)
-            return QUIRE_ERR_LIMIT;
-    while (!qa_cas(frames_of(space), &seen, seen + frames, relaxed)); /* relaxed: a figure */
-    return 0;
-}
-
-void qi_space_uncharge(struct quire_space *space, uint64_t frames)
-{
-    if (space->config.limit)
-        (void)qa_sub(frames_of(space), frames, relaxed); /* relaxed: a figure */
+    if (port->relax)
+        port->relax(port->ctx);
 }
 
 void qi_space_wait(const struct quire_space *space, struct steps *steps)
 {
-    const struct quire_space_port *port = &space->config.port;
-
     qi_steps_end(steps); /* no window stays open: another CPU may be the next one */
-    if (port->relax)
-        port->relax(port->ctx);
+    qi_space_relax(space);
 }
 
 /* ---- Taking out ----------------------------------------------------------------------------- */
@@ -119,38 +105,60 @@ static bool take_entry(struct quire_space *space, struct steps *steps, bool keep
         return e == 0 || keep || place_replace(&space->paging, place, 0);
     if (entry_is_table(f, place->level, e))
         return false;
-    if (!place_replace(&space->paging, place,
-                       entry_leaving(f, e, keep ? page_access(f, place->level, e) : 0)))
+    if (!place_replace(&space->paging, place, entry_leaving(f, e, keep ? page_access(f, e) : 0)))
         return false;
     qi_forgotten_note(forgotten, steps_page(steps), level_size(f, place->level));
     return true;
 }
 
-/* Give the frame of a leaving entry back. */
-static void give_frame_back(struct quire_space *space, struct place *place)
+/* One owner less of a frame: was it the last one? */
+static bool drop_frame(struct quire_space *space, struct counting *counting, quire_pfn pfn)
+{
+    struct quire_shares *shares = space->config.port.shares;
+    bool last = !shares || qi_counting_drop(shares, counting, pfn);
+
+    if (shares && shares->reach.open) { /* nothing stays open in a window */
+        qi_counting_end(shares, counting);
+        counting->first = COUNTING_NONE;
+    }
+    return last;
+}
+
+/* Give the frame of a leaving entry back, or leave it to its file. `note` is that of its area, or
+ * NULL. */
+static void give_frame_back(struct quire_space *space, struct place *place, uint64_t virt,
+                            const struct note *note, struct counting *counting)
 {
     const struct quire_paging_format *f = space->paging.format;
     const struct quire_frame_source *frames = &space->config.port.frames;
-    quire_pfn pfn = leaving_pfn(f, place->entry);
-    uint32_t access = reserved_access(place->entry);
+    uint64_t leaving = place->entry;
+    quire_pfn pfn = leaving_pfn(f, leaving);
+    uint32_t access = reserved_access(leaving);
+    bool cached = (leaving & RESERVED_FILE) != 0;
 
+    if (cached && (leaving & RESERVED_DIRTY))
+        qi_cache_written(note, virt);
+    if (!cached) /* before the entry: no fault on it is to be refused because of it (LM1) */
+        area_uncharge(space, note && !note->file ? note->origin : NO_NOTE,
+                      level_frames(f, place->level));
     /* Nobody else replaces it. */
-    (void)place_replace(&space->paging, place,
-                        access ? entry_reserved(access, place->level > 0) : 0);
-    if (place->level > 0 || qi_share_drop(space->config.port.shares, pfn))
+    entry_put(f, place->table, place->index,
+              access ? entry_of_area(f, note, access, place->level > 0) : 0);
+    if (!cached && (place->level > 0 || drop_frame(space, counting, pfn)))
         frames->free(frames->ctx, pfn, level_order(f, place->level));
-    qi_space_uncharge(space, level_frames(f, place->level));
 }
 
 void qi_space_take_out(struct quire_space *space, struct quire_vrange range, bool keep, bool used)
 {
+    struct counting counting = {.counts = NULL, .first = COUNTING_NONE};
     struct forgotten forgotten = {0, 0, false};
+    struct note *note = NULL;
     struct steps steps;
 
     qi_steps_begin(&steps, &space->paging, range);
-    while (qi_steps_next(&steps))
+    while (steps_next(&steps))
         if (take_entry(space, &steps, keep, &forgotten))
-            (void)qi_steps_advance(&steps);
+            (void)steps_advance(&steps);
     qi_steps_end(&steps);
     if (!forgotten.any)
         return;
@@ -158,13 +166,18 @@ void qi_space_take_out(struct quire_space *space, struct quire_vrange range, boo
         qi_forget(space, &forgotten);
     qi_steps_begin(&steps, &space->paging,
                    quire_vrange_of(forgotten.first, forgotten.last - forgotten.first + 1));
-    while (qi_steps_next(&steps)) {
-        if (entry_is_leaving(steps.place.entry))
-            give_frame_back(space, &steps.place);
-        if (!entry_is_table(space->paging.format, steps.place.level, steps.place.entry))
-            (void)qi_steps_advance(&steps);
+    while (steps_next(&steps)) {
+        if (entry_is_leaving(steps.place.entry)) {
+            note = note_at(space, note, steps.virt);
+            give_frame_back(space, &steps.place, steps.virt, note, &counting);
+            (void)steps_advance(&steps);
+        } else if (!entry_is_table(space->paging.format, steps.place.level, steps.place.entry)) {
+            (void)steps_advance(&steps);
+        }
     }
     qi_steps_end(&steps);
+    if (counting.first != COUNTING_NONE)
+        qi_counting_end(space->config.port.shares, &counting);
 }
 
 /* ---- Beginning and end ---------------------------------------------------------------------- */
@@ -172,7 +185,7 @@ void qi_space_take_out(struct quire_space *space, struct quire_vrange range, boo
 static int config_check(const struct quire_space_config *config)
 {
     const struct quire_space_port *port = &config->port;
-    struct quire_paging asked = {config->format, port->paging, {0}, false, {0}};
+    struct quire_paging asked = {config->format, port->paging, {0}, false, 0, {0}};
     int error = qi_range_check(&asked, config->range);
 
     if (error)
@@ -181,6 +194,9 @@ static int config_check(const struct quire_space_config *config)
         return QUIRE_ERR_ADDRESS;
     if (!port->paging.invalidate || !port->paging.tables.free || !port->frames.alloc ||
         !port->frames.free)
+        return QUIRE_ERR_UNSUPPORTED;
+    if (config->around > QUIRE_AROUND_MOST || (config->around & (config->around - 1)) ||
+        (config->around && !port->frames.split))
         return QUIRE_ERR_UNSUPPORTED;
     return 0;
 }
@@ -200,5 +216,8 @@ int quire_space_create(struct quire_space *space, const struct quire_space_confi
 void quire_space_destroy(struct quire_space *space)
 {
     qi_space_take_out(space, space->config.range, false, false);
+    qi_notes_write(space, space->config.range);
+    qi_notes_remove(space, space->config.range);
+    qi_notes_end(space);
     quire_paging_destroy(&space->paging);
 }

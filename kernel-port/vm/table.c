@@ -1,8 +1,38 @@
 /* SPDX-License-Identifier: MIT
  *
- * table.c - tables come and go: the page table's beginning and end, and its source of frames.
+ * table.c - tables come and go: the page table's beginning and end, its source of frames, and
+ * tables that run empty (trim).
+ *
+ * A table is empty when all its entries are 0. Nobody puts anything into an empty entry but the
+ * caller, and calls that he keeps apart from this one: so a table that was seen empty stays so. Its
+ * entry above becomes 0; then nobody finds the table any more. Dangers: a processor remembers the
+ * way to it; a call that came by before is still in it. So it is invalidated, and then given to the
+ * port, which gives it back when no such call is left (a grace period). Who is in it meanwhile
+ * finds what is true: that nothing is there.
+ *
+ * From the lowest tables up, as a table may be empty when those below it have left. The root stays,
+ * and so does what it shares or has lent, and all tables that the processor reads with the root.
+ *
+ * Shared is what the root entry of the one that got it says, lent that of the one that gave it:
+ * the entry, not struct quire_paging, as several of these may be about one root (adopt). A table
+ * that is lent stays so, as nobody counts who has it, until the page table is destroyed.
  */
 #include "steps.h"
+
+/* Nobody else has seen the table. Most of what a table costs is this. */
+static void clear_table(const struct quire_paging_format *f, unsigned level, void *table)
+{
+    const unsigned entries = level_entries(f, level);
+
+    if (f->entry_bytes == 8) {
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < entries; i++)
+            qa_store((qa64 *)table + i, 0, relaxed); /* relaxed: the caller's */
+    } else {
+        for (unsigned i = 0; i < entries; i++)
+            entry_fill(f, table, i, 0);
+    }
+}
 
 int qi_table_new(struct quire_paging *paging, unsigned level, quire_pfn *pfn)
 {
@@ -21,8 +51,7 @@ int qi_table_new(struct quire_paging *paging, unsigned level, quire_pfn *pfn)
         return QUIRE_ERR_FRAME;
     }
     table = table_open(paging, *pfn);
-    for (unsigned i = 0; i < level_entries(f, level); i++)
-        entry_fill(f, table, i, 0);
+    clear_table(f, level, table);
     table_close(paging, table);
     return 0;
 }
@@ -60,10 +89,13 @@ static int complete_root(struct quire_paging *paging)
 static struct quire_paging paging_of(const struct quire_paging_format *format,
                                      const struct quire_paging_port *port)
 {
-    struct quire_paging paging = {format, *port, {0}, false, {0}};
+    const unsigned upper = format->canonical.upper, bits = format->canonical.bits;
+    struct quire_paging paging = {format, *port, {0}, false, 0, {0}};
 
-    paging.plain = format->entry_bytes == 8 && format->index_bits == 9 && format->root_bits == 9 &&
-                   format->frame_shift == 0 && !port->reach.open;
+    if (upper != QUIRE_UPPER_ZEROS)
+        paging.lowest = (uint64_t)1 << (upper == QUIRE_UPPER_ONES ? bits : bits - 1u);
+    paging.plain = format->levels >= 3 && format->entry_bytes == 8 && format->index_bits == 9 &&
+                   format->root_bits == 9 && format->frame_shift == 0 && !port->reach.open;
     return paging;
 }
 
@@ -123,16 +155,31 @@ static int share_check(const struct quire_paging *paging, const struct quire_pag
         return QUIRE_ERR_LARGE;
     if (!own || (own & f->shared))
         return 0;
-    if (!entry_is_table(f, top, own) || !table_is_empty(paging, top - 1, entry_pfn(f, own)))
+    if (entry_is_table_of_two(f, top, own) || !entry_is_table(f, top, own) ||
+        !table_is_empty(paging, top - 1, entry_pfn(f, own)))
         return QUIRE_ERR_MAPPED;
     return 0;
+}
+
+/* The root entry, which is a table's, or 0; from now on it says that the table is lent. */
+static uint64_t lend(const struct quire_paging *from, unsigned index)
+{
+    const struct quire_paging_format *f = from->format;
+    void *root = table_open(from, from->root);
+    uint64_t e = entry_load(f, root, index);
+
+    while (e && !entry_is_table_of_two(f, f->levels - 1u, e) &&
+           !entry_replace(f, root, index, e, e | f->copy))
+        e = entry_load(f, root, index); /* the processor's mark, or another call's */
+    table_close(from, root);
+    return e & ~f->copy;
 }
 
 static void share_entry(struct quire_paging *paging, const struct quire_paging *from,
                         unsigned index)
 {
     const struct quire_paging_format *f = paging->format;
-    uint64_t own = root_entry(paging, index), other = root_entry(from, index);
+    uint64_t own = root_entry(paging, index), other = lend(from, index);
     void *root;
 
     if (!other)
@@ -202,4 +249,148 @@ void quire_paging_destroy(struct quire_paging *paging)
 void quire_paging_set_source(struct quire_paging *paging, const struct quire_table_source *tables)
 {
     paging->port.tables = *tables;
+}
+
+/* ---- Trim ----------------------------------------------------------------------------------- */
+
+enum {
+    TRIM_BATCH = 32, /* tables that are invalidated at once */
+    ROW = 64,        /* entries that are looked at without a look at what they were */
+};
+
+struct trimmed {
+    quire_pfn pfn[TRIM_BATCH];
+    unsigned count;
+    uint64_t first, last; /* addresses */
+};
+
+static void retire(struct quire_paging *paging, struct trimmed *trimmed)
+{
+    const struct quire_paging_port *port = &paging->port;
+
+    if (trimmed->count == 0)
+        return;
+    port->invalidate(port->ctx,
+                     quire_vrange_of(trimmed->first, trimmed->last - trimmed->first + 1));
+    port->retire(port->ctx, trimmed->pfn, trimmed->count);
+    trimmed->count = 0;
+}
+
+static void note_trimmed(struct trimmed *trimmed, quire_pfn pfn, struct quire_vrange reach)
+{
+    uint64_t last = quire_vrange_last(reach).n;
+
+    if (trimmed->count == 0 || reach.start.n < trimmed->first)
+        trimmed->first = reach.start.n;
+    if (trimmed->count == 0 || last > trimmed->last)
+        trimmed->last = last;
+    trimmed->pfn[trimmed->count++] = pfn;
+}
+
+/* Are these entries all empty? */
+static bool are_empty(const struct quire_paging_format *f, const void *table, unsigned first,
+                      unsigned end)
+{
+    uint64_t any = 0;
+
+    if (f->entry_bytes == 8) {
+#pragma GCC unroll 8
+        for (unsigned i = first; i < end; i++)
+            any |= qa_load((const qa64 *)table + i, acquire); /* E-entry acquire: as entry_load */
+    } else {
+        for (unsigned i = first; i < end; i++)
+            any |= entry_load(f, table, i);
+    }
+    return any == 0;
+}
+
+/* Has the table, whose entries are of this level, nothing in it? Most have something beside what
+ * was taken out, which are the entries for `first` to `last`. */
+static bool is_empty(const struct quire_paging *paging, quire_pfn pfn, unsigned level,
+                     uint64_t first, uint64_t last)
+{
+    const struct quire_paging_format *f = paging->format;
+    void *table = table_open(paging, pfn);
+    const unsigned entries = level_entries(f, level), below = level_index(f, level, first),
+                   above = level_index(f, level, last) + 1;
+    bool empty = (below == 0 || entry_load(f, table, below - 1) == 0) &&
+                 (above == entries || entry_load(f, table, above) == 0);
+
+    for (unsigned i = 0; empty && i < entries; i += ROW)
+        empty = are_empty(f, table, i, i + ROW < entries ? i + ROW : entries);
+    table_close(paging, table);
+    return empty;
+}
+
+/* The place, of the level above, has the addresses of `reach`: if it has an empty table, take that
+ * out. `part` is what lies in the range. True: the place has a table that stays. */
+static bool trim_place(struct quire_paging *paging, struct place *place, struct quire_vrange reach,
+                       struct quire_vrange part, struct trimmed *trimmed)
+{
+    const struct quire_paging_format *f = paging->format;
+    bool stays = entry_is_table_of_two(f, place->level, place->entry) ||
+                 (f->root_complete && place->level + 1u == f->levels);
+    quire_pfn pfn = entry_pfn(f, place->entry);
+
+    if (!entry_is_table(f, place->level, place->entry))
+        return false;
+    if (stays || !is_empty(paging, pfn, place->level - 1, part.start.n, quire_vrange_last(part).n))
+        return true;
+    while (!place_replace(paging, place, 0)) /* the processor's mark, or it was lent just now */
+        if (entry_is_table_of_two(f, place->level, place->entry))
+            return true;
+    note_trimmed(trimmed, pfn, reach);
+    return false;
+}
+
+/* The tables whose entries are below this level. True: all of them stay, and so do those above. */
+static bool trim_level(struct quire_paging *paging, unsigned level, struct quire_vrange range,
+                       struct quire_vrange within, struct trimmed *trimmed)
+{
+    const struct quire_paging_format *f = paging->format;
+    uint64_t virt = range.start.n, last = quire_vrange_last(range).n, step;
+    bool all = true;
+
+    do {
+        struct quire_vrange reach, part = range;
+        struct place place;
+        bool stays = false;
+
+        (void)qi_place_find(paging, virt, level, false, &place);
+        step = level_size(f, place.level);
+        reach = quire_vrange_of(virt & ~(step - 1), step);
+        if (place.level == level && quire_vrange_contains(within, reach.start) &&
+            quire_vrange_contains(within, quire_vrange_last(reach)) &&
+            quire_vrange_intersect(range, reach, &part))
+            stays = trim_place(paging, &place, reach, part, trimmed);
+        all = all && stays;
+        place_close(paging, &place);
+        if (trimmed->count == TRIM_BATCH)
+            retire(paging, trimmed);
+        step -= virt & (step - 1);
+        virt += step;
+    } while (virt != 0 && virt <= last);
+    return all;
+}
+
+void qi_tables_trim(struct quire_paging *paging, struct quire_vrange range,
+                    struct quire_vrange within)
+{
+    struct trimmed trimmed = {{{0}}, 0, 0, 0};
+    unsigned level = 1;
+
+    while (level < paging->format->levels && !trim_level(paging, level, range, within, &trimmed))
+        level++;
+    retire(paging, &trimmed);
+}
+
+int quire_paging_trim(struct quire_paging *paging, struct quire_vrange range)
+{
+    int error = qi_range_check(paging, range);
+
+    if (error == 0 && (!paging->port.retire || !paging->port.invalidate))
+        error = QUIRE_ERR_UNSUPPORTED;
+    if (error == 0)
+        qi_tables_trim(paging, range, range);
+    return error;
 }

@@ -32,35 +32,11 @@ static __attribute__((__noinline__)) void descend_any(const struct quire_paging 
     }
 }
 
-/* The same of plain entries (paging_of in table.c), which are those of nearly all. */
-static inline __attribute__((__always_inline__)) void descend_plain(
-    const struct quire_paging *paging, uint64_t virt, unsigned level, struct place *place)
-{
-    enum { BITS = 9, ENTRY_SHIFT = 3, MASK = (1 << BITS) - 1 };
-    const struct quire_paging_format *f = paging->format;
-    const uint64_t kind_mask = f->kind_mask | ENTRY_PRESENT, kind = f->kind_table | ENTRY_PRESENT;
-    unsigned at = f->levels - 1u, shift = QUIRE_FRAME_SHIFT - ENTRY_SHIFT + BITS * at;
-    uintptr_t table = paging->port.reach.base + (uintptr_t)quire_phys(paging->root);
-    uint64_t e;
-
-    for (;; at--, shift -= BITS) {
-        /* E-entry acquire: a table's entries */
-        e = qa_load((qa64 *)(table + ((uintptr_t)(virt >> shift) & MASK << ENTRY_SHIFT)), acquire);
-        if (at == level || (e & kind_mask) != kind)
-            break;
-        table = paging->port.reach.base + (uintptr_t)(e & f->frame_mask);
-    }
-    place->table = (void *)table;
-    place->level = at;
-    place->index = (unsigned)(virt >> (shift + ENTRY_SHIFT)) & MASK;
-    place->entry = e;
-}
-
 static inline void find(const struct quire_paging *paging, uint64_t virt, unsigned level,
                         struct place *place)
 {
-    if (paging->plain)
-        descend_plain(paging, virt, level, place);
+    if (paging->plain && level == 0)
+        place_find_plain(paging, virt, place);
     else
         descend_any(paging, virt, level, place);
 }
@@ -86,7 +62,7 @@ static __attribute__((__noinline__)) int find_and_make(struct quire_paging *pagi
 
         if (error)
             return error;
-        descend_any(paging, virt, level, place);
+        find(paging, virt, level, place);
     }
     return 0;
 }
@@ -146,36 +122,58 @@ bool qi_steps_advance(struct steps *steps)
     return true;
 }
 
+/* The first entry, from `at` on, that is not so, or `end`. */
+static inline __attribute__((__always_inline__)) unsigned end_of_row(
+    const struct quire_paging_format *f, const void *table, unsigned at, unsigned end,
+    uint64_t bits, bool any, bool wide)
+{
+    for (; at < end; at++) {
+        uint64_t e =
+            wide ? qa_load((const qa64 *)table + at, acquire) /* E-entry acquire: as below */
+                 : entry_load(f, table, at);                  /* E-entry acquire: what it names */
+
+        if (any ? (e & bits) == 0 : (e & bits) != 0)
+            break;
+    }
+    return at;
+}
+
+unsigned qi_steps_alike(const struct steps *steps, uint64_t bits, bool any)
+{
+    const struct quire_paging_format *f = steps->paging->format;
+    const void *table = steps->place.table;
+    const unsigned first = steps->place.index, end = first + steps_entries(steps);
+
+    if (first == end || ((steps->place.entry & bits) != 0) != any)
+        return 0;
+    if (f->entry_bytes == 4)
+        return end_of_row(f, table, first + 1, end, bits, any, false) - first;
+    if (any)
+        return end_of_row(f, table, first + 1, end, bits, true, true) - first;
+    return end_of_row(f, table, first + 1, end, bits, false, true) - first;
+}
+
+void qi_steps_pass(struct steps *steps, unsigned entries)
+{
+    const struct quire_paging_format *f = steps->paging->format;
+    uint64_t bytes = entries * level_size(f, steps->place.level);
+
+    steps->place.index += entries;
+    steps->virt += bytes;
+    steps->left -= bytes;
+    if (steps->left == 0 || steps->place.index == level_entries(f, steps->place.level))
+        qi_steps_end(steps);
+}
+
 int qi_range_check(const struct quire_paging *paging, struct quire_vrange range)
 {
     struct quire_canonical form = paging->format->canonical;
     int error;
 
-    /* One page, as most ranges are, is as canonical as its first byte. */
-    if (range.bytes == QUIRE_FRAME_SIZE && range.start.n % QUIRE_FRAME_SIZE == 0)
-        return quire_vaddr_canonical(form, range.start) ? 0 : QUIRE_ERR_ADDRESS;
     error = quire_vrange_canonical(form, range);
     if (error)
         return error;
     return (range.start.n | range.bytes) % QUIRE_FRAME_SIZE ? QUIRE_ERR_ALIGN : 0;
-}
-
-int qi_page_check(const struct quire_paging *paging, const struct quire_page *page)
-{
-    const struct quire_paging_format *f = paging->format;
-
-    if (!access_exists(f, page->access) || (unsigned)page->type >= QUIRE_TYPES)
-        return QUIRE_ERR_UNSUPPORTED;
-    return f->types[page->type] == QUIRE_PAGING_NO_ENCODING ? QUIRE_ERR_UNSUPPORTED : 0;
-}
-
-void qi_gather_page(struct quire_gather *gather, uint64_t virt, uint64_t size, bool global)
-{
-    gather->global |= global;
-    if (gather->count < QUIRE_GATHER_PAGES)
-        gather->pages[gather->count++] = quire_vrange_of(virt, size);
-    else
-        gather->all = true;
 }
 
 int quire_paging_translate(struct quire_paging *paging, quire_vaddr virt, struct quire_page *page,
@@ -205,14 +203,14 @@ int quire_paging_walk(struct quire_paging *paging, struct quire_vrange range,
     if (error)
         return error;
     qi_steps_begin(&steps, paging, range);
-    while (error == 0 && qi_steps_next(&steps)) {
+    while (error == 0 && steps_next(&steps)) {
         struct quire_page page;
 
         if (entry_is_mapped(paging->format, steps.place.entry)) {
             page_of_entry(paging->format, steps.place.level, steps.place.entry, &page);
             error = visit(ctx, quire_vaddr_of(steps_page(&steps)), &page);
         }
-        (void)qi_steps_advance(&steps);
+        (void)steps_advance(&steps);
     }
     qi_steps_end(&steps);
     return error;

@@ -4,7 +4,8 @@
  * free; what a request that is refused does of it; the public call.
  *
  *   isolate the range; drain, if caches have frames of it; list what is used
- *   for each run: take a place in a dense block, move, free the old place
+ *   for each run: take a place in a dense block (for a range of several, or in a whole block of
+ *   another range), move, free the old place
  *   until nothing is used, or a run stays; give the range back
  *
  * What is used is known by two things: the zone lists the runs of an isolated range (its run map),
@@ -40,38 +41,55 @@ struct range_work {
 
 /* ---- Places ---------------------------------------------------------------------------------- */
 
-/* A whole block run outside the plan, and not of a range that is all free. */
+/* Is block b's range all free? Then it is what others compact for. */
+static bool is_of_whole_range(const struct compact_call *c, uint32_t b)
+{
+    uint32_t first = b & ~(c->blocks - 1);
+
+    return has_map(c->zone, first) && has_map(c->zone, first + (c->blocks - 1)) &&
+           qi_compact_is_whole(c->zone, first, c->blocks);
+}
+
+/* Take a run of whole blocks outside the plan, and not of a range that is all free: one of an order
+ * from 9 on, or a part of a block that is split for it. */
 static int alloc_whole(const struct range_work *r, unsigned order, quire_pfn *pfn)
 {
     struct compact_call *c = r->c;
     struct quire_zone *z = c->zone;
-    uint32_t step = 1u << (order - BLOCK_ORDER);
+    uint32_t step = order > BLOCK_ORDER ? 1u << (order - BLOCK_ORDER) : 1;
 
     for (uint64_t b = rounded_up(z->first_block, step); b + step <= z->end_block; b += step) {
-        uint32_t first = (uint32_t)b & ~(c->blocks - 1), left = c->blocks;
+        int error;
 
-        /* E-desc acquire. The claim decides. */
-        if (desc_state(qa_load(desc_of(z, (uint32_t)b), acquire)) != D_FREE ||
-            block_is_of(&r->but, (uint32_t)b))
+        /* relaxed: the claim decides */
+        if (desc_state(qa_load(desc_of(z, (uint32_t)b), relaxed)) != D_FREE ||
+            block_is_of(&r->but, (uint32_t)b) || qi_blocks_have_gone(z, (uint32_t)b, step))
             continue;
-        while (left && has_map(z, first) && has_map(z, first + left - 1) &&
-               desc_state(qa_load(desc_of(z, first + left - 1), acquire)) == D_FREE) /* E-desc
-                                                                                      * acquire */
-            left--;
+        if (is_of_whole_range(c, (uint32_t)b)) {
+            b = (b | (c->blocks - 1)) + 1 - step; /* behind it */
+            continue;
+        }
         *pfn = pfn_of_frame(z, frame_at((uint32_t)b, 0));
-        if (left && quire_zone_alloc_at(z, c->work->slot, *pfn, order,
-                                        QUIRE_MOVABLE | QUIRE_NO_CALLBACK) == QUIRE_OK)
-            return QUIRE_OK;
+        error = order < BLOCK_ORDER ? qi_zone_alloc_opened(z, c->work->slot, (uint32_t)b, order,
+                                                           QUIRE_MOVABLE | QUIRE_NO_CALLBACK, pfn)
+                                    : quire_zone_alloc_at(z, c->work->slot, *pfn, order,
+                                                          QUIRE_MOVABLE | QUIRE_NO_CALLBACK);
+        if (error == QUIRE_OK || error == QUIRE_ERR_NO_MEMORY) /* the floor */
+            return error;
     }
     return QUIRE_ERR_NO_MEMORY;
 }
 
 static int alloc_place(const struct range_work *r, unsigned order, quire_pfn *pfn)
 {
-    if (order >= BLOCK_ORDER)
-        return alloc_whole(r, order, pfn);
-    return qi_zone_alloc_dense(r->c->zone, r->c->work->slot, order,
-                               QUIRE_MOVABLE | QUIRE_NO_CALLBACK, &r->but, pfn);
+    int error = QUIRE_ERR_NO_MEMORY;
+
+    if (order < BLOCK_ORDER)
+        error = qi_zone_alloc_dense(r->c->zone, r->c->work->slot, order,
+                                    QUIRE_MOVABLE | QUIRE_NO_CALLBACK, &r->but, pfn);
+    if (error == QUIRE_ERR_NO_MEMORY && (order >= BLOCK_ORDER || r->c->blocks > 1))
+        error = alloc_whole(r, order, pfn);
+    return error;
 }
 
 /* ---- One run --------------------------------------------------------------------------------- */
@@ -162,7 +180,7 @@ static bool move_listed(struct range_work *r)
             qi_compact_blocked(c, used[i].pfn.n, used[i].frames, QUIRE_OBSTACLE_CONTIG);
             return false;
         }
-        if (byte != BYTE_NONE && !move_run(r, used[i].pfn, byte - (unsigned)BYTE_SINGLE, &moved))
+        if (!byte_is_none(byte) && !move_run(r, used[i].pfn, byte - (unsigned)BYTE_SINGLE, &moved))
             return false;
     }
     return moved || wait_for_calls(r, r->listed ? used[0].pfn.n : r->first.n);
@@ -234,7 +252,6 @@ static void compact_zones(struct compact_call *c, enum quire_zone_type highest, 
     const struct machine_snapshot *s = qi_machine_snapshot(c->m);
 
     c->left = c->want->count;
-    hold_welcome(&c->m->hold);
     for (uint32_t i = 0; i < s->entry_count && c->left > 0 && !c->stop; i++) {
         if (!is_of_compaction(c, &s->entries[i], highest))
             continue;
@@ -290,38 +307,46 @@ static bool has_zone(const struct compact_call *c)
     return false;
 }
 
-static int compact_locked(struct compact_call *c)
+/* Compact: the machine is locked, requests were welcomed (hold.h), and there is a mover. Errors as
+ * quire_machine_compact. */
+int qi_compact_locked(struct quire_machine *m, const struct quire_compact *want,
+                      struct quire_compacted *done)
 {
-    int error = has_zone(c) ? qi_compact_make_work(c->m) : QUIRE_ERR_NODE;
+    struct compact_call c = {.m = m,
+                             .want = want,
+                             .done = done,
+                             .mover = want->mover ? want->mover : m->port.mover,
+                             .blocks = 1u << (want->order - BLOCK_ORDER)};
+    int error;
 
-    if (!error && !hold_is_over(&c->m->hold))
+    *done = (struct quire_compacted){0};
+    error = has_zone(&c) ? qi_compact_make_work(m) : QUIRE_ERR_NODE;
+    if (!error && !hold_is_over(&m->hold))
         error = QUIRE_ERR_BUSY;
     if (error)
         return error;
-    c->work = compact_work_of(c->m);
-    compact_zones(c, QUIRE_ZONE_HUGE, true);
-    drop_work(c->m);
+    c.work = compact_work_of(m);
+    compact_zones(&c, QUIRE_ZONE_HUGE, true);
+    drop_work(m);
     return QUIRE_OK;
 }
 
 int quire_machine_compact(struct quire_machine *m, const struct quire_compact *want,
                           struct quire_compacted *done)
 {
-    struct compact_call c = {.m = m, .want = want, .done = done, .mover = want->mover};
+    const struct quire_mover *mover = want->mover ? want->mover : m->port.mover;
     int error;
 
     *done = (struct quire_compacted){0};
-    if (!c.mover)
-        c.mover = m->port.mover;
     if (want->order < BLOCK_ORDER || want->order > QUIRE_COMPACT_MAX_ORDER || want->count == 0 ||
         want->count > QUIRE_COMPACT_RANGES)
         return QUIRE_ERR_SIZE;
-    if (!c.mover || !c.mover->move)
+    if (!mover || !mover->move)
         return QUIRE_ERR_UNSUPPORTED;
-    c.blocks = 1u << (want->order - BLOCK_ORDER);
     if (!qi_machine_lock(m))
         return QUIRE_ERR_BUSY;
-    error = compact_locked(&c);
+    hold_welcome(&m->hold);
+    error = qi_compact_locked(m, want, done);
     qi_machine_unlock(m);
     return error;
 }
@@ -343,8 +368,10 @@ bool qi_compact_for_request(struct quire_machine *m, const struct quire_request 
     if (!qi_machine_lock(m))
         return false;
     c.work = compact_work_of(m);
-    if (hold_is_over(&m->hold))
+    if (hold_is_over(&m->hold)) {
+        hold_welcome(&m->hold);
         compact_zones(&c, request_type(request), false);
+    }
     qi_machine_unlock(m);
     return done.won > 0;
 }

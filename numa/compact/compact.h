@@ -49,8 +49,13 @@ struct compact_call {
     bool stop;                         /* a request needed frames: no more of this call */
 };
 
+/* compact.c */
+int qi_compact_locked(struct quire_machine *m, const struct quire_compact *want,
+                      struct quire_compacted *done);
+
 /* plan.c */
 void qi_compact_plan(struct compact_call *c);
+bool qi_compact_is_whole(const struct quire_zone *z, uint32_t b, uint32_t n);
 void qi_compact_blocked(struct compact_call *c, uint64_t pfn, uint64_t frames,
                         enum quire_compact_obstacle why);
 void qi_compact_refused(struct compact_call *c, uint64_t pfn, unsigned order,

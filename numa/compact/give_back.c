@@ -32,7 +32,7 @@ static bool range_is_unused(const struct quire_zone *z, quire_pfn first, unsigne
     uint64_t frame = frame_of_pfn(z, first), end = frame + (1ull << order);
 
     /* relaxed: advisory; what was freed before the request asked is seen */
-    while (frame < end && qa_load(byte_of_frame(z, frame), relaxed) == BYTE_NONE)
+    while (frame < end && byte_is_none(qa_load(byte_of_frame(z, frame), relaxed)))
         frame++;
     return frame == end;
 }

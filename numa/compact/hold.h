@@ -22,10 +22,11 @@
  *   HO2  A request that asked its zones between two looks at the word that found the same, without
  *        a range, was not refused because of one: where it saw a frame taken by a range it sees,
  *        behind its fence, that this one began. Otherwise, if the range may matter to it
- *        (give_back.c), it leaves HOLD_WANTED, which lets no further range of this compaction
- *        begin, ends what is held, and asks again. Which range it is stands in one of two words,
- *        in turns, before it begins: a request that has read its version and the word, and the
- *        same version again, has that range's name.
+ *        (give_back.c), it leaves HOLD_WANTED, which lets no further range of this compaction begin
+ *        (nor of this maintenance: all that a call keeps is one compaction here), ends what is
+ *        held, and asks again. Which range it is stands in one of two words, in turns, before it
+ *        begins: a request that has read its version and the word, and the same version again, has
+ *        that range's name.
  *
  * A request waits for nobody: what it finds in HOLD_OWN or HOLD_RETURNED it looks at HOLD_LOOKS
  * times, and leaves. While a range is held the zone stays, as the compaction counts as a change of
@@ -52,7 +53,7 @@ enum {
     HOLD_LOOKS = 64,
 };
 
-/* A compaction begins: what requests wanted of the last one is past. */
+/* A compaction begins, or all those of a maintenance: what requests wanted of the last is past. */
 static inline void hold_welcome(qa32 *hold)
 {
     (void)qa_and(hold, ~(uint32_t)HOLD_WANTED, relaxed); /* relaxed: it carries nothing */
@@ -119,8 +120,9 @@ static inline bool hold_take_back(qa32 *hold)
     uint32_t v = qa_load(hold, relaxed); /* relaxed: the exchange decides */
 
     while ((v & HOLD_STATE) == HOLD_LENT)
-        /* E-hold acquire: as it was lent. Retries only when a request set HOLD_WANTED. */
-        if (qa_cas(hold, &v, v - HOLD_LENT + HOLD_OWN, acquire))
+        /* relaxed: nobody was at it since it was lent. Retries only when a request set
+         * HOLD_WANTED. */
+        if (qa_cas(hold, &v, v - HOLD_LENT + HOLD_OWN, relaxed))
             return true;
     return false;
 }
@@ -175,6 +177,12 @@ static inline bool hold_several(uint32_t seen, uint32_t v)
 static inline void hold_want(qa32 *hold)
 {
     (void)qa_or(hold, HOLD_WANTED, relaxed); /* relaxed: it carries nothing */
+}
+
+/* Does one want that? */
+static inline bool hold_is_wanted(const qa32 *hold)
+{
+    return qa_load(hold, relaxed) & HOLD_WANTED; /* relaxed: advisory, hold_begin decides */
 }
 
 /* Take the isolation if it is lent. False: it is not. *over: it is not held, either. */

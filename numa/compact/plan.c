@@ -8,7 +8,9 @@
  * (a frame in a cache has none, and moves by a drain), and the mover is asked whether it would move
  * them. A range is planned if budget and room allow: the room of all split blocks that are movable,
  * no home blocks and not in the plan, counted as aligned runs of the block's class. Moves into such
- * blocks go to the fullest first, and never into a range of the plan.
+ * blocks go to the fullest first, and never into a range of the plan. For ranges of several blocks
+ * the whole blocks of those that are not all free count, too: a block that is whole among used ones
+ * is worth less than what it helps to empty.
  *
  * A block counts as unmovable by its class, which is a hint: an unmovable run in a block of movable
  * class is refused by the mover, and the block marked, so that not every call picks it anew. Home
@@ -98,18 +100,21 @@ static uint64_t room_in_block(const struct quire_zone *z, uint32_t b, unsigned c
 static void add_room(const struct quire_zone *z, uint32_t b, uint32_t n,
                      uint64_t room[COMPACT_ROOMS])
 {
-    uint32_t whole = 0;
+    uint32_t whole = 0, gone = 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t d = qa_load(desc_of(z, b + i), acquire); /* E-desc acquire */
+        /* relaxed: advisory, as all of a plan: isolating the range decides */
+        uint32_t d = qa_load(desc_of(z, b + i), relaxed);
 
-        if (desc_state(d) == D_FREE)
+        if (desc_state(d) == D_FREE) {
             whole++;
-        else if (desc_state(d) == D_SPLIT && !(d & D_OWNER) && is_movable(z, d))
+            gone += qi_blocks_have_gone(z, b + i, 1);
+        } else if (desc_state(d) == D_SPLIT && !(d & D_OWNER) && is_movable(z, d)) {
             room[desc_class(d)] += room_in_block(z, b + i, desc_class(d));
+        }
     }
     if (whole < n)
-        room[ROOM_WHOLE] += (uint64_t)whole * BLOCK_FRAMES;
+        room[ROOM_WHOLE] += (uint64_t)(whole - gone) * BLOCK_FRAMES;
 }
 
 /* What is in use in a block of which nobody outside the range has a part; the order of its run if
@@ -117,7 +122,7 @@ static void add_room(const struct quire_zone *z, uint32_t b, uint32_t n,
 static bool block_cost(struct compact_call *c, uint32_t b, uint64_t *cost, unsigned *order)
 {
     const struct quire_zone *z = c->zone;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: advisory */
     uint64_t pfn = pfn_of_frame(z, frame_at(b, 0)).n, used;
 
     *order = BLOCK_ORDER;
@@ -145,10 +150,10 @@ static bool block_cost(struct compact_call *c, uint32_t b, uint64_t *cost, unsig
 }
 
 /* Are the range's blocks all free? Then there is nothing to win. */
-static bool is_range_whole(const struct quire_zone *z, uint32_t b, uint32_t n)
+bool qi_compact_is_whole(const struct quire_zone *z, uint32_t b, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (desc_state(qa_load(desc_of(z, b + i), acquire)) != D_FREE) /* E-desc acquire */
+        if (desc_state(qa_load(desc_of(z, b + i), relaxed)) != D_FREE) /* relaxed: advisory */
             return false;
     return true;
 }
@@ -158,7 +163,7 @@ static bool range_cost(struct compact_call *c, uint32_t b, uint64_t *cost)
     unsigned order;
 
     *cost = 0;
-    if (is_range_whole(c->zone, b, c->blocks))
+    if (qi_compact_is_whole(c->zone, b, c->blocks))
         return false;
     for (uint32_t i = 0; i < c->blocks; i += 1u << (order - BLOCK_ORDER))
         if (!block_cost(c, b + i, cost, &order))
@@ -234,7 +239,7 @@ static bool survey_block(struct compact_call *c, uint32_t b, uint64_t *cost,
                          uint64_t need[COMPACT_ROOMS])
 {
     const struct quire_zone *z = c->zone;
-    uint32_t d = qa_load(desc_of(z, b), acquire); /* E-desc acquire */
+    uint32_t d = qa_load(desc_of(z, b), relaxed); /* relaxed: advisory */
     bool whole = desc_state(d) == D_WHOLE;
 
     for (unsigned i = 0; i < MAP_WORDS && (whole || desc_state(d) == D_SPLIT); i++) {
@@ -244,21 +249,36 @@ static bool survey_block(struct compact_call *c, uint32_t b, uint64_t *cost,
             uint64_t frame = frame_at(b, i * WORD_BITS + word_first(used));
             uint8_t byte = qa_load(byte_of_frame(z, frame), relaxed); /* relaxed: advisory */
 
-            if (byte != BYTE_NONE && !survey_run(c, frame, byte, cost, need))
+            if (!byte_is_none(byte) && !survey_run(c, frame, byte, cost, need))
                 return false;
         }
     }
     return true;
 }
 
-/* Is there room for `need` more beside the plan, if the room of the range `own` is not used? */
-static bool has_room(const struct compact_work *w, const uint64_t need[COMPACT_ROOMS],
+/* What of `wanted` frames `room` has no place for, in whole blocks. */
+static uint64_t missing_blocks(uint64_t wanted, uint64_t room)
+{
+    return wanted > room ? rounded_up(wanted - room, BLOCK_FRAMES) : 0;
+}
+
+/* Is there room for `need` more beside the plan, if the room of the range `own` is not used? For a
+ * range of several blocks, whole blocks of other ranges serve where dense ones do not suffice. */
+static bool has_room(const struct compact_call *c, const uint64_t need[COMPACT_ROOMS],
                      const uint64_t own[COMPACT_ROOMS])
 {
-    for (unsigned i = 0; i < COMPACT_ROOMS; i++)
-        if (need[i] && w->room[i] < own[i] + w->need[i] + need[i])
+    const struct compact_work *w = c->work;
+    uint64_t whole = w->need[ROOM_WHOLE] + need[ROOM_WHOLE];
+
+    for (unsigned i = 0; i < ROOM_WHOLE; i++) {
+        uint64_t room = w->room[i] > own[i] ? w->room[i] - own[i] : 0;
+        uint64_t missing = missing_blocks(w->need[i] + need[i], room);
+
+        if (missing && c->blocks == 1)
             return false;
-    return true;
+        whole += missing;
+    }
+    return whole == 0 || w->room[ROOM_WHOLE] >= own[ROOM_WHOLE] + whole;
 }
 
 /* A candidate is looked at closely. True: it is planned, for `cost`. */
@@ -272,7 +292,7 @@ static bool plan_range(struct compact_call *c, uint32_t b, uint64_t *cost)
         if (!survey_block(c, b + i, cost, need))
             return false;
     add_room(c->zone, b, c->blocks, own);
-    if (!has_room(w, need, own)) {
+    if (!has_room(c, need, own)) {
         qi_compact_blocked(c, pfn_of_frame(c->zone, frame_at(b, 0)).n,
                            (uint64_t)c->blocks * BLOCK_FRAMES, QUIRE_OBSTACLE_NO_PLACE);
         return false;

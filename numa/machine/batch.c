@@ -152,10 +152,12 @@ static bool batch_from_first(struct quire_machine *m, struct machine_attempt *a)
     e = first_of_walk(&r, a->request->near_node.n ? request_node(a->request) : own);
     if (e)
         error = ask_batch(&r, e, true, a);
-    if (error == QUIRE_OK)
+    if (error == QUIRE_OK) {
         count_hit(&r, e->zone->node, e->zone->node.n == own.n, a->n);
-    else if (e && error == QUIRE_ERR_NO_MEMORY)
+    } else if (e && error == QUIRE_ERR_NO_MEMORY) {
         a->refused = e->zone;
+        a->refusal = error;
+    }
     qi_machine_leave(&r);
     return error == QUIRE_OK;
 }
@@ -174,8 +176,8 @@ int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_reques
     struct machine_attempt a = {.ask = ask_batch,
                                 .cpu = machine_cpu_now(m),
                                 .request = request,
-                                .pfns = pfns,
                                 .frames = n,
+                                .pfns = pfns,
                                 .n = n};
     int error;
 
@@ -345,7 +347,7 @@ int quire_machine_free_batch(struct quire_machine *m, const quire_pfn pfns[], si
 
     if (n == 0)
         return QUIRE_ERR_SIZE;
-    if (view && qi_view_push_batch(view, pfns, n))
+    if (qi_view_push_batch(view, pfns, n))
         return QUIRE_OK;
     return free_all_or_none(m, cpu, pfns, n, bad ? bad : &unwanted);
 }

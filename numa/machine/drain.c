@@ -8,7 +8,8 @@
  * thread. What is pushed while it runs may stay.
  *
  * Lock-free and bounded by the number of CPUs times zones; in rseq mode with one membarrier call
- * for each CPU of each zone that has something cached, unless the caller wants no system call.
+ * for each CPU of each zone that has something cached, in local mode with a call of the port for
+ * it, unless the caller wants neither.
  */
 #include "numa/machine/machine.h"
 
@@ -37,10 +38,13 @@ void qi_machine_drain_zone(struct quire_machine *m, const struct machine_entry *
 /* Drain what a CPU holds of one zone; retire its slot as well if asked to. */
 static void drain_entry_cpu(const struct machine_entry *e, uint32_t cpu, bool retire)
 {
+    int (*drain)(struct quire_cache * c, uint32_t cpu) =
+        retire ? qi_cache_drain_retiring : quire_cache_drain;
+
     if (e->zone_cache)
-        (void)quire_cache_drain(&e->zone_cache->cache, cpu);
+        (void)drain(&e->zone_cache->cache, cpu);
     if (e->previous)
-        (void)quire_cache_drain(&e->previous->cache, cpu);
+        (void)drain(&e->previous->cache, cpu);
     if (retire)
         (void)quire_zone_retire_slot(&e->zone->zone, entry_slot(e, cpu));
 }
@@ -102,16 +106,42 @@ int quire_machine_drain(struct quire_machine *m)
     return drain_nodes(m, quire_node_of(QUIRE_NO_NODE));
 }
 
+void quire_machine_answer(struct quire_machine *m)
+{
+    struct machine_reader r;
+    uintptr_t closing;
+
+    if (m->wanted_mode != QUIRE_CACHE_LOCAL)
+        return;
+    qi_machine_enter(m, &r);
+    for (uint32_t i = 0; i < r.snapshot->entry_count; i++) {
+        const struct machine_entry *e = &r.snapshot->entries[i];
+
+        if (e->zone_cache)
+            quire_cache_answer(&e->zone_cache->cache);
+        if (e->previous)
+            quire_cache_answer(&e->previous->cache);
+    }
+    /* relaxed: it was made before the snapshot that does not have it, and that is ours or older */
+    closing = (uintptr_t)qa_load(&m->closing_cache, relaxed);
+    if (closing)
+        quire_cache_answer(&((struct zone_cache *)closing)->cache);
+    qi_machine_leave(&r);
+}
+
 uint64_t quire_machine_maintain(struct quire_machine *m)
 {
     struct machine_reader r;
-    uint64_t frames;
+    uint64_t frames, nodes;
 
     qi_machine_enter(m, &r);
     frames = qi_remote_drain_all(&r, true);
     for (uint32_t i = 0; i < r.snapshot->entry_count; i++)
         if (r.snapshot->entries[i].zone_cache)
             frames += quire_cache_maintain(&r.snapshot->entries[i].zone_cache->cache);
+    qi_machine_give_idle(&r);
+    nodes = qi_keep_short(&r);
     qi_machine_leave(&r);
+    qi_machine_keep_whole(m, nodes);
     return frames;
 }

@@ -21,28 +21,45 @@
  */
 #include "numa/machine/machine.h"
 
+const struct cpu_view qi_no_view = {0};
+
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) bool alloc_from_view(const struct cpu_view *view,
                                                                   unsigned order, uint32_t flags,
                                                                   quire_pfn *pfn)
 {
-    enum cache_class cls = cache_class_of(order, flags & QUIRE_MOVABLE);
+    enum cache_class cls;
 
-    if (__builtin_expect(!view || flags & ~CACHE_HIT_FLAGS || cls >= CACHE_NONE, 0))
+    if (__builtin_expect(view == &qi_no_view || flags & ~CACHE_HIT_FLAGS, 0))
         return false;
-    return view_pop(view, cls, order, pfn);
+    cls = order == 0 ? (enum cache_class)(flags & QUIRE_MOVABLE)
+                     : request_class(view->cache, order, flags);
+    return cls < CACHE_NONE && view_pop(view, cls, order, pfn);
 }
 
-/* The allocation of a run of more than a frame. */
-static __attribute__((__noinline__)) int machine_alloc_run(struct quire_machine *m, unsigned order,
-                                                           uint32_t flags, quire_pfn *pfn)
+/* The allocation of a run of more than a frame, or with flags beyond mobility. */
+static __attribute__((__noinline__)) int alloc_run_or_flagged(struct quire_machine *m,
+                                                              unsigned order, uint32_t flags,
+                                                              quire_pfn *pfn)
 {
     uint32_t cpu = machine_cpu_now(m);
 
     return alloc_from_view(machine_view_of(m, cpu), order, flags, pfn)
                ? QUIRE_OK
                : qi_machine_alloc_slowpath(m, order, flags, pfn, cpu);
+}
+
+/* The CPU's number once more: read again where that is an instruction, so that a hit need not keep
+ * it in a register. A number that the machine cannot have counts as 0, as an unknown one does. */
+static inline uint32_t cpu_once_more(uint32_t cpu)
+{
+#ifdef QUIRE_CPU_HEADER
+    cpu = quire_this_cpu();
+    return cpu < QUIRE_CPUS ? cpu : 0;
+#else
+    return cpu;
+#endif
 }
 
 /* What no section comes before in, where there are none: no call more. */
@@ -52,14 +69,42 @@ static __attribute__((__noinline__)) int machine_alloc_run(struct quire_machine 
 #define BEHIND_SECTION static inline __attribute__((always_inline))
 #endif
 
-/* The allocation of a frame: in exchange mode; in rseq mode what the section below does not do. */
+/* The allocation of a frame where there is no view of one stretch, or rseq mode has no section. */
+static __attribute__((__noinline__)) int alloc_frame_of_stretches(struct quire_machine *m,
+                                                                  const struct cpu_view *view,
+                                                                  uint32_t flags, quire_pfn *pfn,
+                                                                  uint32_t cpu)
+{
+    return alloc_from_view(view, 0, flags, pfn) ? QUIRE_OK
+                                                : qi_machine_alloc_slowpath(m, 0, flags, pfn, cpu);
+}
+
+/* The allocation of a frame in exchange mode, from a view of one stretch: by itself, so that local
+ * mode does not pay for it. */
+static __attribute__((__noinline__)) int alloc_frame_by_exchange(struct quire_machine *m,
+                                                                 const struct cpu_view *view,
+                                                                 uint32_t flags, quire_pfn *pfn,
+                                                                 uint32_t cpu)
+{
+    if (view->kind != VIEW_ONE_STRETCH)
+        return alloc_frame_of_stretches(m, view, flags, pfn, cpu);
+    return view_claim_pop_frame(view, (enum cache_class)flags, false, pfn)
+               ? QUIRE_OK
+               : qi_machine_alloc_slowpath(m, 0, flags, pfn, cpu);
+}
+
+/* The allocation of a frame, with no flag but mobility: in exchange and local mode; in rseq mode
+ * what the section below does not do. */
 BEHIND_SECTION int alloc_frame(struct quire_machine *m, uint32_t flags, quire_pfn *pfn)
 {
     uint32_t cpu = machine_cpu_now(m);
+    const struct cpu_view *view = machine_view_of(m, cpu);
 
-    return alloc_from_view(machine_view_of(m, cpu), 0, flags, pfn)
+    if (view->kind != (VIEW_LOCAL | VIEW_ONE_STRETCH))
+        return alloc_frame_by_exchange(m, view, flags, pfn, cpu);
+    return view_claim_pop_frame(view, (enum cache_class)flags, true, pfn)
                ? QUIRE_OK
-               : qi_machine_alloc_slowpath(m, 0, flags, pfn, cpu);
+               : qi_machine_alloc_slowpath(m, 0, flags, pfn, cpu_once_more(cpu));
 }
 
 /* In rseq mode, by a section of its own: the CPU cache is found before the section, which only
@@ -67,11 +112,11 @@ BEHIND_SECTION int alloc_frame(struct quire_machine *m, uint32_t flags, quire_pf
 static inline bool alloc_by_section(const struct quire_machine *m, uint32_t flags, quire_pfn *pfn)
 {
 #if QUIRE_RSEQ
-    if (machine_uses_rseq(m) && flags <= QUIRE_MOVABLE) {
+    if (machine_uses_rseq(m)) {
         uint32_t cpu = rseq_cpu(rseq_area());
         const struct cpu_view *view = machine_view_of(m, cpu);
 
-        if (!view || !cache_uses_rseq(view->cache) ||
+        if (!view_uses_rseq(view) ||
             !rseq_pop_at(view->cache, view->cpu_caches[flags], cpu, &pfn->n))
             return false;
         view_hand_out(view, *pfn, 0);
@@ -87,8 +132,8 @@ static inline bool alloc_by_section(const struct quire_machine *m, uint32_t flag
 
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
-    if (__builtin_expect(order != 0, 0))
-        return machine_alloc_run(m, order, flags, pfn);
+    if (__builtin_expect(order != 0 || flags > QUIRE_MOVABLE, 0))
+        return alloc_run_or_flagged(m, order, flags, pfn);
     return alloc_by_section(m, flags, pfn) ? QUIRE_OK : alloc_frame(m, flags, pfn);
 }
 
@@ -117,7 +162,7 @@ int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_req
     const struct cpu_view *view = machine_view_of(m, cpu);
 
     if (view_serves_request(view, request) ||
-                (view && request->policy && policy_asks_view(view, request))
+                (view != &qi_no_view && request->policy && policy_asks_view(view, request))
             ? alloc_from_view(view, request->order, request->flags, pfn)
             : qi_remote_pop_by_policy(m, request, pfn, cpu))
         return QUIRE_OK;
@@ -153,11 +198,10 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
         return order > QUIRE_MAX_ORDER ? QUIRE_ERR_SIZE
                                        : qi_machine_free_slowpath(m, pfn, order, cpu);
     if (order < HUGE_ORDER) {
-        if (view && qi_view_push_run(view, pfn, order))
+        if (qi_view_push_run(view, pfn, order))
             return QUIRE_OK;
-    } else if (view) {
-        if (view_push_block(view, pfn) || qi_view_push_other(view, pfn, HUGE_ORDER))
-            return QUIRE_OK;
+    } else if (view_push_block(view, pfn) || qi_view_push_other(view, pfn, HUGE_ORDER)) {
+        return QUIRE_OK;
     }
     return qi_remote_push_run(m, pfn, order, cpu);
 }
@@ -170,18 +214,38 @@ static __attribute__((__noinline__)) int free_sparse_or_pinned(struct quire_mach
     return qi_view_push_other(view, pfn, 0) ? QUIRE_OK : qi_machine_free_slowpath(m, pfn, 0, cpu);
 }
 
-/* The free of a frame: in exchange mode; in rseq mode what the section below does not do. */
+/* A frame that was taken back from its owner: in exchange mode, by itself, as the allocation; in
+ * local mode where other CPUs ask this one for something. */
+static __attribute__((__noinline__)) int free_frame_by_exchange(struct quire_machine *m,
+                                                                quire_pfn pfn, uint32_t cpu,
+                                                                const struct cpu_view *view,
+                                                                enum cache_class cls)
+{
+    return view_push_taken(view, cls, pfn, 0) ? QUIRE_OK : free_sparse_or_pinned(m, pfn, cpu, view);
+}
+
+/* The free of a frame: in exchange and local mode; in rseq mode what the section below does not do.
+ */
 BEHIND_SECTION int free_frame(struct quire_machine *m, quire_pfn pfn)
 {
     uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view;
+    enum cache_class cls;
 
     if (cpu >= QUIRE_CPUS)
         return qi_machine_free_slowpath(m, pfn, 0, cpu);
     view = machine_view_of(m, cpu);
-    if (!view || !window_holds(&view->window, pfn))
-        return qi_remote_push(m, pfn, cpu);
-    return view_push_frame(view, pfn) ? QUIRE_OK : free_sparse_or_pinned(m, pfn, cpu, view);
+    if (!window_holds(&view->window, pfn))
+        return qi_remote_push(m, pfn, cpu_once_more(cpu));
+    cls = view_take_back(view, pfn, 0);
+    if (cls == CACHE_NONE)
+        return free_sparse_or_pinned(m, pfn, cpu_once_more(cpu), view);
+    if (qa_hint(&view->asked) != 0)
+        return free_frame_by_exchange(m, pfn, cpu_once_more(cpu), view, cls);
+    if (cpu_cache_claim_push(view->cpu_caches[cls], true, pfn))
+        return QUIRE_OK;
+    byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
+    return free_sparse_or_pinned(m, pfn, cpu_once_more(cpu), view);
 }
 
 /* In rseq mode, as an allocation. Both CPU caches' places are read before the descriptor says which
@@ -196,8 +260,7 @@ static inline bool free_by_section(const struct quire_machine *m, quire_pfn pfn)
         struct admission a;
         uint64_t at;
 
-        if (!view || !cache_uses_rseq(view->cache) ||
-            (at = window_find(&view->window, pfn)) >= view->window.blocks)
+        if (!view_uses_rseq(view) || (at = window_find(&view->window, pfn)) >= view->window.blocks)
             return false;
         unmovable = view->cpu_caches[CACHE_UNMOVABLE];
         movable = view->cpu_caches[CACHE_MOVABLE];

@@ -69,7 +69,9 @@ static void wait_for_phase(const struct quire_machine *m, uint32_t phase)
     for (;;) {
         uint64_t left = sum_leaves(m, phase), entered;
 
-        qa_fence_seq_cst(); /* E-enter fence: the leaves before the entries */
+        /* E-enter fence: the leaves before the entries. It could be left out: each leave carries
+         * its entry, and the entries that count were there at the caller's fence. */
+        qa_fence_seq_cst();
         entered = sum_enters(m, phase);
         qi_assert((int64_t)(entered - left) >= 0); /* G2 */
         if (entered == left)
@@ -90,7 +92,9 @@ void qi_machine_wait_for_readers(struct quire_machine *m)
         return;
     }
     phase = qa_load(&m->phase, relaxed) & 1; /* relaxed: written by us alone */
-    qa_fence_seq_cst();                      /* E-enter fence: the publication before the counts */
+    /* E-enter fence: the publication before the counts. It could be left out: there is one before
+     * the entries are read. */
+    qa_fence_seq_cst();
     wait_for_phase(m, phase ^ 1);
     qa_store(&m->phase, phase ^ 1, relaxed); /* relaxed: a hint to readers (G3) */
     wait_for_phase(m, phase);

@@ -25,7 +25,8 @@
  *                    change   reader   late hit   who
  *   change             -        X         X       one at a time: the second one is refused, BUSY
  *   wait               -        w         X       w: it waits for readers of the old snapshot
- *   close a cache      -        X         w       w: it waits for a CPU cache that is taken
+ *   close a cache      -        X         w       w: it waits for a CPU cache that is taken, and in
+ *                                                 local mode for all CPUs' answers
  *
  * (X: side by side.) Thread only, blocking: in these waits, and in what the port's memory does.
  */
@@ -55,10 +56,14 @@ struct machine_snapshot *qi_machine_snapshot(const struct quire_machine *m)
 
 /* ---- Snapshots in place of each other ------------------------------------------------------- */
 
-static void close_zone_cache(const struct quire_machine *m, struct zone_cache *h)
+/* In local mode the CPUs empty their part of it, asked to (quire_machine_answer): the snapshot in
+ * force does not have it, so they find it here. */
+static void close_zone_cache(struct quire_machine *m, struct zone_cache *h)
 {
+    qa_store(&m->closing_cache, (uintptr_t)h, relaxed); /* relaxed: as quire_machine_answer says */
     while (!qi_cache_close(&h->cache))
         machine_relax(m);
+    qa_store(&m->closing_cache, 0, relaxed); /* relaxed: a late answer finds a closed cache (K7) */
 }
 
 /* Publish a snapshot in place of the current one, and end that. */

@@ -112,8 +112,9 @@ int qi_machine_make_cpus(struct quire_machine *m, const struct quire_topology *t
         if (!p)
             return QUIRE_ERR_NO_MEMORY;
         init_machine_cpu(mcpu, 0);
-        qa_store(&m->cpu_end, 1, relaxed);               /* relaxed: E-machine-cpu publishes it */
-        qa_store(&m->cpus[0], (uintptr_t)mcpu, release); /* E-machine-cpu release */
+        qa_store(&m->cpu_end, 1, relaxed); /* relaxed: E-machine-cpu publishes it */
+        /* E-machine-cpu release. It could be relaxed: the machine is being built. */
+        qa_store(&m->cpus[0], (uintptr_t)mcpu, release);
     }
     return error;
 }
@@ -150,29 +151,64 @@ static void forward_report(void *ctx, struct quire_zone *zone, enum quire_report
     z->port.report(z->port.ctx, z->given, what, pfn, error);
 }
 
+static int forward_discard(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    struct machine_zone *z = zone_of_ctx(ctx);
+
+    return z->port.discard(z->port.ctx, pfn, frames);
+}
+
+static int forward_install(void *ctx, quire_pfn pfn, uint64_t frames, bool *zeroed)
+{
+    struct machine_zone *z = zone_of_ctx(ctx);
+
+    return z->port.install(z->port.ctx, pfn, frames, zeroed);
+}
+
+/* In local mode who runs on a CPU that the machine does not know is not CPU 0 (K8 of
+ * percpu/cpu_cache.h). */
 static uint32_t forward_cpu(void *ctx)
 {
     const struct quire_machine *m = zone_of_ctx(ctx)->machine;
     uint32_t cpu = machine_cpu_now(m);
 
+    if (m->wanted_mode == QUIRE_CACHE_LOCAL)
+        return cpu;
     return machine_cpu_of(m, cpu) ? cpu : 0; /* as qi_machine_enter_on */
 }
 
+static bool forward_ask_drain(void *ctx, uint32_t cpu)
+{
+    const struct quire_machine *m = zone_of_ctx(ctx)->machine;
+
+    return m->port.ask_drain(m->port.ctx, cpu);
+}
+
 /* Bind a struct machine_zone, which is not in service, to a zone of the caller's of the same node,
- * type and size: these are not written again (Y6). */
+ * type and size: these are not written again (Y6). A late call in local mode may ask its port for
+ * the CPU meanwhile: that is the same as before at every instant. */
 void qi_machine_zone_set(struct machine_zone *z, const struct quire_machine_zone *given)
 {
+    const struct quire_port port = {.ctx = z, .cpu = forward_cpu};
+
     qi_assert(z->node.n == given->node.n && z->managed == quire_zone_managed(given->zone)); /* Y6 */
-    z->zone = *given->zone;
+    /* All that comes before the port; behind it there is only room. */
+    __builtin_memcpy(&z->zone, given->zone, __builtin_offsetof(struct quire_zone, port));
+    z->zone.port = port;
     z->given = given->zone;
     z->port = given->zone->port;
-    z->zone.port = (struct quire_port){.ctx = z, .cpu = forward_cpu};
+    if (z->machine->port.ask_drain)
+        z->zone.port.ask_drain = forward_ask_drain;
     if (z->port.zero)
         z->zone.port.zero = forward_zero;
     if (z->port.event)
         z->zone.port.event = forward_event;
     if (z->port.report)
         z->zone.port.report = forward_report;
+    if (z->port.discard)
+        z->zone.port.discard = forward_discard;
+    if (z->port.install)
+        z->zone.port.install = forward_install;
 }
 
 /* Make a zone ready for service. Its cache comes with the snapshot. */
@@ -242,11 +278,14 @@ int quire_machine_size(const struct quire_machine_config *config, size_t *bytes)
 
     if (error)
         return error;
-    if ((unsigned)config->mode > QUIRE_CACHE_RSEQ || !qi_policy_valid(&config->policy) ||
-        !port->memory || !port->enter != !port->leave || !port->enter != !port->wait_for_readers ||
-        (port->mover && !port->mover->move))
+    if ((unsigned)config->mode > QUIRE_CACHE_LOCAL ||
+        (config->mode == QUIRE_CACHE_LOCAL && (!port->cpu || !port->ask_drain)) ||
+        !qi_policy_valid(&config->policy) || !port->memory || !port->enter != !port->leave ||
+        !port->enter != !port->wait_for_readers || (port->mover && !port->mover->move) ||
+        (!port->mover && (config->keep.blocks | config->keep.sections)))
         return QUIRE_ERR_UNSUPPORTED;
-    if (!rounds_allowed(config->rounds) || !rounds_allowed(config->huge_rounds))
+    if (!rounds_allowed(config->rounds) || !rounds_allowed(config->huge_rounds) ||
+        config->give_back_after > UINT16_MAX || !qi_keep_makes_sense(&config->keep))
         return QUIRE_ERR_SIZE;
     *bytes = sizeof(struct quire_machine);
     return QUIRE_OK;
@@ -311,11 +350,16 @@ int quire_machine_init(const struct quire_machine_config *config, void *memory, 
     if (!m->port.cpu)
         m->port.cpu = cpu_unknown;
     m->policy = config->policy;
+    m->give_back_after = config->give_back_after;
+    for (uint32_t n = 0; n < QUIRE_NODES; n++)
+        qi_keep_set(&m->keeps[n], &config->keep);
     m->local = m->policy.mode == QUIRE_POLICY_LOCAL || m->policy.mode == QUIRE_POLICY_NEAREST;
     m->rounds = config->rounds;
     m->huge_rounds = config->huge_rounds;
     m->wanted_mode = config->mode;
     qa_store(&m->mode, QUIRE_CACHE_EXCHANGE, relaxed); /* relaxed: being built */
+    for (uint32_t cpu = 0; cpu < QUIRE_CPUS; cpu++)
+        qa_store(&m->cpu_views[cpu], (uintptr_t)&qi_no_view, relaxed); /* relaxed: being built */
     (void)qi_machine_lock(m);
     error = publish_first_snapshot(m, config);
     if (!error && m->port.mover)

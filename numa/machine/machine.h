@@ -16,8 +16,8 @@
  *       of an older snapshot, and on behalf of its frames by their owners; while there are any of
  *       either, its metadata stays.
  *   M3  A CPU's `cpu_views` word is the view of the CPU at the cache of the zone that its NORMAL
- *       requests ask first by the default policy, or 0. A CPU may use a view arbitrarily late:
- *       percpu's hits allow for it.
+ *       requests ask first by the default policy, or qi_no_view. A CPU may use a view arbitrarily
+ *       late: percpu's hits allow for it.
  *   M4  A zone's longest span holds frames of that zone only. The views of its caches are for
  *       frames of this span.
  *   M5  Only the holder of `writer` builds, publishes or ends anything.
@@ -69,6 +69,7 @@ struct machine_cpu {
     qa64 enters[2] __attribute__((aligned(64)));
     qa64 leaves[2];
     qa64 turn; /* of the interleaving policies */
+    /* QUIRE_NODE_LOCAL is not counted: what was given and is not OTHER is LOCAL (stats.c). */
     qa64 counts[QUIRE_NODES][QUIRE_NODE_COUNTS] __attribute__((aligned(64)));
 };
 
@@ -129,6 +130,14 @@ struct compact_mark {
     uint32_t until; /* a number of compactions */
 };
 
+/* What is kept whole of a node, see numa/compact/keep.c. */
+struct machine_keep {
+    qa32 blocks, sections;  /* wanted */
+    qa64 budget;            /* frames moved by a call, at most */
+    qa32 pause, last_pause; /* calls to leave it alone still, and the last time */
+    qa64 won_blocks, won_sections, moves, most_moves, calls, short_calls; /* figures */
+};
+
 /* A piece of the port's memory: this much in front of what its user sees. */
 struct port_chunk {
     struct port_chunk *next;
@@ -137,7 +146,7 @@ struct port_chunk {
 } __attribute__((aligned(64)));
 
 struct quire_machine {
-    qa64 cpu_views[QUIRE_CPUS]; /* const struct cpu_view *, or 0: M3; a hit begins here */
+    qa64 cpu_views[QUIRE_CPUS]; /* const struct cpu_view *: M3; a hit begins here */
     qa64 cpus[QUIRE_CPUS];      /* struct machine_cpu *, or 0 */
     qa64 snapshot;              /* struct machine_snapshot * */
     qa32 cpu_end;               /* no CPU from here on has a struct machine_cpu */
@@ -147,10 +156,12 @@ struct quire_machine {
     bool local; /* the policy: nearest first, whatever the node */
     uint32_t rounds, huge_rounds;
     enum quire_cache_mode wanted_mode;
+    uint32_t give_back_after;                /* ages, or 0 */
     qa32 phase __attribute__((aligned(64))); /* of the readers, see guard.c */
     qa32 writer;                             /* 1: the machine is being changed, M5 */
     qa64 leaving; /* const struct machine_zone *: what is being removed, or 0; see Y2 */
     qa64 emptied; /* what is being taken offline: first block << 32 | blocks; 0: nothing. OF1 */
+    qa64 closing_cache; /* const struct zone_cache *: what hot-plug is closing, or 0; kept */
     qa64 snapshots, reclaims;
     struct port_chunk *chunks;            /* M5 */
     struct machine_zone *gone;            /* M5: zones out of service, Y3, Y6 */
@@ -161,6 +172,7 @@ struct quire_machine {
     uint32_t compact_calls; /* M5: compactions that were no dry runs */
     qa32 hold;              /* whose the compaction's isolation is, see numa/compact/hold.h */
     struct compact_mark compact_marks[1 << COMPACT_MARKS_ORDER]; /* M5 */
+    struct machine_keep keeps[QUIRE_NODES];
 };
 
 /* Blocks that are offline, or were and are back. */
@@ -207,18 +219,53 @@ struct machine_attempt {
     uint64_t turn;   /* of an interleaving policy */
     quire_pfn *pfns;
     const struct quire_contig *contig;  /* or NULL */
-    const struct machine_zone *refused; /* it has been asked, and had none; or NULL */
+    const struct machine_zone *refused; /* it has been asked already; or NULL */
+    int refusal;                        /* what it said: as `ask` */
     size_t n, got;                      /* batches: frames wanted and had; else 0 */
     quire_node wanted;                  /* out */
     bool interleaved;                   /* out */
 };
 
-static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, uint32_t cpu)
+/* The struct of a CPU below QUIRE_CPUS, or NULL. */
+static inline struct machine_cpu *machine_cpu_at(const struct quire_machine *m, uint32_t cpu)
 {
-    /* E-machine-cpu acquire: it is made. */
-    uintptr_t p = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpus[cpu], acquire) : 0);
+    uintptr_t p =
+        (uintptr_t)qa_load(&m->cpus[cpu], acquire); /* E-machine-cpu acquire: it is made */
 
     return (struct machine_cpu *)p;
+}
+
+/* The same, of any number. */
+static inline struct machine_cpu *machine_cpu_of(const struct quire_machine *m, uint32_t cpu)
+{
+    return cpu < QUIRE_CPUS ? machine_cpu_at(m, cpu) : NULL;
+}
+
+/* The fullness byte above which a block of the zone counts as sparse: of its newest cache. */
+static inline const qa32 *zone_sparse_limit(const struct machine_zone *z)
+{
+    uintptr_t p = (uintptr_t)qa_load(&z->sparse_limit_at, acquire); /* E-zone-cache acquire */
+
+    return (const qa32 *)p;
+}
+
+static inline const struct machine_zone *zone_of_word(uint64_t word)
+{
+    uintptr_t zone = (uintptr_t)word;
+
+    return (const struct machine_zone *)zone;
+}
+
+/* The zone of whose frames a remote magazine serves requests. */
+static inline const struct machine_zone *serving_zone_of(const struct remote_magazine *remote)
+{
+    return zone_of_word(qa_load(&remote->serving_zone, acquire)); /* E-remote-zone acquire */
+}
+
+/* The zone whose frames it takes. */
+static inline const struct machine_zone *remote_zone_of(const struct remote_magazine *remote)
+{
+    return zone_of_word(qa_load(&remote->remote_zone, acquire)); /* E-remote-zone acquire */
 }
 
 /* What a remote magazine has: a CPU cache without an outgoing magazine. */
@@ -272,12 +319,18 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 #endif
 }
 
-/* The view of a CPU, or NULL. */
+/* The view of a CPU that has none: its window is empty and its kind none that hits, so that most
+ * need not ask for it; but it has no cache. */
+extern const struct cpu_view qi_no_view;
+
+/* The view of a CPU, or qi_no_view. */
 static inline const struct cpu_view *machine_view_of(const struct quire_machine *m, uint32_t cpu)
 {
-    /* E-zone-cache acquire: the cache is made. */
-    uintptr_t view = (uintptr_t)(cpu < QUIRE_CPUS ? qa_load(&m->cpu_views[cpu], acquire) : 0);
+    uintptr_t view = (uintptr_t)&qi_no_view;
 
+    if (cpu < QUIRE_CPUS)
+        view = (uintptr_t)qa_load(&m->cpu_views[cpu],
+                                  acquire); /* E-zone-cache acquire: the cache is made */
     return (const struct cpu_view *)view;
 }
 
@@ -310,7 +363,7 @@ static inline enum quire_zone_type request_type(const struct quire_request *requ
 static inline bool view_serves_request(const struct cpu_view *view,
                                        const struct quire_request *request)
 {
-    return view && !request->policy && request->purpose == QUIRE_FOR_NORMAL &&
+    return view != &qi_no_view && !request->policy && request->purpose == QUIRE_FOR_NORMAL &&
            (request->near_node.n == 0 ||
             request_node(request).n == qa_load(&view->node, relaxed)); /* relaxed: a hint */
 }
@@ -392,8 +445,8 @@ static inline void count_hit(const struct machine_reader *r, quire_node node, bo
     qa64 *counts = r->mcpu->counts[node.n];
 
     (void)qa_add(&counts[QUIRE_NODE_HIT], n, relaxed); /* relaxed: a figure */
-    (void)qa_add(&counts[local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER], n,
-                 relaxed); /* relaxed: a figure */
+    if (!local)
+        (void)qa_add(&counts[QUIRE_NODE_OTHER], n, relaxed); /* relaxed: a figure */
 }
 
 /* machine.c */
@@ -480,6 +533,15 @@ bool qi_entry_is_near(const struct machine_reader *r, const struct machine_entry
 uint32_t qi_entry_flags(const struct machine_reader *r, const struct machine_entry *e,
                         const struct quire_request *request);
 
+/* Begin to read, and find the zone of a frame. NULL: none has it; the caller leaves all the same.
+ */
+static inline const struct machine_entry *machine_enter_at(struct quire_machine *m, quire_pfn pfn,
+                                                           struct machine_reader *r)
+{
+    qi_machine_enter(m, r);
+    return qi_snapshot_find(r->snapshot, pfn);
+}
+
 /* zone_caches.c */
 struct quire_run qi_longest_span(const struct quire_pfnmap_span spans[], size_t count,
                                  uint32_t entry);
@@ -534,6 +596,10 @@ void qi_offline_forget(struct quire_machine *m, const struct machine_zone *z);
 int qi_compact_make_work(struct quire_machine *m);
 bool qi_compact_for_request(struct quire_machine *m, const struct quire_request *request,
                             quire_node node);
+bool qi_keep_makes_sense(const struct quire_keep *keep);
+void qi_keep_set(struct machine_keep *k, const struct quire_keep *keep);
+uint64_t qi_keep_short(const struct machine_reader *r);
+void qi_machine_keep_whole(struct quire_machine *m, uint64_t nodes);
 uint32_t qi_compact_look(const struct quire_machine *m);
 bool qi_compact_give_back(const struct machine_reader *r, struct zonelist_walk *w,
                           const struct machine_attempt *a, uint32_t seen);
@@ -545,6 +611,9 @@ int qi_machine_request_by_policy(struct quire_machine *m, const struct quire_req
 /* drain.c */
 void qi_entry_drain(const struct machine_entry *e, bool no_syscall);
 void qi_machine_drain_zone(struct quire_machine *m, const struct machine_entry *e);
+
+/* zone_give_back.c */
+void qi_machine_give_idle(const struct machine_reader *r);
 
 /* remote.c */
 int qi_remote_free(const struct machine_reader *r, const struct machine_entry *e, quire_pfn pfn,

@@ -101,6 +101,7 @@ void qi_remote_init(struct machine_cpu *mcpu)
         qa_store(&remote->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */
         cache->half = rounds_of_order(remote->order) / 2;
         qa_store(&cache->limit, 2 * cache->half, relaxed); /* relaxed: see above */
+        cache->refill = 1;                                 /* K9, and not used */
         cpu_cache_put(cache);
     }
 }
@@ -110,13 +111,6 @@ void qi_remote_init(struct machine_cpu *mcpu)
 /* No zone, for `remote_zone` and `serving_zone`: it has no frames, and no request names its node.
  */
 const struct machine_zone qi_no_zone = {.node = {QUIRE_NO_NODE}};
-
-static inline const struct machine_zone *zone_of_word(uint64_t word)
-{
-    uintptr_t zone = (uintptr_t)word;
-
-    return (const struct machine_zone *)zone;
-}
 
 /* Does a request with this policy ask the zone that `serving_zone` names, of `node`, first (V4)? */
 static bool policy_wants_node(const struct quire_policy *p, quire_node asked, quire_node node)
@@ -140,9 +134,10 @@ static inline __attribute__((always_inline)) bool zone_serves(const struct machi
                                                               const struct quire_request *request,
                                                               unsigned order)
 {
-    const uint32_t movable = order < FIRST_LARGE_ORDER ? CACHE_MOVABLE << D_CLASS_SHIFT : 0;
+    const uint32_t movable =
+        order < FIRST_LARGE_ORDER || z->zone.order_classes ? CACHE_MOVABLE << D_CLASS_SHIFT : 0;
+    const uint32_t pins = order == 0 ? D_PINS : 0; /* with pins it counts as dense */
     uint64_t at = window_find(&z->window, pfn);
-    uintptr_t sparse_limit_at;
     uint32_t d, full;
 
     if (at >= z->window.blocks || !zone_has_plenty(z))
@@ -151,13 +146,14 @@ static inline __attribute__((always_inline)) bool zone_serves(const struct machi
         return !has_isolations(&z->zone);
     d = qa_load(window_desc(&z->window, at), relaxed); /* relaxed: advisory, as in a cache */
     /* QUIRE_MOVABLE is bit 0 of the flags, and CACHE_MOVABLE of the class. */
-    if (((d ^ request->flags << D_CLASS_SHIFT) & (D_STATE | D_PINS | movable)) != D_SPLIT)
+    if (((d ^ request->flags << D_CLASS_SHIFT) & (D_STATE | pins | movable)) != D_SPLIT)
         return false;
+    if (d & D_PINS)
+        return true;
     full = qa_load(window_fullness(&z->window, at), relaxed); /* relaxed: a hint */
     if (__builtin_expect(full == 0, 1))
         return true;
-    sparse_limit_at = (uintptr_t)qa_load(&z->sparse_limit_at, acquire); /* E-zone-cache acquire */
-    return full <= qa_load((const qa32 *)sparse_limit_at, relaxed);     /* relaxed: a hint */
+    return full <= qa_load(zone_sparse_limit(z), relaxed); /* relaxed: a hint */
 }
 
 /* Pop the last round of a magazine that the caller has taken, if it is of this zone and for this
@@ -207,11 +203,6 @@ static __attribute__((__noinline__)) bool remote_pop_run(struct remote_magazine 
 {
     return cpu_cache_has_round(remote_cache(remote)) &&
            remote_pop_request(remote, z, request, request->order, pfn);
-}
-
-static inline const struct machine_zone *serving_zone_of(const struct remote_magazine *remote)
-{
-    return zone_of_word(qa_load(&remote->serving_zone, acquire)); /* E-remote-zone acquire */
 }
 
 /* The node that a request with this policy asks first, if that is one (policy_wants_node). */
@@ -297,12 +288,6 @@ static inline bool take_back_remote(const struct machine_zone *z, quire_pfn pfn)
            byte_clear(window_frame_byte(&z->window, pfn), BYTE_SINGLE);
 }
 
-/* The zone whose frames the magazine takes. */
-static inline const struct machine_zone *remote_zone_of(const struct remote_magazine *remote)
-{
-    return zone_of_word(qa_load(&remote->remote_zone, acquire)); /* E-remote-zone acquire */
-}
-
 /* Push a frame of the magazine's zone, if it can be. */
 static inline __attribute__((always_inline)) bool push_frame(struct remote_magazine *remote,
                                                              const struct machine_zone *z,
@@ -310,7 +295,7 @@ static inline __attribute__((always_inline)) bool push_frame(struct remote_magaz
 {
     if (!take_back_remote(z, pfn))
         return false;
-    if (cpu_cache_push_xchg(remote_cache(remote), pfn))
+    if (cpu_cache_claim_push(remote_cache(remote), false, pfn))
         return true;
     byte_restore(window_frame_byte(&z->window, pfn), BYTE_SINGLE);
     return false;
@@ -339,9 +324,7 @@ static __attribute__((__noinline__)) int push_to_another(struct quire_machine *m
  * magazine whose `remote_zone` it is of. */
 int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
 {
-    /* E-machine-cpu acquire: the struct is made. */
-    uintptr_t p = (uintptr_t)qa_load(&m->cpus[cpu], acquire);
-    struct machine_cpu *mcpu = (struct machine_cpu *)p;
+    struct machine_cpu *mcpu = machine_cpu_at(m, cpu);
     struct remote_magazine *remote;
 
     if (mcpu) {
@@ -356,15 +339,13 @@ int qi_remote_push(struct quire_machine *m, quire_pfn pfn, uint32_t cpu)
  * a magazine? Not one that its block should lose: of a sparse one, of one for another order. */
 static bool keeps_run(const struct machine_zone *z, uint64_t at, unsigned order)
 {
-    uintptr_t sparse_limit_at;
     uint32_t d;
 
     if (order == HUGE_ORDER)
         return !has_isolations(&z->zone);
     d = qa_load(window_desc(&z->window, at), relaxed); /* relaxed: a hint; the zone decides */
-    sparse_limit_at = (uintptr_t)qa_load(&z->sparse_limit_at, acquire); /* E-zone-cache acquire */
-    return (d & (D_STATE | D_PINS)) == D_SPLIT && !is_foreign(&z->zone, d, order) &&
-           !is_sparse(&z->window, (const qa32 *)sparse_limit_at, at);
+    return desc_state(d) == D_SPLIT && !is_foreign(&z->zone, d, order) &&
+           (d & D_PINS || !is_sparse(&z->window, zone_sparse_limit(z), at));
 }
 
 /* Free a run of any order on any CPU, which no cache took: into a remote magazine, if there is one
@@ -381,7 +362,7 @@ int qi_remote_push_run(struct quire_machine *m, quire_pfn pfn, unsigned order, u
         if (at < z->window.blocks && zone_has_plenty(z) && keeps_run(z, at, order) &&
             cpu_cache_has_room(remote_cache(remote)) &&
             byte_clear(window_frame_byte(&z->window, pfn), byte_of_order(order))) {
-            if (cpu_cache_push_xchg(remote_cache(remote), pfn))
+            if (cpu_cache_claim_push(remote_cache(remote), false, pfn))
                 return QUIRE_OK;
             byte_restore(window_frame_byte(&z->window, pfn), byte_of_order(order));
         }
@@ -590,11 +571,9 @@ static uint64_t remote_drain(const struct machine_reader *r, struct remote_magaz
                              bool idle_only)
 {
     struct cpu_cache *cache = remote_cache(remote);
-    uint32_t now =
-        (uint32_t)qa_load(&cache->count, relaxed); /* relaxed: a hint; pops too, see K6 */
     uint64_t freed;
 
-    if (idle_only && qa_xchg(&cache->seen, now, relaxed) != now) /* relaxed: a hint */
+    if (idle_only && !cpu_cache_is_idle(cache))
         return 0;
     if (cpu_cache_count(cache) == 0 || !remote_take(remote))
         return 0;

@@ -11,7 +11,7 @@
  *   1. Each zone of the request's walk, once, nearest first. The first rung leaves the caches as
  *      they are: where the caller's CPU is local, a request of a cached order goes through the
  *      cache, which it refills. What such a zone cannot give is asked of it once more after its own
- *      caches were drained, before the next zone is asked: near before far.
+ *      caches were drained, before the next zone is asked, if there is one: near before far.
  *   2. All caches of these zones and all remote magazines are drained; each zone once.
  *   3. With QUIRE_COMPACT: a range is emptied (numa/compact); each zone once; twice at most.
  *   4. The port reclaims, once; caches and magazines are drained again; each zone once.
@@ -22,11 +22,11 @@
  *
  * So one zone is asked, and its caches are drained, for a request that is refused, at most:
  *
- *                                   local             not local, or asked as a fallback
+ *                                   local             not local, or asked as a fallback or last
  *   run of an uncached order        4 asks, 3 drains  3 asks, 2 drains
  *   batch, contiguous run           4 asks, 3 drains  3 asks, 2 drains
- *   run of a cached order           the same, and an ask for half a magazine while its CPU cache
- *                                   is not limited (K5 of percpu/cpu_cache.h)
+ *   run of a cached order           the same, and an ask for at most half a magazine while its CPU
+ *                                   cache is not limited (K5 of percpu/cpu_cache.h)
  *   QUIRE_NO_CALLBACK, no reclaim   an ask and a drain less of each
  *   contiguous run, zone too short  1 ask, no drain
  *   QUIRE_PARTIAL, has some frames  1 ask, no drain
@@ -63,7 +63,8 @@ void qi_machine_count_served(const struct machine_reader *r, const struct machin
     bool hit = given.n == a->wanted.n, local = given.n == node_of_cpu(r->snapshot, r->cpu).n;
 
     add_figure(&at[hit ? QUIRE_NODE_HIT : QUIRE_NODE_MISS], n);
-    add_figure(&at[local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER], n);
+    if (!local)
+        add_figure(&at[QUIRE_NODE_OTHER], n);
     if (!hit)
         add_figure(&r->mcpu->counts[a->wanted.n][QUIRE_NODE_FOREIGN], n);
     else if (a->interleaved)
@@ -78,6 +79,14 @@ static bool partial_suffices(const struct machine_attempt *a)
     return a->got > 0 && a->request->flags & QUIRE_PARTIAL;
 }
 
+/* Will the walk come to no other zone? */
+static bool walk_is_at_its_end(const struct machine_reader *r, const struct zonelist_walk *w)
+{
+    struct zonelist_walk rest = *w;
+
+    return qi_walk_next(r->snapshot, &rest) == NULL;
+}
+
 /* Ask the zones of a walk, each once; `first`: on the first rung. QUIRE_ERR_NO_MEMORY: all of them
  * had none, and the walk is at its beginning again. QUIRE_ERR_SIZE: all of them are shorter than
  * the run, which no drain and no reclaim mends. */
@@ -90,14 +99,14 @@ static int ask_zones(const struct machine_reader *r, struct zonelist_walk *w, bo
 
     why->tried = 0;
     while (error == QUIRE_ERR_NO_MEMORY && (e = qi_walk_next(r->snapshot, w))) {
+        qi_assert(e->zone);
         if (why->tried++ == 0) {
             why->node = e->zone->node;
             why->zone = e->zone->type;
         }
-        error = first && a->refused && e->zone == a->refused ? QUIRE_ERR_NO_MEMORY
-                                                             : a->ask(r, e, first, a);
+        error = first && e->zone == a->refused ? a->refusal : a->ask(r, e, first, a);
         if (first && error == QUIRE_ERR_NO_MEMORY && !partial_suffices(a) &&
-            qi_entry_is_near(r, e, a->request)) {
+            qi_entry_is_near(r, e, a->request) && !walk_is_at_its_end(r, w)) {
             qi_entry_drain(e, a->request->flags & QUIRE_NO_CALLBACK);
             error = a->ask(r, e, false, a);
         }
@@ -165,6 +174,8 @@ static int ask_compacted(struct quire_machine *m, struct machine_reader *r, stru
     int error = QUIRE_ERR_NO_MEMORY;
     bool won = true;
 
+    /* It could be endless: each turn emptied a range that rivals were given. The bound is for the
+     * time. */
     for (unsigned tries = 0; tries < COMPACT_TRIES && won && is_refused(a, error); tries++) {
         qi_machine_leave(r);
         won = qi_compact_for_request(m, a->request, why->node);
@@ -256,34 +267,55 @@ static int ask_run(const struct machine_reader *r, const struct machine_entry *e
                      first && qi_entry_is_near(r, e, a->request), a->pfns);
 }
 
-/* Ask the first zone of a plain request's walk: for NORMAL memory near a node, with the machine's
- * policy. NO_MEMORY: it is for the ladder. *asked: the zone that was asked, or NULL. */
+/* The first zone of a plain request's walk: for NORMAL memory near a node, with the machine's
+ * policy. NULL: it is for the ladder. */
+struct first_zone {
+    const struct machine_entry *e;
+    uint32_t flags; /* with which it is asked */
+    bool near;      /* may its caches serve? */
+    bool local;     /* is it of the caller's own node? */
+};
+
+/* The caller reads the snapshot. */
+static inline __attribute__((always_inline)) struct first_zone first_zone_of(
+    const struct machine_reader *r, quire_near near_node, uint32_t flags)
+{
+    quire_node own = node_of_cpu(r->snapshot, r->cpu);
+    struct first_zone first = {first_of_walk(r, near_node.n ? quire_node_of(near_node.n - 1) : own),
+                               flags, false, false};
+
+    if (first.e) {
+        /* As qi_entry_flags and qi_entry_is_near say, in fewer steps if it is the CPU's first. */
+        bool is_own = near_node.n == 0 || is_first_of(r->snapshot, own, first.e);
+        bool reserve = !is_own && first.e->zone->type < QUIRE_ZONE_NORMAL;
+
+        first.near = is_own ? first.e->zone_cache && cpu_is_known(r->snapshot, r->cpu)
+                            : !reserve && qi_cpu_is_local(r->snapshot, r->cpu, first.e);
+        first.flags &= ~(uint32_t)QUIRE_COMPACT; /* is for the ladder */
+        first.flags |= reserve ? (uint32_t)QUIRE_FALLBACK : 0;
+        first.local = first.e->zone->node.n == own.n;
+    }
+    return first;
+}
+
+/* Ask it for a run. NO_MEMORY: it is for the ladder. *asked: the zone that was asked, or NULL. */
 static inline __attribute__((always_inline)) int ask_first(struct quire_machine *m, uint32_t cpu,
                                                            quire_near near_node, unsigned order,
                                                            uint32_t flags, quire_pfn *pfn,
                                                            const struct machine_zone **asked)
 {
     int error = QUIRE_ERR_NO_MEMORY;
-    const struct machine_entry *e;
     struct machine_reader r;
-    quire_node own;
+    struct first_zone first;
 
     *asked = NULL;
     machine_enter_on(m, cpu, &r);
-    own = node_of_cpu(r.snapshot, r.cpu);
-    e = first_of_walk(&r, near_node.n ? quire_node_of(near_node.n - 1) : own);
-    if (e) {
-        /* As qi_entry_flags and qi_entry_is_near say, in fewer steps if it is the CPU's first. */
-        bool is_own = near_node.n == 0 || is_first_of(r.snapshot, own, e);
-        bool reserve = !is_own && e->zone->type < QUIRE_ZONE_NORMAL;
-        bool near = is_own ? e->zone_cache && cpu_is_known(r.snapshot, r.cpu)
-                           : !reserve && qi_cpu_is_local(r.snapshot, r.cpu, e);
-
-        *asked = e->zone;
-        flags &= ~(uint32_t)QUIRE_COMPACT; /* is for the ladder */
-        error = ask_entry(&r, e, order, reserve ? flags | QUIRE_FALLBACK : flags, near, pfn);
+    first = first_zone_of(&r, near_node, flags);
+    if (first.e) {
+        *asked = first.e->zone;
+        error = ask_entry(&r, first.e, order, first.flags, first.near, pfn);
         if (error == QUIRE_OK)
-            count_hit(&r, e->zone->node, e->zone->node.n == own.n, 1);
+            count_hit(&r, first.e->zone->node, first.local, 1);
     }
     machine_leave(&r);
     return error;
@@ -298,7 +330,7 @@ static uint32_t compact_flag(const struct quire_machine *m, unsigned order, uint
                : 0;
 }
 
-/* A run that the first zone, `refused` if it is not NULL, did not have. */
+/* A run that the first zone, `refused` if it is not NULL, had none of. */
 static __attribute__((__noinline__)) int climb(struct quire_machine *m,
                                                const struct quire_request *request, quire_pfn *pfn,
                                                struct quire_refusal *why, uint32_t cpu,
@@ -310,9 +342,19 @@ static __attribute__((__noinline__)) int climb(struct quire_machine *m,
                                 .frames = 1ull << request->order,
                                 .turn = qi_policy_draw(m, cpu, request, 1),
                                 .pfns = pfn,
-                                .refused = refused};
+                                .refused = refused,
+                                .refusal = QUIRE_ERR_NO_MEMORY};
 
     return qi_machine_serve(m, &a, why);
+}
+
+/* What the first zone said, if it is not for the ladder. */
+static inline int refuse_at(int error, const struct machine_zone *asked, struct quire_refusal *why)
+{
+    if (error && why)
+        *why = (struct quire_refusal){
+            .error = error, .node = asked->node, .zone = asked->type, .tried = 1};
+    return error;
 }
 
 /* A run that no magazine of CPU `cpu` served. */
@@ -330,10 +372,7 @@ int qi_machine_request_slowpath(struct quire_machine *m, const struct quire_requ
         error = ask_first(m, cpu, request->near_node, request->order, request->flags, pfn, &asked);
     if (error == QUIRE_ERR_NO_MEMORY)
         return climb(m, request, pfn, why, cpu, asked);
-    if (error && why)
-        *why = (struct quire_refusal){
-            .error = error, .node = asked->node, .zone = asked->type, .tried = 1};
-    return error;
+    return refuse_at(error, asked, why);
 }
 
 /* The same of NORMAL memory, nearest first. */
@@ -363,25 +402,70 @@ static int ask_contig(const struct machine_reader *r, const struct machine_entry
                                    qi_entry_flags(r, e, a->request), a->pfns);
 }
 
+/* A zone that was asked before the ladder, or NULL, and what it said. */
+struct asked_zone {
+    const struct machine_zone *zone;
+    int said;
+};
+
+/* The ladder for a contiguous run. */
+static __attribute__((__noinline__)) int climb_contig(struct quire_machine *m,
+                                                      const struct quire_request *request,
+                                                      const struct quire_contig *want,
+                                                      quire_pfn *pfn, struct quire_refusal *why,
+                                                      uint32_t cpu, const struct asked_zone *asked)
+{
+    struct quire_request in_blocks = *request;
+    struct machine_attempt a = {.ask = ask_contig,
+                                .cpu = cpu,
+                                .request = &in_blocks,
+                                .frames = want->frames,
+                                .turn = qi_policy_draw(m, cpu, request, 1),
+                                .pfns = pfn,
+                                .contig = want,
+                                .refused = asked->zone,
+                                .refusal = asked->said};
+
+    in_blocks.order = want->frames >= BLOCK_FRAMES ? HUGE_ORDER : 0;
+    return qi_machine_serve(m, &a, why);
+}
+
+/* As ask_first. SIZE: the zone is too short, which others may not be. */
+static void ask_first_contig(struct quire_machine *m, const struct quire_request *request,
+                             const struct quire_contig *want, quire_pfn *pfn, uint32_t cpu,
+                             struct asked_zone *asked)
+{
+    struct machine_reader r;
+    struct first_zone first;
+
+    machine_enter_on(m, cpu, &r);
+    first = first_zone_of(&r, request->near_node, request->flags);
+    if (first.e) {
+        asked->zone = first.e->zone;
+        asked->said = quire_zone_alloc_contig(&first.e->zone->zone, entry_slot(first.e, r.cpu),
+                                              want, first.flags, pfn);
+        if (asked->said == QUIRE_OK)
+            count_hit(&r, first.e->zone->node, first.local, 1);
+    }
+    machine_leave(&r);
+}
+
 int quire_machine_alloc_contig(struct quire_machine *m, const struct quire_request *request,
                                const struct quire_contig *want, quire_pfn *pfn,
                                struct quire_refusal *why)
 {
-    struct quire_request in_blocks = *request;
-    struct machine_attempt a = {.ask = ask_contig,
-                                .cpu = machine_cpu_now(m),
-                                .request = &in_blocks,
-                                .pfns = pfn,
-                                .contig = want};
+    struct asked_zone asked = {NULL, QUIRE_ERR_NO_MEMORY};
+    uint32_t cpu = machine_cpu_now(m);
 
     if (want->frames == 0 || (want->high && want->low > want->high))
         return qi_machine_refuse(QUIRE_ERR_SIZE, why);
     if (request->flags & ~(uint32_t)QUIRE_ALLOC_FLAGS)
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
-    in_blocks.order = want->frames >= BLOCK_FRAMES ? HUGE_ORDER : 0;
-    a.frames = want->frames;
-    a.turn = qi_policy_draw(m, a.cpu, request, 1);
-    return qi_machine_serve(m, &a, why);
+    if (!request->policy && request->purpose == QUIRE_FOR_NORMAL)
+        ask_first_contig(m, request, want, pfn, cpu, &asked);
+    if (asked.said == QUIRE_ERR_NO_MEMORY || asked.said == QUIRE_ERR_SIZE)
+        return climb_contig(m, request, want, pfn, why, cpu, &asked);
+    return refuse_at(asked.said, asked.zone, why);
 }
 
 /* ---- Free ----------------------------------------------------------------------------------- */
@@ -419,7 +503,7 @@ int qi_machine_free_slowpath(struct quire_machine *m, quire_pfn pfn, unsigned or
     }
     if (!e)
         error = QUIRE_ERR_FRAME;
-    else if (local && is_cached_order(order))
+    else if (is_cached_order(order) && local)
         error = qi_cache_free_by_cpu(&e->zone_cache->cache, r.cpu, pfn, order);
     else if (is_remote_order(order) && !e->closing)
         error = qi_remote_free(&r, e, pfn, order);
@@ -433,12 +517,14 @@ int quire_machine_free_contig(struct quire_machine *m, quire_pfn pfn, uint64_t f
 {
     const struct machine_entry *e;
     struct machine_reader r;
-    int error = QUIRE_ERR_FRAME;
+    int error;
 
-    qi_machine_enter(m, &r);
-    e = qi_snapshot_find(r.snapshot, pfn);
-    if (e)
-        error = quire_zone_free_contig(&e->zone->zone, entry_slot(e, r.cpu), pfn, frames);
-    qi_machine_leave(&r);
+    machine_enter_on(m, machine_cpu_now(m), &r);
+    e = own_entry_of(&r, pfn);
+    if (!e)
+        e = qi_snapshot_find(r.snapshot, pfn);
+    error = e ? quire_zone_free_contig(&e->zone->zone, entry_slot(e, r.cpu), pfn, frames)
+              : QUIRE_ERR_FRAME;
+    machine_leave(&r);
     return error;
 }

@@ -219,8 +219,8 @@ void qi_snapshot_publish(struct quire_machine *m, struct machine_snapshot *s)
         if (!machine_cpu_of(m, cpu))
             continue;
         /* E-zone-cache release: the cache is made. */
-        qa_store(&m->cpu_views[cpu], served ? (uintptr_t)view_of(&e->zone_cache->cache, cpu) : 0,
-                 release);
+        qa_store(&m->cpu_views[cpu],
+                 (uintptr_t)(served ? view_of(&e->zone_cache->cache, cpu) : &qi_no_view), release);
     }
     qi_assert(writer_is_held(m) && s != old);      /* M5 */
     (void)qa_add(&m->snapshots, 1, relaxed);       /* relaxed: a statistic */

@@ -28,6 +28,7 @@ static void add_zone_stats(const struct machine_entry *e, struct quire_node_stat
 
     stats->managed += quire_zone_managed(&e->zone->zone);
     stats->free += quire_zone_free_frames(&e->zone->zone);
+    stats->gone += quire_zone_gone_frames(&e->zone->zone);
     stats->cached += cached_frames_in(e->zone_cache) + cached_frames_in(e->previous);
     stats->pressure = stats->pressure > pressure ? stats->pressure : pressure;
     stats->zones++;
@@ -63,8 +64,9 @@ void qi_zone_cache_save_hits(struct quire_machine *m, const struct machine_snaps
             continue;
         /* relaxed: a figure */
         (void)qa_add(&mcpu->counts[h->zone->node.n][QUIRE_NODE_HIT], hits, relaxed);
-        (void)qa_add(&mcpu->counts[h->zone->node.n][local ? QUIRE_NODE_LOCAL : QUIRE_NODE_OTHER],
-                     hits, relaxed); /* relaxed: a figure */
+        if (!local)
+            /* relaxed: a figure */
+            (void)qa_add(&mcpu->counts[h->zone->node.n][QUIRE_NODE_OTHER], hits, relaxed);
     }
 }
 
@@ -77,8 +79,8 @@ static void add_cache_hits(const struct machine_snapshot *s, const struct zone_c
         uint64_t hits = qi_zone_cache_hits(h, cpu);
 
         stats->counts[QUIRE_NODE_HIT] += hits;
-        stats->counts[node_of_cpu(s, cpu).n == h->zone->node.n ? QUIRE_NODE_LOCAL
-                                                               : QUIRE_NODE_OTHER] += hits;
+        if (node_of_cpu(s, cpu).n != h->zone->node.n)
+            stats->counts[QUIRE_NODE_OTHER] += hits;
     }
 }
 
@@ -93,6 +95,15 @@ static void add_cpu_stats(const struct machine_snapshot *s, struct machine_cpu *
     pops = qi_remote_pops(mcpu, node);
     stats->counts[QUIRE_NODE_HIT] += pops;
     stats->counts[QUIRE_NODE_OTHER] += pops;
+}
+
+/* What was given from the node, and not to a CPU of another one. */
+static void derive_local(struct quire_node_stats *stats)
+{
+    uint64_t given = stats->counts[QUIRE_NODE_HIT] + stats->counts[QUIRE_NODE_MISS];
+    uint64_t other = stats->counts[QUIRE_NODE_OTHER];
+
+    stats->counts[QUIRE_NODE_LOCAL] = given > other ? given - other : 0; /* not of one moment */
 }
 
 int quire_machine_node_stats(struct quire_machine *m, quire_node node,
@@ -113,6 +124,7 @@ int quire_machine_node_stats(struct quire_machine *m, quire_node node,
         for (uint32_t cpu = 0; cpu < machine_cpu_end(m); cpu++)
             if (machine_cpu_of(m, cpu))
                 add_cpu_stats(r.snapshot, machine_cpu_of(m, cpu), node.n, stats);
+        derive_local(stats);
         error = QUIRE_OK;
     }
     qi_machine_leave(&r);
@@ -140,6 +152,7 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
             stats->remote += qi_remote_frames_about(machine_cpu_of(m, cpu));
     stats->managed = sum.managed;
     stats->free = sum.free;
+    stats->gone = sum.gone;
     stats->cached = sum.cached;
     stats->snapshots = qa_load(&m->snapshots, relaxed); /* relaxed: a figure */
     stats->reclaims = qa_load(&m->reclaims, relaxed);   /* relaxed: a figure */
@@ -150,11 +163,9 @@ int quire_machine_stats(struct quire_machine *m, struct quire_machine_stats *sta
 int quire_machine_find(struct quire_machine *m, quire_pfn pfn, quire_node *node,
                        struct quire_zone **zone)
 {
-    const struct machine_entry *e;
     struct machine_reader r;
+    const struct machine_entry *e = machine_enter_at(m, pfn, &r);
 
-    qi_machine_enter(m, &r);
-    e = qi_snapshot_find(r.snapshot, pfn);
     if (e && quire_zone_holds(&e->zone->zone, pfn)) {
         *node = e->zone->node;
         *zone = e->zone->given;

@@ -130,13 +130,13 @@ static int make_zone_cache(struct quire_machine *m, struct machine_snapshot *s, 
     struct quire_cache_config config = {
         .zone = &z->zone,
         .mode = m->wanted_mode,
-        .first_cpu = first,
         .cpus = end - first,
         .rounds = z->type == QUIRE_ZONE_HUGE ? 0 : m->rounds,
         .run_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
-        .large_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
         .huge_rounds = m->huge_rounds,
         .depot = QUIRE_CACHE_SIZE_AUTO,
+        .first_cpu = first,
+        .large_rounds = z->type == QUIRE_ZONE_HUGE ? 0 : QUIRE_CACHE_SIZE_AUTO,
     };
     struct zone_cache *h;
     size_t bytes;
@@ -323,6 +323,7 @@ static bool is_same_zone(const struct machine_zone *z, const struct quire_machin
     return z->node.n == given->node.n && z->type == given->zone->head->type &&
            z->managed == quire_zone_managed(given->zone) &&
            z->zone.end_block == given->zone->end_block && given->zone->has_frame_bytes &&
+           z->zone.order_classes == given->zone->order_classes &&
            z->window.first_block == longest.pfn.n >> BLOCK_ORDER &&
            z->window.blocks == longest.frames >> BLOCK_ORDER &&
            qi_frame_of_range(given->zone, longest.pfn, longest.frames) != NO_FRAME &&

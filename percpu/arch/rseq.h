@@ -6,7 +6,7 @@
  *
  * QUIRE_RSEQ is 1 for Linux processes with glibc on x86-64 and aarch64. Elsewhere (in a kernel, on
  * riscv64 and i386, under ThreadSanitizer, which cannot see the sections) it is 0 and nothing else
- * is here: caches are in exchange mode, and one that is asked for rseq mode is refused
+ * is here: caches are in exchange or local mode, and one that is asked for rseq mode is refused
  * (QUIRE_ERR_UNSUPPORTED). To add an architecture: its rseq_ARCH.h, and a line in the two places
  * below.
  *
@@ -32,15 +32,23 @@
  *   RSEQ_FIND              this CPU's cache of a class, or to `slow`
  *   RSEQ_AT                a CPU cache that was found outside, or to `slow`: it is not this CPU's
  *   RSEQ_POP, RSEQ_PUSH, RSEQ_PUSH_OUT, RSEQ_TAKE   what comes then, up to the commit
- * and RSEQ_AREA, RSEQ_CPU_CACHE and RSEQ_CPU_CACHE_OF, which are operands, RSEQ_SCRATCH, which is
- * the registers used up, and rseq_area().
+ *   RSEQ_POP_TWO, RSEQ_PUSH_TWO   the same of rounds of two words that lie elsewhere, of a CPU
+ *                          cache that was found outside; there is no round below the first, but
+ *                          memory that may be read
+ * and RSEQ_AREA, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_SECOND, which are operands,
+ * RSEQ_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which are the registers used up,
+ * rseq_area(), rseq_cpu_here(), and rseq_cpu_wide().
+ *
+ * The interleaving tests have the sections as steps of a model (QUIRE_RSEQ_MODEL).
  */
 #ifndef QUIRE_PERCPU_ARCH_RSEQ_H
 #define QUIRE_PERCPU_ARCH_RSEQ_H
 
 #include "percpu/cpu_cache.h"
 
-#if defined(QUIRE_HOSTED) && defined(__linux__) && !defined(QUIRE_TSAN) && \
+#if defined(QUIRE_RSEQ_MODEL)
+#define QUIRE_RSEQ 1
+#elif defined(QUIRE_HOSTED) && defined(__linux__) && !defined(QUIRE_TSAN) && \
     (defined(__x86_64__) || defined(__aarch64__)) && __has_include(<sys/rseq.h>)
 #define QUIRE_RSEQ 1
 #else
@@ -54,9 +62,14 @@ enum { RSEQ_DONE = 0, RSEQ_BUSY = 1, RSEQ_AGAIN = 2 };
 
 #include <sys/rseq.h>
 
+#ifdef QUIRE_RSEQ_MODEL
+#include "stress/percpu/relacy/world/sections.hpp"
+#else
+
 #define RSEQ_TEXT(number)  #number
 #define RSEQ_NUMBER(macro) RSEQ_TEXT(macro)
 #define RSEQ_POP_TEXT      RSEQ_NUMBER(CPU_CACHE_POP_NUMBER)
+#define RSEQ_POP_TWO_TEXT  RSEQ_NUMBER(CPU_CACHE_POP_TWO_NUMBER)
 
 /* The sections say these as numbers. */
 _Static_assert(offsetof(struct cpu_cache, count) == 8, "used by the sections");
@@ -73,18 +86,10 @@ _Static_assert(offsetof(struct cpu_cache, rounds) == 64, "used by the sections")
 #error "rseq mode has no sections for this architecture: QUIRE_RSEQ must be 0, for exchange mode"
 #endif
 
-/* The number of the CPU: byte 4 of the thread's area. */
-static inline uint32_t rseq_cpu(const char *area)
+/* Did glibc register the threads' areas? */
+static inline bool rseq_is_registered(void)
 {
-    const void *cpu = area + 4;
-
-    return *(const volatile uint32_t *)cpu; /* the kernel changes it under the thread */
-}
-
-/* The CPU that the caller runs on, of a cache in rseq mode. */
-static inline uint32_t rseq_cache_cpu(const struct quire_cache *c)
-{
-    return rseq_cpu(rseq_area()) - c->first_cpu;
+    return __rseq_size > 0;
 }
 
 /* Pop a round of this CPU's cache of a class. False: not this way. */
@@ -138,6 +143,45 @@ again:
     return false;
 }
 
+/* The same of rounds of two words each that lie elsewhere, at `rounds` (kernel-port/heap). */
+static inline __attribute__((always_inline)) bool rseq_pop_two_at(const struct quire_cache *c,
+                                                                  struct cpu_cache *r,
+                                                                  const quire_pfn *rounds,
+                                                                  size_t cpu, uint64_t *word,
+                                                                  uint64_t *next)
+{
+    uint64_t first = cpu, second; /* in one register: few are left */
+
+    __asm__ goto(RSEQ_START RSEQ_POP_TWO RSEQ_END
+                 : [first] "+&r"(first), [second] RSEQ_SECOND(second)
+                 : RSEQ_AREA(c), [cpu_cache] "r"(r), [rounds] "r"(rounds)
+                 : "memory", "cc", RSEQ_POP_TWO_SCRATCH
+                 : slow, again);
+    *word = first;
+    *next = second;
+    return true;
+slow:
+again:
+    return false;
+}
+
+static inline __attribute__((always_inline)) bool rseq_push_two_at(const struct quire_cache *c,
+                                                                   struct cpu_cache *r,
+                                                                   quire_pfn *rounds, uint32_t cpu,
+                                                                   uint64_t first, uint64_t second)
+{
+    __asm__ goto(RSEQ_START RSEQ_PUSH_TWO RSEQ_END
+                 :
+                 : RSEQ_AREA(c), [cpu_cache] "r"(r), [rounds] "r"(rounds), [cpu] "r"(cpu),
+                   [first] "r"(first), [second] "r"(second)
+                 : "memory", "cc", RSEQ_PUSH_TWO_SCRATCH
+                 : slow, again);
+    return true;
+slow:
+again:
+    return false;
+}
+
 /* Push a round to this CPU's cache of a class. False: not this way. */
 static inline bool rseq_push(const struct quire_cache *c, enum cache_class cls, uint64_t round)
 {
@@ -179,6 +223,22 @@ slow:
     return RSEQ_BUSY;
 again:
     return RSEQ_AGAIN;
+}
+
+#endif /* QUIRE_RSEQ_MODEL */
+
+/* The number of the CPU: byte 4 of the thread's area. */
+static inline uint32_t rseq_cpu(const char *area)
+{
+    const void *cpu = area + 4;
+
+    return *(const volatile uint32_t *)cpu; /* the kernel changes it under the thread */
+}
+
+/* The CPU that the caller runs on, of a cache in rseq mode. */
+static inline uint32_t rseq_cache_cpu(const struct quire_cache *c)
+{
+    return rseq_cpu(rseq_area()) - c->first_cpu;
 }
 
 #endif /* QUIRE_RSEQ */

@@ -12,6 +12,20 @@ static inline char *rseq_area(void)
     return (char *)__builtin_thread_pointer() + __rseq_offset;
 }
 
+/* The number of the CPU that the caller runs on, of a cache in rseq mode. */
+static inline uint32_t rseq_cpu_here(const struct quire_cache *c)
+{
+    const void *cpu = rseq_area() + 4;
+
+    (void)c;
+    return *(const volatile uint32_t *)cpu; /* the kernel changes it under the thread */
+}
+
+static inline size_t rseq_cpu_wide(const struct quire_cache *c)
+{
+    return rseq_cpu_here(c);
+}
+
 /* clang-format off */
 #define RSEQ_SCRATCH "x9", "x10", "x11", "x12"
 #define RSEQ_AREA(c) [area] "r"((void)(c), rseq_area())
@@ -77,6 +91,34 @@ static inline char *rseq_area(void)
     "str %[round], [x11, w12, uxtw #3]\n\t"                                                        \
     "add x10, x10, #1\n\t"                                                                         \
     "str x10, [x9, #8]\n\t"
+#define RSEQ_SECOND           "=&r"
+#define RSEQ_POP_TWO_SCRATCH  RSEQ_SCRATCH
+#define RSEQ_PUSH_TWO_SCRATCH RSEQ_SCRATCH
+#define RSEQ_TWO_AT(number)                                                                        \
+    "ldr w9, [%[area], #4]\n\t"                                                                    \
+    "cmp w9, %w[" number "]\n\t"                                                                   \
+    "b.ne %l[slow]\n\t"                                                                            \
+    "ldar x10, [%[cpu_cache]]\n\t"                                                                 \
+    "cmp x10, #1\n\t"                                                                              \
+    "b.ne %l[slow]\n\t"                                                                            \
+    "ldr x10, [%[cpu_cache], #8]\n\t"                                                              \
+    "and w12, w10, #0xffff\n\t"                                                                    \
+    "add x9, %[rounds], w12, uxtw #3\n\t"
+#define RSEQ_POP_TWO                                                                               \
+    RSEQ_TWO_AT("first")                                                                           \
+    "cbz w12, %l[slow]\n\t"                                                                        \
+    "ldp %[first], %[second], [x9, #-16]\n\t"                                                      \
+    "mov x11, #" RSEQ_POP_TWO_TEXT "\n\t"                                                          \
+    "add x10, x10, x11\n\t"                                                                        \
+    "str x10, [%[cpu_cache], #8]\n\t"
+#define RSEQ_PUSH_TWO                                                                              \
+    RSEQ_TWO_AT("cpu")                                                                             \
+    "ldr w11, [%[cpu_cache], #20]\n\t"                                                             \
+    "cmp w12, w11\n\t"                                                                             \
+    "b.hs %l[slow]\n\t"                                                                            \
+    "stp %[first], %[second], [x9]\n\t"                                                            \
+    "add x10, x10, #2\n\t"                                                                         \
+    "str x10, [%[cpu_cache], #8]\n\t"
 #define RSEQ_PUSH_OUT                                                                              \
     "ldr w10, [x9, #16]\n\t"                                                                       \
     "ldr w11, [x9, #20]\n\t"                                                                       \

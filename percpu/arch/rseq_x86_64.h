@@ -15,6 +15,24 @@ static inline char *rseq_area(void)
     return thread + __rseq_offset;
 }
 
+/* The number of the CPU that the caller runs on, of a cache in rseq mode. */
+static inline uint32_t rseq_cpu_here(const struct quire_cache *c)
+{
+    uint32_t cpu;
+
+    __asm__ volatile("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(c->rseq_offset));
+    return cpu;
+}
+
+/* The same, as wide as an address, for which no instruction is needed. */
+static inline size_t rseq_cpu_wide(const struct quire_cache *c)
+{
+    size_t cpu;
+
+    __asm__ volatile("movl %%fs:4(%1), %k0" : "=r"(cpu) : "r"(c->rseq_offset));
+    return cpu;
+}
+
 /* clang-format off */
 #define RSEQ_SCRATCH "rax", "r8", "r9"
 #define RSEQ_AREA(c) [offset] "r"((c)->rseq_offset)
@@ -70,6 +88,32 @@ static inline char *rseq_area(void)
     "jae %l[slow]\n\t"                                                                             \
     "movq %[round], 64(%%rax,%%r8,8)\n\t"                                                          \
     "addq $1, 8(%%rax)\n\t"
+/* With few registers, so that a function that is no more than this need not save any. */
+#define RSEQ_SECOND           "=&a"
+#define RSEQ_POP_TWO_SCRATCH  "cc"
+#define RSEQ_PUSH_TWO_SCRATCH "rax"
+#define RSEQ_POP_TWO                                                                               \
+    "cmpl %k[first], %%fs:4(%[offset])\n\t"                                                        \
+    "jne %l[slow]\n\t"                                                                             \
+    "cmpq $1, (%[cpu_cache])\n\t"                                                                  \
+    "jne %l[slow]\n\t"                                                                             \
+    "movzwl 8(%[cpu_cache]), %%eax\n\t"                                                            \
+    "movq -16(%[rounds],%%rax,8), %[first]\n\t"                                                    \
+    "testl %%eax, %%eax\n\t"                                                                       \
+    "je %l[slow]\n\t"                                                                              \
+    "movq -8(%[rounds],%%rax,8), %%rax\n\t"                                                        \
+    "addq $" RSEQ_POP_TWO_TEXT ", 8(%[cpu_cache])\n\t"
+#define RSEQ_PUSH_TWO                                                                              \
+    "cmpl %[cpu], %%fs:4(%[offset])\n\t"                                                           \
+    "jne %l[slow]\n\t"                                                                             \
+    "cmpq $1, (%[cpu_cache])\n\t"                                                                  \
+    "jne %l[slow]\n\t"                                                                             \
+    "movzwl 8(%[cpu_cache]), %%eax\n\t"                                                            \
+    "cmpl 20(%[cpu_cache]), %%eax\n\t"                                                             \
+    "jae %l[slow]\n\t"                                                                             \
+    "movq %[first], (%[rounds],%%rax,8)\n\t"                                                       \
+    "movq %[second], 8(%[rounds],%%rax,8)\n\t"                                                     \
+    "addq $2, 8(%[cpu_cache])\n\t"
 #define RSEQ_PUSH_OUT                                                                              \
     "movl 16(%%rax), %%r9d\n\t"                                                                    \
     "leal (%%r9,%%r9), %%r8d\n\t"                                                                  \

@@ -16,9 +16,9 @@
 #
 # A test is called `<preset>.<name>`, so that one summary can hold several builds. It is left out,
 # and its program is not built by default, if one of its labels is in QUIRE_SKIP_LABELS. Programs
-# of tests labelled `stress` count as two processors unless told otherwise. The folder of stress
-# that a test is in (core, percpu ...) is a label of it too, and the target unit-<folder> builds
-# the programs of its unit tests.
+# of tests labelled `stress`, but not `stepped`, count as two processors unless told otherwise. The
+# folder of stress that a test is in (core, percpu ...) is a label of it too, and the target
+# unit-<folder> builds the programs of its unit tests.
 #
 # A TIMEOUT is there to end what hangs, and judges nothing: it says what the test may take on a
 # quiet machine, two minutes if it is not given, and QUIRE_PATIENCE times as much is allowed.
@@ -86,7 +86,8 @@ function(quire_ctest)
     endif()
     if(NOT t_PROCESSORS)
         set(t_PROCESSORS 1)
-        if("stress" IN_LIST t_LABELS)
+        # Who is stepped through and who watches take turns.
+        if("stress" IN_LIST t_LABELS AND NOT "stepped" IN_LIST t_LABELS)
             set(t_PROCESSORS 2)
         endif()
     endif()

@@ -2,7 +2,7 @@
  *
  * sanitized.h - SANITIZED: is this build under ThreadSanitizer or AddressSanitizer? 1 or 0. It is
  * slow then, full of code that the compiler put in, and its address space is mostly shadow. Tests
- * that cannot work so ask this, and say what they leave out.
+ * that cannot work so ask this, and say what they leave out. ADDRESS_SANITIZED: under the latter?
  *
  * ONE_THREAD(whole, part): how much a test does that has one thread. There are no races in it for
  * ThreadSanitizer to see, which is ten times as slow: there it does the part, elsewhere the whole.
@@ -19,6 +19,17 @@
 #endif
 #ifndef SANITIZED
 #define SANITIZED 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZED 1
+#endif
+#endif
+#ifndef ADDRESS_SANITIZED
+#define ADDRESS_SANITIZED 0
 #endif
 
 #if defined(__SANITIZE_THREAD__)

@@ -11,7 +11,10 @@
 _Thread_local uint32_t rig_cpu;
 uint32_t rig_grants = UINT32_MAX, rig_requests;
 int rig_refusal = QUIRE_ERR_NO_MEMORY;
+enum quire_cache_mode rig_mode = QUIRE_CACHE_EXCHANGE;
+uint32_t rig_rounds;
 void (*rig_rival)(void);
+struct quire_heap_config rig_extras;
 
 static struct quire_topology topology;
 static struct quire_boot boot;
@@ -58,6 +61,15 @@ static quire_node tell_node(void *ctx)
     return quire_node_of(rig_cpu / RIG_CPUS);
 }
 
+const char *rig_mode_set(unsigned number)
+{
+    static const char *const names[RIG_MODES] = {"exchange", "no magazines", "what works here"};
+
+    rig_mode = number == 2 ? QUIRE_CACHE_AUTO : QUIRE_CACHE_EXCHANGE;
+    rig_rounds = number == 1 ? QUIRE_HEAP_NO_MAGAZINES : 0;
+    return names[number];
+}
+
 void rig_machine(struct rig *r)
 {
     quire_node node;
@@ -94,7 +106,14 @@ void rig_machine(struct rig *r)
     r->config.nodes = RIG_NODES;
     r->config.cpus = RIG_NODES * RIG_CPUS;
     r->config.caches = RIG_CACHES;
+    r->config.mode = rig_mode;
+    r->config.rounds = rig_rounds;
     r->config.port.reach.base = (uintptr_t)r->memory;
+    r->config.tags = rig_extras.tags;
+    r->config.options = rig_extras.options;
+    r->config.quarantine = rig_extras.quarantine;
+    r->config.reserve = rig_extras.reserve;
+    r->config.port.report = rig_extras.port.report;
     r->config.port.cpu = tell_cpu;
     r->config.port.node = tell_node;
     r->free_start = rig_free_frames(r);
@@ -117,14 +136,24 @@ void rig_open(struct rig *r)
 
 void rig_close(struct rig *r)
 {
+    struct quire_heap_totals totals;
     struct quire_heap_stats runs;
+    uint64_t reserve;
 
     rig_grants = UINT32_MAX;
-    assert_int_equal(rig_used(r), 0);
+    if (!r->config.quarantine)
+        assert_int_equal(rig_used(r), 0);
     (void)quire_heap_trim(&r->heap);
+    assert_int_equal(rig_used(r), 0);
     assert_int_equal(rig_slabs(r), 0);
     assert_ok(quire_heap_run_stats(&r->heap, quire_node_of(QUIRE_NO_NODE), &runs));
     assert_int_equal(runs.used + runs.frames, 0);
+    assert_ok(quire_heap_totals(&r->heap, &totals));
+    reserve = (uint64_t)r->config.reserve * 8;
+    assert_int_equal(totals.frames, reserve);
+    assert_int_equal(totals.reserve, r->config.reserve);
+    assert_int_equal(rig_free_frames(r), r->free_start - reserve);
+    assert_int_equal(quire_heap_unreserve(&r->heap), r->config.reserve);
     assert_int_equal(rig_free_frames(r), r->free_start);
     quire_machine_fini(r->bringup.machine);
     free(r->room);
@@ -159,9 +188,11 @@ struct quire_heap_stats rig_stats(struct rig *r, uint32_t number, uint32_t node)
 
 uint64_t rig_slabs(struct rig *r)
 {
+    struct quire_heap_totals totals;
     uint64_t n = 0;
 
-    for (uint32_t i = 0; i < QUIRE_HEAP_CLASSES + RIG_CACHES; i++)
+    assert_ok(quire_heap_totals(&r->heap, &totals));
+    for (uint32_t i = 0; i < totals.classes; i++)
         n += rig_stats(r, i, QUIRE_NO_NODE).slabs;
     return n;
 }

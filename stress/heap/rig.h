@@ -34,6 +34,13 @@ struct rig {
 /* The CPU that the calling thread seems to run on; nodes have RIG_CPUS each. */
 extern _Thread_local uint32_t rig_cpu;
 
+/* How the heap owns its magazines, and their rounds, as in the configuration; MODES sets of them
+ * are worth a test: what the number says is printed by rig_mode_set. */
+enum { RIG_MODES = 3 };
+const char *rig_mode_set(unsigned number);
+extern enum quire_cache_mode rig_mode;
+extern uint32_t rig_rounds;
+
 /* How many more requests of the heap's the machine grants, UINT32_MAX: all; what it says else. And
  * how many there were. (One thread.) */
 extern uint32_t rig_grants, rig_requests;
@@ -41,6 +48,9 @@ extern int rig_refusal;
 
 /* What another caller does before the next request is passed on, once; NULL: nothing. */
 extern void (*rig_rival)(void);
+
+/* What the next heap shall have besides objects: its tags, options, quarantine, reserve. */
+extern struct quire_heap_config rig_extras;
 
 /* A machine, and the configuration of a heap; a heap; both. */
 void rig_machine(struct rig *r);
@@ -60,5 +70,15 @@ uint64_t rig_used(struct rig *r);
 uint32_t rig_node_of(struct rig *r, const void *object);
 /* The number of the class that gives `bytes`. */
 uint32_t rig_class(struct rig *r, size_t bytes);
+
+/* A test of the program's `rig`, with a machine and a heap of its own, from which nothing may be
+ * missing in the end. */
+#define IN_RIG(test)                        \
+    static void test##_in_rig(void **state) \
+    {                                       \
+        rig_open(&rig);                     \
+        test(state);                        \
+        rig_close(&rig);                    \
+    }
 
 #endif /* QUIRE_STRESS_HEAP_RIG_H */

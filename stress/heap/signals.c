@@ -71,6 +71,8 @@ static void in_the_middle(void **state)
     uint64_t random = 2;
 
     (void)state;
+    handled = 0;
+    memset(kept, 0, sizeof kept);
     rig_open(&rig);
     assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
     assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
@@ -90,9 +92,32 @@ static void in_the_middle(void **state)
     rig_close(&rig);
 }
 
+/* Once more in a heap that looks for bugs. */
+static int watch_all(void **state)
+{
+    (void)state;
+    rig_extras.options = QUIRE_HEAP_DEBUG;
+    rig_extras.quarantine = 30;
+    handled = 0;
+    memset(kept, 0, sizeof kept);
+    return 0;
+}
+
+/* What follows has nothing besides objects. */
+static int watch_none(void **state)
+{
+    (void)watch_all(state);
+    memset(&rig_extras, 0, sizeof rig_extras);
+    return 0;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(in_the_middle)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(in_the_middle),
+                                       cmocka_unit_test_setup(in_the_middle, watch_all)};
+    int failed = 0;
 
-    return cmocka_run_group_tests_name("heap_signals", tests, NULL, NULL);
+    for (unsigned i = 0; i < RIG_MODES; i++)
+        failed += cmocka_run_group_tests_name(rig_mode_set(i), tests, NULL, watch_none);
+    return failed;
 }

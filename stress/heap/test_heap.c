@@ -9,6 +9,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if ADDRESS_SANITIZED
+#include <sanitizer/asan_interface.h>
+#endif
 
 enum { FRAME = QUIRE_FRAME_SIZE, MOST = QUIRE_HEAP_SLAB_MOST };
 
@@ -211,6 +214,9 @@ static void *freed_by_rival;
 static void free_as_rival(void)
 {
     give(freed_by_rival);
+#if ADDRESS_SANITIZED /* which would be right: the resizing reads a freed object */
+    __asan_unpoison_memory_region(freed_by_rival, 64);
+#endif
 }
 
 /* An object that somebody frees in the middle of its resizing: that is told, and changes nothing.
@@ -316,7 +322,7 @@ static void empty_slabs_go(void **state)
 {
     static void *objects[64 * 20];
     uint32_t number = rig_class(&rig, 64);
-    uint64_t left;
+    uint64_t left, slabs;
 
     (void)state;
     for (unsigned i = 0; i < 64 * 20; i++)
@@ -327,10 +333,12 @@ static void empty_slabs_go(void **state)
     assert_int_equal(rig_stats(&rig, number, 1).slabs, 0);
     for (unsigned i = 0; i < 64 * 20; i++)
         give(objects[i]);
-    assert_int_equal(rig_stats(&rig, number, 0).slabs, 1);
+    slabs = rig_stats(&rig, number, 0).slabs;
+    assert_true(slabs == 1 || rig_rounds != QUIRE_HEAP_NO_MAGAZINES);
+    assert_true(slabs >= 1 && slabs <= 3); /* a full magazine has objects of two */
     left = rig_free_frames(&rig);
-    assert_int_equal(left, rig.free_start - 1);
-    assert_int_equal(quire_heap_trim(&rig.heap), 1);
+    assert_int_equal(left, rig.free_start - slabs);
+    assert_int_equal(quire_heap_trim(&rig.heap), slabs);
     assert_int_equal(rig_stats(&rig, number, 0).slabs, 0);
 }
 
@@ -358,6 +366,8 @@ static void nodes(void **state)
     void *object;
 
     (void)state;
+    if (rig_mode != QUIRE_CACHE_EXCHANGE)
+        return; /* the kernel says which CPU it is */
     for (uint32_t cpu = 0; cpu < RIG_NODES * RIG_CPUS; cpu++) {
         rig_cpu = cpu;
         for (uint32_t node = 0; node < RIG_NODES; node++) {
@@ -370,6 +380,39 @@ static void nodes(void **state)
         }
         object = rig_alloc(&rig, 64);
         assert_int_equal(rig_node_of(&rig, object), cpu / RIG_CPUS);
+        give(object);
+    }
+}
+
+/* So many bytes are of the smallest class that has them: who asks for all that an object has gets
+ * one that is as large; and aligned requests, of a class of multiples of the alignment. */
+static void smallest_class(void **state)
+{
+    size_t last = 0;
+
+    (void)state;
+    for (size_t bytes = 1; bytes <= MOST; bytes++) {
+        void *object = rig_alloc(&rig, bytes), *whole;
+        size_t has = usable(object);
+
+        assert_true(has >= bytes && has >= last && has % 16 == 0);
+        if (has > last && last > 0)
+            assert_int_equal(bytes, last + 1);
+        if (has > last) {
+            whole = rig_alloc(&rig, has);
+            assert_int_equal(usable(whole), has);
+            give(whole);
+        }
+        last = has;
+        give(object);
+    }
+    for (size_t bytes = 40; bytes <= MOST; bytes += 40) {
+        struct quire_heap_request request = {bytes, 64, 0, {0}};
+        void *object;
+
+        assert_ok(quire_heap_request(&rig.heap, &request, &object));
+        assert_int_equal((uintptr_t)object % 64, 0);
+        assert_true(bytes <= 1024 || bytes > 4096 || usable(object) - bytes <= bytes / 6);
         give(object);
     }
 }
@@ -487,7 +530,7 @@ static void each_refused(void **state)
     }
     rig_grants = 0;
     assert_error(quire_heap_resize(&rig.heap, 50000, 0, &objects[0]), QUIRE_ERR_ZONE);
-    assert_int_equal(usable(objects[0]), 3072);
+    assert_int_equal(usable(objects[0]), 3264); /* a tenth of 32 KiB, in lines */
     rig_refusal = QUIRE_ERR_NO_MEMORY;
     assert_ok(quire_heap_free_bulk(&rig.heap, objects, 40, NULL));
 }
@@ -564,15 +607,6 @@ static void object_caches(void **state)
     assert_error(quire_heap_cache_create(&rig.heap, &config, &third), QUIRE_ERR_SIZE);
 }
 
-/* Each with a machine and a heap of its own, from which nothing may be missing in the end. */
-#define IN_RIG(test)                        \
-    static void test##_in_rig(void **state) \
-    {                                       \
-        rig_open(&rig);                     \
-        test(state);                        \
-        rig_close(&rig);                    \
-    }
-
 IN_RIG(set_up_once)
 IN_RIG(bad_configurations)
 IN_RIG(every_size)
@@ -588,6 +622,7 @@ IN_RIG(empty_slabs_go)
 IN_RIG(no_slab_to_and_fro)
 IN_RIG(nodes)
 IN_RIG(last_look)
+IN_RIG(smallest_class)
 IN_RIG(trim_before_refusal)
 IN_RIG(each_refused)
 IN_RIG(object_caches)
@@ -610,6 +645,7 @@ int main(void)
         cmocka_unit_test(no_slab_to_and_fro_in_rig),
         cmocka_unit_test(nodes_in_rig),
         cmocka_unit_test(last_look_in_rig),
+        cmocka_unit_test(smallest_class_in_rig),
         cmocka_unit_test(trim_before_refusal_in_rig),
         cmocka_unit_test(each_refused_in_rig),
         cmocka_unit_test(object_caches_in_rig),
@@ -618,5 +654,9 @@ int main(void)
         cmocka_unit_test(frames_out_of_reach),
     };
 
-    return cmocka_run_group_tests_name("heap", tests, NULL, NULL);
+    int failed = 0;
+
+    for (unsigned i = 0; i < RIG_MODES; i++)
+        failed += cmocka_run_group_tests_name(rig_mode_set(i), tests, NULL, NULL);
+    return failed;
 }

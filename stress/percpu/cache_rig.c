@@ -31,10 +31,12 @@ void select_mode(int argc, char *const argv[])
         mode = QUIRE_CACHE_RSEQ;
     else if (strcmp(name, "exchange") == 0)
         mode = QUIRE_CACHE_EXCHANGE;
+    else if (strcmp(name, "local") == 0)
+        mode = QUIRE_CACHE_LOCAL;
     else if (mode_is_fallback)
         mode = QUIRE_CACHE_AUTO;
     else
-        die("%s: the first argument is the mode: exchange, rseq or fallback", argv[0]);
+        die("%s: the first argument is the mode: exchange, rseq, local or fallback", argv[0]);
     rig_begin(&r, BLOCK);
     must(quire_zone_metadata_size(&r.zone_config, &bytes), "metadata_size");
     r.metadata = rubbish(QUIRE_METADATA_ALIGN, bytes);
@@ -72,17 +74,30 @@ uint32_t cpu_count(void)
     return simulated() ? (uint32_t)MOST_CPUS : (uint32_t)CPU_COUNT(allowed());
 }
 
-uint32_t cpu_name(uint32_t i)
+uint32_t cpus_allowed(void)
 {
-    if (simulated())
-        return i;
+    return (uint32_t)CPU_COUNT(allowed());
+}
+
+bool cpu_is_allowed(uint32_t cpu)
+{
+    return CPU_ISSET(cpu, allowed());
+}
+
+uint32_t cpu_allowed(uint32_t i)
+{
     for (uint32_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
         if (CPU_ISSET(cpu, allowed()) && i-- == 0)
             return cpu;
     die("there is no CPU number %" PRIu32, i);
 }
 
-static void nail_to(uint32_t cpu)
+uint32_t cpu_name(uint32_t i)
+{
+    return simulated() ? i : cpu_allowed(i);
+}
+
+void keep_to(uint32_t cpu)
 {
     cpu_set_t set;
 
@@ -96,14 +111,14 @@ void run_on(struct rig *r, uint32_t i)
 {
     r->cpu = cpu_name(i);
     if (!simulated())
-        nail_to(r->cpu);
+        keep_to(r->cpu);
 }
 
 void stay_here(void)
 {
     int cpu = sched_getcpu();
 
-    nail_to((uint32_t)cpu);
+    keep_to((uint32_t)cpu);
 }
 
 /* ---- The port ----------------------------------------------------------------------------- */
@@ -113,6 +128,22 @@ static uint32_t tell_cpu(void *ctx)
     const struct rig *r = ctx;
 
     return r->cpu_now ? r->cpu_now() : r->cpu;
+}
+
+/* The other CPU is asleep, and woken. */
+static bool play_answer(void *ctx, uint32_t cpu)
+{
+    struct rig *r = ctx;
+    uint32_t before;
+
+    (void)__atomic_fetch_add(&r->asks, 1, __ATOMIC_RELAXED);
+    if (r->ask)
+        return r->ask(cpu);
+    before = r->cpu;
+    r->cpu = cpu;
+    quire_cache_answer(&r->cache);
+    r->cpu = before;
+    return true;
 }
 
 /* ---- Rigs --------------------------------------------------------------------------------- */
@@ -132,6 +163,7 @@ void rig_begin(struct rig *r, uint64_t frames)
                                                 .usable_count = 1,
                                                 .port = counting_port(&r->heard)};
     r->zone_config.port.cpu = tell_cpu;
+    r->zone_config.port.ask_drain = play_answer;
     r->cache_config = (struct quire_cache_config){.zone = &r->zone,
                                                   .mode = mode,
                                                   .cpus = cpus,

@@ -8,6 +8,8 @@
  *   exchange  the CPU is what the rig says (rig.cpu), so any number of CPUs can be played.
  *   rseq      the CPU is the real one; to run on another means to be moved there by the kernel.
  *             Where it does not work, the program says why and ends with SKIPPED.
+ *   local     as exchange; a CPU that is asked for something (ask_drain of port.h) is played, too,
+ *             and answers at once, unless the rig says otherwise.
  *   fallback  the cache is asked for AUTO and must have chosen exchange by itself.
  * `cpu_name(i)` is the number of the i-th CPU that a test may run on in this mode.
  *
@@ -35,8 +37,10 @@ struct rig {
     struct quire_cache cache;
     void *metadata, *memory;
 
-    uint32_t cpu;              /* exchange mode: the CPU that callers seem to run on; or ... */
+    uint32_t cpu;              /* not rseq mode: the CPU that callers seem to run on; or ... */
     uint32_t (*cpu_now)(void); /* ... if not NULL, how to find it */
+    bool (*ask)(uint32_t cpu); /* if not NULL, what the port's ask_drain does */
+    unsigned asks;             /* calls of it; atomic */
 };
 
 /* The mode of this run. `select_mode` reads it from the command line; if it does not work here it
@@ -58,6 +62,12 @@ uint32_t cpu_name(uint32_t i);
 void run_on(struct rig *r, uint32_t i);
 /* Nail the calling thread, and those that it starts later, to one real CPU, whatever the mode. */
 void stay_here(void);
+/* The real CPUs that this process uses, whatever the mode: the i-th, whether one is among them, and
+ * nailing the calling thread to one. */
+uint32_t cpus_allowed(void);
+uint32_t cpu_allowed(uint32_t i);
+bool cpu_is_allowed(uint32_t cpu);
+void keep_to(uint32_t cpu);
 
 /* Frames in CPU caches and depot. */
 uint64_t cached_frames(const struct rig *r);

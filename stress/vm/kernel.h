@@ -22,6 +22,17 @@ void pages_init(void);
 int pages_map(uint64_t virt, uint64_t phys, uint64_t bytes, uint32_t access);
 int pages_unmap(uint64_t virt, uint64_t bytes);
 
+/* The one about files; what it needs. */
+void *page_give(void *ctx);
+void page_take(void *ctx, void *page);
+int disk_size(void *at, uint64_t *bytes);
+int disk_read(void *at, uint64_t page, quire_pfn pfn);
+int disk_write(void *at, uint64_t page, quire_pfn pfn);
+int file_begin(struct quire_file *file, void *disk);
+int file_map(struct quire_space *space, struct quire_file *file, enum quire_area_kind kind,
+             uint64_t bytes, quire_vaddr *at);
+uint64_t reclaim(struct quire_file *files, unsigned count, uint64_t frames);
+
 /* The one about spaces. */
 void invalidate(void *ctx, struct quire_vrange range);
 void end_process(uint64_t address, const char *why);

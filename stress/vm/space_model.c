@@ -30,7 +30,7 @@ struct copy {
 
 static struct space_rig rig;
 static struct copy copies[SPACES];
-static uint64_t state_of_random, calls = 2500, seed = 1, call, cells;
+static uint64_t state_of_random, calls = 2500, seed = 1, call, cells, promoted, demoted;
 
 static uint64_t draw(uint64_t bound)
 {
@@ -242,6 +242,52 @@ static void fork_or_end(struct copy *copy)
     }
 }
 
+/* Let all of a part be reserved, for one access: else few parts are worth a large page. */
+static void even_out(struct copy *copy)
+{
+    struct span s = {draw(4) * large() / FRAME, large() / FRAME}, hole = {0, 1};
+    struct quire_area area = space_rig_area(0, FRAME, space_rig_access(&rig, 3));
+    int error = 0;
+
+    for (hole.first = s.first; error == 0 && hole.first < s.first + s.cells; hole.first++)
+        if (!copy->cells[hole.first].reserved) {
+            area.range = range_of(hole);
+            error = quire_space_reserve(&copy->space, &area, 0, NULL);
+            if (error == 0)
+                set(copy, hole, area.access);
+        }
+    if (error == 0)
+        error = quire_space_protect(&copy->space, range_of(s), area.access);
+    expect(error == 0 || no_memory(error), "an even part");
+    for (uint64_t i = 0; error == 0 && i < s.cells; i++)
+        copy->cells[s.first + i].access = (uint8_t)area.access;
+}
+
+/* Nothing that a program sees changes. */
+static void promote(struct copy *copy)
+{
+    struct quire_promotion how = {.present = (uint32_t)(1 + draw(4)), .age = draw(2)};
+    struct quire_promoted done;
+    int error;
+
+    if (draw(2))
+        even_out(copy);
+    error = quire_space_promote(&copy->space, rig.config.range, &how, &done);
+
+    expect(error == 0 || error == QUIRE_ERR_NO_MEMORY, "promote");
+    promoted += done.parts;
+}
+
+static void demote(struct copy *copy)
+{
+    struct quire_demotion how = {.zeros = (uint32_t)draw(large() / FRAME)};
+    struct quire_demoted done;
+    int error = quire_space_demote(&copy->space, rig.config.range, &how, &done);
+
+    expect(error == 0 || no_memory(error), "demote");
+    demoted += done.parts;
+}
+
 /* Several reads and writes near each other. */
 static void touch(struct copy *copy)
 {
@@ -307,10 +353,10 @@ static void list(struct copy *copy)
 
 static void run(const struct rig_format *which, bool window)
 {
-    static void (*const actions[])(struct copy * copy) = {reserve_at, reserve_at,  reserve_anywhere,
-                                                          unmap,      protect,     protect,
-                                                          advise,     fork_or_end, touch,
-                                                          touch,      touch,       touch};
+    static void (*const actions[])(struct copy * copy) = {
+        reserve_at, reserve_at, reserve_anywhere, unmap, protect,
+        protect,    advise,     fork_or_end,      touch, touch,
+        touch,      touch,      promote,          demote};
 
     memset(copies, 0, sizeof copies);
     space_rig_begin(&rig, which, window);
@@ -344,6 +390,7 @@ static void all_formats(void **state)
         state_of_random = random_seed(seed, i);
         run(&rig_formats[i], i % 2 != 0);
     }
+    assert_true(promoted > 0 && demoted > 0);
 }
 
 int main(int argc, char **argv)

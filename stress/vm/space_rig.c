@@ -6,8 +6,12 @@
 
 #include "stress/common/assert.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+static unsigned char *memory;
+static pthread_mutex_t runs = PTHREAD_MUTEX_INITIALIZER; /* of rig->large */
 
 enum { FREE = 0, SINGLE = 1, FIRST_OF_RUN = 2, IN_RUN = 3 };
 
@@ -51,8 +55,10 @@ static void take_back(void *ctx, quire_pfn pfn)
 
     assert_true(frame < SPACE_RIG_FRAMES);
     if (frame >= SPACE_RIG_SMALL) {
+        (void)pthread_mutex_lock(&runs);
         assert_int_equal(*large_state(rig, pfn), SINGLE);
         *large_state(rig, pfn) = FREE;
+        (void)pthread_mutex_unlock(&runs);
         return;
     }
     assert_true(qa_load((qa64 *)rig->taken + frame / 64, relaxed) >> frame % 64 & 1);
@@ -71,20 +77,29 @@ static int give_run(void *ctx, const struct quire_policy *policy, unsigned order
 {
     struct space_rig *rig = ctx;
     uint64_t frames = (uint64_t)1 << order, end = SPACE_RIG_FIRST + SPACE_RIG_FRAMES;
+    bool found = false;
 
-    assert_null(policy);
+    if (policy) {
+        assert_ptr_equal(policy, rig->policy);
+        (void)qa_add(&rig->by_policy, 1, relaxed);
+    }
     if (order == 0)
         return give(ctx, UINT64_MAX, pfn);
     if (refuse(rig))
         return QUIRE_ERR_NO_MEMORY;
-    for (pfn->n = SPACE_RIG_FIRST + SPACE_RIG_SMALL; pfn->n < end; pfn->n += frames)
-        if (is_free_run(rig, *pfn, frames)) {
-            memset(large_state(rig, *pfn), IN_RUN, (size_t)frames);
-            *large_state(rig, *pfn) = FIRST_OF_RUN;
-            memset(frame_at(rig, *pfn), 0x5a, (size_t)frames * QUIRE_FRAME_SIZE);
-            return 0;
-        }
-    return QUIRE_ERR_NO_MEMORY;
+    (void)pthread_mutex_lock(&runs);
+    pfn->n = SPACE_RIG_FIRST + SPACE_RIG_SMALL;
+    while (pfn->n < end && !(found = is_free_run(rig, *pfn, frames)))
+        pfn->n += frames;
+    if (found) {
+        memset(large_state(rig, *pfn), IN_RUN, (size_t)frames);
+        *large_state(rig, *pfn) = FIRST_OF_RUN;
+    }
+    (void)pthread_mutex_unlock(&runs);
+    if (!found)
+        return QUIRE_ERR_NO_MEMORY;
+    memset(frame_at(rig, *pfn), 0x5a, (size_t)frames * QUIRE_FRAME_SIZE);
+    return 0;
 }
 
 static void check_run(struct space_rig *rig, quire_pfn pfn, uint64_t frames)
@@ -102,17 +117,43 @@ static void take_run(void *ctx, quire_pfn pfn, unsigned order)
         take_back(ctx, pfn);
         return;
     }
+    (void)pthread_mutex_lock(&runs);
     check_run(rig, pfn, (uint64_t)1 << order);
     memset(large_state(rig, pfn), FREE, (size_t)1 << order);
+    (void)pthread_mutex_unlock(&runs);
 }
 
 static int split_run(void *ctx, quire_pfn pfn, unsigned order)
 {
     struct space_rig *rig = ctx;
 
+    (void)pthread_mutex_lock(&runs);
     check_run(rig, pfn, (uint64_t)1 << order);
     memset(large_state(rig, pfn), SINGLE, (size_t)1 << order);
+    (void)pthread_mutex_unlock(&runs);
     return 0;
+}
+
+/* ---- The kernel's memory ------------------------------------------------------------------- */
+
+static void *give_page(void *ctx)
+{
+    struct space_rig *rig = ctx;
+    void *page = refuse(rig) ? NULL : aligned_alloc(QUIRE_FRAME_SIZE, QUIRE_FRAME_SIZE);
+
+    if (page) {
+        memset(page, 0xc3, QUIRE_FRAME_SIZE);
+        (void)qa_add(&rig->pages, 1, relaxed);
+    }
+    return page;
+}
+
+static void take_page(void *ctx, void *page)
+{
+    struct space_rig *rig = ctx;
+
+    (void)qa_sub(&rig->pages, 1, relaxed);
+    free(page);
 }
 
 /* ---- Reach, TLB ---------------------------------------------------------------------------- */
@@ -141,6 +182,8 @@ static void invalidate(void *ctx, struct quire_vrange range)
 
     assert_ok(quire_vrange_validate(range));
     (void)qa_add(&rig->invalidations, 1, relaxed);
+    if (rig->with_tlb)
+        rig->forgotten = true;
     if (rig->during)
         rig->during();
     for (unsigned cpu = 0; cpu < SPACE_RIG_CPUS && rig->with_tlb; cpu++)
@@ -150,6 +193,27 @@ static void invalidate(void *ctx, struct quire_vrange range)
             if (t->access && quire_vrange_overlaps(range, quire_vrange_of(t->virt, t->size)))
                 t->access = 0;
         }
+}
+
+enum { HELD = 0x82 }; /* the first byte of an entry that is held; its others are 0 */
+
+/* No call is in the page table that this one does not come from. What is given back was forgotten
+ * after it was taken out, and is empty, or its entries are held: a promotion leaves them so. */
+static void retire(void *ctx, const quire_pfn *tables, uint32_t count)
+{
+    struct space_rig *rig = ctx;
+
+    assert_true(count > 0 && rig->forgotten);
+    rig->forgotten = false;
+    for (uint32_t i = 0; i < count; i++) {
+        const unsigned char *table = frame_at(rig, tables[i]);
+
+        for (unsigned k = 0; k < QUIRE_FRAME_SIZE; k++)
+            if (k < (size_t)rig->which->format->entry_bytes << rig->which->format->index_bits)
+                assert_true(table[k] == 0 || table[k] == HELD);
+        take_back(rig, tables[i]);
+    }
+    rig->retired += count;
 }
 
 void space_rig_leave(struct space_rig *rig, unsigned cpu)
@@ -255,8 +319,10 @@ void space_rig_begin(struct space_rig *rig, const struct rig_format *which, bool
     rig->window = window;
     rig->memory.first = SPACE_RIG_FIRST;
     rig->memory.frames = SPACE_RIG_FRAMES;
-    rig->memory.bytes = aligned_alloc(QUIRE_FRAME_SIZE, SPACE_RIG_FRAMES * QUIRE_FRAME_SIZE);
-    assert_non_null(rig->memory.bytes);
+    if (!memory) /* for all rigs to come: each of many short ones would map it anew */
+        memory = aligned_alloc(QUIRE_FRAME_SIZE, SPACE_RIG_FRAMES * QUIRE_FRAME_SIZE);
+    assert_non_null(memory);
+    rig->memory.bytes = memory;
     rig->pool.run.pfn.n = SPACE_RIG_FIRST;
     rig->pool.run.frames = SPACE_RIG_SMALL;
     rig->pool.taken = rig->taken;
@@ -265,10 +331,12 @@ void space_rig_begin(struct space_rig *rig, const struct rig_format *which, bool
     if (window)
         port->reach = (struct quire_reach){0, open_frame, close_frame, rig};
     port->invalidate = invalidate;
+    port->retire = retire;
     port->ctx = rig;
     rig->config.format = which->format;
-    rig->config.port.frames = (struct quire_frame_source){give_run, take_run, split_run, rig};
+    rig->config.port.frames = (struct quire_frame_source){give_run, take_run, split_run, NULL, rig};
     rig->config.port.shares = &rig->shares;
+    rig->config.port.memory = (struct quire_memory_source){give_page, take_page, rig};
     rig->config.range = quire_vrange_of(which->base, (uint64_t)1 << 31);
     assert_ok(quire_shares_init(&rig->shares, &port->tables, &port->reach, 0));
 }
@@ -277,6 +345,6 @@ void space_rig_end(struct space_rig *rig)
 {
     quire_shares_destroy(&rig->shares);
     assert_int_equal(space_rig_used(rig), 0);
+    assert_int_equal(qa_load(&rig->pages, relaxed), 0);
     assert_int_equal(rig->open, 0);
-    free(rig->memory.bytes);
 }

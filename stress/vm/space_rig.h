@@ -5,7 +5,8 @@
  *
  * The port is watched: each frame that is given must come back, once, with the order that it has by
  * then; with a window no more than three frames are open, the last one opened is closed first.
- * Frames and tables have any content when they are given. Without a window and large pages, calls
+ * Frames and tables have any content when they are given. Tables are retired at once: so calls come
+ * from one thread, or port.paging.retire is another one. Without a window and large pages, calls
  * may come from any number of threads; the processors' TLBs are one thread's.
  */
 #ifndef QUIRE_STRESS_VM_SPACE_RIG_H
@@ -36,7 +37,12 @@ struct space_rig {
     bool failed;                    /* one was */
     unsigned open;
     qa64 invalidations;
+    qa64 pages;                        /* of the kernel's memory that are given */
+    const struct quire_policy *policy; /* the only one that may be asked for, besides none, */
+    qa64 by_policy;                    /* and how often it was */
     bool window, with_tlb;
+    bool forgotten;       /* something was invalidated since tables were retired last */
+    uint64_t retired;     /* tables, so far */
     void (*during)(void); /* called while something is invalidated; may be NULL */
     struct rig_translation tlb[SPACE_RIG_CPUS][SPACE_RIG_TLB];
     const struct quire_space *loaded[SPACE_RIG_CPUS]; /* what is in the CPU's TLB */

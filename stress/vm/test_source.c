@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_source.c - where tables come from: a machine, by the example of docs/porting.md; boot
- * memory; a fixed run of frames. Each gives all back, or keeps it as it says.
+ * memory; a fixed run of frames. Each gives all back, or keeps it as it says. What a machine gives,
+ * tables and runs, may be counted by kind.
  */
 #include "kernel.h"
 #include "mmu.h"
 #include "stress/common/assert.h"
 
 #include <quire/bringup.h>
+#include <quire/file.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +101,57 @@ static void from_machine(void **state)
     quire_machine_fini(b.machine);
 }
 
+static int zero(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    (void)ctx;
+    memset(memory + quire_phys(pfn), 0, frames * FRAME);
+    return QUIRE_OK;
+}
+
+/* Tables and runs of a machine, each counted by the kind of its source, and no refusal is. */
+static void by_kind(void **state)
+{
+    struct quire_bringup b = {
+        .boot = &boot, .topology = &topology, .map = map, .layout.zone.port.zero = zero};
+    struct quire_kinds_line line = {{0}};
+    struct quire_kinds kinds = {.lines = &line, .cpus = 1};
+    struct quire_kind_source of_tables = {.kinds = &kinds, .kind = QUIRE_KIND_TABLE};
+    struct quire_kind_source of_users = {.kinds = &kinds, .kind = QUIRE_KIND_USER};
+    struct quire_table_source tables = quire_tables_of_kind(&of_tables);
+    struct quire_frame_source frames = quire_frames_of_kind(&of_users);
+    quire_pfn high, low, run, zeros, none;
+    uint64_t before;
+
+    (void)state;
+    begin();
+    quire_topology_init(&topology);
+    assert_ok(quire_bringup(&b));
+    of_tables.machine = of_users.machine = b.machine;
+    before = free_frames(&b);
+    assert_ok(tables.alloc(tables.ctx, UINT64_MAX, &high));
+    assert_ok(tables.alloc(tables.ctx, MEMORY / FRAME, &low));
+    assert_ok(frames.alloc(frames.ctx, NULL, 9, &run));
+    assert_ok(frames.alloc_zeroed(frames.ctx, NULL, 1, &zeros));
+    assert_int_equal(memory[quire_phys(zeros) + 2 * FRAME - 1], 0);
+    assert_error(frames.alloc(frames.ctx, NULL, QUIRE_MAX_ORDER, &none), QUIRE_ERR_NO_MEMORY);
+    assert_error(frames.alloc_zeroed(frames.ctx, NULL, QUIRE_MAX_ORDER, &none),
+                 QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(quire_kinds_frames(&kinds, QUIRE_KIND_TABLE), 2);
+    assert_int_equal(quire_kinds_frames(&kinds, QUIRE_KIND_USER), 514);
+    assert_int_equal(free_frames(&b), before - 516);
+    assert_ok(frames.split(frames.ctx, run, 9));
+    for (unsigned i = 0; i < 512; i++)
+        frames.free(frames.ctx, quire_pfn_of(run.n + i), 0);
+    assert_int_equal(quire_kinds_frames(&kinds, QUIRE_KIND_USER), 2);
+    frames.free(frames.ctx, zeros, 1);
+    tables.free(tables.ctx, high);
+    tables.free(tables.ctx, low);
+    assert_int_equal(quire_kinds_frames(&kinds, QUIRE_KIND_USER), 0);
+    assert_int_equal(quire_kinds_frames(&kinds, QUIRE_KIND_TABLE), 0);
+    assert_int_equal(free_frames(&b), before);
+    quire_machine_fini(b.machine);
+}
+
 static uint64_t boot_taken(void)
 {
     struct quire_boot_report report;
@@ -174,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(from_machine),
+        cmocka_unit_test(by_kind),
         cmocka_unit_test(from_boot_and_pool),
         cmocka_unit_test(frames_out_of_reach),
     };

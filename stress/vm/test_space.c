@@ -315,7 +315,7 @@ static void frame_out_of_reach(void)
     struct quire_area area = space_rig_area(base(), FRAME, rw());
     struct quire_space far;
 
-    config.port.frames = (struct quire_frame_source){give_far, take_far, NULL, NULL};
+    config.port.frames = (struct quire_frame_source){give_far, take_far, NULL, NULL, NULL};
     given.n = (uint64_t)1 << (rig.which->format->phys_bits - QUIRE_FRAME_SHIFT);
     assert_ok(quire_space_create(&far, &config));
     assert_ok(quire_space_reserve(&far, &area, 0, NULL));
@@ -387,6 +387,60 @@ static void forked(void)
     expect_word(&grandchild, base() + FRAME, 2);
     quire_space_destroy(&grandchild);
     expect_word(&space, base(), 3);
+}
+
+static void count_forgotten(void *ctx, struct quire_vrange range)
+{
+    ++*(unsigned *)ctx;
+    rig.config.port.paging.invalidate(&rig, range);
+}
+
+/* A child has the port that its parent has by then, be it another one than that was made with. */
+static void forked_with_port(void)
+{
+    struct quire_space child, grandchild;
+    unsigned forgotten = 0, before;
+
+    assert_ok(reserve(base(), 4 * FRAME, rw()));
+    write_word(&space, base(), 1);
+    assert_ok(quire_space_fork(&space, &child));
+    child.paging.port.invalidate = count_forgotten;
+    child.paging.port.retire = NULL; /* which has the same context */
+    child.paging.port.ctx = &forgotten;
+    write_word(&child, base(), 2);
+    assert_ok(quire_space_fork(&child, &grandchild));
+    assert_ptr_equal(grandchild.paging.port.ctx, &forgotten);
+    assert_null(grandchild.paging.port.retire);
+    before = forgotten;
+    assert_ok(quire_space_unmap(&grandchild, span(base(), FRAME)));
+    assert_int_equal(forgotten, before + 1);
+    quire_space_destroy(&grandchild);
+    quire_space_destroy(&child);
+}
+
+/* Pages of one table that are not alike: read-only or not, touched or not, in turns. */
+static void forked_unlike(void)
+{
+    struct quire_space child;
+
+    assert_ok(reserve(base(), 8 * FRAME, rw()));
+    for (unsigned i = 0; i < 8; i++)
+        if (i % 4 != 3)
+            write_word(&space, base() + i * FRAME, i);
+    for (unsigned i = 1; i < 8; i += 2)
+        assert_ok(quire_space_protect(&space, span(base() + i * FRAME, FRAME), ro()));
+    assert_ok(quire_space_fork(&space, &child));
+    for (unsigned i = 0; i < 8; i++) {
+        uint64_t at = base() + i * FRAME;
+
+        expect_word(&child, at, i % 4 != 3 ? i : 0);
+        expect_word(&space, at, i % 4 != 3 ? i : 0);
+        assert_int_equal(space_rig_write(&rig, 0, &child, at, 50), i % 2 ? QUIRE_ERR_ACCESS : 0);
+        assert_int_equal(space_rig_write(&rig, 0, &space, at, 60), i % 2 ? QUIRE_ERR_ACCESS : 0);
+        if (i % 2 == 0)
+            expect_word(&child, at, 50);
+    }
+    quire_space_destroy(&child);
 }
 
 static void forked_large(void)
@@ -533,6 +587,8 @@ ON_ALL(frame_out_of_reach)
 ON_ALL(up_to_the_end)
 ON_ALL(limited)
 ON_ALL(forked)
+ON_ALL(forked_with_port)
+ON_ALL(forked_unlike)
 ON_ALL(forked_large)
 ON_ALL(too_many_sharers)
 ON_ALL(bad_ranges)
@@ -551,6 +607,8 @@ int main(void)
         cmocka_unit_test(large_pages_test),
         cmocka_unit_test(limited_test),
         cmocka_unit_test(forked_test),
+        cmocka_unit_test(forked_with_port_test),
+        cmocka_unit_test(forked_unlike_test),
         cmocka_unit_test(forked_large_test),
         cmocka_unit_test(too_many_sharers_test),
         cmocka_unit_test(bad_ranges_test),

@@ -49,8 +49,42 @@ void invalidate(void *ctx, struct quire_vrange range)
 
 void end_process(uint64_t address, const char *why)
 {
-    assert_true(address >= AREA - FRAME);
+    assert_true(address >= 0x10000);
     ended = why;
+}
+
+void *page_give(void *ctx)
+{
+    (void)ctx;
+    return aligned_alloc(FRAME, FRAME);
+}
+
+void page_take(void *ctx, void *page)
+{
+    (void)ctx;
+    free(page);
+}
+
+/* A file of eight pages, in an array. */
+static unsigned char disk[8 * FRAME];
+
+int disk_size(void *at, uint64_t *bytes)
+{
+    assert_ptr_equal(at, disk);
+    *bytes = sizeof disk;
+    return 0;
+}
+
+int disk_read(void *at, uint64_t page, quire_pfn pfn)
+{
+    memcpy(memory + quire_phys(pfn), (unsigned char *)at + page * FRAME, FRAME);
+    return 0;
+}
+
+int disk_write(void *at, uint64_t page, quire_pfn pfn)
+{
+    memcpy((unsigned char *)at + page * FRAME, memory + quire_phys(pfn), FRAME);
+    return 0;
 }
 
 static void *map(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
@@ -96,7 +130,17 @@ static void reserve(uint64_t bytes, uint32_t flags)
     assert_ok(quire_space_reserve(&space, &area, flags, NULL));
 }
 
-static void begin(void)
+static uint64_t zeroed; /* frames, by `zero` */
+
+static int zero(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    (void)ctx;
+    memset(memory + quire_phys(pfn), 0, frames * FRAME);
+    zeroed += frames;
+    return 0;
+}
+
+static void begin_with(int (*zero_frames)(void *ctx, quire_pfn pfn, uint64_t frames))
 {
     memset(memory, 0xa5, MEMORY);
     assert_ok(quire_boot_init(&boot, entries, sizeof entries / sizeof entries[0], QUIRE_BOOT_LOW));
@@ -106,10 +150,16 @@ static void begin(void)
     bringup.boot = &boot;
     bringup.topology = &topology;
     bringup.map = map;
+    bringup.layout.zone.port.zero = zero_frames;
     assert_ok(quire_bringup(&bringup));
     machine = bringup.machine;
     direct_base = (uintptr_t)memory;
     spaces_init();
+}
+
+static void begin(void)
+{
+    begin_with(NULL);
 }
 
 static void end(void)
@@ -167,6 +217,36 @@ static void a_large_page(void **state)
     end();
 }
 
+static void a_file(void **state)
+{
+    static struct quire_file file;
+    quire_vaddr shared, own;
+    uint64_t before;
+
+    (void)state;
+    begin();
+    before = free_frames();
+    memset(disk, 3, sizeof disk);
+    assert_ok(process_begin(&space));
+    assert_ok(file_begin(&file, disk));
+    assert_ok(file_map(&space, &file, QUIRE_AREA_SHARED, sizeof disk, &shared));
+    assert_ok(file_map(&space, &file, QUIRE_AREA_PRIVATE, 2 * sizeof disk, &own));
+    *reach(&space, shared.n + FRAME, WRITES) = 4;
+    assert_int_equal(*reach(&space, own.n + FRAME, READS), 4);
+    *reach(&space, own.n + FRAME, WRITES) = 5;
+    assert_ok(quire_space_sync(&space, quire_vrange_of(shared.n, sizeof disk)));
+    assert_int_equal(disk[FRAME], 4);
+    assert_int_equal(reclaim(&file, 1, 8), 1);
+    assert_int_equal(*reach(&space, shared.n + FRAME, READS), 4);
+    assert_int_equal(*reach(&space, own.n + FRAME, READS), 5);
+    assert_null(reach(&space, own.n + sizeof disk, READS));
+    assert_string_equal(ended, quire_strerror(QUIRE_ERR_END));
+    quire_space_destroy(&space);
+    assert_ok(quire_file_destroy(&file));
+    assert_int_equal(free_frames(), before);
+    end();
+}
+
 /* All memory is used up: the process ends, and all is back. */
 static void no_memory(void **state)
 {
@@ -189,12 +269,36 @@ static void no_memory(void **state)
     end();
 }
 
+/* A machine's frames that are known to read as zeros are not written at a fault; others are. */
+static void known_zeros(void **state)
+{
+    uint64_t frames, before;
+
+    (void)state;
+    begin_with(zero);
+    assert_ok(quire_machine_zero_idle(machine, quire_node_of(0), MEMORY / FRAME, &frames));
+    assert_true(frames >= 512);
+    assert_ok(process_begin(&space));
+    reserve(QUIRE_PAGE_2M, QUIRE_RESERVE_LARGE);
+    before = zeroed;
+    assert_int_equal(*reach(&space, AREA, WRITES), 0);
+    assert_int_equal(*reach(&space, AREA + QUIRE_PAGE_2M - 1, READS), 0);
+    assert_int_equal(zeroed, before);
+    memset(reach(&space, AREA, WRITES), 0xa5, QUIRE_PAGE_2M);
+    quire_space_destroy(&space); /* the caches give the block that came last first */
+    assert_ok(process_begin(&space));
+    reserve(QUIRE_PAGE_2M, QUIRE_RESERVE_LARGE);
+    assert_int_equal(*reach(&space, AREA + 77, READS), 0);
+    assert_int_equal(zeroed, before + 512);
+    quire_space_destroy(&space);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_life),
-        cmocka_unit_test(a_large_page),
-        cmocka_unit_test(no_memory),
+        cmocka_unit_test(a_life),      cmocka_unit_test(a_large_page), cmocka_unit_test(a_file),
+        cmocka_unit_test(known_zeros), cmocka_unit_test(no_memory),
     };
     int failed;
 

@@ -118,7 +118,19 @@ AVX2 static size_t least_fit_avx2(const uint8_t *bytes, size_t n, uint8_t value,
     return search_least_byte(bytes, n, value, index, fit, narrow_avx2);
 }
 
-const struct search_kernel qi_search_avx2 = {"avx2",         next_zero_avx2,  next_one_avx2,
-                                             next_byte_avx2, least_byte_avx2, least_fit_avx2};
+/* Packing takes the halves of both vectors by turns; the permutation puts them in order. */
+AVX2 static uint32_t zero_quarters_avx2(const uint64_t *words)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i low = _mm256_cmpeq_epi16(load_avx2(words), zero);
+    __m256i high = _mm256_cmpeq_epi16(load_avx2(words + AVX2_WORDS), zero);
+    __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi16(low, high), 0xd8);
+
+    return (uint32_t)_mm256_movemask_epi8(both);
+}
+
+const struct search_kernel qi_search_avx2 = {
+    "avx2",          next_zero_avx2, next_one_avx2,     next_byte_avx2,
+    least_byte_avx2, least_fit_avx2, zero_quarters_avx2};
 
 #endif /* QUIRE_SEARCH_X86 */

@@ -133,8 +133,15 @@ AVX512 static size_t least_fit_avx512(const uint8_t *bytes, size_t n, uint8_t va
     return search_least_byte(bytes, n, value, index, fit, narrow_avx512);
 }
 
-const struct search_kernel qi_search_avx512 = {"avx512",          next_zero_avx512,
-                                               next_one_avx512,   next_byte_avx512,
-                                               least_byte_avx512, least_fit_avx512};
+AVX512 static uint32_t zero_quarters_avx512(const uint64_t *words)
+{
+    __m512i map = _mm512_loadu_si512(words);
+    QUIRE_SEARCH_PIN("v", map);
+    return _mm512_testn_epi16_mask(map, map);
+}
+
+const struct search_kernel qi_search_avx512 = {
+    "avx512",          next_zero_avx512, next_one_avx512,     next_byte_avx512,
+    least_byte_avx512, least_fit_avx512, zero_quarters_avx512};
 
 #endif /* QUIRE_SEARCH_X86 */

@@ -119,7 +119,22 @@ static size_t least_fit_neon(const uint8_t *bytes, size_t n, uint8_t value, size
     return search_least_byte(bytes, n, value, index, fit, narrow_neon);
 }
 
-const struct search_kernel qi_search_neon = {"neon",         next_zero_neon,  next_one_neon,
-                                             next_byte_neon, least_byte_neon, least_fit_neon};
+/* Of each lane that is 0 one bit, of another weight than the other lanes'. */
+QUIRE_SEARCH_RACY static uint32_t zero_quarters_neon(const uint64_t *words)
+{
+    const uint16x8_t weights = {1, 2, 4, 8, 16, 32, 64, 128};
+    uint32_t quarters = 0;
+
+    for (unsigned i = SEARCH_QUARTERS / 4; i > 0; i -= NEON_WORDS) {
+        uint16x8_t lanes = vreinterpretq_u16_u8(load_neon(&words[i - NEON_WORDS]));
+
+        quarters = quarters << 8 | vaddvq_u16(vandq_u16(vceqzq_u16(lanes), weights));
+    }
+    return quarters;
+}
+
+const struct search_kernel qi_search_neon = {
+    "neon",          next_zero_neon, next_one_neon,     next_byte_neon,
+    least_byte_neon, least_fit_neon, zero_quarters_neon};
 
 #endif /* QUIRE_SEARCH_NEON */

@@ -134,5 +134,22 @@ static size_t least_fit_word(const uint8_t *bytes, size_t n, uint8_t value, size
     return search_least_byte(bytes, n, value, index, fit, qi_search_narrow_word);
 }
 
-const struct search_kernel qi_search_word = {"word",         next_zero_word,  next_one_word,
-                                             next_byte_word, least_byte_word, least_fit_word};
+/* A lane of 16 bits is 0 if neither its high bit is set nor one of the others, which a sum carries
+ * into it. The product moves the four answers next to each other. */
+static uint32_t zero_quarters_word(const uint64_t *words)
+{
+    const uint64_t low = UINT64_C(0x7fff7fff7fff7fff);
+    uint32_t quarters = 0;
+
+    for (unsigned i = SEARCH_QUARTERS / 4; i-- > 0;) {
+        uint64_t v = racy_load(&words[i]);
+        uint64_t zero = ~(((v & low) + low) | v | low) >> 15;
+
+        quarters = quarters << 4 | (uint32_t)(zero * UINT64_C(0x0001000200040008) >> 48);
+    }
+    return quarters;
+}
+
+const struct search_kernel qi_search_word = {
+    "word",          next_zero_word, next_one_word,     next_byte_word,
+    least_byte_word, least_fit_word, zero_quarters_word};

@@ -9,14 +9,6 @@
 
 enum { BLOCK_SHIFT = 9, BLOCK_CELLS = 1 << BLOCK_SHIFT };
 
-static void *map_lazily(size_t bytes)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                   -1, 0);
-
-    return p == MAP_FAILED ? NULL : p;
-}
-
 static int by_pfn(const void *a, const void *b)
 {
     const struct shadow_stretch *x = a, *y = b;
@@ -63,8 +55,8 @@ int shadow_build(struct shadow *shadow, const struct simulated_machine *machine)
         }
     }
     join_stretches(shadow);
-    shadow->cells = map_lazily(shadow->frames * sizeof(*shadow->cells));
-    shadow->touched = map_lazily((shadow->frames >> BLOCK_SHIFT) + 1);
+    shadow->cells = simulated_pages(shadow->frames * sizeof(*shadow->cells));
+    shadow->touched = simulated_pages((shadow->frames >> BLOCK_SHIFT) + 1);
     if (shadow->cells && shadow->touched)
         return 0;
     shadow_teardown(shadow);

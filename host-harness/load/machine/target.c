@@ -172,19 +172,10 @@ static uint32_t port_cpu(void *ctx)
     return machine_self ? machine_thread(machine_self)->cpu : 0;
 }
 
-/* Zeroed pages; no swap is reserved for them. NULL without memory. */
-static void *map_pages(size_t bytes)
-{
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
 static void *port_memory(void *ctx, size_t bytes, quire_node node)
 {
     struct load *load = ctx;
-    void *memory = map_pages(bytes);
+    void *memory = simulated_pages(bytes);
 
     (void)node;
     if (memory)
@@ -226,12 +217,13 @@ static int start_reclaimer(struct load *load)
     if (!on->reclaimer_zones)
         return QUIRE_ERR_NO_MEMORY;
     for (size_t z = 0; z < load->machine.zone_count; z++)
-        on->reclaimer_zones[z] = (struct reclaimer_zone){&load->machine.zones[z].zone,
-                                                         quire_node_of(load->machine.zones[z].node),
-                                                         load->zones[z].before.high};
+        on->reclaimer_zones[z] = (struct reclaimer_zone){
+            &load->machine.zones[z].zone, quire_node_of(load->machine.zones[z].node),
+            load->zones[z].before.high, load->machine.zones[z].type};
     on->reclaimer.machine = on->machine;
     on->reclaimer.zones = on->reclaimer_zones;
-    on->reclaimer.zone_count = load->machine.zone_count;
+    /* relaxed: the thread is started behind it */
+    qa_store(&on->reclaimer.zone_count, (uint32_t)load->machine.zone_count, relaxed);
     on->reclaimer.reclaim = page_cache_reclaim;
     on->reclaimer.ctx = load;
     return quire_reclaimer_start(&on->reclaimer);
@@ -243,7 +235,7 @@ static int init_machine(struct machine_target *on, const struct quire_machine_co
 
     if (result)
         return result;
-    on->memory = map_pages(on->memory_bytes);
+    on->memory = simulated_pages(on->memory_bytes);
     if (!on->memory)
         return QUIRE_ERR_NO_MEMORY;
     return quire_machine_init(config, on->memory, on->memory_bytes, &on->machine);

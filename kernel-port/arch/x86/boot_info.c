@@ -23,6 +23,10 @@ struct pvh_memory {
     uint32_t type, unused;
 };
 
+struct pvh_module {
+    uint64_t phys, bytes, command_line, unused;
+};
+
 struct tag {
     uint32_t type, bytes;
 };
@@ -32,10 +36,16 @@ struct tag_map {
     uint32_t entry_bytes, version;
 };
 
+struct tag_module {
+    struct tag tag;
+    uint32_t start, end;
+};
+
 enum {
     PVH_MAGIC = 0x336ec578,
     TAG_END = 0,
     TAG_COMMAND_LINE = 1,
+    TAG_MODULE = 3,
     TAG_MAP = 6,
     TAG_RSDP_OLD = 14,
     TAG_RSDP_NEW = 15,
@@ -70,6 +80,14 @@ static void set_command_line(struct boot_info *info, const char *text, size_t ro
     info->command_line[n] = '\0';
 }
 
+static void set_module(struct boot_info *info, uint64_t phys, uint64_t bytes)
+{
+    if (info->module.bytes)
+        return; /* the first one counts */
+    (void)at(phys, bytes);
+    info->module = (struct boot_module){phys, bytes};
+}
+
 static void read_pvh(struct boot_info *info, uint64_t phys)
 {
     const struct pvh_info *p = at(phys, sizeof *p);
@@ -83,6 +101,11 @@ static void read_pvh(struct boot_info *info, uint64_t phys)
     info->rsdp = p->rsdp;
     if (p->command_line)
         set_command_line(info, at(p->command_line, COMMAND_LINE_BYTES), COMMAND_LINE_BYTES);
+    if (p->module_count) {
+        const struct pvh_module *module = at(p->modules, sizeof *module);
+
+        set_module(info, module->phys, module->bytes);
+    }
     map = at(p->map, p->map_entries * sizeof *map);
     for (uint32_t i = 0; i < p->map_entries; i++)
         add_memory(info, map[i].phys, map[i].bytes, map[i].type);
@@ -103,11 +126,23 @@ static void read_tag_map(struct boot_info *info, const struct tag_map *t)
     }
 }
 
+static void read_tag_module(struct boot_info *info, const struct tag_module *t)
+{
+    if (t->end < t->start)
+        panic("Multiboot2: a module from %x to %x", t->start, t->end);
+    set_module(info, t->start, t->end - t->start);
+}
+
 static void read_tag(struct boot_info *info, const struct tag *t, uint64_t phys)
 {
     switch (t->type) {
     case TAG_COMMAND_LINE:
         set_command_line(info, (const char *)(t + 1), t->bytes - sizeof *t);
+        break;
+    case TAG_MODULE:
+        if (t->bytes < sizeof(struct tag_module))
+            panic("Multiboot2: a module's tag of %u bytes", t->bytes);
+        read_tag_module(info, (const struct tag_module *)t);
         break;
     case TAG_MAP:
         if (t->bytes < sizeof(struct tag_map))

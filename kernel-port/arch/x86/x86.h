@@ -15,11 +15,14 @@ enum {
     MSR_APIC_BASE = 0x1b,
     MSR_EFER = 0xc0000080 - 0x100000000, /* as the int that C wants here */
     MSR_GS_BASE = 0xc0000101 - 0x100000000,
+    CR0_EM = 1 << 2,
     CR0_WP = 1 << 16,
     CR4_PGE = 1 << 7,
     CR4_SMEP = 1 << 20,
+    CR4_SMAP = 1 << 21,
     RFLAGS_TF = 1 << 8, /* single step */
     RFLAGS_IF = 1 << 9,
+    RFLAGS_AC = 1 << 18, /* in the kernel: it may touch user pages */
 };
 
 struct cpuid {
@@ -78,6 +81,19 @@ static inline uint64_t rdtsc(void)
     return (uint64_t)high << 32 | low;
 }
 
+static inline uint64_t read_cr0(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("mov %%cr0, %0" : "=r"(value));
+    return value;
+}
+
+static inline void write_cr0(uint64_t value)
+{
+    __asm__ volatile("mov %0, %%cr0" : : "r"(value) : "memory");
+}
+
 static inline uint64_t read_cr2(void)
 {
     uint64_t value;
@@ -97,6 +113,14 @@ static inline uint64_t read_cr3(void)
 static inline void write_cr3(uint64_t value)
 {
     __asm__ volatile("mov %0, %%cr3" : : "r"(value) : "memory");
+}
+
+static inline uint64_t read_rflags(void)
+{
+    uint64_t value;
+
+    __asm__ volatile("pushfq; popq %0" : "=r"(value) : : "memory");
+    return value;
 }
 
 static inline uint64_t read_cr4(void)
@@ -120,6 +144,17 @@ static inline void invlpg(uint64_t address)
 static inline void pause(void)
 {
     __asm__ volatile("pause" : : : "memory");
+}
+
+/* The kernel may touch user pages; may not. Only where CR4.SMAP is set. */
+static inline void user_access_allow(void)
+{
+    __asm__ volatile("stac" : : : "memory");
+}
+
+static inline void user_access_forbid(void)
+{
+    __asm__ volatile("clac" : : : "memory");
 }
 
 static inline void interrupts_on(void)

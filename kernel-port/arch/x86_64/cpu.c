@@ -38,6 +38,8 @@ void cpu_become(struct cpu *c)
     c->gdt[1] = 0x00af9a000000ffff; /* CODE_SEGMENT */
     c->gdt[2] = 0x00cf92000000ffff; /* DATA_SEGMENT */
     describe_state(c);
+    c->gdt[5] = 0x00cff2000000ffff; /* USER_DATA_SEGMENT */
+    c->gdt[6] = 0x00affa000000ffff; /* USER_CODE_SEGMENT */
     c->tss.io_map = sizeof c->tss;
     __asm__ volatile("lgdt %0\n\t"
                      "movl %1, %%eax\n\t"

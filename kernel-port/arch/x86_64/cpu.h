@@ -38,12 +38,14 @@ struct cpu {
     uint32_t apic_id;
     uint32_t node; /* place in the machine's nodes, not the firmware's number */
     uint32_t online;
-    uint64_t gdt[5];
+    uint64_t user_return; /* offset 40: the stack pointer of user_enter */
+    uint64_t gdt[7];
     struct task_state tss;
     uint64_t fault_address; /* of the last fault that fault_probe caught */
     uint64_t fault_error;
-    uint64_t timer_ticks, nmis, wakes; /* interrupts taken */
-    uint64_t quiet;                    /* moments without a reader, see work.c */
+    uint64_t timer_ticks, nmis, wakes;     /* interrupts taken */
+    uint64_t quiet;                        /* moments without a reader, see work.c */
+    uint64_t answers_begun, answers_ended; /* to what other CPUs ask, see port.c */
     uint32_t job_seen, place;
     bool asleep;
 } __attribute__((aligned(64)));

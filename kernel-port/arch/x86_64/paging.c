@@ -2,9 +2,9 @@
  *
  * paging.c - see paging.h.
  *
- * State: the root table. All tables lie below 4 GiB, where both boot.S's tables and these reach
- * them. No page is both writable and executable, and the image's code and constants are read-only
- * in the direct map too.
+ * State: the root table, and whether there is SMAP: constant from paging_init on. All tables lie
+ * below 4 GiB, where both boot.S's tables and these reach them. No page is both writable and
+ * executable, and the image's code and constants are read-only in the direct map too.
  */
 #include "paging.h"
 
@@ -21,6 +21,7 @@ enum {
     TABLE_ENTRIES = 512,
     CPUID_1G = 1 << 26,  /* of edx, leaf 0x80000001 */
     CPUID_SMEP = 1 << 7, /* of ebx, leaf 7 */
+    CPUID_SMAP = 1 << 20,
     LEVELS = 4,
 };
 
@@ -28,6 +29,8 @@ enum {
 #define PTE_ADDRESS    0x000ffffffffff000ul
 
 extern char image_start[], image_end[], constants_start[], data_start[];
+
+bool paging_guards_user;
 
 static uint64_t root;
 static unsigned largest_level = 2; /* of a page in the direct map: 1 is 4 KiB, 2 is 2 MiB */
@@ -196,12 +199,14 @@ void paging_init(struct quire_boot *boot)
     map_all_memory(boot);
     write_cr3(root);
     paging_protect();
+    paging_guards_user = read_cr4() & CR4_SMAP;
 }
 
 void paging_protect(void)
 {
-    if (cpuid(0, 0).eax >= 7 && cpuid(7, 0).ebx & CPUID_SMEP)
-        write_cr4(read_cr4() | CR4_SMEP);
+    uint32_t has = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).ebx : 0;
+
+    write_cr4(read_cr4() | (has & CPUID_SMEP ? CR4_SMEP : 0u) | (has & CPUID_SMAP ? CR4_SMAP : 0u));
 }
 
 uint32_t paging_root(void)

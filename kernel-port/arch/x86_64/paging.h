@@ -31,9 +31,13 @@ static inline void *direct(uint64_t phys)
 /* Build tables with the image and all memory of `boot`, and use them on this CPU. */
 void paging_init(struct quire_boot *boot);
 
-/* What each CPU turns on besides what it started with: no execution of user pages (there are
- * none, so a jump through a wild pointer stops at once). */
+/* What each CPU turns on besides what it started with, where it can: no execution of user pages in
+ * the kernel, and no access to them but where user_access_allow says so. */
 void paging_protect(void);
+
+/* Is there no such access, as the processors have SMAP? For trap_entry.S; false before
+ * paging_init. */
+extern bool paging_guards_user;
 
 /* Map `bytes` from `phys` at `virt`, all multiples of a page, by the largest pages that fit. */
 void paging_map(struct quire_boot *boot, uint64_t virt, uint64_t phys, uint64_t bytes,

@@ -14,7 +14,8 @@ static inline uint32_t quire_this_cpu(void)
     uint64_t id;
 
     __asm__ volatile("movl %%gs:24, %k0" : "=r"(id));
-    if (id > UINT32_MAX) /* so the compiler need not extend it again where it is an index */
+    if (id >= 255) /* CPUS_MAX of cpu.h: so the compiler need not extend it, nor look whether the
+                    * machine can have it */
         __builtin_unreachable();
     return (uint32_t)id;
 }

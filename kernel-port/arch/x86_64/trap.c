@@ -11,6 +11,8 @@
 #include "apic.h"
 #include "cpu.h"
 #include "kernel-port/kernel/lib/panic.h"
+#include "kernel-port/kernel/port.h"
+#include "user_mode.h"
 #include "x86.h"
 
 struct gate {
@@ -22,6 +24,7 @@ struct gate {
 
 enum {
     INTERRUPT_GATE = 0x8e,
+    GATE_FOR_USERS = 0x60, /* the instruction `int` in user mode may use it */
     STUB_BYTES = 16,
     ERROR_PRESENT = 1,
     ERROR_WRITE = 2,
@@ -29,7 +32,6 @@ enum {
 };
 
 extern char trap_stubs[], fault_resume[];
-void trap(struct trap_frame *frame); /* called by trap_entry.S */
 
 static struct gate gates[VECTORS] __attribute__((aligned(16)));
 static trap_handler *handlers[VECTORS];
@@ -92,6 +94,7 @@ static void nmi(struct trap_frame *frame)
 {
     (void)frame;
     panic_check();
+    port_answer();
     this_cpu()->nmis++;
     if (nmi_action)
         nmi_action();
@@ -121,6 +124,11 @@ void trap_on_timer(void (*action)(void))
     timer_action = action;
 }
 
+const char *trap_name(uint64_t vector)
+{
+    return vector < sizeof names / sizeof names[0] ? names[vector] : "an interrupt";
+}
+
 void trap(struct trap_frame *f)
 {
     if (handlers[f->vector])
@@ -148,6 +156,7 @@ void trap_init(void)
                                  .middle = (uint16_t)(stub >> 16),
                                  .high = (uint32_t)(stub >> 32)};
     }
+    gates[VECTOR_CALL].type |= GATE_FOR_USERS;
     trap_handle(VECTOR_PAGE_FAULT, page_fault);
     trap_handle(VECTOR_DOUBLE_FAULT, double_fault);
     trap_handle(VECTOR_NMI, nmi);

@@ -17,6 +17,7 @@ enum vector {
     VECTOR_PIC = 0x20, /* the old interrupt controller's sixteen, all masked */
     VECTOR_TIMER = 0x40,
     VECTOR_WAKE = 0x41,
+    VECTOR_CALL = 0x80, /* of a program: a system call */
     VECTOR_SPURIOUS = 0xff,
     VECTORS = 256,
 };
@@ -52,7 +53,8 @@ bool fault_probe(void (*attempt)(uint64_t argument), uint64_t argument);
 typedef bool fault_server(uint64_t address, uint64_t error);
 void trap_on_page_fault(fault_server *server);
 
-/* What an NMI does: stop if another CPU panicked, else what trap_on_nmi says, if anything. */
+/* What an NMI does: stop if another CPU panicked, else answer what is asked of this one (port.h),
+ * and then what trap_on_nmi says, if anything. */
 void trap_on_nmi(void (*action)(void));
 
 /* What a timer interrupt does besides being counted, if anything. */

@@ -7,6 +7,7 @@
 #include "kernel-port/kernel/console.h"
 #include "kernel-port/kernel/lib/panic.h"
 #include "kernel-port/kernel/lib/text.h"
+#include "kernel-port/kernel/memory.h"
 #include "kernel-port/tests/tap.h"
 
 static const struct {
@@ -19,9 +20,15 @@ static const struct {
     {"zone", "every function of a zone, on real memory", suite_zone, true},
     {"map", "pages mapped, written, protected and unmapped by all CPUs", suite_map, true},
     {"space", "a space whose pages all CPUs fault in, fork, copy and unmap", suite_space, true},
+    {"files", "a file that all CPUs map, sync, cut, and whose frames are given back", suite_files,
+     true},
+    {"user", "programs in user mode: forks, faults, threads, ends", suite_user, true},
+    {"heap", "objects: storms, interrupts, exhaustion, quotas, leaks", suite_heap, true},
     {"touch", "all memory taken, written, checked and freed by all CPUs", suite_touch, true},
     {"stress", "everything at random on all CPUs, with a shadow model", suite_stress, true},
     {"crowd", "all CPUs at a few blocks, without caches", suite_crowd, true},
+    {"history", "all CPUs' calls at one block, in an order that explains them", suite_history,
+     true},
     {"drain", "caches drained by another CPU all the time", suite_drain, true},
     {"boundaries", "a call at every instruction of a call", suite_boundaries, true},
     {"interrupts", "allocation in timer interrupts and NMIs", suite_interrupts, true},
@@ -29,6 +36,7 @@ static const struct {
     {"hotplug", "topologies and blocks change while all CPUs allocate", suite_hotplug, true},
     {"exhaust", "the end of memory, watermarks, remote drain", suite_exhaust, true},
     {"count", "instructions per operation, and their limits", suite_count, false},
+    {"user-cost", "what system calls and faults cost a program", suite_user_cost, false},
     {"bench", "figures", suite_bench, false},
     {"overflow", "runs out of its stack, to see the panic", suite_overflow, false},
 };
@@ -70,5 +78,6 @@ bool suites_run(const struct options *options)
         run_named(at, length, options);
         at += at[length] ? length + 1 : length;
     }
+    memory_print_kinds();
     return tap_end();
 }

@@ -16,6 +16,26 @@ class Scenario
     virtual void thread(unsigned index) = 0;
     virtual void after() = 0;
 
+    /* What comes in the middle of the running thread's work, see interrupts(). */
+    virtual bool may_interrupt()
+    {
+        return false;
+    }
+    virtual void interrupt()
+    {
+    }
+
+    /* The running thread comes to a step on shared words, or to its end: for worlds that have a
+     * notion of what runs where. */
+    virtual void at_step()
+    {
+    }
+
+    /* After the search: print what was found, indented, if there is something to say. */
+    virtual void report()
+    {
+    }
+
   protected:
     ~Scenario() = default;
 };
@@ -34,8 +54,9 @@ struct Case {
     unsigned depth; /* FULL: ignored */
 };
 
-/* Run all cases, or those named on the command line, up to the first that fails. The exit status: 0
- * if none failed and there was one. */
+/* Run all cases, or those named on the command line, up to the first that fails; with a name and a
+ * seed that a failure printed, that execution of that case. The exit status: 0 if none failed and
+ * there was one. */
 int explore(int argc, char **argv, std::initializer_list<Case> cases);
 
 /* Fail the execution, and with it the case, unless `good`. */
@@ -55,6 +76,20 @@ class OneStep
     bool on_;
 };
 
+/* While one of these lives what is done is an instruction: a step, before which the thread may be
+ * preempted, interrupted and stopped, and in which nothing comes between. */
+class Instruction
+{
+  public:
+    Instruction();
+    ~Instruction();
+    Instruction(const Instruction &) = delete;
+    Instruction &operator=(const Instruction &) = delete;
+
+  private:
+    OneStep step_;
+};
+
 /* In this execution a fence is a step by itself: others may come between the access before it and
  * the fence. For cases in which all words are shared that several threads use: another one that is
  * read by a step and then waits for the fence orders nothing. */
@@ -63,6 +98,17 @@ void fences_apart();
 /* Call `work`, and stop for ever before any of its steps on shared words: the search tries them
  * all. True: it did not stop. */
 template <typename Work> bool up_to_a_stop(Work work);
+
+/* How many steps on shared words a thread has made in this execution. */
+unsigned steps_of(unsigned thread);
+
+/* In a loop that waits for others: let them go on. A search takes no turn of it before they did. */
+void let_others_run();
+
+/* In this execution interrupt() is called in each thread up to so many times, before any of its
+ * steps on shared words that may_interrupt() says may be interrupted: the search tries them all.
+ * Interrupts do not nest. */
+void interrupts(unsigned times);
 
 /* What the above is made of: the running thread may stop, or not; a step comes. */
 struct Stopped {

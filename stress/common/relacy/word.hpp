@@ -32,6 +32,9 @@ struct Place {
 #define WORD_PLACE \
     (Place{static_cast<const char *>(__func__), static_cast<const char *>(__FILE__), __LINE__})
 
+/* A quiet word was read, modified and written: see word_fence_after_rmw. */
+void word_rmw();
+
 template <typename T> class Word
 {
   public:
@@ -59,11 +62,24 @@ template <typename T> class Word
     {
         if (shared_)
             return cas_shared(expected, desired, order, place);
+        word_rmw();
         if (plain_ != expected) {
             expected = plain_;
             return false;
         }
         plain_ = desired;
+        return true;
+    }
+
+    /* As qa_clear_local: other threads may come in between its load and its store, but no interrupt
+     * of its own (explore.hpp). */
+    bool cas_local(T from, T to, Place place)
+    {
+        if (shared_)
+            return cas_local_shared(from, to, place);
+        if (plain_ != from)
+            return false;
+        plain_ = to;
         return true;
     }
 
@@ -97,6 +113,7 @@ template <typename T> class Word
     {
         T old = plain_;
 
+        word_rmw();
         plain_ = value;
         return old;
     }
@@ -104,6 +121,7 @@ template <typename T> class Word
     T load_shared(Order order, Place place) const;
     void store_shared(T value, Order order, Place place);
     bool cas_shared(T &expected, T desired, Order order, Place place);
+    bool cas_local_shared(T from, T to, Place place);
     T exchange_shared(T value, Order order, Place place);
     T and_shared(T value, Order order, Place place);
     T or_shared(T value, Order order, Place place);
@@ -116,5 +134,8 @@ template <typename T> class Word
 
 /* A full fence. It is one step with the access before it, but for fences_apart() of explore.hpp. */
 void word_fence(Place place);
+/* The same; but fails the execution if the thread stored to a shared word since its last
+ * read-modify-write or fence: on x86 there would be no fence behind that store. */
+void word_fence_after_rmw(Place place);
 
 #endif /* QUIRE_STRESS_COMMON_RELACY_WORD_HPP */

@@ -2,6 +2,7 @@
  *
  * contig.c - contiguous runs of any length under the constraints of a device.
  */
+#include "stress/common/random.h"
 #include "stress/common/zone_fixture.h"
 
 enum { PAGE = QUIRE_FRAME_SIZE };
@@ -288,6 +289,117 @@ static void without_run_map(void **state)
     fixture_close(&f);
 }
 
+/* Two split blocks of which nothing is free, and no other frame is. */
+static void two_full_blocks(struct fixture *f)
+{
+    fixture_simple(f, 0, 4 * BLOCK);
+    for (uint64_t b = 0; b < 4; b++) {
+        assert_ok(quire_zone_alloc_at(&f->zone, slot(0), at(b * BLOCK), 9, 0));
+        if (b < 2) {
+            assert_ok(quire_zone_split(&f->zone, slot(0), at(b * BLOCK), 9));
+        }
+    }
+}
+
+static void free_singly(struct fixture *f, uint64_t pfn, uint64_t frames)
+{
+    for (uint64_t i = 0; i < frames; i++) {
+        must_free(f, pfn + i, 0);
+    }
+}
+
+/* Blocks are passed by only if their hole byte shows that nothing fits: a stretch that lies across
+ * the places of aligned runs shows but half of itself. */
+static void half_shown_is_found(void **state)
+{
+    (void)state;
+    struct fixture f;
+    two_full_blocks(&f);
+    free_singly(&f, 17, 30);
+    free_singly(&f, BLOCK + 65, 64);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 64}), BLOCK + 65);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 30}), 17);
+    free_singly(&f, 200, 31); /* of which 208 .. 223 are aligned, and no 32 are */
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 31}), 200);
+    fixture_close(&f);
+}
+
+/* What is passed by inside counts at its ends. */
+static void ends_of_blocks_count(void **state)
+{
+    (void)state;
+    struct fixture f;
+    two_full_blocks(&f);
+    free_singly(&f, BLOCK - 4, 20);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 20}), BLOCK - 4);
+    free_singly(&f, 0, 3);
+    free_singly(&f, BLOCK + 100, 6);
+    free_singly(&f, 2 * BLOCK - 16, 8);
+    assert_int_equal(take(&f, (struct quire_contig){.frames = 8}), 2 * BLOCK - 16);
+    fixture_close(&f);
+}
+
+/* ---- Against a search that looks at every frame --------------------------------------------- */
+
+enum { SOME_BLOCKS = 5 };
+
+/* The lowest place of n free frames at a multiple of `align`, from `low` on; `end` if none. */
+static uint64_t lowest_of(const bool used[], uint64_t end, uint64_t n, uint64_t align, uint64_t low)
+{
+    for (uint64_t place = (low + align - 1) / align * align; place + n <= end; place += align) {
+        uint64_t i = 0;
+        while (i < n && !used[place + i]) {
+            i++;
+        }
+        if (i == n) {
+            return place;
+        }
+    }
+    return end;
+}
+
+/* Frames in use at random, here a few and there many, so that stretches of all lengths are free. */
+static void litter(struct fixture *f, bool used[], uint64_t *state)
+{
+    for (uint64_t at_frame = 0; at_frame < SOME_BLOCKS * BLOCK;) {
+        uint64_t r = random_next(state), length = 1 + (r >> 8) % ((r & 3) ? 12 : 150);
+        for (; length > 0 && at_frame < SOME_BLOCKS * BLOCK; length--, at_frame++) {
+            used[at_frame] = r >> 2 & 1;
+            if (used[at_frame]) {
+                assert_ok(quire_zone_alloc_at(&f->zone, slot(0), at(at_frame), 0, 0));
+            }
+        }
+    }
+}
+
+static void lowest_of_all(void **state)
+{
+    (void)state;
+    static const uint64_t lengths[] = {1, 2, 15, 16, 17, 30, 31, 32, 47, 48, 64, 80, 127, 150, 300};
+    uint64_t random = 11;
+    for (unsigned round = 0; round < 20; round++) {
+        bool used[SOME_BLOCKS * BLOCK];
+        struct fixture f;
+        fixture_simple(&f, 0, SOME_BLOCKS * BLOCK);
+        litter(&f, used, &random);
+        for (unsigned i = 0; i < 120; i++) {
+            uint64_t r = random_next(&random), n = lengths[r % 15], align = 1u << (r >> 8) % 8;
+            uint64_t low = r >> 16 & 1 ? 0 : (r >> 17) % (SOME_BLOCKS * BLOCK);
+            struct quire_contig want = {.frames = n, .align = align * PAGE, .low = low * PAGE};
+            uint64_t place = lowest_of(used, SOME_BLOCKS * BLOCK, n, align, low);
+            quire_pfn pfn = {UINT64_MAX};
+            if (place == SOME_BLOCKS * BLOCK) {
+                assert_error(try(&f, want, &pfn), QUIRE_ERR_NO_MEMORY);
+                continue;
+            }
+            assert_ok(try(&f, want, &pfn));
+            assert_int_equal(pfn.n, place);
+            give(&f, place, n);
+        }
+        fixture_close(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +414,9 @@ int main(void)
         cmocka_unit_test(lowest_gap),
         cmocka_unit_test(not_across_extents),
         cmocka_unit_test(without_run_map),
+        cmocka_unit_test(half_shown_is_found),
+        cmocka_unit_test(ends_of_blocks_count),
+        cmocka_unit_test(lowest_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,11 @@ static void peppered_memory_becomes_whole(void **state)
     churn_is_whole(3, true, 50, 60, 40);
 }
 
+static uint64_t count_of(const struct fixture *f, enum quire_count what)
+{
+    return qa_load(&slot_of(&f->zone, slot(0))->counts[what], relaxed);
+}
+
 /* ---- Where a request goes ------------------------------------------------------------------- */
 
 /* A zone of eight blocks: three split ones that are nobody's home and have nothing free yet, and
@@ -178,6 +183,74 @@ static void the_smallest_hole_of_a_block(void **state)
     fixture_close(&f);
 }
 
+/* A few free frames of a dense block are worth a home block where memory is scarce, and not where
+ * whole blocks abound. */
+static void few_frames_count_where_memory_is_scarce(void **state)
+{
+    (void)state;
+    static const uint64_t places[] = {3, 5, 7, 0};
+    struct fixture f;
+    for (uint64_t whole = 1; whole <= 4; whole += 3) {
+        three_blocks(&f);
+        for (size_t i = 0; i < 4; i++) {
+            must_free(&f, BLOCK + places[i], 0);
+        }
+        for (uint64_t b = 0; b < whole; b++) {
+            must_free(&f, (3 + b) * BLOCK, 9);
+        }
+        assert_int_equal(block_of(must_alloc(&f, 0)) == 1, whole == 1);
+        fixture_close(&f);
+    }
+}
+
+/* A run is had again from where it was freed last, without another home block. */
+static void the_last_hole_comes_first(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint64_t runs[3 * BLOCK / 4], homes;
+    fixture_simple(&f, 0, FRAMES);
+    for (unsigned i = 0; i < 3 * BLOCK / 4; i++) {
+        runs[i] = must_alloc(&f, 2);
+    }
+    must_free(&f, runs[0], 2);
+    must_free(&f, runs[BLOCK / 4 + 3], 2);
+    homes = count_of(&f, QUIRE_COUNT_HOME);
+    assert_int_equal(must_alloc(&f, 2), runs[BLOCK / 4 + 3]);
+    assert_int_equal(count_of(&f, QUIRE_COUNT_HOME), homes);
+    assert_int_equal(qa_load(full_of(&f.zone, block_of(runs[BLOCK / 4 + 3])), relaxed), 0);
+    assert_int_equal(must_alloc(&f, 2), runs[0]); /* found by the hints, as the last is used up */
+    assert_int_equal(count_of(&f, QUIRE_COUNT_HOME), homes + 1);
+    fixture_close(&f);
+}
+
+/* A class that needs a block takes one of its mobility over of which half is free, before it splits
+ * a whole one. */
+static void a_sparse_block_is_taken_over(void **state)
+{
+    (void)state;
+    struct fixture f;
+    uint64_t first, split;
+    quire_pfn pfn;
+    fixture_simple(&f, 0, FRAMES);
+    first = must_alloc(&f, 2);
+    for (unsigned i = 1; i < BLOCK / 4; i++) {
+        (void)must_alloc(&f, 2);
+    }
+    (void)must_alloc(&f, 2); /* the home block is another one from here on */
+    for (unsigned i = 0; i < BLOCK / 4; i++) {
+        if (i % 8 < 5) {
+            must_free(&f, first + (uint64_t)i * 4, 2);
+        }
+    }
+    split = count_of(&f, QUIRE_COUNT_SPLIT);
+    assert_ok(quire_zone_alloc(&f.zone, slot(0), 3, QUIRE_MOVABLE, &pfn));
+    assert_int_equal(count_of(&f, QUIRE_COUNT_SPLIT), split + 1);
+    assert_int_equal(block_of(must_alloc(&f, 3)), block_of(first));
+    assert_int_equal(count_of(&f, QUIRE_COUNT_SPLIT), split + 1);
+    fixture_close(&f);
+}
+
 static void a_hole_byte_that_is_wrong_is_mended(void **state)
 {
     (void)state;
@@ -198,7 +271,7 @@ static void a_hole_byte_that_is_wrong_is_mended(void **state)
 
 static uint64_t walks(const struct fixture *f)
 {
-    return qa_load(&slot_of(&f->zone, slot(0))->counts[QUIRE_COUNT_LAST_PASS], relaxed);
+    return count_of(f, QUIRE_COUNT_LAST_PASS);
 }
 
 static void refuse(struct fixture *f, unsigned order)
@@ -292,13 +365,97 @@ static void a_block_ends_it_for_all(void **state)
     fixture_close(&f);
 }
 
+/* In a zone of many sections a hole of the right class is found, although all sections before it
+ * show holes, but of blocks of another class; a whole block is left alone. */
+static void a_hole_behind_many_sections(void **state)
+{
+    enum { SECTIONS = 20 };
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    uint64_t hole = (SECTIONS - 1) * (uint64_t)SECTION + 5 * BLOCK + 64;
+    fixture_simple(&f, 0, SECTIONS * (uint64_t)SECTION);
+    while (quire_zone_alloc(&f.zone, slot(0), 5, QUIRE_MOVABLE, &pfn) == QUIRE_OK) {
+    }
+    for (uint64_t s = 0; s + 1 < SECTIONS; s++) {
+        for (uint64_t i = 0; i < BLOCK; i += 32) {
+            must_free(&f, s * SECTION + BLOCK + i, 5);
+        }
+        if (s > 0) {
+            assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(s * SECTION + BLOCK), 0, 0));
+        }
+    }
+    must_free(&f, hole, 5);
+    assert_ok(quire_zone_alloc(&f.zone, slot(1), 5, QUIRE_MOVABLE, &pfn));
+    assert_int_equal(pfn.n, hole);
+    assert_ok(quire_zone_alloc(&f.zone, slot(1), 5, QUIRE_MOVABLE, &pfn));
+    assert_int_equal(pfn.n, BLOCK);
+    fixture_close(&f);
+}
+
+static uint64_t sections_with_unmovable(const struct fixture *f, uint64_t sections)
+{
+    struct quire_range_stats s;
+    uint64_t n = 0;
+
+    for (uint64_t i = 0; i < sections; i++) {
+        assert_ok(
+            quire_zone_range_stats(&f->zone, (struct quire_run){at(i * SECTION), SECTION}, &s));
+        n += s.used[QUIRE_RANGE_UNMOVABLE] > 0;
+    }
+    return n;
+}
+
+/* Blocks for unmovable runs of all orders, of all slots, gather in few sections; a section that is
+ * free of them again is like the others. */
+static void unmovable_runs_gather(void **state)
+{
+    enum { SECTIONS = 12, RUNS = 64 * 512 };
+    static uint64_t pfns[RUNS];
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn;
+    uint64_t n = 0, n0;
+    fixture_simple(&f, 0, SECTIONS * (uint64_t)SECTION);
+    const uint32_t runs = SECTIONS * (uint32_t)SECTION / 10 * 9 / 32;
+    for (uint32_t i = 0; i < runs; i++) {
+        bool unmovable = i > runs / 2 && i % 16 == 0;
+        assert_ok(quire_zone_alloc(&f.zone, slot(i % 3 + unmovable),
+                                   unmovable ? (unsigned)(n % 6) : 5, unmovable ? 0 : QUIRE_MOVABLE,
+                                   &pfn));
+        if (unmovable) {
+            pfns[n++] = pfn.n;
+        }
+    }
+    assert_int_equal(sections_with_unmovable(&f, SECTIONS), 1);
+    /* What becomes unmovable otherwise is noted, too. */
+    assert_ok(quire_zone_alloc(&f.zone, slot(0), 9, QUIRE_MOVABLE, &pfn));
+    assert_ok(quire_zone_split(&f.zone, slot(0), pfn, 9));
+    n0 = pfn.n / SECTION;
+    assert_true(qa_load(&f.zone.head->unmovable[0], relaxed) >> n0 & 1);
+    assert_ok(quire_zone_free_range(&f.zone, slot(0), pfn, BLOCK));
+    for (uint64_t i = 0; i < n; i++) {
+        must_free(&f, pfns[i], (unsigned)(i % 6));
+    }
+    assert_int_equal(sections_with_unmovable(&f, SECTIONS), 0);
+    while (quire_zone_alloc(&f.zone, slot(0), 5, QUIRE_MOVABLE, &pfn) == QUIRE_OK) {
+    }
+    assert_sound(&f, 0);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mixed_orders_stay_whole),
         cmocka_unit_test(peppered_memory_becomes_whole),
         cmocka_unit_test(the_fullest_that_fits),
+        cmocka_unit_test(a_hole_behind_many_sections),
+        cmocka_unit_test(unmovable_runs_gather),
         cmocka_unit_test(the_smallest_hole_of_a_block),
+        cmocka_unit_test(few_frames_count_where_memory_is_scarce),
+        cmocka_unit_test(the_last_hole_comes_first),
+        cmocka_unit_test(a_sparse_block_is_taken_over),
         cmocka_unit_test(a_hole_byte_that_is_wrong_is_mended),
         cmocka_unit_test(a_refusal_is_remembered),
         cmocka_unit_test(a_run_of_any_order_ends_it),

@@ -186,6 +186,11 @@ static void take_reserved(struct worker *w)
 static void give_singles(struct worker *w, const struct holding *h)
 {
     quire_pfn pfns[64] = {{0}};
+    if (random_below(&w->random, 2)) {
+        must_do(quire_zone_free_range(w->zone, w->slot, quire_pfn_of(h->pfn), h->frames),
+                "free_range", h->pfn, h->frames);
+        return;
+    }
     for (uint64_t done = 0; done < h->frames;) {
         size_t n = 0;
         for (; n < 64 && done < h->frames; n++, done++) {
@@ -251,16 +256,52 @@ void worker_empty(struct worker *w)
 
 /* ---- Changing shape, and mistakes -------------------------------------------------------- */
 
+/* A run gives a part at its end back, and is single frames then. */
+static void free_end(struct worker *w, struct holding *h)
+{
+    uint64_t part = 1 + random_below(&w->random, h->frames - 1);
+    struct quire_run run = {quire_pfn_of(h->pfn), h->frames};
+    struct quire_run end = {quire_pfn_of(h->pfn + h->frames - part), part};
+    uint32_t flags = random_below(&w->random, 2) ? QUIRE_MOVABLE : 0;
+
+    shadow_give(w->shadow, w->who, end.pfn.n, part);
+    must_do(quire_zone_free_part(w->zone, w->slot, run, end, flags), "free_part", h->pfn, part);
+    w->frames -= part;
+    h->frames -= part;
+    h->kind = h->frames > 1 ? HELD_SINGLES : HELD_ORDER;
+}
+
+/* A run of whole blocks falls apart into these, of which the first one stays. */
+static void keep_first_block(struct worker *w, struct holding *h)
+{
+    unsigned order = (unsigned)__builtin_ctzll(h->frames);
+
+    must_do(quire_zone_split_blocks(w->zone, w->slot, quire_pfn_of(h->pfn), order), "split_blocks",
+            h->pfn, h->frames);
+    for (uint64_t at = 512; at < h->frames; at += 512) {
+        shadow_give(w->shadow, w->who, h->pfn + at, 512);
+        must_do(quire_zone_free(w->zone, w->slot, quire_pfn_of(h->pfn + at), 9), "free",
+                h->pfn + at, 512);
+    }
+    w->frames -= h->frames - 512;
+    h->frames = 512;
+}
+
 /* A run falls apart into single frames; 512 of them become a run again. */
 static void change_shape(struct worker *w)
 {
     struct holding *h = &w->held[random_below(&w->random, w->count)];
     quire_pfn pfn = quire_pfn_of(h->pfn);
-    if (h->kind == HELD_ORDER) {
+    if ((h->kind == HELD_ORDER || h->kind == HELD_LENGTH) && h->frames > 1 &&
+        random_below(&w->random, 2)) {
+        free_end(w, h);
+    } else if (h->kind == HELD_ORDER && h->frames > 512 && random_below(&w->random, 2)) {
+        keep_first_block(w, h);
+    } else if (h->kind == HELD_ORDER) {
         unsigned order = (unsigned)__builtin_ctzll(h->frames);
         must_do(quire_zone_split(w->zone, w->slot, pfn, order), "split", h->pfn, h->frames);
         h->kind = h->frames > 1 ? HELD_SINGLES : HELD_ORDER;
-    } else if (h->kind == HELD_SINGLES && h->frames == 512) {
+    } else if (h->kind == HELD_SINGLES && h->frames == 512 && h->pfn % 512 == 0) {
         int got = quire_zone_join(w->zone, w->slot, pfn);
         if (may(w, got, "join", QUIRE_ERR_BUSY, QUIRE_ERR_BUSY)) {
             h->kind = HELD_ORDER;

@@ -4,6 +4,11 @@
  */
 #include "world/world.hpp"
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wextra"
+#include "core/fastpath.h"
+#pragma GCC diagnostic pop
+
 namespace
 {
 
@@ -13,17 +18,22 @@ struct Limits {
     uint64_t min, low, high;
 };
 
-/* A world whose block 0 has `free` free frames, the last ones of word 0. */
-void setup_frames(unsigned free, const Limits &limits)
+void start(const Limits &limits)
 {
-    world->make_split(0);
-    world->give_but(0, at(0, 0, WORD_BITS - free), free);
     world->z.chunk = limits.chunk;
     world->z.shard_limit = limits.shard_limit;
     world->head.min = limits.min;
     world->head.low = limits.low;
     world->head.high = limits.high;
     world->start(COUNTS);
+}
+
+/* A world whose block 0 has `free` free frames, the last ones of word 0. */
+void setup_frames(unsigned free, const Limits &limits)
+{
+    world->make_split(0);
+    world->give_but(0, at(0, 0, WORD_BITS - free), free);
+    start(limits);
 }
 
 /* A frame is freed and credited. Who gets all that is counted through then finds it all: the credit
@@ -266,6 +276,265 @@ class Circulating : public InWorld
     unsigned turns_;
 };
 
+/* Two frames are freed to the total. A slot borrows a chunk of it, and is given one of them with
+ * it; what stays in its credit promises the other one, to a third thread too. */
+class Borrowed : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give(0, WORD_BITS, false);
+        world->give(at(0, 1, 0), 2, true);
+        world->give(at(0, 1, 2), WORD_BITS - 2, false);
+        start({1, -1, 0, 0, 0});
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->free(0, at(0, 1, 0), 2);
+        else if (qi_count_debit(&world->z, slot(1), 1, QUIRE_EMERGENCY) == QUIRE_OK)
+            require(world->take(0, 0) != NO_FRAME, "counted, debited, and not to be found");
+    }
+
+    void check() override
+    {
+    }
+};
+
+/* One frame is free, or two. A rival takes one and frees it again while another call stands between
+ * its look at the total and its exchange: that exchange succeeds, and promises what is there now.
+ */
+class TakenAndFreed : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(1, {0, 100, 0, 0, 0});
+    }
+
+    void thread(unsigned index) override
+    {
+        uint64_t frame;
+
+        if (qi_count_debit(&world->z, slot(index), 1, QUIRE_EMERGENCY) != QUIRE_OK)
+            return;
+        frame = world->take(0, 0);
+        require(frame != NO_FRAME, "counted, debited, and not to be found");
+        if (index == 0)
+            world->free(0, frame, 1);
+    }
+
+    void check() override
+    {
+    }
+};
+
+/* As Circulating, but what the rival takes it takes from the total: as a part of a chunk that it
+ * borrows, or alone. */
+class Replaced : public InWorld
+{
+  public:
+    Replaced(uint32_t chunk, unsigned total) : chunk_(chunk), total_(total)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        setup_frames(total_ + 1, {chunk_, -1, 0, 0, 0});
+        qa_store(&world->head.total, total_, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+
+        if (index == 0) {
+            require(qi_count_debit(z, slot(1), 1, 0) == QUIRE_OK, "a false refusal");
+            return;
+        }
+        qi_count_credit(z, slot(0), 1, 0);
+        (void)qi_count_debit(z, slot(2), 1, 0);
+    }
+
+    void check() override
+    {
+    }
+
+    uint32_t chunk_;
+    unsigned total_;
+};
+
+/* A slot's credit goes to the total while somebody sums up: it is not counted twice. */
+class SummedOnce : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(1, {1, -1, 0, 0, 0});
+        qa_store(&world->head.total, 0, relaxed);
+        qa_store(&slot_of(&world->z, slot(2))->credit, 1, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            qi_count_retire_slot(&world->z, slot(2));
+        else
+            require(quire_zone_free_frames(&world->z) <= 1, "a frame was counted twice");
+    }
+};
+
+/* Frames are freed, each into the credit, or the last one with what is repaid to the total. Who
+ * reads them in the sum, or gets them from the total, finds them. */
+class Freed : public InWorld
+{
+  public:
+    Freed(uint32_t chunk, unsigned frees) : chunk_(chunk), frees_(frees)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        setup_frames(0, {chunk_, -1, 0, 0, 0});
+    }
+
+    void thread(unsigned index) override
+    {
+        quire_pfn pfns[WORD_BITS];
+        unsigned wanted = frees_ > 1 ? frees_ - chunk_ : 1;
+
+        if (index == 0) {
+            for (unsigned i = 0; i < frees_; i++)
+                world->free(0, at(0, 1, i), 1);
+            return;
+        }
+        if (frees_ > 1 ? qi_count_debit(&world->z, slot(1), wanted, QUIRE_EMERGENCY) == QUIRE_OK
+                       : quire_zone_free_frames(&world->z) == 1)
+            require(qi_block_take_many(&world->z, 0, wanted, pfns) == wanted,
+                    "counted, and not to be found");
+    }
+
+    void check() override
+    {
+    }
+
+    uint32_t chunk_;
+    unsigned frees_;
+};
+
+/* One frees into the credit of a slot, and another thread of the same slot takes it from there. */
+class OwnCredit : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(0, {1, -1, 0, 0, 0});
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->free(0, at(0, 1, 0), 1);
+        else if (qi_count_debit(&world->z, slot(0), 1, QUIRE_EMERGENCY) == QUIRE_OK)
+            require(world->take(0, 0) != NO_FRAME, "counted, debited, and not to be found");
+    }
+
+    void check() override
+    {
+    }
+};
+
+/* One frees runs into the credit of a slot, a second one, of the same slot, frees one in another
+ * block and repays most of it. Who gets that from the total finds it all. */
+class RepaidOfOthers : public InWorld
+{
+  public:
+    RepaidOfOthers() : InWorld(2)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        for (uint32_t b = 0; b < 2; b++) {
+            world->make_split(b);
+            for (unsigned i = 0; i < MAP_WORDS; i++) {
+                world->give(at(b, i, 0), 2, true);
+                world->give(at(b, i, 2), WORD_BITS - 2, false);
+            }
+        }
+        start({2, -1, 0, 0, 0});
+    }
+
+    void thread(unsigned index) override
+    {
+        quire_pfn pfns[4];
+        unsigned got;
+
+        if (index == 0) {
+            for (unsigned i = 0; i < 2; i++)
+                world->free(0, at(0, i, 0), 2);
+        } else if (index == 1) {
+            world->free(0, at(1, 0, 0), 2);
+        } else if (qi_count_debit(&world->z, slot(1), 4, QUIRE_EMERGENCY) == QUIRE_OK) {
+            got = qi_block_take_many(&world->z, 1, 4, pfns);
+            if (got < 4)
+                got += qi_block_take_many(&world->z, 0, 4 - got, pfns);
+            require(got == 4, "counted, debited, and not to be found");
+        }
+    }
+
+    void check() override
+    {
+    }
+};
+
+/* As Circulating, by three: a frame is freed into the credit of slot 0, another one into that of
+ * slot 2, which repays; what stays there is taken by somebody else. */
+class RepaidAndTaken : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(2, {1, -1, 0, 0, 0});
+        qa_store(&world->head.total, 0, relaxed);
+        qa_store(&slot_of(&world->z, slot(2))->credit, 2, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+
+        if (index == 0) {
+            require(qi_count_debit(z, slot(1), 1, 0) == QUIRE_OK, "a false refusal");
+        } else if (index == 1) {
+            qi_count_credit(z, slot(0), 1, 0);
+            qi_count_credit(z, slot(2), 1, 0);
+        } else {
+            (void)credit_take(z, slot(2), 1); /* and nothing from the total */
+        }
+    }
+
+    void check() override
+    {
+    }
+};
+
+/* Two threads free into one slot's credit, which is as full as it may be: both repay. */
+class BothRepay : public InWorld
+{
+    void setup() override
+    {
+        setup_frames(2, {1, -1, 0, 0, 0});
+        qa_store(&world->head.total, 0, relaxed);
+        qa_store(&slot_of(&world->z, slot(0))->credit, 2, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        world->free(0, at(0, 1, index), 1);
+    }
+};
+
 CreditPromises to_total(0, {0, 0, 0, 0, 0}), to_credit(6, {1, 5, 0, 0, 0});
 TwoGatherers two_gatherers;
 Floor floor_stays;
@@ -274,6 +543,15 @@ SharedSlot shared_slot;
 Crossing crossing;
 Partial partial(6, 2);
 Circulating moved(1), moved_on(3);
+Borrowed borrowed;
+TakenAndFreed taken_and_freed;
+Replaced replaced(4, 1), replaced_by_chunk(1, 2);
+SummedOnce summed_once;
+Freed sum_promises(4, 1), repaid(1, 3);
+OwnCredit own_credit;
+RepaidOfOthers repaid_of_others;
+RepaidAndTaken repaid_and_taken;
+BothRepay both_repay;
 
 } /* namespace */
 
@@ -293,5 +571,18 @@ int main(int argc, char **argv)
                        {"partial", partial, 2, Search::BOUND, 4},
                        {"moved", moved, 2, Search::BOUND, 4},
                        {"moved_on", moved_on, 2, Search::BOUND, 3},
+                       {"borrowed", borrowed, 2, Search::BOUND, 4},
+                       {"borrowed_by_two", borrowed, 3, Search::BOUND, 2},
+                       {"taken_and_freed", taken_and_freed, 2, Search::BOUND, 3},
+                       {"replaced", replaced, 2, Search::BOUND, 3},
+                       {"replaced_by_chunk", replaced_by_chunk, 2, Search::BOUND, 3},
+                       {"summed_once", summed_once, 2, Search::FULL, 0},
+                       {"sum_promises", sum_promises, 2, Search::BOUND, 4},
+                       {"repaid", repaid, 2, Search::BOUND, 3},
+                       {"repaid_by_chance", repaid, 2, Search::RANDOM, 5000},
+                       {"both_repay", both_repay, 2, Search::BOUND, 4},
+                       {"own_credit", own_credit, 2, Search::BOUND, 3},
+                       {"repaid_of_others", repaid_of_others, 3, Search::BOUND, 2},
+                       {"repaid_and_taken", repaid_and_taken, 3, Search::BOUND, 3},
                    });
 }

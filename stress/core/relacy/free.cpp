@@ -172,7 +172,35 @@ class FlushedTwice : public InWorld
     unsigned freed_;
 };
 
+/* Runs of two words are freed together, the last run of the block by somebody else: one of the two
+ * makes it whole. */
+class FlushedWords : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give(at(0, 0, 2), 2, true);
+        world->give(at(0, 1, 2), 2, true);
+        world->give(at(0, 1, 8), 2, true);
+        world->start(RUN_MAPS);
+    }
+
+    void thread(unsigned index) override
+    {
+        const quire_pfn pfns[] = {quire_pfn_of(at(0, 0, 2)), quire_pfn_of(at(0, 1, 2))};
+
+        if (index == 0) {
+            world->drop(at(0, 0, 2), 2);
+            world->drop(at(0, 1, 2), 2);
+            require(qi_runs_flush(&world->z, slot(0), 1, pfns, 2) == 2, "a good free was refused");
+        } else {
+            world->free(1, at(0, 1, 8), 2);
+        }
+    }
+};
+
 RunHandover run_handover;
+FlushedWords flushed_words;
 FlushHandover flush_handover;
 FlushedTwice flushed_twice;
 RacingFrees frame_twice(at(0, 0, 9), 1), run_twice(at(0, 0, 2), 2), long_run_twice(at(0, 0, 62), 4);
@@ -191,5 +219,6 @@ int main(int argc, char **argv)
                        {"split_and_free", split_and_free, 2, FULL_IF_SMALL, 3},
                        {"flush_handover", flush_handover, 2, FULL_IF_SMALL, 3},
                        {"flushed_twice", flushed_twice, 2, Search::BOUND, 3},
+                       {"flushed_words", flushed_words, 2, Search::BOUND, 3},
                    });
 }

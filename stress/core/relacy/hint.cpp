@@ -242,7 +242,87 @@ class HomeAndSearch : public InWorld
     }
 };
 
+/* H4: a word that was claimed is given back, and the block announced, while somebody who found no
+ * run in it lowers its hint. */
+class UndoAndLower : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give(at(0, 1, 0), WORD_BITS, false);
+        world->start(HINTS | HOLES);
+        require(qi_map_words_claim(frame_map(&world->z, 0), 0, 1), "a free word");
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0) {
+            qi_map_words_release(frame_map(&world->z, 0), 0, 1);
+            qi_hint_block_free(&world->z, 0);
+        } else {
+            qi_hint_hole_lower(&world->z, 0);
+        }
+    }
+};
+
+/* H1: a frame of a full block is freed while somebody finds it full, whose hole byte a third one is
+ * about to look at, for ever. */
+class FullBesideLook : public InWorld
+{
+    void setup() override
+    {
+        full_block_with_stale_hints();
+        qa_store(hole_of(&world->z, 0), HOLE_LOOKED, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->put(at(0, 0, 1));
+        else
+            qi_hint_block_full(&world->z, 0);
+    }
+
+    void check() override
+    {
+        require(qa_load(full_of(&world->z, 0), relaxed), "H1: a block with free frames is hidden");
+    }
+};
+
+/* H2: the fullness of a block is refreshed, of which somebody takes the last frame meanwhile, so
+ * that neither it nor its section shows any, and frees another one: both must show that. */
+class RefreshAndFull : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give_but(0, at(0, 0, 1), 1);
+        world->start(HINTS | HOLES);
+        qa_store(full_of(&world->z, 0), STALE, relaxed);
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+        uint64_t frame;
+
+        if (index == 0) {
+            qi_hint_block_refresh(z, 0);
+            return;
+        }
+        require(world->take(0, 0) != NO_FRAME, "a free frame");
+        qi_hint_block_full(z, 0);
+        require(!qi_take_from_hinted(z, slot(1), 0, &frame), "a frame of a full block");
+        world->put(at(0, 1, 1));
+    }
+
+    enum { STALE = 9 };
+};
+
 FreeAndFull free_and_full;
+RefreshAndFull refresh_and_full;
+UndoAndLower undo_and_lower;
+FullBesideLook full_beside_look;
 FreeAndSearch free_and_search;
 FreeAndSection free_and_section;
 WholeAndSearch whole_and_search;
@@ -265,6 +345,9 @@ int main(int argc, char **argv)
                            {"whole_and_search", whole_and_search, 2, Search::FULL, 0},
                            {"pair_and_lower", pair_and_lower, 2, Search::FULL, 0},
                            {"pair_and_four", pair_and_four, 2, Search::BOUND, 5},
+                           {"undo_and_lower", undo_and_lower, 2, Search::BOUND, 3},
+                           {"refresh_and_full", refresh_and_full, 2, Search::BOUND, 3},
+                           {"full_beside_look", full_beside_look, 2, Search::BOUND, 3},
                            {"pair_and_search", pair_and_search, 2, Search::BOUND, 4},
                            {"home_and_search", home_and_search, 2, Search::BOUND, 4},
                        });

@@ -113,7 +113,7 @@ class FoundAtOnce : public InWorld
             return;
         }
         appear_();
-        require(qi_take_from_any(&world->z, slot(0), 1, &frame), "a run was not seen");
+        require(qi_take_from_any(&world->z, slot(0), 1, false, &frame), "a run was not seen");
         world->hold(frame, 2, true);
         (void)qa_sub(&world->head.total, 2, relaxed);
     }
@@ -160,7 +160,7 @@ class Refused : public InWorld
     {
         uint64_t armed = qi_watch_arm(&world->z, 1);
 
-        if (!qi_take_from_any(&world->z, slot(1), 1, &frame_))
+        if (!qi_take_from_any(&world->z, slot(1), 1, false, &frame_))
             (void)qi_watch_know(&world->z, 1, armed);
     }
 
@@ -220,7 +220,7 @@ class RefusedAtHome : public InWorld
     {
         uint64_t armed = qi_watch_arm(&world->z, 1);
 
-        if (!qi_take_from_any(&world->z, slot(2), 1, &frame_))
+        if (!qi_take_from_any(&world->z, slot(2), 1, false, &frame_))
             (void)qi_watch_know(&world->z, 1, armed);
     }
 

@@ -159,6 +159,36 @@ class TwoHomes : public InWorld
     }
 };
 
+/* A slot is retired beside who installs a home for it: no block stays the home of a slot that does
+ * not know it. */
+class Retired : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give(at(0, 0, 1), 1, false);
+        world->start(HOMES);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 1) {
+            require(!quire_zone_retire_slot(&world->z, slot(0)), "a slot cannot be retired");
+            return;
+        }
+        require(qi_home_take(&world->z, slot(0), CLASS_MOVABLE, 0), "nobody's home");
+        qi_home_install(&world->z, slot(0), CLASS_MOVABLE, 0);
+    }
+
+    void check() override
+    {
+        world->verify();
+        require(!!(world->desc(0) & D_OWNER) ==
+                    (qa_load(&slot_of(&world->z, slot(0))->home[CLASS_MOVABLE], relaxed) == 1),
+                "the home of a slot that does not know it");
+    }
+};
+
 /* A frame of a full home is freed while the owner gives the home up: one of the two shows it. */
 class FreeAndLeave : public InWorld
 {
@@ -183,6 +213,7 @@ Revoked revoked(false), revoked_at_once(true);
 LateLeave late_leave;
 HintOfHome hint_of_home;
 TwoHomes two_homes;
+Retired retired;
 FreeAndLeave free_and_leave;
 
 } /* namespace */
@@ -197,6 +228,7 @@ int main(int argc, char **argv)
                        {"late_leave", late_leave, 2, Search::BOUND, SMALL ? 5 : 2},
                        {"hint_of_home", hint_of_home, 2, FULL_IF_SMALL, 2},
                        {"two_homes", two_homes, 2, FULL_IF_SMALL, 2},
+                       {"retired", retired, 2, Search::BOUND, 3},
                        {"free_and_leave", free_and_leave, 2, Search::BOUND, SMALL ? 5 : 2},
                    });
 }

@@ -246,6 +246,7 @@ class Two : public InWorld
         if (error)
             return;
         require(++holders_ == 1, "two hold the same block isolated");
+        (void)world->desc(0); /* a step */
         holders_--;
         isolators_[index].undo(index);
     }
@@ -260,6 +261,82 @@ class Two : public InWorld
     unsigned holders_ = 0;
 };
 
+/* Each isolates block 0; the first of them another block before, which he gives up: the list has
+ * room again where the second one has looked already. */
+class TwoAfterAnother : public InWorld
+{
+  public:
+    TwoAfterAnother() : InWorld(2)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        for (uint32_t b = 0; b < 2; b++)
+            world->make_free(b);
+        world->start(LIST);
+        isolation_ = {};
+        require(!isolate(1, &held_[2], &isolation_), "a free block cannot be isolated");
+        holders_ = 0;
+    }
+
+    static int isolate(uint32_t b, struct quire_isolated_frames *held,
+                       struct quire_isolation *isolation)
+    {
+        return quire_zone_isolate(&world->z, slot(0), {quire_pfn_of(frame_at(b, 0)), BLOCK_FRAMES},
+                                  held, isolation);
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_isolation isolation = {};
+
+        if (index == 0)
+            require(!quire_zone_isolate_undo(&world->z, slot(0), &isolation_), "an undo failed");
+        if (isolate(0, &held_[index], &isolation))
+            return;
+        require(++holders_ == 1, "two hold the same block isolated");
+        (void)world->desc(0); /* a step */
+        holders_--;
+        require(!quire_zone_isolate_undo(&world->z, slot(0), &isolation), "an undo failed");
+    }
+
+    void check() override
+    {
+        world->verify();
+    }
+
+    struct quire_isolation isolation_;
+    struct quire_isolated_frames held_[3];
+    unsigned holders_;
+};
+
+/* The owner of a whole block, whose map is all zeros, frees it and claims it again, which opens it
+ * for the isolation that came meanwhile. Who sweeps it has what the owner wrote. */
+class Opened : public Beside
+{
+  public:
+    Opened() : Beside(LOOK, LIST | SECTION_BITS)
+    {
+    }
+
+  private:
+    void prepare() override
+    {
+        world->give_whole(0, BLOCK_ORDER);
+        for (unsigned i = 0; i < MAP_WORDS; i++)
+            qa_store(&frame_map(&world->z, 0)->w[i], 0, relaxed);
+    }
+
+    uint64_t rival() override
+    {
+        world->drop(0, BLOCK_FRAMES);
+        require(world->put_whole(0, BLOCK_ORDER) == QUIRE_OK, "a good free was refused");
+        return world->take_whole(0, BLOCK_ORDER) ? BLOCK_FRAMES : 0;
+    }
+};
+
 LastFree last_free(LOOK), last_free_undo(UNDO);
 Taker taker(LOOK, true), taker_frees(LOOK, false), taker_undo(UNDO, false);
 Settling settling(LOOK), settling_undo(UNDO);
@@ -271,6 +348,8 @@ Demotion demotion(LOOK), demotion_undo(UNDO);
 Joining joining(LOOK), joining_undo(UNDO);
 Words words(LOOK), words_undo(UNDO);
 Two two;
+TwoAfterAnother two_after_another;
+Opened opened;
 
 const unsigned depth = SMALL ? 3 : 2;
 
@@ -308,6 +387,8 @@ int main(int argc, char **argv)
             {"words", words, 2, Search::BOUND, depth},
             {"words_undo", words_undo, 2, Search::BOUND, depth},
 #endif
-            {"two", two, 2, Search::BOUND, depth},
+            {"two", two, 2, Search::BOUND, SMALL ? 2 : 1},
+            {"two_after_another", two_after_another, 2, Search::BOUND, SMALL ? 2 : 1},
+            {"opened", opened, 2, Search::BOUND, 2},
     });
 }

@@ -230,6 +230,32 @@ class ReservedOfWhole : public Reserving
     unsigned done_;
 };
 
+/* Two blocks get entries of the pin table at once, which are looked for in the same place. */
+class TwoPins : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->start(PINS);
+        world->z.end_block = OTHER + 1;
+    }
+
+    void thread(unsigned index) override
+    {
+        entry_[index] = qi_pin_make(&world->z, index * OTHER);
+    }
+
+    void check() override
+    {
+        require(entry_[0] && entry_[1] && entry_[0] != entry_[1], "two blocks have one entry");
+        for (unsigned i = 0; i < 2; i++)
+            require(qi_pin_find(&world->z, i * OTHER) == entry_[i], "an entry is lost");
+    }
+
+    enum { OTHER = 5 }; /* its key has the hash of that of block 0 */
+    struct quire_pin *entry_[2];
+};
+
 /* A part of a reserved block goes into use while the block is isolated. */
 class Isolated : public Beside
 {
@@ -256,6 +282,7 @@ WholeAndPart whole_and_part;
 PartAndTaker part_and_taker(false), fresh_part_and_taker(true);
 Reserved reserved_and_taker(false), reserved_and_last_free(true);
 ReservedOfWhole reserved_of_whole;
+TwoPins two_pins;
 Isolated isolated(LOOK), isolated_undo(UNDO);
 
 const unsigned depth = SMALL ? 4 : 2;
@@ -274,6 +301,7 @@ int main(int argc, char **argv)
                        {"reserved_and_taker", reserved_and_taker, 2, Search::BOUND, depth},
                        {"reserved_and_last_free", reserved_and_last_free, 2, Search::BOUND, depth},
                        {"reserved_of_whole", reserved_of_whole, 2, Search::BOUND, depth},
+                       {"two_pins", two_pins, 2, Search::BOUND, 3},
                        {"isolated", isolated, 2, Search::BOUND, depth - 1},
                        {"isolated_undo", isolated_undo, 2, Search::BOUND, depth - 1},
                    });

@@ -75,6 +75,80 @@ class WholeTwice : public InWorld
     unsigned done_, freed_;
 };
 
+/* Who frees his run a second time, or splits it then, meets another one in the same place, which
+ * was just made: it is freed or split as a whole, or not at all. */
+class MadeAgain : public InWorld
+{
+  public:
+    explicit MadeAgain(bool split) : InWorld(2), split_(split)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        world->give_whole(0, BLOCK_ORDER + 1);
+        world->start(SECTION_BITS);
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+
+        if (index == 0) {
+            if (qi_blocks_claim(z, 0, 1))
+                qi_block_run_publish(z, 0, BLOCK_ORDER + 1);
+            return;
+        }
+        require(world->put_whole(0, BLOCK_ORDER + 1) == QUIRE_OK, "a good free was refused");
+        if (split_)
+            (void)quire_zone_split(z, slot(1), quire_pfn_of(0), BLOCK_ORDER + 1);
+        else
+            (void)world->put_whole(0, BLOCK_ORDER + 1);
+    }
+
+    void check() override
+    {
+        unsigned state = desc_state(world->desc(0));
+
+        require(desc_state(world->desc(1)) == (state == D_WHOLE ? (unsigned)D_TAIL : state),
+                "a part of a run was freed");
+    }
+
+    const bool split_;
+};
+
+/* A block is opened for a run, beside who takes from it, and corrects its hints, as soon as it is
+ * seen. Nobody else wants a block: the run is had, if it was not taken. */
+class OpenedFor : public InWorld
+{
+    void setup() override
+    {
+        world->make_free(0);
+        world->start(HINTS | HOLES);
+        taken_ = false;
+    }
+
+    void thread(unsigned index) override
+    {
+        struct quire_zone *z = &world->z;
+        quire_pfn pfn;
+        int error;
+
+        if (index == 1) {
+            taken_ = world->take(0, BLOCK_ORDER - 1) != NO_FRAME;
+            qi_hint_block_full(z, 0);
+            return;
+        }
+        error = qi_zone_alloc_opened(z, slot(0), 0, BLOCK_ORDER - 1, QUIRE_EMERGENCY, &pfn);
+        require(!error || taken_, "a block was opened in vain");
+        if (!error)
+            world->hold(pfn.n, BLOCK_FRAMES / 2, true);
+    }
+
+    bool taken_;
+};
+
 /* Runs of several words of a section, or of two sections, and a rival who wants one block of the
  * last word. Somebody must get what he asked for. */
 class ManyBlocks : public InWorld
@@ -292,6 +366,8 @@ class JoinAndHome : public InWorld
 
 BlockHandover block_handover;
 WholeTwice freed_twice(false), split_and_freed(true);
+MadeAgain made_again(false), made_again_and_split(true);
+OpenedFor opened_for;
 ManyBlocks section(SECTION_ORDER), two_sections(SECTION_ORDER + 1);
 OtherSection other_section;
 UndoAndSearch undo_and_search;
@@ -310,6 +386,9 @@ int main(int argc, char **argv)
                        {"block_handover", block_handover, 2, FULL_IF_SMALL, 3},
                        {"freed_twice", freed_twice, 2, FULL_IF_SMALL, 3},
                        {"split_and_freed", split_and_freed, 2, FULL_IF_SMALL, 3},
+                       {"made_again", made_again, 2, Search::BOUND, 3},
+                       {"made_again_and_split", made_again_and_split, 2, Search::BOUND, 3},
+                       {"opened_for", opened_for, 2, Search::BOUND, SMALL ? 2 : 0},
                        {"section", section, 2, FULL_IF_SMALL, 2},
                        {"two_sections", two_sections, 2, Search::BOUND, SMALL ? 4 : 2},
                        {"other_section", other_section, 2, FULL_IF_SMALL, 3},

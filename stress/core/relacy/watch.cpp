@@ -125,10 +125,17 @@ void split_it()
 
 class SplitBeside : public InWorld
 {
+  public:
+    explicit SplitBeside(unsigned shared) : shared_(shared)
+    {
+    }
+
+  private:
     void setup() override
     {
         one_free();
-        world->start(WATCH | SECTION_BITS);
+        world->start(WATCH | shared_);
+        refused_ = false;
     }
 
     void thread(unsigned index) override
@@ -151,7 +158,133 @@ class SplitBeside : public InWorld
                 "refused behind a free run");
     }
 
+    const unsigned shared_;
     bool refused_ = false;
+};
+
+/* The same; and a free in the block has raised its hole byte, so that the split has nothing to
+ * raise, and stops for ever before it looks at the watch. */
+class SplitBesideStop : public InWorld
+{
+    void setup() override
+    {
+        one_free();
+        world->start(WATCH | HOLES);
+        refused_ = false;
+    }
+
+    static int ask()
+    {
+        quire_pfn pfn;
+
+        return quire_zone_alloc(&world->z, slot(1), BLOCK_ORDER - 1, QUIRE_EMERGENCY, &pfn);
+    }
+
+    /* What a free does that found no hole shown; up to a stop it is not known to others. */
+    static void raise()
+    {
+        uint32_t d = world->desc(0);
+
+        if (desc_state(d) != D_SPLIT)
+            return;
+        qa_fence_seq_cst();
+        qi_hint_hole_raise(&world->z, 0, d, HOLE_MOST);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            split_it();
+        else if (index == 1)
+            refused_ = ask() != 0;
+        else
+            (void)up_to_a_stop(raise);
+    }
+
+    void check() override
+    {
+        require(!refused_ || !ask(), "refused behind a free run");
+    }
+
+    bool refused_ = false;
+};
+
+/* It is known that there is no run of four, when one is freed beside a request for a run of eight,
+ * which is refused: what is known is not what the other one read before. */
+class KnownBefore : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give_but(0, at(0, 0, 1), 3);
+        world->start(WATCH);
+        (void)qa_add(&world->head.total, BLOCK_FRAMES, relaxed);
+        require(ask(2), "there is a run");
+    }
+
+    static bool ask(unsigned order) /* true: refused */
+    {
+        quire_pfn pfn;
+
+        return quire_zone_alloc(&world->z, slot(1), order, QUIRE_EMERGENCY, &pfn);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            world->put(at(0, 0, 0));
+        else
+            require(ask(3), "there is a run of eight");
+    }
+
+    void check() override
+    {
+        require(!ask(2), "refused behind a free run");
+    }
+};
+
+/* Pairs are watched. Two threads free one each, then one of them a run of eight, beside a request
+ * for one: it is not known behind it that there is none. */
+class TwoFreers : public InWorld
+{
+    void setup() override
+    {
+        world->make_split(0);
+        world->give_but(0, at(0, 1, 1), 7);
+        for (unsigned frame : {1, 7}) {
+            (void)qa_and(&frame_map(&world->z, 0)->w[0], ~(1ull << frame), relaxed);
+            world->drop(at(0, 0, frame), 1);
+        }
+        world->start(WATCH);
+        (void)qa_add(&world->head.total, BLOCK_FRAMES, relaxed);
+        (void)qi_watch_arm(&world->z, 1);
+        refused_ = false;
+    }
+
+    static bool ask()
+    {
+        quire_pfn pfn;
+
+        return quire_zone_alloc(&world->z, slot(1), 3, QUIRE_EMERGENCY, &pfn);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 1) {
+            refused_ = ask();
+            return;
+        }
+        world->put(at(0, 0, index == 0 ? 0 : 6));
+        if (index == 0)
+            world->put(at(0, 1, 0));
+    }
+
+    void check() override
+    {
+        require(!refused_ || !ask(), "refused behind a free run");
+    }
+
+    bool refused_;
 };
 
 /* A home block becomes empty while a claim of all of it is being undone, which hides that from the
@@ -388,7 +521,10 @@ RefusalBeside pair(1, used, free_first), pair_in_home(1, used_home, free_first),
     half(BLOCK_ORDER - 1, nearly_free, free_both), block(BLOCK_ORDER, whole, free_whole),
     block_by_frames(BLOCK_ORDER, nearly_free, free_both),
     empty_home(BLOCK_ORDER, nearly_free_home, free_first);
-SplitBeside split_beside;
+SplitBeside split_beside(SECTION_BITS), split_beside_hint(SECTION_BITS | HOLES);
+SplitBesideStop split_beside_stop;
+KnownBefore known_before;
+TwoFreers two_freers;
 HomeBesideUndo home_beside_undo;
 
 } /* namespace */
@@ -410,6 +546,10 @@ int main(int argc, char **argv)
                        {"block_by_frames", block_by_frames, 2, Search::BOUND, 3},
                        {"empty_home", empty_home, 2, Search::BOUND, 4},
                        {"split_beside", split_beside, 2, Search::BOUND, 3},
+                       {"split_beside_hint", split_beside_hint, 2, Search::BOUND, 2},
+                       {"split_beside_stop", split_beside_stop, 3, Search::BOUND, 2},
+                       {"known_before", known_before, 2, Search::BOUND, 3},
+                       {"two_freers", two_freers, 3, Search::BOUND, 2},
                        {"home_beside_undo", home_beside_undo, 2, Search::BOUND, 4},
                        {"range_undo", range_undo, 2, Search::BOUND, 3},
                        {"pair_isolated", pair_isolated, 2, Search::BOUND, 3},

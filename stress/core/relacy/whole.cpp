@@ -2,8 +2,8 @@
  *
  * whole.cpp - protocol 3: a block that became wholly free goes back to its section. White-box.
  *
- * In all of them the last frames of block 0 are freed while something else goes on, and the block
- * must be its section's in the end: verify() calls anything else a lost free.
+ * In nearly all of them the last frames of block 0 are freed while something else goes on, and the
+ * block must be its section's in the end: verify() calls anything else a lost free.
  */
 #include "world/world.hpp"
 
@@ -204,6 +204,33 @@ class DoubleFree : public InWorld
     int error_;
 };
 
+/* A block is opened, nobody takes a frame of it, and another one makes it whole and gets it. What
+ * was written before it was opened, the bytes of its frames, comes before what is written then. The
+ * payloads stand for the bytes. */
+class OpenedAndTaken : public InWorld
+{
+    void setup() override
+    {
+        world->make_free(0, true);
+        world->start(SECTION_BITS);
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 1) {
+            qi_block_force_whole(&world->z, slot(1), 0);
+            (void)world->take_whole(0, BLOCK_ORDER);
+            return;
+        }
+        if (!qi_blocks_claim(&world->z, 0, 0))
+            return;
+        world->hold(0, 1, false);
+        world->drop(0, 1);
+        qi_block_publish_split(&world->z, 0, D_SPLIT, 0, 0);
+        qi_block_force_whole(&world->z, slot(0), 0);
+    }
+};
+
 const unsigned threads = SMALL ? 2 : 3;
 
 LastFrees two_last_frees(2), last_frees(threads);
@@ -214,6 +241,7 @@ HomeBeside home_taking(TAKES), home_leaving(PUTS), find_home_same_word(ALL);
 RecoveryBeside recovery_beside;
 Home idle_home;
 DoubleFree double_free;
+OpenedAndTaken opened_and_taken;
 
 } /* namespace */
 
@@ -234,6 +262,7 @@ int main(int argc, char **argv)
             {"recovery_beside", recovery_beside, 2, FULL_IF_SMALL, 2},
             {"idle_home", idle_home, 2, FULL_IF_SMALL, 2},
             {"double_free", double_free, 2, Search::BOUND, SMALL ? 5 : 2},
+            {"opened_and_taken", opened_and_taken, 2, Search::BOUND, SMALL ? 4 : 2},
             {"more_last_frees", last_frees, threads, Search::BOUND, 2},
             {"two_last_frees", two_last_frees, 2, Search::BOUND, SMALL ? 5 : 2},
         });

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * check_bits.c - next_zero and next_one against a search that looks at every bit in turn. Every
- * number of words up to three cache lines and one is used at both ends of the arena.
+ * check_bits.c - next_zero, next_one and zero_quarters against a search that looks at every bit in
+ * turn. Every number of words up to three cache lines and one is used at both ends of the arena;
+ * quarters are those of one line.
  */
 #include "check.h"
 
+#include "stress/common/random.h"
 #include "stress/common/sanitized.h"
 
 #include <string.h>
@@ -86,6 +88,78 @@ bool check_bits(const struct search_kernel *search)
         good = check_array(search, arena.low, count * 64, &state) &&
                check_array(search, arena.high - count * 8, count * 64, &state);
     }
+    arena_unmap(arena);
+    return good;
+}
+
+/* ---- Quarters ---------------------------------------------------------------------------------
+ */
+
+enum { LINE_WORDS = 8, LINE_BITS = 64 * LINE_WORDS };
+
+static bool ask_quarters(const struct search_kernel *search, const uint64_t *words)
+{
+    uint32_t expected = 0;
+
+    for (size_t i = LINE_BITS; i-- > 0;) {
+        bool zero = !bit(words, i) && (i % SEARCH_QUARTER == SEARCH_QUARTER - 1 ||
+                                       expected >> i / SEARCH_QUARTER & 1);
+
+        expected &= ~(1u << i / SEARCH_QUARTER);
+        expected |= (uint32_t)zero << i / SEARCH_QUARTER;
+    }
+    return expect(search, "zero_quarters", words, LINE_BITS, 0, 0, expected,
+                  search->zero_quarters(words));
+}
+
+static void clear_quarter(uint64_t *words, size_t quarter)
+{
+    words[quarter / 4] &= ~(UINT64_C(0xffff) << quarter % 4 * 16);
+}
+
+/* Each pattern with quarters cleared at random; one bit at every place; one quarter at every place.
+ */
+static bool check_line(const struct search_kernel *search, uint64_t *words, uint64_t *state)
+{
+    for (unsigned i = 0; i < 64 * PATTERNS; i++) {
+        uint64_t cleared = random_next(state);
+
+        cleared &= random_next(state); /* a quarter of the bits: most quarters stay */
+        fill((uint8_t *)words, LINE_WORDS * 8, (enum pattern)(i % PATTERNS), state);
+        for (size_t quarter = 0; quarter < SEARCH_QUARTERS; quarter++) {
+            if (cleared >> quarter & 1) {
+                clear_quarter(words, quarter);
+            }
+        }
+        if (!ask_quarters(search, words)) {
+            return false;
+        }
+    }
+    for (size_t place = 0; place < LINE_BITS; place++) {
+        memset(words, 0, LINE_WORDS * 8);
+        words[place / 64] = UINT64_C(1) << place % 64;
+        if (!ask_quarters(search, words)) {
+            return false;
+        }
+    }
+    for (size_t quarter = 0; quarter < SEARCH_QUARTERS; quarter++) {
+        memset(words, 0xff, LINE_WORDS * 8);
+        clear_quarter(words, quarter);
+        if (!ask_quarters(search, words)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool check_quarters(const struct search_kernel *search)
+{
+    struct arena arena = arena_map(LINE_WORDS * 8);
+    uint64_t state = 5;
+    void *low = arena.low, *high = arena.high - LINE_WORDS * 8;
+    bool good =
+        check_line(search, (uint64_t *)low, &state) && check_line(search, (uint64_t *)high, &state);
+
     arena_unmap(arena);
     return good;
 }

@@ -96,6 +96,7 @@ static bool search_once(const struct search_kernel *search, const struct field *
     size_t stays = search->least_byte(field->bytes, BYTES, 98, BYTES);
     size_t second = search->least_byte(field->bytes, BYTES, 99, BYTES);
     size_t top = search->least_byte(field->bytes, BYTES, 131, BYTES);
+    uint32_t quarters = search->zero_quarters(field->mostly_zeros + WORDS - 8);
 
     return holds(zero <= BIT, search, "next_zero missed a bit that stays", zero) &&
            holds(one <= BIT, search, "next_one missed a bit that stays", one) &&
@@ -103,6 +104,7 @@ static bool search_once(const struct search_kernel *search, const struct field *
            holds(stays == PLACE, search, "least_byte missed the least, which stays", stays) &&
            holds(second < BYTES && moves(second), search, "least_byte found what was not there",
                  second) &&
+           holds(quarters >> 28 == 7, search, "zero_quarters missed a word that stays", quarters) &&
            holds(top == 0, search, "least_byte missed a byte that stays", top);
 }
 

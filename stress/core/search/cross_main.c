@@ -14,7 +14,8 @@ static const struct {
 } checks[] = {
     {"next_byte", check_next_byte}, {"least_byte", check_least_byte},
     {"least_fit", check_least_fit}, {"bits", check_bits},
-    {"agreement", check_agreement}, {"racing", check_racing},
+    {"quarters", check_quarters},   {"agreement", check_agreement},
+    {"racing", check_racing},
 };
 
 static bool is_listed(const char *name)

@@ -46,6 +46,12 @@ static void test_bits(void **state)
     every_kernel(check_bits);
 }
 
+static void test_quarters(void **state)
+{
+    (void)state;
+    every_kernel(check_quarters);
+}
+
 static void test_agreement(void **state)
 {
     (void)state;
@@ -123,7 +129,8 @@ int main(void)
         cmocka_unit_test(test_order),     cmocka_unit_test(test_choice),
         cmocka_unit_test(test_next_byte), cmocka_unit_test(test_least_byte),
         cmocka_unit_test(test_least_fit), cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_agreement), cmocka_unit_test(test_racing),
+        cmocka_unit_test(test_quarters),  cmocka_unit_test(test_agreement),
+        cmocka_unit_test(test_racing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

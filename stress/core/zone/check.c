@@ -151,6 +151,10 @@ static void home_out_of_range(struct scene *s)
 {
     qa_store(&s->z->slot_states[2].home[1], FAR_BLOCK + 6, relaxed);
 }
+static void last_free_out_of_range(struct scene *s)
+{
+    qa_store(&s->z->slot_states[2].recent[1], FAR_BLOCK + 6, relaxed);
+}
 static void start_out_of_range(struct scene *s)
 {
     qa_store(&s->z->slot_states[2].near[3], 2 * BLOCK, relaxed);
@@ -253,6 +257,7 @@ static const struct {
     {"entries of the pin table counted and found", pins_miscounted},
     {"a slot's credit is negative", credit_negative},
     {"a slot's home is out of range", home_out_of_range},
+    {"a slot's last free is out of range", last_free_out_of_range},
     {"a slot starts to look out of range", start_out_of_range},
     {"a block and the list of isolated ranges disagree", isolation_untold},
     {"isolated ranges counted and found", isolations_miscounted},
@@ -308,6 +313,8 @@ static bool is_free_choice(const struct scene *s, uint64_t bit)
             return false;
         if (desc_state(qa_load(desc_of(s->z, b), relaxed)) == D_ISOLATED)
             steers |= 0xffu << D_SWEPT_SHIFT;
+        if (desc_state(qa_load(desc_of(s->z, b), relaxed)) == D_FREE) /* relaxed: alone */
+            steers |= D_CHANGED | (uint32_t)UINT16_MAX << D_AGE_SHIFT;
         return !has_map(s->z, b) || steers >> (bit - descs) % 32 & 1;
     }
     b = (uint32_t)(s->z->first_block + (bit - maps) / (2 * MAP_BITS));

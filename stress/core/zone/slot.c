@@ -32,6 +32,26 @@ static void retire(void **state)
     fixture_close(&f);
 }
 
+/* Where there are sections enough, the whole blocks of two slots, and their long movable runs, lie
+ * in two of them; short ones lie in one. */
+static void sections_of_their_own(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned order;
+        bool apart;
+    } cases[] = {{0, false}, {5, false}, {6, true}, {8, true}, {9, true}, {10, true}};
+    struct fixture f;
+    fixture_simple(&f, 0, 8 * SECTION);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        quire_pfn a, b;
+        assert_ok(quire_zone_alloc(&f.zone, slot(0), cases[i].order, QUIRE_MOVABLE, &a));
+        assert_ok(quire_zone_alloc(&f.zone, slot(1), cases[i].order, QUIRE_MOVABLE, &b));
+        assert_int_equal(a.n / SECTION != b.n / SECTION, cases[i].apart);
+    }
+    fixture_close(&f);
+}
+
 /* A slot that takes from a block is not in the way of the others. */
 static void last_frames_of_a_home(void **state)
 {
@@ -160,6 +180,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(retire),
+        cmocka_unit_test(sections_of_their_own),
         cmocka_unit_test(last_frames_of_a_home),
         cmocka_unit_test(reentered_by_signals),
     };

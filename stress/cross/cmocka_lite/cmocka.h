@@ -19,12 +19,16 @@
 struct CMUnitTest {
     const char *name;
     void (*test)(void **state);
+    int (*setup)(void **state);
+    int (*teardown)(void **state);
 };
 
-#define cmocka_unit_test(f) \
-    {                       \
-#f, f               \
+#define cmocka_unit_test_setup_teardown(f, setup, teardown) \
+    {                                                       \
+#f, f, setup, teardown                              \
     }
+#define cmocka_unit_test(f)                    cmocka_unit_test_setup_teardown(f, NULL, NULL)
+#define cmocka_unit_test_teardown(f, teardown) cmocka_unit_test_setup_teardown(f, NULL, teardown)
 
 static jmp_buf lite_skipped __attribute__((unused));
 
@@ -72,10 +76,14 @@ static inline int lite_run(const char *name, const struct CMUnitTest tests[], si
     for (volatile size_t i = 0; i < n; i++) {
         void *state = NULL;
 
+        if (tests[i].setup)
+            (void)tests[i].setup(&state);
         if (setjmp(lite_skipped) == 0)
             tests[i].test(&state);
         else
             skipped++;
+        if (tests[i].teardown)
+            (void)tests[i].teardown(&state);
     }
     print_message("%s: %zu tests passed, %zu skipped\n", name, n - skipped, skipped);
     return 0;

@@ -1,292 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * slab.cpp - slabs under every interleaving: the real sources of kernel-port/heap, slab.c above
- * all, with slabs of two objects, in one word of the map or in two. White-box.
- *
- * Each thread takes frames from a store of its own, which is no step, and gives them back there.
- * Each object has a payload, written when it is constructed and, without order of its own, by
- * whoever has it: a race for it says that two have the object, or that a release or an acquire is
- * missing. In the end each slab that has a free object is in exactly one place, and no object is
- * lost.
+ * slab.cpp - slabs under every interleaving (world.hpp), without magazines.
  */
-#include "stress/common/relacy/explore.hpp"
-#include "stress/common/relacy/library.hpp"
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wshadow" /* a structure and a variable of the same name */
-#pragma GCC diagnostic ignored "-Wextra"  /* C++ asks more of initialisers than C */
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#include "kernel-port/heap/cache.c"
-#include "kernel-port/heap/classes.c"
-#include "kernel-port/heap/figures.c"
-#include "kernel-port/heap/slab.c"
-#pragma GCC diagnostic pop
+#include "world.hpp"
 
 namespace
 {
-
-enum {
-    THREADS = 2,
-    STORE = 2,
-    FRAMES = THREADS * STORE,
-    SLABS = 5,
-    OBJECTS = 2, /* of a slab */
-    HELD = 3,    /* objects of a thread, at most */
-    NODE = 0,
-};
-
-struct Owner {
-    uint64_t store[STORE + 1];
-    unsigned left;
-    void *held[HELD];
-    unsigned count;
-};
-
-struct World {
-    heap h;
-    size_class size;
-    bin one_bin;
-    slab slabs[SLABS];
-    cpu_bin cpus[THREADS];
-    heap_section section;
-    qa32 frames[FRAMES];
-    Owner owner[THREADS];
-    rl::var<unsigned> payload[FRAMES][OBJECTS];
-};
-
-alignas(World) unsigned char room[sizeof(World)];
-World *world;
-
-/* Which of its objects an address is; frame 0 is at address 0, and objects are one byte. */
-rl::var<unsigned> &payload_of(const void *object)
-{
-    auto address = reinterpret_cast<uintptr_t>(object);
-    auto index = static_cast<unsigned>(address % QUIRE_FRAME_SIZE);
-
-    require(index == 0 || index == world->size.objects - 1, "no object of the slab");
-    return world->payload[address / QUIRE_FRAME_SIZE][index ? 1 : 0];
-}
-
-void construct(void *, void *object)
-{
-    payload_of(object)($).store(7);
-}
-
-unsigned cpu_of_thread[THREADS];
-
-uint32_t tell_cpu(void *)
-{
-    return cpu_of_thread[rl::thread_index()];
-}
-
-/* A thread's objects. */
-void put_at(unsigned thread, unsigned k)
-{
-    Owner &owner = world->owner[thread];
-    void *object = owner.held[k];
-    auto address = reinterpret_cast<uintptr_t>(object);
-    uint32_t number = qa_load(&world->frames[address / QUIRE_FRAME_SIZE], relaxed);
-
-    require(number != 0, "the slab of an object is gone");
-    require(payload_of(object)($).load() == 10 + thread, "the object is another's");
-    owner.held[k] = owner.held[--owner.count];
-    require(qi_object_put(&world->h, &world->size, slab_of(&world->h, number),
-                          static_cast<unsigned>(address % QUIRE_FRAME_SIZE)) == 0,
-            "put");
-}
-
-int take(unsigned thread)
-{
-    Owner &owner = world->owner[thread];
-    void *object = nullptr;
-    int error = qi_object_take(&world->h, 0, NODE, 0, &object);
-
-    if (error)
-        return error;
-    require(payload_of(object)($).load() >= 7, "the object was not constructed");
-    payload_of(object)($).store(10 + thread);
-    owner.held[owner.count++] = object;
-    return 0;
-}
-
-/* How often a slab is in a stack. */
-void count_stack(const stack &stack, unsigned places[])
-{
-    auto number = static_cast<uint32_t>(qa_load(&stack.top, relaxed) & STACK_NUMBER);
-
-    while (number) {
-        require(++places[number - 1] < 3, "a stack has a ring");
-        number = qa_load(&world->slabs[number - 1].node.below, relaxed);
-    }
-}
-
-class InHeap : public Scenario
-{
-  public:
-    void before() final
-    {
-        void *bytes = room;
-
-        world = ::new (bytes) World();
-        build();
-        for (rl::var<unsigned>(&frame)[OBJECTS] : world->payload)
-            for (rl::var<unsigned> &payload : frame)
-                payload($).store(0);
-        cpu_of_thread[0] = 0;
-        cpu_of_thread[1] = 1;
-        setup();
-        share();
-    }
-
-    void after() final
-    {
-        check();
-        world->~World();
-    }
-
-  protected:
-    explicit InHeap(unsigned words = 1) : words_(words)
-    {
-    }
-    ~InHeap() = default;
-    virtual void setup() = 0;
-    virtual void check()
-    {
-        check_slabs(true);
-    }
-
-    /* Objects of `thread`, taken on this CPU by who sets up, thread 0 of the search. */
-    static void prepare(unsigned thread, unsigned cpu, unsigned n)
-    {
-        cpu_of_thread[0] = cpu;
-        store_ = thread;
-        for (unsigned i = 0; i < n; i++)
-            require(take(thread) == 0, "setting up");
-        cpu_of_thread[0] = 0;
-        store_ = THREADS;
-    }
-
-    static unsigned slabs_alive()
-    {
-        unsigned n = 0;
-
-        for (const slab &s : world->slabs)
-            n += qa_load(&s.owner, relaxed) && !(qa_load(&s.place, relaxed) & SLAB_DEAD);
-        return n;
-    }
-
-    /* Every slab is listed in one place, or is full and in none; the taken bits are the objects
-     * that are held. */
-    static void check_slabs(bool all_done)
-    {
-        unsigned places[SLABS] = {}, taken = 0, held = 0, frames = 0;
-
-        count_stack(world->one_bin.partial, places);
-        count_stack(world->one_bin.unused, places);
-        for (const cpu_bin &cpu : world->cpus)
-            if (uint32_t active = qa_load(&cpu.active, relaxed))
-                places[active - 1]++;
-        for (unsigned i = 0; i < SLABS; i++) {
-            const slab &s = world->slabs[i];
-            uint32_t place = qa_load(&s.place, relaxed);
-
-            if (!qa_load(&s.owner, relaxed))
-                continue;
-            require(places[i] <= 1, "a slab is in two places");
-            if (all_done)
-                require(places[i] == ((place & SLAB_LISTED) != 0), "a slab is listed nowhere");
-            if (all_done && slab_has_free(&world->size, &s))
-                require(place & SLAB_LISTED, "a free object that nobody finds");
-            if (place & SLAB_DEAD)
-                continue;
-            frames++;
-            for (unsigned w = 0; w < world->size.words; w++)
-                taken += word_count(qa_load(&s.map[w], relaxed) & ~world->size.empty[w]);
-        }
-        for (const Owner &owner : world->owner) {
-            held += owner.count;
-            frames += owner.left;
-        }
-        if (all_done) {
-            require(taken == held, "an object is lost");
-            require(frames == FRAMES, "a frame is lost");
-        }
-    }
-
-  public:
-    static unsigned store_; /* in whose name frames come and go; THREADS: the thread's own */
-
-  private:
-    void build()
-    {
-        heap &h = world->h;
-
-        world->size.size = 1;
-        world->size.words = words_;
-        world->size.objects = words_ == 1 ? OBJECTS : WORD_BITS + 1;
-        for (uint64_t &empty : world->size.empty)
-            empty = WORD_FULL;
-        world->size.empty[0] = words_ == 1 ? ~UINT64_C(3) : ~UINT64_C(1);
-        if (words_ == 2)
-            world->size.empty[1] = ~UINT64_C(1);
-        h.port.cpu = tell_cpu;
-        h.cpus = THREADS;
-        h.nodes = 1;
-        h.class_count = 1;
-        h.slab_most = SLABS;
-        h.section_count = 1;
-        h.sections = &world->section;
-        h.frames = world->frames;
-        h.slabs = world->slabs;
-        h.nodes_of_slabs.first = reinterpret_cast<unsigned char *>(world->slabs);
-        h.nodes_of_slabs.stride = sizeof(slab);
-        h.classes = &world->size;
-        h.bins = &world->one_bin;
-        h.cpu_bins = reinterpret_cast<unsigned char *>(world->cpus);
-        h.cpu_stride = sizeof(cpu_bin);
-        world->one_bin.number = slab_owner(0, NODE);
-        world->section.frames = FRAMES;
-        for (unsigned i = 0; i < FRAMES; i++)
-            world->owner[i / STORE].store[world->owner[i / STORE].left++] = i;
-        store_ = THREADS;
-        world->size.construct = construct_existing;
-    }
-
-    /* Of a slab with two words the first has more objects in name, which are always taken. */
-    static void construct_existing(void *ctx, void *object)
-    {
-        auto index = reinterpret_cast<uintptr_t>(object) % QUIRE_FRAME_SIZE;
-
-        if (index == 0 || index == world->size.objects - 1)
-            construct(ctx, object);
-    }
-
-    void share() const
-    {
-        for (slab &s : world->slabs) {
-            s.place.share();
-            s.node.below.share();
-            for (unsigned w = 0; w < words_; w++)
-                s.map[w].share();
-        }
-        for (cpu_bin &cpu : world->cpus) {
-            cpu.active.share();
-            cpu.spare.share();
-        }
-        world->one_bin.partial.top.share();
-        world->one_bin.unused.top.share();
-        world->h.slab_count.share();
-    }
-
-    const unsigned words_;
-};
-
-unsigned InHeap::store_;
-
-Owner &store_owner()
-{
-    return world->owner[InHeap::store_ < THREADS ? InHeap::store_ : rl::thread_index()];
-}
 
 /* Each takes `takes` objects and puts back all, or none; there is nothing at the start, or a slab
  * that is active for both. With nothing, who empties a slab of its own is on one CPU with the
@@ -484,78 +203,32 @@ class FullListed : public InHeap
     }
 };
 
-/* An object cache ends, and its class, descriptors and frames serve another one with larger
- * objects, while somebody looks at all slabs. */
+/* An object cache ends and another one begins, while somebody looks at all slabs. */
 class EndBesideTrim : public InHeap
 {
-  public:
-    EndBesideTrim() : InHeap(1)
-    {
-    }
-
-  private:
-    /* The one class that there is becomes that of the first object cache. */
     void setup() override
     {
-        heap &h = world->h;
-
-        h.classes = reinterpret_cast<size_class *>(reinterpret_cast<uintptr_t>(&world->size) -
-                                                   NUMBER * sizeof(size_class));
-        h.bins = reinterpret_cast<bin *>(reinterpret_cast<uintptr_t>(&world->one_bin) -
-                                         NUMBER * sizeof(bin));
-        h.cpu_bins = reinterpret_cast<unsigned char *>(reinterpret_cast<uintptr_t>(world->cpus) -
-                                                       NUMBER * sizeof(cpu_bin));
-        h.class_count = NUMBER + 1;
-        world->one_bin.number = slab_owner(NUMBER, NODE);
-        qa_store(&world->size.in_use, CLASS_IN_USE, relaxed);
-        handle_ = {};
-        handle_.state = &h;
-        cache_ = {&handle_, NUMBER};
-        require(quire_heap_cache_alloc(&cache_, 0, quire_near(), &object_) == 0, "setting up");
-        require(qi_object_put(&h, &world->size, &world->slabs[0], 0) == 0, "setting up");
-        object_ = nullptr;
-        world->size.in_use.share();
-        world->size.visitors.share();
+        cache_.create();
+        cache_.alloc();
+        cache_.free();
+        ObjectCache::share();
     }
 
     void thread(unsigned index) override
     {
-        quire_heap_cache_config config = {};
-        uint64_t leaked = 0;
-        int error;
-
-        if (index == 0) {
+        if (index == 0)
             (void)qi_slabs_trim(&world->h);
-            return;
-        }
-        error = quire_heap_cache_destroy(&cache_, &leaked);
-        require(error == 0 || (error == QUIRE_ERR_BUSY && leaked == 0), "destroy");
-        if (error)
-            return;
-        config.bytes = 512;
-        require(quire_heap_cache_create(&handle_, &config, &cache_) == 0, "create");
-        require(quire_heap_cache_alloc(&cache_, 0, quire_near(), &object_) == 0, "alloc");
+        else
+            cache_.replace();
     }
 
     void check() override
     {
-        const slab *s;
-        uint32_t number;
-
-        if (!object_)
-            return;
-        number = qa_load(frame_word(&world->h, pfn_of_address(&world->h, object_)), relaxed);
-        require(number != 0, "the slab of an object is gone");
-        s = slab_of(&world->h, number);
-        require(s->at == object_ && !(qa_load(&s->place, relaxed) & SLAB_DEAD), "another slab");
-        require(qa_load(&s->map[0], relaxed) == (~UINT64_C(0xff) | 1), "its map");
-        require(world->owner[0].left + world->owner[1].left == FRAMES - 1, "a frame is lost");
+        if (cache_.is_replaced())
+            cache_.check();
     }
 
-    static const uint32_t NUMBER = QUIRE_HEAP_CLASSES;
-    quire_heap handle_;
-    quire_heap_cache cache_;
-    void *object_;
+    ObjectCache cache_;
 };
 
 /* Both take all that there is of one slab, at once; one puts an object back before. */
@@ -726,33 +399,6 @@ LastObject last_object;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
 } /* namespace */
-
-/* No pointer is bad here. */
-int qi_frame_error(const struct heap *, uint64_t)
-{
-    return QUIRE_ERR_FRAME;
-}
-
-/* The machine: a store of each thread. */
-int quire_machine_request(struct quire_machine *, const struct quire_request *, quire_pfn *pfn,
-                          struct quire_refusal *)
-{
-    Owner &owner = store_owner();
-
-    if (owner.left == 0)
-        return QUIRE_ERR_NO_MEMORY;
-    pfn->n = owner.store[--owner.left];
-    return 0;
-}
-
-int quire_machine_free(struct quire_machine *, quire_pfn pfn, unsigned)
-{
-    Owner &owner = store_owner();
-
-    require(owner.left <= STORE, "a frame comes back that was not given");
-    owner.store[owner.left++] = pfn.n;
-    return 0;
-}
 
 int main(int argc, char **argv)
 {

@@ -100,8 +100,18 @@ static void again_and_again(void **state)
     quire_host_destroy(NULL);
 }
 
+static enum quire_move_answer never(void *ctx, quire_pfn from, quire_pfn to, unsigned order)
+{
+    (void)ctx;
+    (void)from;
+    (void)to;
+    (void)order;
+    return QUIRE_MOVE_NEVER;
+}
+
 static void wrong_options(void **state)
 {
+    static const struct quire_mover no_move = {.ctx = NULL}, mover = {.move = never};
     uint64_t none[1] = {0}, crooked[1] = {3 * MIB};
     const uint64_t last[QUIRE_NODES] = {4 * MIB, [QUIRE_NODES - 1] = 4 * MIB};
     const uint64_t beyond[QUIRE_NODES + 2] = {4 * MIB, [QUIRE_NODES + 1] = 2 * MIB};
@@ -113,6 +123,10 @@ static void wrong_options(void **state)
         {{.bytes = 2 * MIB + 4096}, QUIRE_ERR_SIZE},
         {{.bytes = (uint64_t)1 << 60}, QUIRE_ERR_SIZE}, /* more than any node has */
         {{.bytes = UINT64_MAX - 2 * MIB + 1}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .keep = {.blocks = 1, .budget = 1}}, QUIRE_ERR_UNSUPPORTED},
+        {{.bytes = 4 * MIB, .mover = &no_move}, QUIRE_ERR_UNSUPPORTED},
+        {{.bytes = 4 * MIB, .mover = &mover, .keep = {.blocks = 1}}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .mover = &mover, .keep = {.budget = 1}}, QUIRE_ERR_SIZE},
         {{.node_bytes = none, .node_bytes_count = 1}, QUIRE_ERR_SIZE},
         {{.node_bytes = crooked, .node_bytes_count = 1}, QUIRE_ERR_SIZE},
         {{.bytes = 4 * MIB, .pages = (enum quire_host_pages)3}, QUIRE_ERR_UNSUPPORTED},
@@ -129,6 +143,7 @@ static void wrong_options(void **state)
         {{.bytes = 4 * MIB, .high = 1025}, QUIRE_ERR_SIZE}, /* it has 1024 frames */
         {{.bytes = 4 * MIB, .high = UINT64_MAX}, QUIRE_ERR_SIZE},
         {{.bytes = 4 * MIB, .high = 1, .keep_nothing = true}, QUIRE_ERR_SIZE},
+        {{.bytes = 4 * MIB, .give_back_after = 65536}, QUIRE_ERR_SIZE},
         {{.bytes = 4 * MIB, .policy = {.mode = (enum quire_policy_mode)6, .nodes = {1}}},
          QUIRE_ERR_UNSUPPORTED},
         {{.bytes = 4 * MIB, .policy = {.mode = QUIRE_POLICY_BIND}}, QUIRE_ERR_NODE},

@@ -207,13 +207,61 @@ static void threads_come_and_go(void **state)
     assert_int_equal(quire_host_thread_leave(), QUIRE_ERR_STATE);
 }
 
+/* Memory that the program adds to the machine is the host's as any other. */
+static void added_zone(void **state)
+{
+    const uint64_t bytes = 8 * MIB;
+    struct quire_host *own = host_of(8 * MIB);
+    struct quire_machine *machine = quire_host_machine(own);
+    struct quire_policy policy;
+    struct quire_request request = request_on(quire_node_of(0), 0, &policy);
+    char *memory = aligned_alloc(2 * MIB, bytes);
+    struct quire_pfnmap_span span = {{quire_pfn_of_phys((uintptr_t)memory), bytes / FRAME_BYTES},
+                                     0};
+    struct quire_zone_config config = {
+        .id = 100, .type = QUIRE_ZONE_NORMAL, .slots = 4, .usable = &span.run, .usable_count = 1};
+    struct quire_contig want = {
+        .frames = 100, .low = (uintptr_t)memory, .high = (uintptr_t)memory + bytes - 1};
+    struct quire_zone zone = {.head = NULL};
+    struct quire_machine_zone added = {&zone, quire_node_of(0)};
+    size_t metadata_bytes;
+    void *metadata, *got;
+    quire_pfn pfn;
+
+    (void)state;
+    assert_non_null(memory);
+    assert_int_equal(quire_host_pfn(own, memory, &pfn), QUIRE_ERR_FRAME);
+    assert_int_equal(quire_host_alloc_contig(own, &request, &want, &got, NULL), QUIRE_ERR_FRAME);
+    assert_int_equal(quire_zone_metadata_size(&config, &metadata_bytes), QUIRE_OK);
+    metadata = aligned_alloc(QUIRE_METADATA_ALIGN, metadata_bytes);
+    assert_non_null(metadata);
+    assert_int_equal(quire_zone_init(&zone, &config, metadata, metadata_bytes), QUIRE_OK);
+    assert_int_equal(quire_machine_add_zone(machine, &added, &span, 1), QUIRE_OK);
+    assert_int_equal(quire_host_pfn(own, memory + 5, &pfn), QUIRE_OK);
+    assert_ptr_equal(quire_host_pointer(own, pfn), memory);
+    assert_int_equal(quire_host_alloc_contig(own, &request, &want, &got, NULL), QUIRE_OK);
+    assert_in_range((uintptr_t)got, (uintptr_t)memory, (uintptr_t)memory + bytes - 1);
+    memset(got, 1, 100 * (size_t)FRAME_BYTES);
+    assert_int_equal(quire_host_free_contig(own, got, 100), QUIRE_OK);
+    assert_int_equal(quire_machine_remove_zone(machine, &zone), QUIRE_OK);
+    assert_int_equal(quire_host_pfn(own, memory, &pfn), QUIRE_ERR_FRAME);
+    quire_host_destroy(own);
+    free(metadata);
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(untouched_pages_are_nowhere), cmocka_unit_test(frames_and_pointers),
-        cmocka_unit_test(what_is_not_memory),          cmocka_unit_test(zeros),
-        cmocka_unit_test(bound_pages_lie_there),       cmocka_unit_test(interleaved),
-        cmocka_unit_test(bound_to_an_empty_node),      cmocka_unit_test(threads_come_and_go),
+        cmocka_unit_test(added_zone),
+        cmocka_unit_test(untouched_pages_are_nowhere),
+        cmocka_unit_test(frames_and_pointers),
+        cmocka_unit_test(what_is_not_memory),
+        cmocka_unit_test(zeros),
+        cmocka_unit_test(bound_pages_lie_there),
+        cmocka_unit_test(interleaved),
+        cmocka_unit_test(bound_to_an_empty_node),
+        cmocka_unit_test(threads_come_and_go),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -54,7 +54,9 @@ static void every_frame_finds_its_zone(void **state)
         struct quire_run extent;
         assert_int_equal(quire_zone_extent(&zone->zone, 0, &extent), 0);
         assert_ptr_equal(zone->metadata, zone->zone.head);
-        assert_int_equal(zone->metadata_bytes, quire_zone_metadata_bytes(&zone->zone));
+        /* Metadata that is placed leaves a hole: a zone may need a page less than planned. */
+        assert_in_range(zone->metadata_bytes, quire_zone_metadata_bytes(&zone->zone),
+                        quire_zone_metadata_bytes(&zone->zone) + QUIRE_METADATA_ALIGN);
     }
     simulated_teardown(&m);
     assert_null(m.zones);

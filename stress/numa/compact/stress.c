@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * stress.c - threads allocate and free while others compact, and while requests for whole blocks
- * compact for themselves. The books see each frame with one owner, and its words ordered. Nobody
- * who leaves enough is refused a frame.
+ * stress.c - threads allocate and free while others compact, by calls and by maintenance, and while
+ * requests for whole blocks compact for themselves. The books see each frame with one owner, and
+ * its words ordered. Nobody who leaves enough is refused a frame.
  *
  *   numa_compact_stress [TURNS [SEED]]
  */
@@ -21,6 +21,8 @@ enum {
     SPARE = 12 * BLOCK, /* what unfinished calls may keep back, and more */
     QUOTA = (BLOCKS * BLOCK - SPARE) / (LOADERS + 1),
     OWN_PLACES = QUOTA + 1,
+    KEPT_BLOCKS = 64, /* that maintenance is to keep, */
+    KEPT_MOVES = 300, /* with so many moves in a call */
 };
 
 static struct rig rig;
@@ -106,8 +108,12 @@ static void *compact(void *arg)
                                      .budget = random_below(&state, 2) ? UINT64_MAX : 500,
                                      .dry = random_below(&state, 8) == 0};
         struct quire_compacted done = {0};
-        int error = quire_machine_compact(rig.machine, &want, &done);
+        int error = QUIRE_OK;
 
+        if (random_below(&state, 2))
+            (void)quire_machine_maintain(rig.machine);
+        else
+            error = quire_machine_compact(rig.machine, &want, &done);
         if (error && error != QUIRE_ERR_BUSY)
             die("compact: %s", quire_strerror(error));
         atomic_fetch_add(&won, done.won);
@@ -121,6 +127,7 @@ int main(int argc, char **argv)
 {
     pthread_t loaders[LOADERS], others[2];
     uint32_t cpus[LOADERS];
+    struct quire_kept kept;
 
     turns = argc > 1 ? strtoull(argv[1], NULL, 0) : 2000000;
     seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
@@ -129,6 +136,7 @@ int main(int argc, char **argv)
     (void)rig_zone(&rig, 0, QUIRE_ZONE_NORMAL, 0, (uint64_t)BLOCKS * BLOCK);
     books_open(&books, &rig, (uint64_t)BLOCKS * BLOCK, 1 + LOADERS * OWN_PLACES);
     rig.config.port.mover = &books.mover;
+    rig.config.keep = (struct quire_keep){.blocks = KEPT_BLOCKS, .budget = KEPT_MOVES};
     rig_open(&rig);
     for (uint32_t i = 0; i < LOADERS; i++) {
         cpus[i] = i;
@@ -141,8 +149,14 @@ int main(int argc, char **argv)
     atomic_store(&over, true);
     for (unsigned i = 0; i < 2; i++)
         must(pthread_join(others[i], NULL), "join");
-    printf("%" PRIu64 " blocks had by requests, %" PRIu64 " ranges won by %" PRIu64 " moves\n",
-           atomic_load(&blocks_had), atomic_load(&won), atomic_load(&moves));
+    must(quire_machine_kept(rig.machine, quire_node_of(0), &kept), "kept");
+    printf("%" PRIu64 " blocks had by requests, %" PRIu64 " ranges won by %" PRIu64
+           " moves, and %" PRIu64 " by %" PRIu64 " in %" PRIu64 " calls of maintenance\n",
+           atomic_load(&blocks_had), atomic_load(&won), atomic_load(&moves), kept.won_blocks,
+           kept.moves, kept.calls);
+    if (kept.most_moves > KEPT_MOVES || kept.won_blocks == 0)
+        die("maintenance moved %" PRIu64 " frames in a call, and won %" PRIu64 " blocks",
+            kept.most_moves, kept.won_blocks);
     books_check(&books);
     books_close(&books);
     rig_close(&rig);

@@ -216,8 +216,11 @@ static void sections_become_whole(void **unused)
     assert_ok(quire_machine_drain(r->machine));
     want.order = 18;
     assert_error(quire_machine_alloc(r->machine, 18, 0, &pfn), QUIRE_ERR_NO_MEMORY);
-    assert_ok(quire_machine_compact(r->machine, &want, &done));
-    assert_int_equal(done.planned, 0); /* no room: the first section's blocks are nearly full */
+    want.dry = true; /* the second section has no place in the first one's blocks, but the first */
+    assert_ok(quire_machine_compact(r->machine, &want, &done)); /* in the second's whole ones */
+    assert_int_equal(done.planned, 1);
+    assert_true(done.cost > 384 * 480);
+    want.dry = false;
     for (uint32_t i = 1; i < 640 * BLOCK / 8; i += 2) /* make room */
         (void)books_try_free(&books, i);
     for (uint32_t i = 1; i <= 20 * BLOCK / 8; i++) /* and five whole blocks of the first section */
@@ -228,8 +231,39 @@ static void sections_become_whole(void **unused)
     assert_ok(quire_machine_compact(r->machine, &want, &done));
     assert_int_equal(done.won, 1);
     assert_int_equal(done.moves, done.cost);
+    assert_true(done.cost < 512 * 240);
     books_check(&books);
     rig_check(r, used);
+    assert_ok(quire_machine_alloc(r->machine, 18, 0, &pfn));
+    give(r, pfn.n, 18);
+    close_machine();
+}
+
+/* Where no dense block has room, whole blocks of another section that is in use have: runs of each
+ * kind of order, and blocks. */
+static void whole_blocks_help_to_empty_a_section(void **unused)
+{
+    struct rig *r = open_machine(NULL);
+    struct quire_compact want = want_blocks(1);
+    struct quire_compacted done;
+    uint64_t used;
+    quire_pfn pfn;
+
+    (void)unused;
+    for (unsigned order = 0; order < 9; order++)
+        for (unsigned i = 0; i < 3u * BLOCK >> order; i++)
+            assert_ok(books_alloc(&books, 1 + order * 3 * BLOCK + i, order, QUIRE_MOVABLE));
+    assert_ok(books_alloc(&books, PLACES - 1, 9, QUIRE_MOVABLE));
+    assert_ok(quire_machine_alloc(r->machine, 0, 0, &pfn)); /* unmovable, in the other section */
+    used = books_used(&books) + 1;
+    want.order = 18;
+    assert_ok(quire_machine_compact(r->machine, &want, &done));
+    assert_int_equal(done.won, 1);
+    assert_int_equal(done.moves, done.cost);
+    assert_true(done.moves >= 28 * BLOCK - BLOCK);
+    books_check(&books);
+    rig_check(r, used);
+    give(r, pfn.n, 0);
     assert_ok(quire_machine_alloc(r->machine, 18, 0, &pfn));
     give(r, pfn.n, 18);
     close_machine();
@@ -737,6 +771,7 @@ int main(void)
         cmocka_unit_test(cached_frames_are_drained),
         cmocka_unit_test(runs_of_every_order_are_moved),
         cmocka_unit_test(sections_become_whole),
+        cmocka_unit_test(whole_blocks_help_to_empty_a_section),
         cmocka_unit_test(budget_is_kept),
         cmocka_unit_test(refused_runs_are_named_and_left_alone),
         cmocka_unit_test(move_that_fails_in_the_middle),

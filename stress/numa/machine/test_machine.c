@@ -161,7 +161,7 @@ static void wrong_machines(void **unused)
     r->given[1].node = quire_node_of(2);
     assert_error(rig_try(r), QUIRE_ERR_NODE);
     r->given[1].node = quire_node_of(1);
-    r->config.mode = (enum quire_cache_mode)3;
+    r->config.mode = (enum quire_cache_mode)4;
     assert_error(rig_try(r), QUIRE_ERR_UNSUPPORTED);
     r->config.mode = QUIRE_CACHE_EXCHANGE;
     r->config.policy.mode = (enum quire_policy_mode)6;
@@ -170,6 +170,9 @@ static void wrong_machines(void **unused)
     r->config.rounds = 3;
     assert_error(rig_try(r), QUIRE_ERR_SIZE);
     r->config.rounds = 32;
+    r->config.give_back_after = 65536;
+    assert_error(rig_try(r), QUIRE_ERR_SIZE);
+    r->config.give_back_after = 0;
     r->spans[1].run.pfn.n++;
     assert_error(rig_try(r), QUIRE_ERR_ALIGN);
     r->spans[1].run.pfn.n--;

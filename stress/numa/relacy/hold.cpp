@@ -28,11 +28,14 @@ struct World {
 /* Relacy gives its test object only the alignment of malloc, so the world lives here. */
 alignas(World) unsigned char room[sizeof(World)];
 World *world;
+bool looks_first; /* as a search does, perhaps at a value that is old */
 
 bool take_frame(unsigned zone, uint32_t as)
 {
     uint32_t free = FREE;
 
+    if (looks_first && qa_load(&world->frames[zone], relaxed) != FREE)
+        return false;
     return qa_cas(&world->frames[zone], &free, as, acquire);
 }
 
@@ -121,6 +124,7 @@ class Held : public Scenario
         world->isolation($).store(ZONES);
         had_ = 0;
         stopped_ = false;
+        looks_first = looks_first_;
     }
 
     void after() final
@@ -136,7 +140,7 @@ class Held : public Scenario
     }
 
   protected:
-    explicit Held(unsigned zone) : zone_(zone)
+    explicit Held(unsigned zone, bool look_first = false) : zone_(zone), looks_first_(look_first)
     {
     }
     ~Held() = default;
@@ -150,6 +154,7 @@ class Held : public Scenario
 
   private:
     const unsigned zone_; /* that requests ask */
+    const bool looks_first_;
     unsigned had_;
 };
 
@@ -191,8 +196,136 @@ class Stops : public Held
     }
 };
 
+/* One compaction after the other; a request may end what the first one held, and be at it still
+ * when the next one begins. */
+class NextCompaction : public Held
+{
+  public:
+    NextCompaction() : Held(0, true)
+    {
+    }
+
+  private:
+    void thread(unsigned index) override
+    {
+        if (index == 1) {
+            request();
+            return;
+        }
+        compact(1);
+        compact(1);
+    }
+};
+
+/* The compaction works on its isolation twice, and lends it in between: who takes it the second
+ * time has all of that, although the word is as it was. */
+class LentAgain : public Held
+{
+  public:
+    LentAgain() : Held(0)
+    {
+    }
+
+  private:
+    void thread(unsigned index) override
+    {
+        qa32 *hold = &world->hold;
+        bool over;
+
+        if (index == 1) {
+            if (hold_take(hold, &over)) {
+                end_isolation();
+                hold_returned(hold);
+            }
+            return;
+        }
+        require(hold_begin(hold, 9), "a first range cannot begin");
+        world->isolation($).store(ZONES);
+        hold_lend(hold);
+        if (!hold_take_back(hold))
+            return;
+        world->isolation($).store(take_frame(0, ISOLATED) ? 0 : ZONES);
+        hold_lend(hold);
+        if (hold_take_back(hold)) {
+            end_isolation();
+            hold_end(hold);
+        }
+    }
+};
+
+/* No range begins behind a request that wants none. */
+class Wanted : public Held
+{
+  public:
+    Wanted() : Held(0)
+    {
+    }
+
+  private:
+    void thread(unsigned index) override
+    {
+        if (index == 1) {
+            hold_want(&world->hold);
+            wanted_ = true;
+            return;
+        }
+        wanted_ = false;
+        for (unsigned i = 0; i < 2; i++) {
+            bool wanted = wanted_;
+
+            if (!hold_begin(&world->hold, 9))
+                return;
+            require(!wanted, "a range begins that is not wanted");
+            hold_end(&world->hold);
+        }
+    }
+
+    bool wanted_;
+};
+
+/* Range i of a compaction has the name i. The first one takes a frame: who saw it taken reads that
+ * range's name, or finds out that others began, even when the third one has its name already. */
+class Names : public Held
+{
+  public:
+    Names() : Held(0)
+    {
+    }
+
+  private:
+    void thread(unsigned index) override
+    {
+        qa32 *hold = &world->hold;
+        uint32_t now;
+        uint64_t name;
+        bool taken;
+
+        for (unsigned i = 1; i <= 2 && index == 0; i++) {
+            hold_name(hold, world->names, i);
+            require(hold_begin(hold, 9), "a range cannot begin");
+            if (i == 1)
+                qa_store(&world->frames[0], ISOLATED, relaxed);
+            else
+                hold_name(hold, world->names, i + 1);
+            hold_end(hold);
+        }
+        if (index == 0) {
+            qa_store(&world->frames[0], FREE, relaxed);
+            return;
+        }
+        taken = qa_load(&world->frames[0], relaxed) == ISOLATED;
+        if (hold_interferes(hold, 0, &now) && hold_named(hold, world->names, now, &name) && taken &&
+            now / HOLD_VERSION == 1)
+            require(name == 1, "a range has another one's name");
+    }
+};
+
 Beside beside(1, 0), first_zone(2, 0), second_zone(2, 1);
 Stops stops;
+NextCompaction next_compaction;
+LentAgain lent_again;
+Wanted wanted;
+Names names;
 
 } /* namespace */
 
@@ -205,5 +338,9 @@ int main(int argc, char **argv)
                        {"second_zone", second_zone, 2, Search::BOUND, 5},
                        {"beside_two", beside, 3, Search::BOUND, 2},
                        {"stops", stops, 2, Search::BOUND, 3},
+                       {"next_compaction", next_compaction, 2, Search::BOUND, 3},
+                       {"lent_again", lent_again, 2, Search::BOUND, 4},
+                       {"wanted", wanted, 2, Search::FULL, 0},
+                       {"names", names, 2, Search::BOUND, 4},
                    });
 }

@@ -14,6 +14,9 @@
  *            drained and shut, and opened again
  *   exhaust  threads hold all frames but those that calls are moving: no call is refused
  *
+ * In local mode each thread keeps to a CPU, and so do main and the one who disturbs. A CPU is asked
+ * by a signal to a thread of it, which answers in the handler; the asker waits for that.
+ *
  * FACTOR multiplies the number of operations. Exit status 0: nothing was wrong.
  */
 #include "stress/common/random.h"
@@ -22,6 +25,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,13 +68,65 @@ static uint32_t lying_cpu(void)
     return state >> 16 & 3;
 }
 
+/* ---- Local mode ----------------------------------------------------------------------------- */
+
+/* A thread's answers: those it began and those it ended (KP1 of kernel-port/kernel/port.c). */
+static _Atomic uint64_t begun[MOST_THREADS], ended[MOST_THREADS];
+static _Thread_local uint32_t me; /* the number of a thread that works, + 1 */
+
+/* The place of a CPU among those that the process may run on; real_cpu() of the i-th. */
+static uint32_t place_of(uint32_t cpu)
+{
+    for (uint32_t i = 0; i < cpus_allowed(); i++)
+        if (cpu_allowed(i) == cpu)
+            return i;
+    die("CPU %" PRIu32 " is none of this process's", cpu);
+}
+
+static void keep_to_cpu(uint32_t i)
+{
+    if (mode == QUIRE_CACHE_LOCAL)
+        keep_to(cpu_allowed(i % cpus_allowed()));
+}
+
+static void answer(int signal)
+{
+    (void)signal;
+    if (me == 0)
+        return;
+    atomic_fetch_add(&begun[me - 1], 1);
+    quire_cache_answer(&stress.rig.cache);
+    atomic_store(&ended[me - 1], atomic_load(&begun[me - 1]));
+}
+
+static bool ask(uint32_t cpu)
+{
+    uint32_t i = cpu < CPU_SETSIZE && cpu_is_allowed(cpu) ? place_of(cpu) : MOST_THREADS;
+    uint64_t before;
+
+    if (cpu == real_cpu()) {
+        quire_cache_answer(&stress.rig.cache);
+        return true;
+    }
+    if (i >= stress.threads || atomic_load(&stress.tids[i]) == 0)
+        return false; /* nobody is there */
+    before = atomic_load(&begun[i]);
+    if (tgkill(getpid(), atomic_load(&stress.tids[i]), SIGUSR1) != 0)
+        return false;
+    while (!SANITIZED && atomic_load(&ended[i]) <= before)
+        (void)sched_yield();
+    return true;
+}
+
 /* ---- Those who work ----------------------------------------------------------------------- */
 
 static void *work(void *arg)
 {
     struct load *l = arg;
 
-    atomic_store(&stress.tids[l->who - 1], (pid_t)gettid());
+    me = l->who;
+    keep_to_cpu(me - 1);
+    atomic_store(&stress.tids[me - 1], (pid_t)gettid());
     for (;;) {
         (void)pthread_barrier_wait(&stress.start);
         if (stress.over)
@@ -116,7 +172,8 @@ static void disturb_once(struct load *l)
         error = quire_cache_drain_all(c);
         break;
     case 2:
-        error = quire_cache_retire_cpu(c, cpu);
+        if (mode != QUIRE_CACHE_LOCAL) /* nobody may be there then */
+            error = quire_cache_retire_cpu(c, cpu);
         break;
     case 3:
         (void)quire_cache_maintain(c);
@@ -125,7 +182,8 @@ static void disturb_once(struct load *l)
         error = quire_cache_stats(c, &s);
         break;
     default:
-        move_somebody(l);
+        if (mode != QUIRE_CACHE_LOCAL)
+            move_somebody(l);
         break;
     }
     if (error != QUIRE_OK)
@@ -136,6 +194,7 @@ static void *disturb(void *arg)
 {
     struct load *l = arg;
 
+    keep_to_cpu(0);
     for (;;) {
         (void)pthread_barrier_wait(&stress.start);
         if (stress.over)
@@ -159,6 +218,9 @@ static void live_as_child(void)
     struct rig *r = &stress.rig;
     quire_pfn pfn;
 
+    r->ask = NULL; /* nobody else is there: the others are played */
+    r->cpu = real_cpu();
+    r->cpu_now = mode == QUIRE_CACHE_LOCAL ? NULL : r->cpu_now;
     for (int i = 0; i < 2000; i++)
         load_act(l);
     check_books(r, &stress.shadow);
@@ -207,6 +269,7 @@ static void open_all(const char *scenario, unsigned threads)
         r->zone_config.high = frames * 6 / 16;
     }
     r->cpu_now = strcmp(scenario, "lies") == 0 ? lying_cpu : real_cpu;
+    r->ask = ask;
     rig_open(r);
     shadow_open(&stress.shadow, r->usable[0].pfn.n, frames + held, frames + held);
     stress.holder = (struct load){.rig = r, .shadow = &stress.shadow, .who = MOST_THREADS + 2};
@@ -265,10 +328,14 @@ static void run(const char *scenario, unsigned threads, uint64_t factor)
     (void)pthread_join(other, NULL);
     for (unsigned i = 0; i < threads; i++) {
         (void)pthread_join(workers[i], NULL);
+        atomic_store(&stress.tids[i], 0);
         load_empty(&stress.loads[i]);
         calls += stress.loads[i].calls;
         refused += stress.loads[i].refused;
     }
+    stress.rig.ask = NULL;
+    stress.rig.cpu = real_cpu();
+    stress.rig.cpu_now = mode == QUIRE_CACHE_LOCAL ? NULL : stress.rig.cpu_now;
     load_empty(&stress.holder);
     check_books(&stress.rig, &stress.shadow);
     if (quire_cache_stats(&stress.rig.cache, &stats) != QUIRE_OK || stats.bad_frees != 0 ||
@@ -294,6 +361,15 @@ int main(int argc, char *argv[])
         die("%s: the second argument is the scenario: random, lies, thrift or exhaust", argv[0]);
     if (strcmp(scenario, "lies") == 0 && mode == QUIRE_CACHE_RSEQ)
         skip_all("in rseq mode the kernel says where a thread runs, and does not lie");
+    if (SANITIZED && mode == QUIRE_CACHE_LOCAL && strcmp(scenario, "exhaust") == 0)
+        skip_all("a sanitizer may hold signals back, so that nobody waits for answers");
+    if (mode == QUIRE_CACHE_LOCAL) {
+        struct sigaction action = {.sa_handler = answer, .sa_flags = SA_RESTART};
+
+        if (sigaction(SIGUSR1, &action, NULL) != 0)
+            die("no handler");
+    }
+    keep_to_cpu(0);
     for (size_t i = 0; i < sizeof threads / sizeof threads[0]; i++)
         run(scenario, threads[i], factor);
     return 0;

@@ -37,6 +37,11 @@ static void half_a_limit(struct cpu_cache *r)
     qa_store(&r->limit, r->half, relaxed); /* relaxed: one thread */
 }
 
+static void no_refill(struct cpu_cache *r)
+{
+    r->refill = 0;
+}
+
 /* How a child ends that takes a CPU cache, breaks it and puts it back: the signal, or 0. */
 static int end_of(const struct rig *r, void (*damage)(struct cpu_cache *))
 {
@@ -61,7 +66,7 @@ static int end_of(const struct rig *r, void (*damage)(struct cpu_cache *))
 static void broken_by_hand(void **unused)
 {
     static void (*const damages[])(struct cpu_cache *) = {put_twice, too_many, too_many_outgoing,
-                                                          half_a_limit};
+                                                          half_a_limit, no_refill};
     struct rig r;
 
     (void)unused;

@@ -21,10 +21,10 @@ static uint32_t elsewhere(void)
     return cpu_count() > 1 ? 1 : 0;
 }
 
-/* Must the kernel help, to get at what the other CPU has? */
+/* Must the kernel help, or the port, to get at what the other CPU has? */
 static bool out_of_reach(void)
 {
-    return mode == QUIRE_CACHE_RSEQ && elsewhere() != HERE;
+    return (mode == QUIRE_CACHE_RSEQ || mode == QUIRE_CACHE_LOCAL) && elsewhere() != HERE;
 }
 
 static void open_small(struct rig *r)

@@ -63,6 +63,43 @@ static void drain_one(void **unused)
     rig_close(&r, 0);
 }
 
+/* Refills fetch half a magazine; after a drain they begin with one round, and double. */
+static void refills_grow(void **unused)
+{
+    enum { HALF = 32, TAKEN = 3 * HALF };
+    static const uint64_t want[] = {HALF, 1, 2, 4, 8, 16, HALF, HALF};
+    static const unsigned orders[] = {0, 2};
+
+    (void)unused;
+    for (size_t o = 0; o < 2; o++) {
+        unsigned order = orders[o];
+        uint64_t pfns[TAKEN], half, n = 0;
+        struct rig r;
+
+        rig_begin(&r, 64 * BLOCK);
+        r.cache_config.rounds = 2 * HALF;
+        r.cache_config.depot = 0;
+        rig_open(&r);
+        run_on(&r, HERE);
+        half = r.cache.capacity[cached_class_of(order, 0)] / 2;
+        assert_in_range(half, order ? 4 : HALF, HALF);
+        for (size_t i = 0; i < sizeof want / sizeof want[0] && n < TAKEN; i++) {
+            uint64_t fetched = (want[i] < half ? want[i] : half) << order;
+            uint64_t before = quire_zone_free_frames(&r.zone);
+
+            pfns[n++] = take(&r, order, 0);
+            assert_int_equal(before - quire_zone_free_frames(&r.zone), fetched);
+            if (i == 0)
+                assert_ok(quire_cache_drain_all(&r.cache));
+            while (cached_frames(&r) > 0)
+                pfns[n++] = take(&r, order, 0);
+        }
+        while (n > 0)
+            give(&r, pfns[--n], order);
+        rig_close(&r, 0);
+    }
+}
+
 /* Draining one CPU leaves the others' CPU caches alone. */
 static void drain_one_of_two(void **unused)
 {
@@ -269,6 +306,7 @@ int main(int argc, char *argv[])
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drain_one),
+        cmocka_unit_test(refills_grow),
         cmocka_unit_test(drain_one_of_two),
         cmocka_unit_test(drain_all),
         cmocka_unit_test(retire),

@@ -32,6 +32,9 @@ static inline quire_paging_format small_format()
     f.access_mask = 2;
     f.access[QUIRE_READ] = 0;
     f.access[QUIRE_READ | QUIRE_WRITE] = 2;
+    f.access_spread = UINT64_C(1) << 59;
+    f.access_back[0] = QUIRE_READ;
+    f.access_back[1] = QUIRE_READ | QUIRE_WRITE;
     f.global = 0x100;
     f.accessed = 0x20;
     f.dirty = 0x40;

@@ -232,7 +232,7 @@ const char *expect_name(int result)
         "ERR_ORDER",  "ERR_BUSY",      "ERR_INITIALISED", "ERR_UNSUPPORTED",
         "ERR_FULL",   "ERR_STATE",     "ERR_DAMAGED",     "ERR_ADDRESS",
         "ERR_MAPPED", "ERR_UNMAPPED",  "ERR_LARGE",       "ERR_AREA",
-        "ERR_ACCESS", "ERR_LIMIT"};
+        "ERR_ACCESS", "ERR_LIMIT",     "ERR_END",         "ERR_PAGER"};
     return result <= 0 && result > -QUIRE_ERRORS ? names[-result] : "no result of quire_error";
 }
 

@@ -3,12 +3,14 @@
  * core.cpp - the real sources of core, compiled as C++ over Relacy's atomics. White-box.
  *
  * Left out are the vectorised searches, which read metadata by raw pointers: the kernels below take
- * their place. And what reads or builds a zone that is not in use (core/zone, core/boot), and
- * batches, which are made of the steps that are here. The build writes core_sources.inc, which
+ * their place. And what reads or builds a zone that is not in use (core/boot, and core/zone but for
+ * its figures). The build writes core_sources.inc, which
  * includes the others, from core/cmake/layers.cmake.
  */
 #include "core.hpp"
 #include "world.hpp"
+
+#define _Static_assert static_assert
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wextra"
@@ -18,16 +20,21 @@
 /* A search kernel gets the address that a hint byte would have if a hint were one byte large. */
 static uint8_t hint_at(const uint8_t *byte)
 {
-    const unsigned char *const arrays[] = {world->z.fulls, world->z.holes, world->z.sparse,
-                                           world->z.wholes};
     const size_t sizes[] = {World::WIDE, World::WIDE, World::SECTIONS, World::SECTIONS};
 
-    for (unsigned i = 0; i < 4; i++)
-        if (byte >= arrays[i] && byte < arrays[i] + sizes[i]) {
-            const void *first = arrays[i];
+    for (const World *w : worlds) {
+        if (!w)
+            continue;
 
-            return qa_load(static_cast<const qa8 *>(first) + (byte - arrays[i]), relaxed);
-        }
+        const unsigned char *const arrays[] = {w->z.fulls, w->z.holes, w->z.sparse, w->z.wholes};
+
+        for (unsigned i = 0; i < 4; i++)
+            if (byte >= arrays[i] && byte < arrays[i] + sizes[i]) {
+                const void *first = arrays[i];
+
+                return qa_load(static_cast<const qa8 *>(first) + (byte - arrays[i]), relaxed);
+            }
+    }
     require(false, "a search looked outside of the hints");
     return 0;
 }
@@ -67,8 +74,8 @@ static size_t least_fit(const uint8_t *bytes, size_t n, uint8_t value, size_t in
 
 const struct search_kernel *qi_search_best(void)
 {
-    static const struct search_kernel kernel = {"relacy",  nullptr, nullptr,
-                                                next_byte, nullptr, least_fit};
+    static const struct search_kernel kernel = {"relacy", nullptr,   nullptr, next_byte,
+                                                nullptr,  least_fit, nullptr};
 
     return &kernel;
 }

@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-World *world;
+World *world, *worlds[World::WORLDS];
 
 /* Relacy gives its test object only the alignment of malloc, so the world lives here. */
 alignas(World) static unsigned char room[sizeof(World)];
@@ -22,7 +22,7 @@ union Payload {
     }
     rl::var<unsigned> var;
 };
-static Payload payload[World::BLOCKS * MAP_WORDS * World::PAYLOADS];
+static Payload payload[World::WORLDS][World::BLOCKS * MAP_WORDS * World::PAYLOADS];
 
 static unsigned payloads_of(uint32_t blocks)
 {
@@ -44,18 +44,29 @@ void InWorld::before()
         memcpy(first[blocks_], bytes, sizeof room);
         built[blocks_] = true;
     }
-    for (unsigned i = 0; i < payloads_of(blocks_); i++) {
-        ::new (&payload[i].var) rl::var<unsigned>;
-        payload[i].var($).store(0);
-    }
+    worlds[0] = world;
+    World::begin_payloads(0, blocks_);
     setup();
 }
 
 void InWorld::after()
 {
     check();
-    for (unsigned i = 0; i < payloads_of(blocks_); i++)
-        payload[i].var.~var();
+    World::end_payloads(0, blocks_);
+}
+
+void World::begin_payloads(unsigned number, uint32_t blocks)
+{
+    for (unsigned i = 0; i < payloads_of(blocks); i++) {
+        ::new (&payload[number][i].var) rl::var<unsigned>;
+        payload[number][i].var($).store(0);
+    }
+}
+
+void World::end_payloads(unsigned number, uint32_t blocks)
+{
+    for (unsigned i = 0; i < payloads_of(blocks); i++)
+        payload[number][i].var.~var();
 }
 
 template <typename T> static unsigned char *bytes(T *array)
@@ -65,7 +76,7 @@ template <typename T> static unsigned char *bytes(T *array)
     return static_cast<unsigned char *>(p);
 }
 
-World::World(uint32_t blocks) : blocks_(blocks)
+World::World(uint32_t blocks, unsigned number, uint64_t section) : blocks_(blocks), number_(number)
 {
     for (struct map512 &line : lines_)
         for (qa64 &w : line.w)
@@ -78,6 +89,7 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.fulls = bytes(fulls_);
     z.holes = bytes(holes_);
     z.section_maps = bytes(lines_);
+    z.gone_maps = bytes(gone_);
     z.sparse = bytes(sparse_);
     z.wholes = bytes(wholes_);
     z.slot_states = slots_;
@@ -88,6 +100,7 @@ World::World(uint32_t blocks) : blocks_(blocks)
     z.slots = SLOTS;
     z.extent_count = 1;
     z.extents[0].count = SECTIONS;
+    z.extents[0].section = section;
     z.end_block = blocks;
 }
 
@@ -160,33 +173,49 @@ void World::give_whole(uint32_t b, unsigned order)
 /* Hints as they are at rest, and the words that the scenario is about. */
 void World::start(unsigned shared)
 {
-    for (uint32_t b = 0; b < blocks_; b++) {
-        struct map512 *map = frame_map(&z, b);
-
+    for (uint32_t b = 0; b < blocks_; b++)
         qi_hint_block_free(&z, b);
-        if (shared & NOTHING)
-            continue;
-        desc_of(&z, b)->share();
-        if (shared & SECTION_BITS)
-            block_word(&z, b / WORD_BITS)->share();
-        for (unsigned i = 0; i < MAP_WORDS; i++) {
-            map[0].w[i].share();
-            if (shared & RUN_MAPS)
-                map[1].w[i].share();
-        }
-        if (shared & HINTS)
-            full_of(&z, b)->share();
-        if (shared & HOLES)
-            hole_of(&z, b)->share();
-    }
-    for (uint32_t s = 0; s < SECTIONS; s++) {
+    for (uint32_t s = 0; s < SECTIONS; s++)
         if (qi_section_find(&z, s, 0, 0) != NO_BLOCK)
             qi_hint_section_whole(&z, s);
+    qa_store(&head.total, free_frames(), relaxed);
+    qa_store(&head.managed, blocks_ * (uint64_t)BLOCK_FRAMES - qa_load(&head.reserved, relaxed),
+             relaxed);
+    share(shared);
+}
+
+void World::share_block(uint32_t b, unsigned shared)
+{
+    struct map512 *map = frame_map(&z, b);
+
+    desc_of(&z, b)->share();
+    if (shared & SECTION_BITS)
+        block_word(&z, b / WORD_BITS)->share();
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
+        map[0].w[i].share();
+        if (shared & RUN_MAPS)
+            map[1].w[i].share();
+    }
+    if (shared & HINTS)
+        full_of(&z, b)->share();
+    if (shared & HOLES)
+        hole_of(&z, b)->share();
+}
+
+void World::share(unsigned shared)
+{
+    for (uint32_t b = 0; b < blocks_ && !(shared & NOTHING); b++)
+        share_block(b, shared);
+    for (uint32_t s = 0; s < SECTIONS; s++) {
         if (shared & (HINTS | HOLES))
             sparse_[s].share();
         if (shared & HINTS)
             wholes_[s].share();
     }
+    for (unsigned i = 0; i < blocks_ && shared & GONE; i += WORD_BITS)
+        gone_word(&z, i / WORD_BITS)->share();
+    if (shared & GONE)
+        head.gone.share();
     for (unsigned i = 0; i < 2 && shared & LIST; i++)
         head.isolations[i].share();
     if (shared & LIST)
@@ -197,9 +226,6 @@ void World::start(unsigned shared)
         if (shared & PINS)
             pin.key.share();
     }
-    qa_store(&head.total, free_frames(), relaxed);
-    qa_store(&head.managed, blocks_ * (uint64_t)BLOCK_FRAMES - qa_load(&head.reserved, relaxed),
-             relaxed);
     for (qa64 &watch : head.watch)
         if (shared & WATCH)
             watch.share();
@@ -223,7 +249,8 @@ void World::touch(uint64_t frame, uint64_t n)
 {
     for (uint64_t f = frame; f < frame + n; f++)
         if (f < frame + PAYLOADS || f % WORD_BITS < PAYLOADS)
-            payload[f / WORD_BITS * PAYLOADS + f % PAYLOADS].var($).store(rl::thread_index());
+            payload[number_][f / WORD_BITS * PAYLOADS + f % PAYLOADS].var($).store(
+                rl::thread_index());
 }
 
 void World::count(int64_t n)
@@ -319,7 +346,7 @@ bool World::take_whole(uint32_t b, unsigned order)
 
 int World::put_whole(uint32_t b, unsigned order)
 {
-    int error = qi_block_run_put(&z, b, order);
+    int error = qi_block_run_put(&z, b, order, false);
 
     if (!error)
         count(1ll << order);
@@ -344,6 +371,16 @@ uint64_t World::free_frames() const
     for (uint32_t b = 0; b < blocks_; b++)
         if (section_bit(b) && desc_divided(desc(b)))
             n += qi_map_count_free(frame_map(&z, b));
+    return n;
+}
+
+uint64_t World::frames_held() const
+{
+    uint64_t n = 0;
+
+    for (uint32_t b = 0; b < blocks_; b++)
+        for (uint64_t held : held_[b])
+            n += word_count(held);
     return n;
 }
 

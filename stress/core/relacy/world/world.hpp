@@ -32,6 +32,7 @@ enum Share : unsigned {
     HOLES = 128,
     WATCH = 256,
     NOTHING = 512, /* not even maps and descriptors */
+    GONE = 1024,   /* which blocks are gone */
 };
 
 class World
@@ -43,10 +44,16 @@ class World
         SLOTS = 4,
         PAYLOADS = 4,
         PINNED = 4,
-        WIDE = SECTIONS * SECTION_BLOCKS
+        WIDE = SECTIONS * SECTION_BLOCKS,
+        WORLDS = 4
     };
 
-    explicit World(uint32_t blocks);
+    /* `number`: of several zones side by side, this one's; its first frame is that of physical
+     * section `section`. */
+    explicit World(uint32_t blocks, unsigned number = 0, uint64_t section = 0);
+    /* The payloads of a world of so many blocks: of an execution, before anything is held. */
+    static void begin_payloads(unsigned number, uint32_t blocks);
+    static void end_payloads(unsigned number, uint32_t blocks);
 
     /* ---- Before the threads start ---- */
     void make_split(uint32_t b, uint32_t owner = 0); /* all frames free; by default nobody's */
@@ -57,6 +64,7 @@ class World
     void give_but(uint32_t b, uint64_t frame, uint64_t n); /* all of b but n frames are held */
     void give_whole(uint32_t b, unsigned order);           /* a run of whole blocks is held */
     void start(unsigned shared); /* set hints and count, share the words */
+    void share(unsigned shared); /* the second half of that alone */
 
     /* ---- Who holds what, beside the explored memory ---- */
     void hold(uint64_t frame, uint64_t n, bool run);          /* taken; fails if somebody has it */
@@ -75,6 +83,7 @@ class World
 
     /* ---- After all are done ---- */
     void verify() const;
+    uint64_t frames_held() const; /* in the shadow */
 
     uint32_t desc(uint32_t b) const
     {
@@ -90,6 +99,7 @@ class World
     struct quire_zone_head head = {};
 
   private:
+    void share_block(uint32_t b, unsigned shared);
     void verify_block(uint32_t b) const;
     void verify_split(uint32_t b) const;
     void touch_word(uint32_t b, unsigned word, uint64_t bits);
@@ -97,20 +107,21 @@ class World
     void touch(uint64_t frame, uint64_t n);
     void count(int64_t n);
 
-    struct map512 lines_[SECTIONS];
+    struct map512 lines_[SECTIONS], gone_[SECTIONS];
     struct map512 maps_[BLOCKS * 2];
     qa32 descs_[WIDE];
     qa8 fulls_[WIDE], holes_[WIDE], sparse_[SECTIONS], wholes_[SECTIONS];
     struct quire_slot_state slots_[SLOTS];
     struct quire_pin pins_[PINNED];
     uint32_t blocks_;
-    unsigned shared_ = 0;
+    unsigned number_, shared_ = 0;
     uint64_t held_[BLOCKS][MAP_WORDS] = {};   /* the shadow of the frame maps */
     uint64_t inside_[BLOCKS][MAP_WORDS] = {}; /* the shadow of the run maps */
 };
 
-/* The world of the current execution. */
+/* The world of the current execution; where several zones are side by side, the first of them. */
 extern World *world;
+extern World *worlds[World::WORLDS];
 
 /* A scenario in a world of `blocks` blocks. */
 class InWorld : public Scenario

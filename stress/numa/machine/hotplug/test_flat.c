@@ -257,12 +257,127 @@ static void made_closed(void **unused)
     rig_close(r);
 }
 
+/* ---- A zone of another shape ---------------------------------------------------------------- */
+
+enum { PIECES = 64 };
+
+static void *pieces[PIECES]; /* what the port gave and has not got back, and holes */
+static unsigned piece_count;
+
+struct shape {
+    struct quire_zone zone;
+    struct quire_run usable[2];
+    struct quire_pfnmap_span spans[2];
+    void *metadata;
+};
+
+static uint32_t first_cpu(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void *give_memory(void *ctx, size_t bytes, quire_node node)
+{
+    void *memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+
+    (void)ctx;
+    (void)node;
+    assert_non_null(memory);
+    assert_true(piece_count < PIECES);
+    pieces[piece_count++] = memory;
+    return memset(memory, 0, bytes);
+}
+
+static void take_memory(void *ctx, void *memory, size_t bytes, quire_node node)
+{
+    (void)ctx;
+    (void)bytes;
+    (void)node;
+    for (unsigned i = 0; i < piece_count; i++)
+        if (pieces[i] == memory)
+            pieces[i] = NULL;
+    free(memory);
+}
+
+/* Two sections from `first` on, and the second half of another one. */
+static void shape_build(struct shape *s, uint64_t first, uint64_t other, uint32_t number)
+{
+    struct quire_zone_config config = {.type = QUIRE_ZONE_NORMAL,
+                                       .slots = 2,
+                                       .usable = s->usable,
+                                       .usable_count = 2,
+                                       .metadata_zeroed = true};
+    size_t bytes;
+
+    s->usable[0] = (struct quire_run){quire_pfn_of(first * SECTION), 2 * SECTION};
+    s->usable[1] = (struct quire_run){quire_pfn_of(other * SECTION + SECTION / 2), SECTION / 2};
+    for (unsigned i = 0; i < 2; i++)
+        s->spans[i] = (struct quire_pfnmap_span){s->usable[i], number};
+    assert_ok(quire_zone_metadata_size(&config, &bytes));
+    s->metadata = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    assert_non_null(s->metadata);
+    memset(s->metadata, 0, bytes);
+    assert_ok(quire_zone_init(&s->zone, &config, s->metadata, bytes));
+}
+
+/* A hit may have asked the view of the zone that left whether it is of one stretch, and pop from it
+ * when another one has its place: so that is of one stretch, too, or has caches of its own. */
+static void returns_in_two_stretches(void **unused)
+{
+    static struct shape whole, two;
+    struct quire_machine_zone zone = {.zone = &whole.zone}, again = {.zone = &two.zone};
+    struct quire_topology topology;
+    struct quire_machine *m;
+    struct quire_machine_config config = {
+        .topology = &topology,
+        .zones = &zone,
+        .zone_count = 1,
+        .spans = whole.spans,
+        .span_count = 2,
+        .rounds = QUIRE_CACHE_SIZE_AUTO,
+        .mode = QUIRE_CACHE_EXCHANGE,
+        .port = {.cpu = first_cpu, .memory = give_memory, .give_back = take_memory}};
+    const struct cpu_view *view;
+    size_t bytes;
+    void *memory;
+
+    (void)unused;
+    quire_topology_init(&topology);
+    assert_ok(quire_topology_add_node(&topology, 0, &again.node));
+    assert_ok(quire_topology_add_cpu(&topology, 0, again.node));
+    assert_ok(
+        quire_topology_add_memory(&topology, 0, 1ull << 45, again.node, QUIRE_MEMORY_ORDINARY));
+    zone.node = again.node;
+    shape_build(&whole, 10, 12, 0);
+    shape_build(&two, 10, 20, 0);
+    assert_ok(quire_machine_size(&config, &bytes));
+    memory = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
+    assert_ok(quire_machine_init(&config, memory, bytes, &m));
+    view = machine_view_of(m, 0);
+    assert_true(view->kind & VIEW_ONE_STRETCH);
+    assert_ok(quire_machine_remove_zone(m, &whole.zone));
+    assert_ok(quire_machine_add_zone(m, &again, two.spans, 2));
+    assert_true(view->kind & VIEW_ONE_STRETCH);
+    assert_true(machine_view_of(m, 0) != view);
+    assert_false(machine_view_of(m, 0)->kind & VIEW_ONE_STRETCH);
+    for (unsigned i = 0; i < piece_count; i++)
+        free(pieces[i]);
+    free(memory);
+    free(two.metadata);
+    free(whole.metadata);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alternation),        cmocka_unit_test(any_topologies),
-        cmocka_unit_test(leaves_and_returns), cmocka_unit_test(returns_otherwise),
-        cmocka_unit_test(opened_late),        cmocka_unit_test(made_closed),
+        cmocka_unit_test(alternation),
+        cmocka_unit_test(any_topologies),
+        cmocka_unit_test(leaves_and_returns),
+        cmocka_unit_test(returns_otherwise),
+        cmocka_unit_test(opened_late),
+        cmocka_unit_test(made_closed),
+        cmocka_unit_test(returns_in_two_stretches),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

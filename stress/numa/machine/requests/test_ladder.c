@@ -168,8 +168,8 @@ static void assert_refused(struct rig *r, const struct quire_request *request, i
 
 #define WHOLE "a0 d0 a0 a1 r d0 d1 a0 a1 c r d0 d1 a0 a1 "
 
-/* A zone where the caller is local is asked four times and drained three times at most, another one
- * three and two; one less each without the callback. */
+/* A zone where the caller is local is asked four times and drained three times at most, another
+ * one, and the last of the walk, three and two; one less each without the callback. */
 static void refused(void **unused)
 {
     struct quire_request wanted = quire_request_of(4, QUIRE_EMERGENCY);
@@ -191,6 +191,8 @@ static void refused(void **unused)
     assert_error(quire_machine_alloc(r->machine, 4, QUIRE_FALLBACK, &(quire_pfn){0}),
                  QUIRE_ERR_UNSUPPORTED);
     assert_string_equal(steps, "a1 r d1 a1 c r d1 a1 "); /* nothing was asked */
+    one.nodes.bits = 1; /* where the caller is local: near before far, and nothing is far */
+    assert_refused(r, &wanted, QUIRE_ERR_ZONE, "a0 r d0 a0 c r d0 a0 ");
     close_full(r);
 }
 

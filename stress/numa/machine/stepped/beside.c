@@ -4,7 +4,7 @@
  * call of every other kind: allocations, frees, batches, mempools, drains, retirements, figures,
  * zones that come and go, topologies, offlining.
  *
- *   numa_beside whole | SAMPLES [SEED [KIND...]]
+ *   numa_beside [one] whole | SAMPLES [SEED [KIND...]]
  *
  * A child stops before an instruction of its call, as if its CPU were gone. Its other thread makes
  * the other call, on the same CPU's number or on another one. If that call waits for the first one,
@@ -12,7 +12,8 @@
  * figures, and what is left of a zone that went. Each pair of kinds is tried at SAMPLES
  * instructions drawn at random; `whole`: at each one that there is, the first three times and the
  * last time that the call comes to it. With kinds, say topology and offline, only calls of these
- * stand still; a name that is none is answered by all that there are.
+ * stand still; a name that is none is answered by all that there are. `one`: on a machine of one
+ * node, which has the same zones and CPUs, and no remote frames.
  */
 #include "stress/common/random.h"
 #include "stress/common/shadow.h"
@@ -34,14 +35,14 @@
 
 enum {
     NODES = 3,
-    CPUS = 2, /* a node */
+    CPUS = 2, /* a node; one node has them all */
     FRAMES = 4 * BLOCK,
     HELD = 300,
     STARTED_WITH = 36, /* runs that each of the two has at first, of each of two nodes */
     RUNS_AT_FIRST = 5, /* likewise, of node 1, in pairs */
     LEAVES = 2,        /* the zone that is removed */
     COMES = 3,         /* and the one that is added */
-    MOVED = 1,         /* the node of the CPU that moves */
+    MOVED = 1,         /* the node of the CPU that moves; on one node a CPU comes */
     NOBODY = 9,
     INSTRUCTIONS = 200000,
     STEPS = 100000, /* in a library */
@@ -64,6 +65,7 @@ static struct meeting {
     _Atomic uint32_t said; /* has `told` been posted? */
 } * meeting;
 
+static uint32_t nodes = NODES;
 static unsigned other_kind;
 static uint32_t other_cpu;
 static _Thread_local bool is_other;
@@ -114,6 +116,14 @@ static void give_of(struct party *p, uint32_t zone, uint64_t frames)
             return;
         }
     die("none of zone %" PRIu32 " is held", zone);
+}
+
+/* These nodes, or the one that there is. */
+static struct quire_policy policy_of(enum quire_policy_mode mode, uint64_t wanted)
+{
+    struct quire_policy policy = {.mode = mode, .nodes = {nodes == 1 ? 1 : wanted}};
+
+    return policy;
 }
 
 static int ask(struct party *p, const struct quire_request *q)
@@ -175,18 +185,19 @@ static void take_remote_run(struct party *p)
 
 static void take_bound(struct party *p)
 {
-    const struct quire_policy policy = {.mode = QUIRE_POLICY_BIND, .nodes = {4}};
+    const struct quire_policy policy = policy_of(QUIRE_POLICY_BIND, 4);
     struct quire_request q = quire_request_of(0, 0);
 
     q.policy = &policy;
     (void)ask(p, &q);
 }
 
-/* More than there is, of one node: all is drained before. */
+/* More than there is, of one node: all is drained before. One node alone has a zone without a frame
+ * in use. */
 static void refused(struct party *p)
 {
-    const struct quire_policy policy = {.mode = QUIRE_POLICY_BIND, .nodes = {2}};
-    struct quire_request q = quire_request_of(11, 0);
+    const struct quire_policy policy = policy_of(QUIRE_POLICY_BIND, 2);
+    struct quire_request q = quire_request_of(nodes == 1 ? 12 : 11, 0);
 
     q.policy = &policy;
     if (ask(p, &q) == QUIRE_OK)
@@ -210,7 +221,7 @@ static void give_remote_run(struct party *p)
 
 static void take_batch(struct party *p)
 {
-    const struct quire_policy policy = {.mode = QUIRE_POLICY_INTERLEAVE, .nodes = {3}};
+    const struct quire_policy policy = policy_of(QUIRE_POLICY_INTERLEAVE, 3);
     struct quire_request q = quire_request_of(0, 0);
     quire_pfn pfns[20];
     size_t got;
@@ -292,7 +303,7 @@ static void figures(struct party *p)
 
     (void)p;
     must(quire_machine_stats(rig.machine, &stats), "machine_stats");
-    (void)rig_stats(&rig, 1);
+    (void)rig_stats(&rig, nodes == 1 ? 0 : 1);
 }
 
 /* ---- Changes -------------------------------------------------------------------------------- */
@@ -331,8 +342,9 @@ static void set_topology(struct party *p)
     struct quire_topology *t = &topologies[p - parties];
 
     *t = rig.topology;
-    t->cpu_node[MOVED * CPUS] = 0;
-    t->distance[0][2] = t->distance[2][0] = QUIRE_DISTANCE_UNREACHABLE;
+    t->cpu_node[nodes == 1 ? NODES * CPUS : MOVED * CPUS] = 0;
+    if (nodes > 1)
+        t->distance[0][2] = t->distance[2][0] = QUIRE_DISTANCE_UNREACHABLE;
     (void)changed(quire_machine_set_topology(rig.machine, t), "set_topology");
 }
 
@@ -359,32 +371,38 @@ static void offline(struct party *p)
 static const struct kind {
     const char *name;
     void (*call)(struct party *p);
+    bool of_others; /* about memory of another node */
 } kinds[] = {
-    {"frame", take_frame},
-    {"run", take_run},
-    {"block", take_block},
-    {"remote frame", take_remote},
-    {"remote run", take_remote_run},
-    {"bound", take_bound},
-    {"refused", refused},
-    {"free", give_local},
-    {"remote free", give_remote},
-    {"remote run free", give_remote_run},
-    {"batch", take_batch},
-    {"free batch", give_batch},
-    {"contiguous", take_contig},
-    {"mempool", use_mempool},
-    {"drain", drain},
-    {"drain CPU", drain_cpu},
-    {"retire CPU", retire_cpu},
-    {"maintain", maintain},
-    {"figures", figures},
-    {"add zone", add_zone},
-    {"remove zone", remove_zone},
-    {"topology", set_topology},
-    {"offline", offline},
+    {"frame", take_frame, false},
+    {"run", take_run, false},
+    {"block", take_block, false},
+    {"remote frame", take_remote, true},
+    {"remote run", take_remote_run, true},
+    {"bound", take_bound, false},
+    {"refused", refused, false},
+    {"free", give_local, false},
+    {"remote free", give_remote, true},
+    {"remote run free", give_remote_run, true},
+    {"batch", take_batch, false},
+    {"free batch", give_batch, false},
+    {"contiguous", take_contig, false},
+    {"mempool", use_mempool, false},
+    {"drain", drain, false},
+    {"drain CPU", drain_cpu, false},
+    {"retire CPU", retire_cpu, false},
+    {"maintain", maintain, false},
+    {"figures", figures, false},
+    {"add zone", add_zone, false},
+    {"remove zone", remove_zone, false},
+    {"topology", set_topology, false},
+    {"offline", offline, false},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+static bool is_possible(unsigned kind)
+{
+    return nodes > 1 || !kinds[kind].of_others;
+}
 
 /* ---- The child ------------------------------------------------------------------------------ */
 
@@ -423,7 +441,7 @@ static void check_books(void)
         used += atomic_load(&shadows[i].held);
     for (unsigned i = 0; i < 2; i++)
         given += parties[i].given;
-    for (uint32_t n = 0; n < NODES; n++) {
+    for (uint32_t n = 0; n < nodes; n++) {
         struct quire_node_stats s = rig_stats(&rig, n);
 
         sums[0] += s.counts[QUIRE_NODE_HIT] + s.counts[QUIRE_NODE_MISS];
@@ -566,31 +584,37 @@ static unsigned choose_places(unsigned n)
 static unsigned meet_all(unsigned kind, unsigned samples, uint64_t *random)
 {
     unsigned n = step_through(kind), chosen = choose_places(n);
-    unsigned tries = samples ? samples : chosen;
+    unsigned tries = samples ? samples : chosen, met = 0;
 
     if (n < 20)
         die("%s: %u instructions were seen", kinds[kind].name, n);
     for (unsigned i = 0; i < tries; i++)
         for (other_kind = 0; other_kind < KINDS; other_kind++) {
+            if (!is_possible(other_kind))
+                continue;
+            met++;
             other_cpu = 2 * (uint32_t)random_below(random, 2);
             meet_at(kind, places[samples ? random_below(random, chosen) : i]);
         }
-    printf("%-12s %6u instructions, %4u places, met %u times\n", kinds[kind].name, n, chosen,
-           tries * KINDS);
-    return tries * KINDS;
+    printf("%-12s %6u instructions, %4u places, met %u times\n", kinds[kind].name, n, chosen, met);
+    return met;
 }
 
 /* Frames in all caches and magazines, and in both hands. */
 static void start_machine(void)
 {
-    rig_begin(&rig, NODES, CPUS);
+    rig_begin(&rig, nodes, nodes == 1 ? NODES * CPUS : CPUS);
     rig.config.rounds = 8;
     rig.config.port.relax = relax;
-    (void)rig_zone(&rig, 0, QUIRE_ZONE_NORMAL, 0, FRAMES);
-    (void)rig_zone(&rig, 1, QUIRE_ZONE_NORMAL, 0, FRAMES);
-    (void)rig_zone(&rig, 2, QUIRE_ZONE_NORMAL, 0, FRAMES);
-    (void)rig_spare_zone(&rig, 1, QUIRE_ZONE_NORMAL, 2 * FRAMES, FRAMES); /* of node 1's section */
-    rig.given[COMES].node = quire_node_of(2);
+    for (uint32_t i = 0; i < COMES; i++)
+        (void)rig_zone(&rig, nodes == 1 ? 0 : i, QUIRE_ZONE_NORMAL, nodes == 1 ? i * FRAMES : 0,
+                       FRAMES);
+    if (nodes == 1) {
+        (void)rig_spare_zone(&rig, 0, QUIRE_ZONE_NORMAL, COMES * FRAMES, FRAMES);
+    } else { /* of node 1's section */
+        (void)rig_spare_zone(&rig, 1, QUIRE_ZONE_NORMAL, 2 * FRAMES, FRAMES);
+        rig.given[COMES].node = quire_node_of(2);
+    }
     rig_open(&rig);
     for (uint32_t i = 0; i <= COMES; i++)
         shadow_open(&shadows[i], rig.zones[i].run.pfn.n, FRAMES, FRAMES);
@@ -600,15 +624,16 @@ static void start_machine(void)
         p->who = i + 1;
         for (unsigned k = 0; k < 2 * STARTED_WITH; k++)
             take_frame(p);
-        for (unsigned k = 0; k < 2 * STARTED_WITH; k++)
+        for (unsigned k = 0; k < 2 * STARTED_WITH && nodes > 1; k++)
             take_remote(p);
         for (unsigned k = 0; k < STARTED_WITH; k++) {
             give_local(p);
-            give_remote(p);
+            if (nodes > 1)
+                give_remote(p);
         }
-        for (unsigned k = 0; k < 2 * RUNS_AT_FIRST; k++)
+        for (unsigned k = 0; k < 2 * RUNS_AT_FIRST && nodes > 1; k++)
             take_remote_run(p);
-        for (unsigned k = 0; k < RUNS_AT_FIRST; k++)
+        for (unsigned k = 0; k < RUNS_AT_FIRST && nodes > 1; k++)
             give_remote_run(p);
     }
     check_books();
@@ -618,7 +643,7 @@ static void start_machine(void)
 static unsigned kind_of(const char *name)
 {
     for (unsigned kind = 0; kind < KINDS; kind++)
-        if (strcmp(kinds[kind].name, name) == 0)
+        if (strcmp(kinds[kind].name, name) == 0 && is_possible(kind))
             return kind;
     for (unsigned kind = 0; kind < KINDS; kind++)
         (void)fprintf(stderr, "%s%s", kind ? ", " : "kinds: ", kinds[kind].name);
@@ -629,16 +654,23 @@ static unsigned kind_of(const char *name)
 int main(int argc, char *argv[])
 {
     unsigned samples, met = 0, chosen[KINDS], count = 0;
-    uint64_t random = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+    uint64_t random;
 
     skip_unless_watchable();
+    if (argc > 1 && strcmp(argv[1], "one") == 0) {
+        nodes = 1;
+        argc--;
+        argv++;
+    }
     if (argc < 2)
-        die("%s: the first argument is `whole` or a number of samples", argv[0]);
+        die("which instructions: `whole` or a number of samples?");
+    random = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     samples = strcmp(argv[1], "whole") == 0 ? 0 : (unsigned)strtoul(argv[1], NULL, 0);
     for (int i = 3; i < argc && count < KINDS; i++)
         chosen[count++] = kind_of(argv[i]);
     for (unsigned kind = 0; argc <= 3 && kind < KINDS; kind++)
-        chosen[count++] = kind;
+        if (is_possible(kind))
+            chosen[count++] = kind;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     meeting =
         mmap(NULL, sizeof *meeting, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -15,29 +15,70 @@ uint32_t InCaches::cpu(void *ctx)
 {
     const auto *in = static_cast<const InCaches *>(ctx);
 
-    if (!in->running_)
-        return in->filling_;
-    return in->one_cpu_ ? 0 : rl::thread_index();
+    return in->running_ ? in->first_cpu_of(rl::thread_index()) : in->outside_;
+}
+
+/* Where no thread runs the CPU answers at once, as if it were asleep. */
+bool InCaches::ask_drain(void *ctx, uint32_t cpu)
+{
+    auto *in = static_cast<InCaches *>(ctx);
+    uint32_t before = in->outside_;
+
+    if (in->running_ && cpu != InCaches::cpu(ctx)) {
+        in->asked_[cpu] = true;
+        return true;
+    }
+    in->outside_ = cpu;
+    quire_cache_answer(&in->cache_);
+    in->outside_ = before;
+    return true;
+}
+
+unsigned InCaches::thread_now()
+{
+    return rl::thread_index();
+}
+
+bool InCaches::may_interrupt()
+{
+    return asked_[cpu(this)];
+}
+
+void InCaches::interrupt()
+{
+    asked_[cpu(this)] = false;
+    quire_cache_answer(&cache_);
+}
+
+void InCaches::set_outside(uint32_t cpu)
+{
+    running_ = false;
+    outside_ = cpu;
+    none_runs(cpu);
 }
 
 void InCaches::setup()
 {
     struct quire_cache_config config = {};
+    uint32_t cpus[THREADS];
     size_t bytes;
 
     memset(frame_bytes, 0, sizeof frame_bytes);
-    running_ = false;
+    set_outside(0);
     cache_ = {};
     world->make_split(0);
     world->z.has_frame_bytes = true;
     world->z.frame_bytes = reinterpret_cast<uintptr_t>(&frame_bytes[0]);
     world->z.port.cpu = cpu;
+    world->z.port.ask_drain = ask_drain;
     world->z.port.ctx = this;
-    qa_store(&world->head.managed, BLOCK_FRAMES, relaxed);
+    /* A zone large enough for what the caches may hold. */
+    qa_store(&world->head.managed, blocks_ ? UINT32_MAX : (uint64_t)BLOCK_FRAMES, relaxed);
     config.zone = &world->z;
-    config.mode = QUIRE_CACHE_EXCHANGE;
+    config.mode = mode_;
     config.cpus = CPUS;
     config.rounds = ROUNDS;
+    config.huge_rounds = blocks_;
     config.depot = DEPOT;
     require(quire_cache_size(&config, &bytes) == QUIRE_OK && bytes <= sizeof memory,
             "the caches need more memory");
@@ -52,19 +93,29 @@ void InCaches::setup()
         if (!shared_[i])
             continue;
         r->present.share();
+        if (mode_ == QUIRE_CACHE_RSEQ)
+            r->detached.share();
         r->count.share();
         r->out.share();
         r->limit.share();
+        if (mode_ == QUIRE_CACHE_LOCAL)
+            views_of(&cache_)[i].asked.share();
     }
     if (depot_shared_)
-        depot_share(cache_.state->depot);
+        depot_share(cache_.state->depot, DEPOT);
+    for (bool &asked : asked_)
+        asked = false;
+    if (mode_ == QUIRE_CACHE_LOCAL)
+        interrupts(1);
     running_ = true;
+    for (unsigned i = 0; i < THREADS; i++)
+        cpus[i] = first_cpu_of(i);
+    threads_start(cpus);
 }
 
 void InCaches::check()
 {
-    running_ = false;
-    filling_ = CPUS - 1;
+    set_outside(CPUS - 1);
     finish();
     if (!is_at_rest())
         return;
@@ -93,12 +144,12 @@ void InCaches::give_but(unsigned n)
 
 void InCaches::fill(uint32_t cpu, unsigned first, unsigned n)
 {
-    filling_ = cpu;
+    set_outside(cpu);
     for (unsigned i = first; i < first + n; i++)
         free(i);
     require(cpu_cache_count(cpu_cache_of(&cache_, cpu, CACHE_UNMOVABLE)) == n,
             "frames went by the magazine");
-    filling_ = 0;
+    set_outside(0);
 }
 
 void InCaches::share(uint32_t cpu)

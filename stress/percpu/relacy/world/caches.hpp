@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * caches.hpp - the zone in miniature of stress/core/relacy with caches in front of it: two CPUs,
- * magazines of four frames, a depot of one half magazine, exchange mode. White-box.
+ * magazines of four frames, a depot of one half magazine, in each mode. White-box.
+ *
+ * In local mode (class Local) a CPU's interrupt answers what others ask of it, at any step of its
+ * thread, once or never: who asks does not wait. In rseq mode, which only a library with
+ * QUIRE_RSEQ_MODEL has, the sections are those of sections.hpp.
  *
  * Thread i runs on CPU i unless a case says otherwise. The words of the CPU caches that a case is
  * about are shared; the zone's only if the case says so. Rounds are plain memory: that they are
@@ -22,7 +26,7 @@
 class InCaches : public InWorld
 {
   public:
-    enum { CPUS = 2, ROUNDS = 4, DEPOT = 1 };
+    enum { CPUS = 2, THREADS = 3, ROUNDS = 4, DEPOT = 1 };
 
   protected:
     /* `one_cpu`: all threads run on CPU 0, as after migrations. `zone`: the block's maps are shared
@@ -57,20 +61,55 @@ class InCaches : public InWorld
     uint64_t alloc();          /* NO_FRAME: refused */
     void free(uint64_t frame); /* by its holder */
 
+    static unsigned thread_now();
+    bool may_interrupt() override;
+    void interrupt() override;
+
+    /* The CPU on which a thread starts. */
+    virtual uint32_t first_cpu_of(unsigned thread) const
+    {
+        return one_cpu_ ? 0 : thread;
+    }
+
+    /* The threads start, each on its CPU; none runs, and whoever calls is on this CPU. */
+    virtual void threads_start(const uint32_t cpus[THREADS])
+    {
+        (void)cpus;
+    }
+    virtual void none_runs(uint32_t cpu)
+    {
+        (void)cpu;
+    }
+
     struct quire_cache cache_;
+    enum quire_cache_mode mode_ = QUIRE_CACHE_EXCHANGE;
+    uint32_t blocks_ = 0; /* rounds of the magazines of blocks */
 
   private:
     void setup() final;
     void check() final;
+    void set_outside(uint32_t cpu);
     static uint32_t cpu(void *ctx);
+    static bool ask_drain(void *ctx, uint32_t cpu);
 
     const bool one_cpu_, zone_;
     bool running_ = false;
-    uint32_t filling_ = 0; /* the CPU, while no thread runs */
+    uint32_t outside_ = 0; /* the CPU, while no thread runs */
     bool shared_[CPUS] = {}, depot_shared_ = false;
+    bool asked_[CPUS] = {}; /* an interrupt is to come */
+};
+
+/* A case in local mode. */
+template <class Case> class Local : public Case
+{
+  public:
+    template <class... Of> explicit Local(Of... of) : Case(of...)
+    {
+        this->mode_ = QUIRE_CACHE_LOCAL;
+    }
 };
 
 /* The depot's words are shared from now on; percpu.cpp knows them. */
-void depot_share(struct depot *depot);
+void depot_share(struct depot *depot, uint32_t nodes);
 
 #endif /* QUIRE_STRESS_PERCPU_RELACY_CACHES_HPP */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * percpu.cpp - the real sources of percpu, in exchange mode, and of core's batches, compiled as C++
- * over Relacy's atomics. White-box.
+ * percpu.cpp - the real sources of percpu, and of core's batches and figures, compiled as C++ over
+ * Relacy's atomics; with QUIRE_RSEQ_MODEL they have rseq mode, too. White-box.
  *
  * Left out is simple.c, which builds a zone. In C an index is a class of CPU caches; C++ wants to
  * be told so, hence -fpermissive.
@@ -10,26 +10,27 @@
 
 #define _Static_assert static_assert
 
+#ifdef QUIRE_RSEQ_MODEL
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define syscall sections_membarrier
+#endif
+
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wextra"
 #include "percpu_sources.inc"
 #pragma GCC diagnostic pop
 
-void depot_share(struct depot *depot)
+void depot_share(struct depot *depot, uint32_t nodes)
 {
     for (struct depot_stack *stack : {&depot->empty, &depot->full[CACHE_UNMOVABLE]}) {
         stack->stack.top.share();
         stack->full.share();
     }
-    for (uint32_t i = 0; i < InCaches::DEPOT; i++) {
+    for (uint32_t i = 0; i < nodes; i++) {
         void *node = depot->nodes.first + i * depot->nodes.stride;
 
         static_cast<struct depot_half *>(node)->node.below.share();
     }
-}
-
-/* The one function of core/zone that percpu calls. */
-uint64_t quire_zone_managed(const struct quire_zone *z)
-{
-    return qa_load(&z->head->managed, relaxed);
 }

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * magazine.c - what no hit of a magazine served: refill, overflow, and many objects at once.
+ *
+ * A refill takes up to half a magazine from the CPU's active slab, by one exchange for each word of
+ * its map, and only if the slab has a free object: a new slab is found or made for one object, with
+ * no magazine in the caller's hands, as the machine may call back for long. An overflow gives the
+ * upper half back to the slabs, or all of a remote magazine, by one read-modify-write for each word
+ * (magazine_flush.c). So alternating bursts meet at the middle.
+ *
+ * What goes by the magazines, to the slabs: requests for another node, a call that finds its
+ * magazine taken, a CPU that has none. Lock-free, any context.
+ */
+#include "magazine.h"
+
+__attribute__((__noinline__)) int qi_object_alloc_exchange(struct heap *h, size_t offset,
+                                                           uint32_t flags, void **object)
+{
+    return alloc_by_exchange(h, offset, flags, object);
+}
+
+__attribute__((__noinline__)) int qi_object_free_exchange(struct heap *h, void *object)
+{
+    return free_by_exchange(h, object);
+}
+
+/* ---- Setting up ---------------------------------------------------------------------------- */
+
+static uint32_t class_rounds(const struct heap *h, uint32_t size)
+{
+    uint32_t rounds = MAGAZINE_BYTES / size;
+
+    if (rounds < MAGAZINE_LEAST)
+        rounds = MAGAZINE_LEAST;
+    return (rounds < h->rounds ? rounds : h->rounds) & ~1u;
+}
+
+static void magazine_fit(struct cpu_cache *r, uint32_t rounds)
+{
+    r->half = rounds / 2 * ROUND_WORDS;
+    /* relaxed: who made the class or heap publishes it */
+    qa_store(&r->limit, 2 * r->half, relaxed);
+}
+
+static void hit_fit(const struct heap *h, uint32_t class_number)
+{
+    const struct size_class *c = &h->classes[class_number];
+    uint64_t hit = (uint64_t)c->reciprocal << HIT_RECIPROCAL_SHIFT | c->mask;
+
+    for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++)
+        /* relaxed: who has the heap from its maker */
+        qa_store(&magazine_at(h, cpu, 1 + class_number)->flushes, hit, relaxed);
+}
+
+/* Not of the heap's own classes, the reserve's and those of records: their objects go to their
+ * slabs at once, also those of other nodes. */
+static bool magazine_is_fit(const struct cpu_cache *r)
+{
+    return r->half > 0;
+}
+
+void qi_magazines_fit(const struct heap *h, uint32_t class_number)
+{
+    for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++)
+        magazine_fit(magazine_at(h, cpu, 1 + class_number),
+                     class_rounds(h, h->classes[class_number].size));
+}
+
+/* A magazine that nobody has yet. */
+static void magazine_begin(struct cpu_cache *r, const void *rounds)
+{
+    qa_store(&r->seen, NODE_UNKNOWN, relaxed);         /* relaxed: E-cpu-cache publishes it */
+    qa_store(&r->refills, (uintptr_t)rounds, relaxed); /* relaxed: the same */
+    r->refill = 1; /* K9, and not used: refills go up to the half */
+    cpu_cache_put(r);
+}
+
+void qi_magazines_build(struct heap *h)
+{
+    for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++) {
+        magazine_fit(magazine_at(h, cpu, 0), h->rounds);
+        for (uint32_t at = 0; at <= h->class_count; at++)
+            magazine_begin(magazine_at(h, cpu, at),
+                           rounds_in(h, magazines_of(h, cpu), (size_t)at << FRAME_KIND_SHIFT));
+    }
+    for (uint32_t number = 0; number < QUIRE_HEAP_CLASSES; number++)
+        qi_magazines_fit(h, number);
+}
+
+void qi_hits_build(struct heap *h)
+{
+    for (uint32_t number = 0; number < QUIRE_HEAP_CLASSES; number++)
+        hit_fit(h, number);
+    h->small_most = SMALL_MOST;
+}
+
+/* Note that the caller's magazine, which it has taken, is one of this node. */
+static void node_note(struct cpu_cache *r, uint32_t node)
+{
+    if (magazine_note(r) != node + 1)
+        qa_store(&r->seen, (uint16_t)(node + 1), relaxed); /* relaxed: a hint */
+}
+
+/* ---- Allocation ---------------------------------------------------------------------------- */
+
+/* Take the CPU's magazine of the class. NULL: it has none, or it is taken. */
+static struct cpu_cache *magazine_take(const struct heap *h, uint32_t cpu, uint32_t at)
+{
+    struct cpu_cache *r;
+
+    if (cpu >= h->magazine.cpus)
+        return NULL;
+    r = magazine_at(h, cpu, at);
+    return qi_cpu_cache_take(&h->magazine, r, cpu) ? r : NULL;
+}
+
+/* Fill an empty magazine, which the caller has taken, up to the half; how many words it has. */
+static uint32_t magazine_fill(struct heap *h, uint32_t class_number, uint32_t node,
+                              struct cpu_cache *r, quire_pfn rounds[])
+{
+    void *objects[WORD_BITS];
+    uint32_t n = 0;
+    size_t some;
+
+    do {
+        some = qi_objects_take(h, class_number, node, (r->half - n) / ROUND_WORDS, objects);
+        for (size_t i = 0; i < some; i++, n += ROUND_WORDS)
+            round_write(&rounds[n], objects[i], object_mark(h, class_number, objects[i]));
+    } while (some > 0 && n < r->half);
+    return n;
+}
+
+/* Hand out up to `most` objects of the caller's own magazine, which is refilled if it is empty. */
+static size_t magazine_serve(struct heap *h, uint32_t class_number, uint32_t node, uint32_t cpu,
+                             size_t most, void *objects[])
+{
+    struct cpu_cache *r = magazine_take(h, cpu, 1 + class_number);
+    quire_pfn *rounds;
+    uint32_t count;
+    size_t n = 0;
+
+    if (!r)
+        return 0;
+    rounds = magazine_rounds(r);
+    node_note(r, node);
+    count = cpu_cache_count(r);
+    if (count == 0)
+        count = magazine_fill(h, class_number, node, r, rounds);
+    while (n < most && count > 0) {
+        count -= ROUND_WORDS;
+        objects[n++] = object_of_round(&rounds[count]);
+        object_hand_out(h, class_number, objects[n - 1], mark_of_round(&rounds[count]),
+                        (uint8_t)(1 + node));
+    }
+    cpu_cache_set_count(r, count);
+    cpu_cache_put(r);
+    return n;
+}
+
+/* Of the slabs, with no magazine. */
+static int alloc_of_slab(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
+                         void **object)
+{
+    int error = qi_object_take(h, class_number, node, flags, object);
+    struct place_of_object place;
+
+    /* An emergency may have one of the reserve's classes. */
+    if (!error && (flags & QUIRE_EMERGENCY) && !object_find(h, *object, &place))
+        class_number = place.class_number;
+    if (!error)
+        object_hand_out(h, class_number, *object, object_mark(h, class_number, *object),
+                        (uint8_t)(1 + node));
+    return error;
+}
+
+__attribute__((__noinline__)) int qi_object_refill(struct heap *h, size_t offset, uint32_t flags,
+                                                   void **object)
+{
+    uint32_t class_number = class_of_magazine(offset);
+    uint32_t cpu = magazine_cpu(h), node = node_now(h);
+
+    if (magazine_serve(h, class_number, node, cpu, 1, object) > 0)
+        return 0;
+    return alloc_of_slab(h, class_number, node, flags, object);
+}
+
+int qi_object_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
+                    void **object)
+{
+    return node == node_now(h)
+               ? object_alloc(h, ((size_t)class_number + 1) << FRAME_KIND_SHIFT, flags, object)
+               : alloc_of_slab(h, class_number, node, flags, object);
+}
+
+int qi_objects_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
+                     size_t *n, void *objects[])
+{
+    size_t got = 0;
+
+    if (node == node_now(h))
+        got = magazine_serve(h, class_number, node, magazine_cpu(h), *n, objects);
+    if (got == 0) {
+        got = qi_objects_take(h, class_number, node, *n, objects);
+        for (size_t i = 0; i < got; i++)
+            object_hand_out(h, class_number, objects[i], object_mark(h, class_number, objects[i]),
+                            (uint8_t)(1 + node));
+    }
+    if (got > 0) {
+        *n = got;
+        return 0;
+    }
+    *n = 1;
+    return alloc_of_slab(h, class_number, node, flags, objects);
+}
+
+/* ---- Free ---------------------------------------------------------------------------------- */
+
+/* Take an object of any node back from its owner. False: it is free. */
+static bool object_take_back(const struct heap *h, const struct place_of_object *place)
+{
+    qa8 *mark = mark_of(h, place->number, place->index);
+    uint8_t note = byte_read(mark);
+
+    return note != BYTE_NONE &&
+           object_take(h, place->class_number,
+                       object_at(&h->classes[place->class_number], place->slab, place->index), mark,
+                       note);
+}
+
+/* Where objects of a slab go that the CPU frees. */
+static uint32_t magazine_of_slab(const struct heap *h, const struct slab *s, uint32_t class_number)
+{
+    /* relaxed: constant, by HE2 */
+    return owner_node(qa_load(&s->owner, relaxed)) == node_now(h) ? 1 + class_number : 0;
+}
+
+/* Take the magazine for objects of this place that the CPU frees, `*at` of its magazines. NULL:
+ * there is none, or it is taken. */
+static struct cpu_cache *magazine_take_for(const struct heap *h,
+                                           const struct place_of_object *place, uint32_t *at,
+                                           quire_pfn **rounds)
+{
+    uint32_t cpu = magazine_cpu(h);
+    struct cpu_cache *r;
+
+    if (cpu >= h->magazine.cpus || !magazine_is_fit(magazine_at(h, cpu, 1 + place->class_number)))
+        return NULL;
+    *at = magazine_of_slab(h, place->slab, place->class_number);
+    r = magazine_take(h, cpu, *at);
+    if (!r)
+        return NULL;
+    *rounds = magazine_rounds(r);
+    if (*at)
+        /* relaxed: constant, by HE2 */
+        node_note(r, owner_node(qa_load(&place->slab->owner, relaxed)));
+    return r;
+}
+
+__attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *object)
+{
+    struct place_of_object place;
+    int error = object_find(h, object, &place);
+    struct cpu_cache *r;
+    quire_pfn *rounds;
+    uint32_t count, at;
+
+    if (error)
+        return error; /* freed twice at one instant, and its slab went */
+    r = magazine_take_for(h, &place, &at, &rounds);
+    if (!r)
+        return qi_object_put(h, &h->classes[place.class_number], place.slab, place.index);
+    count = cpu_cache_count(r);
+    if (count == 2 * r->half) {
+        uint32_t keep = at ? r->half : 0;
+
+        (void)qi_objects_flush(h, rounds + keep, count - keep);
+        count = keep;
+    }
+    round_write(&rounds[count], object, mark_of(h, place.number, place.index));
+    cpu_cache_set_count(r, count + ROUND_WORDS);
+    cpu_cache_put(r);
+    return 0;
+}
+
+/* Free an object that was found, unless it is free: in a magazine, or in its slab. */
+int qi_place_free(struct heap *h, const struct place_of_object *place, void *object)
+{
+    return object_take_back(h, place) ? qi_object_overflow(h, object) : QUIRE_ERR_DOUBLE_FREE;
+}
+
+/* Push those of some rounds that are of this place's class and node, as many as there is room for;
+ * the others move together. How many words these are. */
+static uint32_t push_some(struct heap *h, const struct place_of_object *first, quire_pfn rounds[],
+                          uint32_t words)
+{
+    uint32_t rest = 0, count, at;
+    quire_pfn *pushed;
+    struct cpu_cache *r = magazine_take_for(h, first, &at, &pushed);
+
+    if (!r)
+        return words;
+    count = cpu_cache_count(r);
+    for (uint32_t i = 0; i < words; i += ROUND_WORDS) {
+        struct place_of_object place;
+
+        if (at && count < 2 * r->half && object_find(h, object_of_round(&rounds[i]), &place) == 0 &&
+            qa_load(&place.slab->owner, relaxed) ==      /* relaxed: constant, by HE2 */
+                qa_load(&first->slab->owner, relaxed)) { /* relaxed: constant, by HE2 */
+            round_write(&pushed[count], object_of_round(&rounds[i]), mark_of_round(&rounds[i]));
+            count += ROUND_WORDS;
+        } else {
+            round_write(&rounds[rest], object_of_round(&rounds[i]), mark_of_round(&rounds[i]));
+            rest += ROUND_WORDS;
+        }
+    }
+    cpu_cache_set_count(r, count);
+    cpu_cache_put(r);
+    return rest;
+}
+
+size_t qi_objects_free(struct heap *h, void *const objects[], size_t n)
+{
+    struct place_of_object place, first = {0};
+    quire_pfn rounds[WORD_BITS * ROUND_WORDS];
+    uint32_t k = 0;
+
+    for (; k < n && k < WORD_BITS; k++) {
+        if (object_find(h, objects[k], &place) || !place.slab || !object_take_back(h, &place))
+            break;
+        if (k == 0)
+            first = place;
+        round_write(&rounds[k * ROUND_WORDS], objects[k], mark_of(h, place.number, place.index));
+    }
+    if (k > 0)
+        (void)qi_objects_flush(h, rounds, push_some(h, &first, rounds, k * ROUND_WORDS));
+    return k;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * magazine.h - magazines in front of the slabs: the common allocation and free of an object touch
+ * only memory of their own CPU. Private to kernel-port/heap.
+ *
+ * Each CPU has a magazine for each class, with objects of its own node, and one more, the remote
+ * one, with what it frees of other nodes, of all classes. They are loaded magazines of
+ * percpu/cpu_cache.h, taken and put back, pushed and popped by percpu's functions and restartable
+ * sequences (K1 to K4; nothing is outgoing). A round has two words here, the address of an object
+ * and that of its mark, which a free has found anyway, and an allocation need not look for: count,
+ * limit and half are in words.
+ *
+ * An object in a magazine is taken in its slab's map, so slabs, trims and stopped calls are as
+ * slab.c has them, and a slab with such an object does not go. The danger is an object with two
+ * owners: it is freed twice into magazines, which look at no map. So each object has a mark beside
+ * the memory, as a frame has its byte (core/frame_byte.h, whose functions these are): set by a
+ * plain store of who hands the object out, looked at and cleared by who takes it back.
+ *
+ *   G1  A mark is set while its object is a caller's, and at no other time. Its value is a note of
+ *       the node that the object is of, 1 + n. A set mark's bit in the map is set.
+ *   G2  An object in a magazine has its bit set and its mark clear. So what is taken in the map and
+ *       not marked lies in a magazine, or is in the hands of a call that is not over.
+ *
+ * Two frees of one object at the same instant may both find its mark set, unless the build is
+ * hardened: then the object is in two magazines. The flush that comes second finds the bit clear
+ * and drops it, and until then it may be handed out twice, as a frame (R of core/frame_byte.h).
+ *
+ * Who beside whom: all beside all, as cpu_cache.h has it. What finds a magazine taken (by the call
+ * that an interrupt came into, by a drain) works on the slabs. A call that is stopped for ever
+ * keeps one magazine's objects at most, or while it drains in rseq mode those of up to
+ * DRAIN_AT_ONCE magazines of a CPU.
+ *
+ * The note of the CPU's node is in the magazine (`seen`), written when a call misses. One that is
+ * wrong, as that of a thread that has moved meanwhile, costs speed until the next miss. There is
+ * also where the rounds are (`refills`), and what a free must know of the class (`flushes`): its
+ * mask, and above it its reciprocal; 0 of what is no size class's, and of a heap that is watched:
+ * no free is a hit then. A word of the frame table says which magazine it is; for what has none,
+ * the magazine that it names has a 0 there.
+ */
+#ifndef QUIRE_HEAP_MAGAZINE_H
+#define QUIRE_HEAP_MAGAZINE_H
+
+#include "objects.h"
+#include "percpu/fastpath.h"
+#include "who/asan.h"
+
+enum {
+    HEAP_ROUNDS = 64,          /* of a magazine, if the configuration says nothing */
+    ROUND_WORDS = 2,           /* of a round: object, mark */
+    MAGAZINE_LEAST = 4,        /* rounds of a magazine of large objects */
+    MAGAZINE_BYTES = 32 << 10, /* more rounds have no more bytes of objects than these */
+    NODE_UNKNOWN = UINT8_MAX,  /* no object has this note */
+    DRAIN_AT_ONCE = 64,        /* magazines of another CPU that are taken together in rseq mode */
+};
+
+/* What a CPU has: its magazines, 0 the remote one, 1 + n that of class n, as far as they are 64
+ * bytes, and behind all of them their rounds. Hits have a magazine's number as `offset`, times 64.
+ */
+static inline unsigned char *magazines_of(const struct heap *h, size_t cpu)
+{
+    return h->magazines + cpu * h->magazine_stride;
+}
+
+static inline struct cpu_cache *magazine_in(unsigned char *mine, size_t offset)
+{
+    size_t bytes = sizeof(struct cpu_cache); /* not as many under Relacy */
+    void *p =
+        mine + (bytes == 1u << FRAME_KIND_SHIFT ? offset : (offset >> FRAME_KIND_SHIFT) * bytes);
+
+    return (struct cpu_cache *)p;
+}
+
+static inline struct cpu_cache *magazine_at(const struct heap *h, uint32_t cpu, uint32_t at)
+{
+    return magazine_in(magazines_of(h, cpu), (size_t)at << FRAME_KIND_SHIFT);
+}
+
+static inline quire_pfn *magazine_rounds(const struct cpu_cache *r)
+{
+    uintptr_t address = (uintptr_t)qa_load(&r->refills, relaxed); /* relaxed: constant */
+
+    return (quire_pfn *)address;
+}
+
+/* The same for hits in rseq mode, whose allocation would wait here for the free before it. */
+static inline quire_pfn *rounds_in(const struct heap *h, unsigned char *mine, size_t offset)
+{
+    void *p = mine + h->rounds_offset + offset * h->rounds_ratio;
+
+    return (quire_pfn *)p;
+}
+
+/* The class of a magazine that is not the remote one. */
+static inline uint32_t class_of_magazine(size_t offset)
+{
+    return (uint32_t)(offset >> FRAME_KIND_SHIFT) - 1;
+}
+
+/* The CPU whose magazines the caller may use, if it is below magazine.cpus. */
+static inline uint32_t magazine_cpu(const struct heap *h)
+{
+#if QUIRE_RSEQ
+    if (!h->magazine.without_rseq)
+        return rseq_cpu_here(&h->magazine);
+#endif
+    return cpu_of_port(h);
+}
+
+enum { HIT_RECIPROCAL_SHIFT = 32 };
+
+/* What a free must know of the class. */
+static inline uint64_t magazine_hit(const struct cpu_cache *r)
+{
+    return qa_load(&r->flushes, relaxed); /* relaxed: constant */
+}
+
+/* The note of the node that the magazine's objects are of. */
+static inline uint8_t magazine_note(const struct cpu_cache *r)
+{
+    return (uint8_t)qa_load(&r->seen, relaxed); /* relaxed: a hint */
+}
+
+static inline void *object_of_round(const quire_pfn words[])
+{
+    uintptr_t address = (uintptr_t)words[0].n;
+
+    return (void *)address;
+}
+
+static inline qa8 *mark_of_round(const quire_pfn words[])
+{
+    uintptr_t address = (uintptr_t)words[1].n;
+
+    return (qa8 *)address;
+}
+
+static inline void round_write(quire_pfn words[], const void *object, const qa8 *mark)
+{
+    words[0] = quire_pfn_of((uintptr_t)object);
+    words[1] = quire_pfn_of((uintptr_t)mark);
+}
+
+/* The word of the frame table for an object's frame, and the offset in the window; 0: it is not in
+ * the window. */
+static inline uint32_t window_word(const struct heap *h, uintptr_t at)
+{
+    /* relaxed: the caller's, or a bad pointer */
+    return __builtin_expect(at >> QUIRE_FRAME_SHIFT < h->window_frames, 1)
+               ? qa_load(&h->window[at >> QUIRE_FRAME_SHIFT], relaxed) /* relaxed: see above */
+               : 0;
+}
+
+/* The mark of an object of this class, which is there. */
+static inline qa8 *object_mark(const struct heap *h, uint32_t class_number, const void *object)
+{
+    const struct size_class *c = &h->classes[class_number];
+    uintptr_t at = (uintptr_t)object - h->window_base;
+    uint64_t product = (uint64_t)((uint32_t)at & c->mask) * c->reciprocal;
+    uint32_t word = window_word(h, at);
+
+    if (__builtin_expect(!word, 0))
+        /* relaxed: the caller's object */
+        word = qa_load(frame_word_of_section(h, pfn_of_address(h, object)), relaxed);
+    return mark_of(h, frame_slab(word), (unsigned)(product >> 32));
+}
+
+/* The object, of this class, is its caller's from now on. */
+static inline __attribute__((always_inline)) void object_hand_out(const struct heap *h,
+                                                                  uint32_t class_number,
+                                                                  const void *object, qa8 *mark,
+                                                                  uint8_t note)
+{
+    if (HEAP_ASAN)
+        bytes_allow(object, h->classes[class_number].size);
+    byte_set(mark, note);
+}
+
+/* Take it back from a caller who had it by this note. False: it is free, or of another node. */
+static inline __attribute__((always_inline)) bool object_take(const struct heap *h,
+                                                              uint32_t class_number,
+                                                              const void *object, qa8 *mark,
+                                                              uint8_t note)
+{
+    if (!byte_clear(mark, note))
+        return false;
+    if (HEAP_ASAN)
+        bytes_forbid(object, h->classes[class_number].size);
+    return true;
+}
+
+/* magazine.c: an object for this magazine, near the caller, that no hit popped; of a class for any
+ * node; several, at least one, and as many as there are at hand. */
+int qi_object_refill(struct heap *h, size_t offset, uint32_t flags, void **object);
+int qi_object_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
+                    void **object);
+int qi_objects_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
+                     size_t *n, void *objects[]);
+/* objects.c: free what no hit found, or say why not: an object of any slab, or a run. */
+int qi_object_free(struct heap *h, void *object);
+/* magazine.c: the same of what was found, in a slab. */
+int qi_place_free(struct heap *h, const struct place_of_object *place, void *object);
+/* Free what no hit pushed; the mark is clear. QUIRE_ERR_DOUBLE_FREE: it is free (a race). */
+int qi_object_overflow(struct heap *h, void *object);
+/* Both in exchange mode, out of the way of rseq mode. */
+int qi_object_alloc_exchange(struct heap *h, size_t offset, uint32_t flags, void **object);
+int qi_object_free_exchange(struct heap *h, void *object);
+/* Free objects up to one that is a run or free, at most WORD_BITS; how many these were. */
+size_t qi_objects_free(struct heap *h, void *const objects[], size_t n);
+/* The magazines of a class, which nobody uses, for objects of its size. */
+void qi_magazines_fit(const struct heap *h, uint32_t class_number);
+/* Those of all CPUs, with the first classes', in zeroed memory. */
+void qi_magazines_build(struct heap *h);
+/* From now on there are hits: not of a heap that is watched, whose calls are all asked. */
+void qi_hits_build(struct heap *h);
+
+/* magazine_flush.c: give the objects of `words` words of rounds back to their slabs. Frames of
+ * slabs that went. */
+uint64_t qi_objects_flush(struct heap *h, const quire_pfn rounds[], uint32_t words);
+/* Flush, of all CPUs, the remote magazines and those of the classes from `first` to before `end`.
+ * `no_syscall`: of other CPUs only where it takes none. Did any hold something? The frames of slabs
+ * that went are added to *frames. */
+bool qi_magazines_drain(struct heap *h, uint32_t first, uint32_t end, bool no_syscall,
+                        uint64_t *frames);
+
+/* ---- Hits ----------------------------------------------------------------------------------- */
+
+/* An object that a hit may push, of a size class and in the window: its mark, and the magazine
+ * among those of the caller's CPU. False: it is none. */
+static inline __attribute__((always_inline)) bool hit_find(const struct heap *h,
+                                                           unsigned char *mine, const void *object,
+                                                           qa8 **mark, size_t *offset)
+{
+    uintptr_t at = (uintptr_t)object - h->window_base;
+    uint32_t word = window_word(h, at);
+    uint64_t hit = magazine_hit(magazine_in(mine, word & FRAME_KIND_MASK));
+    uint64_t reciprocal = hit >> HIT_RECIPROCAL_SHIFT;
+    uint64_t product = ((uint32_t)at & (uint32_t)hit) * reciprocal;
+
+    *offset = word & FRAME_KIND_MASK; /* FRAME_CLASS is the magazine of the first class */
+    /* Its lower half: 0 of the first byte of an object, or little more. */
+    if (__builtin_expect((uint32_t)product >= (uint32_t)reciprocal, 0))
+        return false;
+    *mark = h->marks + (frame_marks(word) + (size_t)(product >> 32)); /* as mark_of */
+    return true;
+}
+
+/* An object from this magazine of the caller's CPU, in exchange mode. */
+static inline __attribute__((always_inline)) int alloc_by_exchange(struct heap *h, size_t offset,
+                                                                   uint32_t flags, void **object)
+{
+    uint32_t cpu = cpu_of_port(h);
+    quire_pfn words[ROUND_WORDS] = {{0}, {0}}; /* for compilers that do not see that it is set */
+    struct cpu_cache *r;
+
+    if (cpu >= h->magazine.cpus)
+        return qi_object_refill(h, offset, flags, object);
+    r = magazine_in(magazines_of(h, cpu), offset);
+    if (!cpu_cache_claim_pop_two(r, magazine_rounds(r), words))
+        return qi_object_refill(h, offset, flags, object);
+    *object = object_of_round(words);
+    object_hand_out(h, class_of_magazine(offset), object_of_round(words), mark_of_round(words),
+                    magazine_note(r));
+    return 0;
+}
+
+/* The same in both modes. */
+static inline __attribute__((always_inline)) int object_alloc(struct heap *h, size_t offset,
+                                                              uint32_t flags, void **object)
+{
+#if QUIRE_RSEQ
+    size_t cpu = rseq_cpu_wide(&h->magazine);
+
+    if (__builtin_expect(cpu < h->rseq_cpus, 1)) {
+        unsigned char *mine = magazines_of(h, cpu);
+        struct cpu_cache *r = magazine_in(mine, offset);
+        quire_pfn words[ROUND_WORDS];
+
+        if (!rseq_pop_two_at(&h->magazine, r, rounds_in(h, mine, offset), cpu, &words[0].n,
+                             &words[1].n))
+            return qi_object_refill(h, offset, flags, object);
+        *object = object_of_round(words);
+        object_hand_out(h, class_of_magazine(offset), object_of_round(words), mark_of_round(words),
+                        magazine_note(r));
+        return 0;
+    }
+    return qi_object_alloc_exchange(h, offset, flags, object);
+#else
+    return alloc_by_exchange(h, offset, flags, object);
+#endif
+}
+
+/* Free an object of a size class and of the caller's node, in exchange mode. */
+static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h, void *object)
+{
+    uint32_t cpu = cpu_of_port(h);
+    quire_pfn words[ROUND_WORDS];
+    struct cpu_cache *r;
+    unsigned char *mine;
+    size_t offset;
+    qa8 *mark;
+
+    if (cpu >= h->magazine.cpus)
+        return qi_object_free(h, object);
+    mine = magazines_of(h, cpu);
+    if (!hit_find(h, mine, object, &mark, &offset))
+        return qi_object_free(h, object);
+    r = magazine_in(mine, offset);
+    if (!object_take(h, class_of_magazine(offset), object, mark, magazine_note(r)))
+        return qi_object_free(h, object);
+    round_write(words, object, mark);
+    if (cpu_cache_claim_push_two(r, magazine_rounds(r), words))
+        return 0;
+    return qi_object_overflow(h, object);
+}
+
+/* The same in both modes. */
+static inline __attribute__((always_inline)) int object_free(struct heap *h, void *object)
+{
+#if QUIRE_RSEQ
+    size_t cpu = rseq_cpu_wide(&h->magazine);
+
+    if (__builtin_expect(cpu < h->rseq_cpus, 1)) {
+        unsigned char *mine = magazines_of(h, cpu);
+        struct cpu_cache *r;
+        size_t offset;
+        qa8 *mark;
+
+        if (!hit_find(h, mine, object, &mark, &offset))
+            return qi_object_free(h, object);
+        r = magazine_in(mine, offset);
+        if (!object_take(h, class_of_magazine(offset), object, mark, magazine_note(r)))
+            return qi_object_free(h, object);
+        if (rseq_push_two_at(&h->magazine, r, rounds_in(h, mine, offset), (uint32_t)cpu,
+                             (uintptr_t)object, (uintptr_t)mark))
+            return 0;
+        return qi_object_overflow(h, object);
+    }
+    return qi_object_free_exchange(h, object);
+#else
+    return free_by_exchange(h, object);
+#endif
+}
+
+#endif /* QUIRE_HEAP_MAGAZINE_H */

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_give_back.c - memory that a program has freed is the system's again: on demand, down to a
+ * limit, and after a time; and comes again, as zeros.
+ */
+#include "host_fixture.h"
+#include "stress/common/sanitized.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGES = 129024 }; /* 504 MiB of the 512, as watermarks keep some */
+
+/* Bytes of this process that are in memory. */
+static uint64_t resident(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    char line[128], *end; /* all pages, and those */
+    unsigned long pages;
+
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof(line), file));
+    fclose(file);
+    (void)strtoul(line, &end, 10);
+    pages = strtoul(end, &end, 10);
+    assert_true(pages > 0);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Use all of the host's memory, as a program does that fills its pool page by page, and free it in
+ * another order. Returns what was resident when it was full. */
+static uint64_t fill_and_free(struct quire_host *host, void **pages)
+{
+    uint64_t full;
+
+    for (size_t i = 0; i < PAGES; i++) {
+        assert_int_equal(quire_host_alloc(host, 0, i & 1 ? QUIRE_MOVABLE : 0, &pages[i]), QUIRE_OK);
+        memset(pages[i], 0xa5, QUIRE_FRAME_SIZE);
+    }
+    full = resident();
+    for (size_t i = 0; i < PAGES; i++)
+        assert_int_equal(quire_host_free(host, pages[(i * 77773) % PAGES], 0), QUIRE_OK);
+    return full;
+}
+
+static struct quire_host *host_with(uint32_t after)
+{
+    const uint64_t bytes = 512 * MIB;
+    const struct quire_host_options options = {.node_bytes = &bytes,
+                                               .node_bytes_count = 1,
+                                               .keep_nothing = true,
+                                               .give_back_after = after};
+    struct quire_host *host;
+
+    assert_int_equal(quire_host_create(&options, &host), QUIRE_OK);
+    return host;
+}
+
+/* The array is in memory before the count begins. */
+static void **page_array(void)
+{
+    void **pages = malloc(PAGES * sizeof(*pages));
+
+    assert_non_null(pages);
+    memset(pages, 1, PAGES * sizeof(*pages));
+    return pages;
+}
+
+static uint64_t gone_bytes(struct quire_host *host)
+{
+    struct quire_host_stats stats;
+
+    assert_int_equal(quire_host_stats(host, &stats), QUIRE_OK);
+    return stats.gone_bytes;
+}
+
+/* Of what was used in between no more than 0.2 % is left: the zone's own metadata. */
+static void assert_back(uint64_t start, uint64_t full, uint64_t end)
+{
+    print_message("resident: %lu KiB at the start, %lu full, %lu in the end\n", start / KIB,
+                  full / KIB, end / KIB);
+    assert_true(full - start >= (uint64_t)PAGES * QUIRE_FRAME_SIZE);
+    if (!SANITIZED) /* a sanitizer's own memory for each page stays */
+        assert_true(end < start + (full - start) / 500);
+}
+
+static void on_demand(void **state)
+{
+    struct quire_host *host = host_with(QUIRE_HOST_NEVER);
+    void **pages = page_array();
+    uint64_t start = resident(), full = fill_and_free(host, pages), bytes;
+    const char *memory;
+    void *block;
+
+    (void)state;
+    assert_true(resident() - start >= (uint64_t)PAGES * QUIRE_FRAME_SIZE);
+    assert_int_equal(gone_bytes(host), 0);
+    /* Down to a limit first. */
+    assert_int_equal(quire_host_give_back(host, 128 * MIB, &bytes), QUIRE_OK);
+    assert_int_equal(bytes, 384 * MIB);
+    assert_int_equal(gone_bytes(host), 384 * MIB);
+    assert_true(SANITIZED || resident() < start + 132 * MIB);
+    assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_OK);
+    assert_int_equal(bytes, 128 * MIB);
+    assert_back(start, full, resident());
+    /* It comes again, and reads as zeros. */
+    assert_int_equal(quire_host_alloc(host, 9, QUIRE_ZEROED, &block), QUIRE_OK);
+    memory = block;
+    for (size_t i = 0; i < 2 * MIB; i++)
+        assert_int_equal(memory[i], 0);
+    memset(block, 1, 2 * MIB);
+    assert_in_range(gone_bytes(host), 480 * MIB, 510 * MIB); /* a cache took some more of them */
+    assert_int_equal(quire_host_free(host, block, 9), QUIRE_OK);
+    assert_int_equal(quire_host_alloc(host, 9, QUIRE_ZEROED, &block), QUIRE_OK);
+    memory = block;
+    for (size_t i = 0; i < 2 * MIB; i++)
+        assert_int_equal(memory[i], 0);
+    assert_int_equal(quire_host_free(host, block, 9), QUIRE_OK);
+    quire_host_destroy(host);
+    free(pages);
+}
+
+/* Nobody asks: the host's thread sees that it is idle. */
+static void by_decay(void **state)
+{
+    struct quire_host *host = host_with(2);
+    void **pages = page_array();
+    uint64_t start = resident(), full = fill_and_free(host, pages);
+
+    (void)state;
+    for (unsigned i = 0; i < 1000 && gone_bytes(host) < 512 * MIB; i++)
+        usleep(100000);
+    assert_int_equal(gone_bytes(host), 512 * MIB);
+    assert_back(start, full, resident());
+    /* What is used stays. */
+    (void)fill_and_free(host, pages);
+    quire_host_destroy(host);
+    free(pages);
+}
+
+/* Pages of the caller's, between others that stay: they go alone, and come as zeros. */
+static void page_by_page(void **state)
+{
+    enum { RUNS = 1024 }; /* of 8 pages, of which 7 go */
+    static unsigned char *runs[RUNS];
+    struct quire_host *host = host_with(QUIRE_HOST_NEVER);
+    struct quire_host_arena arena;
+    uint64_t start = resident(), full;
+    void *got;
+
+    (void)state;
+    assert_int_equal(quire_host_arena(host, 0, &arena), QUIRE_OK);
+    for (unsigned i = 0; i < RUNS; i++) {
+        assert_int_equal(quire_host_alloc(host, 3, 0, &got), QUIRE_OK);
+        assert_int_equal(quire_host_split(host, got, 8, 0), QUIRE_OK);
+        runs[i] = got;
+        memset(got, 0xa5, 8 * (size_t)QUIRE_FRAME_SIZE);
+    }
+    full = resident();
+    for (unsigned i = 0; i < RUNS; i++) {
+        assert_int_equal(quire_host_discard(host, runs[i] + QUIRE_FRAME_SIZE, 7), QUIRE_OK);
+        assert_int_equal(runs[i][0], 0xa5);
+        if (i % 2)
+            assert_int_equal(quire_host_free_range(host, runs[i] + QUIRE_FRAME_SIZE, 7), QUIRE_OK);
+    }
+    assert_true(full - start >= RUNS * 8ull * QUIRE_FRAME_SIZE);
+    assert_true(SANITIZED || resident() < start + (full - start) / 7);
+    for (unsigned i = 0; i < RUNS; i++) {
+        assert_int_equal(runs[i][QUIRE_FRAME_SIZE - 1], 0xa5);
+        for (size_t at = QUIRE_FRAME_SIZE; at < 8 * (size_t)QUIRE_FRAME_SIZE && i % 2 == 0;
+             at += 64)
+            assert_int_equal(runs[i][at], 0);
+    }
+    assert_int_equal(quire_host_discard(host, runs[0] + 8, 1), QUIRE_ERR_ALIGN);
+    assert_int_equal(quire_host_discard(host, runs[0], 0), QUIRE_ERR_SIZE);
+    assert_int_equal(quire_host_discard(host, arena.memory, arena.bytes / QUIRE_FRAME_SIZE + 1),
+                     QUIRE_ERR_FRAME);
+    assert_int_equal(quire_host_discard(host, arena.memory, UINT64_MAX), QUIRE_ERR_FRAME);
+    assert_int_equal(quire_host_discard(host, NULL, 1), QUIRE_ERR_FRAME);
+    quire_host_destroy(host);
+}
+
+/* Locked memory is not the system's to take: told, and nothing has changed. */
+static void locked(void **state)
+{
+    struct quire_host *host = host_of(4 * MIB);
+    struct quire_host_arena arena;
+    uint64_t bytes = 1, before = host_free_frames(host);
+
+    (void)state;
+    assert_int_equal(quire_host_arena(host, 0, &arena), QUIRE_OK);
+    if (SANITIZED || mlock(arena.memory, arena.bytes)) {
+        print_message("this process may not lock 4 MiB, or a sanitizer leaves it out: not tried\n");
+    } else {
+        assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_ERR_UNSUPPORTED);
+        assert_int_equal(quire_host_discard(host, arena.memory, 1), QUIRE_ERR_UNSUPPORTED);
+        assert_int_equal(bytes, 0);
+        assert_int_equal(gone_bytes(host), 0);
+    }
+    assert_int_equal(host_free_frames(host), before);
+    quire_host_destroy(host);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(on_demand),
+        cmocka_unit_test(by_decay),
+        cmocka_unit_test(page_by_page),
+        cmocka_unit_test(locked),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_limit.c - a limit refuses nobody falsely: what another CPU's fault finds while a fault has
+ * counted its frame and has not put it in, and while a frame is given back. Faults are asked for
+ * one by one: one that is told to come again would be repeated for ever here, where the other one
+ * waits for its end.
+ */
+#include "stress/vm/file/file_unit.h"
+
+/* ---- In the middle -------------------------------------------------------------------------- */
+
+static struct quire_space own;
+static void (*in_the_middle)(void); /* called once, when a fault takes a frame, or one is free */
+static bool refuse_it;              /* and then it gets no frame */
+
+static void meet(void)
+{
+    void (*what)(void) = in_the_middle;
+
+    in_the_middle = NULL;
+    if (what)
+        what();
+}
+
+static int give_meanwhile(void *ctx, const struct quire_policy *policy, unsigned order,
+                          quire_pfn *pfn)
+{
+    if (!rig.during) /* else it is met while a page is copied */
+        meet();
+    if (refuse_it) {
+        refuse_it = false;
+        return QUIRE_ERR_NO_MEMORY;
+    }
+    return rig.config.port.frames.alloc(ctx, policy, order, pfn);
+}
+
+static void take_back_meanwhile(void *ctx, quire_pfn pfn, unsigned order)
+{
+    rig.config.port.frames.free(ctx, pfn, order);
+    meet();
+}
+
+static int fault(uint64_t page, uint32_t access)
+{
+    return quire_space_fault(&own, quire_vaddr_of(base() + page * FRAME), access);
+}
+
+static bool is_there(uint64_t page)
+{
+    struct quire_page found;
+    quire_paddr phys;
+    int error =
+        quire_paging_translate(&own.paging, quire_vaddr_of(base() + page * FRAME), &found, &phys);
+
+    return error == 0;
+}
+
+/* The fault meets `what` when it takes a frame, or copies. */
+static int fault_and(uint64_t page, uint32_t access, void (*what)(void))
+{
+    int error;
+
+    in_the_middle = what;
+    error = fault(page, access);
+    assert_null(in_the_middle);
+    return error;
+}
+
+static void begin(uint64_t limit)
+{
+    struct quire_space_config config = rig.config;
+
+    config.limit = limit;
+    config.port.frames.alloc = give_meanwhile;
+    config.port.frames.free = take_back_meanwhile;
+    assert_ok(quire_space_create(&own, &config));
+}
+
+static void reserve_pages(uint64_t bytes, uint64_t limit, uint32_t flags)
+{
+    struct quire_area area = space_rig_area(base(), bytes, rw());
+
+    area.limit = limit;
+    assert_ok(quire_space_reserve(&own, &area, flags, NULL));
+}
+
+/* ---- What is met ---------------------------------------------------------------------------- */
+
+/* The same page, and another one: neither is there, and neither is refused. */
+static void same_and_next(void)
+{
+    assert_ok(fault(0, QUIRE_READ));
+    assert_ok(fault(1, QUIRE_READ));
+    assert_false(is_there(0) || is_there(1));
+}
+
+static void one_page_twice(void)
+{
+    for (unsigned of_area = 0; of_area < 2 && !rig.window; of_area++) {
+        begin(of_area ? 4 : 1);
+        reserve_pages(4 * FRAME, of_area ? 1 : 0, 0);
+        assert_ok(fault_and(0, QUIRE_READ, same_and_next));
+        assert_true(is_there(0));
+        assert_int_equal(fault(1, QUIRE_READ), QUIRE_ERR_LIMIT);
+        assert_ok(quire_space_advise(&own, span(base(), FRAME), QUIRE_ADVISE_RELEASE));
+        assert_ok(fault(1, QUIRE_READ));
+        assert_int_equal(fault(0, QUIRE_READ), QUIRE_ERR_LIMIT);
+        quire_space_destroy(&own);
+    }
+}
+
+/* The first one gets no frame: what it counted was for nobody. */
+static void given_up(void)
+{
+    if (rig.window)
+        return;
+    begin(1);
+    reserve_pages(4 * FRAME, 0, 0);
+    refuse_it = true;
+    assert_int_equal(fault_and(0, QUIRE_READ, same_and_next), QUIRE_ERR_NO_MEMORY);
+    assert_ok(fault(1, QUIRE_READ));
+    assert_true(is_there(1));
+    assert_int_equal(fault(0, QUIRE_READ), QUIRE_ERR_LIMIT);
+    quire_space_destroy(&own);
+}
+
+/* Who has stopped in the middle is in nobody's way whom no limit would refuse. */
+static void serve_next(void)
+{
+    assert_ok(fault(1, QUIRE_READ));
+    assert_true(is_there(1));
+    assert_ok(fault(2, QUIRE_READ));
+    assert_false(is_there(2));
+}
+
+static void stopped(void)
+{
+    if (rig.window)
+        return;
+    begin(2);
+    reserve_pages(4 * FRAME, 0, 0);
+    assert_ok(fault_and(0, QUIRE_READ, serve_next));
+    assert_int_equal(fault(2, QUIRE_READ), QUIRE_ERR_LIMIT);
+    quire_space_destroy(&own);
+}
+
+/* A large page is counted, and small ones come before it. */
+static void small_before_large(void)
+{
+    assert_ok(fault(1, QUIRE_READ));
+    assert_false(is_there(1));
+}
+
+static void large_page(void)
+{
+    if (rig.window)
+        return;
+    begin(large() / FRAME);
+    reserve_pages(large(), 0, QUIRE_RESERVE_LARGE);
+    assert_ok(fault_and(0, QUIRE_READ, small_before_large));
+    for (uint64_t page = 0; page < large() / FRAME; page++)
+        assert_ok(fault(page, QUIRE_READ));
+    quire_space_destroy(&own);
+}
+
+/* Private copies. */
+static void copy_next(void)
+{
+    assert_ok(fault(1, QUIRE_WRITE));
+    assert_ok(fault(0, QUIRE_WRITE));
+}
+
+static void private_copies(void)
+{
+    if (rig.window)
+        return;
+    begin(1);
+    assert_ok(map_file_in(&own, base(), 4, 0, false, rw()));
+    assert_ok(fault(0, QUIRE_READ));
+    assert_ok(fault(1, QUIRE_READ));
+    rig.during = meet;
+    in_the_middle = copy_next;
+    assert_ok(fault(0, QUIRE_WRITE));
+    rig.during = NULL;
+    assert_null(in_the_middle);
+    assert_int_equal(fault(1, QUIRE_WRITE), QUIRE_ERR_LIMIT);
+    quire_space_destroy(&own);
+}
+
+/* The page whose frame is free by now. */
+static void same_again(void)
+{
+    assert_ok(fault(0, QUIRE_READ));
+}
+
+static void given_back(void)
+{
+    for (unsigned of_area = 0; of_area < 2 && !rig.window; of_area++) {
+        begin(of_area ? 4 : 1);
+        reserve_pages(4 * FRAME, of_area ? 1 : 0, 0);
+        assert_ok(fault(0, QUIRE_READ));
+        in_the_middle = same_again;
+        assert_ok(quire_space_advise(&own, span(base(), FRAME), QUIRE_ADVISE_RELEASE));
+        assert_null(in_the_middle);
+        assert_ok(fault(0, QUIRE_READ));
+        quire_space_destroy(&own);
+    }
+}
+
+static void demoted(void)
+{
+    const struct quire_demotion how = {.zeros = 1};
+    struct quire_demoted done;
+
+    for (unsigned of_area = 0; of_area < 2 && !rig.window; of_area++) {
+        const uint64_t pages = large() / FRAME;
+
+        begin(of_area ? 2 * pages : pages);
+        reserve_pages(large(), of_area ? pages : 0, QUIRE_RESERVE_LARGE);
+        assert_ok(fault(0, QUIRE_READ));
+        in_the_middle = same_again;
+        assert_ok(quire_space_demote(&own, span(base(), large()), &how, &done));
+        assert_null(in_the_middle);
+        assert_ok(fault(0, QUIRE_READ));
+        quire_space_destroy(&own);
+    }
+}
+
+ON_ALL_WITH_FILE(one_page_twice)
+ON_ALL_WITH_FILE(given_up)
+ON_ALL_WITH_FILE(stopped)
+ON_ALL_WITH_FILE(large_page)
+ON_ALL_WITH_FILE(private_copies)
+ON_ALL_WITH_FILE(given_back)
+ON_ALL_WITH_FILE(demoted)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_page_twice_test), cmocka_unit_test(given_up_test),
+        cmocka_unit_test(stopped_test),        cmocka_unit_test(large_page_test),
+        cmocka_unit_test(private_copies_test), cmocka_unit_test(given_back_test),
+        cmocka_unit_test(demoted_test),
+    };
+
+    return cmocka_run_group_tests_name("space_limit", tests, NULL, NULL);
+}

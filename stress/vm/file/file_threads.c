@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file_threads.c - several CPUs at one file: they fault, write, sync, reclaim, resize, unmap and
+ * fork at once. ThreadSanitizer sees the orders; the end says whether a word or a frame was lost.
+ * There is no TLB here: an access is a walk and the word.
+ */
+#include "file_rig.h"
+#include "stress/common/assert.h"
+#include "stress/common/sanitized.h"
+#include "stress/vm/threads/workers.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+enum {
+    FRAME = QUIRE_FRAME_SIZE,
+    ROUNDS = SANITIZED ? 200 : 4000,
+    PAGES = 16,
+};
+
+static struct space_rig rig;
+static struct file_rig disk;
+static struct quire_space space[WORKERS];
+
+static uint64_t page_at(unsigned i)
+{
+    return rig.config.range.start.n + i * (uint64_t)FRAME;
+}
+
+static void relax(void *ctx)
+{
+    (void)ctx;
+    (void)sched_yield();
+}
+
+/* A slow pager: others get their turn in each call. */
+static void be_slow(struct file_rig *file, uint64_t page, bool write)
+{
+    (void)file;
+    if (page % 4 == write)
+        (void)sched_yield();
+}
+
+static void map(struct quire_space *in, bool shared)
+{
+    struct quire_area area = file_rig_area(&disk, page_at(0), PAGES, 0, shared,
+                                           QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE);
+
+    assert_ok(quire_space_reserve(in, &area, 0, NULL));
+}
+
+/* Each reads all pages, in its own space: each page is read once. */
+static void read_pages(struct worker *worker)
+{
+    for (unsigned i = 0; i < PAGES; i++) {
+        uint64_t word = 0;
+        unsigned page = (i + worker->number) % PAGES;
+
+        worker->failures +=
+            space_rig_read(&rig, 0, &space[worker->number], page_at(page), &word) != 0 ||
+            word != file_rig_word(page);
+    }
+}
+
+static void same_pages(void)
+{
+    for (unsigned t = 0; t < WORKERS; t++)
+        map(&space[t], t % 2);
+    workers_run(read_pages);
+    assert_int_equal(qa_load(&disk.reads, relaxed), PAGES);
+    assert_int_equal(quire_file_cached(&disk.file), PAGES);
+}
+
+/* The first one unmaps and maps its area, the second one syncs, the third one reclaims: faults
+ * alone, as a word that is written by a walk from before may be anybody's by now. */
+static void disturb(struct worker *worker)
+{
+    struct quire_space *own = &space[0];
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned i = round % PAGES;
+
+        if (worker->number == 0) {
+            struct quire_area area = file_rig_area(&disk, page_at(i), 1, i, round % 3,
+                                                   QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE);
+
+            worker->failures += quire_space_unmap(own, area.range) != 0;
+            worker->failures += quire_space_reserve(own, &area, 0, NULL) != 0;
+        } else if (worker->number == 1) {
+            worker->failures += quire_file_sync(&disk.file, 0, PAGES) != 0;
+        } else if (worker->number == 2) {
+            (void)quire_file_reclaim(&disk.file, 3, round % 2);
+        }
+        for (unsigned n = 0; n < 4; n++) {
+            quire_vaddr at = quire_vaddr_of(page_at((i * 5 + n * 3 + worker->number) % PAGES));
+            int error = quire_space_fault(own, at, n % 2 ? QUIRE_WRITE : QUIRE_READ);
+
+            worker->failures += error && error != QUIRE_ERR_AREA;
+        }
+    }
+}
+
+static void beside_changes(void)
+{
+    disk.file.config.around = 8;
+    map(&space[0], true);
+    workers_run(disturb);
+}
+
+/* The file is cut and grows; the others read and write what is left of it, and fork. */
+static void cut_or_use(struct worker *worker)
+{
+    struct quire_space *own = &space[worker->number % 2], child;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        if (worker->number == 0) {
+            worker->failures +=
+                quire_file_resize(&disk.file, (round * 7 % PAGES) * (uint64_t)FRAME) != 0;
+            continue;
+        }
+        if (worker->number == 3 && round % 8 == 0) { /* the space with private areas */
+            worker->failures += quire_space_fork(own, &child) != 0;
+            (void)quire_space_fault(&child, quire_vaddr_of(page_at(1)), QUIRE_WRITE);
+            quire_space_destroy(&child);
+        }
+        for (unsigned n = 0; n < 4; n++) {
+            quire_vaddr at = quire_vaddr_of(page_at((round + n * 5) % PAGES));
+            int error = quire_space_fault(own, at, n % 2 ? QUIRE_WRITE : QUIRE_READ);
+
+            worker->failures += error && error != QUIRE_ERR_END;
+        }
+    }
+}
+
+static void beside_cuts(void)
+{
+    map(&space[0], true);
+    map(&space[1], false);
+    workers_run(cut_or_use);
+    assert_ok(quire_file_resize(&disk.file, 0));
+    assert_int_equal(quire_file_cached(&disk.file), 0);
+    for (unsigned i = 0; i < PAGES; i++)
+        for (unsigned s = 0; s < 2; s++) {
+            struct quire_page page;
+
+            assert_int_equal(
+                quire_paging_translate(&space[s].paging, quire_vaddr_of(page_at(i)), &page, NULL),
+                QUIRE_ERR_UNMAPPED);
+        }
+}
+
+/* Two count up in words of their own, in two spaces; one writes back, and one gives back what it
+ * can. An access is a walk, then the word: a page that leaves in between would take the word with
+ * it, which a TLB prevents. So accesses and what takes pages out exclude each other, by a lock for
+ * readers and writers; faults, syncs and evictions of other pages go on beside each other. */
+static pthread_rwlock_t access_lock = PTHREAD_RWLOCK_INITIALIZER;
+
+static void count_up(struct worker *worker)
+{
+    struct quire_space *own = &space[worker->number];
+
+    for (unsigned round = 1; round <= ROUNDS / 4; round++) {
+        for (unsigned i = 0; i < PAGES && worker->number < 3; i++) {
+            uint64_t word = 0, at = page_at(i) + 64 + worker->number * 8ul;
+            int error = 0;
+
+            (void)pthread_rwlock_rdlock(&access_lock);
+            if (worker->number == 2)
+                error = quire_file_sync(&disk.file, i, 1);
+            else
+                error = space_rig_write(&rig, 0, own, at, round);
+            (void)pthread_rwlock_unlock(&access_lock);
+            (void)pthread_rwlock_rdlock(&access_lock);
+            if (worker->number < 2)
+                worker->failures += space_rig_read(&rig, 0, own, at, &word) != 0 || word != round;
+            (void)pthread_rwlock_unlock(&access_lock);
+            worker->failures += error != 0;
+        }
+        if (worker->number == 3) {
+            (void)pthread_rwlock_wrlock(&access_lock);
+            (void)quire_file_reclaim(&disk.file, 5, true);
+            (void)pthread_rwlock_unlock(&access_lock);
+        }
+    }
+}
+
+static void nothing_lost(void)
+{
+    map(&space[0], true);
+    map(&space[1], true);
+    workers_run(count_up);
+    assert_ok(quire_file_sync(&disk.file, 0, PAGES));
+    for (uint64_t page = 0; page < PAGES; page++)
+        for (unsigned t = 0; t < 2; t++)
+            assert_int_equal(file_rig_disk(&disk, page)[8 + t], ROUNDS / 4);
+}
+
+static void on_some(void (*test)(void))
+{
+    static const unsigned formats[] = {0, 2, 4, 6};
+
+    for (unsigned i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        space_rig_begin(&rig, &rig_formats[formats[i]], false);
+        rig.config.port.relax = relax;
+        rig.config.port.paging.retire = NULL;
+        for (unsigned t = 0; t < WORKERS; t++)
+            assert_ok(quire_space_create(&space[t], &rig.config));
+        file_rig_begin(&disk, &rig, PAGES * (uint64_t)FRAME);
+        disk.during = be_slow;
+        test();
+        for (unsigned t = 0; t < WORKERS; t++)
+            quire_space_destroy(&space[t]);
+        file_rig_end(&disk);
+        space_rig_end(&rig);
+    }
+}
+
+ON_SOME(same_pages)
+ON_SOME(beside_changes)
+ON_SOME(beside_cuts)
+ON_SOME(nothing_lost)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_pages_test),
+        cmocka_unit_test(beside_changes_test),
+        cmocka_unit_test(beside_cuts_test),
+        cmocka_unit_test(nothing_lost_test),
+    };
+
+    return cmocka_run_group_tests_name("file_threads", tests, NULL, NULL);
+}
