@@ -37,13 +37,6 @@ if(QUIRE_SANITIZE MATCHES "thread")
     endif()
 endif()
 
-# What clang's sanitizers are to see, gcc's have seen for longer: a test whose length is a matter of
-# patience is shorter there.
-set(QUIRE_REPEATED OFF)
-if(QUIRE_SANITIZE AND CMAKE_C_COMPILER_ID MATCHES "Clang")
-    set(QUIRE_REPEATED ON)
-endif()
-
 set(QUIRE_TEST_ENVIRONMENT
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
     "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1"

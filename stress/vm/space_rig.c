@@ -222,43 +222,59 @@ void space_rig_leave(struct space_rig *rig, unsigned cpu)
     rig->loaded[cpu] = NULL;
 }
 
+/* The place of the word that the CPU came to at this physical address. */
+static uint64_t *word_at(struct space_rig *rig, uint64_t phys)
+{
+    return (uint64_t *)(void *)(rig->memory.bytes + (phys - SPACE_RIG_FIRST * QUIRE_FRAME_SIZE));
+}
+
+/* By the page table alone. False: there is no such page, or not for this access. */
+static bool walk(struct space_rig *rig, struct quire_space *space, uint64_t virt, uint32_t access,
+                 struct mmu_page *page)
+{
+    struct mmu mmu = {rig->which->kind, rig->which->format->levels, &rig->memory, {0}, {0}};
+    enum mmu_answer answer;
+
+    mmu_load(&mmu, quire_paging_root(&space->paging));
+    answer = mmu_access(&mmu, virt, access, page);
+    assert_true(answer != MMU_INVALID);
+    return answer == MMU_OK;
+}
+
+uint64_t *space_rig_walk(struct space_rig *rig, struct quire_space *space, uint64_t virt,
+                         uint32_t access)
+{
+    struct mmu_page page;
+
+    return walk(rig, space, virt, access, &page) ? word_at(rig, page.phys) : NULL;
+}
+
 /* The word's place, by the TLB if it is there. NULL, and *error: the fault's. */
 static uint64_t *reach_word(struct space_rig *rig, unsigned cpu, struct quire_space *space,
                             uint64_t virt, uint32_t access, int *error)
 {
     struct rig_translation *t = &rig->tlb[cpu][(virt >> QUIRE_FRAME_SHIFT) % SPACE_RIG_TLB];
-    struct mmu mmu = {rig->which->kind, rig->which->format->levels, &rig->memory, {0}, {0}};
     struct mmu_page page;
-    uint64_t phys;
 
     *error = 0;
     if (rig->with_tlb && rig->loaded[cpu] != space) {
         space_rig_leave(rig, cpu);
         rig->loaded[cpu] = space;
     }
-    if (rig->with_tlb && (t->access & access) == access && virt - t->virt < t->size) {
-        phys = t->phys + (virt - t->virt);
-    } else {
-        mmu_load(&mmu, quire_paging_root(&space->paging));
-        for (;;) {
-            enum mmu_answer answer = mmu_access(&mmu, virt, access, &page);
-
-            if (answer == MMU_OK)
-                break;
-            assert_true(answer != MMU_INVALID);
-            *error = quire_space_fault(space, quire_vaddr_of(virt), access);
-            if (*error)
-                return NULL;
-        }
-        phys = page.phys;
-        if (rig->with_tlb) {
-            t->virt = virt & ~(page.size - 1);
-            t->size = page.size;
-            t->phys = phys - (virt & (page.size - 1));
-            t->access = access;
-        }
+    if (rig->with_tlb && (t->access & access) == access && virt - t->virt < t->size)
+        return word_at(rig, t->phys + (virt - t->virt));
+    while (!walk(rig, space, virt, access, &page)) {
+        *error = quire_space_fault(space, quire_vaddr_of(virt), access);
+        if (*error)
+            return NULL;
     }
-    return (uint64_t *)(void *)(rig->memory.bytes + (phys - SPACE_RIG_FIRST * QUIRE_FRAME_SIZE));
+    if (rig->with_tlb) {
+        t->virt = virt & ~(page.size - 1);
+        t->size = page.size;
+        t->phys = page.phys - (virt & (page.size - 1));
+        t->access = access;
+    }
+    return word_at(rig, page.phys);
 }
 
 int space_rig_read(struct space_rig *rig, unsigned cpu, struct quire_space *space, uint64_t virt,

@@ -65,6 +65,10 @@ int space_rig_read(struct space_rig *rig, unsigned cpu, struct quire_space *spac
 int space_rig_write(struct space_rig *rig, unsigned cpu, struct quire_space *space, uint64_t virt,
                     uint64_t word);
 
+/* The word's place by the page table alone, without a fault; NULL: the access is refused. */
+uint64_t *space_rig_walk(struct space_rig *rig, struct quire_space *space, uint64_t virt,
+                         uint32_t access);
+
 /* The CPU loads another root: its TLB is empty. */
 void space_rig_leave(struct space_rig *rig, unsigned cpu);
 

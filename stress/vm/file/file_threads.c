@@ -2,14 +2,13 @@
  *
  * file_threads.c - several CPUs at one file: they fault, write, sync, reclaim, resize, unmap and
  * fork at once. ThreadSanitizer sees the orders; the end says whether a word or a frame was lost.
- * There is no TLB here: an access is a walk and the word.
+ * There is no TLB here: an access is a walk, then the word.
  */
 #include "file_rig.h"
 #include "stress/common/assert.h"
 #include "stress/common/sanitized.h"
 #include "stress/vm/threads/workers.h"
 
-#include <pthread.h>
 #include <sched.h>
 
 enum {
@@ -149,43 +148,75 @@ static void beside_cuts(void)
         }
 }
 
-/* Two count up in words of their own, in two spaces; one writes back, and one gives back what it
- * can. An access is a walk, then the word: a page that leaves in between would take the word with
- * it, which a TLB prevents. So accesses and what takes pages out exclude each other, by a lock for
- * readers and writers; faults, syncs and evictions of other pages go on beside each other. */
-static pthread_rwlock_t access_lock = PTHREAD_RWLOCK_INITIALIZER;
+/* ---- Accesses ------------------------------------------------------------------------------- */
 
+/* A processor that is told to forget a page answers when its access is over. Here one is a walk,
+ * and then the word; so who invalidates waits for those that are between the two. Nobody faults, or
+ * waits, in between: it ends. */
+static qa64 accesses[WORKERS]; /* odd: the worker is between walk and word */
+
+static void wait_for_accesses(void)
+{
+    qa_fence_seq_cst(); /* the entries before the accesses; with the fence of access_word */
+    for (unsigned t = 0; t < WORKERS; t++) {
+        uint64_t seen = qa_load(&accesses[t], acquire);
+
+        while ((seen & 1) && qa_load(&accesses[t], acquire) == seen)
+            (void)sched_yield();
+    }
+}
+
+/* Write the word, or read it. 0, or the fault's error. */
+static int access_word(const struct worker *worker, struct quire_space *space, uint64_t virt,
+                       bool write, uint64_t *word)
+{
+    uint32_t access = write ? QUIRE_WRITE : QUIRE_READ;
+    int error = 0;
+    bool done = false;
+
+    while (error == 0 && !done) {
+        qa64 *at;
+
+        (void)qa_add(&accesses[worker->number], 1, acq_rel);
+        qa_fence_seq_cst(); /* the access before the walk */
+        at = (qa64 *)space_rig_walk(&rig, space, virt, access);
+        done = at != NULL;
+        if (done && *word % 16 == worker->number)
+            (void)sched_yield(); /* who invalidates now finds us here */
+        if (done && write)
+            qa_store(at, *word, relaxed);
+        else if (done)
+            *word = qa_load(at, relaxed);
+        (void)qa_add(&accesses[worker->number], 1, release);
+        if (!done)
+            error = quire_space_fault(space, quire_vaddr_of(virt), access);
+    }
+    return error;
+}
+
+/* Two count up in words of their own, in two spaces; one writes back, and one gives back what it
+ * can. */
 static void count_up(struct worker *worker)
 {
     struct quire_space *own = &space[worker->number];
 
-    for (unsigned round = 1; round <= ROUNDS / 4; round++) {
-        for (unsigned i = 0; i < PAGES && worker->number < 3; i++) {
-            uint64_t word = 0, at = page_at(i) + 64 + worker->number * 8ul;
-            int error = 0;
+    for (uint64_t round = 1; round <= ROUNDS / 4; round++) {
+        for (unsigned i = 0; i < PAGES && worker->number < 2; i++) {
+            uint64_t word = round, at = page_at(i) + 64 + worker->number * 8ul;
 
-            (void)pthread_rwlock_rdlock(&access_lock);
-            if (worker->number == 2)
-                error = quire_file_sync(&disk.file, i, 1);
-            else
-                error = space_rig_write(&rig, 0, own, at, round);
-            (void)pthread_rwlock_unlock(&access_lock);
-            (void)pthread_rwlock_rdlock(&access_lock);
-            if (worker->number < 2)
-                worker->failures += space_rig_read(&rig, 0, own, at, &word) != 0 || word != round;
-            (void)pthread_rwlock_unlock(&access_lock);
-            worker->failures += error != 0;
+            worker->failures += access_word(worker, own, at, true, &word) != 0;
+            worker->failures += access_word(worker, own, at, false, &word) != 0 || word != round;
         }
-        if (worker->number == 3) {
-            (void)pthread_rwlock_wrlock(&access_lock);
+        for (unsigned i = 0; i < PAGES && worker->number == 2; i++)
+            worker->failures += quire_file_sync(&disk.file, i, 1) != 0;
+        if (worker->number == 3)
             (void)quire_file_reclaim(&disk.file, 5, true);
-            (void)pthread_rwlock_unlock(&access_lock);
-        }
     }
 }
 
 static void nothing_lost(void)
 {
+    rig.during = wait_for_accesses;
     map(&space[0], true);
     map(&space[1], true);
     workers_run(count_up);
