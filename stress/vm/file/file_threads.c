@@ -167,7 +167,7 @@ static void wait_for_accesses(void)
 }
 
 /* Write the word, or read it. 0, or the fault's error. */
-static int access_word(const struct worker *worker, struct quire_space *space, uint64_t virt,
+static int access_word(const struct worker *worker, struct quire_space *own, uint64_t virt,
                        bool write, uint64_t *word)
 {
     uint32_t access = write ? QUIRE_WRITE : QUIRE_READ;
@@ -179,7 +179,7 @@ static int access_word(const struct worker *worker, struct quire_space *space, u
 
         (void)qa_add(&accesses[worker->number], 1, acq_rel);
         qa_fence_seq_cst(); /* the access before the walk */
-        at = (qa64 *)space_rig_walk(&rig, space, virt, access);
+        at = (qa64 *)space_rig_walk(&rig, own, virt, access);
         done = at != NULL;
         if (done && *word % 16 == worker->number)
             (void)sched_yield(); /* who invalidates now finds us here */
@@ -189,7 +189,7 @@ static int access_word(const struct worker *worker, struct quire_space *space, u
             *word = qa_load(at, relaxed);
         (void)qa_add(&accesses[worker->number], 1, release);
         if (!done)
-            error = quire_space_fault(space, quire_vaddr_of(virt), access);
+            error = quire_space_fault(own, quire_vaddr_of(virt), access);
     }
     return error;
 }
