@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * kernel.h - the kernel around the examples of docs/porting.md, "Allocate objects" and "Who holds
- * my memory?".
+ * kernel.h - the kernel around the examples of docs/porting-heap.md, and of docs/porting.md, "Count
+ * what it is used for".
  */
 #ifndef QUIRE_STRESS_HEAP_KERNEL_H
 #define QUIRE_STRESS_HEAP_KERNEL_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_example.c - the examples of docs/porting.md, as they stand there.
+ * test_example.c - the examples of docs/porting-heap.md, and that of docs/porting.md which
+ * counts frames by kind, as they stand there.
  */
 #include <quire/bringup.h>
 

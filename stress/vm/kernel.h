@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * kernel.h - the kernel around the examples of docs/porting.md, "Map it".
+ * kernel.h - the kernel around the examples of docs/porting-vm.md.
  */
 #ifndef QUIRE_STRESS_VM_KERNEL_H
 #define QUIRE_STRESS_VM_KERNEL_H

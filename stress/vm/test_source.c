@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_source.c - where tables come from: a machine, by the example of docs/porting.md; boot
+ * test_source.c - where tables come from: a machine, by the example of docs/porting-vm.md; boot
  * memory; a fixed run of frames. Each gives all back, or keeps it as it says. What a machine gives,
  * tables and runs, may be counted by kind.
  */

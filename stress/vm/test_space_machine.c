@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_space_machine.c - spaces whose frames come from a machine, by the example of
- * docs/porting.md: a process lives, forks and ends, and every frame is back; a page of 2 MiB is
+ * docs/porting-vm.md: a process lives, forks and ends, and every frame is back; a page of 2 MiB is
  * split; the machine has none left.
  */
 #include "kernel.h"
