@@ -130,8 +130,9 @@ int quire_file_resize(struct quire_file *file, uint64_t bytes);
 int quire_file_sync(struct quire_file *file, uint64_t page, uint64_t pages);
 
 /* Give back up to so many frames of pages that were not used lately; with `write` dirty pages are
- * written back and given back, too. How many it gave back. For the machine's reclaim, without
- * waiting: 0 also if sync, resize or reclaim of the file is under way. */
+ * written back and given back, too. How many it gave back; 0 also if sync, resize or reclaim of the
+ * file is under way. For the machine's reclaim, but not in an interrupt: it waits for nothing but
+ * the list of the file's areas, which a reserve, unmap or fork has for some instructions. */
 uint64_t quire_file_reclaim(struct quire_file *file, uint64_t frames, bool write);
 
 #ifdef __cplusplus

@@ -15,7 +15,8 @@
 #       as skipped then.
 #
 # A test is called `<preset>.<name>`, so that one summary can hold several builds. It is left out,
-# and its program is not built by default, if one of its labels is in QUIRE_SKIP_LABELS. Programs
+# and its program is not built by default, if one of its labels is in QUIRE_SKIP_LABELS; and under
+# ThreadSanitizer, which sees races alone, if it is a unit test without the label `threads`. Programs
 # of tests labelled `stress`, but not `stepped`, count as two processors unless told otherwise. The
 # folder of stress that a test is in (core, percpu ...) is a label of it too, and the target
 # unit-<folder> builds the programs of its unit tests.
@@ -58,6 +59,9 @@ function(quire_skipped result)
             set(${result} TRUE PARENT_SCOPE)
         endif()
     endforeach()
+    if(QUIRE_SANITIZE MATCHES "thread" AND "unit" IN_LIST ARGN AND NOT "threads" IN_LIST ARGN)
+        set(${result} TRUE PARENT_SCOPE)
+    endif()
 endfunction()
 
 function(quire_ctest)

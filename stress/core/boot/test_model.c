@@ -8,12 +8,11 @@
  * first and a last seed for more cases.
  */
 #include "model.h"
-#include "stress/common/sanitized.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CASES = ONE_THREAD(400, 40) };
+enum { CASES = 400 };
 
 /* ---- The plan ---------------------------------------------------------------------- */
 

@@ -8,7 +8,6 @@
  */
 #include "stress/common/random.h"
 #include "isolation_fixture.h"
-#include "stress/common/sanitized.h"
 
 enum { BLOCKS = 6, FRAMES = BLOCKS * BLOCK, STEPS = 30000, MOST = 400 };
 
@@ -230,14 +229,14 @@ static void run(bool run_map, uint64_t seed)
 static void with_run_map(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= ONE_THREAD(10, 1); seed++)
+    for (uint64_t seed = 1; seed <= 10; seed++)
         run(true, seed);
 }
 
 static void without(void **state)
 {
     (void)state;
-    for (uint64_t seed = 11; seed <= ONE_THREAD(20, 11); seed++)
+    for (uint64_t seed = 11; seed <= 20; seed++)
         run(false, seed);
 }
 

@@ -10,11 +10,10 @@
 
 #include "stress/common/assert.h"
 #include "stress/common/random.h"
-#include "stress/common/sanitized.h"
 
 #include <stdlib.h>
 
-static uint64_t state_of_random, seed = 1, calls = ONE_THREAD(40000, 6000), left;
+static uint64_t state_of_random, seed = 1, calls = 40000, left;
 
 static uint64_t draw(void *ctx, uint64_t bound)
 {

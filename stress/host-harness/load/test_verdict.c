@@ -5,8 +5,6 @@
  */
 #include "report.h"
 
-#include "stress/common/sanitized.h"
-
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
@@ -262,18 +260,13 @@ static bool ends_soon(pid_t child, int *status)
     return false;
 }
 
-/* Who cannot get rid of it by one signal can by another one, a second later. ThreadSanitizer keeps
- * a signal back until a system call that it knows to block returns. */
+/* Who cannot get rid of it by one signal can by another one, a second later. */
 static void a_later_signal_ends_the_program(void **state)
 {
     int ends[2], status;
     pid_t child;
 
     (void)state;
-    if (ONE_THREAD(0, 1)) {
-        print_message("skipped: ThreadSanitizer delivers signals late\n");
-        skip();
-    }
     full_pipe(ends);
     child = start_run(ends[1]);
     doze(300);

@@ -6,7 +6,6 @@
 #include "stress/common/assert.h"
 
 #include "host-harness/machines/topo/topo.h"
-#include "stress/common/sanitized.h"
 #include "stress/common/sizes.h"
 #include "tree.h"
 
@@ -593,7 +592,7 @@ static void damaged(void **state)
     assert_non_null(file);
     bytes = fread(tree.data, 1, TREE_BYTES, file);
     fclose(file);
-    for (size_t i = 0; i < bytes; i += ONE_THREAD(1, 16)) {
+    for (size_t i = 0; i < bytes; i++) {
         char *exact = malloc(i ? i : 1);
 
         assert_non_null(exact);
