@@ -16,10 +16,10 @@
 #
 # A test is called `<preset>.<name>`, so that one summary can hold several builds. It is left out,
 # and its program is not built by default, if one of its labels is in QUIRE_SKIP_LABELS; and under
-# ThreadSanitizer, which sees races alone, if it is a unit test without the label `threads`. Programs
-# of tests labelled `stress`, but not `stepped`, count as two processors unless told otherwise. The
-# folder of stress that a test is in (core, percpu ...) is a label of it too, and the target
-# unit-<folder> builds the programs of its unit tests.
+# ThreadSanitizer, which sees races alone, if it is a unit test without the label `threads`.
+# Programs of tests labelled `stress`, but not `stepped`, count as two processors unless told
+# otherwise. The folder of stress that a test is in (core, percpu ...) is a label of it too, and the
+# target unit-<folder> builds the programs of its unit tests.
 #
 # A TIMEOUT is there to end what hangs, and judges nothing: it says what the test may take on a
 # quiet machine, two minutes if it is not given, and QUIRE_PATIENCE times as much is allowed.

@@ -15,7 +15,8 @@
  *   exhaust  threads hold all frames but those that calls are moving: no call is refused
  *
  * In local mode each thread keeps to a CPU, and so do main and the one who disturbs. A CPU is asked
- * by a signal to a thread of it, which answers in the handler; the asker waits for that.
+ * by a signal to a thread of it, which answers in the handler; the asker waits for that, but not
+ * under a sanitizer, which may hold signals back. So one may come late, and who rests takes none.
  *
  * FACTOR multiplies the number of operations. Exit status 0: nothing was wrong.
  */
@@ -47,7 +48,8 @@ struct stress {
     _Atomic pid_t tids[MOST_THREADS];
     unsigned threads;
     uint64_t operations;                 /* per thread and round */
-    pthread_barrier_t start, done, rest; /* all; workers and main; the disturber and main */
+    pthread_barrier_t start, done, rest; /* all; workers and main; all */
+    pthread_barrier_t still;             /* workers and main: no signal is answered any more */
     bool over;
     _Atomic bool resting; /* no disturbance any more */
 };
@@ -87,6 +89,16 @@ static void keep_to_cpu(uint32_t i)
 {
     if (mode == QUIRE_CACHE_LOCAL)
         keep_to(cpu_allowed(i % cpus_allowed()));
+}
+
+/* Whether this thread takes the signals of those who ask. */
+static void take_signals(bool on)
+{
+    sigset_t set;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGUSR1);
+    (void)pthread_sigmask(on ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
 }
 
 static void answer(int signal)
@@ -131,9 +143,13 @@ static void *work(void *arg)
         (void)pthread_barrier_wait(&stress.start);
         if (stress.over)
             return NULL;
+        take_signals(true);
         for (uint64_t i = 0; i < stress.operations; i++)
             load_act(l);
         (void)pthread_barrier_wait(&stress.done);
+        (void)pthread_barrier_wait(&stress.rest); /* answering, until nobody asks */
+        take_signals(false);
+        (void)pthread_barrier_wait(&stress.still);
     }
 }
 
@@ -295,6 +311,7 @@ static void one_round(void)
     (void)pthread_barrier_wait(&stress.done);
     atomic_store(&stress.resting, true);
     (void)pthread_barrier_wait(&stress.rest);
+    (void)pthread_barrier_wait(&stress.still);
     check_books(&stress.rig, &stress.shadow);
     fork_at_rest();
     check_books(&stress.rig, &stress.shadow);
@@ -317,7 +334,8 @@ static void run(const char *scenario, unsigned threads, uint64_t factor)
     stress.operations = OPERATIONS * factor / threads;
     (void)pthread_barrier_init(&stress.start, NULL, threads + 2);
     (void)pthread_barrier_init(&stress.done, NULL, threads + 1);
-    (void)pthread_barrier_init(&stress.rest, NULL, 2);
+    (void)pthread_barrier_init(&stress.rest, NULL, threads + 2);
+    (void)pthread_barrier_init(&stress.still, NULL, threads + 1);
     for (unsigned i = 0; i < threads; i++)
         start(&workers[i], work, &stress.loads[i]);
     start(&other, disturb, &disturber);
