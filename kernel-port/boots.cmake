@@ -47,9 +47,11 @@ boot(bios --boot bios --suite traps,zone,user,stress --mem 1G --append "seconds=
 boot(uefi --boot uefi --suite traps,zone,user,stress --mem 1G --append "seconds=1"
      --expect "booted by Multiboot2")
 
-# Memory maps: pages set aside, of both sizes; holes, overlaps, device memory, odd borders.
-boot(huge-pages --layout 2:3584M,2:512M --suite zone,touch
-     --append "hugepages=0@1G:1,2M:32" --expect "a page of 1 GiB")
+# Memory maps: pages set aside, of both sizes, and a space that has one of 1 GiB; holes, overlaps,
+# device memory, odd borders.
+boot(huge-pages --layout 2:3584M,2:512M --suite zone,touch,space
+     --append "hugepages=0@1G:1,2M:32" --expect ": a page of 1 GiB"
+     --expect "faults for a page of 1 GiB, which all CPUs read and write: 1")
 boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
      "seconds=1 memmap=5000@0x2000123:reserved,64M@0x3000000:reserved,48M@0x4000000:reserved\
 ,1M@0x40fff:usable,16M@0x8000000:device,12345678@0xc000001:reserved,1@0xd000fff:reserved")

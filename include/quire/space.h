@@ -361,7 +361,8 @@ int quire_space_measure(struct quire_space *space, struct quire_vrange range, bo
  * its page is split it is no longer one of them, as its frames go back to the machine one by one;
  * fill takes another one, if there is one. Without anything set aside, areas get what whole
  * gigabytes the machine has: struct quire_keep of compact.h says how many are kept whole, from
- * which other requests may take all the same.
+ * which other requests may take all the same. All requests to the machine for a gigabyte are
+ * QUIRE_FOR_HUGE: on each node its Huge zone is asked first.
  *
  * The calls may be made on any number of CPUs at once, beside faults. Lock-free; what they do for a
  * gigabyte has as many steps as there are slots. */

@@ -13,7 +13,7 @@
 #include "paging.h"
 #include "port.h"
 
-enum { MAP_ROOM = 8192 };
+enum { MAP_ROOM = 8192, GIGABYTES_MAX = 16 };
 
 struct memory memory;
 
@@ -32,6 +32,7 @@ static struct quire_kind_source sources[QUIRE_KINDS];
 
 static struct quire_boot_entry entries[MAP_ROOM];
 static uint64_t huge_bytes[QUIRE_NODES], huge_sections[QUIRE_NODES]; /* what hugepages= asks */
+static uint64_t gigabyte_slots[GIGABYTES_MAX];
 
 extern char image_start[], image_end[];
 
@@ -164,6 +165,19 @@ static void check_sections(void)
     }
 }
 
+/* Some of them, if there are more than slots. */
+static void offer_gigabytes(void)
+{
+    struct quire_gigabytes *gigabytes = &memory.gigabytes;
+
+    gigabytes->machine = memory.up.machine;
+    gigabytes->slots = gigabyte_slots;
+    for (uint32_t node = 0; node < QUIRE_NODES; node++)
+        gigabytes->count += (uint32_t)huge_sections[node];
+    if (gigabytes->count > GIGABYTES_MAX)
+        gigabytes->count = GIGABYTES_MAX;
+}
+
 static void *map(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
 {
     (void)ctx;
@@ -205,6 +219,7 @@ void memory_build(const struct options *options)
         panic("hugepages=: %lu MiB of what was asked for are not there as free whole pages",
               up->plan.huge_missing >> 20);
     check_sections();
+    offer_gigabytes();
     heap_build();
 }
 

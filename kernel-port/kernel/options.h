@@ -5,7 +5,8 @@
  *   suite=NAME[,NAME...]      what to run: see suite.c; `all` is every test, `bench` the figures
  *   hugepages=[NODE@]SIZE:COUNT[,...]
  *                             set aside COUNT pages of SIZE (2M or 1G) in Huge zones, on that node,
- *                             or on all nodes with memory in turn
+ *                             or on all nodes with memory in turn; the suite `space` has pages of
+ *                             1 GiB out of these
  *   memmap=SIZE@ADDRESS:KIND[,...]
  *                             add to the firmware's memory map: KIND is usable, reserved or device
  *   mode=exchange|local       how CPU caches are owned (quire/cache.h); default exchange

@@ -42,6 +42,9 @@ uint64_t spaces_retired(void);
 void spaces_free_tables(void *ctx, const quire_pfn *tables, uint32_t count);
 int spaces_give_run(void *ctx, const struct quire_policy *policy, unsigned order, quire_pfn *pfn);
 
+/* gigabyte.c: a page of 1 GiB, if hugepages= sets one aside; a part of the suite `space`. */
+void spaces_test_gigabyte(void);
+
 /* cost.c, large_cost.c: what calls on page tables and spaces take, by one CPU, and what large pages
  * cost and save: for the suite `count`. */
 void spaces_count(void);

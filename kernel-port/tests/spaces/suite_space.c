@@ -3,7 +3,7 @@
  * suite_space.c - an address space on a real processor: all CPUs fault on the same pages, write
  * while the space is forked, copy the child's pages, read while pages are unmapped, and write while
  * small pages become a large one, and small again; a guard, a read-only page, data that is
- * executed. In the end every frame is back: the audit counts.
+ * executed; a page of 1 GiB (gigabyte.c). In the end every frame is back: the audit counts.
  */
 #include "kernel-port/tests/suites/suite.h"
 
@@ -329,5 +329,6 @@ void suite_space(const struct options *options)
     quire_space_destroy(&child);
     quire_space_destroy(&parent);
     quire_shares_destroy(&shares);
+    spaces_test_gigabyte();
     zone_audit_end("space");
 }

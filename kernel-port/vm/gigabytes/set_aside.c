@@ -88,14 +88,17 @@ static bool set_aside(const struct quire_gigabytes *gigabytes, uint64_t word)
 
 /* ---- The source ----------------------------------------------------------------------------- */
 
+/* A Huge zone is asked for a gigabyte before others are, which have other purposes as well. */
 static int gigabyte_request(const struct quire_gigabytes *gigabytes,
                             const struct quire_policy *policy, unsigned order, uint32_t flags,
                             quire_pfn *pfn)
 {
     struct quire_request request = quire_request_of(order, flags);
 
-    if (order == QUIRE_GIGABYTE_ORDER)
+    if (order == QUIRE_GIGABYTE_ORDER) {
         request.flags |= gigabytes->flags;
+        request.purpose = QUIRE_FOR_HUGE;
+    }
     request.policy = policy;
     return quire_machine_request(gigabytes->machine, &request, pfn, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_set_aside.c - gigabytes of a machine that are set aside: nobody else gets them, they come
- * back, leave when they are split, and serve their own policy alone. The machine's memory is
- * simulated.
+ * back, leave when they are split, serve their own policy alone, and are a Huge zone's first. The
+ * machine's memory is simulated.
  */
 #include "stress/numa/machine/unit.h"
 
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { GIGABYTES = 3, SLOTS = 2 }; /* of each node; that are set aside */
+enum { GIGABYTES = 3, SLOTS = 2 }; /* of each node's Normal zone; that are set aside */
 #define GIGABYTE_FRAMES ((uint64_t)1 << QUIRE_GIGABYTE_ORDER)
 
 static struct rig r;
@@ -18,16 +18,32 @@ static uint64_t slots[SLOTS] __attribute__((aligned(8)));
 static struct quire_gigabytes gigabytes;
 static struct quire_frame_source source;
 
-static int set_up(void **state)
+/* The first node may have a gigabyte in a Huge zone besides. */
+static void begin(bool huge)
 {
-    (void)state;
     rig_begin(&r, 2, 1);
-    for (uint32_t node = 0; node < 2; node++)
+    for (uint32_t node = 0; node < 2; node++) {
         (void)rig_zone(&r, node, QUIRE_ZONE_NORMAL, 0, GIGABYTES * GIGABYTE_FRAMES);
+        if (huge && node == 0)
+            (void)rig_zone(&r, 0, QUIRE_ZONE_HUGE, GIGABYTES * GIGABYTE_FRAMES, GIGABYTE_FRAMES);
+    }
     rig_open(&r);
     memset(slots, 0, sizeof slots);
     gigabytes = (struct quire_gigabytes){.machine = r.machine, .slots = slots, .count = SLOTS};
     source = quire_frames_with_gigabytes(&gigabytes);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    begin(false);
+    return 0;
+}
+
+static int set_up_huge(void **state)
+{
+    (void)state;
+    begin(true);
     return 0;
 }
 
@@ -191,6 +207,42 @@ static void other_orders(void **state)
     rig_check(&r, SLOTS * GIGABYTE_FRAMES);
 }
 
+static bool is_of_huge_zone(quire_pfn pfn)
+{
+    struct quire_zone *zone;
+    quire_node node;
+
+    assert_ok(quire_machine_find(r.machine, pfn, &node, &zone));
+    return zone == &r.zones[1].zone;
+}
+
+/* Those of a Huge zone come first, whether they are set aside or a fault asks for one more; then
+ * others do. Smaller pages do not come from there. */
+static void huge_zone_first(void **state)
+{
+    quire_pfn first, second;
+
+    (void)state;
+    first = must_give(QUIRE_GIGABYTE_ORDER);
+    second = must_give(QUIRE_GIGABYTE_ORDER);
+    assert_true(is_of_huge_zone(first) && !is_of_huge_zone(second));
+    source.free(source.ctx, first, QUIRE_GIGABYTE_ORDER);
+    source.free(source.ctx, second, QUIRE_GIGABYTE_ORDER);
+    assert_ok(quire_gigabytes_fill(&gigabytes, false));
+    first = must_give(QUIRE_GIGABYTE_ORDER);
+    second = must_give(QUIRE_GIGABYTE_ORDER);
+    assert_int_equal(quire_gigabytes_ready(&gigabytes), 0);
+    assert_true(is_of_huge_zone(first) && !is_of_huge_zone(second));
+    for (unsigned order = 0; order <= 9; order += 9) {
+        quire_pfn small = must_give(order);
+
+        assert_false(is_of_huge_zone(small));
+        source.free(source.ctx, small, order);
+    }
+    source.free(source.ctx, first, QUIRE_GIGABYTE_ORDER);
+    source.free(source.ctx, second, QUIRE_GIGABYTE_ORDER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +252,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(policies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(released, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_orders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(huge_zone_first, set_up_huge, tear_down),
     };
 
     return cmocka_run_group_tests_name("set_aside", tests, NULL, NULL);
