@@ -27,8 +27,9 @@ boot(uneven-nodes --smp 8 --nodes 4 --append "seconds=2"
      --expect "ended: read of 0000123456789000" --expect "the guard below its stack"
      --expect "ended: execution of")
 boot(one-cpu --smp 1 --nodes 1 --mem 512M --append "seconds=1")
-boot(node-without-cpus --layout 3:512M,0:512M --append "seconds=1")
-boot(node-without-memory --layout 2:512M,2:0 --append "seconds=1")
+set(of_nodes port,zone,space,heap,touch,drain,exchange,hotplug,exhaust)
+boot(node-without-cpus --layout 3:512M,0:512M --suite ${of_nodes} --append "seconds=1")
+boot(node-without-memory --layout 2:512M,2:0 --suite ${of_nodes} --append "seconds=1")
 boot(64-cpus --smp 64 --nodes 8 --mem 2G --suite traps,stress,exchange --append "seconds=2")
 boot(128-mib --smp 2 --nodes 1 --mem 128M --append "seconds=1")
 boot(6-gib --smp 4 --nodes 2 --mem 6G --suite touch) # in the soak: 16
