@@ -277,18 +277,16 @@ static inline __attribute__((always_inline)) bool cpu_cache_claim_pop_two(struct
                                                                           quire_pfn words[2])
 {
     uint64_t word;
-    uint32_t n;
+    size_t n;
 
     if (!cpu_cache_claim(r, false))
         return false;
-    word = qa_load(&r->count, relaxed); /* relaxed: K1 */
-    n = (uint32_t)word & CPU_CACHE_COUNT_MASK;
+    word = qa_hint(&r->count); /* K1 */
+    n = word & CPU_CACHE_COUNT_MASK;
     if (__builtin_expect(n > 0, 1)) {
-        rounds += n;
-        words[0] = rounds[-2];
-        words[1] = rounds[-1];
-        qa_store(&r->count, word + CPU_CACHE_POP_TWO,
-                 relaxed); /* relaxed: K1; E-cpu-cache publishes it */
+        words[0] = rounds[n - 2];
+        words[1] = rounds[n - 1];
+        qa_grow(&r->count, word, CPU_CACHE_POP_TWO); /* K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return n > 0;
@@ -299,19 +297,18 @@ static inline __attribute__((always_inline)) bool cpu_cache_claim_push_two(struc
                                                                            const quire_pfn words[2])
 {
     uint64_t word;
-    uint32_t n;
+    size_t n;
     bool room;
 
     if (!cpu_cache_claim(r, false))
         return false;
-    word = qa_load(&r->count, relaxed); /* relaxed: K1 */
-    n = (uint32_t)word & CPU_CACHE_COUNT_MASK;
-    room = n < qa_hint(&r->limit); /* K5 */
+    word = qa_hint(&r->count); /* K1 */
+    n = word & CPU_CACHE_COUNT_MASK;
+    room = (uint32_t)n < qa_hint(&r->limit); /* K5 */
     if (__builtin_expect(room, 1)) {
-        rounds += n;
-        rounds[0] = words[0];
-        rounds[1] = words[1];
-        qa_store(&r->count, word + 2, relaxed); /* relaxed: K1; E-cpu-cache publishes it */
+        rounds[n] = words[0];
+        rounds[n + 1] = words[1];
+        qa_grow(&r->count, word, 2); /* K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return room;

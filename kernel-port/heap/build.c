@@ -184,7 +184,7 @@ static int heap_plan_make(const struct quire_heap_config *config, struct heap_pl
     plan->slabs = (uint32_t)(slabs < SLABS_MOST ? slabs : SLABS_MOST);
     bins = (uint64_t)plan->classes * plan->nodes;
     plan->bytes = 0;
-    (void)reserve(plan, sizeof(struct heap));
+    (void)reserve(plan, sizeof(struct heap) + plan->cpus * sizeof(unsigned char *));
     plan->classes_at = reserve(plan, plan->classes * sizeof(struct size_class));
     plan->bins_at = reserve(plan, bins * sizeof(struct bin));
     plan->cpu_stride = rounded_up(bins * sizeof(struct cpu_bin), 64);
@@ -259,11 +259,9 @@ static void magazines_build(struct heap *h, const struct heap_plan *plan, unsign
     h->magazine.rseq_offset = __rseq_offset;
 #endif
     h->rseq_cpus = h->magazine.without_rseq ? 0 : h->magazine.cpus;
-    h->magazines = memory + (size_t)plan->magazines_at;
-    h->magazine_stride = (size_t)plan->magazine_stride;
-    h->rounds_offset = (size_t)plan->rounds_offset;
-    h->rounds_ratio = (size_t)plan->rounds_bytes >> FRAME_KIND_SHIFT;
-    qi_magazines_build(h);
+    for (uint32_t cpu = 0; cpu < plan->cpus; cpu++)
+        h->magazines[cpu] = memory + (size_t)(plan->magazines_at + cpu * plan->magazine_stride);
+    qi_magazines_build(h, (size_t)plan->rounds_offset, (size_t)plan->rounds_bytes);
 }
 
 static void *part(unsigned char *memory, uint64_t at)

@@ -45,11 +45,13 @@ static void magazine_fit(struct cpu_cache *r, uint32_t rounds)
 static void hit_fit(const struct heap *h, uint32_t class_number)
 {
     const struct size_class *c = &h->classes[class_number];
-    uint64_t hit = (uint64_t)c->reciprocal << HIT_RECIPROCAL_SHIFT | c->mask;
 
-    for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++)
-        /* relaxed: who has the heap from its maker */
-        qa_store(&magazine_at(h, cpu, 1 + class_number)->flushes, hit, relaxed);
+    for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++) {
+        struct cpu_cache *r = magazine_at(h, cpu, 1 + class_number);
+
+        qa_store(&r->overflows, c->mask, relaxed);     /* relaxed: the heap's maker publishes it */
+        qa_store(&r->flushes, c->reciprocal, relaxed); /* relaxed: the same */
+    }
 }
 
 /* Not of the heap's own classes, the reserve's and those of records: their objects go to their
@@ -75,13 +77,14 @@ static void magazine_begin(struct cpu_cache *r, const void *rounds)
     cpu_cache_put(r);
 }
 
-void qi_magazines_build(struct heap *h)
+void qi_magazines_build(struct heap *h, size_t rounds_offset, size_t rounds_bytes)
 {
     for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++) {
+        const unsigned char *rounds = h->magazines[cpu] + rounds_offset;
+
         magazine_fit(magazine_at(h, cpu, 0), h->rounds);
-        for (uint32_t at = 0; at <= h->class_count; at++)
-            magazine_begin(magazine_at(h, cpu, at),
-                           rounds_in(h, magazines_of(h, cpu), (size_t)at << FRAME_KIND_SHIFT));
+        for (uint32_t at = 0; at <= h->class_count; at++, rounds += rounds_bytes)
+            magazine_begin(magazine_at(h, cpu, at), rounds);
     }
     for (uint32_t number = 0; number < QUIRE_HEAP_CLASSES; number++)
         qi_magazines_fit(h, number);

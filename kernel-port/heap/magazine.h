@@ -32,10 +32,10 @@
  *
  * The note of the CPU's node is in the magazine (`seen`), written when a call misses. One that is
  * wrong, as that of a thread that has moved meanwhile, costs speed until the next miss. There is
- * also where the rounds are (`refills`), and what a free must know of the class (`flushes`): its
- * mask, and above it its reciprocal; 0 of what is no size class's, and of a heap that is watched:
- * no free is a hit then. A word of the frame table says which magazine it is; for what has none,
- * the magazine that it names has a 0 there.
+ * also where the rounds are (`refills`), and what a free must know of the class: its mask
+ * (`overflows`) and its reciprocal (`flushes`); both are 0 of what is no size class's, and of a
+ * heap that is watched: no free is a hit then. A word of the frame table says which magazine it is;
+ * for what has none, the magazine that it names has 0 there.
  */
 #ifndef QUIRE_HEAP_MAGAZINE_H
 #define QUIRE_HEAP_MAGAZINE_H
@@ -56,11 +56,6 @@ enum {
 /* What a CPU has: its magazines, 0 the remote one, 1 + n that of class n, as far as they are 64
  * bytes, and behind all of them their rounds. Hits have a magazine's number as `offset`, times 64.
  */
-static inline unsigned char *magazines_of(const struct heap *h, size_t cpu)
-{
-    return h->magazines + cpu * h->magazine_stride;
-}
-
 static inline struct cpu_cache *magazine_in(unsigned char *mine, size_t offset)
 {
     size_t bytes = sizeof(struct cpu_cache); /* not as many under Relacy */
@@ -72,22 +67,15 @@ static inline struct cpu_cache *magazine_in(unsigned char *mine, size_t offset)
 
 static inline struct cpu_cache *magazine_at(const struct heap *h, uint32_t cpu, uint32_t at)
 {
-    return magazine_in(magazines_of(h, cpu), (size_t)at << FRAME_KIND_SHIFT);
+    return magazine_in(h->magazines[cpu], (size_t)at << FRAME_KIND_SHIFT);
 }
 
+/* By a load, not by the magazine's number: a multiplication and two additions more in each hit. */
 static inline quire_pfn *magazine_rounds(const struct cpu_cache *r)
 {
     uintptr_t address = (uintptr_t)qa_load(&r->refills, relaxed); /* relaxed: constant */
 
     return (quire_pfn *)address;
-}
-
-/* The same for hits in rseq mode, whose allocation would wait here for the free before it. */
-static inline quire_pfn *rounds_in(const struct heap *h, unsigned char *mine, size_t offset)
-{
-    void *p = mine + h->rounds_offset + offset * h->rounds_ratio;
-
-    return (quire_pfn *)p;
 }
 
 /* The class of a magazine that is not the remote one. */
@@ -106,10 +94,13 @@ static inline uint32_t magazine_cpu(const struct heap *h)
     return cpu_of_port(h);
 }
 
-enum { HIT_RECIPROCAL_SHIFT = 32 };
+/* What a free must know of the class, in two words, as one would have to be taken apart. */
+static inline uint32_t magazine_mask(const struct cpu_cache *r)
+{
+    return (uint32_t)qa_hint(&r->overflows); /* constant */
+}
 
-/* What a free must know of the class. */
-static inline uint64_t magazine_hit(const struct cpu_cache *r)
+static inline uint64_t magazine_reciprocal(const struct cpu_cache *r)
 {
     return qa_load(&r->flushes, relaxed); /* relaxed: constant */
 }
@@ -208,8 +199,9 @@ int qi_object_free_exchange(struct heap *h, void *object);
 size_t qi_objects_free(struct heap *h, void *const objects[], size_t n);
 /* The magazines of a class, which nobody uses, for objects of its size. */
 void qi_magazines_fit(const struct heap *h, uint32_t class_number);
-/* Those of all CPUs, with the first classes', in zeroed memory. */
-void qi_magazines_build(struct heap *h);
+/* Those of all CPUs, with the first classes', in zeroed memory; their rounds begin so many bytes
+ * behind a CPU's first magazine, and a magazine has so many bytes of them. */
+void qi_magazines_build(struct heap *h, size_t rounds_offset, size_t rounds_bytes);
 /* From now on there are hits: not of a heap that is watched, whose calls are all asked. */
 void qi_hits_build(struct heap *h);
 
@@ -232,9 +224,9 @@ static inline __attribute__((always_inline)) bool hit_find(const struct heap *h,
 {
     uintptr_t at = (uintptr_t)object - h->window_base;
     uint32_t word = window_word(h, at);
-    uint64_t hit = magazine_hit(magazine_in(mine, word & FRAME_KIND_MASK));
-    uint64_t reciprocal = hit >> HIT_RECIPROCAL_SHIFT;
-    uint64_t product = ((uint32_t)at & (uint32_t)hit) * reciprocal;
+    const struct cpu_cache *r = magazine_in(mine, word & FRAME_KIND_MASK);
+    uint64_t reciprocal = magazine_reciprocal(r);
+    uint64_t product = ((uint32_t)at & magazine_mask(r)) * reciprocal;
 
     *offset = word & FRAME_KIND_MASK; /* FRAME_CLASS is the magazine of the first class */
     /* Its lower half: 0 of the first byte of an object, or little more. */
@@ -254,7 +246,7 @@ static inline __attribute__((always_inline)) int alloc_by_exchange(struct heap *
 
     if (cpu >= h->magazine.cpus)
         return qi_object_refill(h, offset, flags, object);
-    r = magazine_in(magazines_of(h, cpu), offset);
+    r = magazine_in(h->magazines[cpu], offset);
     if (!cpu_cache_claim_pop_two(r, magazine_rounds(r), words))
         return qi_object_refill(h, offset, flags, object);
     *object = object_of_round(words);
@@ -271,12 +263,10 @@ static inline __attribute__((always_inline)) int object_alloc(struct heap *h, si
     size_t cpu = rseq_cpu_wide(&h->magazine);
 
     if (__builtin_expect(cpu < h->rseq_cpus, 1)) {
-        unsigned char *mine = magazines_of(h, cpu);
-        struct cpu_cache *r = magazine_in(mine, offset);
+        struct cpu_cache *r = magazine_in(h->magazines[cpu], offset);
         quire_pfn words[ROUND_WORDS];
 
-        if (!rseq_pop_two_at(&h->magazine, r, rounds_in(h, mine, offset), cpu, &words[0].n,
-                             &words[1].n))
+        if (!rseq_pop_two_at(&h->magazine, r, magazine_rounds(r), cpu, &words[0].n, &words[1].n))
             return qi_object_refill(h, offset, flags, object);
         *object = object_of_round(words);
         object_hand_out(h, class_of_magazine(offset), object_of_round(words), mark_of_round(words),
@@ -301,7 +291,7 @@ static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h
 
     if (cpu >= h->magazine.cpus)
         return qi_object_free(h, object);
-    mine = magazines_of(h, cpu);
+    mine = h->magazines[cpu];
     if (!hit_find(h, mine, object, &mark, &offset))
         return qi_object_free(h, object);
     r = magazine_in(mine, offset);
@@ -317,10 +307,13 @@ static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h
 static inline __attribute__((always_inline)) int object_free(struct heap *h, void *object)
 {
 #if QUIRE_RSEQ
-    size_t cpu = rseq_cpu_wide(&h->magazine);
+    /* A copy, of which only what is used is loaded: for all that a compiler knows, the store to the
+     * mark may change the heap's own, and the section would load it again. */
+    const struct quire_cache area = h->magazine;
+    size_t cpu = rseq_cpu_wide(&area);
 
     if (__builtin_expect(cpu < h->rseq_cpus, 1)) {
-        unsigned char *mine = magazines_of(h, cpu);
+        unsigned char *mine = h->magazines[cpu];
         struct cpu_cache *r;
         size_t offset;
         qa8 *mark;
@@ -330,8 +323,8 @@ static inline __attribute__((always_inline)) int object_free(struct heap *h, voi
         r = magazine_in(mine, offset);
         if (!object_take(h, class_of_magazine(offset), object, mark, magazine_note(r)))
             return qi_object_free(h, object);
-        if (rseq_push_two_at(&h->magazine, r, rounds_in(h, mine, offset), (uint32_t)cpu,
-                             (uintptr_t)object, (uintptr_t)mark))
+        if (rseq_push_two_at(&area, r, magazine_rounds(r), (uint32_t)cpu, (uintptr_t)object,
+                             (uintptr_t)mark))
             return 0;
         return qi_object_overflow(h, object);
     }

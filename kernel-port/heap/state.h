@@ -115,18 +115,17 @@ enum {
 };
 
 struct heap {
-    /* What hits read comes first. */
-    uintptr_t window_base; /* the address of the longest stretch of frames without a hole: its */
-    uint64_t window_first, window_frames; /* first frame is one that any slab may begin with */
-    qa32 *window;                         /* its part of the frame table */
-    qa8 *marks;               /* SLAB_MARKS for each descriptor, by number: the first is nobody's */
-    unsigned char *magazines; /* see magazine.h */
-    size_t magazine_stride, rounds_offset, rounds_ratio;
-    size_t small_most;           /* bytes of what a hit may allocate; 0: it is watched */
-    size_t rseq_cpus;            /* magazine.cpus in rseq mode, else 0 */
+    /* What hits read comes first: what a free does, but for `magazines`, in one line. */
+    uintptr_t window_base;  /* the address of the longest stretch of frames without a hole: its */
+    uint64_t window_frames; /* first frame is one that any slab may begin with */
+    qa32 *window;           /* its part of the frame table */
+    qa8 *marks;             /* SLAB_MARKS for each descriptor, by number: the first is nobody's */
+    size_t rseq_cpus;       /* magazine.cpus in rseq mode, else 0 */
     struct quire_cache magazine; /* mode and CPUs of the magazines, for their owners; no more */
+    size_t small_most;           /* bytes of what a hit may allocate; 0: it is watched */
     uint16_t small[SMALL_MOST / OBJECT_LEAST]; /* the magazine of sizes up to SMALL_MOST, by 16 */
 
+    uint64_t window_first;
     struct size_class *classes;
     struct slab *slabs;
     struct quire_machine *machine;
@@ -152,6 +151,7 @@ struct heap {
     uint64_t share;       /* frames; 0: without end */
     qa64 held, held_most; /* frames of the machine */
     qa64 share_refusals;
+    unsigned char *magazines[]; /* of each CPU: see magazine.h */
 };
 
 enum { RESERVE_ORDER = SLAB_ORDER_MOST, RESERVE_CLASSES = 8, RESERVE_LEAST = 128 };

@@ -73,14 +73,13 @@ class WithMagazines : public InHeap
 
         h.magazine.cpus = THREADS;
         h.rounds = ROUNDS;
-        h.magazines = cpu_rooms;
-        h.magazine_stride = CPU_ROOM;
         h.port.node = tell_node;
         for (unsigned cpu = 0; cpu < THREADS; cpu++) {
             node_of_thread[cpu] = 0;
+            h.magazines[cpu] = cpu_rooms + cpu * CPU_ROOM;
             for (uint32_t at : {UINT32_C(0), 1 + number_}) {
                 unsigned char *rounds =
-                    magazines_of(&h, cpu) + MAGAZINES * sizeof(cpu_cache) + at * ROUNDS_ROOM;
+                    h.magazines[cpu] + MAGAZINES * sizeof(cpu_cache) + at * ROUNDS_ROOM;
 
                 clear(magazine_at(&h, cpu, at), sizeof(cpu_cache));
                 clear(rounds, ROUNDS_ROOM);

@@ -25,7 +25,6 @@ namespace
 enum { THREADS = 2, TAG = 1, LIMIT = 5, RUNS = 2, FRAMES = 16 };
 
 struct World {
-    heap h;
     watch w;
     heap_tag tags[2];
     class_account accounts[1];
@@ -39,6 +38,7 @@ struct World {
     qa64 array[1]; /* of records, and what is read and written of it */
     rl::var<unsigned> read;
     rl::var<unsigned> puts;
+    heap h; /* last: it ends in an array without a length */
 };
 
 alignas(World) unsigned char room[sizeof(World)];

@@ -55,7 +55,6 @@ struct Owner {
 };
 
 struct World {
-    heap h;
     size_class size;
     bin one_bin;
     slab slabs[SLABS * MOST_WORDS];
@@ -65,9 +64,10 @@ struct World {
     qa32 frames[FRAMES];
     Owner owner[THREADS];
     rl::var<unsigned> payload[FRAMES][OBJECTS];
+    heap h; /* and behind it where the magazines of each CPU are */
 };
 
-alignas(World) unsigned char room[sizeof(World)];
+alignas(World) unsigned char room[sizeof(World) + THREADS * sizeof(unsigned char *)];
 World *world;
 
 /* Which of its objects an address is; frame 0 is at address 0. */
