@@ -74,7 +74,6 @@ static int take_run(struct quire_space *space, unsigned order, const struct quir
     const struct quire_paging_format *f = space->paging.format;
     const struct quire_frame_source *frames = &space->config.port.frames;
     int error = QUIRE_ERR_UNSUPPORTED;
-    uint64_t last;
 
     if (*zeroed && frames->alloc_zeroed)
         error = frames->alloc_zeroed(frames->ctx, policy, order, pfn);
@@ -83,8 +82,7 @@ static int take_run(struct quire_space *space, unsigned order, const struct quir
         error = frames->alloc(frames->ctx, policy, order, pfn);
     if (error)
         return error;
-    last = pfn->n + (((uint64_t)1 << order) - 1);
-    if (last >> (f->phys_bits - QUIRE_FRAME_SHIFT)) {
+    if (!frame_is_reached(f, quire_pfn_of(pfn->n + (((uint64_t)1 << order) - 1)))) {
         frames->free(frames->ctx, *pfn, order);
         error = QUIRE_ERR_FRAME;
     }
