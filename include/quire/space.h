@@ -178,10 +178,12 @@ enum quire_reserve_flags {
 enum quire_advice {
     QUIRE_ADVISE_POPULATE = 0, /* have frames for all of it now */
     QUIRE_ADVISE_RELEASE = 1,  /* what is in it is not needed: it reads as zeros again, or as the
-                                * file has it */
+                                * file has it; where it had small pages, or promoted ones that
+                                * nobody advised LARGE, it has small ones again */
     QUIRE_ADVISE_LARGE = 2,    /* large pages, where nothing has been touched yet, a whole one fits
                                 * into the area, and a run of frames is at hand */
-    QUIRE_ADVISE_SMALL = 3,    /* none from now on; a gigabyte neither, until it is advised LARGE */
+    QUIRE_ADVISE_SMALL = 3,    /* none from now on, nor where one is now when that is released; a
+                                * gigabyte neither, until it is advised LARGE */
 };
 
 /* An empty space. *config is copied. Thread only, as all but fault. QUIRE_ERR_UNSUPPORTED: a port

@@ -135,10 +135,10 @@ static uint64_t with_access(const struct quire_paging_format *f, unsigned level,
 static uint64_t with_large(const struct quire_paging_format *f, unsigned level, uint64_t e,
                            const struct note *note, uint32_t large)
 {
-    (void)f;
-    (void)level;
     (void)note;
-    if ((e & ENTRY_PRESENT) || reserved_access(e) == 0)
+    if (e & ENTRY_PRESENT)
+        return level > 0 ? large_with_wish(f, e, large) : e;
+    if (reserved_access(e) == 0)
         return e;
     return large ? e | RESERVED_LARGE : e & ~(uint64_t)RESERVED_LARGE;
 }
