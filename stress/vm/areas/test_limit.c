@@ -226,6 +226,28 @@ static void demoted(void)
     }
 }
 
+/* A private copy that is cut off with the end of its file is not counted when its frame is free. */
+static void copy_first(void)
+{
+    assert_false(is_there(3));
+    assert_ok(fault(0, QUIRE_WRITE));
+}
+
+static void cut_off(void)
+{
+    if (rig.window)
+        return;
+    begin(1);
+    assert_ok(map_file_in(&own, base(), 4, 0, false, rw()));
+    assert_ok(fault(0, QUIRE_READ));
+    assert_ok(fault(3, QUIRE_WRITE));
+    assert_int_equal(fault(0, QUIRE_WRITE), QUIRE_ERR_LIMIT);
+    in_the_middle = copy_first;
+    assert_ok(quire_file_resize(&disk.file, FRAME));
+    assert_null(in_the_middle);
+    quire_space_destroy(&own);
+}
+
 ON_ALL_WITH_FILE(one_page_twice)
 ON_ALL_WITH_FILE(given_up)
 ON_ALL_WITH_FILE(stopped)
@@ -233,6 +255,7 @@ ON_ALL_WITH_FILE(large_page)
 ON_ALL_WITH_FILE(private_copies)
 ON_ALL_WITH_FILE(given_back)
 ON_ALL_WITH_FILE(demoted)
+ON_ALL_WITH_FILE(cut_off)
 
 int main(void)
 {
@@ -240,7 +263,7 @@ int main(void)
         cmocka_unit_test(one_page_twice_test), cmocka_unit_test(given_up_test),
         cmocka_unit_test(stopped_test),        cmocka_unit_test(large_page_test),
         cmocka_unit_test(private_copies_test), cmocka_unit_test(given_back_test),
-        cmocka_unit_test(demoted_test),
+        cmocka_unit_test(demoted_test),        cmocka_unit_test(cut_off_test),
     };
 
     return cmocka_run_group_tests_name("space_limit", tests, NULL, NULL);
