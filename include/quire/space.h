@@ -22,13 +22,13 @@
  * changes other pages. While a write copies a page, or fork counts it, or a fault brings a page of
  * 1 GiB, whose zeros may take tenths of a second to write, the page is held: another fault on it is
  * told that it is served, so the access is repeated and finds it held or done; unmap, protect,
- * set_policy, fork, promote and the advice QUIRE_ADVISE_RELEASE wait, by port.relax, for those who
- * are in the middle of a fault of the range. A fault that a limit would refuse is told that it is
- * served, too, while another fault of the same space, or a promotion, is in the middle: that one
- * may give back what it counted, or be about to put in the very page. Populate comes again itself,
- * by port.relax. Whoever stops there for ever keeps others from being refused, and nobody from
- * being served whom no limit would refuse. So a fault is best not preempted. One on a page of a
- * file that is not cached reads it, or waits for who does; it holds nothing meanwhile: see file.h.
+ * set_policy, fork, promote and all advices wait, by port.relax, for those who are in the middle of
+ * a fault of the range. A fault that a limit would refuse is told that it is served, too, while
+ * another fault of the same space, or a promotion, is in the middle: that one may give back what it
+ * counted, or be about to put in the very page. Populate comes again itself, by port.relax. Whoever
+ * stops there for ever keeps others from being refused, and nobody from being served whom no limit
+ * would refuse. So a fault is best not preempted. One on a page of a file that is not cached reads
+ * it, or waits for who does; it holds nothing meanwhile: see file.h.
  * And what interrupts a fault, a fork or an advice QUIRE_ADVISE_RELEASE on its own CPU must not
  * touch their pages: its access would be repeated for ever.
  *

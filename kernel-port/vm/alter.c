@@ -221,11 +221,11 @@ static int populate(struct quire_space *space, struct quire_vrange range)
         uint64_t e = steps.place.entry;
         uint32_t access = reserved_access(e);
 
-        if (entry_is_held(e) && steps.place.level > 0) {
+        if (entry_is_held(e)) {
             qi_space_wait(space, &steps); /* nobody knows yet whether there will be a page */
             continue;
         }
-        if (!(e & ENTRY_PRESENT) && !entry_is_held(e) && access) {
+        if (!(e & ENTRY_PRESENT) && access) {
             qi_steps_end(&steps);
             if (steps.virt == asked)
                 qi_space_relax(space); /* it was told to come again */
