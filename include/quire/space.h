@@ -127,7 +127,7 @@ struct quire_space {
     uint64_t search; /* so many bytes from the start of `range` are reserved */
     uint64_t frames __attribute__((aligned(8))); /* atomic: what is counted against the limit */
     void *note_pages, *notes, *free_notes;       /* what is known of some areas: file/note.c */
-    uint32_t notes_made;
+    uint32_t notes_made, limited_notes_made;
     struct quire_large_pages large;
     uint64_t room[4]; /* zero, see version.h */
 };
@@ -198,11 +198,12 @@ void quire_space_destroy(struct quire_space *space);
  * multiple of 4096; QUIRE_ERR_SIZE, it maps pages beyond QUIRE_FILE_PAGES (behind the end of the
  * file it may); QUIRE_ERR_ACCESS, shared and writable, and the pager does not write. For gigabytes
  * only: QUIRE_ERR_ALIGN, it is not whole ones. With a file, policy, limit or gigabytes:
- * QUIRE_ERR_FULL, as many notes as there may be, some 16,000 in a space. QUIRE_ERR_MAPPED: an
- * address of it, or of its guard, is reserved already. QUIRE_ERR_FULL: there is no place anywhere.
- * QUIRE_ERR_UNSUPPORTED: also an anonymous area without access, a guard with one, or a stack that
- * is a guard; a field that is not of the kind; a note, and port.memory without functions; gigabytes
- * only, and a format or a source of frames without them. */
+ * QUIRE_ERR_FULL, as many notes as there may be: in a space some 4,000 of areas with a limit, and
+ * some 13,000 of others. QUIRE_ERR_MAPPED: an address of it, or of its guard, is reserved already.
+ * QUIRE_ERR_FULL: there is no place anywhere. QUIRE_ERR_UNSUPPORTED: also an anonymous area without
+ * access, a guard with one, or a stack that is a guard; a field that is not of the kind; a note,
+ * and port.memory without functions; gigabytes only, and a format or a source of frames without
+ * them. */
 int quire_space_reserve(struct quire_space *space, const struct quire_area *area, uint32_t flags,
                         quire_vaddr *at);
 
