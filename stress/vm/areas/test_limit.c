@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_limit.c - a limit refuses nobody falsely: what another CPU's fault finds while a fault has
- * counted its frame and has not put it in, and while a frame is given back. Faults are asked for
+ * test_limit.c - nobody is refused falsely, by a limit or for want of memory: what another CPU's
+ * fault finds while a fault has counted its frame and has not put it in, and while a frame is given
+ * back; and what a fault finds that got no memory. Faults are asked for
  * one by one: one that is told to come again would be repeated for ever here, where the other one
  * waits for its end.
  */
@@ -29,12 +30,13 @@ static void meet(void)
 static int give_meanwhile(void *ctx, const struct quire_policy *policy, unsigned order,
                           quire_pfn *pfn)
 {
+    bool refuse = refuse_it;
+
+    refuse_it = false;
     if (!rig.during) /* else it is met while a page is copied */
         meet();
-    if (refuse_it) {
-        refuse_it = false;
+    if (refuse)
         return QUIRE_ERR_NO_MEMORY;
-    }
     return rig.config.port.frames.alloc(ctx, policy, order, pfn);
 }
 
@@ -46,8 +48,17 @@ static void take_back_meanwhile(void *ctx, quire_pfn pfn, unsigned order)
 
 static int give_table_meanwhile(void *ctx, uint64_t below, quire_pfn *pfn)
 {
-    if (at_table)
-        at_table();
+    bool refuse = at_table && refuse_it;
+    void (*what)(void) = at_table;
+
+    if (refuse) {
+        refuse_it = false;
+        at_table = NULL;
+    }
+    if (what)
+        what();
+    if (refuse)
+        return QUIRE_ERR_NO_MEMORY;
     return rig.config.port.paging.tables.alloc(ctx, below, pfn);
 }
 
@@ -341,6 +352,44 @@ static void forked_beside(void)
     quire_space_destroy(&own);
 }
 
+/* ---- No memory ------------------------------------------------------------------------------ */
+
+static uint64_t same_page;
+
+static void serve_same(void)
+{
+    assert_ok(fault(same_page, QUIRE_WRITE));
+    assert_true(is_there(same_page));
+}
+
+/* A fault that gets no memory is served if another one was faster: with the page, a copy of it, and
+ * its table. */
+static void there_by_then(void)
+{
+    if (rig.window)
+        return;
+    begin(0);
+    reserve_pages(4 * large(), 0, 0);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        same_page = 0;
+        refuse_it = true;
+        assert_ok(fault_and(0, QUIRE_WRITE, serve_same));
+        assert_true(is_there(0));
+        if (copy == 0)
+            assert_ok(quire_space_fork(&own, &child));
+    }
+    same_page = 2 * large() / FRAME;
+    refuse_it = true;
+    at_table = serve_same;
+    assert_ok(fault(same_page, QUIRE_WRITE));
+    assert_null(at_table);
+    same_page++;
+    refuse_it = true;
+    assert_int_equal(fault(same_page, QUIRE_WRITE), QUIRE_ERR_NO_MEMORY);
+    quire_space_destroy(&child);
+    quire_space_destroy(&own);
+}
+
 ON_ALL_WITH_FILE(one_page_twice)
 ON_ALL_WITH_FILE(given_up)
 ON_ALL_WITH_FILE(stopped)
@@ -350,6 +399,7 @@ ON_ALL_WITH_FILE(given_back)
 ON_ALL_WITH_FILE(demoted)
 ON_ALL_WITH_FILE(cut_off)
 ON_ALL_WITH_FILE(forked_beside)
+ON_ALL_WITH_FILE(there_by_then)
 
 int main(void)
 {
@@ -358,7 +408,7 @@ int main(void)
         cmocka_unit_test(stopped_test),        cmocka_unit_test(large_page_test),
         cmocka_unit_test(private_copies_test), cmocka_unit_test(given_back_test),
         cmocka_unit_test(demoted_test),        cmocka_unit_test(cut_off_test),
-        cmocka_unit_test(forked_beside_test),
+        cmocka_unit_test(forked_beside_test),  cmocka_unit_test(there_by_then_test),
     };
 
     return cmocka_run_group_tests_name("space_limit", tests, NULL, NULL);
