@@ -120,8 +120,8 @@ uint64_t quire_file_size(struct quire_file *file);
 
 /* The file has another size by now: the kernel truncated it, or it grew. What is behind the end is
  * no longer cached nor mapped when the call returns, private copies included, and what was written
- * there is lost; a last page that is partly behind it, or was, reads as zeros there. A private copy
- * of that last page keeps its bytes. */
+ * there is lost; a last page that is partly behind it, or was, reads as zeros there, but for what
+ * is written there during the call. A private copy of that last page keeps its bytes. */
 int quire_file_resize(struct quire_file *file, uint64_t bytes);
 
 /* Write back all dirty pages among these, which may be behind the end: what was written to them,

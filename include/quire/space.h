@@ -22,13 +22,13 @@
  * changes other pages. While a write copies a page, or fork counts it, or a fault brings a page of
  * 1 GiB, whose zeros may take tenths of a second to write, the page is held: another fault on it is
  * told that it is served, so the access is repeated and finds it held or done; unmap, protect,
- * set_policy, fork, promote and the advice QUIRE_ADVISE_RELEASE wait, by port.relax, for those who
- * are in the middle of a fault of the range. A fault that a limit would refuse is told that it is
- * served, too, while another fault of the same space, or a promotion, is in the middle: that one
- * may give back what it counted, or be about to put in the very page. Populate comes again itself,
- * by port.relax. Whoever stops there for ever keeps others from being refused, and nobody from
- * being served whom no limit would refuse. So a fault is best not preempted. One on a page of a
- * file that is not cached reads it, or waits for who does; it holds nothing meanwhile: see file.h.
+ * set_policy, fork, promote and all advices wait, by port.relax, for those who are in the middle of
+ * a fault of the range. A fault that a limit would refuse is told that it is served, too, while
+ * another fault of the same space, or a promotion, is in the middle: that one may give back what it
+ * counted, or be about to put in the very page. Populate comes again itself, by port.relax. Whoever
+ * stops there for ever keeps others from being refused, and nobody from being served whom no limit
+ * would refuse. So a fault is best not preempted. One on a page of a file that is not cached reads
+ * it, or waits for who does; it holds nothing meanwhile: see file.h.
  * And what interrupts a fault, a fork or an advice QUIRE_ADVISE_RELEASE on its own CPU must not
  * touch their pages: its access would be repeated for ever.
  *
@@ -127,7 +127,7 @@ struct quire_space {
     uint64_t search; /* so many bytes from the start of `range` are reserved */
     uint64_t frames __attribute__((aligned(8))); /* atomic: what is counted against the limit */
     void *note_pages, *notes, *free_notes;       /* what is known of some areas: file/note.c */
-    uint32_t notes_made;
+    uint32_t notes_made, limited_notes_made;
     struct quire_large_pages large;
     uint64_t room[4]; /* zero, see version.h */
 };
@@ -178,10 +178,12 @@ enum quire_reserve_flags {
 enum quire_advice {
     QUIRE_ADVISE_POPULATE = 0, /* have frames for all of it now */
     QUIRE_ADVISE_RELEASE = 1,  /* what is in it is not needed: it reads as zeros again, or as the
-                                * file has it */
+                                * file has it; where it had small pages, or promoted ones that
+                                * nobody advised LARGE, it has small ones again */
     QUIRE_ADVISE_LARGE = 2,    /* large pages, where nothing has been touched yet, a whole one fits
                                 * into the area, and a run of frames is at hand */
-    QUIRE_ADVISE_SMALL = 3,    /* none from now on; a gigabyte neither, until it is advised LARGE */
+    QUIRE_ADVISE_SMALL = 3,    /* none from now on, nor where one is now when that is released; a
+                                * gigabyte neither, until it is advised LARGE */
 };
 
 /* An empty space. *config is copied. Thread only, as all but fault. QUIRE_ERR_UNSUPPORTED: a port
@@ -196,11 +198,12 @@ void quire_space_destroy(struct quire_space *space);
  * multiple of 4096; QUIRE_ERR_SIZE, it maps pages beyond QUIRE_FILE_PAGES (behind the end of the
  * file it may); QUIRE_ERR_ACCESS, shared and writable, and the pager does not write. For gigabytes
  * only: QUIRE_ERR_ALIGN, it is not whole ones. With a file, policy, limit or gigabytes:
- * QUIRE_ERR_FULL, as many notes as there may be, some 16,000 in a space. QUIRE_ERR_MAPPED: an
- * address of it, or of its guard, is reserved already. QUIRE_ERR_FULL: there is no place anywhere.
- * QUIRE_ERR_UNSUPPORTED: also an anonymous area without access, a guard with one, or a stack that
- * is a guard; a field that is not of the kind; a note, and port.memory without functions; gigabytes
- * only, and a format or a source of frames without them. */
+ * QUIRE_ERR_FULL, as many notes as there may be: in a space some 4,000 of areas with a limit, and
+ * some 13,000 of others. QUIRE_ERR_MAPPED: an address of it, or of its guard, is reserved already.
+ * QUIRE_ERR_FULL: there is no place anywhere. QUIRE_ERR_UNSUPPORTED: also an anonymous area without
+ * access, a guard with one, or a stack that is a guard; a field that is not of the kind; a note,
+ * and port.memory without functions; gigabytes only, and a format or a source of frames without
+ * them. */
 int quire_space_reserve(struct quire_space *space, const struct quire_area *area, uint32_t flags,
                         quire_vaddr *at);
 

@@ -135,10 +135,10 @@ static uint64_t with_access(const struct quire_paging_format *f, unsigned level,
 static uint64_t with_large(const struct quire_paging_format *f, unsigned level, uint64_t e,
                            const struct note *note, uint32_t large)
 {
-    (void)f;
-    (void)level;
     (void)note;
-    if ((e & ENTRY_PRESENT) || reserved_access(e) == 0)
+    if (e & ENTRY_PRESENT)
+        return level > 0 ? large_with_wish(f, e, large) : e;
+    if (reserved_access(e) == 0)
         return e;
     return large ? e | RESERVED_LARGE : e & ~(uint64_t)RESERVED_LARGE;
 }
@@ -221,11 +221,11 @@ static int populate(struct quire_space *space, struct quire_vrange range)
         uint64_t e = steps.place.entry;
         uint32_t access = reserved_access(e);
 
-        if (entry_is_held(e) && steps.place.level > 0) {
+        if (entry_is_held(e)) {
             qi_space_wait(space, &steps); /* nobody knows yet whether there will be a page */
             continue;
         }
-        if (!(e & ENTRY_PRESENT) && !entry_is_held(e) && access) {
+        if (!(e & ENTRY_PRESENT) && access) {
             qi_steps_end(&steps);
             if (steps.virt == asked)
                 qi_space_relax(space); /* it was told to come again */

@@ -5,7 +5,8 @@
  * A page of a file: file/touch.c. A page that was never touched: the page is made first, and put in
  * by one exchange against what the address was reserved for. Danger: an unmap, or another fault, in
  * between; then the exchange fails, the frame goes back, and the entry is looked at again. Each
- * round that fails is one in which another call changed this entry.
+ * round that fails is one in which another call changed this entry. So where there is no memory the
+ * entry is looked at again, too: it may have the page by then.
  *
  * The first write to a page that may be shared. Dangers: another processor of the space reads the
  * old frame, from its TLB, after the new one was written; the other owner becomes the last one, and
@@ -27,6 +28,14 @@ static void fill_with(struct quire_space *space, quire_pfn table, unsigned level
     table_close(&space->paging, at);
 }
 
+/* Is there something else at the place by now? */
+static bool is_changed(struct quire_space *space, struct place *place)
+{
+    uint64_t seen = place->entry;
+
+    return place_look(&space->paging, place) != seen;
+}
+
 int qi_space_lower(struct quire_space *space, struct place *place)
 {
     const struct quire_paging_format *f = space->paging.format;
@@ -37,6 +46,8 @@ int qi_space_lower(struct quire_space *space, struct place *place)
         fill_with(space, fresh, place->level - 1, place->entry);
         if (!place_replace(&space->paging, place, entry_of_table(f, place->level, fresh)))
             qi_table_free(&space->paging, fresh);
+    } else if (is_changed(space, place)) {
+        error = 0;
     }
     place_close(&space->paging, place);
     return error;
@@ -74,7 +85,6 @@ static int take_run(struct quire_space *space, unsigned order, const struct quir
     const struct quire_paging_format *f = space->paging.format;
     const struct quire_frame_source *frames = &space->config.port.frames;
     int error = QUIRE_ERR_UNSUPPORTED;
-    uint64_t last;
 
     if (*zeroed && frames->alloc_zeroed)
         error = frames->alloc_zeroed(frames->ctx, policy, order, pfn);
@@ -83,8 +93,7 @@ static int take_run(struct quire_space *space, unsigned order, const struct quir
         error = frames->alloc(frames->ctx, policy, order, pfn);
     if (error)
         return error;
-    last = pfn->n + (((uint64_t)1 << order) - 1);
-    if (last >> (f->phys_bits - QUIRE_FRAME_SHIFT)) {
+    if (!frame_is_reached(f, quire_pfn_of(pfn->n + (((uint64_t)1 << order) - 1)))) {
         frames->free(frames->ctx, *pfn, order);
         error = QUIRE_ERR_FRAME;
     }
@@ -103,14 +112,6 @@ int qi_space_take_zeros(struct quire_space *space, unsigned order, uint32_t note
                         quire_pfn *pfn)
 {
     return take_run(space, order, policy_of(space, note), zeroed, pfn);
-}
-
-/* Is there something else at the place by now? */
-static bool is_changed(struct quire_space *space, struct place *place)
-{
-    uint64_t seen = place->entry;
-
-    return place_look(&space->paging, place) != seen;
 }
 
 /* Put zeros where the place is reserved. Closes the place. *done: they are there, or the access is
@@ -139,6 +140,8 @@ static int fill_reserved(struct quire_space *space, struct place *place, bool *d
                 frames->free(frames->ctx, pfn, level_order(f, place->level));
         }
         area_uncharge(space, note, error || !*done ? count + PENDING : PENDING);
+        if (error && is_changed(space, place))
+            error = 0;
     } else if (place->level == 0 &&
                (!qi_limit_refuses(space, note, count) || is_changed(space, place))) {
         error = 0; /* the access is repeated */
@@ -277,14 +280,14 @@ static int write_first(struct quire_space *space, struct place *place, uint64_t 
     /* Each round without success is one in which a fork came in between. */
     while (is_copied_first(f, place) && !write_held(space, place, virt, spare, &have, &error)) {
         error = take_run(space, 0, space->config.policy, &zeroed, &spare);
-        if (error)
-            return error;
-        have = true;
+        have = error == 0;
         (void)qi_place_find(&space->paging, virt, 0, false, place);
-        if (!is_copied_first(f, place)) {
-            place_close(&space->paging, place);
-            break;
-        }
+        if (!is_copied_first(f, place))
+            error = 0; /* another call was faster */
+        else if (have)
+            continue;
+        place_close(&space->paging, place);
+        break;
     }
     if (have)
         frames->free(frames->ctx, spare, 0);

@@ -87,19 +87,9 @@ static uint64_t entry_for_child(const struct stretch *s, uint64_t e)
 
 /* ---- A stretch ------------------------------------------------------------------------------ */
 
-/* One more frame of the child's. */
-static int charge_child(const struct stretch *s)
+static uint32_t note_of_child(const struct stretch *s)
 {
-    uint32_t number = s->note && !s->note->file ? s->note->origin : NO_NOTE;
-
-    return area_charge(s->child, number, 1);
-}
-
-static void uncharge_child(const struct stretch *s)
-{
-    uint32_t number = s->note && !s->note->file ? s->note->origin : NO_NOTE;
-
-    area_uncharge(s->child, number, 1);
+    return s->note && !s->note->file ? s->note->origin : NO_NOTE;
 }
 
 /* Share pages, as long as they are alike, and in the table of counts. `charged`: the
@@ -132,10 +122,8 @@ static inline __attribute__((__always_inline__)) int share_pages(struct stretch 
             break;
         if (!hold_at(f, at, e, plain))
             continue;
-        if (charged && (error = charge_child(s)) != 0) {
-            put_at(f, at, e, plain);
-            break;
-        }
+        if (charged)
+            qi_limit_inherit(s->child, note_of_child(s), 1);
         /* E-share acquire: what the last but one did with it; could be relaxed: who was in the
          * table left it by its word, or will, before we do. */
         before = qa_load(counts + place, acquire);
@@ -148,7 +136,7 @@ static inline __attribute__((__always_inline__)) int share_pages(struct stretch 
                 ;
             if (before >= most) {
                 if (charged)
-                    uncharge_child(s);
+                    qi_limit_uncharge(s->child, note_of_child(s), 1);
                 put_at(f, at, e, plain);
                 error = QUIRE_ERR_LIMIT;
                 break;

@@ -10,7 +10,8 @@
  *   folding    held, at level 1: a table whose pages are being copied into one large page, and
  *              which stands in the entry. A fault may put it back: then the copy is for nothing.
  *   leaving    a page that was taken out, whose frame is not given back yet. Its access is what it
- *              will be reserved for, or 0: nothing.
+ *              will be reserved for, or 0: nothing; of a large one it says, too, whether that is a
+ *              large page again.
  *
  * A reserved entry of anonymous memory says all that a fault has to know, so it needs no
  * descriptor, and no generation: a fault that comes late, to an entry that was emptied and reserved
@@ -23,6 +24,8 @@
  *        out and was its last owner.
  *   SP4  A page at level 0 with the bit `shared` is *cached*: its frame is a file's (file/cache.c).
  *        It is writable in an area that shares the file alone.
+ *   SP5  A page above level 0 with the bit `shared` is large by promotion, or since before it was
+ *        advised otherwise: its address wants small pages when it is gone.
  *
  * The bits are below those of an address in all formats, so that a processor that runs ahead, and
  * takes an entry that is not present for one that is, finds the address 0; of a leaving one, whose
@@ -91,12 +94,24 @@ static inline uint64_t entry_held(void)
     return RESERVED | RESERVED_HELD;
 }
 
-static inline uint64_t entry_leaving(const struct quire_paging_format *f, uint64_t page,
-                                     uint32_t access)
+/* SP5 */
+static inline bool large_is_wanted(const struct quire_paging_format *f, uint64_t e)
 {
-    uint64_t e = (~page & f->frame_mask) | entry_reserved(access, false) | RESERVED_LEAVING;
+    return !(e & f->shared);
+}
 
-    if (page & f->shared)
+static inline uint64_t large_with_wish(const struct quire_paging_format *f, uint64_t e, bool large)
+{
+    return large ? e & ~f->shared : e | f->shared;
+}
+
+static inline uint64_t entry_leaving(const struct quire_paging_format *f, unsigned level,
+                                     uint64_t page, uint32_t access)
+{
+    bool large = level > 0 && large_is_wanted(f, page);
+    uint64_t e = (~page & f->frame_mask) | entry_reserved(access, large) | RESERVED_LEAVING;
+
+    if (level == 0 && (page & f->shared))
         e |= RESERVED_FILE | (entry_is_dirty(f, page) ? (uint64_t)RESERVED_DIRTY : 0);
     return e;
 }

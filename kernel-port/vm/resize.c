@@ -37,6 +37,8 @@ static void fill_from(struct quire_paging *paging, const struct place *place, qu
 
     page_of_entry(f, place->level, place->entry, &page);
     e = entry_of_page(f, below, &page);
+    if (below > 0) /* a space's, which says so of large pages alone (SP5 of reserved.h) */
+        e |= place->entry & f->shared;
     for (unsigned i = 0; i < level_entries(f, below); i++) {
         entry_fill(f, at, i, e);
         e += level_size(f, below) >> f->frame_shift;

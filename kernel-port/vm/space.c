@@ -105,7 +105,8 @@ static bool take_entry(struct quire_space *space, struct steps *steps, bool keep
         return e == 0 || keep || place_replace(&space->paging, place, 0);
     if (entry_is_table(f, place->level, e))
         return false;
-    if (!place_replace(&space->paging, place, entry_leaving(f, e, keep ? page_access(f, e) : 0)))
+    if (!place_replace(&space->paging, place,
+                       entry_leaving(f, place->level, e, keep ? page_access(f, e) : 0)))
         return false;
     qi_forgotten_note(forgotten, steps_page(steps), level_size(f, place->level));
     return true;
@@ -135,6 +136,7 @@ static void give_frame_back(struct quire_space *space, struct place *place, uint
     quire_pfn pfn = leaving_pfn(f, leaving);
     uint32_t access = reserved_access(leaving);
     bool cached = (leaving & RESERVED_FILE) != 0;
+    bool large = place->level > 0 && (leaving & RESERVED_LARGE);
 
     if (cached && (leaving & RESERVED_DIRTY))
         qi_cache_written(note, virt);
@@ -142,8 +144,7 @@ static void give_frame_back(struct quire_space *space, struct place *place, uint
         area_uncharge(space, note && !note->file ? note->origin : NO_NOTE,
                       level_frames(f, place->level));
     /* Nobody else replaces it. */
-    entry_put(f, place->table, place->index,
-              access ? entry_of_area(f, note, access, place->level > 0) : 0);
+    entry_put(f, place->table, place->index, access ? entry_of_area(f, note, access, large) : 0);
     if (!cached && (place->level > 0 || drop_frame(space, counting, pfn)))
         frames->free(frames->ctx, pfn, level_order(f, place->level));
 }

@@ -128,6 +128,12 @@ static inline uint64_t level_frames(const struct quire_paging_format *f, unsigne
     return (uint64_t)1 << level_order(f, level);
 }
 
+/* Can the format reach this frame? */
+static inline bool frame_is_reached(const struct quire_paging_format *f, quire_pfn pfn)
+{
+    return pfn.n >> (f->phys_bits - QUIRE_FRAME_SHIFT) == 0;
+}
+
 /* A page of one's own, that was written, or will be. */
 static inline uint64_t own_page(const struct quire_space *space, unsigned level, quire_pfn pfn,
                                 uint32_t access)

@@ -289,6 +289,28 @@ static void large_pages(void)
     assert_int_equal(page_size(base() + 8 * large()), FRAME);
 }
 
+/* What is released is reserved as it was advised last, whatever page was there. */
+static void advised_small(void)
+{
+    const struct quire_vrange part = span(base() + 8 * large(), large());
+    struct quire_area area = space_rig_area(part.start.n, part.bytes, rw());
+
+    assert_ok(quire_space_reserve(&space, &area, QUIRE_RESERVE_LARGE, NULL));
+    write_word(&space, part.start.n, 1);
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_SMALL));
+    assert_int_equal(page_size(part.start.n), large()); /* from now on, it says */
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_LARGE));
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_RELEASE));
+    write_word(&space, part.start.n, 2);
+    assert_int_equal(page_size(part.start.n), large());
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_SMALL));
+    assert_ok(quire_space_protect(&space, part, ro()));
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_RELEASE));
+    assert_ok(quire_space_protect(&space, part, rw()));
+    write_word(&space, part.start.n, 3);
+    assert_int_equal(page_size(part.start.n), FRAME);
+}
+
 /* The last frame that a format reaches, and the first that it does not. */
 static quire_pfn given;
 
@@ -583,6 +605,7 @@ ON_ALL(guards)
 ON_ALL(first_fit)
 ON_ALL(advised)
 ON_ALL(large_pages)
+ON_ALL(advised_small)
 ON_ALL(frame_out_of_reach)
 ON_ALL(up_to_the_end)
 ON_ALL(limited)
@@ -597,23 +620,15 @@ ON_ALL(bad_areas)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(touched_test),
-        cmocka_unit_test(parts_test),
-        cmocka_unit_test(protected_test),
-        cmocka_unit_test(huge_reserve_test),
-        cmocka_unit_test(guards_test),
-        cmocka_unit_test(first_fit_test),
-        cmocka_unit_test(advised_test),
-        cmocka_unit_test(large_pages_test),
-        cmocka_unit_test(limited_test),
-        cmocka_unit_test(forked_test),
-        cmocka_unit_test(forked_with_port_test),
-        cmocka_unit_test(forked_unlike_test),
-        cmocka_unit_test(forked_large_test),
-        cmocka_unit_test(too_many_sharers_test),
-        cmocka_unit_test(bad_ranges_test),
-        cmocka_unit_test(bad_areas_test),
-        cmocka_unit_test(frame_out_of_reach_test),
+        cmocka_unit_test(touched_test),          cmocka_unit_test(parts_test),
+        cmocka_unit_test(protected_test),        cmocka_unit_test(huge_reserve_test),
+        cmocka_unit_test(guards_test),           cmocka_unit_test(first_fit_test),
+        cmocka_unit_test(advised_test),          cmocka_unit_test(large_pages_test),
+        cmocka_unit_test(advised_small_test),    cmocka_unit_test(limited_test),
+        cmocka_unit_test(forked_test),           cmocka_unit_test(forked_with_port_test),
+        cmocka_unit_test(forked_unlike_test),    cmocka_unit_test(forked_large_test),
+        cmocka_unit_test(too_many_sharers_test), cmocka_unit_test(bad_ranges_test),
+        cmocka_unit_test(bad_areas_test),        cmocka_unit_test(frame_out_of_reach_test),
         cmocka_unit_test(up_to_the_end_test),
     };
 

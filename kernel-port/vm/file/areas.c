@@ -61,15 +61,14 @@ static void finish(const struct note *note, struct taken *taken)
 
         if (cached && entry_is_dirty(f, e))
             qi_cache_written(note, taken->virt[i]);
+        if (!cached) /* before the entry: no fault on it is to be refused because of it (LM1) */
+            area_uncharge(space, NO_NOTE, 1);
         (void)qi_place_find(&space->paging, taken->virt[i], 0, false, &place);
         (void)place_replace(&space->paging, &place,
                             entry_of_area(f, note, page_access(f, e), false));
         place_close(&space->paging, &place);
-        if (cached)
-            continue;
-        if (qi_share_drop(space->config.port.shares, entry_pfn(f, e)))
+        if (!cached && qi_share_drop(space->config.port.shares, entry_pfn(f, e)))
             frames->free(frames->ctx, entry_pfn(f, e), 0);
-        area_uncharge(space, NO_NOTE, 1);
     }
     taken->count = 0;
 }

@@ -217,7 +217,7 @@ int qi_cache_bring(struct quire_file *file, uint64_t page)
     if (seen == 0) {
         error = take_frame(file, &pfn);
         if (error)
-            return error;
+            return qa_load(word, relaxed) ? 0 : error; /* relaxed: it is looked at again */
         /* E-cache acquire: who had the page before is done with it */
         if (qa_cas(word, &seen, pfn.n << CACHE_PFN_SHIFT | CACHE_READING, acquire))
             return read_page(file, page, word, pfn);

@@ -113,7 +113,9 @@ static void cut(struct quire_file *file, uint64_t end)
             drop_leaving(file, word);
 }
 
-/* The rest of a page that is partly behind the end, or was: a program may have written there. */
+/* The rest of a page that is partly behind the end, or was: a program may have written there.
+ * Danger: the file grows, and what is written to its new end by who was told so is cleared. So it
+ * is cleared while it is behind the end: before the file grows, and after it was made smaller. */
 static void zero_rest(struct quire_file *file, uint64_t bytes)
 {
     const struct quire_reach *reach = &file->config.reach;
@@ -141,11 +143,15 @@ int quire_file_resize(struct quire_file *file, uint64_t bytes)
     if (bytes > QUIRE_FILE_PAGES * PAGE_BYTES)
         return QUIRE_ERR_SIZE;
     qi_file_lock(file, FILE_SERIAL);
-    before = qa_xchg(file_word(file, FILE_SIZE), bytes, relaxed); /* relaxed: the fence */
+    before = qa_load(file_word(file, FILE_SIZE), relaxed); /* relaxed: the lock's */
+    if (bytes >= before)
+        zero_rest(file, before);
+    (void)qa_xchg(file_word(file, FILE_SIZE), bytes, relaxed); /* relaxed: the fence */
     qa_fence_after_rmw(); /* E-file-size fence: the size before the words (FC3) */
-    if (bytes < before)
+    if (bytes < before) {
         cut(file, (bytes + (PAGE_BYTES - 1)) / PAGE_BYTES);
-    zero_rest(file, bytes < before ? bytes : before);
+        zero_rest(file, bytes);
+    }
     qi_file_unlock(file, FILE_SERIAL);
     return 0;
 }

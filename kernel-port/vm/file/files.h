@@ -117,6 +117,9 @@ static inline struct note *note_at(struct quire_space *space, struct note *near,
 int qi_limit_charge(struct quire_space *space, uint32_t number, uint64_t counts);
 void qi_limit_uncharge(struct quire_space *space, uint32_t number, uint64_t counts);
 
+/* Count frames for the child of a fork, which no limit refuses. */
+void qi_limit_inherit(struct quire_space *space, uint32_t number, uint64_t frames);
+
 /* So many frames were refused. Does a limit refuse them for good, as LM1 has it? Else ask again. */
 bool qi_limit_refuses(struct quire_space *space, uint32_t number, uint64_t frames);
 

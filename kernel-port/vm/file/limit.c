@@ -12,10 +12,19 @@
  *   LM1  A fault is refused only if it found a word without room and without a pending count, and
  *        then its entry as it was. All that the word counts is there, and its own page was not. So
  *        who gives a frame back counts it down before anybody can fault on its entry.
+ * As it was is less than as it has been: where the page comes by another fault, and is released
+ * again, between the look at the word and the look at the entry, the fault is refused because of
+ * its own page. Each was seen, though not both at once. It takes a release of the page beside the
+ * fault on it; a number in each entry would tell, and there is no room for one.
+ *
  * A fault that is neither served nor refused is told that it is served, and comes again. It counts
  * nothing meanwhile, so what is pending becomes less: it waits for those alone who were in the
  * middle of a fault, or promotion. Who stops there for ever keeps others from being refused, and
  * nobody from being served whom no limit would refuse.
+ *
+ * A fork counts what the child gets without asking: the parent has it, or had, within the same
+ * limits. Danger: a file is cut meanwhile, the parent's copy first, and the parent has another page
+ * in its place before the child's is counted down. So the child may be over its limit for a moment.
  *
  * A note has a count of its own if it was made for an area with a limit, for good (note.c): the
  * faults of other areas write no line that all of them share.
@@ -71,6 +80,16 @@ int qi_limit_charge(struct quire_space *space, uint32_t number, uint64_t counts)
     if (limit)
         count_down(frames_of(space), counts);
     return QUIRE_ERR_LIMIT;
+}
+
+void qi_limit_inherit(struct quire_space *space, uint32_t number, uint64_t frames)
+{
+    struct note *note = limited_note(space, number);
+
+    if (space->config.limit)
+        (void)qa_add(frames_of(space), frames, relaxed); /* relaxed: a figure */
+    if (note)
+        (void)qa_add(&note->frames, frames, relaxed); /* relaxed: as above */
 }
 
 void qi_limit_uncharge(struct quire_space *space, uint32_t number, uint64_t counts)

@@ -18,12 +18,19 @@
  *     old policy, or counts, and counts down again as its exchange fails. If it finds that
  *     gigabytes are wanted it puts one in only where its exchange finds a whole gigabyte reserved,
  *     and there a page of that size is right for any area.
+ *
+ * Whether there is a count is for good because a late fault may have counted, or not, and put its
+ * page in all the same, where the number is that of an area just like the one that it saw. So a
+ * note that is free is no help to an area of the other kind; each kind has its share of the
+ * numbers, and is refused when its own are in use, not because the other kind had many once.
  */
 #include "files.h"
 
 enum {
     IN_PAGE = PAGE_BYTES / sizeof(struct note),
     PAGES = PAGE_BYTES / sizeof(struct note *),
+    NOTES_MOST = IN_PAGE * PAGES,
+    LIMITED_MOST = NOTES_MOST / 4, /* for areas with a limit; the others are for those without */
 };
 
 /* ---- Memory --------------------------------------------------------------------------------- */
@@ -46,12 +53,13 @@ static void *fresh_page(struct quire_space *space)
 static int make_note(struct quire_space *space, bool limited)
 {
     struct note **pages = (struct note **)space->note_pages;
-    uint32_t number = space->notes_made;
+    uint32_t number = space->notes_made, limited_before = space->limited_notes_made;
     struct note *note;
 
     if (!space->config.port.memory.alloc || !space->config.port.memory.free)
         return QUIRE_ERR_UNSUPPORTED;
-    if (number == (uint32_t)(IN_PAGE * PAGES))
+    if (limited ? limited_before == (uint32_t)LIMITED_MOST
+                : number - limited_before == (uint32_t)(NOTES_MOST - LIMITED_MOST))
         return QUIRE_ERR_FULL;
     if (!pages) {
         pages = (struct note **)fresh_page(space);
@@ -81,6 +89,7 @@ static int make_note(struct quire_space *space, bool limited)
     qa_store(&note->gigabytes, QUIRE_GIGABYTES_NONE, relaxed); /* relaxed: as above */
     qa_store(&note->frames, 0, relaxed);                       /* relaxed: as above */
     space->notes_made++;
+    space->limited_notes_made += limited;
     return 0;
 }
 

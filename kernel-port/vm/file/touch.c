@@ -12,6 +12,9 @@
  * (FC2 of cache.c): a page that is leaving has none, and who takes it out finds what was put in.
  * After the entry is replaced the pin alone keeps the file (quire_file_destroy).
  *
+ * Danger: a file's frames come by its own source, which does not know the formats of the spaces
+ * that map it. A frame that this one cannot reach is refused, and stays cached for the others.
+ *
  * A page of a private area is put in without the right to write, and is copied at the first write,
  * as one that is shared since a fork.
  */
@@ -44,7 +47,8 @@ static void put_neighbour(struct quire_space *space, const struct note *note, ui
         return;
     (void)qi_place_find(&space->paging, virt, 0, false, &place);
     if (place.level == 0 && !(place.entry & ENTRY_PRESENT) && !entry_is_held(place.entry) &&
-        !entry_is_leaving(place.entry) && reserved_note(f, place.entry) == note->number)
+        !entry_is_leaving(place.entry) && reserved_note(f, place.entry) == note->number &&
+        frame_is_reached(f, pfn))
         (void)place_replace(&space->paging, &place,
                             cached_entry(space, note, place.entry, pfn, false, false));
     place_close(&space->paging, &place);
@@ -85,12 +89,15 @@ static int touch_held(struct quire_space *space, uint64_t virt, uint64_t seen, u
     int error;
 
     if (word && qi_cache_pin(word, &pfn)) {
+        bool reached = frame_is_reached(space->paging.format, pfn);
+
         if (!write)
             put_neighbours(space, note, virt);
-        replace_held(space, virt, cached_entry(space, note, seen, pfn, true, write && shared));
+        replace_held(space, virt,
+                     reached ? cached_entry(space, note, seen, pfn, true, write && shared) : seen);
         qi_cache_unpin(word);
         *done = shared || !write; /* else it is to be copied */
-        return 0;
+        return reached ? 0 : QUIRE_ERR_FRAME;
     }
     (void)qa_add(file_word(file, FILE_BUSY), 1,
                  relaxed); /* relaxed: the entry is held, and carries it */

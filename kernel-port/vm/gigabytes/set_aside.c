@@ -9,7 +9,8 @@
  * take it out of its slot just now.
  *
  * Who may be beside whom: all beside all. What is read of the slots one after the other, how many
- * are ready or whether one is empty, may be old by the end.
+ * are ready or whether one is empty, may be old by the end: who is told that none is ready was told
+ * so by each slot in turn, and one that was passed may have come back since.
  */
 #include "core/atomic.h"
 
@@ -39,16 +40,15 @@ static quire_pfn slot_pfn(uint64_t word)
 
 /* ---- Slots ---------------------------------------------------------------------------------- */
 
-/* Take one that is ready, and reads as zeros if `zeros`, or else does not. One pass, so a refusal
- * says that each slot was seen without one. */
-static bool take_ready(const struct quire_gigabytes *gigabytes, bool zeros, quire_pfn *pfn)
+/* Take one of which these bits are so. One pass, so a refusal says that each slot was seen without
+ * one. */
+static bool take_slot(const struct quire_gigabytes *gigabytes, uint64_t bits, uint64_t wanted,
+                      quire_pfn *pfn)
 {
-    uint64_t wanted = SLOT_READY | (zeros ? (uint64_t)SLOT_ZEROS : 0);
-
     for (uint32_t i = 0; i < gigabytes->count; i++) {
         uint64_t seen = qa_load(slot_at(gigabytes, i), relaxed); /* relaxed: the exchange decides */
 
-        if ((seen & (SLOT_READY | SLOT_ZEROS)) != wanted)
+        if ((seen & bits) != wanted)
             continue;
         *pfn = slot_pfn(seen);
         /* E-gigabyte acquire: its last owner is done with it, and the zeros are written */
@@ -110,12 +110,16 @@ static bool is_set_aside(const struct quire_gigabytes *gigabytes, const struct q
     return order == QUIRE_GIGABYTE_ORDER && policy == gigabytes->policy;
 }
 
+/* Better one that does not read as zeros. Danger: while one pass looks for such, and a second one
+ * for zeros, one of each kind comes and goes, each behind the pass that wants it. So the second one
+ * takes any. */
 static int give_any(void *ctx, const struct quire_policy *policy, unsigned order, quire_pfn *pfn)
 {
     const struct quire_gigabytes *gigabytes = (const struct quire_gigabytes *)ctx;
 
     if (is_set_aside(gigabytes, policy, order) &&
-        (take_ready(gigabytes, false, pfn) || take_ready(gigabytes, true, pfn)))
+        (take_slot(gigabytes, SLOT_READY | SLOT_ZEROS, SLOT_READY, pfn) ||
+         take_slot(gigabytes, SLOT_READY, SLOT_READY, pfn)))
         return 0;
     return gigabyte_request(gigabytes, policy, order, 0, pfn);
 }
@@ -127,7 +131,7 @@ static int give_zeros(void *ctx, const struct quire_policy *policy, unsigned ord
     const struct quire_gigabytes *gigabytes = (const struct quire_gigabytes *)ctx;
 
     if (is_set_aside(gigabytes, policy, order)) {
-        if (take_ready(gigabytes, true, pfn))
+        if (take_slot(gigabytes, SLOT_READY | SLOT_ZEROS, SLOT_READY | SLOT_ZEROS, pfn))
             return 0;
         if (quire_gigabytes_ready(gigabytes) > 0)
             return QUIRE_ERR_UNSUPPORTED;

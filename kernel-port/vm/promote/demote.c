@@ -177,7 +177,7 @@ static bool take_zeros(struct demoted_part *part, struct place *place)
         !frame_is_zero(part->space, entry_pfn(f, e)))
         return false;
     note_page_at(part, place->index);
-    return place_replace(&part->space->paging, place, entry_leaving(f, e, page_access(f, e)));
+    return place_replace(&part->space->paging, place, entry_leaving(f, 0, e, page_access(f, e)));
 }
 
 /* It is leaving, and forgotten. False: it is pinned, and comes back as it was taken out. */

@@ -43,6 +43,7 @@ struct part {
     uint64_t virt;
     quire_pfn table;
     uint32_t access, note;
+    bool small; /* of what was not touched yet, some wants small pages */
     uint64_t present, accessed;
 };
 
@@ -129,6 +130,7 @@ static bool entry_fits(const struct quire_paging_format *f, struct part *part, u
         if (e == 0 || entry_is_held(e) || entry_is_leaving(e) || (e & RESERVED_FILE))
             return false;
         access = reserved_access(e);
+        part->small |= !(e & RESERVED_LARGE);
     }
     if (part->access == 0)
         part->access = access;
@@ -275,6 +277,8 @@ static bool replace_table(struct scan *scan, const struct part *part, quire_pfn 
     struct quire_paging *paging = &space->paging;
     const struct quire_paging_format *f = paging->format;
     struct forgotten forgotten = {0, 0, false};
+    bool wanted = part->present < level_frames(f, 1) && !part->small;
+    uint64_t promoted = large_with_wish(f, own_page(space, 1, run, part->access), wanted);
     struct place place;
     bool whole;
 
@@ -288,7 +292,7 @@ static bool replace_table(struct scan *scan, const struct part *part, quire_pfn 
     qi_forget(space, &forgotten);
     whole = copy_part(scan, &place, part, run);
     if (whole)
-        whole = place_replace(paging, &place, own_page(space, 1, run, part->access));
+        whole = place_replace(paging, &place, promoted);
     else if (entry_is_folding(1, place.entry))
         (void)place_replace(paging, &place, entry_unfolded(f, 1, place.entry));
     place_close(paging, &place);

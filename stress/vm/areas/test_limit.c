@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_limit.c - a limit refuses nobody falsely: what another CPU's fault finds while a fault has
- * counted its frame and has not put it in, and while a frame is given back. Faults are asked for
+ * test_limit.c - nobody is refused falsely, by a limit or for want of memory: what another CPU's
+ * fault finds while a fault has counted its frame and has not put it in, and while a frame is given
+ * back; and what a fault finds that got no memory. Faults are asked for
  * one by one: one that is told to come again would be repeated for ever here, where the other one
  * waits for its end.
  */
 #include "stress/vm/file/file_unit.h"
+
+#include <pthread.h>
+#include <semaphore.h>
 
 /* ---- In the middle -------------------------------------------------------------------------- */
 
 static struct quire_space own;
 static void (*in_the_middle)(void); /* called once, when a fault takes a frame, or one is free */
 static bool refuse_it;              /* and then it gets no frame */
+static void (*at_table)(void);      /* called when a table is taken */
 
 static void meet(void)
 {
@@ -25,12 +30,13 @@ static void meet(void)
 static int give_meanwhile(void *ctx, const struct quire_policy *policy, unsigned order,
                           quire_pfn *pfn)
 {
+    bool refuse = refuse_it;
+
+    refuse_it = false;
     if (!rig.during) /* else it is met while a page is copied */
         meet();
-    if (refuse_it) {
-        refuse_it = false;
+    if (refuse)
         return QUIRE_ERR_NO_MEMORY;
-    }
     return rig.config.port.frames.alloc(ctx, policy, order, pfn);
 }
 
@@ -40,19 +46,40 @@ static void take_back_meanwhile(void *ctx, quire_pfn pfn, unsigned order)
     meet();
 }
 
+static int give_table_meanwhile(void *ctx, uint64_t below, quire_pfn *pfn)
+{
+    bool refuse = at_table && refuse_it;
+    void (*what)(void) = at_table;
+
+    if (refuse) {
+        refuse_it = false;
+        at_table = NULL;
+    }
+    if (what)
+        what();
+    if (refuse)
+        return QUIRE_ERR_NO_MEMORY;
+    return rig.config.port.paging.tables.alloc(ctx, below, pfn);
+}
+
 static int fault(uint64_t page, uint32_t access)
 {
     return quire_space_fault(&own, quire_vaddr_of(base() + page * FRAME), access);
 }
 
-static bool is_there(uint64_t page)
+static bool is_there_in(struct quire_space *in, uint64_t page)
 {
     struct quire_page found;
     quire_paddr phys;
     int error =
-        quire_paging_translate(&own.paging, quire_vaddr_of(base() + page * FRAME), &found, &phys);
+        quire_paging_translate(&in->paging, quire_vaddr_of(base() + page * FRAME), &found, &phys);
 
     return error == 0;
+}
+
+static bool is_there(uint64_t page)
+{
+    return is_there_in(&own, page);
 }
 
 /* The fault meets `what` when it takes a frame, or copies. */
@@ -73,6 +100,7 @@ static void begin(uint64_t limit)
     config.limit = limit;
     config.port.frames.alloc = give_meanwhile;
     config.port.frames.free = take_back_meanwhile;
+    config.port.paging.tables.alloc = give_table_meanwhile;
     assert_ok(quire_space_create(&own, &config));
 }
 
@@ -226,6 +254,142 @@ static void demoted(void)
     }
 }
 
+/* A private copy that is cut off with the end of its file is not counted when its frame is free. */
+static void copy_first(void)
+{
+    assert_false(is_there(3));
+    assert_ok(fault(0, QUIRE_WRITE));
+}
+
+static void cut_off(void)
+{
+    if (rig.window)
+        return;
+    begin(1);
+    assert_ok(map_file_in(&own, base(), 4, 0, false, rw()));
+    assert_ok(fault(0, QUIRE_READ));
+    assert_ok(fault(3, QUIRE_WRITE));
+    assert_int_equal(fault(0, QUIRE_WRITE), QUIRE_ERR_LIMIT);
+    in_the_middle = copy_first;
+    assert_ok(quire_file_resize(&disk.file, FRAME));
+    assert_null(in_the_middle);
+    quire_space_destroy(&own);
+}
+
+/* ---- A fork --------------------------------------------------------------------------------- */
+
+static struct quire_space child;
+static sem_t at_child, go_on;
+static pthread_t cutter;
+static uint64_t next_page; /* of another table, which is forked later */
+static qa64 cuts;
+
+static void stop_at_child(void)
+{
+    if (qa_add(&cuts, 1, relaxed) == 1) { /* the parent's is gone, the child's is held */
+        (void)sem_post(&at_child);
+        (void)sem_wait(&go_on);
+    }
+}
+
+static void *cut_file(void *ctx)
+{
+    assert_ok(quire_file_resize(&disk.file, FRAME));
+    return ctx;
+}
+
+/* A fork that was refused takes the child apart, and finds the page held. */
+static void let_go(void *ctx)
+{
+    (void)ctx;
+    (void)sem_post(&go_on);
+}
+
+/* The fork has given the private copy to the child: it is cut off, and the parent, which has it no
+ * more, has another page in its place. */
+static void cut_and_fault(void)
+{
+    if (!child.paging.format || !is_there_in(&child, 3))
+        return;
+    at_table = NULL;
+    rig.during = stop_at_child;
+    assert_int_equal(pthread_create(&cutter, NULL, cut_file, NULL), 0);
+    (void)sem_wait(&at_child);
+    assert_ok(fault(next_page + 1, QUIRE_READ));
+}
+
+/* What the parent may have, the child may. */
+static void forked_beside(void)
+{
+    struct quire_area area;
+
+    next_page = 64 * large() / FRAME;
+    area = space_rig_area(base() + next_page * FRAME, 4 * FRAME, rw());
+    if (rig.window)
+        return;
+    begin(2);
+    own.config.port.relax = let_go;
+    assert_ok(map_file_in(&own, base(), 4, 0, false, rw()));
+    assert_ok(quire_space_reserve(&own, &area, 0, NULL));
+    assert_ok(fault(3, QUIRE_WRITE));
+    assert_ok(fault(next_page, QUIRE_READ));
+    assert_int_equal(fault(next_page + 1, QUIRE_READ), QUIRE_ERR_LIMIT);
+    (void)sem_init(&at_child, 0, 0);
+    (void)sem_init(&go_on, 0, 0);
+    qa_store(&cuts, 0, relaxed);
+    child = (struct quire_space){.search = 0};
+    at_table = cut_and_fault;
+    assert_ok(quire_space_fork(&own, &child));
+    assert_null(at_table);
+    (void)sem_post(&go_on);
+    (void)pthread_join(cutter, NULL);
+    rig.during = NULL;
+    assert_true(is_there_in(&child, next_page) && is_there_in(&child, next_page + 1));
+    assert_int_equal(
+        quire_space_fault(&child, quire_vaddr_of(area.range.start.n + 2 * FRAME), QUIRE_READ),
+        QUIRE_ERR_LIMIT);
+    quire_space_destroy(&child);
+    quire_space_destroy(&own);
+}
+
+/* ---- No memory ------------------------------------------------------------------------------ */
+
+static uint64_t same_page;
+
+static void serve_same(void)
+{
+    assert_ok(fault(same_page, QUIRE_WRITE));
+    assert_true(is_there(same_page));
+}
+
+/* A fault that gets no memory is served if another one was faster: with the page, a copy of it, and
+ * its table. */
+static void there_by_then(void)
+{
+    if (rig.window)
+        return;
+    begin(0);
+    reserve_pages(4 * large(), 0, 0);
+    for (unsigned copy = 0; copy < 2; copy++) {
+        same_page = 0;
+        refuse_it = true;
+        assert_ok(fault_and(0, QUIRE_WRITE, serve_same));
+        assert_true(is_there(0));
+        if (copy == 0)
+            assert_ok(quire_space_fork(&own, &child));
+    }
+    same_page = 2 * large() / FRAME;
+    refuse_it = true;
+    at_table = serve_same;
+    assert_ok(fault(same_page, QUIRE_WRITE));
+    assert_null(at_table);
+    same_page++;
+    refuse_it = true;
+    assert_int_equal(fault(same_page, QUIRE_WRITE), QUIRE_ERR_NO_MEMORY);
+    quire_space_destroy(&child);
+    quire_space_destroy(&own);
+}
+
 ON_ALL_WITH_FILE(one_page_twice)
 ON_ALL_WITH_FILE(given_up)
 ON_ALL_WITH_FILE(stopped)
@@ -233,6 +397,9 @@ ON_ALL_WITH_FILE(large_page)
 ON_ALL_WITH_FILE(private_copies)
 ON_ALL_WITH_FILE(given_back)
 ON_ALL_WITH_FILE(demoted)
+ON_ALL_WITH_FILE(cut_off)
+ON_ALL_WITH_FILE(forked_beside)
+ON_ALL_WITH_FILE(there_by_then)
 
 int main(void)
 {
@@ -240,7 +407,8 @@ int main(void)
         cmocka_unit_test(one_page_twice_test), cmocka_unit_test(given_up_test),
         cmocka_unit_test(stopped_test),        cmocka_unit_test(large_page_test),
         cmocka_unit_test(private_copies_test), cmocka_unit_test(given_back_test),
-        cmocka_unit_test(demoted_test),
+        cmocka_unit_test(demoted_test),        cmocka_unit_test(cut_off_test),
+        cmocka_unit_test(forked_beside_test),  cmocka_unit_test(there_by_then_test),
     };
 
     return cmocka_run_group_tests_name("space_limit", tests, NULL, NULL);

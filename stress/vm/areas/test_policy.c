@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_policy.c - ranges get another policy: faults, populate, large pages, forks and promotions
- * follow it; areas are split and merge by it; what is refused changes nothing.
+ * follow it; areas are split and merge by it; what is refused changes nothing, and is refused when
+ * it is true.
  */
 #include "stress/vm/file/file_unit.h"
 
@@ -203,19 +204,54 @@ static void not_done(void)
     assert_ok(set(1, 2, NULL));
 }
 
+/* Areas with a limit take no numbers from the others, nor for ever from themselves. */
+static void as_many_as_may_be(void)
+{
+    struct quire_area area = space_rig_area(base(), 4 * FRAME, rw());
+    uint64_t most = 0;
+
+    if (rig.which != &rig_formats[0] || rig.window)
+        return; /* it takes long */
+    area.policy = &policies[0];
+    assert_ok(quire_space_reserve(&space, &area, 0, NULL));
+    area.policy = NULL;
+    area.limit = 1;
+    for (unsigned round = 0; round < 2; round++) {
+        uint64_t page = 4;
+        int error;
+
+        do {
+            area.range = span(base() + page * FRAME, FRAME);
+            error = quire_space_reserve(&space, &area, 0, NULL);
+            page += error == 0;
+        } while (error == 0);
+        assert_int_equal(error, QUIRE_ERR_FULL);
+        assert_true(page > 4000 && (round == 0 || page == most));
+        most = page;
+        assert_ok(set(1, 1, &policies[1])); /* three areas now */
+        assert_ok(set(0, 4, &policies[0]));
+        assert_ok(unmap(base() + 4 * FRAME, (page - 4) * FRAME));
+    }
+    assert_ok(unmap(base() + FRAME, FRAME));
+    assert_ok(unmap(base(), FRAME));
+    assert_ok(unmap(base() + 2 * FRAME, 2 * FRAME));
+}
+
 ON_ALL_WITH_FILE(of_a_part)
 ON_ALL_WITH_FILE(merged)
 ON_ALL_WITH_FILE(with_guards)
 ON_ALL_WITH_FILE(with_limit)
 ON_ALL_WITH_FILE(large_pages)
 ON_ALL_WITH_FILE(not_done)
+ON_ALL_WITH_FILE(as_many_as_may_be)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(of_a_part_test),   cmocka_unit_test(merged_test),
-        cmocka_unit_test(with_guards_test), cmocka_unit_test(with_limit_test),
-        cmocka_unit_test(large_pages_test), cmocka_unit_test(not_done_test),
+        cmocka_unit_test(of_a_part_test),         cmocka_unit_test(merged_test),
+        cmocka_unit_test(with_guards_test),       cmocka_unit_test(with_limit_test),
+        cmocka_unit_test(large_pages_test),       cmocka_unit_test(not_done_test),
+        cmocka_unit_test(as_many_as_may_be_test),
     };
 
     return cmocka_run_group_tests_name("space_policy", tests, NULL, NULL);

@@ -414,6 +414,67 @@ static void fault_around(void)
     assert_int_equal(on_disk(5), 5);
 }
 
+/* ---- A frame that the format cannot reach ---------------------------------------------------- */
+
+static bool gives_far; /* the next frame is one */
+
+static uint64_t beyond(void)
+{
+    return (uint64_t)1 << (rig.which->format->phys_bits - QUIRE_FRAME_SHIFT);
+}
+
+static int give_far(void *ctx, const struct quire_policy *policy, unsigned order, quire_pfn *pfn)
+{
+    int error = rig.config.port.frames.alloc(ctx, policy, order, pfn);
+
+    if (gives_far)
+        pfn->n += beyond();
+    gives_far = false;
+    return error;
+}
+
+static void take_far(void *ctx, quire_pfn pfn, unsigned order)
+{
+    rig.config.port.frames.free(ctx, quire_pfn_of(pfn.n % beyond()), order);
+}
+
+static int read_nothing(void *ctx, uint64_t page, quire_pfn pfn)
+{
+    (void)ctx;
+    (void)page;
+    (void)pfn;
+    return 0;
+}
+
+/* A page in such a frame is refused, and is no neighbour of one that is not. */
+static void frame_out_of_reach(void)
+{
+    struct quire_file_config config = disk.config;
+    struct quire_area area = file_rig_area(&disk, base(), 4, 0, true, rw());
+    struct quire_file far_file;
+
+    config.frames.alloc = give_far;
+    config.frames.free = take_far;
+    config.pager.read = read_nothing;
+    config.around = 4;
+    assert_ok(quire_file_create(&far_file, &config));
+    area.file = &far_file;
+    assert_ok(quire_space_reserve(&space, &area, 0, NULL));
+    gives_far = true;
+    assert_int_equal(quire_space_fault(&space, quire_vaddr_of(base()), QUIRE_READ),
+                     QUIRE_ERR_FRAME);
+    assert_ok(quire_space_fault(&space, quire_vaddr_of(base() + FRAME), QUIRE_READ));
+    assert_non_null(space_rig_walk(&rig, &space, base() + FRAME, QUIRE_READ));
+    assert_null(space_rig_walk(&rig, &space, base(), QUIRE_READ));
+    if (quire_file_cached(&far_file) == 2) { /* for formats that can reach it */
+        assert_int_equal(quire_space_fault(&space, quire_vaddr_of(base()), QUIRE_WRITE),
+                         QUIRE_ERR_FRAME);
+        assert_int_equal(quire_file_cached(&far_file), 2);
+    }
+    assert_ok(unmap(base(), 4 * FRAME));
+    assert_ok(quire_file_destroy(&far_file));
+}
+
 /* ---- Bad input ------------------------------------------------------------------------------ */
 
 static int reserve_as(struct quire_area area)
@@ -565,6 +626,7 @@ ON_ALL_WITH_FILE(released_unwritten)
 ON_ALL_WITH_FILE(unmapped_unwritten)
 ON_ALL_WITH_FILE(second_chance)
 ON_ALL_WITH_FILE(fault_around)
+ON_ALL_WITH_FILE(frame_out_of_reach)
 ON_ALL_WITH_FILE(bad_input)
 ON_ALL_WITH_FILE(policy_of_area)
 ON_ALL_WITH_FILE(limit_of_area)
@@ -591,6 +653,7 @@ int main(void)
         cmocka_unit_test(unmapped_unwritten_test),
         cmocka_unit_test(second_chance_test),
         cmocka_unit_test(fault_around_test),
+        cmocka_unit_test(frame_out_of_reach_test),
         cmocka_unit_test(bad_input_test),
         cmocka_unit_test(policy_of_area_test),
         cmocka_unit_test(limit_of_area_test),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_file_beside.c - what others do while the pager is at work, which holds nothing; and what is
- * left when an allocation, or a call of the pager, fails in the middle.
+ * test_file_beside.c - what others do while the pager is at work, which holds nothing, while a file
+ * gets another size, and while a fault asks for a frame; and what is left when an allocation, or a
+ * call of the pager, fails in the middle.
  */
 #include "file_unit.h"
 
@@ -184,8 +185,78 @@ static void refused(void)
     }
 }
 
+/* ---- Another size --------------------------------------------------------------------------- */
+
+static struct quire_file sized;
+static uint64_t size_then; /* of the file when the rest of its last page was cleared */
+
+static void *open_frame(void *ctx, quire_pfn pfn)
+{
+    struct space_rig *rig_of_frame = ctx;
+
+    size_then = quire_file_size(&sized);
+    return rig_of_frame->memory.bytes + (pfn.n - SPACE_RIG_FIRST) * FRAME;
+}
+
+/* What is cleared is behind the end just then, so nobody who knows the end can have written it. */
+static void cleared_behind_end(void)
+{
+    const uint64_t sizes[] = {FRAME, 100, 100, 16}; /* it is 16 before */
+    const uint64_t then[] = {16, 100, 100, 16};
+    struct quire_file_config config = disk.config;
+    struct quire_area area = file_rig_area(&disk, base(), 1, 0, true, rw());
+
+    config.reach = (struct quire_reach){0, open_frame, NULL, &rig};
+    assert_ok(quire_file_create(&sized, &config));
+    assert_ok(quire_file_resize(&sized, 16));
+    area.file = &sized;
+    assert_ok(quire_space_reserve(&space, &area, 0, NULL));
+    for (unsigned i = 0; i < 4; i++) {
+        write_word(&space, base() + 128, 7);
+        size_then = 0;
+        assert_ok(quire_file_resize(&sized, sizes[i]));
+        assert_int_equal(size_then, then[i]);
+        expect_word(&space, base() + 128, 0);
+    }
+    assert_ok(unmap(base(), FRAME));
+    assert_ok(quire_file_destroy(&sized));
+}
+
+/* ---- No memory ------------------------------------------------------------------------------ */
+
+/* No frame for this fault, and one for the other space's on the same page. */
+static int give_to_other(void *ctx, const struct quire_policy *policy, unsigned order,
+                         quire_pfn *pfn)
+{
+    if (calls++ > 0)
+        return rig.config.port.frames.alloc(ctx, policy, order, pfn);
+    assert_ok(read_in(&other, base()));
+    return QUIRE_ERR_NO_MEMORY;
+}
+
+static void cached_by_then(void)
+{
+    struct quire_file_config config = disk.config;
+    struct quire_area area = file_rig_area(&disk, base(), 1, 0, true, rw());
+    struct quire_file file;
+
+    calls = 0;
+    config.frames.alloc = give_to_other;
+    assert_ok(quire_file_create(&file, &config));
+    area.file = &file;
+    assert_ok(quire_space_reserve(&space, &area, 0, NULL));
+    assert_ok(quire_space_reserve(&other, &area, 0, NULL));
+    assert_ok(read_at(base()));
+    assert_int_equal(calls, 2);
+    assert_ok(unmap(base(), FRAME));
+    assert_ok(quire_space_unmap(&other, span(base(), FRAME)));
+    assert_ok(quire_file_destroy(&file));
+}
+
 ON_ALL_WITH_FILE(unmapped_meanwhile)
 ON_ALL_WITH_FILE(kept_by_fault)
+ON_ALL_WITH_FILE(cleared_behind_end)
+ON_ALL_WITH_FILE(cached_by_then)
 ON_ALL_WITH_FILE(written_meanwhile)
 ON_ALL_WITH_FILE(fault_beside_taking)
 ON_ALL_WITH_FILE(refused)
@@ -195,6 +266,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unmapped_meanwhile_test),
         cmocka_unit_test(kept_by_fault_test),
+        cmocka_unit_test(cleared_behind_end_test),
+        cmocka_unit_test(cached_by_then_test),
         cmocka_unit_test(written_meanwhile_test),
         cmocka_unit_test(fault_beside_taking_test),
         cmocka_unit_test(refused_test),

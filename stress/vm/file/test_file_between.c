@@ -106,6 +106,56 @@ static void split_whole(void)
     }
 }
 
+/* ---- A fault looks -------------------------------------------------------------------------- */
+
+static struct quire_space own;
+static uint64_t looked_at; /* the entry of the first page, which a fault holds */
+
+static void hold(void)
+{
+    struct place place;
+
+    (void)qi_place_find(&own.paging, base(), 0, false, &place);
+    looked_at = place.entry;
+    assert_true(place_replace(&own.paging, &place, entry_held()));
+    place_close(&own.paging, &place);
+}
+
+/* The fault has not found the page, and reads it; it has not come yet. */
+static void let_go(void *ctx)
+{
+    struct place place;
+
+    (void)ctx;
+    calls++;
+    (void)qi_place_find(&own.paging, base(), 0, false, &place);
+    assert_true(entry_is_held(place.entry));
+    assert_true(place_replace(&own.paging, &place, looked_at));
+    place_close(&own.paging, &place);
+}
+
+/* Populate does not believe that a page comes because somebody looks for it. */
+static void populated(void)
+{
+    struct quire_space_config config = rig.config;
+
+    config.port.relax = let_go;
+    calls = 0;
+    assert_ok(quire_space_create(&own, &config));
+    assert_ok(map_file_in(&own, base(), 4, 0, false, rw()));
+    disk.fail_page = 0;
+    hold();
+    assert_int_equal(quire_space_advise(&own, span(base(), 4 * FRAME), QUIRE_ADVISE_POPULATE),
+                     QUIRE_ERR_PAGER);
+    disk.fail_page = UINT64_MAX;
+    hold();
+    assert_ok(quire_space_advise(&own, span(base(), 4 * FRAME), QUIRE_ADVISE_POPULATE));
+    assert_int_equal(calls, 2);
+    for (uint64_t i = 0; i < 4; i++)
+        assert_non_null(space_rig_walk(&rig, &own, base() + i * FRAME, QUIRE_READ));
+    quire_space_destroy(&own);
+}
+
 /* ---- The file ends -------------------------------------------------------------------------- */
 
 /* The last area goes, and then the file is to go. */
@@ -130,12 +180,14 @@ static void kept_by_pin(void)
 }
 
 ON_ALL_WITH_FILE(split_whole)
+ON_ALL_WITH_FILE(populated)
 ON_ALL_WITH_FILE(kept_by_pin)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(split_whole_test),
+        cmocka_unit_test(populated_test),
         cmocka_unit_test(kept_by_pin_test),
     };
 

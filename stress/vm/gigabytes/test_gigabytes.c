@@ -304,6 +304,18 @@ static void advised_small(void)
     assert_int_equal(page_at(base() + GIGABYTE).size, GIGABYTE);
 }
 
+/* What is left of a gigabyte that is not wanted any more is pages that are not either. */
+static void parts_advised_small(void)
+{
+    make_gigabyte();
+    assert_ok(quire_space_advise(&space, span(base(), GIGABYTE), QUIRE_ADVISE_SMALL));
+    assert_ok(unmap(base(), large()));
+    assert_int_equal(page_at(base() + large()).size, large());
+    assert_ok(quire_space_advise(&space, span(base() + large(), large()), QUIRE_ADVISE_RELEASE));
+    write_word(&space, base() + large(), 1);
+    assert_int_equal(page_at(base() + large()).size, FRAME);
+}
+
 /* ---- Marks ---------------------------------------------------------------------------------- */
 
 /* The pages that a split makes have the marks of the one that it splits. */
@@ -509,6 +521,7 @@ ON_GIGABYTES(whole_protected)
 ON_GIGABYTES(released)
 ON_GIGABYTES(part_of_nothing)
 ON_GIGABYTES(advised_small)
+ON_GIGABYTES(parts_advised_small)
 ON_GIGABYTES(marks_stay)
 ON_GIGABYTES(split_refused)
 ON_GIGABYTES(limits)
@@ -542,15 +555,25 @@ static void no_such_pages(void **ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_entry_test),       cmocka_unit_test(none_at_hand_test),
-        cmocka_unit_test(anywhere_test),        cmocka_unit_test(where_it_does_not_fit_test),
-        cmocka_unit_test(listed_test),          cmocka_unit_test(written_once_test),
-        cmocka_unit_test(part_unmapped_test),   cmocka_unit_test(part_protected_test),
-        cmocka_unit_test(whole_protected_test), cmocka_unit_test(released_test),
-        cmocka_unit_test(part_of_nothing_test), cmocka_unit_test(advised_small_test),
-        cmocka_unit_test(marks_stay_test),      cmocka_unit_test(split_refused_test),
-        cmocka_unit_test(limits_test),          cmocka_unit_test(promotion_passes_test),
-        cmocka_unit_test(forked_test),          cmocka_unit_test(another_policy_test),
+        cmocka_unit_test(one_entry_test),
+        cmocka_unit_test(none_at_hand_test),
+        cmocka_unit_test(anywhere_test),
+        cmocka_unit_test(where_it_does_not_fit_test),
+        cmocka_unit_test(listed_test),
+        cmocka_unit_test(written_once_test),
+        cmocka_unit_test(part_unmapped_test),
+        cmocka_unit_test(part_protected_test),
+        cmocka_unit_test(whole_protected_test),
+        cmocka_unit_test(released_test),
+        cmocka_unit_test(part_of_nothing_test),
+        cmocka_unit_test(advised_small_test),
+        cmocka_unit_test(parts_advised_small_test),
+        cmocka_unit_test(marks_stay_test),
+        cmocka_unit_test(split_refused_test),
+        cmocka_unit_test(limits_test),
+        cmocka_unit_test(promotion_passes_test),
+        cmocka_unit_test(forked_test),
+        cmocka_unit_test(another_policy_test),
         cmocka_unit_test(no_such_pages),
     };
 

@@ -63,6 +63,23 @@ static void changed_later(void)
     expect_word(&space, part + 3 * FRAME + 8, 4);
 }
 
+/* What is released is small again, unless what was not touched was advised otherwise. */
+static void released(void)
+{
+    const struct quire_vrange part = span(part_at(), large());
+
+    make_large(16);
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_RELEASE));
+    write_word(&space, part.start.n, 1);
+    assert_false(is_large(part.start.n));
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_LARGE));
+    write_pages(part.start.n, 0, 16);
+    assert_int_equal(promote_part((struct quire_promotion){.present = 16}).parts, 1);
+    assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_RELEASE));
+    write_word(&space, part.start.n, 1);
+    assert_true(is_large(part.start.n));
+}
+
 /* A scan goes over all of the space, through holes, in portions. */
 static void in_portions(void)
 {
@@ -395,6 +412,7 @@ static void patient(void)
 
 ON_EACH(promoted)
 ON_EACH(changed_later)
+ON_EACH(released)
 ON_EACH(in_portions)
 ON_EACH(many)
 ON_EACH(passed_over)
@@ -409,12 +427,13 @@ ON_EACH(lent)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(promoted_test),    cmocka_unit_test(changed_later_test),
-        cmocka_unit_test(in_portions_test), cmocka_unit_test(many_test),
-        cmocka_unit_test(passed_over_test), cmocka_unit_test(shared_by_two_test),
-        cmocka_unit_test(with_limits_test), cmocka_unit_test(refused_test),
-        cmocka_unit_test(accessed_test),    cmocka_unit_test(in_the_middle_test),
-        cmocka_unit_test(patient_test),     cmocka_unit_test(lent_test),
+        cmocka_unit_test(promoted_test),      cmocka_unit_test(changed_later_test),
+        cmocka_unit_test(released_test),      cmocka_unit_test(in_portions_test),
+        cmocka_unit_test(many_test),          cmocka_unit_test(passed_over_test),
+        cmocka_unit_test(shared_by_two_test), cmocka_unit_test(with_limits_test),
+        cmocka_unit_test(refused_test),       cmocka_unit_test(accessed_test),
+        cmocka_unit_test(in_the_middle_test), cmocka_unit_test(patient_test),
+        cmocka_unit_test(lent_test),
     };
 
     return cmocka_run_group_tests_name("promote", tests, NULL, NULL);
