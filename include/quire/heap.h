@@ -24,7 +24,8 @@
  * Progress and context. Every call but init and the creation and end of object caches is lock-free
  * and may be made in any context in which the machine may be called, an NMI in the middle of
  * another call included (with QUIRE_NO_CALLBACK). A call that is stopped anywhere stops nobody. It
- * keeps from others what it was about to give back, one slab, and the objects of one magazine (in
+ * keeps from others what it was about to give back, one slab or run (which counts for the share
+ * until the machine has it), and the objects of one magazine (in
  * rseq mode, while it drains another CPU, of up to 64 of that CPU's); free objects of a slab that
  * it was about to list others pass over while there is memory, but not before a refusal, which
  * looks at all slabs. In rseq mode with QUIRE_NO_CALLBACK a refusal does not look into the

@@ -263,6 +263,67 @@ static void the_share_is_never_exceeded(void **state)
     rig_close(&rig);
 }
 
+static void *in_interrupt;
+static int error_in_interrupt;
+static uint64_t frames_before, frames_in_interrupt;
+
+/* Frames that the machine has handed out, by its own figures. */
+static uint64_t machine_used(void)
+{
+    struct quire_machine_stats stats;
+
+    assert_ok(quire_machine_stats(rig.bringup.machine, &stats));
+    return stats.managed - stats.free - stats.cached - stats.remote;
+}
+
+static void allocate_in_interrupt(void)
+{
+    error_in_interrupt = quire_heap_alloc(&rig.heap, 1 << 20, QUIRE_NO_CALLBACK, &in_interrupt);
+    frames_in_interrupt = machine_used() - frames_before;
+}
+
+/* Frames count until the machine has them: an allocation in the middle of their free is too much.
+ */
+static void the_share_holds_inside_a_free(void **state)
+{
+    void *object;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.share = 256;
+    rig_heap(&rig);
+    frames_before = machine_used();
+    object = take(1 << 20, 0);
+    assert_int_equal(machine_used() - frames_before, 256);
+    rig_interrupt = allocate_in_interrupt;
+    give(object);
+    assert_null(rig_interrupt);
+    assert_true(frames_in_interrupt <= 256);
+    assert_error(error_in_interrupt, QUIRE_ERR_LIMIT);
+    give(take(1 << 20, 0));
+    assert_int_equal(totals().peak, 256);
+    rig_close(&rig);
+}
+
+/* The peak is of what the heap had: not of what the machine refused. */
+static void the_peak_is_of_what_was_had(void **state)
+{
+    void *p;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.share = 1000;
+    rig_heap(&rig);
+    rig_grants = 0;
+    assert_error(quire_heap_alloc(&rig.heap, 512 * 4096, 0, &p), QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(totals().peak, 0);
+    rig_grants = UINT32_MAX;
+    give(take(1 << 20, 0));
+    assert_int_equal(totals().peak, 256);
+    assert_int_equal(totals().frames, 0);
+    rig_close(&rig);
+}
+
 static void reserve_back(uint32_t runs)
 {
     (void)quire_heap_trim(&rig.heap);
@@ -601,6 +662,8 @@ int main(void)
         cmocka_unit_test(bad_configurations),
         cmocka_unit_test(refused_at_each_request),
         cmocka_unit_test(the_share_is_never_exceeded),
+        cmocka_unit_test(the_share_holds_inside_a_free),
+        cmocka_unit_test(the_peak_is_of_what_was_had),
         cmocka_unit_test(reserves),
         cmocka_unit_test(a_resize_in_an_emergency),
         cmocka_unit_test(a_reserve_that_cannot_be_had),
