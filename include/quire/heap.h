@@ -44,8 +44,8 @@
  * QUIRE_ERR_NODE: no such node. QUIRE_ERR_UNSUPPORTED: a flag that is not known here.
  * QUIRE_ERR_FULL: there are as many slabs as the configuration allows; those that a class had and
  * gave back stay its own. QUIRE_ERR_NO_MEMORY, or what else the machine said: after all empty slabs
- * were given back. QUIRE_ERR_LIMIT: a tag has as many bytes as it may, or the heap as many frames.
- * A failed call changes nothing.
+ * were given back, and what waits in the quarantine. QUIRE_ERR_LIMIT: a tag has as many bytes as it
+ * may, or the heap as many frames. A failed call changes nothing.
  */
 #ifndef QUIRE_HEAP_H
 #define QUIRE_HEAP_H
@@ -213,8 +213,8 @@ int quire_heap_free_bulk(struct quire_heap *heap, void *const objects[], size_t 
 int quire_heap_usable(struct quire_heap *heap, const void *object, size_t *bytes);
 
 /* Empty all magazines and the quarantine, and give all empty slabs back to the machine, say from
- * its `reclaim`. How many frames they were. In rseq mode one membarrier call for each other CPU
- * that holds anything. */
+ * its `reclaim`. How many frames went back, those that filled the reserve again included. In rseq
+ * mode one membarrier call for each other CPU that holds anything. */
 uint64_t quire_heap_trim(struct quire_heap *heap);
 
 /* Give the reserve back to the machine, for good: of a heap that has served. Nobody may be in a

@@ -42,6 +42,7 @@ int quire_heap_cache_create(struct quire_heap *heap, const struct quire_heap_cac
         c->ctx = config->ctx;
         c->name = config->name;
         qi_magazines_fit(h, number);
+        qi_class_figures_begin(h, number);
         /* E-object-cache release: the class is made */
         qa_store(&c->in_use, CLASS_IN_USE, release);
         cache->heap = heap;

@@ -62,6 +62,16 @@ void qi_class_count(const struct heap *h, uint32_t class_number, quire_node node
             stats->refusals += qa_load(&h->bins[bin_index(h, class_number, n)].refusals, relaxed);
 }
 
+void qi_class_figures_begin(struct heap *h, uint32_t class_number)
+{
+    for (uint32_t n = 0; n < h->nodes; n++)
+        /* relaxed: the caller's; E-object-cache has it */
+        qa_store(&h->bins[bin_index(h, class_number, n)].refusals, 0, relaxed);
+    if (h->watch)
+        /* relaxed: the caller's; E-object-cache has it */
+        qa_store(&h->watch->accounts[class_number].peak, 0, relaxed);
+}
+
 /* What follows from the rest, and what a heap that is watched knows besides, of all nodes. */
 static void account_read(const struct heap *h, uint32_t account, struct quire_heap_stats *stats)
 {
@@ -86,9 +96,9 @@ int quire_heap_stats(struct quire_heap *heap, uint32_t number, quire_node node,
         return QUIRE_ERR_NODE;
     if (qi_class_visit(h, number)) {
         qi_class_count(h, number, node, &sum);
+        account_read(h, number, &sum);
         qi_class_leave(h, number);
     }
-    account_read(h, number, &sum);
     *stats = sum;
     return 0;
 }

@@ -194,21 +194,20 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
-    uint64_t frames = (uint64_t)1 << c->order, first;
+    uint64_t frames = (uint64_t)1 << c->order, first, given;
 
     if (!slab_claim(h, c, s))
         return 0;
     first = pfn_of_address(h, s->at);
     for (uint64_t i = 0; i < frames; i++)
         qa_store(frame_word(h, first + i), 0, relaxed); /* relaxed: nobody has an object here */
-    if (h->watch)
-        qi_records_clear(h, s);
+    given = h->watch ? qi_records_clear(h, s) : 0;
     bytes_allow(s->at, (size_t)frames << QUIRE_FRAME_SHIFT);
     (void)qi_frames_put(h, quire_pfn_of(first), c->order);
     /* E-slab-dead release: who makes it anew comes after this */
     (void)qa_or(&s->place, SLAB_DEAD, release);
     slab_list(h, s);
-    return frames;
+    return given + frames;
 }
 
 /* The slab ran empty: it is kept, and the one that the CPU kept before it goes. Frames that went.
@@ -371,8 +370,9 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
     int error = slab_find(h, c, bin, flags, &s, &index);
 
     /* What went back may be listed where this call has looked already. */
-    if (error && error != QUIRE_ERR_FRAME && qi_heap_give_back(h, flags))
-        error = slab_find(h, c, bin, flags, &s, &index);
+    for (unsigned step = 0; error && error != QUIRE_ERR_FRAME && step < GIVE_BACK_STEPS; step++)
+        if (qi_heap_give_back(h, flags, step))
+            error = slab_find(h, c, bin, flags, &s, &index);
     if (!error) {
         *object = object_at(c, s, index);
         active_change(h, c, active, s);
@@ -508,10 +508,8 @@ static uint64_t slab_visit(struct heap *h, struct slab *s)
 uint64_t qi_slabs_trim(struct heap *h)
 {
     uint32_t count = qa_load(&h->slab_count, relaxed); /* relaxed: advisory */
-    uint64_t frames = 0;
+    uint64_t frames = h->watch ? qi_records_collect(h) : 0;
 
-    if (h->watch)
-        qi_records_collect(h);
     /* Records fall empty when the slabs of their objects go. */
     for (unsigned pass = 0; pass < (h->watch ? 2 : 1); pass++)
         for (uint32_t number = 1; number <= count; number++)

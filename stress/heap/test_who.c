@@ -263,6 +263,20 @@ static void the_share_is_never_exceeded(void **state)
     rig_close(&rig);
 }
 
+/* One frame is not enough, as an object's record is in another one: the error is the share's. */
+static void records_count_for_the_share(void **state)
+{
+    void *p;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.tags = 1;
+    rig.config.share = 1;
+    rig_heap(&rig);
+    assert_error(quire_heap_alloc(&rig.heap, 64, 0, &p), QUIRE_ERR_LIMIT);
+    rig_close(&rig);
+}
+
 static void *in_interrupt;
 static int error_in_interrupt;
 static uint64_t frames_before, frames_in_interrupt;
@@ -460,6 +474,62 @@ static void fragmentation_told_apart(void **state)
     assert_int_equal(stats.asked, 20000);
     assert_int_equal(stats.peak, 1);
     give(p[0]);
+    rig_close(&rig);
+}
+
+/* An object cache that begins has nothing of the one that had its number; and a number that no
+ * cache has, nothing at all. */
+static void figures_begin_anew(void **state)
+{
+    struct quire_heap_cache_config config = {.name = "a", .bytes = 200};
+    const struct quire_heap_stats nothing = {0};
+    struct quire_heap_cache cache;
+    struct quire_heap_stats stats;
+    uint64_t leaked;
+    void *p;
+
+    (void)state;
+    open_with(1, 0);
+    assert_ok(quire_heap_cache_create(&rig.heap, &config, &cache));
+    rig_grants = 0;
+    assert_error(quire_heap_cache_alloc(&cache, 0, (quire_near){0}, &p), QUIRE_ERR_NO_MEMORY);
+    rig_grants = UINT32_MAX;
+    assert_ok(quire_heap_cache_alloc(&cache, 0, (quire_near){0}, &p));
+    assert_ok(quire_heap_cache_free(&cache, p));
+    stats = rig_stats(&rig, cache.number, QUIRE_NO_NODE);
+    assert_int_equal(stats.peak, 1);
+    assert_int_equal(stats.refusals, 1);
+    assert_ok(quire_heap_cache_destroy(&cache, &leaked));
+    stats = rig_stats(&rig, QUIRE_HEAP_CLASSES, QUIRE_NO_NODE);
+    assert_memory_equal(&stats, &nothing, sizeof stats);
+    config.name = "b";
+    assert_ok(quire_heap_cache_create(&rig.heap, &config, &cache));
+    assert_int_equal(cache.number, QUIRE_HEAP_CLASSES);
+    stats = rig_stats(&rig, cache.number, QUIRE_NO_NODE);
+    assert_string_equal(stats.name, "b");
+    assert_int_equal(stats.peak + stats.refusals, 0);
+    assert_ok(quire_heap_cache_destroy(&cache, &leaked));
+    rig_close(&rig);
+}
+
+/* A trim tells of all frames that went, those of records, too. */
+static void a_trim_tells_of_records(void **state)
+{
+    static void *held[4000];
+    uint64_t before;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.tags = 1;
+    rig.config.rounds = QUIRE_HEAP_NO_MAGAZINES;
+    rig_heap(&rig);
+    for (unsigned i = 0; i < 4000; i++)
+        held[i] = take(16 + i % 4096, 0);
+    for (unsigned i = 0; i < 4000; i++)
+        give(held[i]);
+    before = totals().frames;
+    assert_int_equal(quire_heap_trim(&rig.heap), before);
+    assert_int_equal(totals().frames, 0);
     rig_close(&rig);
 }
 
@@ -662,12 +732,15 @@ int main(void)
         cmocka_unit_test(bad_configurations),
         cmocka_unit_test(refused_at_each_request),
         cmocka_unit_test(the_share_is_never_exceeded),
+        cmocka_unit_test(records_count_for_the_share),
         cmocka_unit_test(the_share_holds_inside_a_free),
         cmocka_unit_test(the_peak_is_of_what_was_had),
         cmocka_unit_test(reserves),
         cmocka_unit_test(a_resize_in_an_emergency),
         cmocka_unit_test(a_reserve_that_cannot_be_had),
         cmocka_unit_test(fragmentation_told_apart),
+        cmocka_unit_test(figures_begin_anew),
+        cmocka_unit_test(a_trim_tells_of_records),
         cmocka_unit_test(holders_largest_first),
         cmocka_unit_test(holders_of_a_range),
         cmocka_unit_test(leaks_of_a_cache),

@@ -72,17 +72,16 @@ static qa64 *array_at(uint64_t address)
     return (qa64 *)(uintptr_t)address;
 }
 
-/* The array's place in its slab, which it came from. */
-static void array_put(struct heap *h, uint64_t address)
+/* The array goes to its slab, which it came from. Frames that went with it. */
+static uint64_t array_put(struct heap *h, uint64_t address)
 {
     struct place_of_object place;
 
-    if (!object_find(h, array_at(address), &place))
-        (void)qi_place_free(h, &place, array_at(address));
+    return object_find(h, array_at(address), &place) ? 0 : qi_place_put(h, &place);
 }
 
-static uint64_t array_make(struct heap *h, const struct size_class *c, uint32_t node,
-                           uint32_t flags)
+static int array_make(struct heap *h, const struct size_class *c, uint32_t node, uint32_t flags,
+                      uint64_t *address)
 {
     uint32_t words = c->objects * h->watch->stride;
     void *array;
@@ -90,13 +89,15 @@ static uint64_t array_make(struct heap *h, const struct size_class *c, uint32_t 
 
     flags &= HEAP_PASSED_ON;
     error = qi_object_alloc(h, array_class(h->watch, c), node, flags, &array);
-    if (error && (flags & QUIRE_EMERGENCY) && h->reserve_runs)
-        error = qi_object_alloc(h, h->watch->record_class + RECORD_CLASSES, node, flags, &array);
+    if (error && (flags & QUIRE_EMERGENCY) && h->reserve_runs &&
+        !qi_object_alloc(h, h->watch->record_class + RECORD_CLASSES, node, flags, &array))
+        error = 0;
     if (error)
-        return 0;
+        return error;
     for (uint32_t i = 0; i < words; i++)
         qa_store((qa64 *)array + i, 0, relaxed); /* relaxed: E-records has it */
-    return (uintptr_t)array;
+    *address = (uintptr_t)array;
+    return 0;
 }
 
 static qa64 *record_in(const struct watch *w, uint64_t address, unsigned index)
@@ -122,31 +123,36 @@ qa64 *qi_record_find(const struct heap *h, const struct place_of_object *place)
     return address ? record_in(h->watch, address, place->index) : NULL;
 }
 
-qa64 *qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t flags)
+int qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t flags,
+                   qa64 **record)
 {
     struct slab_records *records;
     const struct size_class *c = &h->classes[place->class_number];
     uint32_t owner;
     uint64_t address, fresh;
+    int error;
 
-    if (place->run)
-        return qi_record_of_frame(h, place->pfn);
+    if (place->run) {
+        *record = qi_record_of_frame(h, place->pfn);
+        return 0;
+    }
     records = records_of(h, place->slab);
     address = qa_load(&records->at, acquire); /* E-records acquire: the array is cleared */
     if (!address) {
         owner = qa_load(&place->slab->owner, relaxed); /* relaxed: constant, by HE2 */
-        fresh = array_make(h, c, owner_node(owner), flags);
-        if (!fresh)
-            return NULL;
+        error = array_make(h, c, owner_node(owner), flags, &fresh);
+        if (error)
+            return error;
         /* E-records acq_rel: the array is cleared; so is that of who was first */
         if (qa_cas(&records->at, &address, fresh, acq_rel))
             address = fresh;
         else
-            array_put(h, fresh);
+            (void)array_put(h, fresh);
     }
     /* E-records release: the array */
     qa_store(&records->base, pfn_of_address(h, place->slab->at), release);
-    return record_in(h->watch, address, place->index);
+    *record = record_in(h->watch, address, place->index);
+    return 0;
 }
 
 static void array_keep(struct watch *w, uint64_t address)
@@ -158,42 +164,43 @@ static void array_keep(struct watch *w, uint64_t address)
     while (!qa_cas(&w->kept, &first, address, release)); /* E-records-kept release: the link */
 }
 
-void qi_records_clear(struct heap *h, const struct slab *s)
+uint64_t qi_records_clear(struct heap *h, const struct slab *s)
 {
     struct slab_records *records = records_of(h, s);
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     uint64_t address;
 
     if (is_array(h->watch, owner_class(owner)))
-        return;
+        return 0;
     address = qa_xchg(&records->at, 0, relaxed); /* relaxed: the caller's, who has all objects */
     if (!address)
-        return;
+        return 0;
     qa_store(&records->base, 0, relaxed);          /* relaxed: the caller's */
     qa_fence_after_rmw();                          /* E-records-look fence: gone before the look */
     if (qa_load(&h->watch->readers, acquire) == 0) /* E-records-left acquire: they are done */
-        array_put(h, address);
-    else
-        array_keep(h->watch, address);
+        return array_put(h, address);
+    array_keep(h->watch, address);
+    return 0;
 }
 
-void qi_records_collect(struct heap *h)
+uint64_t qi_records_collect(struct heap *h)
 {
     struct watch *w = h->watch;
-    uint64_t kept, next;
+    uint64_t kept, next, frames = 0;
     bool good;
 
     if (!qa_load(&w->kept, relaxed)) /* relaxed: a hint */
-        return;
+        return 0;
     kept = qa_xchg(&w->kept, 0, acquire); /* E-records-kept acquire: they are gone, and the links */
     good = qa_load(&w->readers, acquire) == 0; /* E-records-left acquire: they are done */
     for (; kept; kept = next) {
         next = qa_load(array_at(kept), relaxed); /* relaxed: the caller's */
         if (good)
-            array_put(h, kept);
+            frames += array_put(h, kept);
         else
             array_keep(w, kept);
     }
+    return frames;
 }
 
 void qi_records_enter(struct watch *w)
@@ -206,7 +213,7 @@ void qi_records_leave(struct heap *h)
 {
     /* E-records-left release: the reader is done */
     if (qa_sub(&h->watch->readers, 1, release) == 1)
-        qi_records_collect(h);
+        (void)qi_records_collect(h);
 }
 
 qa64 *qi_records_of_slab(const struct heap *h, const struct slab *s, uint64_t *base)

@@ -111,8 +111,9 @@ static inline uint64_t record_asked(uint64_t word)
 
 /* The record of an object that is found; NULL: there is none. */
 qa64 *qi_record_find(const struct heap *h, const struct place_of_object *place);
-/* The same, made if need be; the object is the caller's. NULL: no memory. */
-qa64 *qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t flags);
+/* The same, made if need be; the object is the caller's. Or why it cannot be had. */
+int qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t flags,
+                   qa64 **record);
 
 /* What a report has of a slab: its records, which stay what they are until the reader leaves, and
  * its first frame. NULL: none. Between enter and leave. */
@@ -146,8 +147,8 @@ int qi_watched_usable(const struct heap *h, const void *object, size_t *bytes);
 int qi_watched_check(const struct heap *h, const void *object);
 int qi_watched_cache_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
                            uint64_t caller, void **object);
-/* All objects that wait are really free. */
-void qi_watched_flush(struct heap *h);
+/* All objects that wait are really free. Was there one? And frames that went with them. */
+bool qi_watched_flush(struct heap *h, uint64_t *frames);
 
 /* debug.c */
 

@@ -260,7 +260,7 @@ WalkBesideRetire walk_beside_retire;
 } /* namespace */
 
 /* The array is given back: by one, and nobody reads it. */
-int qi_place_free(struct heap *, const struct place_of_object *, void *)
+uint64_t qi_place_put(struct heap *, const struct place_of_object *)
 {
     world->read($).store(1);
     world->puts($).store(world->puts($).load() + 1);
