@@ -246,8 +246,8 @@ int quire_heap_cache_create(struct quire_heap *heap, const struct quire_heap_cac
                             struct quire_heap_cache *cache);
 
 /* The end of an object cache. QUIRE_ERR_BUSY: *leaked objects were not freed; or, if that is 0,
- * somebody just looks at all slabs (trim, a refusal, figures), or a magazine is in the hands of a
- * call: ask again. All is as before then.
+ * somebody just looks at all slabs (trim, a refusal, figures), or walks (quire_heap_walk, its
+ * visitor too), or a magazine is in the hands of a call: ask again. All is as before then.
  * Nobody may be in a call about it, or its objects. Thread only. QUIRE_ERR_STATE: it has ended. */
 int quire_heap_cache_destroy(struct quire_heap_cache *cache, uint64_t *leaked);
 

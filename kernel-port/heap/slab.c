@@ -519,6 +519,8 @@ uint64_t qi_slabs_trim(struct heap *h)
 
 static void slab_disown(struct heap *h, const struct size_class *c, struct slab *s)
 {
+    if (h->watch)
+        qi_records_disown(h, s);
     qa_store(&s->owner, 0, relaxed); /* relaxed: the caller's */
     stack_push(&h->pool[c->words - 1], &s->node);
 }

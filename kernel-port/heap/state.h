@@ -360,6 +360,8 @@ int qi_reserve_take(struct heap *h, uint32_t class_number, uint32_t node, uint32
 uint64_t qi_records_clear(struct heap *h, const struct slab *s);
 /* What walks kept goes, if none is under way. Frames that went. */
 uint64_t qi_records_collect(struct heap *h);
+/* The slab, which is dead and the caller's, leaves its class: its records are of another size. */
+void qi_records_disown(struct heap *h, const struct slab *s);
 /* magazine_flush.c: before a request is refused: empty all magazines, as far as the flags permit,
  * and give empty slabs back; in the step after that the quarantine, too, which goes last. Was there
  * anything? */

@@ -241,6 +241,27 @@ static void a_trim_tells_of_what_waited(void **state)
     rig_close(&rig);
 }
 
+/* A trim tells of all frames that went, those of records, too. */
+static void a_trim_tells_of_records(void **state)
+{
+    static void *held[4000];
+    uint64_t before;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.tags = 1;
+    rig.config.rounds = QUIRE_HEAP_NO_MAGAZINES;
+    rig_heap(&rig);
+    for (unsigned i = 0; i < 4000; i++)
+        held[i] = take(16 + i % 4096, 0);
+    for (unsigned i = 0; i < 4000; i++)
+        assert_ok(quire_heap_free(&rig.heap, held[i]));
+    before = frames_now();
+    assert_int_equal(quire_heap_trim(&rig.heap), before);
+    assert_int_equal(frames_now(), 0);
+    rig_close(&rig);
+}
+
 static void freed_twice(void **state)
 {
     void *p;
@@ -335,6 +356,7 @@ int main(void)
         cmocka_unit_test(what_waits_makes_room_for_records),
         cmocka_unit_test(what_waits_goes_last),
         cmocka_unit_test(a_trim_tells_of_what_waited),
+        cmocka_unit_test(a_trim_tells_of_records),
         cmocka_unit_test(freed_twice),
         cmocka_unit_test(freed_that_is_none),
         cmocka_unit_test(constructed_objects_are_not_filled),

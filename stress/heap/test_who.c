@@ -512,27 +512,6 @@ static void figures_begin_anew(void **state)
     rig_close(&rig);
 }
 
-/* A trim tells of all frames that went, those of records, too. */
-static void a_trim_tells_of_records(void **state)
-{
-    static void *held[4000];
-    uint64_t before;
-
-    (void)state;
-    rig_machine(&rig);
-    rig.config.tags = 1;
-    rig.config.rounds = QUIRE_HEAP_NO_MAGAZINES;
-    rig_heap(&rig);
-    for (unsigned i = 0; i < 4000; i++)
-        held[i] = take(16 + i % 4096, 0);
-    for (unsigned i = 0; i < 4000; i++)
-        give(held[i]);
-    before = totals().frames;
-    assert_int_equal(quire_heap_trim(&rig.heap), before);
-    assert_int_equal(totals().frames, 0);
-    rig_close(&rig);
-}
-
 /* ---- Owners -------------------------------------------------------------------------------- */
 
 __attribute__((noinline)) static void *site_of_two(size_t bytes, uint32_t flags)
@@ -699,6 +678,58 @@ static void a_visitor_may_do_anything(void **state)
     rig_close(&rig);
 }
 
+/* A walk that stands still while slabs come and go: what waits for it is as much as they have,
+ * once.
+ */
+static int churn_long(void *ctx, const struct quire_holding *holding)
+{
+    static void *held[768];
+    uint64_t *grown = (uint64_t *)ctx;
+
+    (void)holding;
+    for (unsigned round = 0; round < 300; round++) {
+        for (unsigned i = 0; i < 768; i++)
+            held[i] = take(16, 0);
+        if (round == 10)
+            grown[0] = totals().frames;
+        if (round == 299)
+            grown[1] = totals().frames;
+        for (unsigned i = 0; i < 768; i++)
+            give(held[i]);
+    }
+    return 5;
+}
+
+static int end_of_cache(void *ctx, const struct quire_holding *holding)
+{
+    uint64_t leaked;
+    int error = quire_heap_cache_destroy((struct quire_heap_cache *)ctx, &leaked);
+
+    (void)holding;
+    assert_int_equal(leaked, 0);
+    return error;
+}
+
+static void a_walk_that_stands_still(void **state)
+{
+    struct quire_heap_cache_config config = {.name = "a", .bytes = 200};
+    struct quire_run all = {{0}, UINT64_MAX};
+    struct quire_heap_cache cache;
+    uint64_t grown[2], leaked;
+    void *p;
+
+    (void)state;
+    open_with(0, QUIRE_HEAP_TRACK);
+    p = take(100, 0);
+    assert_int_equal(quire_heap_walk(&rig.heap, all, churn_long, grown), 5);
+    assert_int_equal(grown[0], grown[1]);
+    assert_ok(quire_heap_cache_create(&rig.heap, &config, &cache));
+    assert_int_equal(quire_heap_walk(&rig.heap, all, end_of_cache, &cache), QUIRE_ERR_BUSY);
+    assert_ok(quire_heap_cache_destroy(&cache, &leaked));
+    give(p);
+    rig_close(&rig);
+}
+
 static void a_report_without_room(void **state)
 {
     struct quire_holder table[1];
@@ -740,11 +771,11 @@ int main(void)
         cmocka_unit_test(a_reserve_that_cannot_be_had),
         cmocka_unit_test(fragmentation_told_apart),
         cmocka_unit_test(figures_begin_anew),
-        cmocka_unit_test(a_trim_tells_of_records),
         cmocka_unit_test(holders_largest_first),
         cmocka_unit_test(holders_of_a_range),
         cmocka_unit_test(leaks_of_a_cache),
         cmocka_unit_test(a_visitor_may_do_anything),
+        cmocka_unit_test(a_walk_that_stands_still),
         cmocka_unit_test(a_report_without_room),
     };
 

@@ -17,12 +17,22 @@
  *   walk:    readers += 1;    E-records-look;  the array's address, its records;  readers -= 1
  *   retire:  address = 0;     E-records-look;  if there are no readers: the array goes
  *
- * Else the array is kept, in a list that the last reader to leave, or who trims, takes as a whole:
- * if there is no reader just then all of it goes, else it is put back. A reader of a kept array
- * finds no record in use there; the link is one that says NONE.
+ * Else the array is cleared and kept where it was, with a bit that says so, for the slab's next
+ * life: the descriptor stays in its class, so the array fits. So a walk that stands still, however
+ * long, has one array for each descriptor wait, and no more. The last reader to leave, or who
+ * trims, takes those that are kept: one that nobody reaches goes if there is no reader after it was
+ * taken. Else it is put back, or, if a new life has brought another one meanwhile, comes into a
+ * list, which is taken as a whole; so does the array of a slab that leaves its class. Nobody takes
+ * one while he sees a reader, and no object cache ends then, so the list has one for each call that
+ * was on its way when a reader came.
  *
- *   RC1  `base` is the slab's first frame while a record of it is in use: written by who has an
- *        object of it, and cleared by who has claimed them all.
+ * A reader may have the array of an earlier life. So what it read of a record is of the slab that
+ * it knows only if `base`, read after that, is what it was: the record is USED after `base` is
+ * written. A life has a number, so frames that a slab has twice do not deceive it. The link of the
+ * list is a record that says NONE.
+ *
+ *   RC1  `base` is the slab's first frame, and the number of its life, while a record of it is in
+ *        use: written by who has an object of it, and changed by who has claimed them all.
  *
  * Who beside whom: all beside all. Lock-free as slabs are. Any context.
  */
@@ -123,38 +133,73 @@ qa64 *qi_record_find(const struct heap *h, const struct place_of_object *place)
     return address ? record_in(h->watch, address, place->index) : NULL;
 }
 
+/* The slab's array: there, or kept of its last life, or a new one. The caller has an object of it.
+ */
+static int array_have(struct heap *h, const struct slab *s, const struct size_class *c,
+                      uint32_t flags, uint64_t *address)
+{
+    struct slab_records *records = records_of(h, s);
+    uint32_t node = owner_node(qa_load(&s->owner, relaxed)); /* relaxed: constant, by HE2 */
+    uint64_t fresh = 0, v = qa_load(&records->at, acquire);  /* E-records acquire: it is cleared */
+    int error = 0;
+
+    while (!v || (v & ARRAY_KEPT)) {
+        uint64_t mine;
+
+        if (!v && !fresh) {
+            if (error)
+                return error;
+            error = array_make(h, c, node, flags, &fresh);
+        }
+        mine = v ? v ^ ARRAY_KEPT : fresh;
+        if (!mine) {
+            v = qa_load(&records->at, acquire); /* E-records acquire: another call's, cleared */
+            continue;
+        }
+        /* E-records acq_rel: the array is cleared; so is that of who was first */
+        if (qa_cas(&records->at, &v, mine, acq_rel)) {
+            if (v)
+                (void)qa_sub(&h->watch->keeps, 1, relaxed); /* relaxed: a hint */
+            v = mine;
+        }
+    }
+    if (fresh && v != fresh)
+        (void)array_put(h, fresh);
+    *address = v;
+    return 0;
+}
+
 int qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t flags,
                    qa64 **record)
 {
     struct slab_records *records;
-    const struct size_class *c = &h->classes[place->class_number];
-    uint32_t owner;
-    uint64_t address, fresh;
+    uint64_t address, life;
     int error;
 
     if (place->run) {
         *record = qi_record_of_frame(h, place->pfn);
         return 0;
     }
+    error = array_have(h, place->slab, &h->classes[place->class_number], flags, &address);
+    if (error)
+        return error;
     records = records_of(h, place->slab);
-    address = qa_load(&records->at, acquire); /* E-records acquire: the array is cleared */
-    if (!address) {
-        owner = qa_load(&place->slab->owner, relaxed); /* relaxed: constant, by HE2 */
-        error = array_make(h, c, owner_node(owner), flags, &fresh);
-        if (error)
-            return error;
-        /* E-records acq_rel: the array is cleared; so is that of who was first */
-        if (qa_cas(&records->at, &address, fresh, acq_rel))
-            address = fresh;
-        else
-            (void)array_put(h, fresh);
-    }
+    /* relaxed: written by who claimed the slab; E-object has it */
+    life = qa_load(&records->base, relaxed) >> SLAB_LIFE_SHIFT;
     /* E-records release: the array */
-    qa_store(&records->base, pfn_of_address(h, place->slab->at), release);
+    qa_store(&records->base, life << SLAB_LIFE_SHIFT | (pfn_of_address(h, place->slab->at) + 1),
+             release);
     *record = record_in(h->watch, address, place->index);
     return 0;
 }
 
+bool qi_records_read(const struct heap *h)
+{
+    /* E-records-left acquire: those that were are done */
+    return h->watch && qa_load(&h->watch->readers, acquire) != 0;
+}
+
+/* Into the list. */
 static void array_keep(struct watch *w, uint64_t address)
 {
     uint64_t first = qa_load(&w->kept, relaxed); /* relaxed: the exchange decides */
@@ -167,23 +212,69 @@ static void array_keep(struct watch *w, uint64_t address)
 uint64_t qi_records_clear(struct heap *h, const struct slab *s)
 {
     struct slab_records *records = records_of(h, s);
-    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
-    uint64_t address;
+    uint32_t number = owner_class(qa_load(&s->owner, relaxed)); /* relaxed: constant, by HE2 */
+    uint32_t words = h->classes[number].objects * h->watch->stride;
+    uint64_t address = qa_load(&records->at, relaxed); /* relaxed: the caller's */
+    uint64_t life;
 
-    if (is_array(h->watch, owner_class(owner)))
+    if (is_array(h->watch, number) || !address || (address & ARRAY_KEPT))
         return 0;
-    address = qa_xchg(&records->at, 0, relaxed); /* relaxed: the caller's, who has all objects */
-    if (!address)
-        return 0;
-    qa_store(&records->base, 0, relaxed);          /* relaxed: the caller's */
-    qa_fence_after_rmw();                          /* E-records-look fence: gone before the look */
-    if (qa_load(&h->watch->readers, acquire) == 0) /* E-records-left acquire: they are done */
+    life = (qa_load(&records->base, relaxed) >> SLAB_LIFE_SHIFT) + 1; /* relaxed: the caller's */
+    qa_store(&records->base, life << SLAB_LIFE_SHIFT, relaxed);       /* relaxed: the caller's */
+    (void)qa_xchg(&records->at, 0, relaxed); /* relaxed: the caller's, who has all objects */
+    qa_fence_after_rmw();                    /* E-records-look fence: gone before the look */
+    if (!qi_records_read(h))
         return array_put(h, address);
-    array_keep(h->watch, address);
+    for (uint32_t i = 0; i < words; i++)
+        qa_store(array_at(address) + i, 0, relaxed); /* relaxed: E-records has it */
+    (void)qa_add(&h->watch->keeps, 1, relaxed);      /* relaxed: a hint */
+    /* E-records release: the array is cleared */
+    qa_store(&records->at, address | ARRAY_KEPT, release);
     return 0;
 }
 
-uint64_t qi_records_collect(struct heap *h)
+/* The array that the slab's descriptor keeps; 0: none. */
+static uint64_t kept_take(struct watch *w, struct slab_records *records)
+{
+    uint64_t v = qa_load(&records->at, relaxed); /* relaxed: the exchange decides */
+
+    /* E-records acquire: who kept it saw its readers, and has cleared it */
+    if (!(v & ARRAY_KEPT) || !qa_cas(&records->at, &v, 0, acquire))
+        return 0;
+    (void)qa_sub(&w->keeps, 1, relaxed); /* relaxed: a hint */
+    return v ^ ARRAY_KEPT;
+}
+
+void qi_records_disown(struct heap *h, const struct slab *s)
+{
+    uint64_t address = kept_take(h->watch, records_of(h, s));
+
+    if (address && qi_records_read(h))
+        array_keep(h->watch, address);
+    else if (address)
+        (void)array_put(h, address);
+}
+
+/* Give the array back that the descriptor keeps, unless a reader came. Frames that went. */
+static uint64_t kept_collect(struct heap *h, struct slab_records *records)
+{
+    uint64_t address = kept_take(h->watch, records), none = 0;
+
+    if (!address)
+        return 0;
+    if (!qi_records_read(h))
+        return array_put(h, address);
+    (void)qa_add(&h->watch->keeps, 1, relaxed); /* relaxed: a hint */
+    /* E-records release: as it was acquired */
+    if (!qa_cas(&records->at, &none, address | ARRAY_KEPT, release)) {
+        (void)qa_sub(&h->watch->keeps, 1, relaxed); /* relaxed: a hint */
+        array_keep(h->watch, address);
+    }
+    return 0;
+}
+
+/* The same of those in the list. */
+static uint64_t list_collect(struct heap *h)
 {
     struct watch *w = h->watch;
     uint64_t kept, next, frames = 0;
@@ -192,7 +283,7 @@ uint64_t qi_records_collect(struct heap *h)
     if (!qa_load(&w->kept, relaxed)) /* relaxed: a hint */
         return 0;
     kept = qa_xchg(&w->kept, 0, acquire); /* E-records-kept acquire: they are gone, and the links */
-    good = qa_load(&w->readers, acquire) == 0; /* E-records-left acquire: they are done */
+    good = !qi_records_read(h);
     for (; kept; kept = next) {
         next = qa_load(array_at(kept), relaxed); /* relaxed: the caller's */
         if (good)
@@ -200,6 +291,19 @@ uint64_t qi_records_collect(struct heap *h)
         else
             array_keep(w, kept);
     }
+    return frames;
+}
+
+uint64_t qi_records_collect(struct heap *h)
+{
+    struct watch *w = h->watch;
+    uint32_t count = qa_load(&h->slab_count, relaxed); /* relaxed: advisory */
+    uint64_t frames = list_collect(h);
+
+    if (!qa_load(&w->keeps, relaxed)) /* relaxed: a hint */
+        return frames;
+    for (uint32_t i = 0; i < count && !qi_records_read(h); i++)
+        frames += kept_collect(h, &w->slabs[i]);
     return frames;
 }
 
@@ -219,7 +323,9 @@ void qi_records_leave(struct heap *h)
 qa64 *qi_records_of_slab(const struct heap *h, const struct slab *s, uint64_t *base)
 {
     const struct slab_records *records = records_of(h, s);
+    uint64_t address;
 
-    *base = qa_load(&records->base, acquire);        /* E-records acquire: the array */
-    return array_at(qa_load(&records->at, acquire)); /* E-records acquire: it is cleared */
+    *base = qa_load(&records->base, acquire); /* E-records acquire: the array */
+    address = qa_load(&records->at, acquire); /* E-records acquire: it is cleared */
+    return address & ARRAY_KEPT ? NULL : array_at(address);
 }
