@@ -79,6 +79,7 @@ struct bin {
     struct stack partial; /* slabs that had free objects, or are dead */
     struct stack unused;  /* dead ones */
     uint32_t number;      /* of this bin, as slab_owner */
+    qa64 moves;           /* how often a free object came where none was, or its frames went */
     qa64 refusals;
 } __attribute__((aligned(64)));
 
