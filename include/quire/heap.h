@@ -43,9 +43,10 @@
  * is refused, and without magazines one gets it, unless its slab went back between them.
  * QUIRE_ERR_NODE: no such node. QUIRE_ERR_UNSUPPORTED: a flag that is not known here.
  * QUIRE_ERR_FULL: there are as many slabs as the configuration allows; those that a class had and
- * gave back stay its own. QUIRE_ERR_NO_MEMORY, or what else the machine said: after all empty slabs
- * were given back, and what waits in the quarantine. QUIRE_ERR_LIMIT: a tag has as many bytes as it
- * may, or the heap as many frames. A failed call changes nothing.
+ * gave back stay its own, and those of an object cache that has ended are for others whose slabs
+ * count as much (struct quire_heap_config) alone. QUIRE_ERR_NO_MEMORY, or what else the machine
+ * said: after all empty slabs were given back, and what waits in the quarantine. QUIRE_ERR_LIMIT: a
+ * tag has as many bytes as it may, or the heap as many frames. A failed call changes nothing.
  */
 #ifndef QUIRE_HEAP_H
 #define QUIRE_HEAP_H
@@ -173,8 +174,8 @@ int quire_heap_init(struct quire_heap *heap, const struct quire_heap_config *con
  * QUIRE_NO_CALLBACK, QUIRE_ZEROED, quire_heap_tag_flag(tag).
  *
  * QUIRE_EMERGENCY: what the machine refuses comes from the heap's reserve, if it has one and the
- * object is at most 32 KiB and of no object cache: from slabs that such requests alone have, of
- * frames that nobody else gets. Empty, they are the reserve again. */
+ * object is at most 32 KiB and of no object cache: from slabs that such requests alone have, of any
+ * node, of frames that nobody else gets. Empty, they are the reserve again. */
 struct quire_heap_request {
     size_t bytes;
     size_t align; /* a power of two, or 0 */

@@ -198,5 +198,8 @@ int qi_reserve_take(struct heap *h, uint32_t class_number, uint32_t node, uint32
         return error;
     while (h->classes[h->reserve_class + k].size < h->classes[class_number].size)
         k++;
-    return qi_object_take(h, h->reserve_class + k, node, flags, object) ? error : 0;
+    for (uint32_t i = 0; i < h->nodes && error; i++)
+        if (!qi_object_take(h, h->reserve_class + k, (node + i) % h->nodes, flags, object))
+            error = 0;
+    return error;
 }

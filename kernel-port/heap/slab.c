@@ -434,7 +434,7 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
 
         error = qi_reserve_take(h, owner_class(owner), owner_node(owner), flags, error, object);
     }
-    if (error)
+    if (error && !c->of_reserve) /* of which nobody asks but who is refused by another class */
         (void)qa_add(&bin->refusals, 1, relaxed); /* relaxed: a statistic */
     return error;
 }

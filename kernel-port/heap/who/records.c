@@ -99,9 +99,10 @@ static int array_make(struct heap *h, const struct size_class *c, uint32_t node,
 
     flags &= HEAP_PASSED_ON;
     error = qi_object_alloc(h, array_class(h->watch, c), node, flags, &array);
-    if (error && (flags & QUIRE_EMERGENCY) && h->reserve_runs &&
-        !qi_object_alloc(h, h->watch->record_class + RECORD_CLASSES, node, flags, &array))
-        error = 0;
+    for (uint32_t i = 0; error && (flags & QUIRE_EMERGENCY) && h->reserve_runs && i < h->nodes; i++)
+        if (!qi_object_alloc(h, h->watch->record_class + RECORD_CLASSES, (node + i) % h->nodes,
+                             flags, &array))
+            error = 0;
     if (error)
         return error;
     for (uint32_t i = 0; i < words; i++)
