@@ -350,6 +350,8 @@ void quire_holders_sort(struct quire_holders *holders);
 
 /* Visit all objects with a byte in the frames of the range, {{0}, UINT64_MAX}: everywhere; in
  * ascending order. Beside all other calls. Those that wait in the quarantine are not among them.
+ * Until it is over the heap keeps the records of slabs that go, for those that come: as much as the
+ * most slabs that a class had at once need; and no object cache ends.
  * QUIRE_ERR_UNSUPPORTED: the heap has neither tags nor options. Takes a step for each frame. */
 int quire_heap_walk(struct quire_heap *heap, struct quire_run range, quire_holding_visit *visit,
                     void *ctx);
