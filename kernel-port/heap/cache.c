@@ -91,9 +91,9 @@ static bool class_may_end(struct heap *h, uint32_t number, uint64_t *leaked)
     uint64_t frames = 0;
 
     *leaked = 0;
-    if (qa_load(&h->classes[number].visitors, acquire)) /* E-class-left acquire: they are done */
-        return false;
-    if (qi_records_read(h)) /* its records would wait, and those of the next cache, and so on */
+    /* E-class-left acquire: they are done. Beside a walk its records would wait, and those of the
+     * next cache, and so on. */
+    if (qa_load(&h->classes[number].visitors, acquire) || qi_records_read(h))
         return false;
     (void)qi_magazines_drain(h, number, number + 1, false, &frames);
     qi_class_count(h, number, quire_node_of(QUIRE_NO_NODE), &stats);
