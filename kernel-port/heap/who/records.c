@@ -134,17 +134,23 @@ qa64 *qi_record_find(const struct heap *h, const struct place_of_object *place)
     return address ? record_in(h->watch, address, place->index) : NULL;
 }
 
-/* The slab's array: there, or kept of its last life, or a new one. The caller has an object of it.
- */
-static int array_have(struct heap *h, const struct slab *s, const struct size_class *c,
-                      uint32_t flags, uint64_t *address)
+static bool is_live(uint64_t address)
+{
+    return address && !(address & ARRAY_KEPT);
+}
+
+/* The slab's array, where there was `v`: kept of its last life, or a new one; if there is no memory
+ * for that, one that another call brought meanwhile. The caller has an object of the slab. */
+__attribute__((__noinline__)) static int array_have(struct heap *h, const struct slab *s,
+                                                    const struct size_class *c, uint32_t flags,
+                                                    uint64_t v, uint64_t *address)
 {
     struct slab_records *records = records_of(h, s);
     uint32_t node = owner_node(qa_load(&s->owner, relaxed)); /* relaxed: constant, by HE2 */
-    uint64_t fresh = 0, v = qa_load(&records->at, acquire);  /* E-records acquire: it is cleared */
+    uint64_t fresh = 0;
     int error = 0;
 
-    while (!v || (v & ARRAY_KEPT)) {
+    while (!is_live(v)) {
         uint64_t mine;
 
         if (!v && !fresh) {
@@ -181,10 +187,14 @@ int qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t
         *record = qi_record_of_frame(h, place->pfn);
         return 0;
     }
-    error = array_have(h, place->slab, &h->classes[place->class_number], flags, &address);
-    if (error)
-        return error;
     records = records_of(h, place->slab);
+    address = qa_load(&records->at, acquire); /* E-records acquire: it is cleared */
+    if (__builtin_expect(!is_live(address), 0)) {
+        error =
+            array_have(h, place->slab, &h->classes[place->class_number], flags, address, &address);
+        if (error)
+            return error;
+    }
     /* relaxed: written by who claimed the slab; E-object has it */
     life = qa_load(&records->base, relaxed) >> SLAB_LIFE_SHIFT;
     /* E-records release: the array */
@@ -218,7 +228,7 @@ uint64_t qi_records_clear(struct heap *h, const struct slab *s)
     uint64_t address = qa_load(&records->at, relaxed); /* relaxed: the caller's */
     uint64_t life;
 
-    if (is_array(h->watch, number) || !address || (address & ARRAY_KEPT))
+    if (is_array(h->watch, number) || !is_live(address))
         return 0;
     life = (qa_load(&records->base, relaxed) >> SLAB_LIFE_SHIFT) + 1; /* relaxed: the caller's */
     qa_store(&records->base, life << SLAB_LIFE_SHIFT, relaxed);       /* relaxed: the caller's */
