@@ -24,7 +24,8 @@
  * Progress and context. Every call but init and the creation and end of object caches is lock-free
  * and may be made in any context in which the machine may be called, an NMI in the middle of
  * another call included (with QUIRE_NO_CALLBACK). A call that is stopped anywhere stops nobody. It
- * keeps from others what it was about to give back, one slab, and the objects of one magazine (in
+ * keeps from others what it was about to give back, one slab or run (which counts for the share
+ * until the machine has it), and the objects of one magazine (in
  * rseq mode, while it drains another CPU, of up to 64 of that CPU's); free objects of a slab that
  * it was about to list others pass over while there is memory, but not before a refusal, which
  * looks at all slabs. In rseq mode with QUIRE_NO_CALLBACK a refusal does not look into the
@@ -42,9 +43,10 @@
  * is refused, and without magazines one gets it, unless its slab went back between them.
  * QUIRE_ERR_NODE: no such node. QUIRE_ERR_UNSUPPORTED: a flag that is not known here.
  * QUIRE_ERR_FULL: there are as many slabs as the configuration allows; those that a class had and
- * gave back stay its own. QUIRE_ERR_NO_MEMORY, or what else the machine said: after all empty slabs
- * were given back. QUIRE_ERR_LIMIT: a tag has as many bytes as it may, or the heap as many frames.
- * A failed call changes nothing.
+ * gave back stay its own, and those of an object cache that has ended are for others whose slabs
+ * count as much (struct quire_heap_config) alone. QUIRE_ERR_NO_MEMORY, or what else the machine
+ * said: after all empty slabs were given back, and what waits in the quarantine. QUIRE_ERR_LIMIT: a
+ * tag has as many bytes as it may, or the heap as many frames. A failed call changes nothing.
  */
 #ifndef QUIRE_HEAP_H
 #define QUIRE_HEAP_H
@@ -172,8 +174,8 @@ int quire_heap_init(struct quire_heap *heap, const struct quire_heap_config *con
  * QUIRE_NO_CALLBACK, QUIRE_ZEROED, quire_heap_tag_flag(tag).
  *
  * QUIRE_EMERGENCY: what the machine refuses comes from the heap's reserve, if it has one and the
- * object is at most 32 KiB and of no object cache: from slabs that such requests alone have, of
- * frames that nobody else gets. Empty, they are the reserve again. */
+ * object is at most 32 KiB and of no object cache: from slabs that such requests alone have, of any
+ * node, of frames that nobody else gets. Empty, they are the reserve again. */
 struct quire_heap_request {
     size_t bytes;
     size_t align; /* a power of two, or 0 */
@@ -212,8 +214,8 @@ int quire_heap_free_bulk(struct quire_heap *heap, void *const objects[], size_t 
 int quire_heap_usable(struct quire_heap *heap, const void *object, size_t *bytes);
 
 /* Empty all magazines and the quarantine, and give all empty slabs back to the machine, say from
- * its `reclaim`. How many frames they were. In rseq mode one membarrier call for each other CPU
- * that holds anything. */
+ * its `reclaim`. How many frames went back, those that filled the reserve again included. In rseq
+ * mode one membarrier call for each other CPU that holds anything. */
 uint64_t quire_heap_trim(struct quire_heap *heap);
 
 /* Give the reserve back to the machine, for good: of a heap that has served. Nobody may be in a
@@ -245,8 +247,8 @@ int quire_heap_cache_create(struct quire_heap *heap, const struct quire_heap_cac
                             struct quire_heap_cache *cache);
 
 /* The end of an object cache. QUIRE_ERR_BUSY: *leaked objects were not freed; or, if that is 0,
- * somebody just looks at all slabs (trim, a refusal, figures), or a magazine is in the hands of a
- * call: ask again. All is as before then.
+ * somebody just looks at all slabs (trim, a refusal, figures), or walks (quire_heap_walk, its
+ * visitor too), or a magazine is in the hands of a call: ask again. All is as before then.
  * Nobody may be in a call about it, or its objects. Thread only. QUIRE_ERR_STATE: it has ended. */
 int quire_heap_cache_destroy(struct quire_heap_cache *cache, uint64_t *leaked);
 
@@ -348,6 +350,8 @@ void quire_holders_sort(struct quire_holders *holders);
 
 /* Visit all objects with a byte in the frames of the range, {{0}, UINT64_MAX}: everywhere; in
  * ascending order. Beside all other calls. Those that wait in the quarantine are not among them.
+ * Until it is over the heap keeps the records of slabs that go, for those that come: as much as the
+ * most slabs that a class had at once need; and no object cache ends.
  * QUIRE_ERR_UNSUPPORTED: the heap has neither tags nor options. Takes a step for each frame. */
 int quire_heap_walk(struct quire_heap *heap, struct quire_run range, quire_holding_visit *visit,
                     void *ctx);

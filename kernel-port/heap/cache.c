@@ -42,6 +42,7 @@ int quire_heap_cache_create(struct quire_heap *heap, const struct quire_heap_cac
         c->ctx = config->ctx;
         c->name = config->name;
         qi_magazines_fit(h, number);
+        qi_class_figures_begin(h, number);
         /* E-object-cache release: the class is made */
         qa_store(&c->in_use, CLASS_IN_USE, release);
         cache->heap = heap;
@@ -90,7 +91,9 @@ static bool class_may_end(struct heap *h, uint32_t number, uint64_t *leaked)
     uint64_t frames = 0;
 
     *leaked = 0;
-    if (qa_load(&h->classes[number].visitors, acquire)) /* E-class-left acquire: they are done */
+    /* E-class-left acquire: they are done. Beside a walk its records would wait, and those of the
+     * next cache, and so on. */
+    if (qa_load(&h->classes[number].visitors, acquire) || qi_records_read(h))
         return false;
     (void)qi_magazines_drain(h, number, number + 1, false, &frames);
     qi_class_count(h, number, quire_node_of(QUIRE_NO_NODE), &stats);

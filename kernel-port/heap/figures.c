@@ -62,6 +62,16 @@ void qi_class_count(const struct heap *h, uint32_t class_number, quire_node node
             stats->refusals += qa_load(&h->bins[bin_index(h, class_number, n)].refusals, relaxed);
 }
 
+void qi_class_figures_begin(struct heap *h, uint32_t class_number)
+{
+    for (uint32_t n = 0; n < h->nodes; n++)
+        /* relaxed: the caller's; E-object-cache has it */
+        qa_store(&h->bins[bin_index(h, class_number, n)].refusals, 0, relaxed);
+    if (h->watch)
+        /* relaxed: the caller's; E-object-cache has it */
+        qa_store(&h->watch->accounts[class_number].peak, 0, relaxed);
+}
+
 /* What follows from the rest, and what a heap that is watched knows besides, of all nodes. */
 static void account_read(const struct heap *h, uint32_t account, struct quire_heap_stats *stats)
 {
@@ -86,9 +96,9 @@ int quire_heap_stats(struct quire_heap *heap, uint32_t number, quire_node node,
         return QUIRE_ERR_NODE;
     if (qi_class_visit(h, number)) {
         qi_class_count(h, number, node, &sum);
+        account_read(h, number, &sum);
         qi_class_leave(h, number);
     }
-    account_read(h, number, &sum);
     *stats = sum;
     return 0;
 }
@@ -148,9 +158,9 @@ int quire_heap_totals(struct quire_heap *heap, struct quire_heap_totals *totals)
         return QUIRE_ERR_STATE;
     for (uint32_t i = 0; i < h->reserve_runs; i++)
         sum.reserve += qa_load(&h->reserve[i], relaxed) != 0; /* relaxed: a figure */
-    sum.frames = h->share ? qa_load(&h->held, relaxed)        /* relaxed: a figure */
+    sum.frames = h->share ? qa_load(&h->had, relaxed)         /* relaxed: a figure */
                           : frames_count(h) + (sum.reserve << RESERVE_ORDER);
-    sum.peak = qa_load(&h->held_most, relaxed);          /* relaxed: a figure */
+    sum.peak = qa_load(&h->had_most, relaxed);           /* relaxed: a figure */
     sum.refusals = qa_load(&h->share_refusals, relaxed); /* relaxed: a statistic */
     sum.classes = h->class_count;
     *totals = sum;

@@ -6,7 +6,10 @@
  * The share. If there is one, `held` counts the frames that the heap has; a request is charged
  * before the machine is asked, by compare-and-swap, so `held` never exceeds the share at any
  * moment. What the machine then refuses is taken off again: meanwhile it may refuse another
- * request, which looks as if it had come first.
+ * request, which looks as if it had come first. What goes back is taken off when the machine has
+ * it, and not before: a call that comes in between, an interrupt's too, would have the heap exceed
+ * its share. `had` is for the figures: counted from the machine's grant until just before the
+ * frames go, so that it never says more than the heap has.
  *
  * The reserve is runs of its own, of 32 KiB, each in a slot of an array that is exchanged for 0 by
  * who takes it. A number that everybody may use up to would be no reserve: whoever came first has
@@ -15,8 +18,8 @@
  * qi_reserve_take asks, and whose slabs get no other frames. When they are empty their frames come
  * back here, as any run of 32 KiB that the heap gives back while a slot is empty.
  *
- *   FR1  `held` counts frames in slabs, in runs, and in the slots; so does `kinds`, if there is
- *        one.
+ *   FR1  `held` counts frames in slabs, in runs, in the slots, and in the hands of calls that get
+ *        them or give them back; `had` those of the first three, and `kinds`, if there is one.
  *
  * Who beside whom: all beside all. Wait-free but for the compare-and-swap of `held`, which is
  * repeated when another call changed it. Any context.
@@ -25,7 +28,7 @@
 
 static bool share_charge(struct heap *h, uint64_t frames)
 {
-    uint64_t held, most;
+    uint64_t held;
 
     if (!h->share)
         return true;
@@ -34,10 +37,6 @@ static bool share_charge(struct heap *h, uint64_t frames)
         if (held + frames > h->share)
             return false;
     } while (!qa_cas(&h->held, &held, held + frames, relaxed)); /* relaxed: a number, no memory */
-    most = qa_load(&h->held_most, relaxed);                     /* relaxed: a figure */
-    while (held + frames > most)
-        if (qa_cas(&h->held_most, &most, held + frames, relaxed)) /* relaxed: a figure */
-            break;
     return true;
 }
 
@@ -45,6 +44,20 @@ static void share_discharge(struct heap *h, uint64_t frames)
 {
     if (h->share)
         (void)qa_sub(&h->held, frames, relaxed); /* relaxed: a number, no memory */
+}
+
+/* The machine gave the frames. */
+static void had_add(struct heap *h, uint64_t frames)
+{
+    uint64_t had, most;
+
+    if (!h->share)
+        return;
+    had = qa_add(&h->had, frames, relaxed) + frames; /* relaxed: a figure */
+    most = qa_load(&h->had_most, relaxed);           /* relaxed: a figure */
+    while (had > most)
+        if (qa_cas(&h->had_most, &most, had, relaxed)) /* relaxed: a figure */
+            break;
 }
 
 /* All frames that come from the machine and go back are counted, those of runs and of the reserve
@@ -59,8 +72,10 @@ static int frames_free(struct heap *h, quire_pfn pfn, unsigned order)
 {
     int error;
 
-    share_discharge(h, (uint64_t)1 << order);
+    if (h->share)
+        (void)qa_sub(&h->had, (uint64_t)1 << order, relaxed); /* relaxed: a figure */
     error = quire_machine_free(h->machine, pfn, order);
+    share_discharge(h, (uint64_t)1 << order);
     if (!error)
         slab_frames_count(h, -((ptrdiff_t)1 << order));
     return error;
@@ -82,11 +97,13 @@ int qi_frames_get(struct heap *h, unsigned order, uint32_t node, uint32_t flags,
         (void)quire_machine_free(h->machine, *pfn, order);
         error = QUIRE_ERR_FRAME;
     }
-    if (error)
+    if (error) {
         share_discharge(h, frames);
-    else
-        slab_frames_count(h, (ptrdiff_t)frames);
-    return error;
+        return error;
+    }
+    had_add(h, frames);
+    slab_frames_count(h, (ptrdiff_t)frames);
+    return 0;
 }
 
 static bool reserve_put(struct heap *h, quire_pfn pfn)
@@ -181,5 +198,8 @@ int qi_reserve_take(struct heap *h, uint32_t class_number, uint32_t node, uint32
         return error;
     while (h->classes[h->reserve_class + k].size < h->classes[class_number].size)
         k++;
-    return qi_object_take(h, h->reserve_class + k, node, flags, object) ? error : 0;
+    for (uint32_t i = 0; i < h->nodes && error; i++)
+        if (!qi_object_take(h, h->reserve_class + k, (node + i) % h->nodes, flags, object))
+            error = 0;
+    return error;
 }

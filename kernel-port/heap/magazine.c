@@ -291,6 +291,14 @@ int qi_place_free(struct heap *h, const struct place_of_object *place, void *obj
     return object_take_back(h, place) ? qi_object_overflow(h, object) : QUIRE_ERR_DOUBLE_FREE;
 }
 
+uint64_t qi_place_put(struct heap *h, const struct place_of_object *place)
+{
+    if (!object_take_back(h, place))
+        return 0;
+    return qi_objects_put(h, &h->classes[place->class_number], place->slab,
+                          place->index / WORD_BITS, (uint64_t)1 << place->index % WORD_BITS);
+}
+
 /* Push those of some rounds that are of this place's class and node, as many as there is room for;
  * the others move together. How many words these are. */
 static uint32_t push_some(struct heap *h, const struct place_of_object *first, quire_pfn rounds[],

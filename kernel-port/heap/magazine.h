@@ -190,6 +190,8 @@ int qi_objects_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint3
 int qi_object_free(struct heap *h, void *object);
 /* magazine.c: the same of what was found, in a slab. */
 int qi_place_free(struct heap *h, const struct place_of_object *place, void *object);
+/* The same past the magazines; frames that went. */
+uint64_t qi_place_put(struct heap *h, const struct place_of_object *place);
 /* Free what no hit pushed; the mark is clear. QUIRE_ERR_DOUBLE_FREE: it is free (a race). */
 int qi_object_overflow(struct heap *h, void *object);
 /* Both in exchange mode, out of the way of rseq mode. */

@@ -14,6 +14,7 @@
  * not call the kernel, or that refuses, they stay. Bounded: each magazine once. Lock-free.
  */
 #include "magazine.h"
+#include "who/watch.h"
 
 enum { GATHERED = 16 };
 
@@ -134,10 +135,13 @@ bool qi_magazines_drain(struct heap *h, uint32_t first, uint32_t end, bool no_sy
     return any;
 }
 
-bool qi_heap_give_back(struct heap *h, uint32_t flags)
+bool qi_heap_give_back(struct heap *h, uint32_t flags, unsigned step)
 {
     uint64_t frames = 0;
-    bool any = qi_magazines_drain(h, 0, h->class_count, flags & QUIRE_NO_CALLBACK, &frames);
+    bool any = false;
 
-    return qi_slabs_trim(h) + frames > 0 || any;
+    if (step > 0 && !(h->watch && qi_watched_flush(h, &frames)))
+        return false;
+    any = qi_magazines_drain(h, 0, h->class_count, flags & QUIRE_NO_CALLBACK, &frames);
+    return qi_slabs_trim(h) + frames > 0 || any || step > 0;
 }

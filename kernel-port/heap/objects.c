@@ -43,8 +43,9 @@ static int run_alloc(struct heap *h, size_t bytes, uint32_t node, uint32_t flags
     if (error)
         return error;
     error = qi_frames_get(h, order, node, flags, &pfn);
-    if (error && error != QUIRE_ERR_FRAME && qi_heap_give_back(h, flags))
-        error = qi_frames_get(h, order, node, flags, &pfn);
+    for (unsigned step = 0; error && error != QUIRE_ERR_FRAME && step < GIVE_BACK_STEPS; step++)
+        if (qi_heap_give_back(h, flags, step))
+            error = qi_frames_get(h, order, node, flags, &pfn);
     if (error && (flags & QUIRE_EMERGENCY) && order == RESERVE_ORDER && !qi_reserve_get(h, &pfn))
         error = 0;
     if (error) {
@@ -256,6 +257,13 @@ int qi_object_give(struct heap *h, const struct place_of_object *place, void *ob
     return place->run ? run_free(h, place) : qi_place_free(h, place, object);
 }
 
+uint64_t qi_object_give_past(struct heap *h, const struct place_of_object *place)
+{
+    if (!place->run)
+        return qi_place_put(h, place);
+    return run_free(h, place) ? 0 : (uint64_t)1 << run_order(place->run);
+}
+
 __attribute__((__noinline__)) int qi_object_free(struct heap *h, void *object)
 {
     struct place_of_object place;
@@ -357,7 +365,7 @@ uint64_t quire_heap_trim(struct quire_heap *heap)
     if (!h)
         return 0;
     if (h->watch)
-        qi_watched_flush(h);
+        (void)qi_watched_flush(h, &frames);
     (void)qi_magazines_drain(h, 0, h->class_count, false, &frames);
     return frames + qi_slabs_trim(h);
 }

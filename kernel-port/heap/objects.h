@@ -31,6 +31,8 @@ int qi_request_read(const struct heap *h, const struct quire_heap_request *reque
 int qi_request_serve(struct heap *h, const struct wanted *want, void **object);
 /* Give back what was found, in a slab or a run. */
 int qi_object_give(struct heap *h, const struct place_of_object *place, void *object);
+/* The same, past the magazines; frames that went. */
+uint64_t qi_object_give_past(struct heap *h, const struct place_of_object *place);
 /* As it is, whoever has what of it: the bytes of an object. */
 size_t qi_usable_bytes(const struct heap *h, const struct place_of_object *place);
 /* The bytes of the run that such a request gets; QUIRE_ERR_SIZE: there is none. */

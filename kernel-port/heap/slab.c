@@ -32,6 +32,19 @@
  * so one of them sees all empty. A retirement that fails at a word undoes its claim and looks
  * again, as the put that emptied that word may have seen the claimed ones as full.
  *
+ * When is a request refused? When the machine has no frames, and a last look at all slabs of the
+ * bin, listed or not, finds all full. The danger is a hole that moves: an object is freed in a slab
+ * that was looked at, and taken in one that was not yet. So the bin counts what can make a full
+ * word have a free bit: a put of that word, the undo of a claim, a slab that is made; and a slab
+ * whose frames go to the machine, which was asked before. Who is about to refuse looks again, and
+ * asks the machine again, while the count moved:
+ *
+ *   look:  count;  the machine, all maps;  E-bin-look;  the count again
+ *   put:   map &= ~bit;  count += 1;  E-bin-look;  whatever comes after it, so each take
+ *
+ * A word that was seen full then is full at the second count, but for what calls that are not over
+ * are about to give back; so at that moment all were.
+ *
  *   SL1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
  *        is dead. So nobody but the last writes to the map of a dead slab.
  *   SL2  A slab that has a free bit is listed, or a call that is not over is about to list it.
@@ -39,13 +52,14 @@
  *        somebody: they are written before the map is (E-object), and by who has the token.
  *
  * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
- * map full, or takes an object of the same bin (HE2), with what E-object carries. A last look at
- * all descriptors comes before a refusal, so a call that is stopped with a slab's token keeps no
+ * map full, or takes an object of the same bin (HE2), with what E-object carries. The last look
+ * before a refusal is at all descriptors, so a call that is stopped with a slab's token keeps no
  * free object from others; one that is stopped while it claims a slab keeps those it has claimed.
  *
  * Progress: a compare-and-swap is repeated when another call changed the same word; a pop when the
  * slab that it got was dead or full: that one comes back into the stack only by what another
- * call does. Any context.
+ * call does; the last look, when another call freed an object, made a slab or gave one back, or one
+ * that claimed a slab was stopped by who took its object. Any context.
  */
 #include "state.h"
 #include "who/asan.h"
@@ -113,6 +127,13 @@ static struct bin *bin_of_slab(const struct heap *h, const struct slab *s)
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
 
     return &h->bins[bin_index(h, owner_class(owner), owner_node(owner))];
+}
+
+/* Free objects came where none was, or frames went: who is about to refuse looks again. The caller
+ * has the fence of E-bin-look next. */
+static void bin_move(struct bin *bin)
+{
+    (void)qa_add(&bin->moves, 1, release); /* E-bin-moved release: the bits are clear */
 }
 
 /* A free bit, or DEAD, came: list the slab unless it is. The last access was the one that did it.
@@ -183,6 +204,7 @@ static bool slab_claim(struct heap *h, const struct size_class *c, struct slab *
         while (w-- > 0)
             /* E-object release: as it was acquired */
             (void)qa_and(&s->map[w], c->empty[w], release);
+        bin_move(bin_of_slab(h, s));
         slab_list(h, s);
         /* Again only if another call freed the object at which the claim failed. */
         if (!slab_is_empty(c, s))
@@ -194,21 +216,21 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
-    uint64_t frames = (uint64_t)1 << c->order, first;
+    uint64_t frames = (uint64_t)1 << c->order, first, given;
 
     if (!slab_claim(h, c, s))
         return 0;
     first = pfn_of_address(h, s->at);
     for (uint64_t i = 0; i < frames; i++)
         qa_store(frame_word(h, first + i), 0, relaxed); /* relaxed: nobody has an object here */
-    if (h->watch)
-        qi_records_clear(h, s);
+    given = h->watch ? qi_records_clear(h, s) : 0;
     bytes_allow(s->at, (size_t)frames << QUIRE_FRAME_SHIFT);
     (void)qi_frames_put(h, quire_pfn_of(first), c->order);
+    bin_move(bin_of_slab(h, s));
     /* E-slab-dead release: who makes it anew comes after this */
     (void)qa_or(&s->place, SLAB_DEAD, release);
     slab_list(h, s);
-    return frames;
+    return given + frames;
 }
 
 /* The slab ran empty: it is kept, and the one that the CPU kept before it goes. Frames that went.
@@ -304,6 +326,8 @@ static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin
     for (unsigned w = 0; w < c->words; w++)
         /* E-object release: the slab's address, and what was constructed */
         qa_store(&s->map[w], c->empty[w] | (w == 0), release);
+    bin_move(bin);
+    qa_fence_after_rmw(); /* E-bin-look fence: counted before an object of another slab is taken */
     *made = s;
     return 0;
 }
@@ -328,6 +352,21 @@ static struct slab *take_listed(struct heap *h, const struct size_class *c, stru
         slab_leave(h, c, s);
     }
     return NULL;
+}
+
+static uint64_t bin_moves(const struct bin *bin)
+{
+    return qa_load(&bin->moves, acquire); /* E-bin-moved acquire: the bits are clear */
+}
+
+/* Did objects move since? Then there may be one where the caller has looked already. */
+static bool bin_moved(const struct bin *bin, uint64_t *moves)
+{
+    uint64_t before = *moves;
+
+    qa_fence_seq_cst(); /* E-bin-look fence: what was seen taken comes before the look */
+    *moves = bin_moves(bin);
+    return *moves != before;
 }
 
 /* The last look before a refusal: at all slabs of the bin, listed or not. */
@@ -366,27 +405,36 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
                                                             struct bin *bin, qa32 *active,
                                                             uint32_t flags, void **object)
 {
+    uint64_t moves = bin_moves(bin);
     unsigned index;
     struct slab *s;
     int error = slab_find(h, c, bin, flags, &s, &index);
 
     /* What went back may be listed where this call has looked already. */
-    if (error && error != QUIRE_ERR_FRAME && qi_heap_give_back(h, flags))
+    for (unsigned step = 0; error && error != QUIRE_ERR_FRAME && step < GIVE_BACK_STEPS; step++)
+        if (qi_heap_give_back(h, flags, step)) {
+            moves = bin_moves(bin);
+            error = slab_find(h, c, bin, flags, &s, &index);
+        }
+    while (error) {
+        *object = take_any(h, c, bin);
+        if (*object)
+            return 0;
+        if (!bin_moved(bin, &moves))
+            break;
         error = slab_find(h, c, bin, flags, &s, &index);
+    }
     if (!error) {
         *object = object_at(c, s, index);
         active_change(h, c, active, s);
         return 0;
     }
-    *object = take_any(h, c, bin);
-    if (*object)
-        return 0;
     if (flags & QUIRE_EMERGENCY) {
         uint32_t owner = bin->number;
 
         error = qi_reserve_take(h, owner_class(owner), owner_node(owner), flags, error, object);
     }
-    if (error)
+    if (error && !c->of_reserve) /* of which nobody asks but who is refused by another class */
         (void)qa_add(&bin->refusals, 1, relaxed); /* relaxed: a statistic */
     return error;
 }
@@ -433,7 +481,10 @@ __attribute__((__noinline__)) static uint64_t put_at_border(struct heap *h, stru
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
 
-    qa_fence_after_rmw(); /* E-slab-look fence: the bit is clear before the look at other words */
+    if (old == WORD_FULL)
+        bin_move(bin_of_slab(h, s));
+    /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence */
+    qa_fence_after_rmw();
     if (old == WORD_FULL)
         slab_list(h, s);
     if (now == c->empty[w] && (c->words == 1 || slab_is_empty(c, s)))
@@ -508,10 +559,8 @@ static uint64_t slab_visit(struct heap *h, struct slab *s)
 uint64_t qi_slabs_trim(struct heap *h)
 {
     uint32_t count = qa_load(&h->slab_count, relaxed); /* relaxed: advisory */
-    uint64_t frames = 0;
+    uint64_t frames = h->watch ? qi_records_collect(h) : 0;
 
-    if (h->watch)
-        qi_records_collect(h);
     /* Records fall empty when the slabs of their objects go. */
     for (unsigned pass = 0; pass < (h->watch ? 2 : 1); pass++)
         for (uint32_t number = 1; number <= count; number++)
@@ -521,6 +570,8 @@ uint64_t qi_slabs_trim(struct heap *h)
 
 static void slab_disown(struct heap *h, const struct size_class *c, struct slab *s)
 {
+    if (h->watch)
+        qi_records_disown(h, s);
     qa_store(&s->owner, 0, relaxed); /* relaxed: the caller's */
     stack_push(&h->pool[c->words - 1], &s->node);
 }

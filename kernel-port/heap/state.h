@@ -79,6 +79,7 @@ struct bin {
     struct stack partial; /* slabs that had free objects, or are dead */
     struct stack unused;  /* dead ones */
     uint32_t number;      /* of this bin, as slab_owner */
+    qa64 moves;           /* how often a free object came where none was, or its frames went */
     qa64 refusals;
 } __attribute__((aligned(64)));
 
@@ -148,8 +149,9 @@ struct heap {
     struct watch *watch;               /* watch.h; NULL: nobody asks who holds what */
     qa64 *reserve;                     /* first frames of its runs, plus 1; 0: none */
     uint32_t reserve_runs, reserve_class;
-    uint64_t share;       /* frames; 0: without end */
-    qa64 held, held_most; /* frames of the machine */
+    uint64_t share;     /* frames; 0: without end */
+    qa64 held;          /* frames of the machine, those charged in advance included */
+    qa64 had, had_most; /* for the figures of a heap with a share: frames that it has */
     qa64 share_refusals;
     unsigned char *magazines[]; /* of each CPU: see magazine.h */
 };
@@ -328,7 +330,8 @@ int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, un
 /* Free those of word `w` of the map that `mine` names, as far as they are not. Frames that went. */
 uint64_t qi_objects_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned w,
                         uint64_t mine);
-/* Give a slab back if it is empty; how many frames it had. Give all that are back. */
+/* Give a slab back if it is empty; how many frames it had, and its records. Give all that are back.
+ */
 uint64_t qi_slab_retire(struct heap *h, struct slab *s);
 uint64_t qi_slabs_trim(struct heap *h);
 /* The class stays what it is until it is left. False: it is no class just now. */
@@ -354,17 +357,23 @@ void qi_reserve_fit(struct size_class *c, uint32_t size);
 int qi_reserve_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags, int error,
                     void **object);
 
-/* records.c: the slab has no object any more, and is claimed. */
-void qi_records_clear(struct heap *h, const struct slab *s);
-/* What walks kept goes, if none is under way. */
-void qi_records_collect(struct heap *h);
+/* records.c: the slab has no object any more, and is claimed. Frames that went with its records. */
+uint64_t qi_records_clear(struct heap *h, const struct slab *s);
+/* What walks kept goes, if none is under way. Frames that went. */
+uint64_t qi_records_collect(struct heap *h);
+/* The slab, which is dead and the caller's, leaves its class: its records are of another size. */
+void qi_records_disown(struct heap *h, const struct slab *s);
 /* magazine_flush.c: before a request is refused: empty all magazines, as far as the flags permit,
- * and give empty slabs back. Was there anything? */
-bool qi_heap_give_back(struct heap *h, uint32_t flags);
+ * and give empty slabs back; in the step after that the quarantine, too, which goes last. Was there
+ * anything? */
+enum { GIVE_BACK_STEPS = 2 };
+bool qi_heap_give_back(struct heap *h, uint32_t flags, unsigned step);
 
 /* figures.c: what the slabs of a class, which does not end meanwhile, have on a node. */
 void qi_class_count(const struct heap *h, uint32_t class_number, quire_node node,
                     struct quire_heap_stats *stats);
+/* Those of an object cache that begins, whose class is the caller's: nothing of the one before. */
+void qi_class_figures_begin(struct heap *h, uint32_t class_number);
 
 /* classes.c: fill in what follows from the size, a multiple of 16 up to QUIRE_HEAP_SLAB_MOST. */
 void qi_class_fit(struct size_class *c, uint32_t size);

@@ -13,7 +13,7 @@ uint32_t rig_grants = UINT32_MAX, rig_requests;
 int rig_refusal = QUIRE_ERR_NO_MEMORY;
 enum quire_cache_mode rig_mode = QUIRE_CACHE_EXCHANGE;
 uint32_t rig_rounds;
-void (*rig_rival)(void);
+void (*rig_rival)(void), (*rig_interrupt)(void);
 struct quire_heap_config rig_extras;
 
 static struct quire_topology topology;
@@ -47,6 +47,18 @@ static void *map(void *ctx, uint64_t phys, size_t bytes, uint32_t node)
     (void)node;
     assert_true(phys + bytes <= RIG_MEMORY);
     return (unsigned char *)ctx + phys;
+}
+
+static uint32_t tell_cpu_of_machine(void *ctx)
+{
+    void (*interrupt)(void) = rig_interrupt;
+
+    (void)ctx;
+    if (interrupt) {
+        rig_interrupt = NULL;
+        interrupt();
+    }
+    return rig_cpu;
 }
 
 static uint32_t tell_cpu(void *ctx)
@@ -98,7 +110,7 @@ void rig_machine(struct rig *r)
     r->bringup.layout.no_dma = true;
     r->bringup.layout.no_dma32 = true;
     r->bringup.mode = QUIRE_CACHE_EXCHANGE;
-    r->bringup.port.cpu = tell_cpu;
+    r->bringup.port.cpu = tell_cpu_of_machine;
     assert_ok(quire_bringup(&r->bringup));
     r->config.machine = r->bringup.machine;
     r->config.runs = r->runs;

@@ -49,6 +49,9 @@ extern int rig_refusal;
 /* What another caller does before the next request is passed on, once; NULL: nothing. */
 extern void (*rig_rival)(void);
 
+/* What comes in the middle of the machine's next call that asks for the CPU, once. */
+extern void (*rig_interrupt)(void);
+
 /* What the next heap shall have besides objects: its tags, options, quarantine, reserve. */
 extern struct quire_heap_config rig_extras;
 

@@ -2,7 +2,8 @@
  *
  * stepped.c - a signal at every instruction of a call of the heap, which stands for an NMI in the
  * middle of it: its handler allocates, frees, and frees once more what is free, through the same
- * magazine that the call has in its hands, is about to take, or has just put back; and trims.
+ * magazine that the call has in its hands, is about to take, or has just put back; and trims. Or it
+ * is another CPU that moves the only free object while a request looks for it.
  *
  *   heap_stepped exchange|rseq
  *
@@ -23,11 +24,14 @@
 #include <sys/mman.h>
 
 enum { INSTRUCTIONS = 20000, BYTES = 64, MAGAZINE = 64, HELD = 200, STRIDE_AFTER = 1500 };
+enum { HOLES = 5, HOLE_BYTES = QUIRE_HEAP_SLAB_MOST };
 
 static struct rig rig;
 static void *held[HELD];
 static unsigned held_count;
 static void *kept; /* by the handler */
+static void *hole[HOLES], *found;
+static void (*interrupt)(void); /* what the handler does; NULL: the usual */
 static uint64_t ips[INSTRUCTIONS];
 static struct {
     _Atomic uint64_t handled;
@@ -92,10 +96,40 @@ static void trim(void)
     (void)quire_heap_trim(&rig.heap);
 }
 
+/* Without magazines and memory: two full slabs of two objects, and one of another CPU, with one. */
+static void one_hole(void)
+{
+    rig_rounds = QUIRE_HEAP_NO_MAGAZINES;
+    rig_open(&rig);
+    for (unsigned i = 0; i < HOLES; i++) {
+        rig_cpu = i == HOLES - 1;
+        must(quire_heap_alloc(&rig.heap, HOLE_BYTES, 0, &hole[i]), "alloc");
+    }
+    rig_cpu = 0;
+    rig_grants = 0;
+}
+
+/* At each moment of it an object is free. */
+static void move_hole(void)
+{
+    rig_cpu = 1;
+    must(quire_heap_free(&rig.heap, hole[0]), "free inside");
+    must(quire_heap_alloc(&rig.heap, HOLE_BYTES, QUIRE_NO_CALLBACK, &hole[0]), "alloc inside");
+    rig_cpu = 0;
+}
+
+static void find_hole(void)
+{
+    must(quire_heap_alloc(&rig.heap, HOLE_BYTES, 0, &found), "alloc beside an object that moves");
+}
+
 static const struct scene scenes[] = {
-    {"alloc, a hit", some_cached, take, NULL},  {"free, a hit", some_cached, give, NULL},
-    {"alloc, the first", nothing, take, NULL},  {"free, an overflow", full_magazine, give, NULL},
+    {"alloc, a hit", some_cached, take, NULL},
+    {"free, a hit", some_cached, give, NULL},
+    {"alloc, the first", nothing, take, NULL},
+    {"free, an overflow", full_magazine, give, NULL},
     {"trim of a few", some_cached, trim, NULL},
+    {"alloc, the last object", one_hole, find_hole, move_hole},
 };
 
 static void on_signal(int number)
@@ -104,6 +138,11 @@ static void on_signal(int number)
 
     (void)number;
     atomic_fetch_add(&shared->handled, 1);
+    if (interrupt) {
+        interrupt();
+        wait_for_tracer();
+        return;
+    }
     must(quire_heap_alloc(&rig.heap, BYTES, QUIRE_NO_CALLBACK, &object), "alloc inside");
     memset(object, 0xaa, BYTES);
     must(quire_heap_free(&rig.heap, object), "free inside");
@@ -119,6 +158,7 @@ void scene_play(const struct scene *scene)
     const struct sigaction action = {.sa_handler = on_signal};
 
     (void)sigaction(SIGUSR1, &action, NULL);
+    interrupt = scene->interrupt;
     scene->prepare();
     wait_for_tracer();
     scene->act();
@@ -129,6 +169,10 @@ void scene_play(const struct scene *scene)
         must(quire_heap_free(&rig.heap, kept), "free of the handler's");
     }
     give_all();
+    for (unsigned i = 0; found && i < HOLES; i++)
+        must(quire_heap_free(&rig.heap, hole[i]), "free");
+    if (found)
+        must(quire_heap_free(&rig.heap, found), "free");
     rig_close(&rig);
     _exit(0);
 }

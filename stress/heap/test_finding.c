@@ -147,6 +147,121 @@ static void the_quarantine_keeps(void **state)
     rig_close(&rig);
 }
 
+static uint64_t frames_now(void)
+{
+    struct quire_heap_totals found;
+
+    assert_ok(quire_heap_totals(&rig.heap, &found));
+    return found.frames;
+}
+
+/* A heap that tracks, with as many frames and a quarantine, in which runs of 8 frames wait. */
+static void open_with_waiting(uint64_t share, unsigned runs)
+{
+    void *held[8];
+
+    rig_machine(&rig);
+    rig.config.options = QUIRE_HEAP_TRACK;
+    rig.config.quarantine = 8;
+    rig.config.share = share;
+    rig_heap(&rig);
+    for (unsigned i = 0; i < runs; i++)
+        held[i] = take(20000, 0);
+    for (unsigned i = 0; i < runs; i++)
+        assert_ok(quire_heap_free(&rig.heap, held[i]));
+    assert_int_equal(frames_now(), runs * 8);
+}
+
+/* What waits is given back before a request is refused: one that was served then is no refusal. */
+static void what_waits_is_no_refusal(void **state)
+{
+    struct quire_heap_stats stats;
+    void *p;
+
+    (void)state;
+    open_with_waiting(64, 8);
+    p = take(20000, 0);
+    assert_ok(quire_heap_run_stats(&rig.heap, quire_node_of(QUIRE_NO_NODE), &stats));
+    assert_int_equal(stats.refusals, 0);
+    assert_ok(quire_heap_free(&rig.heap, p));
+    rig_close(&rig);
+    open_with_waiting(64, 8);
+    p = take(64, 0);
+    for (uint32_t i = 0; i < QUIRE_HEAP_CLASSES; i++)
+        assert_int_equal(rig_stats(&rig, i, QUIRE_NO_NODE).refusals, 0);
+    assert_ok(quire_heap_free(&rig.heap, p));
+    rig_close(&rig);
+}
+
+/* Also if it is the record of an object that has no place. */
+static void what_waits_makes_room_for_records(void **state)
+{
+    (void)state;
+    open_with_waiting(65, 8);
+    assert_ok(quire_heap_free(&rig.heap, take(64, 0)));
+    rig_close(&rig);
+}
+
+/* But while empty slabs are enough it waits. */
+static void what_waits_goes_last(void **state)
+{
+    struct quire_heap_cache_config config = {.name = "a", .bytes = 200};
+    struct quire_heap_cache cache;
+    uint64_t leaked;
+    void *p;
+
+    (void)state;
+    open_with_waiting(16, 1);
+    assert_ok(quire_heap_cache_create(&rig.heap, &config, &cache));
+    assert_ok(quire_heap_cache_alloc(&cache, 0, (quire_near){0}, &p));
+    assert_ok(quire_heap_cache_free(&cache, p)); /* which does not wait */
+    assert_true(frames_now() > 8);
+    p = take(20000, 0);
+    assert_int_equal(frames_now(), 16);
+    assert_ok(quire_heap_free(&rig.heap, p));
+    assert_ok(quire_heap_cache_destroy(&cache, &leaked));
+    rig_close(&rig);
+}
+
+/* A trim tells of the slabs that go with what waited, and of their records. */
+static void a_trim_tells_of_what_waited(void **state)
+{
+    void *held[8];
+    uint64_t before;
+
+    (void)state;
+    open_with_waiting(0, 4);
+    for (unsigned i = 0; i < 8; i++)
+        held[i] = take(16384 / (1 + i % 2), 0);
+    for (unsigned i = 0; i < 8; i++)
+        assert_ok(quire_heap_free(&rig.heap, held[i]));
+    before = frames_now();
+    assert_int_equal(quire_heap_trim(&rig.heap), before);
+    assert_int_equal(frames_now(), 0);
+    rig_close(&rig);
+}
+
+/* A trim tells of all frames that went, those of records, too. */
+static void a_trim_tells_of_records(void **state)
+{
+    static void *held[4000];
+    uint64_t before;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.tags = 1;
+    rig.config.rounds = QUIRE_HEAP_NO_MAGAZINES;
+    rig_heap(&rig);
+    for (unsigned i = 0; i < 4000; i++)
+        held[i] = take(16 + i % 4096, 0);
+    for (unsigned i = 0; i < 4000; i++)
+        assert_ok(quire_heap_free(&rig.heap, held[i]));
+    before = frames_now();
+    assert_int_equal(quire_heap_trim(&rig.heap), before);
+    assert_int_equal(frames_now(), 0);
+    rig_close(&rig);
+}
+
 static void freed_twice(void **state)
 {
     void *p;
@@ -237,6 +352,11 @@ int main(void)
         cmocka_unit_test(written_behind_the_end),
         cmocka_unit_test(written_after_it_was_freed),
         cmocka_unit_test(the_quarantine_keeps),
+        cmocka_unit_test(what_waits_is_no_refusal),
+        cmocka_unit_test(what_waits_makes_room_for_records),
+        cmocka_unit_test(what_waits_goes_last),
+        cmocka_unit_test(a_trim_tells_of_what_waited),
+        cmocka_unit_test(a_trim_tells_of_records),
         cmocka_unit_test(freed_twice),
         cmocka_unit_test(freed_that_is_none),
         cmocka_unit_test(constructed_objects_are_not_filled),

@@ -384,6 +384,33 @@ static void nodes(void **state)
     }
 }
 
+/* An emergency has a free object of the reserve also where another node asked first; with tags, the
+ * record of an object of its own slab. None of it is a refusal of the reserve's classes. */
+static void an_emergency_of_another_node(void **state)
+{
+    void *held[2];
+
+    (void)state;
+    for (uint32_t tags = 0; tags < 2; tags++) {
+        rig_extras.tags = tags;
+        rig_extras.reserve = 1 + 2 * tags;
+        rig_open(&rig);
+        rig_extras.tags = rig_extras.reserve = 0;
+        rig_grants = 0;
+        for (unsigned i = 0; i < 2; i++) {
+            rig_cpu = i * RIG_CPUS;
+            assert_ok(quire_heap_alloc(&rig.heap, 128U << i * tags, QUIRE_EMERGENCY, &held[i]));
+        }
+        rig_cpu = 0;
+        for (uint32_t i = QUIRE_HEAP_CLASSES + RIG_CACHES; i < QUIRE_HEAP_CLASSES + RIG_CACHES + 8;
+             i++)
+            assert_int_equal(rig_stats(&rig, i, QUIRE_NO_NODE).refusals, 0);
+        give(held[0]);
+        give(held[1]);
+        rig_close(&rig);
+    }
+}
+
 /* So many bytes are of the smallest class that has them: who asks for all that an object has gets
  * one that is as large; and aligned requests, of a class of multiples of the alignment. */
 static void smallest_class(void **state)
@@ -649,6 +676,7 @@ int main(void)
         cmocka_unit_test(trim_before_refusal_in_rig),
         cmocka_unit_test(each_refused_in_rig),
         cmocka_unit_test(object_caches_in_rig),
+        cmocka_unit_test(an_emergency_of_another_node),
         cmocka_unit_test(bounded),
         cmocka_unit_test(dead_active),
         cmocka_unit_test(frames_out_of_reach),

@@ -263,6 +263,81 @@ static void the_share_is_never_exceeded(void **state)
     rig_close(&rig);
 }
 
+/* One frame is not enough, as an object's record is in another one: the error is the share's. */
+static void records_count_for_the_share(void **state)
+{
+    void *p;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.tags = 1;
+    rig.config.share = 1;
+    rig_heap(&rig);
+    assert_error(quire_heap_alloc(&rig.heap, 64, 0, &p), QUIRE_ERR_LIMIT);
+    rig_close(&rig);
+}
+
+static void *in_interrupt;
+static int error_in_interrupt;
+static uint64_t frames_before, frames_in_interrupt;
+
+/* Frames that the machine has handed out, by its own figures. */
+static uint64_t machine_used(void)
+{
+    struct quire_machine_stats stats;
+
+    assert_ok(quire_machine_stats(rig.bringup.machine, &stats));
+    return stats.managed - stats.free - stats.cached - stats.remote;
+}
+
+static void allocate_in_interrupt(void)
+{
+    error_in_interrupt = quire_heap_alloc(&rig.heap, 1 << 20, QUIRE_NO_CALLBACK, &in_interrupt);
+    frames_in_interrupt = machine_used() - frames_before;
+}
+
+/* Frames count until the machine has them: an allocation in the middle of their free is too much.
+ */
+static void the_share_holds_inside_a_free(void **state)
+{
+    void *object;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.share = 256;
+    rig_heap(&rig);
+    frames_before = machine_used();
+    object = take(1 << 20, 0);
+    assert_int_equal(machine_used() - frames_before, 256);
+    rig_interrupt = allocate_in_interrupt;
+    give(object);
+    assert_null(rig_interrupt);
+    assert_true(frames_in_interrupt <= 256);
+    assert_error(error_in_interrupt, QUIRE_ERR_LIMIT);
+    give(take(1 << 20, 0));
+    assert_int_equal(totals().peak, 256);
+    rig_close(&rig);
+}
+
+/* The peak is of what the heap had: not of what the machine refused. */
+static void the_peak_is_of_what_was_had(void **state)
+{
+    void *p;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.share = 1000;
+    rig_heap(&rig);
+    rig_grants = 0;
+    assert_error(quire_heap_alloc(&rig.heap, 512 * 4096, 0, &p), QUIRE_ERR_NO_MEMORY);
+    assert_int_equal(totals().peak, 0);
+    rig_grants = UINT32_MAX;
+    give(take(1 << 20, 0));
+    assert_int_equal(totals().peak, 256);
+    assert_int_equal(totals().frames, 0);
+    rig_close(&rig);
+}
+
 static void reserve_back(uint32_t runs)
 {
     (void)quire_heap_trim(&rig.heap);
@@ -399,6 +474,41 @@ static void fragmentation_told_apart(void **state)
     assert_int_equal(stats.asked, 20000);
     assert_int_equal(stats.peak, 1);
     give(p[0]);
+    rig_close(&rig);
+}
+
+/* An object cache that begins has nothing of the one that had its number; and a number that no
+ * cache has, nothing at all. */
+static void figures_begin_anew(void **state)
+{
+    struct quire_heap_cache_config config = {.name = "a", .bytes = 200};
+    const struct quire_heap_stats nothing = {0};
+    struct quire_heap_cache cache;
+    struct quire_heap_stats stats;
+    uint64_t leaked;
+    void *p;
+
+    (void)state;
+    open_with(1, 0);
+    assert_ok(quire_heap_cache_create(&rig.heap, &config, &cache));
+    rig_grants = 0;
+    assert_error(quire_heap_cache_alloc(&cache, 0, (quire_near){0}, &p), QUIRE_ERR_NO_MEMORY);
+    rig_grants = UINT32_MAX;
+    assert_ok(quire_heap_cache_alloc(&cache, 0, (quire_near){0}, &p));
+    assert_ok(quire_heap_cache_free(&cache, p));
+    stats = rig_stats(&rig, cache.number, QUIRE_NO_NODE);
+    assert_int_equal(stats.peak, 1);
+    assert_int_equal(stats.refusals, 1);
+    assert_ok(quire_heap_cache_destroy(&cache, &leaked));
+    stats = rig_stats(&rig, QUIRE_HEAP_CLASSES, QUIRE_NO_NODE);
+    assert_memory_equal(&stats, &nothing, sizeof stats);
+    config.name = "b";
+    assert_ok(quire_heap_cache_create(&rig.heap, &config, &cache));
+    assert_int_equal(cache.number, QUIRE_HEAP_CLASSES);
+    stats = rig_stats(&rig, cache.number, QUIRE_NO_NODE);
+    assert_string_equal(stats.name, "b");
+    assert_int_equal(stats.peak + stats.refusals, 0);
+    assert_ok(quire_heap_cache_destroy(&cache, &leaked));
     rig_close(&rig);
 }
 
@@ -568,6 +678,58 @@ static void a_visitor_may_do_anything(void **state)
     rig_close(&rig);
 }
 
+/* A walk that stands still while slabs come and go: what waits for it is as much as they have,
+ * once.
+ */
+static int churn_long(void *ctx, const struct quire_holding *holding)
+{
+    static void *held[768];
+    uint64_t *grown = (uint64_t *)ctx;
+
+    (void)holding;
+    for (unsigned round = 0; round < 300; round++) {
+        for (unsigned i = 0; i < 768; i++)
+            held[i] = take(16, 0);
+        if (round == 10)
+            grown[0] = totals().frames;
+        if (round == 299)
+            grown[1] = totals().frames;
+        for (unsigned i = 0; i < 768; i++)
+            give(held[i]);
+    }
+    return 5;
+}
+
+static int end_of_cache(void *ctx, const struct quire_holding *holding)
+{
+    uint64_t leaked;
+    int error = quire_heap_cache_destroy((struct quire_heap_cache *)ctx, &leaked);
+
+    (void)holding;
+    assert_int_equal(leaked, 0);
+    return error;
+}
+
+static void a_walk_that_stands_still(void **state)
+{
+    struct quire_heap_cache_config config = {.name = "a", .bytes = 200};
+    struct quire_run all = {{0}, UINT64_MAX};
+    struct quire_heap_cache cache;
+    uint64_t grown[2], leaked;
+    void *p;
+
+    (void)state;
+    open_with(0, QUIRE_HEAP_TRACK);
+    p = take(100, 0);
+    assert_int_equal(quire_heap_walk(&rig.heap, all, churn_long, grown), 5);
+    assert_int_equal(grown[0], grown[1]);
+    assert_ok(quire_heap_cache_create(&rig.heap, &config, &cache));
+    assert_int_equal(quire_heap_walk(&rig.heap, all, end_of_cache, &cache), QUIRE_ERR_BUSY);
+    assert_ok(quire_heap_cache_destroy(&cache, &leaked));
+    give(p);
+    rig_close(&rig);
+}
+
 static void a_report_without_room(void **state)
 {
     struct quire_holder table[1];
@@ -601,14 +763,19 @@ int main(void)
         cmocka_unit_test(bad_configurations),
         cmocka_unit_test(refused_at_each_request),
         cmocka_unit_test(the_share_is_never_exceeded),
+        cmocka_unit_test(records_count_for_the_share),
+        cmocka_unit_test(the_share_holds_inside_a_free),
+        cmocka_unit_test(the_peak_is_of_what_was_had),
         cmocka_unit_test(reserves),
         cmocka_unit_test(a_resize_in_an_emergency),
         cmocka_unit_test(a_reserve_that_cannot_be_had),
         cmocka_unit_test(fragmentation_told_apart),
+        cmocka_unit_test(figures_begin_anew),
         cmocka_unit_test(holders_largest_first),
         cmocka_unit_test(holders_of_a_range),
         cmocka_unit_test(leaks_of_a_cache),
         cmocka_unit_test(a_visitor_may_do_anything),
+        cmocka_unit_test(a_walk_that_stands_still),
         cmocka_unit_test(a_report_without_room),
     };
 

@@ -5,10 +5,10 @@
  *
  * The danger is a slab that goes, and an object cache that ends, while their records are read. A
  * walk is counted as a reader of records (records.c), and visits the class as who looks at all
- * slabs does (slab.c). A slab that comes again at other frames meanwhile is told by `base`, which
- * is looked at before and after the record; what is told of an object was true at some moment
- * between. Lock-free; the visitor may call anything: only arrays of records that fall empty wait
- * for the walk's end.
+ * slabs does (slab.c). A slab that comes again meanwhile, at other frames or the same, is told by
+ * `base`, which is looked at before and after the record; what is told of an object was true at
+ * some moment between. Lock-free; the visitor may call anything: only arrays of records that fall
+ * empty wait for the walk's end, at most one for each descriptor, which uses it again.
  */
 #include "watch.h"
 
@@ -19,23 +19,24 @@ struct walk {
     uint32_t class_number; /* of an object cache; 0: all */
 };
 
-/* Tell of a record that is in use; 0 if it is not. */
-static int holding_tell(const struct walk *walk, const qa64 *record, uint64_t at)
+/* Read a record; false if it is not in use. */
+static bool holding_read(const struct walk *walk, const qa64 *record, uint64_t at,
+                         struct quire_holding *holding)
 {
-    struct quire_holding holding = {0};
-    uint64_t word = qa_load(record, acquire); /* E-record acquire: caller and time */
+    uint64_t word =
+        qa_load(record, acquire); /* E-record acquire: caller and time; the slab's life */
 
     if (record_state(word) != RECORD_USED)
-        return 0;
-    holding.at = at;
-    holding.pfn = quire_pfn_of(pfn_of_address(walk->h, (const void *)(uintptr_t)at));
-    holding.bytes = record_asked(word);
-    holding.tag = record_tag(word);
+        return false;
+    holding->at = at;
+    holding->pfn = quire_pfn_of(pfn_of_address(walk->h, (const void *)(uintptr_t)at));
+    holding->bytes = record_asked(word);
+    holding->tag = record_tag(word);
     if (walk->h->watch->stride == RECORD_LONG) {
-        holding.caller = qa_load(record + RECORD_CALLER, relaxed); /* relaxed: a figure */
-        holding.since = qa_load(record + RECORD_TIME, relaxed);    /* relaxed: a figure */
+        holding->caller = qa_load(record + RECORD_CALLER, relaxed); /* relaxed: a figure */
+        holding->since = qa_load(record + RECORD_TIME, relaxed);    /* relaxed: a figure */
     }
-    return walk->visit(walk->ctx, &holding);
+    return true;
 }
 
 /* Objects of the slab that begin in the frame, or if it is the first of the range, that reach into
@@ -44,21 +45,27 @@ static int slab_walk(const struct walk *walk, const struct slab *s, const struct
                      uint64_t pfn, bool first)
 {
     const struct heap *h = walk->h;
-    uint64_t base, again, offset, size = c->size;
-    qa64 *records = qi_records_of_slab(h, s, &base);
+    uint64_t base, again, head, offset, size = c->size;
+    const qa64 *records = qi_records_of_slab(h, s, &base);
     unsigned i;
     int result = 0;
 
-    if (!records || pfn < base || pfn - base >= (uint64_t)1 << c->order)
+    head = (base & (((uint64_t)1 << SLAB_LIFE_SHIFT) - 1)) - 1; /* of none: beyond all frames */
+    if (!records || pfn < head || pfn - head >= (uint64_t)1 << c->order)
         return 0;
-    offset = (pfn - base) << QUIRE_FRAME_SHIFT;
+    offset = (pfn - head) << QUIRE_FRAME_SHIFT;
     i = (unsigned)((uint32_t)(offset + (first ? 0 : size - 1)) / (uint32_t)size);
     for (; i < c->objects && i * size < offset + QUIRE_FRAME_SIZE && !result; i++) {
+        struct quire_holding holding = {0};
+        bool used =
+            holding_read(walk, records + (size_t)i * h->watch->stride,
+                         (uintptr_t)address_of_pfn(h, quire_pfn_of(head)) + i * size, &holding);
+
         (void)qi_records_of_slab(h, s, &again);
         if (again != base)
             return 0;
-        result = holding_tell(walk, records + (size_t)i * h->watch->stride,
-                              (uintptr_t)address_of_pfn(h, quire_pfn_of(base)) + i * size);
+        if (used)
+            result = walk->visit(walk->ctx, &holding);
     }
     return result;
 }
@@ -67,14 +74,17 @@ static int frame_walk(const struct walk *walk, uint64_t pfn, bool first)
 {
     struct heap *h = walk->h;
     uint32_t word = qa_load(frame_word(h, pfn), relaxed); /* relaxed: looked at again */
+    struct quire_holding holding = {0};
     uint32_t owner, number;
     const struct slab *s;
     int result = 0;
 
     if (frame_kind(word) == FRAME_RUN)
-        return walk->class_number ? 0
-                                  : holding_tell(walk, qi_record_of_frame(h, pfn),
-                                                 (uintptr_t)address_of_pfn(h, quire_pfn_of(pfn)));
+        return !walk->class_number &&
+                       holding_read(walk, qi_record_of_frame(h, pfn),
+                                    (uintptr_t)address_of_pfn(h, quire_pfn_of(pfn)), &holding)
+                   ? walk->visit(walk->ctx, &holding)
+                   : 0;
     if (!word)
         return 0;
     s = slab_of(h, frame_slab(word));

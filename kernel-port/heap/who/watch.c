@@ -66,12 +66,13 @@ static int object_enter(struct heap *h, void *object, uint32_t tag, uint64_t ask
     struct place_of_object place;
     uint64_t end, word, lost;
     qa64 *record;
+    int error;
 
     (void)object_find(h, object, &place); /* it is there: the caller has just taken it */
-    record = qi_record_make(h, &place, flags);
-    if (!record) {
+    error = qi_record_make(h, &place, flags, &record);
+    if (error) {
         (void)qi_object_give(h, &place, object);
-        return QUIRE_ERR_NO_MEMORY;
+        return error;
     }
     end = qi_usable_bytes(h, &place);
     word = qa_load(record, relaxed); /* relaxed: the caller's; E-object has it */
@@ -114,10 +115,6 @@ static int take_watched(struct heap *h, const struct wanted *want, uint32_t tag,
         return error;
     plain.flags &= ~(uint32_t)QUIRE_ZEROED; /* after the look at the poison */
     error = object_get(h, &plain, object);
-    if (error && h->watch->quarantined) {
-        qi_watched_flush(h);
-        error = object_get(h, &plain, object);
-    }
     if (!error)
         error = object_enter(h, *object, tag, asked, taken, want->flags, caller);
     if (error)
@@ -173,33 +170,34 @@ static int record_look(const struct heap *h, const void *object, struct place_of
     return record_state(*word) == RECORD_USED ? 0 : QUIRE_ERR_DOUBLE_FREE;
 }
 
-/* The object goes back; it is the caller's, and its record WAITING with `word`. */
-static void object_leave(struct heap *h, void *object, const struct place_of_object *place,
-                         qa64 *record, uint64_t word)
+/* The object is about to go back; it is the caller's, and its record WAITING with `word`. */
+static void record_leave(const struct heap *h, const struct place_of_object *place, qa64 *record,
+                         uint64_t word)
 {
     uint64_t next = 0;
 
     if (!place->run && may_fill(h, place))
         next = word | RECORD_POISONED;
     qa_store(record, next, relaxed); /* relaxed: the caller's; E-object has it */
-    (void)qi_object_give(h, place, object);
 }
 
-/* The object has waited long enough. */
-static void waiting_leave(struct heap *h, void *object)
+/* The object has waited long enough; where objects wait there are no magazines. Frames that went.
+ */
+static uint64_t waiting_leave(struct heap *h, void *object)
 {
     struct place_of_object place;
     qa64 *record;
     uint64_t word;
 
     if (record_look(h, object, &place, &record, &word) != QUIRE_ERR_DOUBLE_FREE || !record)
-        return;
+        return 0;
     bytes_allow(object, qi_usable_bytes(h, &place));
     if (may_fill(h, &place)) {
         qi_poison_check(h, object, record, word, qi_usable_bytes(h, &place));
         qi_poison_fill(object, qi_usable_bytes(h, &place)); /* told once is enough */
     }
-    object_leave(h, object, &place, record, word);
+    record_leave(h, &place, record, word);
+    return qi_object_give_past(h, &place);
 }
 
 /* Not an object of an object cache, which its cache must have when it ends: another call's free
@@ -247,24 +245,30 @@ int qi_watched_free(struct heap *h, void *object, uint64_t caller)
     if (may_fill(h, &place))
         qi_poison_fill(object, end);
     if (!h->watch->quarantined || !may_wait(h, &place)) {
-        object_leave(h, object, &place, record, word ^ RECORD_USED ^ RECORD_WAITING);
+        record_leave(h, &place, record, word ^ RECORD_USED ^ RECORD_WAITING);
+        (void)qi_object_give(h, &place, object);
         return 0;
     }
     bytes_forbid(object, (size_t)end);
     object = qi_quarantine(h, object);
     if (object)
-        waiting_leave(h, object);
+        (void)waiting_leave(h, object);
     return 0;
 }
 
-void qi_watched_flush(struct heap *h)
+bool qi_watched_flush(struct heap *h, uint64_t *frames)
 {
+    bool any = false;
+
     for (uint32_t i = 0; i < h->watch->quarantined; i++) {
         void *object = qi_quarantine_leave(h, i);
 
-        if (object)
-            waiting_leave(h, object);
+        if (!object)
+            continue;
+        *frames += waiting_leave(h, object);
+        any = true;
     }
+    return any;
 }
 
 /* ---- The rest ------------------------------------------------------------------------------ */

@@ -50,9 +50,10 @@ enum {
 
 /* Where the records of a slab are. */
 struct slab_records {
-    qa64 at;   /* the array's address, or 0 */
-    qa64 base; /* the slab's first frame, while it has objects that are watched */
+    qa64 at;   /* the array's address; ARRAY_KEPT with it: nobody's now; or 0 */
+    qa64 base; /* the slab's first frame, plus 1, or 0; above it how often the slab went */
 };
+enum { ARRAY_KEPT = 1, SLAB_LIFE_SHIFT = QUIRE_PFN_BITS + 1 };
 
 struct heap_tag {
     qa64 bytes, quota; /* charged; 0: without end */
@@ -70,7 +71,8 @@ struct watch {
     uint32_t tag_most;
     qa32 tag_count;
     qa32 readers; /* who walks records just now */
-    qa64 kept;    /* the first array of records that waits for them, each with a link to the next */
+    qa32 keeps;   /* arrays of records that wait for them with their slabs, or a moment longer */
+    qa64 kept;    /* the first of those that have no slab, each with a link to the next */
     uint32_t record_class;
     struct slab_records *slabs; /* by number */
     qa64 *runs;                 /* records, by place in the frame table */
@@ -111,16 +113,19 @@ static inline uint64_t record_asked(uint64_t word)
 
 /* The record of an object that is found; NULL: there is none. */
 qa64 *qi_record_find(const struct heap *h, const struct place_of_object *place);
-/* The same, made if need be; the object is the caller's. NULL: no memory. */
-qa64 *qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t flags);
+/* The same, made if need be; the object is the caller's. Or why it cannot be had. */
+int qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t flags,
+                   qa64 **record);
 
-/* What a report has of a slab: its records, which stay what they are until the reader leaves, and
- * its first frame. NULL: none. Between enter and leave. */
+/* What a report has of a slab: its records, which stay records until the reader leaves, and `base`,
+ * whose slab they are of while that stays. NULL: none. Between enter and leave. */
 void qi_records_enter(struct watch *w);
 void qi_records_leave(struct heap *h);
 qa64 *qi_records_of_slab(const struct heap *h, const struct slab *s, uint64_t *base);
 /* The record of a run by its first frame; NULL: beyond the frame table. */
 qa64 *qi_record_of_frame(const struct heap *h, uint64_t pfn);
+/* Does anybody walk? */
+bool qi_records_read(const struct heap *h);
 /* The classes of arrays. */
 void qi_records_build(struct heap *h);
 
@@ -146,8 +151,8 @@ int qi_watched_usable(const struct heap *h, const void *object, size_t *bytes);
 int qi_watched_check(const struct heap *h, const void *object);
 int qi_watched_cache_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint32_t flags,
                            uint64_t caller, void **object);
-/* All objects that wait are really free. */
-void qi_watched_flush(struct heap *h);
+/* All objects that wait are really free. Was there one? And frames that went with them. */
+bool qi_watched_flush(struct heap *h, uint64_t *frames);
 
 /* debug.c */
 

@@ -173,7 +173,7 @@ class HitBesideDrain : public WithMagazines
     {
         if (index == 1) {
             if (gives_back_)
-                (void)qi_heap_give_back(&world->h, 0);
+                (void)qi_heap_give_back(&world->h, 0, 0);
             else
                 (void)drain();
             return;

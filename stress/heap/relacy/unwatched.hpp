@@ -36,8 +36,9 @@ int qi_watched_cache_alloc(struct heap *, uint32_t, uint32_t, uint32_t, uint64_t
     return QUIRE_ERR_STATE;
 }
 
-void qi_watched_flush(struct heap *)
+bool qi_watched_flush(struct heap *, uint64_t *)
 {
+    return false;
 }
 
 #endif /* QUIRE_STRESS_HEAP_RELACY_UNWATCHED_HPP */

@@ -5,7 +5,8 @@
  *
  * A limit is never exceeded at any moment, and a refusal has its reason: what all could have at
  * once does not fit. A run of the reserve has one owner, who sees what the last one wrote. And the
- * records of a slab that goes beside a walk go once, and not while it reads them.
+ * records of a slab that goes beside a walk go once, and not while it reads them; if the slab comes
+ * again, the walk takes none of its objects for one of the life before.
  */
 #include "stress/common/relacy/explore.hpp"
 #include "stress/common/relacy/library.hpp"
@@ -17,12 +18,13 @@
 #include "kernel-port/heap/frames.c"
 #include "kernel-port/heap/who/records.c"
 #include "kernel-port/heap/who/tags.c"
+#include "kernel-port/heap/who/walk.c"
 #pragma GCC diagnostic pop
 
 namespace
 {
 
-enum { THREADS = 2, TAG = 1, LIMIT = 5, RUNS = 2, FRAMES = 16 };
+enum { THREADS = 2, TAG = 1, LIMIT = 5, RUNS = 2, FRAMES = 16, ARRAYS = 3, ARRAY_FRAME = 2 };
 
 struct World {
     watch w;
@@ -32,12 +34,13 @@ struct World {
     heap_section section;
     qa32 frames[FRAMES];
     rl::var<unsigned> payload[RUNS];
-    size_class classes[1];
-    slab slabs[1];
-    slab_records records[1];
-    qa64 array[1]; /* of records, and what is read and written of it */
-    rl::var<unsigned> read;
-    rl::var<unsigned> puts;
+    size_class classes[2]; /* of objects, of arrays of records */
+    slab slabs[2];
+    slab_records records[2];
+    qa64 arrays[ARRAYS]; /* of one record, and what is read and written of each */
+    rl::var<unsigned> read[ARRAYS];
+    rl::var<unsigned> puts[ARRAYS];
+    unsigned made;
     heap h; /* last: it ends in an array without a length */
 };
 
@@ -67,13 +70,16 @@ class Counted : public Scenario
         world->section.frames = FRAMES;
         for (rl::var<unsigned> &payload : world->payload)
             payload($).store(0);
-        world->read($).store(0);
-        world->puts($).store(0);
+        for (rl::var<unsigned> &read : world->read)
+            read($).store(0);
+        for (rl::var<unsigned> &puts : world->puts)
+            puts($).store(0);
         setup();
         world->tags[TAG].bytes.share();
         world->tags[TAG].peak.share();
         world->h.held.share();
-        world->h.held_most.share();
+        world->h.had.share();
+        world->h.had_most.share();
         for (qa64 &slot : world->reserve)
             slot.share();
     }
@@ -164,7 +170,7 @@ class Share : public Counted
     {
         bool both = granted_[0] && granted_[1];
 
-        require(qa_load(&world->h.held_most, relaxed) <= LIMIT, "more than the share");
+        require(qa_load(&world->h.had_most, relaxed) <= LIMIT, "more than the share");
         require(granted_[0] || granted_[1], "both were refused");
         require(both == (order_[1] == 0), "a refusal without a reason, or none with one");
     }
@@ -202,67 +208,185 @@ class Reserve : public Counted
     }
 };
 
-/* A slab goes, and its records, while others walk. */
-class WalkBesideRetire : public Counted
+/* A slab of one object, at frame 0, with its array, and more arrays. */
+class Walked : public Counted
 {
+  protected:
+    ~Walked() = default;
+
     void setup() override
     {
+        auto at = reinterpret_cast<uintptr_t>(world->arrays);
+        size_class &arrays = world->classes[1];
+
         world->h.slabs = world->slabs;
         world->h.classes = world->classes;
-        world->slabs[0].node.number = 1;
-        qa_store(&world->slabs[0].owner, slab_owner(0, 0), relaxed);
-        world->h.port.reach.base =
-            reinterpret_cast<uintptr_t>(world->array) & ~(uintptr_t)(QUIRE_FRAME_SIZE - 1);
-        world->h.class_count = 1;
-        world->classes[0].size = 1;
-        world->classes[0].reciprocal = UINT32_MAX;
-        world->classes[0].objects = UINT32_MAX;
-        world->classes[0].mask = QUIRE_FRAME_SIZE - 1;
-        world->h.base = reinterpret_cast<uintptr_t>(world->array);
-        world->slabs[0].at = reinterpret_cast<unsigned char *>(world->array);
-        qa_store(&world->frames[0], slab_frame_word(1, 0), relaxed);
+        world->h.class_count = 2;
+        world->h.base = at - ARRAY_FRAME * QUIRE_FRAME_SIZE;
+        world->section.frames = ARRAY_FRAME + 1;
+        for (uint32_t i = 0; i < 2; i++) {
+            world->slabs[i].node.number = i + 1;
+            qa_store(&world->slabs[i].owner, slab_owner(i, 0), relaxed);
+        }
+        world->classes[0].size = QUIRE_FRAME_SIZE;
+        world->classes[0].objects = 1;
+        arrays.size = sizeof(qa64);
+        arrays.reciprocal = UINT32_MAX / sizeof(qa64) + 1;
+        arrays.objects = ARRAYS;
+        arrays.mask = QUIRE_FRAME_SIZE - 1;
+        qa_store(&world->frames[ARRAY_FRAME], slab_frame_word(2, 1), relaxed);
+        live_at(0);
+        qa_store(&world->h.slab_count, 1, relaxed);
         world->w.slabs = world->records;
         world->w.stride = 1;
         world->w.record_class = 1;
-        qa_store(&world->records[0].at, reinterpret_cast<uintptr_t>(world->array), relaxed);
+        qa_store(&world->records[0].at, at, relaxed);
+        world->made = 1;
         world->records[0].at.share();
         world->w.readers.share();
         world->w.kept.share();
     }
 
+    /* The slab has the frame, as slab_make leaves it. */
+    static void live_at(uint64_t frame)
+    {
+        world->slabs[0].at = address_of_pfn(&world->h, quire_pfn_of(frame));
+        qa_store(&world->frames[frame], slab_frame_word(1, 0), relaxed);
+    }
+
+    /* All arrays went, but for one that the slab has. */
+    static void check_arrays()
+    {
+        unsigned puts = 0;
+        uint64_t at;
+
+        (void)qi_records_collect(&world->h); /* a walk that left just before the array was kept */
+        at = qa_load(&world->records[0].at, relaxed);
+        require(!(at & ARRAY_KEPT), "an array is kept for nobody");
+        for (rl::var<unsigned> &put : world->puts) {
+            require(put($).load() <= 1, "an array went twice");
+            puts += put($).load();
+        }
+        require(puts + (at != 0) == world->made, "an array is lost");
+        require(qa_load(&world->w.keeps, relaxed) == 0, "the hint is wrong");
+    }
+};
+
+/* A slab goes, and its records, while others walk; and another one trims. */
+class WalkBesideRetire : public Walked
+{
     void thread(unsigned index) override
     {
         uint64_t base;
 
-        if (index == 0) {
-            qi_records_clear(&world->h, world->slabs);
+        if (index == 0)
+            (void)qi_records_clear(&world->h, world->slabs);
+        if (index == 2)
+            (void)qi_records_collect(&world->h);
+        if (index != 1)
             return;
-        }
         qi_records_enter(&world->w);
         if (qi_records_of_slab(&world->h, world->slabs, &base))
-            (void)world->read($).load();
+            (void)world->read[0]($).load();
         qi_records_leave(&world->h);
     }
 
     void check() override
     {
-        qi_records_collect(&world->h); /* a walk that left just before the array was kept */
-        require(world->puts($).load() == 1, "the records are lost, or went twice");
+        check_arrays();
+        require(world->puts[0]($).load() == 1, "the records are lost");
     }
 };
+
+/* A slab goes and comes again at another frame, and once more at the first one, with an object that
+ * has as many bytes as lives before; while others walk, or one walks and another trims. */
+class WalkBesideRebirth : public Walked
+{
+  public:
+    WalkBesideRebirth(unsigned lives, bool trims) : lives_(lives), trims_(trims)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        Walked::setup();
+        hold(1);
+        world->records[0].base.share();
+        for (qa64 &array : world->arrays)
+            array.share();
+    }
+
+    static void hold(uint64_t bytes)
+    {
+        place_of_object place = {};
+        qa64 *record = nullptr;
+
+        place.slab = world->slabs;
+        require(qi_record_make(&world->h, &place, 0, &record) == 0, "no record");
+        require(record_state(qa_load(record, relaxed)) == RECORD_NONE, "a record of another life");
+        qa_store(record, record_word(RECORD_USED, 0, 0, bytes), release);
+        held_ = record;
+    }
+
+    static int see(void *, const quire_holding *holding)
+    {
+        require(holding->pfn.n == (holding->bytes == 2 ? 1 : 0),
+                "an object where another life of its slab has it");
+        return 0;
+    }
+
+    void thread(unsigned index) override
+    {
+        quire_heap heap = {};
+        quire_run all = {{0}, ARRAY_FRAME};
+
+        for (unsigned life = 2; index == 0 && life <= lives_; life++) {
+            qa_store(held_, RECORD_POISONED, relaxed);
+            (void)qi_records_clear(&world->h, world->slabs);
+            qa_store(&world->frames[life % 2], 0, relaxed);
+            live_at((life + 1) % 2);
+            hold(life);
+        }
+        if (index == 0)
+            return;
+        if (trims_ && index == 2) {
+            (void)qi_records_collect(&world->h);
+        } else {
+            heap.state = &world->h;
+            require(quire_heap_walk(&heap, all, see, nullptr) == 0, "walk");
+        }
+    }
+
+    void check() override
+    {
+        check_arrays();
+        require(qa_load(held_, relaxed) == record_word(RECORD_USED, 0, 0, lives_), "a lost record");
+        require(qa_load(&world->records[0].at, relaxed) == reinterpret_cast<uintptr_t>(held_),
+                "another array");
+    }
+
+    const unsigned lives_;
+    const bool trims_;
+    static qa64 *held_;
+};
+
+qa64 *WalkBesideRebirth::held_;
 
 Quota both_fit(3, 2, false), one_fits(3, 3, false), to_and_fro(3, 2, true), in_turns(3, 4, true);
 Share share_fits(0), share_refuses(2);
 Reserve reserve;
-WalkBesideRetire walk_beside_retire;
+WalkBesideRetire walk_beside_retire, walk_trim_retire;
+WalkBesideRebirth walk_beside_rebirth(2, false), walk_beside_third(3, false),
+    walk_trim_rebirth(2, true);
 
 } /* namespace */
 
 /* The array is given back: by one, and nobody reads it. */
-int qi_place_free(struct heap *, const struct place_of_object *, void *)
+uint64_t qi_place_put(struct heap *, const struct place_of_object *place)
 {
-    world->read($).store(1);
-    world->puts($).store(world->puts($).load() + 1);
+    world->read[place->index]($).store(1);
+    world->puts[place->index]($).store(world->puts[place->index]($).load() + 1);
     return 0;
 }
 
@@ -277,9 +401,22 @@ int qi_object_take(struct heap *, uint32_t, uint32_t, uint32_t, void **)
     return QUIRE_ERR_NO_MEMORY;
 }
 
-int qi_object_alloc(struct heap *, uint32_t, uint32_t, uint32_t, void **)
+/* An array that nobody had. */
+int qi_object_alloc(struct heap *, uint32_t, uint32_t, uint32_t, void **object)
 {
-    return QUIRE_ERR_NO_MEMORY;
+    if (world->made == ARRAYS)
+        return QUIRE_ERR_NO_MEMORY;
+    *object = &world->arrays[world->made++];
+    return 0;
+}
+
+bool qi_class_visit(struct heap *, uint32_t)
+{
+    return true;
+}
+
+void qi_class_leave(struct heap *, uint32_t)
+{
 }
 
 void qi_class_fit(struct size_class *, uint32_t)
@@ -315,5 +452,9 @@ int main(int argc, char **argv)
                        {"share_refuses", share_refuses, 2, Search::FULL, 0},
                        {"reserve", reserve, 2, Search::FULL, 0},
                        {"walk_beside_retire", walk_beside_retire, 2, Search::FULL, 0},
+                       {"walk_trim_retire", walk_trim_retire, 3, Search::BOUND, 4},
+                       {"walk_beside_rebirth", walk_beside_rebirth, 2, Search::BOUND, 4},
+                       {"walk_beside_third", walk_beside_third, 2, Search::BOUND, 4},
+                       {"walk_trim_rebirth", walk_trim_rebirth, 3, Search::BOUND, 3},
                    });
 }

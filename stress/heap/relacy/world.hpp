@@ -43,7 +43,7 @@ enum {
     MOST_WORDS = 2, /* of a slab: as many descriptors (HE3) */
     OBJECTS = 2,    /* of a slab */
     SIZE = 2,       /* bytes of an object */
-    HELD = 3,       /* objects of a thread, at most */
+    HELD = 4,       /* objects of a thread, at most */
     NODE = 0,
 };
 
