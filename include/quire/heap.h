@@ -25,11 +25,11 @@
  * and may be made in any context in which the machine may be called, an NMI in the middle of
  * another call included (with QUIRE_NO_CALLBACK). A call that is stopped anywhere stops nobody. It
  * keeps from others what it was about to give back, one slab or run (which counts for the share
- * until the machine has it), and the objects of one magazine (in
- * rseq mode, while it drains another CPU, of up to 64 of that CPU's); free objects of a slab that
- * it was about to list others pass over while there is memory, but not before a refusal, which
- * looks at all slabs. In rseq mode with QUIRE_NO_CALLBACK a refusal does not look into the
- * magazines of other CPUs, as that takes a system call.
+ * until the machine has it), and the objects of one magazine (in rseq mode, while it drains another
+ * CPU, of up to 64 of that CPU's); free objects of a slab that it was about to list others pass
+ * over while there is memory, but not before a refusal, which looks at all slabs. In rseq mode with
+ * QUIRE_NO_CALLBACK a refusal does not look into the magazines of other CPUs, as that takes a
+ * system call.
  *
  * Errors, the same for all. QUIRE_ERR_STATE: quire_heap_init was not called. QUIRE_ERR_SIZE: no
  * bytes or no objects, or more bytes than a run may have, 4 GiB (1 GiB where addresses have 32
@@ -42,11 +42,12 @@
  * the slab, but until then the object may be handed out twice. In the hardened build one of the two
  * is refused, and without magazines one gets it, unless its slab went back between them.
  * QUIRE_ERR_NODE: no such node. QUIRE_ERR_UNSUPPORTED: a flag that is not known here.
- * QUIRE_ERR_FULL: there are as many slabs as the configuration allows; those that a class had and
- * gave back stay its own, and those of an object cache that has ended are for others whose slabs
- * count as much (struct quire_heap_config) alone. QUIRE_ERR_NO_MEMORY, or what else the machine
- * said: after all empty slabs were given back, and what waits in the quarantine. QUIRE_ERR_LIMIT: a
- * tag has as many bytes as it may, or the heap as many frames. A failed call changes nothing.
+ * QUIRE_ERR_FULL: there are as many slabs as the configuration allows. Those that a class had and
+ * gave back stay its own; those of an object cache that has ended only object caches and classes
+ * get whose slabs count as many (`slabs` of struct quire_heap_config). QUIRE_ERR_NO_MEMORY, or what
+ * else the machine said: after all empty slabs were given back, and what waits in the quarantine.
+ * QUIRE_ERR_LIMIT: a tag has as many bytes as it may, or the heap as many frames. A failed call
+ * changes nothing.
  */
 #ifndef QUIRE_HEAP_H
 #define QUIRE_HEAP_H
@@ -350,8 +351,8 @@ void quire_holders_sort(struct quire_holders *holders);
 
 /* Visit all objects with a byte in the frames of the range, {{0}, UINT64_MAX}: everywhere; in
  * ascending order. Beside all other calls. Those that wait in the quarantine are not among them.
- * Until it is over the heap keeps the records of slabs that go, for those that come: as much as the
- * most slabs that a class had at once need; and no object cache ends.
+ * Until it is over no object cache ends, and the records of slabs that go are kept for slabs that
+ * come: of each class, for as many as it ever had at once.
  * QUIRE_ERR_UNSUPPORTED: the heap has neither tags nor options. Takes a step for each frame. */
 int quire_heap_walk(struct quire_heap *heap, struct quire_run range, quire_holding_visit *visit,
                     void *ctx);

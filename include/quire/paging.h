@@ -120,7 +120,8 @@ struct quire_paging_format {
     uint64_t copy;   /* ignored by the processor. In the root: a table that another page table has,
                       * too; of a page: a write looks first (space.h) */
     uint64_t shared; /* ignored by the processor. In the root: another page table's table; of a
-                      * page: a file's frame (space.h) */
+                      * page of 4 KiB: a file's frame; of a large one: when it is gone, small ones
+                      * are wanted in its place (space.h) */
 };
 
 /* x86: pages without WRITE may be written by the kernel unless CR0.WP is set. No EXECUTE needs

@@ -22,8 +22,8 @@
  * changes other pages. While a write copies a page, or fork counts it, or a fault brings a page of
  * 1 GiB, whose zeros may take tenths of a second to write, the page is held: another fault on it is
  * told that it is served, so the access is repeated and finds it held or done; unmap, protect,
- * set_policy, fork, promote and all advices wait, by port.relax, for those who are in the middle of
- * a fault of the range. A fault that a limit would refuse is told that it is served, too, while
+ * set_policy, fork, promote and advise wait, by port.relax, for those who are in the middle of a
+ * fault of the range. A fault that a limit would refuse is told that it is served, too, while
  * another fault of the same space, or a promotion, is in the middle: that one may give back what it
  * counted, or be about to put in the very page. Populate comes again itself, by port.relax. Whoever
  * stops there for ever keeps others from being refused, and nobody from being served whom no limit
@@ -178,8 +178,9 @@ enum quire_reserve_flags {
 enum quire_advice {
     QUIRE_ADVISE_POPULATE = 0, /* have frames for all of it now */
     QUIRE_ADVISE_RELEASE = 1,  /* what is in it is not needed: it reads as zeros again, or as the
-                                * file has it; where it had small pages, or promoted ones that
-                                * nobody advised LARGE, it has small ones again */
+                                * file has it. Where it had small pages, or a promoted one, it has
+                                * small ones again, unless the promoted one was advised LARGE since,
+                                * or had untouched pages before, and all of them were */
     QUIRE_ADVISE_LARGE = 2,    /* large pages, where nothing has been touched yet, a whole one fits
                                 * into the area, and a run of frames is at hand */
     QUIRE_ADVISE_SMALL = 3,    /* none from now on, nor where one is now when that is released; a

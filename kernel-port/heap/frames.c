@@ -19,7 +19,8 @@
  * back here, as any run of 32 KiB that the heap gives back while a slot is empty.
  *
  *   FR1  `held` counts frames in slabs, in runs, in the slots, and in the hands of calls that get
- *        them or give them back; `had` those of the first three, and `kinds`, if there is one.
+ *        them or give them back; `had` those of the first three, and so does `kinds`, if there is
+ *        one, when no such call is under way.
  *
  * Who beside whom: all beside all. Wait-free but for the compare-and-swap of `held`, which is
  * repeated when another call changed it. Any context.

@@ -70,7 +70,7 @@ static inline struct cpu_cache *magazine_at(const struct heap *h, uint32_t cpu, 
     return magazine_in(h->magazines[cpu], (size_t)at << FRAME_KIND_SHIFT);
 }
 
-/* By a load, not by the magazine's number: a multiplication and two additions more in each hit. */
+/* By a load: from the number, each hit would need a multiplication and two additions. */
 static inline quire_pfn *magazine_rounds(const struct cpu_cache *r)
 {
     uintptr_t address = (uintptr_t)qa_load(&r->refills, relaxed); /* relaxed: constant */

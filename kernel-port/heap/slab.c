@@ -33,11 +33,11 @@
  * again, as the put that emptied that word may have seen the claimed ones as full.
  *
  * When is a request refused? When the machine has no frames, and a last look at all slabs of the
- * bin, listed or not, finds all full. The danger is a hole that moves: an object is freed in a slab
- * that was looked at, and taken in one that was not yet. So the bin counts what can make a full
- * word have a free bit: a put of that word, the undo of a claim, a slab that is made; and a slab
- * whose frames go to the machine, which was asked before. Who is about to refuse looks again, and
- * asks the machine again, while the count moved:
+ * bin, listed or not, finds all full. The danger is a free object that moves: one is freed in a
+ * slab that was looked at, and one taken in a slab that was not yet. So the bin counts what can
+ * make a full word have a free bit: a put of that word, the undo of a claim, a slab that is made;
+ * and a slab whose frames go to the machine, which was asked before. Who is about to refuse looks
+ * again, and asks the machine again, while the count moved:
  *
  *   look:  count;  the machine, all maps;  E-bin-look;  the count again
  *   put:   map &= ~bit;  count += 1;  E-bin-look;  whatever comes after it, so each take
@@ -136,8 +136,8 @@ static void bin_move(struct bin *bin)
     (void)qa_add(&bin->moves, 1, release); /* E-bin-moved release: the bits are clear */
 }
 
-/* A free bit, or DEAD, came: list the slab unless it is. The last access was the one that did it.
- */
+/* A free bit, or DEAD, came: list the slab unless it is. The caller's last write was a
+ * read-modify-write. */
 static void slab_list(struct heap *h, struct slab *s)
 {
     uint32_t v;

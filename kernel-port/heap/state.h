@@ -116,9 +116,9 @@ enum {
 };
 
 struct heap {
-    /* What hits read comes first: what a free does, but for `magazines`, in one line. */
-    uintptr_t window_base;  /* the address of the longest stretch of frames without a hole: its */
-    uint64_t window_frames; /* first frame is one that any slab may begin with */
+    /* What hits read comes first; what a free reads, but for `magazines`, is in one line. */
+    uintptr_t window_base;  /* the address of the longest stretch of frames without a hole */
+    uint64_t window_frames; /* in it; any slab may begin with the first one */
     qa32 *window;           /* its part of the frame table */
     qa8 *marks;             /* SLAB_MARKS for each descriptor, by number: the first is nobody's */
     size_t rseq_cpus;       /* magazine.cpus in rseq mode, else 0 */
@@ -330,8 +330,8 @@ int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, un
 /* Free those of word `w` of the map that `mine` names, as far as they are not. Frames that went. */
 uint64_t qi_objects_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned w,
                         uint64_t mine);
-/* Give a slab back if it is empty; how many frames it had, and its records. Give all that are back.
- */
+/* Give a slab back if it is empty; frames that went, those of its records too. Give all that are
+ * back. */
 uint64_t qi_slab_retire(struct heap *h, struct slab *s);
 uint64_t qi_slabs_trim(struct heap *h);
 /* The class stays what it is until it is left. False: it is no class just now. */

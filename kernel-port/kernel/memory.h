@@ -25,8 +25,8 @@ struct memory {
     struct quire_bringup up;          /* plan, zones and machine */
     uint64_t machine_bytes;           /* taken for it, by memory_take and by itself */
     struct boot_module ramdisk;       /* where it is; no bytes: there is none */
-    struct quire_gigabytes gigabytes; /* as many as hugepages= names, for spaces: in Huge zones, but
-                                       * while somebody has filled them */
+    struct quire_gigabytes gigabytes; /* as many as hugepages= names, 16 at most, for spaces: in
+                                       * Huge zones, but while somebody has filled them */
     /* Told by the zones; atomic. */
     uint64_t events[ZONES_MAX][QUIRE_EVENTS];
     uint64_t reports[QUIRE_ERRORS]; /* by -error */

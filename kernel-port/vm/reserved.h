@@ -24,8 +24,9 @@
  *        out and was its last owner.
  *   SP4  A page at level 0 with the bit `shared` is *cached*: its frame is a file's (file/cache.c).
  *        It is writable in an area that shares the file alone.
- *   SP5  A page above level 0 with the bit `shared` is large by promotion, or since before it was
- *        advised otherwise: its address wants small pages when it is gone.
+ *   SP5  A page above level 0 with the bit `shared` was promoted (unless it had untouched pages,
+ *        and all of them were advised large), or was advised small later: its address wants small
+ *        pages when it is gone.
  *
  * The bits are below those of an address in all formats, so that a processor that runs ahead, and
  * takes an entry that is not present for one that is, finds the address 0; of a leaving one, whose

@@ -37,7 +37,7 @@ static void fill_from(struct quire_paging *paging, const struct place *place, qu
 
     page_of_entry(f, place->level, place->entry, &page);
     e = entry_of_page(f, below, &page);
-    if (below > 0) /* a space's, which says so of large pages alone (SP5 of reserved.h) */
+    if (below > 0) /* SP5 of reserved.h; at level 0 the bit would say that it is cached (SP4) */
         e |= place->entry & f->shared;
     for (unsigned i = 0; i < level_entries(f, below); i++) {
         entry_fill(f, at, i, e);

@@ -4,8 +4,9 @@
  * slow then, full of code that the compiler put in, and its address space is mostly shadow. Tests
  * that cannot work so ask this, and say what they leave out. ADDRESS_SANITIZED: under the latter?
  *
- * ONE_THREAD(whole, part): how much a test of threads does where it has one. There are no races for
- * ThreadSanitizer to see, which is ten times as slow: there it does the part, elsewhere the whole.
+ * ONE_THREAD(whole, part): how much a test that has threads does where one of them is alone. There
+ * are no races for ThreadSanitizer to see, which is ten times as slow: there it does the part,
+ * elsewhere the whole.
  */
 #ifndef QUIRE_STRESS_COMMON_SANITIZED_H
 #define QUIRE_STRESS_COMMON_SANITIZED_H

@@ -24,13 +24,13 @@
 #include <sys/mman.h>
 
 enum { INSTRUCTIONS = 20000, BYTES = 64, MAGAZINE = 64, HELD = 200, STRIDE_AFTER = 1500 };
-enum { HOLES = 5, HOLE_BYTES = QUIRE_HEAP_SLAB_MOST };
+enum { LARGE = 5, LARGE_BYTES = QUIRE_HEAP_SLAB_MOST };
 
 static struct rig rig;
 static void *held[HELD];
 static unsigned held_count;
 static void *kept; /* by the handler */
-static void *hole[HOLES], *found;
+static void *large[LARGE], *found;
 static void (*interrupt)(void); /* what the handler does; NULL: the usual */
 static uint64_t ips[INSTRUCTIONS];
 static struct {
@@ -97,30 +97,30 @@ static void trim(void)
 }
 
 /* Without magazines and memory: two full slabs of two objects, and one of another CPU, with one. */
-static void one_hole(void)
+static void one_free(void)
 {
     rig_rounds = QUIRE_HEAP_NO_MAGAZINES;
     rig_open(&rig);
-    for (unsigned i = 0; i < HOLES; i++) {
-        rig_cpu = i == HOLES - 1;
-        must(quire_heap_alloc(&rig.heap, HOLE_BYTES, 0, &hole[i]), "alloc");
+    for (unsigned i = 0; i < LARGE; i++) {
+        rig_cpu = i == LARGE - 1;
+        must(quire_heap_alloc(&rig.heap, LARGE_BYTES, 0, &large[i]), "alloc");
     }
     rig_cpu = 0;
     rig_grants = 0;
 }
 
 /* At each moment of it an object is free. */
-static void move_hole(void)
+static void move_free(void)
 {
     rig_cpu = 1;
-    must(quire_heap_free(&rig.heap, hole[0]), "free inside");
-    must(quire_heap_alloc(&rig.heap, HOLE_BYTES, QUIRE_NO_CALLBACK, &hole[0]), "alloc inside");
+    must(quire_heap_free(&rig.heap, large[0]), "free inside");
+    must(quire_heap_alloc(&rig.heap, LARGE_BYTES, QUIRE_NO_CALLBACK, &large[0]), "alloc inside");
     rig_cpu = 0;
 }
 
-static void find_hole(void)
+static void find_free(void)
 {
-    must(quire_heap_alloc(&rig.heap, HOLE_BYTES, 0, &found), "alloc beside an object that moves");
+    must(quire_heap_alloc(&rig.heap, LARGE_BYTES, 0, &found), "alloc beside an object that moves");
 }
 
 static const struct scene scenes[] = {
@@ -129,7 +129,7 @@ static const struct scene scenes[] = {
     {"alloc, the first", nothing, take, NULL},
     {"free, an overflow", full_magazine, give, NULL},
     {"trim of a few", some_cached, trim, NULL},
-    {"alloc, the last object", one_hole, find_hole, move_hole},
+    {"alloc, the last object", one_free, find_free, move_free},
 };
 
 static void on_signal(int number)
@@ -169,8 +169,8 @@ void scene_play(const struct scene *scene)
         must(quire_heap_free(&rig.heap, kept), "free of the handler's");
     }
     give_all();
-    for (unsigned i = 0; found && i < HOLES; i++)
-        must(quire_heap_free(&rig.heap, hole[i]), "free");
+    for (unsigned i = 0; found && i < LARGE; i++)
+        must(quire_heap_free(&rig.heap, large[i]), "free");
     if (found)
         must(quire_heap_free(&rig.heap, found), "free");
     rig_close(&rig);

@@ -296,8 +296,7 @@ static void allocate_in_interrupt(void)
     frames_in_interrupt = machine_used() - frames_before;
 }
 
-/* Frames count until the machine has them: an allocation in the middle of their free is too much.
- */
+/* Frames count until the machine has them: an allocation in the middle of a free is refused. */
 static void the_share_holds_inside_a_free(void **state)
 {
     void *object;
@@ -678,9 +677,7 @@ static void a_visitor_may_do_anything(void **state)
     rig_close(&rig);
 }
 
-/* A walk that stands still while slabs come and go: what waits for it is as much as they have,
- * once.
- */
+/* Slabs come and go while a walk stands still here: what waits for it does not grow. */
 static int churn_long(void *ctx, const struct quire_holding *holding)
 {
     static void *held[768];

@@ -222,7 +222,7 @@ void space_rig_leave(struct space_rig *rig, unsigned cpu)
     rig->loaded[cpu] = NULL;
 }
 
-/* The place of the word that the CPU came to at this physical address. */
+/* Where the word at this physical address is. */
 static uint64_t *word_at(struct space_rig *rig, uint64_t phys)
 {
     return (uint64_t *)(void *)(rig->memory.bytes + (phys - SPACE_RIG_FIRST * QUIRE_FRAME_SIZE));

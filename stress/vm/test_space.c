@@ -298,7 +298,7 @@ static void advised_small(void)
     assert_ok(quire_space_reserve(&space, &area, QUIRE_RESERVE_LARGE, NULL));
     write_word(&space, part.start.n, 1);
     assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_SMALL));
-    assert_int_equal(page_size(part.start.n), large()); /* from now on, it says */
+    assert_int_equal(page_size(part.start.n), large()); /* it stays */
     assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_LARGE));
     assert_ok(quire_space_advise(&space, part, QUIRE_ADVISE_RELEASE));
     write_word(&space, part.start.n, 2);

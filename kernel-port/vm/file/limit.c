@@ -12,10 +12,10 @@
  *   LM1  A fault is refused only if it found a word without room and without a pending count, and
  *        then its entry as it was. All that the word counts is there, and its own page was not. So
  *        who gives a frame back counts it down before anybody can fault on its entry.
- * As it was is less than as it has been: where the page comes by another fault, and is released
- * again, between the look at the word and the look at the entry, the fault is refused because of
- * its own page. Each was seen, though not both at once. It takes a release of the page beside the
- * fault on it; a number in each entry would tell, and there is no room for one.
+ * An entry that is as it was may have been different in between: where the page comes by another
+ * fault, and is released again, between the look at the word and the look at the entry, the fault
+ * is refused because of its own page. It takes a release of the page beside the fault on it; a
+ * number in each entry would tell, and there is no room for one.
  *
  * A fault that is neither served nor refused is told that it is served, and comes again. It counts
  * nothing meanwhile, so what is pending becomes less: it waits for those alone who were in the

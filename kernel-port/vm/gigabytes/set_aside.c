@@ -40,8 +40,8 @@ static quire_pfn slot_pfn(uint64_t word)
 
 /* ---- Slots ---------------------------------------------------------------------------------- */
 
-/* Take one of which these bits are so. One pass, so a refusal says that each slot was seen without
- * one. */
+/* Take one whose word has of these bits the wanted ones alone. One pass, so a refusal says that
+ * each slot was seen without one. */
 static bool take_slot(const struct quire_gigabytes *gigabytes, uint64_t bits, uint64_t wanted,
                       quire_pfn *pfn)
 {
@@ -110,9 +110,9 @@ static bool is_set_aside(const struct quire_gigabytes *gigabytes, const struct q
     return order == QUIRE_GIGABYTE_ORDER && policy == gigabytes->policy;
 }
 
-/* Better one that does not read as zeros. Danger: while one pass looks for such, and a second one
- * for zeros, one of each kind comes and goes, each behind the pass that wants it. So the second one
- * takes any. */
+/* Better one that does not read as zeros: the first pass. Danger: if the second one took zeros
+ * alone, one of each kind could come or go behind the pass that wants it, and both passes find
+ * none. So it takes any. */
 static int give_any(void *ctx, const struct quire_policy *policy, unsigned order, quire_pfn *pfn)
 {
     const struct quire_gigabytes *gigabytes = (const struct quire_gigabytes *)ctx;

@@ -337,7 +337,7 @@ class LastObject : public InHeap
 
 /* The machine has no frames, and one object is free, in the slab that is looked at last, until
  * another CPU frees one in the first slab, and takes this one. So at each moment there is one. */
-class HoleMoves : public InHeap
+class FreeObjectMoves : public InHeap
 {
     void setup() override
     {
@@ -421,7 +421,7 @@ SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
 FullOfSlabs full_of_slabs;
 LastObject last_object;
-HoleMoves hole_moves;
+FreeObjectMoves free_object_moves;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
 } /* namespace */
@@ -453,7 +453,7 @@ int main(int argc, char **argv)
                        {"some_at_once", some_at_once, 2, Search::FULL, 0},
                        {"some_at_once_words", some_at_once_words, 2, Search::FULL, 0},
                        {"last_object", last_object, 2, Search::BOUND, 4},
-                       {"hole_moves", hole_moves, 2, Search::BOUND, 4},
+                       {"free_object_moves", free_object_moves, 2, Search::BOUND, 4},
                        {"make_two", make_two, 2, Search::BOUND, 4},
                        {"overfill_active", overfill_active, 2, Search::BOUND, 4},
                        {"to_and_fro", to_and_fro, 2, Search::BOUND, 4},

@@ -298,8 +298,9 @@ class WalkBesideRetire : public Walked
     }
 };
 
-/* A slab goes and comes again at another frame, and once more at the first one, with an object that
- * has as many bytes as lives before; while others walk, or one walks and another trims. */
+/* A slab goes and comes again at another frame, and once more at the first one; its object has one
+ * byte in its first life, two in the second and so on. Meanwhile others walk, or one walks and
+ * another trims. */
 class WalkBesideRebirth : public Walked
 {
   public:

@@ -16,7 +16,8 @@
  *
  * In local mode each thread keeps to a CPU, and so do main and the one who disturbs. A CPU is asked
  * by a signal to a thread of it, which answers in the handler; the asker waits for that, but not
- * under a sanitizer, which may hold signals back. So one may come late, and who rests takes none.
+ * under a sanitizer, which may hold signals back. So a signal may come late, and who rests takes
+ * none.
  *
  * FACTOR multiplies the number of operations. Exit status 0: nothing was wrong.
  */

@@ -2,9 +2,8 @@
  *
  * test_limit.c - nobody is refused falsely, by a limit or for want of memory: what another CPU's
  * fault finds while a fault has counted its frame and has not put it in, and while a frame is given
- * back; and what a fault finds that got no memory. Faults are asked for
- * one by one: one that is told to come again would be repeated for ever here, where the other one
- * waits for its end.
+ * back; and what a fault finds that got no memory. Faults are asked for one by one: one that is
+ * told to come again would be repeated for ever here, where the other one waits for its end.
  */
 #include "stress/vm/file/file_unit.h"
 

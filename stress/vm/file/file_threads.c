@@ -150,9 +150,9 @@ static void beside_cuts(void)
 
 /* ---- Accesses ------------------------------------------------------------------------------- */
 
-/* A processor that is told to forget a page answers when its access is over. Here one is a walk,
- * and then the word; so who invalidates waits for those that are between the two. Nobody faults, or
- * waits, in between: it ends. */
+/* A processor that is told to forget a page answers when its access is over. Here an access is
+ * a walk, and then the word; so who invalidates waits for those that are between the two. There
+ * nobody faults, or waits, so the wait ends. */
 static qa64 accesses[WORKERS]; /* odd: the worker is between walk and word */
 
 static void wait_for_accesses(void)

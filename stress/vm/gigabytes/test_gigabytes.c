@@ -304,7 +304,7 @@ static void advised_small(void)
     assert_int_equal(page_at(base() + GIGABYTE).size, GIGABYTE);
 }
 
-/* What is left of a gigabyte that is not wanted any more is pages that are not either. */
+/* A gigabyte is advised small, then split: what is released of it comes in small pages again. */
 static void parts_advised_small(void)
 {
     make_gigabyte();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_passes.c - who asks for a gigabyte of any content gets the one that is ready at each moment,
- * though others take and give meanwhile. White-box: set_aside.c is compiled for this program so
- * that each of its looks at a slot comes here first; behind it is no machine.
+ * test_passes.c - who asks for a gigabyte of any content, while one is ready at each moment, gets
+ * it, at whichever of its looks another one comes back and the first one goes. White-box:
+ * set_aside.c is compiled for this program so that each of its looks at a slot comes here first;
+ * behind it is no machine.
  */
 #include "core/atomic.h"
 #include "stress/common/assert.h"
