@@ -29,7 +29,7 @@ static int refuse(void)
 #define qa_load(p, order) __atomic_load_n(&look_at_slot(p)->v, QA_##order)
 #define quire_machine_request(machine, request, pfn, placed) \
     ((void)(machine), (void)(request), (void)(pfn), refuse())
-#include "kernel-port/vm/gigabytes/set_aside.c"
+#include "kernel-port/vm/gigabytes/set_aside.c" /* NOLINT(bugprone-suspicious-include) */
 
 enum { FIRST = 0x40000, SECOND = 0x80000, LOOKS = 4 };
 
