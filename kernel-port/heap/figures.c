@@ -158,9 +158,9 @@ int quire_heap_totals(struct quire_heap *heap, struct quire_heap_totals *totals)
         return QUIRE_ERR_STATE;
     for (uint32_t i = 0; i < h->reserve_runs; i++)
         sum.reserve += qa_load(&h->reserve[i], relaxed) != 0; /* relaxed: a figure */
-    sum.frames = h->share ? qa_load(&h->had, relaxed)         /* relaxed: a figure */
+    sum.frames = h->share ? qa_load(&h->granted, relaxed)     /* relaxed: a figure */
                           : frames_count(h) + (sum.reserve << RESERVE_ORDER);
-    sum.peak = qa_load(&h->had_most, relaxed);           /* relaxed: a figure */
+    sum.peak = qa_load(&h->granted_most, relaxed);       /* relaxed: a figure */
     sum.refusals = qa_load(&h->share_refusals, relaxed); /* relaxed: a statistic */
     sum.classes = h->class_count;
     *totals = sum;

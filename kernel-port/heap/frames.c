@@ -8,7 +8,7 @@
  * moment. What the machine then refuses is taken off again: meanwhile it may refuse another
  * request, which looks as if it had come first. What goes back is taken off when the machine has
  * it, and not before: a call that comes in between, an interrupt's too, would have the heap exceed
- * its share. `had` is for the figures: counted from the machine's grant until just before the
+ * its share. `granted` is for the figures: counted from the machine's grant until just before the
  * frames go, so that it never says more than the heap has.
  *
  * The reserve is runs of its own, of 32 KiB, each in a slot of an array that is exchanged for 0 by
@@ -19,8 +19,8 @@
  * back here, as any run of 32 KiB that the heap gives back while a slot is empty.
  *
  *   FR1  `held` counts frames in slabs, in runs, in the slots, and in the hands of calls that get
- *        them or give them back; `had` those of the first three, and so does `kinds`, if there is
- *        one, when no such call is under way.
+ *        them or give them back; `granted` those of the first three, and so does `kinds`, if there
+ *        is one, when no such call is under way.
  *
  * Who beside whom: all beside all. Wait-free but for the compare-and-swap of `held`, which is
  * repeated when another call changed it. Any context.
@@ -48,16 +48,16 @@ static void share_discharge(struct heap *h, uint64_t frames)
 }
 
 /* The machine gave the frames. */
-static void had_add(struct heap *h, uint64_t frames)
+static void granted_add(struct heap *h, uint64_t frames)
 {
-    uint64_t had, most;
+    uint64_t granted, most;
 
     if (!h->share)
         return;
-    had = qa_add(&h->had, frames, relaxed) + frames; /* relaxed: a figure */
-    most = qa_load(&h->had_most, relaxed);           /* relaxed: a figure */
-    while (had > most)
-        if (qa_cas(&h->had_most, &most, had, relaxed)) /* relaxed: a figure */
+    granted = qa_add(&h->granted, frames, relaxed) + frames; /* relaxed: a figure */
+    most = qa_load(&h->granted_most, relaxed);               /* relaxed: a figure */
+    while (granted > most)
+        if (qa_cas(&h->granted_most, &most, granted, relaxed)) /* relaxed: a figure */
             break;
 }
 
@@ -74,7 +74,7 @@ static int frames_free(struct heap *h, quire_pfn pfn, unsigned order)
     int error;
 
     if (h->share)
-        (void)qa_sub(&h->had, (uint64_t)1 << order, relaxed); /* relaxed: a figure */
+        (void)qa_sub(&h->granted, (uint64_t)1 << order, relaxed); /* relaxed: a figure */
     error = quire_machine_free(h->machine, pfn, order);
     share_discharge(h, (uint64_t)1 << order);
     if (!error)
@@ -102,7 +102,7 @@ int qi_frames_get(struct heap *h, unsigned order, uint32_t node, uint32_t flags,
         share_discharge(h, frames);
         return error;
     }
-    had_add(h, frames);
+    granted_add(h, frames);
     slab_frames_count(h, (ptrdiff_t)frames);
     return 0;
 }

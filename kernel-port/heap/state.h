@@ -149,9 +149,9 @@ struct heap {
     struct watch *watch;               /* watch.h; NULL: nobody asks who holds what */
     qa64 *reserve;                     /* first frames of its runs, plus 1; 0: none */
     uint32_t reserve_runs, reserve_class;
-    uint64_t share;     /* frames; 0: without end */
-    qa64 held;          /* frames of the machine, those charged in advance included */
-    qa64 had, had_most; /* for the figures of a heap with a share: frames that it has */
+    uint64_t share;             /* frames; 0: without end */
+    qa64 held;                  /* frames of the machine, those charged in advance included */
+    qa64 granted, granted_most; /* for the figures of a heap with a share: frames that it has */
     qa64 share_refusals;
     unsigned char *magazines[]; /* of each CPU: see magazine.h */
 };

@@ -78,8 +78,8 @@ class Counted : public Scenario
         world->tags[TAG].bytes.share();
         world->tags[TAG].peak.share();
         world->h.held.share();
-        world->h.had.share();
-        world->h.had_most.share();
+        world->h.granted.share();
+        world->h.granted_most.share();
         for (qa64 &slot : world->reserve)
             slot.share();
     }
@@ -170,7 +170,7 @@ class Share : public Counted
     {
         bool both = granted_[0] && granted_[1];
 
-        require(qa_load(&world->h.had_most, relaxed) <= LIMIT, "more than the share");
+        require(qa_load(&world->h.granted_most, relaxed) <= LIMIT, "more than the share");
         require(granted_[0] || granted_[1], "both were refused");
         require(both == (order_[1] == 0), "a refusal without a reason, or none with one");
     }
