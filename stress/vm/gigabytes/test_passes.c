@@ -53,7 +53,7 @@ static void given_at_each_look(void **state)
     others = give_and_take;
     for (unsigned look = 1; look <= LOOKS; look++) {
         struct quire_frame_source source = quire_frames_with_gigabytes(&gigabytes);
-        quire_pfn got;
+        quire_pfn got = {0};
 
         slots[0] = slot_word(quire_pfn_of(FIRST), SLOT_READY | SLOT_ZEROS);
         slots[1] = slot_word(quire_pfn_of(SECOND), SLOT_TAKEN);
