@@ -93,7 +93,7 @@ static bool class_may_end(struct heap *h, uint32_t number, uint64_t *leaked)
     *leaked = 0;
     /* E-class-left acquire: they are done. Beside a walk its records would wait, and those of the
      * next cache, and so on. */
-    if (qa_load(&h->classes[number].visitors, acquire) || qi_records_read(h))
+    if (qa_load(&h->classes[number].visitors, acquire) || qi_records_have_readers(h))
         return false;
     (void)qi_magazines_drain(h, number, number + 1, false, &frames);
     qi_class_count(h, number, quire_node_of(QUIRE_NO_NODE), &stats);

@@ -204,7 +204,7 @@ int qi_record_make(struct heap *h, const struct place_of_object *place, uint32_t
     return 0;
 }
 
-bool qi_records_read(const struct heap *h)
+bool qi_records_have_readers(const struct heap *h)
 {
     /* E-records-left acquire: those that were are done */
     return h->watch && qa_load(&h->watch->readers, acquire) != 0;
@@ -234,7 +234,7 @@ uint64_t qi_records_clear(struct heap *h, const struct slab *s)
     qa_store(&records->base, life << SLAB_LIFE_SHIFT, relaxed);       /* relaxed: the caller's */
     (void)qa_xchg(&records->at, 0, relaxed); /* relaxed: the caller's, who has all objects */
     qa_fence_after_rmw();                    /* E-records-look fence: gone before the look */
-    if (!qi_records_read(h))
+    if (!qi_records_have_readers(h))
         return array_put(h, address);
     for (uint32_t i = 0; i < words; i++)
         qa_store(array_at(address) + i, 0, relaxed); /* relaxed: E-records has it */
@@ -260,7 +260,7 @@ void qi_records_disown(struct heap *h, const struct slab *s)
 {
     uint64_t address = kept_take(h->watch, records_of(h, s));
 
-    if (address && qi_records_read(h))
+    if (address && qi_records_have_readers(h))
         array_keep(h->watch, address);
     else if (address)
         (void)array_put(h, address);
@@ -273,7 +273,7 @@ static uint64_t kept_collect(struct heap *h, struct slab_records *records)
 
     if (!address)
         return 0;
-    if (!qi_records_read(h))
+    if (!qi_records_have_readers(h))
         return array_put(h, address);
     (void)qa_add(&h->watch->keeps, 1, relaxed); /* relaxed: a hint */
     /* E-records release: as it was acquired */
@@ -294,7 +294,7 @@ static uint64_t list_collect(struct heap *h)
     if (!qa_load(&w->kept, relaxed)) /* relaxed: a hint */
         return 0;
     kept = qa_xchg(&w->kept, 0, acquire); /* E-records-kept acquire: they are gone, and the links */
-    good = !qi_records_read(h);
+    good = !qi_records_have_readers(h);
     for (; kept; kept = next) {
         next = qa_load(array_at(kept), relaxed); /* relaxed: the caller's */
         if (good)
@@ -313,7 +313,7 @@ uint64_t qi_records_collect(struct heap *h)
 
     if (!qa_load(&w->keeps, relaxed)) /* relaxed: a hint */
         return frames;
-    for (uint32_t i = 0; i < count && !qi_records_read(h); i++)
+    for (uint32_t i = 0; i < count && !qi_records_have_readers(h); i++)
         frames += kept_collect(h, &w->slabs[i]);
     return frames;
 }

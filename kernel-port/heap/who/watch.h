@@ -125,7 +125,7 @@ qa64 *qi_records_of_slab(const struct heap *h, const struct slab *s, uint64_t *b
 /* The record of a run by its first frame; NULL: beyond the frame table. */
 qa64 *qi_record_of_frame(const struct heap *h, uint64_t pfn);
 /* Does anybody walk? */
-bool qi_records_read(const struct heap *h);
+bool qi_records_have_readers(const struct heap *h);
 /* The classes of arrays. */
 void qi_records_build(struct heap *h);
 
