@@ -5,8 +5,6 @@
 #include "program.h"
 
 _Noreturn void program_start(uint64_t argument);
-void *memcpy(void *restrict to, const void *restrict from, size_t n);
-void *memset(void *to, int byte, size_t n);
 
 int64_t call(enum user_call number, uint64_t a, uint64_t b, uint64_t c)
 {
@@ -121,21 +119,4 @@ void required(const char *condition, int line)
     say("this does not hold:");
     say(condition);
     exit(line);
-}
-
-/* The compiler may ask for these. */
-void *memcpy(void *restrict to, const void *restrict from, size_t n)
-{
-    void *at = to;
-
-    __asm__ volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(n) : : "memory");
-    return to;
-}
-
-void *memset(void *to, int byte, size_t n)
-{
-    void *at = to;
-
-    __asm__ volatile("rep stosb" : "+D"(at), "+c"(n) : "a"(byte) : "memory");
-    return to;
 }
