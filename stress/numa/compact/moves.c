@@ -35,19 +35,18 @@ enum {
     GENERATION = 64,
     FULL = 98, /* per cent in use now and then, as a cache of files has it */
     FULL_EVERY = 50,
-    FULL_UNTIL = 200, /* ticks */
-    SCANNERS_AT_LEAST = 4,
     GOAL = 90, /* per cent of the whole blocks that could be */
 };
 
 static struct rig rig;
 static struct books books;
 static uint64_t random_state, tick, used;
-static uint64_t frames;    /* of the zone */
-static const char *lives;  /* LIFETIMES */
-static uint32_t due[RING]; /* the first place that ends in a tick */
-static uint32_t *next_due; /* of a place: the next one of its tick, or of the empty ones */
-static uint32_t empty;     /* the first empty place */
+static uint64_t frames;     /* of the zone */
+static uint64_t full_until; /* a tick */
+static const char *lives;   /* LIFETIMES */
+static uint32_t due[RING];  /* the first place that ends in a tick */
+static uint32_t *next_due;  /* of a place: the next one of its tick, or of the empty ones */
+static uint32_t empty;      /* the first empty place */
 
 static void *zeroed(size_t n, size_t bytes)
 {
@@ -331,6 +330,11 @@ static void end(void)
     free(next_due);
 }
 
+static uint64_t most_moves(uint64_t scanners)
+{
+    return full_until ? scanners / 4 : scanners / 10 + BLOCK;
+}
+
 static void run(unsigned fill, uint64_t ticks)
 {
     uint64_t target = frames * fill / 100, goal;
@@ -339,7 +343,7 @@ static void run(unsigned fill, uint64_t ticks)
     begin();
     for (tick = 0; tick < ticks; tick++) {
         free_due();
-        allocate_until(tick < FULL_UNTIL && tick % FULL_EVERY == 0 ? frames * FULL / 100 : target);
+        allocate_until(tick < full_until && tick % FULL_EVERY == 0 ? frames * FULL / 100 : target);
     }
     goal = (frames - used) / BLOCK * GOAL / 100;
     quire = compact_quire(goal);
@@ -349,7 +353,7 @@ static void run(unsigned fill, uint64_t ticks)
     tell("quire", &quire);
     tell("cheapest", &cheapest);
     tell("scanners", &scanners);
-    if (lives[0] == 'm' && quire.moves * SCANNERS_AT_LEAST > scanners.moves)
+    if (lives[0] == 'm' && quire.moves > most_moves(scanners.moves))
         die("%" PRIu64 " moves, the scanners need %" PRIu64, quire.moves, scanners.moves);
     end();
 }
@@ -361,8 +365,9 @@ int main(int argc, char **argv)
     random_state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     frames = (argc > 3 ? strtoull(argv[3], NULL, 0) : GIBIBYTES) * GIB_FRAMES;
     lives = argc > 4 ? argv[4] : "mixed";
-    if (argc > 5) {
-        run((unsigned)strtoul(argv[5], NULL, 0), ticks);
+    full_until = argc > 5 ? strtoull(argv[5], NULL, 0) : 200;
+    if (argc > 6) {
+        run((unsigned)strtoul(argv[6], NULL, 0), ticks);
         return 0;
     }
     run(70, ticks);
