@@ -174,7 +174,8 @@ static void build_cpu_caches(struct quire_cache *c)
         for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {
             struct cpu_cache *r = cpu_cache_of(c, cpu, i);
 
-            r->half = c->capacity[i] / 2;
+            r->half = (uint16_t)(c->capacity[i] / 2);
+            r->of_hit = i <= CACHE_MOVABLE ? (uint16_t)(D_SPLIT | i << D_CLASS_SHIFT) : UINT16_MAX;
             r->refill = (uint16_t)(r->half ? r->half : 1);
             qa_store(&r->limit, c->capacity[i], relaxed); /* relaxed: being built */
             cpu_cache_put(r);

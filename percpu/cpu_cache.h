@@ -88,7 +88,8 @@ struct cpu_cache {
     qa64 count; /* low 16 bits: rounds in the loaded magazine; above: pops so far, see K6 */
     qa32 out;   /* rounds in the outgoing one */
     qa32 limit;
-    uint32_t half;   /* half of the capacity: refills, flushes, the outgoing magazine's size */
+    uint16_t half;   /* half of the capacity: refills, flushes, the outgoing magazine's size */
+    uint16_t of_hit; /* D_OF_HIT of blocks whose frames a hit pushes here, or UINT16_MAX: of none */
     qa16 seen;       /* what every use changes, as the last maintenance saw it: cpu_cache_is_idle */
     uint16_t refill; /* rounds that the next refill fetches, see K9 */
     qa64 underflows, overflows, refills, flushes; /* a heap's magazine uses these and `seen` for

@@ -103,7 +103,7 @@ static inline bool view_push(const struct cpu_view *s, struct admission a, quire
                                       : rseq_push(s->cache, a.cls, pfn.n);
 #endif
     return a.place == TO_OUTGOING ? view_claim_push_outgoing(s, a.cls, pfn)
-                                  : view_claim_push(s, a.cls, pfn);
+                                  : view_claim_push(s, s->cpu_caches[a.cls], pfn);
 }
 
 __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, quire_pfn pfn,
@@ -153,7 +153,7 @@ bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order)
         return false;
     if (!byte_clear(byte, byte_of_order(order)))
         return false;
-    pushed = by_xchg ? view_claim_push(s, a.cls, pfn) : view_push(s, a, pfn);
+    pushed = by_xchg ? view_claim_push(s, s->cpu_caches[a.cls], pfn) : view_push(s, a, pfn);
     if (!pushed)
         byte_restore(byte, byte_of_order(order));
     return pushed;

@@ -8,7 +8,7 @@
  * a hit reads metadata only on behalf of a frame that its caller owns, and while a frame of a zone
  * is owned the zone stays.
  *
- *   T1  A view does not change once its cache is in service, but for `node` and `asked`. While the
+ *   T1  A view does not change once its cache is in service, but for the atomic words. While the
  *       cache is closed, and no frame of the window is owned, the window may be bound to a zone
  *       that takes the place of the old one (view.c): CPU caches, range and cache stay.
  *   T2  Its window is of the zone's longest stretch of sections, or a part of it, and all its
@@ -17,6 +17,8 @@
  *       cpu_cache.h). In local mode it uses its own CPU's and stays there (K8). In rseq mode the
  *       kernel's word says whose CPU caches are used, and all views are alike; or (the layer above)
  *       the view is of the CPU whose number the section compares with that word.
+ *   T4  `usual` is what the last frees of frames had in common: a hint, compared with each frame's
+ *       descriptor before anything is done by it. So any value is right.
  *
  *                     pop   push   rebind   set node
  *   pop                X     X       X         X
@@ -66,6 +68,8 @@ struct cpu_view {
                     * mode ASK_NOBODY for good, so that one look tells both */
     qa32 node;     /* the CPU's, as the layer above has it; a hint */
     uint32_t kind; /* bits of enum view_kind */
+    qa64 usual;    /* T4; struct cpu_cache *: that of blocks means that nothing is usual */
+    qa32 recent;   /* T4; mobility of the last four that were unusual, where D_CLASS begins */
     struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
 } __attribute__((aligned(64)));
 
@@ -143,6 +147,10 @@ static inline bool is_cacheable(uint32_t desc)
     return ((desc - D_SPLIT) & (D_STATE | D_PINS | D_CLASS_ORDER)) == 0;
 }
 
+/* Of a descriptor what says whether a hit may push a frame of the block, and to which magazine. If
+ * so it is D_SPLIT and the class. */
+enum { D_OF_HIT = D_STATE | D_PINS | D_CLASS };
+
 /* The class of single frames of the block with this descriptor: of its mobility. */
 static inline enum cache_class frame_class(uint32_t desc)
 {
@@ -204,6 +212,39 @@ static inline __attribute__((always_inline)) struct admission admit(const struct
                       ? TO_OUTGOING
                       : TO_LOADED;
     return a;
+}
+
+/* ---- What is usually freed ------------------------------------------------------------------ */
+
+/* Which magazine a frame is pushed to depends on its block's descriptor, the next pop waits for the
+ * place of that push, and the next descriptor for that pop. So frees that are alike push to the
+ * magazine that is *usual*, whose place is known before the frame is; that the descriptor agrees,
+ * the processor foresees. Where frees are not alike nothing is usual for a while, since a guess
+ * that is wrong costs more than waiting. */
+static inline struct cpu_cache *view_usual(const struct cpu_view *s)
+{
+    uintptr_t usual = (uintptr_t)qa_hint(&s->usual); /* T4 */
+
+    return (struct cpu_cache *)usual;
+}
+
+/* The CPU cache of a free that is not for the usual one, but of this (D_OF_HIT); four alike make it
+ * usual. Both places are read before it is known which one it is. */
+static inline __attribute__((always_inline)) struct cpu_cache *view_unusual(
+    const struct cpu_view *s, uint32_t of_hit)
+{
+    struct cpu_cache *unmovable = s->cpu_caches[CACHE_UNMOVABLE];
+    struct cpu_cache *movable = s->cpu_caches[CACHE_MOVABLE];
+    struct cpu_cache *to = frame_class(of_hit) == CACHE_MOVABLE ? movable : unmovable;
+    struct cpu_cache *usual = to;
+    struct cpu_view *hints = (struct cpu_view *)(uintptr_t)s; /* T1 */
+    uint32_t recent = (qa_hint(&s->recent) << 1 & D_CLASS_ORDER) | of_hit;
+
+    qa_store(&hints->recent, recent, relaxed);            /* relaxed: T4 */
+    if ((recent + (1u << D_CLASS_SHIFT)) & D_CLASS_ORDER) /* neither 1111 nor 0000 */
+        usual = s->cpu_caches[CACHE_HUGE];
+    qa_store(&hints->usual, (uintptr_t)usual, relaxed); /* relaxed: T4 */
+    return to;
 }
 
 /* ---- Hand-out ------------------------------------------------------------------------------- */
@@ -351,17 +392,17 @@ static inline bool cpu_cache_has_room(const struct cpu_cache *r)
 bool qi_cache_pop_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn *pfn);
 bool qi_cache_push_rseq(const struct quire_cache *c, enum cache_class cls, quire_pfn pfn);
 
-/* Push a round to a loaded magazine, in exchange or local mode. False: no room; or other CPUs ask
- * this one for something, which comes first (slowpath.c). */
+/* Push a round to the loaded magazine of one of the view's CPU caches, in exchange or local mode.
+ * False: no room; or other CPUs ask this one for something, which comes first (slowpath.c). */
 static inline __attribute__((always_inline)) bool view_claim_push(const struct cpu_view *s,
-                                                                  enum cache_class cls,
+                                                                  struct cpu_cache *to,
                                                                   quire_pfn pfn)
 {
     uint64_t asked = qa_hint(&s->asked);
 
     if (asked == 0)
-        return cpu_cache_claim_push(s->cpu_caches[cls], true, pfn);
-    return asked & ASK_NOBODY && cpu_cache_claim_push(s->cpu_caches[cls], false, pfn);
+        return cpu_cache_claim_push(to, true, pfn);
+    return asked & ASK_NOBODY && cpu_cache_claim_push(to, false, pfn);
 }
 
 /* The same to the outgoing one: of half the size. */
@@ -405,22 +446,32 @@ static inline __attribute__((always_inline)) bool view_claim_pop_frame(const str
     return true;
 }
 
-/* Take a run that a hit admits to the loaded magazine back from its owner. Returns its class, or
- * CACHE_NONE: nothing has changed. */
-static inline __attribute__((always_inline)) enum cache_class view_take_back(
-    const struct cpu_view *s, quire_pfn pfn, unsigned order)
+/* The class of a CPU cache of single frames. */
+static inline enum cache_class cpu_cache_class(const struct cpu_cache *r)
+{
+    return (enum cache_class)(r->of_hit >> D_CLASS_SHIFT);
+}
+
+/* Take a single frame that a hit admits to a loaded magazine back from its owner: sets the CPU
+ * cache. False: nothing has changed. */
+static inline __attribute__((always_inline)) bool view_take_back_frame(const struct cpu_view *s,
+                                                                       quire_pfn pfn,
+                                                                       struct cpu_cache **to)
 {
     uint64_t at = window_find(&s->window, pfn);
-    struct admission a;
+    uint32_t of_hit;
 
     if (at >= s->window.blocks)
-        return CACHE_NONE;
-    qi_assert(s->cache);
-    a = admit_hit(s->cache->zone, &s->window, s->sparse_limit, at, order);
-    if (a.place != TO_LOADED ||
-        !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order)))
-        return CACHE_NONE;
-    return a.cls;
+        return false;
+    of_hit = qa_hint(window_desc(&s->window, at)) & D_OF_HIT; /* a hint; the zone decides */
+    *to = view_usual(s);
+    if (__builtin_expect((uint16_t)of_hit != (*to)->of_hit, 0)) {
+        if (!is_cacheable(of_hit))
+            return false;
+        *to = view_unusual(s, of_hit);
+    }
+    return !is_sparse(&s->window, s->sparse_limit, at) &&
+           byte_clear(window_frame_byte(&s->window, pfn), BYTE_SINGLE);
 }
 
 /* Push what was taken back to the loaded magazine, or give it back. False: nothing has changed. */
@@ -428,31 +479,31 @@ static inline __attribute__((always_inline)) bool view_push_taken(const struct c
                                                                   enum cache_class cls,
                                                                   quire_pfn pfn, unsigned order)
 {
-    if (view_uses_rseq(s) ? qi_cache_push_rseq(s->cache, cls, pfn) : view_claim_push(s, cls, pfn))
+    if (view_uses_rseq(s) ? qi_cache_push_rseq(s->cache, cls, pfn)
+                          : view_claim_push(s, s->cpu_caches[cls], pfn))
         return true;
     byte_restore(window_frame_byte(&s->window, pfn), byte_of_order(order));
     return false;
 }
 
-/* Push a run that a hit admits to the loaded magazine. False: nothing has changed. */
-static inline __attribute__((always_inline)) bool view_push_hit(const struct cpu_view *s,
-                                                                quire_pfn pfn, unsigned order)
-{
-    enum cache_class cls = view_take_back(s, pfn, order);
-
-    return cls != CACHE_NONE && view_push_taken(s, cls, pfn, order);
-}
-
-/* A single frame. */
+/* Push a single frame that a hit admits to a loaded magazine. False: nothing has changed. */
 static inline bool view_push_frame(const struct cpu_view *s, quire_pfn pfn)
 {
-    return view_push_hit(s, pfn, 0);
+    struct cpu_cache *to;
+
+    return view_take_back_frame(s, pfn, &to) && view_push_taken(s, cpu_cache_class(to), pfn, 0);
 }
 
 /* A block of order 9. */
 static inline bool view_push_block(const struct cpu_view *s, quire_pfn pfn)
 {
-    return view_push_hit(s, pfn, HUGE_ORDER);
+    if (!window_holds(&s->window, pfn))
+        return false;
+    qi_assert(s->cache);
+    if (has_isolations(s->cache->zone) ||
+        !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(HUGE_ORDER)))
+        return false;
+    return view_push_taken(s, CACHE_HUGE, pfn, HUGE_ORDER);
 }
 
 /* fastpath.c: push a run of order 1 to 8; and what all these leave: a single frame of a block that

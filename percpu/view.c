@@ -75,6 +75,8 @@ void qi_views_build(struct quire_cache *c)
         s->sparse_limit = &c->state->sparse_limit;
         /* relaxed: being made */
         qa_store(&s->asked, c->mode == QUIRE_CACHE_LOCAL ? 0 : ASK_NOBODY, relaxed);
+        qa_store(&s->usual, (uintptr_t)s->cpu_caches[CACHE_HUGE],
+                 relaxed); /* relaxed: being made */
         s->cache = c;
     }
     set_windows(c, &w);

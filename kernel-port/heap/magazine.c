@@ -37,7 +37,7 @@ static uint32_t class_rounds(const struct heap *h, uint32_t size)
 
 static void magazine_fit(struct cpu_cache *r, uint32_t rounds)
 {
-    r->half = rounds / 2 * ROUND_WORDS;
+    r->half = (uint16_t)(rounds / 2 * ROUND_WORDS);
     /* relaxed: who made the class or heap publishes it */
     qa_store(&r->limit, 2 * r->half, relaxed);
 }

@@ -108,26 +108,25 @@ BEHIND_SECTION int alloc_frame(struct quire_machine *m, uint32_t flags, quire_pf
 }
 
 /* In rseq mode, by a section of its own: the CPU cache is found before the section, which only
- * looks whether that is still the CPU's. False: not this way. */
+ * looks whether that is still the CPU's. False: not this way, or not in rseq mode. */
 static inline bool alloc_by_section(const struct quire_machine *m, uint32_t flags, quire_pfn *pfn)
 {
 #if QUIRE_RSEQ
-    if (machine_uses_rseq(m)) {
-        uint32_t cpu = rseq_cpu(rseq_area());
-        const struct cpu_view *view = machine_view_of(m, cpu);
+    int64_t reach = rseq_reach();
+    size_t cpu = rseq_cpu_by(reach);
+    const struct cpu_view *view = machine_view_of(m, cpu);
 
-        if (!view_uses_rseq(view) ||
-            !rseq_pop_at(view->cache, view->cpu_caches[flags], cpu, &pfn->n))
-            return false;
-        view_hand_out(view, *pfn, 0);
-        return true;
-    }
+    if (view->kind != (VIEW_RSEQ | VIEW_ONE_STRETCH) ||
+        !rseq_pop_at(reach, view->cpu_caches[flags], cpu, &pfn->n))
+        return false;
+    byte_set(window_frame_byte(&view->window, *pfn), BYTE_SINGLE);
+    return true;
 #else
     (void)m;
     (void)flags;
     (void)pfn;
-#endif
     return false;
+#endif
 }
 
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
@@ -219,9 +218,13 @@ static __attribute__((__noinline__)) int free_sparse_or_pinned(struct quire_mach
 static __attribute__((__noinline__)) int free_frame_by_exchange(struct quire_machine *m,
                                                                 quire_pfn pfn, uint32_t cpu,
                                                                 const struct cpu_view *view,
-                                                                enum cache_class cls)
+                                                                struct cpu_cache *to)
 {
-    return view_push_taken(view, cls, pfn, 0) ? QUIRE_OK : free_sparse_or_pinned(m, pfn, cpu, view);
+    if (view_uses_rseq(view) ? qi_cache_push_rseq(view->cache, cpu_cache_class(to), pfn)
+                             : view_claim_push(view, to, pfn))
+        return QUIRE_OK;
+    byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
+    return free_sparse_or_pinned(m, pfn, cpu, view);
 }
 
 /* The free of a frame: in exchange and local mode; in rseq mode what the section below does not do.
@@ -230,47 +233,37 @@ BEHIND_SECTION int free_frame(struct quire_machine *m, quire_pfn pfn)
 {
     uint32_t cpu = machine_cpu_now(m);
     const struct cpu_view *view;
-    enum cache_class cls;
+    struct cpu_cache *to;
 
     if (cpu >= QUIRE_CPUS)
         return qi_machine_free_slowpath(m, pfn, 0, cpu);
     view = machine_view_of(m, cpu);
     if (!window_holds(&view->window, pfn))
         return qi_remote_push(m, pfn, cpu_once_more(cpu));
-    cls = view_take_back(view, pfn, 0);
-    if (cls == CACHE_NONE)
+    if (!view_take_back_frame(view, pfn, &to))
         return free_sparse_or_pinned(m, pfn, cpu_once_more(cpu), view);
     if (qa_hint(&view->asked) != 0)
-        return free_frame_by_exchange(m, pfn, cpu_once_more(cpu), view, cls);
-    if (cpu_cache_claim_push(view->cpu_caches[cls], true, pfn))
+        return free_frame_by_exchange(m, pfn, cpu_once_more(cpu), view, to);
+    if (cpu_cache_claim_push(to, true, pfn))
         return QUIRE_OK;
     byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
     return free_sparse_or_pinned(m, pfn, cpu_once_more(cpu), view);
 }
 
-/* In rseq mode, as an allocation. Both CPU caches' places are read before the descriptor says which
- * one it is, as the next allocation waits for this one's place. */
+/* In rseq mode, as an allocation. */
 static inline bool free_by_section(const struct quire_machine *m, quire_pfn pfn)
 {
 #if QUIRE_RSEQ
-    if (machine_uses_rseq(m)) {
-        uint32_t cpu = rseq_cpu(rseq_area());
-        const struct cpu_view *view = machine_view_of(m, cpu);
-        struct cpu_cache *unmovable, *movable;
-        struct admission a;
-        uint64_t at;
+    int64_t reach = rseq_reach();
+    size_t cpu = rseq_cpu_by(reach);
+    const struct cpu_view *view = machine_view_of(m, cpu);
+    struct cpu_cache *to;
 
-        if (!view_uses_rseq(view) || (at = window_find(&view->window, pfn)) >= view->window.blocks)
-            return false;
-        unmovable = view->cpu_caches[CACHE_UNMOVABLE];
-        movable = view->cpu_caches[CACHE_MOVABLE];
-        a = admit_hit(view->cache->zone, &view->window, view->sparse_limit, at, 0);
-        if (a.place != TO_LOADED || !byte_clear(window_frame_byte(&view->window, pfn), BYTE_SINGLE))
-            return false;
-        if (rseq_push_at(view->cache, a.cls == CACHE_MOVABLE ? movable : unmovable, cpu, pfn.n))
-            return true;
-        byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
-    }
+    if (!view_uses_rseq(view) || !view_take_back_frame(view, pfn, &to))
+        return false;
+    if (rseq_push_at(reach, to, cpu, pfn.n))
+        return true;
+    byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
 #else
     (void)m;
     (void)pfn;

@@ -324,7 +324,7 @@ static inline uint32_t machine_cpu_now(const struct quire_machine *m)
 extern const struct cpu_view qi_no_view;
 
 /* The view of a CPU, or qi_no_view. */
-static inline const struct cpu_view *machine_view_of(const struct quire_machine *m, uint32_t cpu)
+static inline const struct cpu_view *machine_view_of(const struct quire_machine *m, size_t cpu)
 {
     uintptr_t view = (uintptr_t)&qi_no_view;
 

@@ -99,7 +99,7 @@ void qi_remote_init(struct machine_cpu *mcpu)
         /* relaxed: E-machine-cpu publishes it */
         qa_store(&remote->remote_zone, (uintptr_t)&qi_no_zone, relaxed);
         qa_store(&remote->serving_zone, (uintptr_t)&qi_no_zone, relaxed); /* relaxed: see above */
-        cache->half = rounds_of_order(remote->order) / 2;
+        cache->half = (uint16_t)(rounds_of_order(remote->order) / 2);
         qa_store(&cache->limit, 2 * cache->half, relaxed); /* relaxed: see above */
         cache->refill = 1;                                 /* K9, and not used */
         cpu_cache_put(cache);

@@ -30,14 +30,16 @@
  * 3: the descriptor, 4: the abort):
  *   RSEQ_START, RSEQ_END   the section's descriptor and its arming; its abort
  *   RSEQ_FIND              this CPU's cache of a class, or to `slow`
- *   RSEQ_AT                a CPU cache that was found outside, or to `slow`: it is not this CPU's
+ *   RSEQ_AT_START, RSEQ_AT   the same as the first and the third, of a CPU cache that was found
+ *                          outside, or to `slow`: it is not this CPU's
  *   RSEQ_POP, RSEQ_PUSH, RSEQ_PUSH_OUT, RSEQ_TAKE   what comes then, up to the commit
  *   RSEQ_POP_TWO, RSEQ_PUSH_TWO   the same of rounds of two words that lie elsewhere, of a CPU
  *                          cache that was found outside; there is no round below the first, but
  *                          memory that may be read
- * and RSEQ_AREA, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_SECOND, which are operands,
- * RSEQ_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which are the registers used up,
- * rseq_area(), rseq_cpu_here(), and rseq_cpu_wide().
+ * and RSEQ_AREA, RSEQ_AREA_BY, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_SECOND, which are
+ * operands, RSEQ_SCRATCH, RSEQ_AT_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which
+ * are the registers used up, rseq_area(), rseq_reach(), rseq_cpu_by(), rseq_cpu_here(), and
+ * rseq_cpu_wide().
  *
  * The interleaving tests have the sections as steps of a model (QUIRE_RSEQ_MODEL).
  */
@@ -109,17 +111,16 @@ again:
     return false;
 }
 
-/* Pop a round of the CPU cache r of CPU `cpu`, which was found outside. False: not this way,
- * perhaps because the caller runs on another CPU by now. */
-static inline bool rseq_pop_at(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu,
-                               uint64_t *round)
+/* Pop a round of the CPU cache r of CPU `cpu`, which was found outside, as the thread's area was
+ * (rseq_reach). False: not this way, perhaps because the caller runs on another CPU by now. */
+static inline bool rseq_pop_at(int64_t reach, struct cpu_cache *r, size_t cpu, uint64_t *round)
 {
     uint64_t v;
 
-    __asm__ goto(RSEQ_START RSEQ_AT RSEQ_POP RSEQ_END
+    __asm__ goto(RSEQ_AT_START RSEQ_AT RSEQ_POP RSEQ_END
                  : [v] "=&r"(v)
-                 : RSEQ_AREA(c), RSEQ_CPU_CACHE_OF(r, cpu)
-                 : "memory", "cc", RSEQ_SCRATCH
+                 : RSEQ_AREA_BY(reach), RSEQ_CPU_CACHE_OF(r, cpu)
+                 : "memory", "cc", RSEQ_AT_SCRATCH
                  : slow, again);
     *round = v;
     return true;
@@ -129,13 +130,12 @@ again:
 }
 
 /* Push a round likewise. */
-static inline bool rseq_push_at(const struct quire_cache *c, struct cpu_cache *r, uint32_t cpu,
-                                uint64_t round)
+static inline bool rseq_push_at(int64_t reach, struct cpu_cache *r, size_t cpu, uint64_t round)
 {
-    __asm__ goto(RSEQ_START RSEQ_AT RSEQ_PUSH RSEQ_END
+    __asm__ goto(RSEQ_AT_START RSEQ_AT RSEQ_PUSH RSEQ_END
                  :
-                 : RSEQ_AREA(c), RSEQ_CPU_CACHE_OF(r, cpu), [round] "r"(round)
-                 : "memory", "cc", RSEQ_SCRATCH
+                 : RSEQ_AREA_BY(reach), RSEQ_CPU_CACHE_OF(r, cpu), [round] "r"(round)
+                 : "memory", "cc", RSEQ_AT_SCRATCH
                  : slow, again);
     return true;
 slow:

@@ -26,9 +26,22 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     return rseq_cpu_here(c);
 }
 
+/* What a section reaches the thread's area by: its address. */
+static inline int64_t rseq_reach(void)
+{
+    return (int64_t)(uintptr_t)rseq_area();
+}
+
+/* The number of the CPU by that. */
+static inline size_t rseq_cpu_by(int64_t reach)
+{
+    return *(const volatile uint32_t *)(uintptr_t)(reach + 4); /* the kernel changes it */
+}
+
 /* clang-format off */
 #define RSEQ_SCRATCH "x9", "x10", "x11", "x12"
 #define RSEQ_AREA(c) [area] "r"((void)(c), rseq_area())
+#define RSEQ_AREA_BY(reach) [area] "r"(reach)
 #define RSEQ_CPU_CACHE(c, cls)                                                                     \
     [first] "r"((c)->first_cpu), [cpus] "r"((c)->cpus), [stride] "r"((c)->cpu_stride),             \
         [cpu_caches] "r"((c)->cpu_caches[cls])
@@ -53,6 +66,8 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "ldar x10, [x9]\n\t"                                                                           \
     "cmp x10, #1\n\t"                                                                              \
     "b.ne %l[slow]\n\t"
+#define RSEQ_AT_SCRATCH RSEQ_SCRATCH
+#define RSEQ_AT_START   RSEQ_START
 #define RSEQ_CPU_CACHE_OF(r, number) [cpu_cache] "r"(r), [cpu] "r"(number)
 #define RSEQ_AT                                                                                    \
     "ldr w9, [%[area], #4]\n\t"                                                                    \
@@ -124,7 +139,7 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "ldr w11, [x9, #20]\n\t"                                                                       \
     "cmp w11, w10, lsl #1\n\t"                                                                     \
     "b.ls %l[slow]\n\t"                                                                            \
-    "ldr w11, [x9, #24]\n\t"                                                                       \
+    "ldrh w11, [x9, #24]\n\t"                                                                      \
     "add w11, w10, w11, lsl #1\n\t"                                                                \
     "add x12, x9, #64\n\t"                                                                         \
     "str %[round], [x12, w11, uxtw #3]\n\t"                                                        \

@@ -24,31 +24,45 @@ static inline uint32_t rseq_cpu_here(const struct quire_cache *c)
     return cpu;
 }
 
-/* The same, as wide as an address, for which no instruction is needed. */
-static inline size_t rseq_cpu_wide(const struct quire_cache *c)
+/* What a section reaches the thread's area by: its offset. */
+static inline int64_t rseq_reach(void)
+{
+    return __rseq_offset;
+}
+
+/* The number of the CPU by that, as wide as an address, for which no instruction is needed. */
+static inline size_t rseq_cpu_by(int64_t reach)
 {
     size_t cpu;
 
-    __asm__ volatile("movl %%fs:4(%1), %k0" : "=r"(cpu) : "r"(c->rseq_offset));
+    __asm__ volatile("movl %%fs:4(%1), %k0" : "=r"(cpu) : "r"(reach));
     return cpu;
+}
+
+/* The same, of a cache in rseq mode. */
+static inline size_t rseq_cpu_wide(const struct quire_cache *c)
+{
+    return rseq_cpu_by(c->rseq_offset);
 }
 
 /* clang-format off */
 #define RSEQ_SCRATCH "rax", "r8", "r9"
 #define RSEQ_AREA(c) [offset] "r"((c)->rseq_offset)
+#define RSEQ_AREA_BY(reach) [offset] "r"(reach)
 #define RSEQ_CPU_CACHE(c, cls)                                                                     \
     [first] "m"((c)->first_cpu), [cpus] "m"((c)->cpus), [stride] "m"((c)->cpu_stride),             \
         [cpu_caches] "m"((c)->cpu_caches[cls])
 
-#define RSEQ_START                                                                                 \
+#define RSEQ_START RSEQ_START_WITH("rax")
+#define RSEQ_START_WITH(scratch)                                                                   \
     ".pushsection __rseq_cs, \"aw\"\n\t"                                                           \
     ".balign 32\n\t"                                                                               \
     "3:\n\t"                                                                                       \
     ".long 0, 0\n\t"                                                                               \
     ".quad 1f, 2f - 1f, 4f\n\t"                                                                    \
     ".popsection\n\t"                                                                              \
-    "leaq 3b(%%rip), %%rax\n\t"                                                                    \
-    "movq %%rax, %%fs:8(%[offset])\n\t"                                                            \
+    "leaq 3b(%%rip), %%" scratch "\n\t"                                                            \
+    "movq %%" scratch ", %%fs:8(%[offset])\n\t"                                                    \
     "1:\n\t"
 #define RSEQ_FIND                                                                                  \
     "movl %%fs:4(%[offset]), %%eax\n\t"                                                            \
@@ -59,11 +73,13 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "addq %[cpu_caches], %%rax\n\t"                                                                \
     "cmpq $1, (%%rax)\n\t"                                                                         \
     "jne %l[slow]\n\t"
-#define RSEQ_CPU_CACHE_OF(r, number) [cpu_cache] "r"(r), [cpu] "r"(number)
+/* It is in rax from the beginning. */
+#define RSEQ_AT_SCRATCH "r8"
+#define RSEQ_AT_START   RSEQ_START_WITH("r8")
+#define RSEQ_CPU_CACHE_OF(r, number) "a"(r), [cpu] "r"(number)
 #define RSEQ_AT                                                                                    \
-    "cmpl %[cpu], %%fs:4(%[offset])\n\t"                                                           \
+    "cmpl %k[cpu], %%fs:4(%[offset])\n\t"                                                          \
     "jne %l[slow]\n\t"                                                                             \
-    "movq %[cpu_cache], %%rax\n\t"                                                                 \
     "cmpq $1, (%%rax)\n\t"                                                                         \
     "jne %l[slow]\n\t"
 /* The abort is preceded by the signature that the kernel asks for. */
@@ -119,7 +135,7 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "leal (%%r9,%%r9), %%r8d\n\t"                                                                  \
     "cmpl 20(%%rax), %%r8d\n\t"                                                                    \
     "jae %l[slow]\n\t"                                                                             \
-    "movl 24(%%rax), %%r8d\n\t"                                                                    \
+    "movzwl 24(%%rax), %%r8d\n\t"                                                                  \
     "leal (%%r9,%%r8,2), %%r8d\n\t"                                                                \
     "movq %[round], 64(%%rax,%%r8,8)\n\t"                                                          \
     "addl $1, %%r9d\n\t"                                                                           \

@@ -171,17 +171,17 @@ void suite_count(const struct options *options)
     local = options->mode == QUIRE_CACHE_LOCAL;
     shadow_begin();
     count_pair(
-        &(struct goal){{"a frame beside the kernel's own, alloc and free", 95, 2, 690}, 2, 82},
+        &(struct goal){{"a frame beside the kernel's own, alloc and free", 91, 2, 690}, 2, 79},
         (struct op){.how = op_pairs});
     (void)quire_machine_drain(memory.up.machine);
     for (uint32_t i = 0; i < memory_zone_count(); i++)
         if (memory.up.plan.zones[i].config.type <= QUIRE_ZONE_NORMAL)
             frame_list_take(&used, &memory.up.zones[i], 0, used.count + USED);
-    count_pair(&(struct goal){{"one frame, alloc and free", 92, 2, 690}, 2, 79},
+    count_pair(&(struct goal){{"one frame, alloc and free", 90, 2, 690}, 2, 78},
                (struct op){.how = op_pairs});
-    count_pair(&(struct goal){{"one frame, alloc and free, counted by kind", 98, 2, 690}, 2, 85},
+    count_pair(&(struct goal){{"one frame, alloc and free, counted by kind", 96, 2, 690}, 2, 84},
                (struct op){.how = op_counted_pairs});
-    count_calls(&(struct goal){{"one frame, the two calls alone", 75, 2, 690}, 2, 62},
+    count_calls(&(struct goal){{"one frame, the two calls alone", 73, 2, 690}, 2, 60},
                 (struct op){.how = op_pairs});
     count_pair(&(struct goal){{"order 2, alloc and free", 150, 2, 0}, 2, 144},
                (struct op){.how = op_pairs, .request = {.order = 2}});
