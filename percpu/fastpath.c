@@ -128,26 +128,17 @@ __attribute__((__noinline__)) bool qi_view_push_other(const struct cpu_view *s, 
     return false;
 }
 
-/* What `admit` says of these orders, in fewer steps; and a look for room, where bursts often find
- * none. */
+/* With a look for room, where bursts often find none. */
 bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order)
 {
     uint64_t at = window_find(&s->window, pfn);
-    struct admission a = {CACHE_NONE, TO_LOADED};
+    struct admission a;
     qa8 *byte = window_frame_byte(&s->window, pfn);
     bool by_xchg, pushed;
-    uint32_t d;
 
     qi_assert(order > 0 && order < HUGE_ORDER);
-    if (at >= s->window.blocks)
+    if (at >= s->window.blocks || !admit_run(s, at, order, &a))
         return false;
-    d = qa_load(window_desc(&s->window, at), relaxed); /* relaxed: a hint; the zone decides */
-    if (desc_state(d) != D_SPLIT)
-        return false;
-    a.cls = cached_class_of(order, frame_class(d));
-    if (!(d & D_PINS) &&
-        (is_sparse(&s->window, s->sparse_limit, at) || is_foreign(s->cache->zone, d, order)))
-        a.place = TO_OUTGOING;
     by_xchg = a.place == TO_LOADED && !cache_uses_rseq(s->cache);
     if (by_xchg && order >= FIRST_LARGE_ORDER && !cpu_cache_has_room(s->cpu_caches[a.cls]))
         return false;

@@ -193,6 +193,24 @@ static inline __attribute__((always_inline)) struct admission admit_hit(
     return a;
 }
 
+/* A run of order 1 to 8 of a view's window, if its byte is right, by fewer steps than `admit`.
+ * False: to the zone. */
+static inline __attribute__((always_inline)) bool admit_run(const struct cpu_view *s, uint64_t at,
+                                                            unsigned order, struct admission *a)
+{
+    uint32_t d =
+        qa_load(window_desc(&s->window, at), relaxed); /* relaxed: a hint; the zone decides */
+
+    if (desc_state(d) != D_SPLIT)
+        return false;
+    a->cls = cached_class_of(order, frame_class(d));
+    a->place = TO_LOADED;
+    if (!(d & D_PINS) &&
+        (is_sparse(&s->window, s->sparse_limit, at) || is_foreign(s->cache->zone, d, order)))
+        a->place = TO_OUTGOING;
+    return true;
+}
+
 /* A run of any order, whose first block is at this place of the window and has this descriptor. */
 static inline __attribute__((always_inline)) struct admission admit(const struct quire_cache *c,
                                                                     const struct block_window *w,

@@ -38,13 +38,49 @@ static inline __attribute__((always_inline)) bool alloc_from_view(const struct c
     return cls < CACHE_NONE && view_pop(view, cls, order, pfn);
 }
 
+/* In rseq mode, by a section of its own: the CPU cache is found before the section, which only
+ * looks whether that is still the CPU's. Of a frame, flags are no more than mobility; of a run they
+ * are looked at. False: not this way, or not in rseq mode. */
+static inline __attribute__((always_inline)) bool alloc_by_section(const struct quire_machine *m,
+                                                                   unsigned order, uint32_t flags,
+                                                                   quire_pfn *pfn)
+{
+#if QUIRE_RSEQ
+    int64_t reach = rseq_reach();
+    size_t cpu = rseq_cpu_by(reach);
+    const struct cpu_view *view = machine_view_of(m, cpu);
+    enum cache_class cls = (enum cache_class)flags;
+
+    if (view->kind != (VIEW_RSEQ | VIEW_ONE_STRETCH))
+        return false;
+    if (order > 0) {
+        cls = request_class(view->cache, order, flags);
+        if (cls >= CACHE_NONE || flags & ~CACHE_HIT_FLAGS)
+            return false;
+    }
+    if (!rseq_pop_at(reach, view->cpu_caches[cls], cpu, &pfn->n))
+        return false;
+    byte_set(window_frame_byte(&view->window, *pfn), byte_of_order(order));
+    return true;
+#else
+    (void)m;
+    (void)order;
+    (void)flags;
+    (void)pfn;
+    return false;
+#endif
+}
+
 /* The allocation of a run of more than a frame, or with flags beyond mobility. */
 static __attribute__((__noinline__)) int alloc_run_or_flagged(struct quire_machine *m,
                                                               unsigned order, uint32_t flags,
                                                               quire_pfn *pfn)
 {
-    uint32_t cpu = machine_cpu_now(m);
+    uint32_t cpu;
 
+    if (order > 0 && alloc_by_section(m, order, flags, pfn))
+        return QUIRE_OK;
+    cpu = machine_cpu_now(m);
     return alloc_from_view(machine_view_of(m, cpu), order, flags, pfn)
                ? QUIRE_OK
                : qi_machine_alloc_slowpath(m, order, flags, pfn, cpu);
@@ -107,33 +143,11 @@ BEHIND_SECTION int alloc_frame(struct quire_machine *m, uint32_t flags, quire_pf
                : qi_machine_alloc_slowpath(m, 0, flags, pfn, cpu_once_more(cpu));
 }
 
-/* In rseq mode, by a section of its own: the CPU cache is found before the section, which only
- * looks whether that is still the CPU's. False: not this way, or not in rseq mode. */
-static inline bool alloc_by_section(const struct quire_machine *m, uint32_t flags, quire_pfn *pfn)
-{
-#if QUIRE_RSEQ
-    int64_t reach = rseq_reach();
-    size_t cpu = rseq_cpu_by(reach);
-    const struct cpu_view *view = machine_view_of(m, cpu);
-
-    if (view->kind != (VIEW_RSEQ | VIEW_ONE_STRETCH) ||
-        !rseq_pop_at(reach, view->cpu_caches[flags], cpu, &pfn->n))
-        return false;
-    byte_set(window_frame_byte(&view->window, *pfn), BYTE_SINGLE);
-    return true;
-#else
-    (void)m;
-    (void)flags;
-    (void)pfn;
-    return false;
-#endif
-}
-
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
     if (__builtin_expect(order != 0 || flags > QUIRE_MOVABLE, 0))
         return alloc_run_or_flagged(m, order, flags, pfn);
-    return alloc_by_section(m, flags, pfn) ? QUIRE_OK : alloc_frame(m, flags, pfn);
+    return alloc_by_section(m, 0, flags, pfn) ? QUIRE_OK : alloc_frame(m, flags, pfn);
 }
 
 /* Does a request with a policy of its own ask the zone of the CPU's view first? */
@@ -186,13 +200,45 @@ int quire_machine_request(struct quire_machine *m, const struct quire_request *r
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
+/* What a hit admits of a run of order 1 to 9, in rseq mode, as a frame. */
+static inline bool free_run_by_section(const struct quire_machine *m, quire_pfn pfn, unsigned order)
+{
+#if QUIRE_RSEQ
+    int64_t reach = rseq_reach();
+    size_t cpu = rseq_cpu_by(reach);
+    const struct cpu_view *view = machine_view_of(m, cpu);
+    uint64_t at = window_find(&view->window, pfn);
+    struct admission a = {CACHE_HUGE, TO_LOADED};
+
+    if (!view_uses_rseq(view) || at >= view->window.blocks)
+        return false;
+    if (order == HUGE_ORDER ? has_isolations(view->cache->zone)
+                            : !admit_run(view, at, order, &a) || a.place != TO_LOADED)
+        return false;
+    if (!byte_clear(window_frame_byte(&view->window, pfn), byte_of_order(order)))
+        return false;
+    if (rseq_push_at(reach, view->cpu_caches[a.cls], cpu, pfn.n))
+        return true;
+    byte_restore(window_frame_byte(&view->window, pfn), byte_of_order(order));
+#else
+    (void)m;
+    (void)pfn;
+    (void)order;
+#endif
+    return false;
+}
+
 /* The free of a run of more than a frame. */
 static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *m, quire_pfn pfn,
                                                           unsigned order)
 {
-    uint32_t cpu = machine_cpu_now(m);
-    const struct cpu_view *view = machine_view_of(m, cpu);
+    const struct cpu_view *view;
+    uint32_t cpu;
 
+    if (order <= HUGE_ORDER && free_run_by_section(m, pfn, order))
+        return QUIRE_OK;
+    cpu = machine_cpu_now(m);
+    view = machine_view_of(m, cpu);
     if (order > HUGE_ORDER)
         return order > QUIRE_MAX_ORDER ? QUIRE_ERR_SIZE
                                        : qi_machine_free_slowpath(m, pfn, order, cpu);
