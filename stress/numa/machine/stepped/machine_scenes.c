@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * machine_scenes.c - the hits of a machine in rseq mode, as scenes for sections.c of the caches: an
- * allocation and a free of a frame, whose sections are the machine's own.
+ * allocation and a free, of a frame and of a run, whose sections are the machine's own.
  *
  * The handler of SIGUSR1 allocates and frees on the same machine and CPU. At the end all frames
  * have one owner each, and are given back.
@@ -19,7 +19,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { FRAMES = 16 * BLOCK, HELD = 64, STARTED_WITH = 8, OUTSIDE = 1, INSIDE = 2 };
+enum { FRAMES = 64 * BLOCK, HELD = 64, OUTSIDE = 1, INSIDE = 2 };
 
 struct shared *shared;
 
@@ -31,6 +31,7 @@ static bool watched; /* this is the call */
 static struct holder {
     uint32_t who, count;
     quire_pfn held[HELD];
+    unsigned orders[HELD];
 } outside = {.who = OUTSIDE}, inside = {.who = INSIDE};
 
 static void pause_if(bool now)
@@ -39,69 +40,91 @@ static void pause_if(bool now)
         (void)raise(SIGSTOP);
 }
 
-static void take(struct holder *h, uint32_t flags)
+static void take(struct holder *h, unsigned order, uint32_t flags)
 {
     quire_pfn pfn;
     int error;
 
     pause_if(watched && h == &outside);
-    error = quire_machine_alloc(rig.machine, 0, flags, &pfn);
+    error = quire_machine_alloc(rig.machine, order, flags, &pfn);
     pause_if(watched && h == &outside);
     must(error, "alloc");
-    shadow_take(&shadow, h->who, pfn.n, 1);
+    shadow_take(&shadow, h->who, pfn.n, 1u << order);
+    h->orders[h->count] = order;
     h->held[h->count++] = pfn;
 }
 
 static void give(struct holder *h)
 {
     quire_pfn pfn = h->held[--h->count];
+    unsigned order = h->orders[h->count];
     int error;
 
-    shadow_give(&shadow, h->who, pfn.n, 1);
+    shadow_give(&shadow, h->who, pfn.n, 1u << order);
     pause_if(watched && h == &outside);
-    error = quire_machine_free(rig.machine, pfn, 0);
+    error = quire_machine_free(rig.machine, pfn, order);
     pause_if(watched && h == &outside);
     must(error, "free");
 }
 
 static void take_frame(void)
 {
-    take(&outside, 0);
+    take(&outside, 0, 0);
 }
 
 static void take_movable(void)
 {
-    take(&outside, QUIRE_MOVABLE);
+    take(&outside, 0, QUIRE_MOVABLE);
 }
 
-static void give_frame(void)
+static void take_run(void)
+{
+    take(&outside, 3, 0);
+}
+
+static void take_block(void)
+{
+    take(&outside, 9, 0);
+}
+
+static void give_last(void)
 {
     give(&outside);
 }
 
-static void start(uint32_t flags)
+static void start(unsigned order, uint32_t flags, unsigned taken, unsigned given)
 {
-    for (unsigned i = 0; i < STARTED_WITH; i++)
-        take(&outside, flags);
-    for (unsigned i = 0; i < STARTED_WITH / 2; i++)
+    for (unsigned i = 0; i < taken; i++)
+        take(&outside, order, flags);
+    for (unsigned i = 0; i < given; i++)
         give(&outside);
 }
 
 static void unmovable(void)
 {
-    start(0);
+    start(0, 0, 8, 4);
 }
 
 static void movable(void)
 {
-    start(QUIRE_MOVABLE);
+    start(0, QUIRE_MOVABLE, 8, 4);
+}
+
+static void runs(void)
+{
+    start(3, 0, 40, 2);
+}
+
+static void blocks(void)
+{
+    start(9, 0, 2, 1);
 }
 
 const struct scene scenes[] = {
-    {"alloc", unmovable, take_frame, NULL},
-    {"alloc movable", movable, take_movable, NULL},
-    {"free", unmovable, give_frame, NULL},
-    {"free movable", movable, give_frame, NULL},
+    {"alloc", unmovable, take_frame, NULL}, {"alloc movable", movable, take_movable, NULL},
+    {"alloc run", runs, take_run, NULL},    {"alloc block", blocks, take_block, NULL},
+    {"free", unmovable, give_last, NULL},   {"free movable", movable, give_last, NULL},
+    {"free run", runs, give_last, NULL},    {"free block", blocks, give_last, NULL},
 };
 const unsigned scene_count = sizeof scenes / sizeof scenes[0];
 
@@ -117,16 +140,28 @@ static void handle(int signal, siginfo_t *info, void *context)
     atomic_store(&shared->handler_ip, (uint64_t)u->uc_mcontext.gregs[REG_RIP]);
 #endif
     atomic_fetch_add(&shared->handled, 1);
-    take(&inside, 0);
-    take(&inside, QUIRE_MOVABLE);
+    take(&inside, 0, 0);
+    take(&inside, 0, QUIRE_MOVABLE);
     give(&inside);
-    take(&inside, 0);
+    take(&inside, 0, 0);
+    take(&inside, 3, 0);
+    take(&inside, 9, 0);
+    give(&inside);
     (void)raise(SIGSTOP);
+}
+
+static uint64_t frames_of(const struct holder *h)
+{
+    uint64_t frames = 0;
+
+    for (uint32_t i = 0; i < h->count; i++)
+        frames += 1ull << h->orders[i];
+    return frames;
 }
 
 static void check_books(void)
 {
-    rig_check(&rig, outside.count + inside.count);
+    rig_check(&rig, frames_of(&outside) + frames_of(&inside));
     if (rig.heard.reports != 0)
         die("good frees were taken for bad ones");
 }
