@@ -56,7 +56,8 @@ boot(reporting --smp 4 --nodes 2 --mem 1G --balloon reporting --suite reporting,
 # device memory, odd borders.
 boot(huge-pages --layout 2:3584M,2:512M --suite zone,touch,space
      --append "hugepages=0@1G:1,2M:32" --expect ": a page of 1 GiB"
-     --expect "faults for a page of 1 GiB, which all CPUs read and write: 1")
+     --expect "faults for a page of 1 GiB, which all CPUs read and write: 1"
+     --expect "a smaller page is of a Huge zone")
 boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
      "seconds=1 memmap=5000@0x2000123:reserved,64M@0x3000000:reserved,48M@0x4000000:reserved\
 ,1M@0x40fff:usable,16M@0x8000000:device,12345678@0xc000001:reserved,1@0xd000fff:reserved")
