@@ -48,11 +48,16 @@ boot(bios --boot bios --suite traps,zone,user,stress --mem 1G --append "seconds=
 boot(uefi --boot uefi --suite traps,zone,user,stress --mem 1G --append "seconds=1"
      --expect "booted by Multiboot2")
 
+# Free memory goes to the hypervisor: its process becomes smaller, and larger again.
+boot(reporting --smp 4 --nodes 2 --mem 1G --balloon reporting --suite reporting,stress
+     --append "seconds=1" --expect "frames were given back meanwhile")
+
 # Memory maps: pages set aside, of both sizes, and a space that has one of 1 GiB; holes, overlaps,
 # device memory, odd borders.
 boot(huge-pages --layout 2:3584M,2:512M --suite zone,touch,space
      --append "hugepages=0@1G:1,2M:32" --expect ": a page of 1 GiB"
-     --expect "faults for a page of 1 GiB, which all CPUs read and write: 1")
+     --expect "faults for a page of 1 GiB, which all CPUs read and write: 1"
+     --expect "a smaller page is of a Huge zone")
 boot(odd-map --smp 2 --nodes 2 --mem 512M --suite zone,touch,stress --append
      "seconds=1 memmap=5000@0x2000123:reserved,64M@0x3000000:reserved,48M@0x4000000:reserved\
 ,1M@0x40fff:usable,16M@0x8000000:device,12345678@0xc000001:reserved,1@0xd000fff:reserved")
@@ -69,6 +74,9 @@ boot(panic-image-reserved --layout 1:64M --append "memmap=4K@0x201000:reserved"
 boot(panic-absurd-map --layout 1:64M --append "memmap=0xffffffffffffffff@4096:usable"
      --panic "memmap=: ffffffffffffffff bytes at 1000")
 boot(panic-huge-pages --layout 1:512M --append "hugepages=1G:1" --panic "hugepages=: ")
+boot(panic-no-balloon --layout 1:64M --suite reporting --panic "there is no virtio-balloon device")
+boot(panic-no-reporting --layout 1:64M --suite reporting --balloon plain
+     --panic "offers no free page reporting")
 boot(panic-option --layout 1:64M --append "hugepage=1G:1" --panic "there is no option")
 boot(panic-suite --layout 1:64M --suite stres --panic "there is no suite \"stres\"")
 boot(panic-stack --layout 4:64M --suite overflow --panic "stack overflow"

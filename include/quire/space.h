@@ -365,8 +365,13 @@ int quire_space_measure(struct quire_space *space, struct quire_vrange range, bo
  * its page is split it is no longer one of them, as its frames go back to the machine one by one;
  * fill takes another one, if there is one. Without anything set aside, areas get what whole
  * gigabytes the machine has: struct quire_keep of compact.h says how many are kept whole, from
- * which other requests may take all the same. All requests to the machine for a gigabyte are
- * QUIRE_FOR_HUGE: on each node its Huge zone is asked first.
+ * which other requests may take all the same.
+ *
+ * Huge zones. All requests to the machine for a gigabyte are QUIRE_FOR_HUGE: on each node its Huge
+ * zone is asked first. So are those for runs of order 9 and more, which large pages are made of,
+ * while no slot is empty, as what is left in Huge zones then is not for these slots. While one is
+ * empty they are QUIRE_FOR_NORMAL, as those of quire_frames_from_machine always are; one that is
+ * under way when a slot becomes empty may still be the former. `count` 0 is for large pages alone.
  *
  * The calls may be made on any number of CPUs at once, beside faults. Lock-free; what they do for a
  * gigabyte has as many steps as there are slots. */
@@ -397,8 +402,8 @@ uint32_t quire_gigabytes_ready(const struct quire_gigabytes *gigabytes);
  * pages are taken out; until fill is called again nothing is set aside. */
 void quire_gigabytes_release(struct quire_gigabytes *gigabytes);
 
-/* As quire_frames_from_machine, but that a gigabyte is one that was set aside, while there are. Not
- * counted by kind (machine.h). */
+/* As quire_frames_from_machine, but that a gigabyte is one that was set aside, while there are, and
+ * for what is said of Huge zones above. Not counted by kind (machine.h). */
 struct quire_frame_source quire_frames_with_gigabytes(struct quire_gigabytes *gigabytes);
 
 /* ---- Large objects and stacks of a kernel --------------------------------------------------- */

@@ -16,6 +16,9 @@
 void console_init(void);
 void console_write(const char *text, size_t length);
 
+/* What was typed there, or is told by whoever started the machine. False: nothing, now. */
+bool console_read(char *c);
+
 /* The usual conversions: d u x c s p %, with l, z, a width (a star too), a zero or a minus before
  * it, and a precision for s. No float. */
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "console.h"
 #include "cpu.h"
+#include "kernel-port/kernel/devices/balloon.h"
 #include "kernel-port/kernel/lib/panic.h"
 #include "kernel-port/tests/suites/suite.h"
 #include "memory.h"
@@ -38,6 +39,7 @@ static void print_cpus(void)
 static void run_on_guarded_stack(void)
 {
     clock_calibrate();
+    (void)balloon_begin(BALLOON_PATIENCE_US);
     memory_build(&options);
     smp_start();
     print_cpus();

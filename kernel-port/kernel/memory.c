@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "firmware.h"
 #include "heap.h"
+#include "kernel-port/kernel/devices/balloon.h"
 #include "kernel-port/kernel/lib/panic.h"
 #include "kernel-port/kernel/lib/text.h"
 #include "layout.h"
@@ -206,6 +207,8 @@ void memory_build(const struct options *options)
                  .high = QUIRE_WATERMARK_AUTO,
                  .port = zone_port},
     };
+    if (!balloon_fault())
+        up->layout.zone.port.discard = port_discard;
     up->mode = options->mode;
     up->port = machine_port;
     error = quire_bringup(up);

@@ -6,7 +6,7 @@
  *   hugepages=[NODE@]SIZE:COUNT[,...]
  *                             set aside COUNT pages of SIZE (2M or 1G) in Huge zones, on that node,
  *                             or on all nodes with memory in turn; the suite `space` has pages of
- *                             1 GiB out of these
+ *                             1 GiB out of these, and large pages while all of those are set aside
  *   memmap=SIZE@ADDRESS:KIND[,...]
  *                             add to the firmware's memory map: KIND is usable, reserved or device
  *   mode=exchange|local       how CPU caches are owned (quire/cache.h); default exchange

@@ -17,6 +17,7 @@
 
 #include "apic.h"
 #include "cpu.h"
+#include "kernel-port/kernel/devices/balloon.h"
 #include "kernel-port/kernel/lib/text.h"
 #include "memory.h"
 #include "paging.h"
@@ -50,6 +51,14 @@ static void port_report(void *ctx, struct quire_zone *zone, enum quire_report wh
     (void)what;
     (void)pfn;
     (void)__atomic_fetch_add(&memory.reports[-error], 1, __ATOMIC_RELAXED);
+}
+
+/* There is no `install`: the hypervisor has a frame there again when it is touched. And nothing is
+ * known of what it reads. */
+int port_discard(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    (void)ctx;
+    return balloon_report(pfn, frames);
 }
 
 static void *port_memory(void *ctx, size_t bytes, quire_node node)

@@ -8,8 +8,9 @@
 #include <quire/machine.h>
 #include <quire/port.h>
 
-/* For each zone. */
+/* For each zone; and its `discard`, where there is a device that memory can be given back to. */
 extern const struct quire_port zone_port;
+int port_discard(void *ctx, quire_pfn pfn, uint64_t frames);
 
 /* For the machine above them. */
 extern const struct quire_machine_port machine_port;

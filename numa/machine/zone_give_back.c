@@ -33,6 +33,13 @@ static uint64_t frames_here(const struct machine_snapshot *s, quire_node node)
     return here;
 }
 
+/* What a call says after another zone's answer: an error stays, as a zone that has nothing to do is
+ * no success; that no zone can does not. */
+static int answers_so_far(int before, int answer)
+{
+    return before == QUIRE_ERR_UNSUPPORTED || before == QUIRE_OK ? answer : before;
+}
+
 /* Give up to `most` frames, of the last zones first: they are asked last. */
 static int give_of_zones(const struct machine_reader *r, quire_node node, uint32_t idle,
                          uint64_t most, uint64_t *frames)
@@ -51,7 +58,7 @@ static int give_of_zones(const struct machine_reader *r, quire_node node, uint32
             return QUIRE_OK;
         answer = quire_zone_give_back(&e->zone->zone, entry_slot(e, r->cpu), &how, &some);
         *frames += some;
-        error = error == QUIRE_OK ? QUIRE_OK : answer;
+        error = answers_so_far(error, answer);
     }
     return error;
 }
@@ -114,8 +121,10 @@ int quire_machine_zero_idle(struct quire_machine *m, quire_node node, uint64_t m
             continue;
         answer = quire_zone_zero_idle(&e->zone->zone, entry_slot(e, r.cpu), most - *frames, &some);
         *frames += some;
-        error = error == QUIRE_OK || *frames > 0 ? QUIRE_OK : answer;
+        error = answers_so_far(error, answer);
     }
+    if (*frames > 0)
+        error = QUIRE_OK;
     qi_machine_leave(&r);
     return error;
 }

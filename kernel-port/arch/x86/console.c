@@ -14,6 +14,7 @@ enum {
     COM_LINE = COM1 + 3,
     COM_MODEM = COM1 + 4,
     COM_STATUS = COM1 + 5,
+    STATUS_RECEIVED = 0x01,
     STATUS_ROOM = 0x20,
     STATUS_SENT = 0x40, /* the last character too */
     PATIENCE = 100000,  /* looks at the status before a character is given up: no port there */
@@ -50,6 +51,14 @@ void console_write(const char *text, size_t length)
             put('\r');
         put(text[i]);
     }
+}
+
+bool console_read(char *c)
+{
+    if (!(inb(COM_STATUS) & STATUS_RECEIVED))
+        return false;
+    *c = (char)inb(COM_DATA);
+    return true;
 }
 
 _Noreturn void machine_exit(enum verdict verdict)

@@ -34,6 +34,7 @@ static struct quire_space space;
 static struct quire_frame_source source;
 static quire_pfn held; /* a list of gigabytes, through their first words; 0: none */
 static uint64_t first_faults, first_ns;
+static bool of_huge_zone; /* one of the smaller pages is, which hugepages=2M: sets aside */
 enum count { FAULTS, FOUND, KEPT, FORBIDDEN, GONE, ZEROS, REFUSED, SMALLER, ERRORS, COUNTS };
 static uint64_t counts[COUNTS]; /* atomic */
 static bool changed;            /* atomic */
@@ -84,6 +85,17 @@ static uint64_t page_size(uint64_t virt)
     struct quire_page page;
 
     return quire_paging_translate(&space.paging, quire_vaddr_of(virt), &page, NULL) ? 0 : page.size;
+}
+
+static bool is_of_huge_zone(uint64_t virt)
+{
+    struct quire_page page;
+    struct quire_zone *zone;
+
+    if (quire_paging_translate(&space.paging, quire_vaddr_of(virt), &page, NULL))
+        return false;
+    zone = memory_zone(quire_pfn_of_phys(page.phys.n));
+    return memory.up.plan.zones[zone - memory.up.zones].config.type == QUIRE_ZONE_HUGE;
 }
 
 /* ---- What CPUs do --------------------------------------------------------------------------- */
@@ -215,6 +227,7 @@ static void touch_last(uint32_t cpu)
                      page_size(OTHER) == QUIRE_PAGE_2M);
     spaces_meet();
     if (cpu == 0) {
+        of_huge_zone = is_of_huge_zone(OTHER);
         let_all_go();
         unmap(GIGABYTE, 2 * QUIRE_PAGE_1G);
         unmap(OTHER, QUIRE_PAGE_1G);
@@ -267,6 +280,7 @@ static void report(void)
     tap_equal(counts[ZEROS], all, "words read as zeros, when all CPUs touch a page of 1 GiB");
     tap_equal(counts[REFUSED], cpu_count, "accesses are refused where none is left");
     tap_equal(counts[SMALLER], cpu_count, "accesses are served by smaller pages");
+    tap_note("a smaller page is %sof a Huge zone", of_huge_zone ? "" : "not ");
     tap_equal(counts[ERRORS], 0, "errors");
     tap_equal(quire_gigabytes_ready(&memory.gigabytes), memory.gigabytes.count,
               "what was set aside is all there again");

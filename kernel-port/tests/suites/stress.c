@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "kernel-port/kernel/clock.h"
+#include "kernel-port/kernel/devices/balloon.h"
 #include "kernel-port/kernel/memory.h"
 #include "kernel-port/kernel/work.h"
 #include "kernel-port/tests/random_load.h"
@@ -23,7 +24,7 @@ enum {
 };
 
 static struct random_load *loads[CPUS_MAX];
-static uint64_t duration;
+static uint64_t duration, given; /* given: frames, atomic */
 
 /* A CPU's table is as long as memory allows, with all CPUs' tables full, to be half full. */
 static uint32_t table_size(void)
@@ -36,11 +37,13 @@ static uint32_t table_size(void)
     return runs < RUNS_LEAST ? RUNS_LEAST : runs > RUNS_MOST ? RUNS_MOST : (uint32_t)runs;
 }
 
-/* Now and then somebody drains somebody else's caches in the middle of it all. */
+/* Now and then somebody drains somebody else's caches in the middle of it all, and gives back what
+ * is free, where there is a device that takes it. */
 static void stress(void *argument)
 {
     struct random_load *m = loads[cpu_id()];
-    uint64_t start;
+    const struct quire_give_back all_free = {0};
+    uint64_t start, frames;
 
     (void)argument;
     work_meet();
@@ -49,6 +52,11 @@ static void stress(void *argument)
         random_load_step(m);
         if (n % DRAIN_EVERY == 0)
             (void)quire_machine_drain_cpu(memory.up.machine, random_below(&m->random, cpu_count));
+        if (n % DRAIN_EVERY == 0 && !balloon_fault()) {
+            (void)quire_machine_give_back(memory.up.machine, quire_node_of(QUIRE_NO_NODE),
+                                          &all_free, &frames);
+            (void)__atomic_fetch_add(&given, frames, __ATOMIC_RELAXED);
+        }
         if (n % 64 == 0)
             work_quiet();
     }
@@ -72,6 +80,8 @@ void suite_stress(const struct options *options)
     }
     tap_note("%lu calls on %u CPUs in %lu s, %lu refusals", calls, cpu_count, options->seconds,
              refused);
+    if (!balloon_fault())
+        tap_note("%lu frames were given back meanwhile", given);
     tap_equal(idle, 0, "CPUs that did not have their turn");
     shadow_end("stress");
     zone_audit_end("stress");

@@ -35,6 +35,7 @@ static const struct {
     {"exchange", "frames allocated on one node and freed on another", suite_exchange, true},
     {"hotplug", "topologies and blocks change while all CPUs allocate", suite_hotplug, true},
     {"exhaust", "the end of memory, watermarks, remote drain", suite_exhaust, true},
+    {"reporting", "free memory goes to the hypervisor and comes back", suite_reporting, false},
     {"count", "instructions per operation, and their limits", suite_count, false},
     {"user-cost", "what system calls and faults cost a program", suite_user_cost, false},
     {"bench", "figures", suite_bench, false},

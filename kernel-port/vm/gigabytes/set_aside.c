@@ -86,19 +86,35 @@ static bool set_aside(const struct quire_gigabytes *gigabytes, uint64_t word)
     return false;
 }
 
+static bool has_empty_slot(const struct quire_gigabytes *gigabytes)
+{
+    for (uint32_t i = 0; i < gigabytes->count; i++)
+        if (qa_load(slot_at(gigabytes, i), relaxed) == 0) /* relaxed: an exchange decides later */
+            return true;
+    return false;
+}
+
 /* ---- The source ----------------------------------------------------------------------------- */
 
-/* A Huge zone is asked for a gigabyte before others are, which have other purposes as well. */
+/* A Huge zone is asked for what is set aside there before others are, which have other purposes as
+ * well. Danger: large pages take blocks out of the gigabyte that fill is to find there. So while a
+ * slot is empty they do not come from there. */
+static enum quire_purpose purpose_of(const struct quire_gigabytes *gigabytes, unsigned order)
+{
+    bool large = order >= QUIRE_BLOCK_ORDER && !has_empty_slot(gigabytes);
+
+    return order == QUIRE_GIGABYTE_ORDER || large ? QUIRE_FOR_HUGE : QUIRE_FOR_NORMAL;
+}
+
 static int gigabyte_request(const struct quire_gigabytes *gigabytes,
                             const struct quire_policy *policy, unsigned order, uint32_t flags,
                             quire_pfn *pfn)
 {
     struct quire_request request = quire_request_of(order, flags);
 
-    if (order == QUIRE_GIGABYTE_ORDER) {
+    if (order == QUIRE_GIGABYTE_ORDER)
         request.flags |= gigabytes->flags;
-        request.purpose = QUIRE_FOR_HUGE;
-    }
+    request.purpose = purpose_of(gigabytes, order);
     request.policy = policy;
     return quire_machine_request(gigabytes->machine, &request, pfn, NULL);
 }
@@ -171,14 +187,6 @@ struct quire_frame_source quire_frames_with_gigabytes(struct quire_gigabytes *gi
 }
 
 /* ---- Fill, release -------------------------------------------------------------------------- */
-
-static bool has_empty_slot(const struct quire_gigabytes *gigabytes)
-{
-    for (uint32_t i = 0; i < gigabytes->count; i++)
-        if (qa_load(slot_at(gigabytes, i), relaxed) == 0) /* relaxed: an exchange decides later */
-            return true;
-    return false;
-}
 
 int quire_gigabytes_fill(struct quire_gigabytes *gigabytes, bool zeros)
 {

@@ -333,6 +333,48 @@ static void metadata(void **unused)
     rig_close(r);
 }
 
+static int discard_answer;
+
+static int answer_discard(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    (void)ctx;
+    (void)pfn;
+    (void)frames;
+    return discard_answer;
+}
+
+/* What a port answers is told, if no zone gave or zeroed anything, wherever it comes in the order
+ * of zones: one that has nothing to give is no success. */
+static void refusing_ports(void **unused)
+{
+    const struct quire_give_back all = {0};
+    quire_node any = quire_node_of(QUIRE_NO_NODE);
+    struct rig *r = &rig;
+    uint64_t frames;
+
+    (void)unused;
+    for (uint32_t n = 0; n < 4; n++) {
+        rig_begin(r, 4, 2);
+        for (uint32_t i = 0; i < 4; i++) {
+            (void)rig_zone(r, i, QUIRE_ZONE_NORMAL, 0, 16 * BLOCK);
+            r->zones[i].zone.port.discard = answer_discard;
+        }
+        rig_open(r);
+        discard_answer = 0;
+        assert_ok(quire_machine_give_back(r->machine, quire_node_of(n), &all, &frames));
+        assert_int_equal(frames, 16 * BLOCK);
+        assert_ok(quire_machine_zero_idle(r->machine, quire_node_of(n), UINT64_MAX, &frames));
+        discard_answer = QUIRE_ERR_STATE;
+        r->heard.zero_answer = QUIRE_ERR_STATE;
+        assert_int_equal(quire_machine_give_back(r->machine, any, &all, &frames), QUIRE_ERR_STATE);
+        assert_int_equal(frames, 0);
+        assert_int_equal(quire_machine_zero_idle(r->machine, any, UINT64_MAX, &frames),
+                         QUIRE_ERR_STATE);
+        assert_int_equal(frames, 0);
+        rig_close(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,7 +382,7 @@ int main(void)
         cmocka_unit_test(zeroed_request), cmocka_unit_test(wrong_calls),
         cmocka_unit_test(wrong_machines), cmocka_unit_test(zonelists),
         cmocka_unit_test(purposes),       cmocka_unit_test(odd_nodes),
-        cmocka_unit_test(metadata),
+        cmocka_unit_test(metadata),       cmocka_unit_test(refusing_ports),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_set_aside.c - gigabytes of a machine that are set aside: nobody else gets them, they come
- * back, leave when they are split, serve their own policy alone, and are a Huge zone's first. The
- * machine's memory is simulated.
+ * back, leave when they are split, serve their own policy alone, and are a Huge zone's first; what
+ * is left there is for large pages. The machine's memory is simulated.
  */
 #include "stress/numa/machine/unit.h"
 
@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-enum { GIGABYTES = 3, SLOTS = 2 }; /* of each node's Normal zone; that are set aside */
+enum { GIGABYTES = 3, SLOTS = 2 };   /* of each node's Normal zone; that are set aside */
+enum { LARGE_ORDER = 9, LARGE = 3 }; /* so many blocks are in the Huge zone besides */
 #define GIGABYTE_FRAMES ((uint64_t)1 << QUIRE_GIGABYTE_ORDER)
 
 static struct rig r;
@@ -18,14 +19,15 @@ static uint64_t slots[SLOTS] __attribute__((aligned(8)));
 static struct quire_gigabytes gigabytes;
 static struct quire_frame_source source;
 
-/* The first node may have a gigabyte in a Huge zone besides. */
+/* The first node may have a gigabyte in a Huge zone besides, and some blocks. */
 static void begin(bool huge)
 {
     rig_begin(&r, 2, 1);
     for (uint32_t node = 0; node < 2; node++) {
         (void)rig_zone(&r, node, QUIRE_ZONE_NORMAL, 0, GIGABYTES * GIGABYTE_FRAMES);
         if (huge && node == 0)
-            (void)rig_zone(&r, 0, QUIRE_ZONE_HUGE, GIGABYTES * GIGABYTE_FRAMES, GIGABYTE_FRAMES);
+            (void)rig_zone(&r, 0, QUIRE_ZONE_HUGE, GIGABYTES * GIGABYTE_FRAMES,
+                           GIGABYTE_FRAMES + LARGE * BLOCK);
     }
     rig_open(&r);
     memset(slots, 0, sizeof slots);
@@ -60,6 +62,14 @@ static quire_pfn must_give(unsigned order)
     quire_pfn pfn = {UINT64_MAX};
 
     assert_ok(source.alloc(source.ctx, NULL, order, &pfn));
+    return pfn;
+}
+
+static quire_pfn must_give_zeros(unsigned order)
+{
+    quire_pfn pfn = {UINT64_MAX};
+
+    assert_ok(source.alloc_zeroed(source.ctx, NULL, order, &pfn));
     return pfn;
 }
 
@@ -217,10 +227,10 @@ static bool is_of_huge_zone(quire_pfn pfn)
 }
 
 /* Those of a Huge zone come first, whether they are set aside or a fault asks for one more; then
- * others do. Smaller pages do not come from there. */
+ * others do. Single frames do not come from there. */
 static void huge_zone_first(void **state)
 {
-    quire_pfn first, second;
+    quire_pfn first, second, small;
 
     (void)state;
     first = must_give(QUIRE_GIGABYTE_ORDER);
@@ -233,14 +243,52 @@ static void huge_zone_first(void **state)
     second = must_give(QUIRE_GIGABYTE_ORDER);
     assert_int_equal(quire_gigabytes_ready(&gigabytes), 0);
     assert_true(is_of_huge_zone(first) && !is_of_huge_zone(second));
-    for (unsigned order = 0; order <= 9; order += 9) {
-        quire_pfn small = must_give(order);
-
-        assert_false(is_of_huge_zone(small));
-        source.free(source.ctx, small, order);
-    }
+    small = must_give(0);
+    assert_false(is_of_huge_zone(small));
+    source.free(source.ctx, small, 0);
     source.free(source.ctx, first, QUIRE_GIGABYTE_ORDER);
     source.free(source.ctx, second, QUIRE_GIGABYTE_ORDER);
+}
+
+/* Take all that a Huge zone has for large pages, and one more; give them back. How many it had. */
+static unsigned large_pages_of_huge_zone(void)
+{
+    quire_pfn pfns[LARGE + 1];
+    unsigned count = 0, of_huge_zone = 0;
+
+    do
+        pfns[count] = count % 2 ? must_give_zeros(LARGE_ORDER) : must_give(LARGE_ORDER);
+    while (is_of_huge_zone(pfns[count++]) && count < LARGE + 1);
+    while (count > 0) {
+        of_huge_zone += is_of_huge_zone(pfns[--count]);
+        source.free(source.ctx, pfns[count], LARGE_ORDER);
+    }
+    return of_huge_zone;
+}
+
+/* What is left in a Huge zone is for large pages, while all gigabytes are set aside that are to be:
+ * not before, nor when one was split, so that fill finds the gigabyte as it was. */
+static void large_pages(void **state)
+{
+    quire_pfn first;
+
+    (void)state;
+    assert_int_equal(large_pages_of_huge_zone(), 0);
+    assert_ok(quire_gigabytes_fill(&gigabytes, false));
+    assert_int_equal(large_pages_of_huge_zone(), LARGE);
+    first = must_give(QUIRE_GIGABYTE_ORDER);
+    assert_true(is_of_huge_zone(first));
+    assert_int_equal(large_pages_of_huge_zone(), LARGE); /* it has its slot still */
+    assert_ok(source.split(source.ctx, first, QUIRE_GIGABYTE_ORDER));
+    for (uint64_t i = 0; i < GIGABYTE_FRAMES; i += BLOCK)
+        source.free(source.ctx, quire_pfn_of(first.n + i), LARGE_ORDER);
+    assert_int_equal(large_pages_of_huge_zone(), 0);
+    assert_ok(quire_gigabytes_fill(&gigabytes, false));
+    assert_true(is_of_huge_zone(must_give(QUIRE_GIGABYTE_ORDER)));
+    source.free(source.ctx, first, QUIRE_GIGABYTE_ORDER);
+    quire_gigabytes_release(&gigabytes);
+    gigabytes.count = 0; /* and none is to be */
+    assert_int_equal(large_pages_of_huge_zone(), LARGE + 1);
 }
 
 int main(void)
@@ -253,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(released, set_up, tear_down),
         cmocka_unit_test_setup_teardown(other_orders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(huge_zone_first, set_up_huge, tear_down),
+        cmocka_unit_test_setup_teardown(large_pages, set_up_huge, tear_down),
     };
 
     return cmocka_run_group_tests_name("set_aside", tests, NULL, NULL);
