@@ -116,7 +116,7 @@ struct quire_space_config {
 enum { QUIRE_DEMOTED_PARTS = 32 };
 struct quire_large_pages {
     uint64_t patience __attribute__((aligned(8))); /* atomic: of the promotion that is going on */
-    uint64_t promotions, ended, demotions, returned;
+    uint64_t promotions, ended, demotions, returned, rows, filled, copies;
     uint64_t demoted[QUIRE_DEMOTED_PARTS]; /* see quire_space_demote */
 };
 
@@ -283,6 +283,7 @@ struct quire_promotion {
      * page. */
     bool (*pinned)(void *ctx, quire_pfn pfn);
     void *ctx;
+    uint32_t row; /* the order of a row, at least: 4 to 8, 64 KiB to 1 MiB. 0: no rows */
 };
 
 /* What a call did. */
@@ -290,9 +291,12 @@ struct quire_promoted {
     quire_vaddr next; /* where the next call goes on; behind the range, if it is done */
     uint64_t looks, copies;
     uint64_t parts;   /* that were promoted */
-    uint64_t ended;   /* promotions that a fault ended, or a pinned page */
+    uint64_t ended;   /* promotions that a fault ended, or a pinned page; rows that lack a page
+                       * because of either */
     uint64_t waiting; /* parts that were demoted not long ago */
-    uint64_t refused; /* by a limit of the space or the area */
+    uint64_t refused; /* parts and rows, by a limit of the space or the area */
+    uint64_t rows;    /* that were made; their pages are among the copies, */
+    uint64_t filled;  /* or had no frame before, and read as zeros */
 };
 
 /* Look at all parts that are in the range, holes and files excepted, and let those that are worth
@@ -350,6 +354,8 @@ struct quire_large_figures {
     uint64_t promotions, ended; /* as struct quire_promoted */
     uint64_t demotions;         /* large pages that were split, by whatever call */
     uint64_t returned;          /* frames that quire_space_demote gave back */
+    uint64_t rows, filled;      /* as struct quire_promoted, */
+    uint64_t copies;            /* and pages that were copied for rows */
 };
 
 /* The figures of a range; `zeros` if it is asked to `look`, which reads the contents of all large
