@@ -29,8 +29,8 @@
  * by port.relax. Whoever stops there for ever keeps others from being refused, and nobody from
  * being served whom no limit would refuse. So a fault is best not preempted. One on a page of a
  * file that is not cached reads it, or waits for who does; it holds nothing meanwhile: see file.h.
- * And what interrupts a fault, a fork or an advice QUIRE_ADVISE_RELEASE on its own CPU must not
- * touch their pages: its access would be repeated for ever.
+ * And what interrupts a fault, a fork, an advice QUIRE_ADVISE_RELEASE or a promotion to rows on its
+ * own CPU must not touch their pages: its access would be repeated for ever.
  *
  * A processor that goes on to refuse what it remembers, when the page grants more by now (riscv64
  * and aarch64 may), has to be told by the handler, before the access is repeated, to forget the

@@ -47,7 +47,7 @@ bool qi_table_has_row(const struct quire_paging_format *f, const void *table, st
         if (!(e & ENTRY_PRESENT) || entry_pfn(f, e).n != first + i)
             return false;
     }
-    return first % row_pages(row) == 0;
+    return (first & (row_pages(row) - 1)) == 0;
 }
 
 static uint32_t number_of(const struct note *note)
@@ -55,30 +55,46 @@ static uint32_t number_of(const struct note *note)
     return note ? note->origin : NO_NOTE;
 }
 
-/* What the entries say. */
-static void look_at_pages(struct scan *scan, const struct part *part, const void *table,
-                          struct choice *choice)
-{
-    const struct quire_paging_format *f = scan->space->paging.format;
-    uint32_t access_before = 0, number_before = NO_NOTE;
-    struct note *note = NULL;
+/* What was seen last. */
+struct neighbour {
+    struct note *note;
+    uint32_t access;
+};
 
-    for (unsigned i = 0; i < choice->pages; i++) {
+/* What the entries of these pages say. */
+static void look_at_pages(struct quire_space *space, const struct part *part, const void *table,
+                          struct row row, struct choice *choice, struct neighbour *before)
+{
+    const struct quire_paging_format *f = space->paging.format;
+
+    for (unsigned i = row.first; i < row.first + row_pages(row); i++) {
         uint64_t e = entry_load(f, table, i);
+        struct note *note = note_at(space, before->note, part_page(part, i));
         uint32_t access = promoted_access(f, e);
 
-        note = note_at(scan->space, note, part_page(part, i));
         if (access && !(note && note->file))
             page_set_add(&choice->fit, i);
         if (e & ENTRY_PRESENT)
             page_set_add(&choice->used, i);
         if ((e & ENTRY_PRESENT) && (e & f->accessed))
             page_set_add(&choice->marked, i);
-        if (access != access_before || number_of(note) != number_before)
+        if (access != before->access || number_of(note) != number_of(before->note))
             page_set_add(&choice->changes, i);
-        access_before = access;
-        number_before = number_of(note);
+        *before = (struct neighbour){note, access};
     }
+}
+
+/* Pages of a row do not fit. */
+static void look_at_table(struct scan *scan, const struct part *part, struct choice *choice)
+{
+    struct quire_paging *paging = &scan->space->paging;
+    void *table = table_open(paging, part->table);
+    struct neighbour before = {NULL, 0};
+
+    for (struct row row = {choice->least, 0}; row.first < choice->pages; row_pass(&row))
+        if (!qi_table_has_row(paging->format, table, row))
+            look_at_pages(scan->space, part, table, row, choice, &before);
+    table_close(paging, table);
     scan->done->looks += choice->pages;
 }
 
@@ -86,18 +102,6 @@ static void take_out_row(struct choice *choice, struct row row)
 {
     for (unsigned i = 0; i < row_pages(row); i++)
         page_set_remove(&choice->fit, row.first + i);
-}
-
-static void look_at_table(struct scan *scan, const struct part *part, struct choice *choice)
-{
-    struct quire_paging *paging = &scan->space->paging;
-    void *table = table_open(paging, part->table);
-
-    look_at_pages(scan, part, table, choice);
-    for (struct row row = {choice->least, 0}; row.first < choice->pages; row_pass(&row))
-        if (qi_table_has_row(paging->format, table, row))
-            take_out_row(choice, row);
-    table_close(paging, table);
 }
 
 /* Are there pages enough in the row that are not zeros, and is none shared or pinned? What is found
