@@ -415,14 +415,14 @@ static void large_object(struct copy *copy)
 /* Small pages become large, or rows, or large ones small: no program sees that. */
 static void resize_pages(struct copy *copy)
 {
-    struct quire_promotion promotion = {.present = call & 64 ? 1 : 64, .age = call & 32};
+    struct quire_promotion promotion = {.present = call & 4 ? 1 : 64, .age = call & 32};
     struct quire_demotion demotion = {.zeros = (uint32_t)(call & 15)};
     struct quire_promoted promoted;
     struct quire_demoted demoted;
     int error;
 
-    if (call & 128)
-        promotion.row = 4 + (uint32_t)(call >> 8) % 5;
+    if (call & 8)
+        promotion.row = 4 + (uint32_t)(call >> 5) % 5;
     if (call & 16)
         error = quire_space_promote(&copy->space, rig.config.range, &promotion, &promoted);
     else
