@@ -355,9 +355,9 @@ struct quire_demoted {
  * small pages of parts that have no large page (any more). A page that is written meanwhile stays.
  *
  * No creep: what is demoted here is promoted again by the fifth call that finds it worth it, and by
- * the 9th, the 17th and so on if it happens again, up to 2^15. A part with rows that pages were
- * given back of has been demoted, too. So many parts as QUIRE_DEMOTED_PARTS
- * are remembered of a space; one that is forgotten for another is promoted as any. Thread only.
+ * the 9th, the 17th and so on if it happens again, up to 2^15; so with the rows of a part of whose
+ * rows pages were given back. So many parts as QUIRE_DEMOTED_PARTS are remembered of a space; one
+ * that is forgotten for another is promoted as any. Thread only.
  *
  * QUIRE_ERR_NO_MEMORY, or what else the sources answered: no table for a large page. What was
  * demoted stays. QUIRE_ERR_SIZE: `zeros` is more than a part has. */
