@@ -121,8 +121,10 @@ set(QUIRE_VM_SOURCES
     kernel-port/vm/large.c
     kernel-port/vm/map.c
     kernel-port/vm/promote/around.c
+    kernel-port/vm/promote/choice.c
     kernel-port/vm/promote/demote.c
     kernel-port/vm/promote/promote.c
+    kernel-port/vm/promote/rows.c
     kernel-port/vm/resize.c
     kernel-port/vm/share.c
     kernel-port/vm/source.c

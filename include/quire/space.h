@@ -19,18 +19,18 @@
  * other calls of paging.h are not for pages in `range`.
  *
  * Progress. Faults on different pages wait for nobody: not for each other, and not for a call that
- * changes other pages. While a write copies a page, or fork counts it, or a fault brings a page of
- * 1 GiB, whose zeros may take tenths of a second to write, the page is held: another fault on it is
- * told that it is served, so the access is repeated and finds it held or done; unmap, protect,
- * set_policy, fork, promote and advise wait, by port.relax, for those who are in the middle of a
- * fault of the range. A fault that a limit would refuse is told that it is served, too, while
- * another fault of the same space, or a promotion, is in the middle: that one may give back what it
- * counted, or be about to put in the very page. Populate comes again itself, by port.relax. Whoever
- * stops there for ever keeps others from being refused, and nobody from being served whom no limit
- * would refuse. So a fault is best not preempted. One on a page of a file that is not cached reads
- * it, or waits for who does; it holds nothing meanwhile: see file.h.
- * And what interrupts a fault, a fork or an advice QUIRE_ADVISE_RELEASE on its own CPU must not
- * touch their pages: its access would be repeated for ever.
+ * changes other pages. While a write or a promotion copies a page, or fork counts it, or a fault
+ * brings a page of 1 GiB, whose zeros may take tenths of a second to write, the page is held:
+ * another fault on it is told that it is served, so the access is repeated and finds it held or
+ * done; unmap, protect, set_policy, fork, promote and advise wait, by port.relax, for those who are
+ * in the middle of a fault of the range. A fault that a limit would refuse is told that it is
+ * served, too, while another fault of the same space, or a promotion, is in the middle: that one
+ * may give back what it counted, or be about to put in the very page. Populate comes again itself,
+ * by port.relax. Whoever stops there for ever keeps others from being refused, and nobody from
+ * being served whom no limit would refuse. So a fault is best not preempted. One on a page of a
+ * file that is not cached reads it, or waits for who does; it holds nothing meanwhile: see file.h.
+ * And what interrupts a fault, a fork, an advice QUIRE_ADVISE_RELEASE or a promotion to rows on its
+ * own CPU must not touch their pages: its access would be repeated for ever.
  *
  * A processor that goes on to refuse what it remembers, when the page grants more by now (riscv64
  * and aarch64 may), has to be told by the handler, before the access is repeated, to forget the
@@ -116,7 +116,7 @@ struct quire_space_config {
 enum { QUIRE_DEMOTED_PARTS = 32 };
 struct quire_large_pages {
     uint64_t patience __attribute__((aligned(8))); /* atomic: of the promotion that is going on */
-    uint64_t promotions, ended, demotions, returned;
+    uint64_t promotions, ended, demotions, returned, rows, filled, copies;
     uint64_t demoted[QUIRE_DEMOTED_PARTS]; /* see quire_space_demote */
 };
 
@@ -264,25 +264,32 @@ int quire_space_fork(struct quire_space *space, struct quire_space *child);
 /* A *part* is 2 MiB (4 MiB on i386) that a large page could cover, from a multiple of that on. A
  * large page saves faults and misses of the TLB, and takes frames that nobody may have asked for.
  * The advice QUIRE_ADVISE_LARGE is about what was not touched yet; these calls are about what was.
- * They go by ranges: what the kernel wants to keep small it leaves out. Nothing between 4 KiB and a
- * part is made, nor pages of 1 GiB; one that is there stays. */
+ * They go by ranges: what the kernel wants to keep small it leaves out. Pages of 1 GiB are not
+ * made; one that is there stays.
+ *
+ * Between 4 KiB and a part there are *rows*: 16 to 256 small pages of a part, from a multiple of
+ * their number on, whose frames are an aligned run, one after the other. They are small pages as
+ * any other: a processor that makes one entry of its TLB out of neighbours has fewer misses, what
+ * had no frame has one without a fault, and scattered frames leave their blocks. */
 
 /* Which parts are worth a large page, and how much may be done for them. All zero is good. */
 struct quire_promotion {
     uint32_t present;  /* so many of its pages, at least, have frames that do not read as zeros;
-                        * 0: half of them */
+                        * 0: half of them. Of a row its share, rounded up; so with the next one */
     uint32_t accessed; /* and so many have the mark of an access; 0: no matter */
     uint32_t patience; /* so many faults on the part, while it is copied, are told that they are
                         * served, and come again; the next one ends the promotion. 0: the first
                         * one does */
-    bool age;          /* take the marks away where nothing is promoted: the next scan finds those
-                        * that were accessed since */
+    bool age;          /* take the marks away where no large page is made: the next scan finds
+                        * those that were accessed since */
     uint64_t looks; /* entries that are looked at, at most; 0: no bound. The part at hand is done */
     uint64_t copies; /* pages that are copied, likewise */
     /* NULL, or: may the contents of this frame not move now? Asked while no processor reaches the
      * page. */
     bool (*pinned)(void *ctx, quire_pfn pfn);
     void *ctx;
+    uint32_t row; /* where a part is not worth a large page, or none is to be had: the order that
+                   * a row has at least, 4 to 8 (64 KiB to 1 MiB). 0: no rows */
 };
 
 /* What a call did. */
@@ -290,9 +297,12 @@ struct quire_promoted {
     quire_vaddr next; /* where the next call goes on; behind the range, if it is done */
     uint64_t looks, copies;
     uint64_t parts;   /* that were promoted */
-    uint64_t ended;   /* promotions that a fault ended, or a pinned page */
+    uint64_t ended;   /* promotions that a fault ended, or a pinned page; rows that lack a page
+                       * because of either */
     uint64_t waiting; /* parts that were demoted not long ago */
-    uint64_t refused; /* by a limit of the space or the area */
+    uint64_t refused; /* parts and rows, by a limit of the space or the area */
+    uint64_t rows;    /* that were made; their pages are among the copies, */
+    uint64_t filled;  /* or had no frame before, and read as zeros */
 };
 
 /* Look at all parts that are in the range, holes and files excepted, and let those that are worth
@@ -303,10 +313,21 @@ struct quire_promoted {
  * `patience` repetitions; one that a limit would refuse is told to come again while a part is
  * copied (see Progress).
  *
- * QUIRE_ERR_NO_MEMORY, or what else the source answered: no run was at hand; what was promoted
- * stays, *done says how far it came. QUIRE_ERR_UNSUPPORTED: no port.paging.retire,
- * no port.frames.split, or no such page in the format. QUIRE_ERR_SIZE: `present` or `accessed` is
- * more than a part has. Thread only. */
+ * With `row` pages of a part that gets no large page become rows, where all pages of a row are of
+ * anonymous memory of one access and one note (a policy or a limit of its own), have their share of
+ * what is wanted, are not shared nor pinned, and none of them is in a row of that order or a longer
+ * one already: so a scan that finds all in rows copies nothing. The longest rows come first; an
+ * order that is refused for want of memory is not asked for again by this call. What has no frame
+ * gets zeros, and counts as touched; other entries keep their marks. Pages are held 16 at a time,
+ * until all processors have forgotten them and they are copied, and a fault on them comes again
+ * meanwhile: `patience` does not end it. A row that lacks a page is no row, but what was moved
+ * stays.
+ *
+ * QUIRE_ERR_NO_MEMORY, or what else the source answered: no run was at hand, with `row` none of
+ * that order either; what was promoted stays, *done says how far it came. QUIRE_ERR_UNSUPPORTED: no
+ * port.frames.split; without `row` also no port.paging.retire, or no such page in the format.
+ * QUIRE_ERR_SIZE: `present` or `accessed` is more than a part has; `row` is no order of a row.
+ * Thread only. */
 int quire_space_promote(struct quire_space *space, struct quire_vrange range,
                         const struct quire_promotion *how, struct quire_promoted *done);
 
@@ -334,8 +355,9 @@ struct quire_demoted {
  * small pages of parts that have no large page (any more). A page that is written meanwhile stays.
  *
  * No creep: what is demoted here is promoted again by the fifth call that finds it worth it, and by
- * the 9th, the 17th and so on if it happens again, up to 2^15. So many parts as QUIRE_DEMOTED_PARTS
- * are remembered of a space; one that is forgotten for another is promoted as any. Thread only.
+ * the 9th, the 17th and so on if it happens again, up to 2^15; so with the rows of a part of whose
+ * rows pages were given back. So many parts as QUIRE_DEMOTED_PARTS are remembered of a space; one
+ * that is forgotten for another is promoted as any. Thread only.
  *
  * QUIRE_ERR_NO_MEMORY, or what else the sources answered: no table for a large page. What was
  * demoted stays. QUIRE_ERR_SIZE: `zeros` is more than a part has. */
@@ -350,6 +372,8 @@ struct quire_large_figures {
     uint64_t promotions, ended; /* as struct quire_promoted */
     uint64_t demotions;         /* large pages that were split, by whatever call */
     uint64_t returned;          /* frames that quire_space_demote gave back */
+    uint64_t rows, filled;      /* as struct quire_promoted, */
+    uint64_t copies;            /* and pages that were copied for rows */
 };
 
 /* The figures of a range; `zeros` if it is asked to `look`, which reads the contents of all large

@@ -81,6 +81,13 @@ static inline bool entry_is_table_of_two(const struct quire_paging_format *f, un
     return level + 1u == f->levels && (e & (f->shared | f->copy));
 }
 
+/* The small page of this entry with another frame. */
+static inline uint64_t entry_with_frame(const struct quire_paging_format *f, uint64_t e,
+                                        quire_pfn pfn)
+{
+    return (e & ~f->frame_mask) | quire_phys(pfn) >> f->frame_shift;
+}
+
 /* A page that is being replaced: all but the present bit is as before. */
 static inline uint64_t entry_busy(const struct quire_paging_format *f, uint64_t e)
 {

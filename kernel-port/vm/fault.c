@@ -100,16 +100,8 @@ static int take_run(struct quire_space *space, unsigned order, const struct quir
     return error;
 }
 
-int qi_space_take_run(struct quire_space *space, unsigned level, uint32_t note, quire_pfn *pfn)
-{
-    bool zeroed = false;
-
-    return take_run(space, level_order(space->paging.format, level), policy_of(space, note),
-                    &zeroed, pfn);
-}
-
-int qi_space_take_zeros(struct quire_space *space, unsigned order, uint32_t note, bool *zeroed,
-                        quire_pfn *pfn)
+int qi_space_take_run(struct quire_space *space, unsigned order, uint32_t note, bool *zeroed,
+                      quire_pfn *pfn)
 {
     return take_run(space, order, policy_of(space, note), zeroed, pfn);
 }
@@ -202,7 +194,7 @@ static int touch(struct quire_space *space, struct place *place, uint64_t virt, 
 
 /* ---- The first write ------------------------------------------------------------------------ */
 
-static void copy_frame(struct quire_space *space, quire_pfn to, quire_pfn from)
+void qi_space_copy_frame(struct quire_space *space, quire_pfn to, quire_pfn from)
 {
     const struct quire_reach *reach = &space->paging.port.reach;
     void *source = reach_open(reach, from), *target = reach_open(reach, to);
@@ -223,7 +215,7 @@ static void put_copy(struct quire_space *space, struct place *place, uint64_t vi
 
     qi_forgotten_note(&forgotten, virt, QUIRE_FRAME_SIZE);
     qi_forget(space, &forgotten);
-    copy_frame(space, copy, old);
+    qi_space_copy_frame(space, copy, old);
     (void)place_replace(&space->paging, place, own_page(space, 0, copy, page_access(f, seen)));
     if (!page_is_cached(f, seen) && qi_share_drop(space->config.port.shares, old))
         frames->free(frames->ctx, old, 0);

@@ -91,14 +91,14 @@ int qi_space_split(struct quire_space *space, uint64_t virt);
  * another call is faster. Closes the place. */
 int qi_space_lower(struct quire_space *space, struct place *place);
 
-/* A run for a page of this level, with any content, by the policy of the note of this number, or of
- * the space. Errors as quire_space_fault. */
-int qi_space_take_run(struct quire_space *space, unsigned level, uint32_t note, quire_pfn *pfn);
-
-/* The same, of this order, that is to read as zeros (*zeroed): if it does not, *zeroed is false. */
-int qi_space_take_zeros(struct quire_space *space, unsigned order, uint32_t note, bool *zeroed,
-                        quire_pfn *pfn);
+/* A run of this order, by the policy of the note of this number, or of the space; *zeroed: it is to
+ * read as zeros, and then whether it does. Errors as quire_space_fault. */
+int qi_space_take_run(struct quire_space *space, unsigned order, uint32_t note, bool *zeroed,
+                      quire_pfn *pfn);
 void qi_space_zero_frames(struct quire_space *space, quire_pfn pfn, uint64_t frames);
+
+/* Nobody writes to either. */
+void qi_space_copy_frame(struct quire_space *space, quire_pfn to, quire_pfn from);
 
 /* ---- gigabytes/fill.c ----------------------------------------------------------------------- */
 
@@ -173,6 +173,11 @@ bool qi_page_is_shared(struct quire_space *space, uint64_t e);
 /* Have pages of zeros at the place, of level 0, and around it, where all is reserved alike. True:
  * they are there, or others came first, and the place is closed. */
 bool qi_space_fill_around(struct quire_space *space, struct place *place);
+
+/* A run as qi_space_take_run gives it, that is split into single frames, and so many counts against
+ * the limits of the note of this number and of the space. */
+int qi_space_take_row(struct quire_space *space, uint32_t note, unsigned order, uint64_t counts,
+                      bool *zeroed, quire_pfn *pfn);
 
 /* ---- promote/demote.c: parts that were demoted ---------------------------------------------- */
 

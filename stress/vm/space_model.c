@@ -30,7 +30,7 @@ struct copy {
 
 static struct space_rig rig;
 static struct copy copies[SPACES];
-static uint64_t state_of_random, calls = 2500, seed = 1, call, cells, promoted, demoted;
+static uint64_t state_of_random, calls = 2500, seed = 1, call, cells, promoted, demoted, rows;
 
 static uint64_t draw(uint64_t bound)
 {
@@ -266,7 +266,9 @@ static void even_out(struct copy *copy)
 /* Nothing that a program sees changes. */
 static void promote(struct copy *copy)
 {
-    struct quire_promotion how = {.present = (uint32_t)(1 + draw(4)), .age = draw(2)};
+    struct quire_promotion how = {.present = (uint32_t)(1 + draw(draw(2) ? 4 : 64)),
+                                  .age = draw(2),
+                                  .row = draw(2) ? 4 + (uint32_t)draw(5) : 0};
     struct quire_promoted done;
     int error;
 
@@ -276,6 +278,7 @@ static void promote(struct copy *copy)
 
     expect(error == 0 || error == QUIRE_ERR_NO_MEMORY, "promote");
     promoted += done.parts;
+    rows += done.rows;
 }
 
 static void demote(struct copy *copy)
@@ -390,7 +393,9 @@ static void all_formats(void **state)
         state_of_random = random_seed(seed, i);
         run(&rig_formats[i], i % 2 != 0);
     }
-    assert_true(promoted > 0 && demoted > 0);
+    assert_true(promoted > 0 && demoted > 0 && rows > 0);
+    print_message("%llu promoted, %llu rows, %llu demoted\n", (unsigned long long)promoted,
+                  (unsigned long long)rows, (unsigned long long)demoted);
 }
 
 int main(int argc, char **argv)

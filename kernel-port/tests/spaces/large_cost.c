@@ -3,10 +3,10 @@
  * large_cost.c - what large pages cost and save; a part of the suite `count`.
  *
  * A program of one CPU touches a part of 2 MiB, page by page, and faults where nothing is there:
- * with small pages, and with a large one. Then small pages are promoted, and the large page is
- * demoted. What invalidates answers at once, and frames are given as if they read as zeros: so
- * neither a shoot-down nor the zeroing is in a figure. The clock counts instructions where the
- * emulator counts them (-icount); else there is nothing to say.
+ * with small pages, and with a large one. Then small pages become rows and are promoted, and the
+ * large page is demoted. What invalidates answers at once, and frames are given as if they read as
+ * zeros: so neither a shoot-down nor the zeroing is in a figure. The clock counts instructions
+ * where the emulator counts them (-icount); else there is nothing to say.
  */
 #include "spaces.h"
 
@@ -27,7 +27,7 @@ static uint64_t part = AREA;
 enum { PAGES = 512, USED = 256, READ_WRITE = QUIRE_READ | QUIRE_WRITE };
 
 static struct quire_space space;
-static uint64_t promoted, returned;
+static uint64_t rows, promoted, returned;
 static int refused;
 
 static void answer_at_once(void *ctx, struct quire_vrange range)
@@ -57,6 +57,18 @@ static void promote(void)
 
     refused |= quire_space_promote(&space, quire_vrange_of(part, QUIRE_PAGE_2M), &how, &done);
     promoted = done.parts;
+}
+
+/* Two rows of an order of 8: without a way to retire tables there are no large pages. */
+static void make_rows(void)
+{
+    struct quire_promotion how = {.present = PAGES, .row = 8};
+    struct quire_promoted done;
+
+    space.paging.port.retire = NULL;
+    refused |= quire_space_promote(&space, quire_vrange_of(part, QUIRE_PAGE_2M), &how, &done);
+    space.paging.port.retire = spaces_free_tables;
+    rows = done.rows;
 }
 
 static void demote(void)
@@ -118,6 +130,8 @@ void spaces_count_large(void)
     unmap();
     reserve(0);
     small = counted("touch 2 MiB of small pages, per page", touch, 700);
+    (void)counted("make rows of 2 MiB, per page", make_rows, 1300);
+    tap_equal(rows, 2, "rows");
     (void)counted("promote 2 MiB, per page", promote, 2400);
     tap_equal(promoted, 1, "promoted parts");
     for (unsigned i = USED; i < PAGES; i++)

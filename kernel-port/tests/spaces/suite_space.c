@@ -28,7 +28,7 @@ enum { BEFORE = 1, DURING = 2, AFTER = 3 }; /* words */
 
 static struct quire_shares shares;
 static struct quire_space parent, child;
-enum count { FOUND, KEPT, TAKEN, COPIED, GONE, PROMOTED, RETURNED, MOVED, ERRORS, COUNTS };
+enum count { FOUND, KEPT, TAKEN, COPIED, GONE, ROWS, PROMOTED, RETURNED, MOVED, ERRORS, COUNTS };
 static uint64_t counts[COUNTS]; /* atomic */
 
 static void add(enum count count, bool one)
@@ -153,7 +153,7 @@ static void trim_beside_reads(uint32_t place)
 
 #define PART (AREA + 4 * QUIRE_PAGE_1G)
 
-enum { PART_PAGES = 512, PART_USED = 300 };
+enum { PART_PAGES = 512, PART_USED = 300, ROW_ORDER = 4, ROW = 1 << ROW_ORDER };
 
 static volatile uint64_t *part_word(uint32_t place, unsigned page)
 {
@@ -168,12 +168,43 @@ static void write_part(uint32_t place, uint64_t value)
     }
 }
 
-/* At first whoever writes ends the promotion; then it has patience. */
+/* Are the frames of these pages side by side, in an aligned run? */
+static bool is_row(unsigned first)
+{
+    struct quire_page page;
+    uint64_t start = 0;
+
+    for (unsigned i = 0; i < ROW; i++) {
+        uint64_t at = PART + (first + i) * (uint64_t)PAGE_BYTES;
+
+        if (quire_paging_translate(&parent.paging, quire_vaddr_of(at), &page, NULL))
+            return false;
+        start = i ? start : page.phys.n;
+        if (page.phys.n != start + i * (uint64_t)PAGE_BYTES)
+            return false;
+    }
+    return start % (ROW * (uint64_t)PAGE_BYTES) == 0;
+}
+
+/* Too few pages are there for a large one. */
+static void make_rows(void)
+{
+    struct quire_promotion how = {.present = PART_PAGES, .row = ROW_ORDER};
+    struct quire_promoted done;
+
+    add(ERRORS,
+        quire_space_promote(&parent, quire_vrange_of(PART, QUIRE_PAGE_2M), &how, &done) != 0);
+    for (unsigned i = 0; i + ROW <= PART_USED; i += ROW)
+        add(ROWS, is_row(i));
+}
+
+/* At first rows; then whoever writes ends the promotion; then it has patience. */
 static void promote_part(void)
 {
     struct quire_promotion how = {.patience = 0};
     struct quire_promoted done;
 
+    make_rows();
     for (unsigned i = 0; i < 3; i++) {
         add(ERRORS,
             quire_space_promote(&parent, quire_vrange_of(PART, QUIRE_PAGE_2M), &how, &done) != 0);
@@ -318,6 +349,7 @@ void suite_space(const struct options *options)
     tap_equal(counts[TAKEN], all, "words of the child are those of the fork");
     tap_equal(counts[COPIED], all, "words of the child are written, by all CPUs at once");
     tap_equal(counts[GONE], all, "pages are gone, or not, as they were unmapped");
+    tap_equal(counts[ROWS], PART_USED / ROW, "small pages became rows beside writes");
     tap_equal(counts[PROMOTED], 1, "small pages became a large one, once");
     tap_equal(counts[RETURNED], PART_PAGES - PART_USED, "it gave back what read as zeros");
     tap_equal(counts[MOVED], 2 * (uint64_t)cpu_count * PART_USED,

@@ -5,7 +5,8 @@
  * State: for each limit a word with the frames that are counted, and how many counts are *pending*.
  * A fault counts its frames before it has them; a pending count ends when the page is there, or is
  * taken back: another fault was faster, there was no memory, the other one of two limits refused. A
- * promotion has a pending count from its start until all that it has twice is given back.
+ * promotion has a pending count from its start until all that it has twice is given back, and a row
+ * until what was too late is.
  *
  * Danger: a fault is refused because of a frame that nobody gets in the end; or because of its own
  * page, which another fault has counted, and is about to put in. So:

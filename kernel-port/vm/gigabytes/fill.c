@@ -19,7 +19,7 @@ static int take_gigabyte(struct quire_space *space, uint32_t note, bool *zeroed,
 
     if (error)
         return error;
-    error = qi_space_take_zeros(space, level_order(f, GIGABYTE_LEVEL), note, zeroed, pfn);
+    error = qi_space_take_run(space, level_order(f, GIGABYTE_LEVEL), note, zeroed, pfn);
     area_uncharge(space, note, error ? frames + PENDING : PENDING);
     return error;
 }

@@ -21,27 +21,22 @@ static bool all_reserved(const struct quire_space *space, const struct place *pl
     return true;
 }
 
-/* Single frames in a row, as many as 2^order, that read as zeros, and are counted, pending. */
-static int take_single_frames(struct quire_space *space, uint32_t note, unsigned order,
-                              quire_pfn *pfn)
+int qi_space_take_row(struct quire_space *space, uint32_t note, unsigned order, uint64_t counts,
+                      bool *zeroed, quire_pfn *pfn)
 {
     const struct quire_frame_source *frames = &space->config.port.frames;
-    const uint64_t count = (uint64_t)1 << order;
-    bool zeroed = true;
-    int error = area_charge(space, note, count + PENDING);
+    int error = area_charge(space, note, counts);
 
     if (error)
         return error;
-    error = qi_space_take_zeros(space, order, note, &zeroed, pfn);
+    error = qi_space_take_run(space, order, note, zeroed, pfn);
     if (error == 0) {
         error = frames->split(frames->ctx, *pfn, order);
         if (error)
             frames->free(frames->ctx, *pfn, order);
     }
     if (error)
-        area_uncharge(space, note, count + PENDING);
-    else if (!zeroed)
-        qi_space_zero_frames(space, *pfn, count);
+        area_uncharge(space, note, counts);
     return error;
 }
 
@@ -79,13 +74,16 @@ bool qi_space_fill_around(struct quire_space *space, struct place *place)
         order++;
     for (; order > 0 && error == QUIRE_ERR_LIMIT; order--) {
         unsigned count = 1u << order, first = place->index & ~(count - 1);
+        bool zeroed = true;
         quire_pfn pfn;
 
         if (!all_reserved(space, place, first, count))
             continue;
-        error = take_single_frames(space, note, order, &pfn);
+        error = qi_space_take_row(space, note, order, count + PENDING, &zeroed, &pfn);
         if (error)
             continue;
+        if (!zeroed)
+            qi_space_zero_frames(space, pfn, count);
         put_in_row(space, place, first, count, pfn);
         place_close(&space->paging, place);
     }

@@ -16,13 +16,11 @@
  * at a time.
  */
 #include "contents.h"
-
-#include "kernel-port/vm/file/files.h"
+#include "scan.h"
 
 enum {
-    ENTRIES_MOST = 1024, /* of a table */
-    WAITS_BITS = 16,     /* of a word: how often it still waits, */
-    DOUBLED_MOST = 15,   /* and above them, how often that doubled */
+    WAITS_BITS = 16,   /* of a word: how often it still waits, */
+    DOUBLED_MOST = 15, /* and above them, how often that doubled */
     DOUBLED_FIRST = 2,
 };
 #define WAITS_MASK   (((uint64_t)1 << WAITS_BITS) - 1)
@@ -30,7 +28,7 @@ enum {
 
 /* The pages of a part that seem to read as zeros. */
 struct zeros {
-    uint64_t bits[ENTRIES_MOST / 64];
+    struct page_set pages;
     unsigned count;
 };
 
@@ -43,11 +41,6 @@ struct demoted_part {
     struct zeros zeros;
     struct forgotten forgotten;
 };
-
-static bool is_among(const struct zeros *zeros, unsigned i)
-{
-    return zeros->bits[i / 64] >> i % 64 & 1;
-}
 
 /* ---- What was demoted ----------------------------------------------------------------------- */
 
@@ -86,7 +79,7 @@ static void remember(struct quire_space *space, uint64_t virt)
 
 /* ---- What reads as zeros -------------------------------------------------------------------- */
 
-static bool frame_is_zero(struct quire_space *space, quire_pfn pfn)
+bool qi_frame_is_zero(struct quire_space *space, quire_pfn pfn)
 {
     const struct quire_reach *reach = &space->paging.port.reach;
     void *at = reach_open(reach, pfn);
@@ -130,8 +123,8 @@ static void find_zeros(struct demoted_part *part, uint64_t entry)
         note = note_at(space, note, part->virt + i * (uint64_t)QUIRE_FRAME_SIZE);
         if (note && note->file)
             continue;
-        if (frame_is_zero(space, pfn) && !is_pinned(part->how, pfn)) {
-            zeros->bits[i / 64] |= (uint64_t)1 << i % 64;
+        if (qi_frame_is_zero(space, pfn) && !is_pinned(part->how, pfn)) {
+            page_set_add(&zeros->pages, i);
             zeros->count++;
         }
     }
@@ -174,7 +167,7 @@ static bool take_zeros(struct demoted_part *part, struct place *place)
     uint64_t e = place->entry;
 
     if (!is_own(part->space, e) || page_for_two(f, e) != e ||
-        !frame_is_zero(part->space, entry_pfn(f, e)))
+        !qi_frame_is_zero(part->space, entry_pfn(f, e)))
         return false;
     note_page_at(part, place->index);
     return place_replace(&part->space->paging, place, entry_leaving(f, 0, e, page_access(f, e)));
@@ -216,16 +209,32 @@ static void with_zeros(struct demoted_part *part,
     for (unsigned i = 0; i < level_entries(paging->format, 0); i++) {
         struct place place = {NULL, 0, i, 0};
 
-        if (!is_among(zeros, i))
+        if (!page_set_has(&zeros->pages, i))
             continue;
         place.table = table_open(paging, part->table);
         place_look(paging, &place);
         if (!step(part, &place)) {
-            zeros->bits[i / 64] &= ~((uint64_t)1 << i % 64);
+            page_set_remove(&zeros->pages, i);
             zeros->count--;
         }
         place_close(paging, &place);
     }
+}
+
+/* Is a page that seems to read as zeros in a row of the part's table? */
+static bool zeros_are_in_row(const struct demoted_part *part)
+{
+    struct quire_paging *paging = &part->space->paging;
+    void *table = table_open(paging, part->table);
+    struct row row = {row_order_in(paging->format, ROW_ORDER_LEAST), 0};
+    bool found = false;
+
+    for (unsigned i = 0; !found && i < level_entries(paging->format, 0); i++) {
+        row.first = i & ~(row_pages(row) - 1);
+        found = page_set_has(&part->zeros.pages, i) && qi_table_has_row(paging->format, table, row);
+    }
+    table_close(paging, table);
+    return found;
 }
 
 /* ---- The calls ------------------------------------------------------------------------------ */
@@ -237,13 +246,14 @@ static int demote_part(struct quire_space *space, uint64_t virt, uint64_t entry,
     struct quire_paging *paging = &space->paging;
     const struct quire_paging_format *f = paging->format;
     struct demoted_part part = {.space = space, .how = how, .virt = virt};
+    bool large = !entry_is_table(f, 1, entry), in_row = false;
     struct place place;
     int error;
 
     find_zeros(&part, entry);
     if (part.zeros.count < how->zeros)
         return 0;
-    if (!entry_is_table(f, 1, entry)) {
+    if (large) {
         error = qi_space_split(space, virt + QUIRE_FRAME_SIZE);
         if (error)
             return error;
@@ -253,11 +263,15 @@ static int demote_part(struct quire_space *space, uint64_t virt, uint64_t entry,
     (void)qi_place_find(paging, virt, 1, false, &place);
     place_close(paging, &place);
     part.table = entry_pfn(f, place.entry);
+    if (!large)
+        in_row = zeros_are_in_row(&part);
     with_zeros(&part, take_right);
     forget_noted(&part);
     with_zeros(&part, take_zeros);
     forget_noted(&part);
     with_zeros(&part, give_zeros_back);
+    if (in_row && part.zeros.count > 0)
+        remember(space, virt);
     done->frames += part.zeros.count;
     space->large.returned += part.zeros.count;
     return 0;
@@ -297,7 +311,10 @@ int quire_space_measure(struct quire_space *space, struct quire_vrange range, bo
     *figures = (struct quire_large_figures){.promotions = space->large.promotions,
                                             .ended = space->large.ended,
                                             .demotions = space->large.demotions,
-                                            .returned = space->large.returned};
+                                            .returned = space->large.returned,
+                                            .rows = space->large.rows,
+                                            .filled = space->large.filled,
+                                            .copies = space->large.copies};
     if (error)
         return error;
     qi_steps_begin(&steps, &space->paging, range);
@@ -313,7 +330,7 @@ int quire_space_measure(struct quire_space *space, struct quire_vrange range, bo
         if ((e & ENTRY_PRESENT) && place->level == GIGABYTE_LEVEL)
             figures->gigabytes++;
         for (uint64_t i = 0; look && (e & ENTRY_PRESENT) && place->level > 0 && i < pages; i++)
-            figures->zeros += frame_is_zero(space, quire_pfn_of(entry_pfn(f, e).n + first + i));
+            figures->zeros += qi_frame_is_zero(space, quire_pfn_of(entry_pfn(f, e).n + first + i));
         (void)qi_steps_advance(&steps);
     }
     qi_steps_end(&steps);

@@ -24,28 +24,7 @@
  * Pages are not shared with another space: forks come one at a time with this (SP2).
  */
 #include "contents.h"
-
-#include "kernel-port/vm/file/files.h"
-
-enum { RETIRED_MOST = 8 };
-
-struct scan {
-    struct quire_space *space;
-    const struct quire_promotion *how;
-    struct quire_promoted *done;
-    quire_pfn retired[RETIRED_MOST]; /* tables that were replaced */
-    unsigned retirements;
-    struct forgotten aged;
-};
-
-/* What was seen of a part. */
-struct part {
-    uint64_t virt;
-    quire_pfn table;
-    uint32_t access, note;
-    bool small; /* of what was not touched yet, some wants small pages */
-    uint64_t present, accessed;
-};
+#include "scan.h"
 
 /* ---- The parts of a range ------------------------------------------------------------------- */
 
@@ -118,18 +97,12 @@ static bool has_one_note(const struct scan *scan, struct part *part)
 /* Is this entry one of a part that may be promoted? Counts it. */
 static bool entry_fits(const struct quire_paging_format *f, struct part *part, uint64_t e)
 {
-    uint32_t access;
+    uint32_t access = promoted_access(f, e);
 
-    if (e & ENTRY_PRESENT) {
-        if (page_is_cached(f, e))
-            return false;
-        access = page_access(f, e);
+    if (access && (e & ENTRY_PRESENT)) {
         part->present++;
         part->accessed += (e & f->accessed) != 0;
-    } else {
-        if (e == 0 || entry_is_held(e) || entry_is_leaving(e) || (e & RESERVED_FILE))
-            return false;
-        access = reserved_access(e);
+    } else if (access) {
         part->small |= !(e & RESERVED_LARGE);
     }
     if (part->access == 0)
@@ -162,18 +135,6 @@ static bool entries_fit(struct scan *scan, struct part *part)
     return fit;
 }
 
-static uint64_t wanted_pages(const struct scan *scan)
-{
-    uint64_t half = level_frames(scan->space->paging.format, 1) / 2;
-
-    return scan->how->present ? scan->how->present : half;
-}
-
-static bool is_pinned(const struct scan *scan, quire_pfn pfn)
-{
-    return scan->how->pinned && scan->how->pinned(scan->how->ctx, pfn);
-}
-
 /* Are there pages enough that are not zeros, and is none shared or pinned? */
 static bool contents_fit(struct scan *scan, const struct part *part)
 {
@@ -188,13 +149,9 @@ static bool contents_fit(struct scan *scan, const struct part *part)
 
         if (!(e & ENTRY_PRESENT))
             continue;
-        fit = !qi_page_is_shared(scan->space, e) && !is_pinned(scan, entry_pfn(f, e));
-        if (fit && pages < wanted_pages(scan)) {
-            const void *at = reach_open(&paging->port.reach, entry_pfn(f, e));
-
-            pages += !contents_are_zero(at);
-            reach_close(&paging->port.reach, (void *)at);
-        }
+        fit = !qi_page_is_shared(scan->space, e) && !frame_is_pinned(scan->how, entry_pfn(f, e));
+        if (fit && pages < wanted_pages(scan))
+            pages += !qi_frame_is_zero(scan->space, entry_pfn(f, e));
     }
     table_close(paging, table);
     return fit && pages >= wanted_pages(scan);
@@ -239,7 +196,7 @@ static bool copy_entry(struct scan *scan, const struct part *part, unsigned inde
     uint64_t e = entry_load(f, table, index);
 
     table_close(paging, table);
-    if (e & ENTRY_PRESENT ? is_pinned(scan, entry_pfn(f, e)) : entry_is_held(e))
+    if (e & ENTRY_PRESENT ? frame_is_pinned(scan->how, entry_pfn(f, e)) : entry_is_held(e))
         return false;
     if (e & ENTRY_PRESENT) {
         void *source = reach_open(reach, entry_pfn(f, e));
@@ -346,37 +303,43 @@ static void retire(struct scan *scan)
 
 /* ---- The scan ------------------------------------------------------------------------------- */
 
-/* The part is worth it. */
-static int promote(struct scan *scan, const struct part *part)
+/* The part is worth it. *over: nothing is left to be done for it; else its pages may be rows. */
+static int promote(struct scan *scan, const struct part *part, bool *over)
 {
     struct quire_space *space = scan->space;
     const struct quire_frame_source *frames = &space->config.port.frames;
     unsigned order = level_order(space->paging.format, 1);
     uint64_t missing = level_frames(space->paging.format, 1) - part->present;
+    bool zeroed = false;
     quire_pfn run;
     int error;
 
+    *over = scan->how->row == 0;
     if (area_charge(space, part->note, missing + PENDING)) {
         scan->done->refused++;
         return 0;
     }
-    error = qi_space_take_run(space, 1, part->note, &run);
-    if (error == 0 && replace_table(scan, part, run)) {
-        give_frames_back(space, part);
-        area_uncharge(space, part->note, PENDING);
-        scan->retired[scan->retirements++] = part->table;
-        scan->done->parts++;
-        space->large.promotions++;
-        if (scan->retirements == RETIRED_MOST)
-            retire(scan);
+    error = qi_space_take_run(space, order, part->note, &zeroed, &run);
+    if (error) {
+        area_uncharge(space, part->note, missing + PENDING);
+        scan->whole = false; /* the next one would not be had either */
+        return *over ? error : 0;
+    }
+    *over = true;
+    if (!replace_table(scan, part, run)) {
+        area_uncharge(space, part->note, missing + PENDING);
+        frames->free(frames->ctx, run, order);
+        scan->done->ended++;
+        space->large.ended++;
         return 0;
     }
-    area_uncharge(space, part->note, missing + PENDING);
-    if (error)
-        return error;
-    frames->free(frames->ctx, run, order);
-    scan->done->ended++;
-    space->large.ended++;
+    give_frames_back(space, part);
+    area_uncharge(space, part->note, PENDING);
+    scan->retired[scan->retirements++] = part->table;
+    scan->done->parts++;
+    space->large.promotions++;
+    if (scan->retirements == RETIRED_MOST)
+        retire(scan);
     return 0;
 }
 
@@ -384,14 +347,32 @@ static int promote(struct scan *scan, const struct part *part)
 static int look_at_part(struct scan *scan, uint64_t virt, uint64_t entry)
 {
     struct part part = {.virt = virt, .table = entry_pfn(scan->space->paging.format, entry)};
+    bool worth = scan->whole && is_worth_it(scan, &part);
+    bool waits = worth && qi_part_waits(scan->space, virt), over = false;
+    int error = 0;
 
-    if (is_worth_it(scan, &part)) {
-        if (!qi_part_waits(scan->space, virt))
-            return promote(scan, &part);
+    if (waits)
         scan->done->waiting++;
-    }
-    if (scan->how->age)
+    else if (worth)
+        error = promote(scan, &part, &over);
+    if (error == 0 && scan->how->row && !waits && !over)
+        error = qi_rows_make(scan, &part, worth);
+    if (error == 0 && scan->how->age && !over)
         age(scan, &part);
+    return error;
+}
+
+static int promotion_check(const struct quire_space *space, const struct quire_promotion *how,
+                           bool whole)
+{
+    const struct quire_paging_format *f = space->paging.format;
+
+    if (!space->config.port.frames.split || !(whole || how->row))
+        return QUIRE_ERR_UNSUPPORTED;
+    if (how->row && (how->row < ROW_ORDER_LEAST || how->row > ROW_ORDER_MOST))
+        return QUIRE_ERR_SIZE;
+    if (how->present > level_frames(f, 1) || how->accessed > level_frames(f, 1))
+        return QUIRE_ERR_SIZE;
     return 0;
 }
 
@@ -399,19 +380,18 @@ int quire_space_promote(struct quire_space *space, struct quire_vrange range,
                         const struct quire_promotion *how, struct quire_promoted *done)
 {
     const struct quire_paging_format *f = space->paging.format;
-    const struct quire_space_port *port = &space->config.port;
     struct scan scan = {.space = space, .how = how, .done = done};
     struct parts parts;
     uint64_t entry;
     int error = qi_space_check(space, range);
 
     *done = (struct quire_promoted){.next = range.start};
+    scan.longest = row_order_in(f, ROW_ORDER_MOST);
+    scan.whole = space->paging.port.retire && (f->sizes & level_size(f, 1));
+    if (error == 0)
+        error = promotion_check(space, how, scan.whole);
     if (error)
         return error;
-    if (!space->paging.port.retire || !port->frames.split || !(f->sizes & level_size(f, 1)))
-        return QUIRE_ERR_UNSUPPORTED;
-    if (how->present > level_frames(f, 1) || how->accessed > level_frames(f, 1))
-        return QUIRE_ERR_SIZE;
     qi_parts_begin(&parts, space, range, how->looks);
     while (error == 0 && (how->copies == 0 || done->copies < how->copies) &&
            qi_parts_next(&parts, &entry)) {

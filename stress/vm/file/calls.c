@@ -412,15 +412,17 @@ static void large_object(struct copy *copy)
                           .access = i == 0 || i > count ? 0 : (uint8_t)access};
 }
 
-/* Small pages become large, or large ones small: no program sees that. */
+/* Small pages become large, or rows, or large ones small: no program sees that. */
 static void resize_pages(struct copy *copy)
 {
-    struct quire_promotion promotion = {.present = 1, .age = call & 32};
+    struct quire_promotion promotion = {.present = call & 4 ? 1 : 64, .age = call & 32};
     struct quire_demotion demotion = {.zeros = (uint32_t)(call & 15)};
     struct quire_promoted promoted;
     struct quire_demoted demoted;
     int error;
 
+    if (call & 8)
+        promotion.row = 4 + (uint32_t)(call >> 5) % 5;
     if (call & 16)
         error = quire_space_promote(&copy->space, rig.config.range, &promotion, &promoted);
     else

@@ -7,6 +7,7 @@
  * words that may be read old, and a missing order is seen by what is read in the end.
  */
 #define SPACES_READ_WHILE_WRITTEN
+#define SPACES_WALK_ANSWERED
 #include "spaces.hpp"
 
 namespace

@@ -72,8 +72,10 @@ inline qa64 *patience_of(quire_space *)
 #include "kernel-port/vm/fork.c"
 #include "kernel-port/vm/gigabytes/fill.c"
 #include "kernel-port/vm/promote/around.c"
+#include "kernel-port/vm/promote/choice.c"
 #include "kernel-port/vm/promote/demote.c"
 #include "kernel-port/vm/promote/promote.c"
+#include "kernel-port/vm/promote/rows.c"
 #include "kernel-port/vm/resize.c"
 #include "kernel-port/vm/share.c"
 #include "kernel-port/vm/space.c"
@@ -114,20 +116,13 @@ quire_paging_format make_format()
 
 enum class State { NEVER, GIVEN, RETIRED, BACK };
 
-/* Of a world in which frames are read while they are written, words. There a processor that has
- * answered an invalidation walks by the tables as they are: with a copy that nobody checks later,
- * nothing else says that it is over. */
+/* Of a world in which frames are read while they are written, words. */
 #ifdef SPACES_READ_WHILE_WRITTEN
 typedef qa32 Payload;
 
 unsigned payload_load(const Payload &payload)
 {
     return qa_load(&payload, relaxed);
-}
-
-void walk_begins(qa64 &answered)
-{
-    (void)qa_add(&answered, 0, acquire);
 }
 
 void payload_store(Payload &payload, unsigned value)
@@ -142,13 +137,22 @@ unsigned payload_load(Payload &payload)
     return payload($).load();
 }
 
-void walk_begins(qa64 &)
-{
-}
-
 void payload_store(Payload &payload, unsigned value)
 {
     payload($).store(value);
+}
+#endif
+
+/* In a world in which pages that are written are copied, a processor that has answered an
+ * invalidation walks by the tables as they are: nothing else says that its writes are over. */
+#ifdef SPACES_WALK_ANSWERED
+void walk_begins(qa64 &answered)
+{
+    (void)qa_add(&answered, 0, acquire);
+}
+#else
+void walk_begins(qa64 &)
+{
 }
 #endif
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * promote_threads.c - one CPU promotes, demotes, unmaps and forks while the others write to the
- * same parts and read what they wrote. An access is a walk and the word, in one section; what
- * invalidates waits for those that are in one, as for processors that have yet to answer; and who
- * retires a table waits for faults that are under way. So a word that is lost was written to a page
- * that was copied already, or given back too early. ThreadSanitizer sees the orders.
+ * promote_threads.c - one CPU promotes, makes rows, demotes, unmaps and forks while the others
+ * write to the same parts and read what they wrote. An access is a walk and the word, in one
+ * section; what invalidates waits for those that are in one, as for processors that have yet to
+ * answer; and who retires a table waits for faults that are under way. So a word that is lost was
+ * written to a page that was copied already, or given back too early. ThreadSanitizer sees the
+ * orders.
  */
 #include "stress/common/assert.h"
 #include "stress/common/random.h"
@@ -13,6 +14,7 @@
 #include "workers.h"
 
 #include <sched.h>
+#include <string.h>
 
 enum {
     FRAME = QUIRE_FRAME_SIZE,
@@ -25,7 +27,7 @@ enum {
 static struct space_rig rig;
 static struct quire_space space;
 static pthread_rwlock_t accesses;
-static uint64_t part_bytes, promoted, ended, returned;
+static uint64_t part_bytes, promoted, ended, returned, rows, filled;
 static qa32 writers;
 
 static uint64_t part_at(unsigned i)
@@ -110,23 +112,45 @@ static void fork_and_end(struct worker *worker)
         quire_space_destroy(&child);
 }
 
+/* Now and then a frame is. */
+static bool pinned(void *ctx, quire_pfn pfn)
+{
+    return random_below(ctx, 64) == 0 && pfn.n > 0;
+}
+
+/* Large pages, or rows alone: the pages that are written are too few for a large page then. */
+static struct quire_promotion draw_promotion(uint64_t *random)
+{
+    struct quire_promotion how = {.present = 1, .ctx = random};
+
+    if (random_below(random, 2)) {
+        how.row = 4 + (uint32_t)random_below(random, 5);
+        how.present = 64;
+    }
+    how.patience = (uint32_t)random_below(random, 3) * 1000;
+    how.age = random_below(random, 2);
+    how.pinned = random_below(random, 4) ? NULL : pinned;
+    return how;
+}
+
 static void promote_and_demote(struct worker *worker)
 {
-    struct quire_promotion promotion = {.present = 1};
     struct quire_demotion demotion = {.zeros = 1};
     uint64_t random = random_seed(1, 0);
 
     while (qa_load(&writers, relaxed)) {
         unsigned i = (unsigned)random_below(&random, PARTS);
         struct quire_vrange range = quire_vrange_of(part_at(i), part_bytes);
+        struct quire_promotion promotion = draw_promotion(&random);
         struct quire_promoted made;
         struct quire_demoted unmade;
 
-        promotion.patience = (uint32_t)random_below(&random, 3) * 1000;
-        promotion.age = random_below(&random, 2);
+        memset(space.large.demoted, 0, sizeof space.large.demoted); /* no part waits */
         worker->failures += quire_space_promote(&space, range, &promotion, &made) != 0;
         promoted += made.parts;
         ended += made.ended;
+        rows += made.rows;
+        filled += made.filled;
         switch (random_below(&random, 6)) {
         case 0:
         case 1:
@@ -173,7 +197,7 @@ static void work(struct worker *worker)
         write_and_read(worker);
 }
 
-static void on_format(const struct rig_format *which)
+static void on_format(const struct rig_format *which, bool limited)
 {
     struct quire_area area;
     uint64_t used;
@@ -181,6 +205,8 @@ static void on_format(const struct rig_format *which)
     space_rig_begin(&rig, which, false);
     part_bytes = which->format->sizes & QUIRE_PAGE_2M ? QUIRE_PAGE_2M : QUIRE_PAGE_4M;
     rig.config.port.relax = relax;
+    if (limited) /* there is room for all pages, so nobody may be refused */
+        rig.config.limit = PARTS * part_bytes / FRAME;
     rig.config.port.paging.invalidate = invalidate;
     rig.config.port.paging.retire = workers_retire;
     qa_store(&writers, WORKERS - 1, relaxed);
@@ -205,9 +231,11 @@ static void all_at_once(void **state)
     (void)pthread_rwlockattr_setkind_np(&how, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     assert_int_equal(pthread_rwlock_init(&accesses, &how), 0);
     for (unsigned i = 0; i < sizeof formats / sizeof formats[0]; i++)
-        on_format(&rig_formats[formats[i]]);
-    print_message("%llu promoted, %llu ended, %llu frames returned\n", (unsigned long long)promoted,
-                  (unsigned long long)ended, (unsigned long long)returned);
+        on_format(&rig_formats[formats[i]], i % 2);
+    print_message("%llu promoted, %llu rows, %llu pages filled, %llu ended, %llu frames returned\n",
+                  (unsigned long long)promoted, (unsigned long long)rows,
+                  (unsigned long long)filled, (unsigned long long)ended,
+                  (unsigned long long)returned);
 }
 
 int main(void)
