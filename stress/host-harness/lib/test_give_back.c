@@ -183,6 +183,115 @@ static void page_by_page(void **state)
     quire_host_destroy(host);
 }
 
+/* Would the kernel make a huge page of what lies there? By what it tells of its mappings. */
+static bool may_be_huge(const void *memory)
+{
+    FILE *file = fopen("/proc/self/smaps", "r");
+    uintptr_t first, end, address = (uintptr_t)memory;
+    bool inside = false, huge = false, told = false;
+    char line[512], *rest;
+
+    assert_non_null(file);
+    while (!told && fgets(line, sizeof(line), file)) {
+        first = strtoul(line, &rest, 16);
+        if (*rest == '-') {
+            end = strtoul(rest + 1, &rest, 16);
+            inside = first <= address && address < end;
+        } else if (inside && strncmp(line, "VmFlags:", 8) == 0) {
+            told = true;
+            huge = strstr(line, " hg") && !strstr(line, " nh");
+        }
+    }
+    fclose(file);
+    assert_true(told);
+    return huge;
+}
+
+/* So many bytes, an equal share of each node. NULL: there are not so many, or no such pages. */
+static struct quire_host *host_of_huge(uint64_t bytes)
+{
+    struct quire_host_options options = {.pages = QUIRE_HOST_PAGES_ADVISE,
+                                         .keep_nothing = true,
+                                         .give_back_after = QUIRE_HOST_NEVER};
+    struct quire_host_node node;
+    struct quire_host *host;
+    uint32_t nodes = 0;
+    int error;
+
+    for (uint32_t n = 0; quire_host_node(quire_node_of(n), &node) == QUIRE_OK; n++)
+        nodes += node.bytes > 0;
+    assert_true(nodes > 0);
+    options.bytes = (bytes / nodes + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
+    error = quire_host_create(&options, &host);
+    if (!error)
+        return host;
+    print_message("not tried with %lu MiB: %s\n", bytes / MIB, quire_strerror(error));
+    return NULL;
+}
+
+/* Of 2 MiB of which a part was discarded the kernel makes no huge page, or it would be resident
+ * again by itself; all of it may come as one. */
+static void huge_pages(void **state)
+{
+    struct quire_host *host = host_of_huge(64 * MIB);
+    unsigned char *memory[3];
+    uint64_t bytes;
+    void *got;
+
+    (void)state;
+    if (!host)
+        return;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(quire_host_alloc(host, 9, 0, &got), QUIRE_OK);
+        memory[i] = got;
+        memset(got, 0xa5, 2 * MIB);
+        assert_true(may_be_huge(memory[i]));
+    }
+    for (unsigned i = 0; i < 2; i++) /* twice: what is said already is no matter */
+        assert_int_equal(quire_host_discard(host, memory[0] + 8 * KIB, 2), QUIRE_OK);
+    assert_int_equal(quire_host_discard(host, memory[1], 511), QUIRE_OK);
+    assert_false(may_be_huge(memory[0]));
+    assert_false(may_be_huge(memory[1] + 2 * MIB - 1));
+    assert_true(may_be_huge(memory[2]));
+    assert_int_equal(memory[0][8 * KIB - 1], 0xa5);
+    /* All of it is discarded, by its owner or when it is free. */
+    assert_int_equal(quire_host_discard(host, memory[1], 512), QUIRE_OK);
+    assert_true(may_be_huge(memory[1]));
+    assert_false(may_be_huge(memory[0]));
+    assert_int_equal(quire_host_free(host, memory[0], 9), QUIRE_OK);
+    assert_false(may_be_huge(memory[0]));
+    assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_OK);
+    assert_true(bytes > 0);
+    assert_true(may_be_huge(memory[0]));
+    quire_host_destroy(host);
+}
+
+/* Which costs mappings, of which a process has a limited number: so it is said of so many blocks
+ * at a time. */
+static void huge_pages_to_a_limit(void **state)
+{
+    enum { MOST = 4096, MORE = 4 };
+    static unsigned char *memory[MOST + MORE];
+    struct quire_host *host = host_of_huge((MOST + MORE + 64ull) * 2 * MIB);
+    void *got;
+
+    (void)state;
+    for (unsigned i = 0; host && i < MOST + MORE; i++) {
+        assert_int_equal(quire_host_alloc(host, 9, 0, &got), QUIRE_OK);
+        memory[i] = got;
+        assert_int_equal(quire_host_discard(host, memory[i], 1), QUIRE_OK);
+    }
+    for (unsigned i = MOST - 2; host && i < MOST + MORE; i++)
+        assert_int_equal(may_be_huge(memory[i]), i >= MOST);
+    if (host) {
+        assert_int_equal(quire_host_discard(host, memory[7], 512), QUIRE_OK);
+        assert_int_equal(quire_host_discard(host, memory[MOST], 1), QUIRE_OK);
+        assert_true(may_be_huge(memory[7]));
+        assert_false(may_be_huge(memory[MOST]));
+    }
+    quire_host_destroy(host);
+}
+
 /* Locked memory is not the system's to take: told, and nothing has changed. */
 static void locked(void **state)
 {
@@ -210,6 +319,8 @@ int main(void)
         cmocka_unit_test(on_demand),
         cmocka_unit_test(by_decay),
         cmocka_unit_test(page_by_page),
+        cmocka_unit_test(huge_pages),
+        cmocka_unit_test(huge_pages_to_a_limit),
         cmocka_unit_test(locked),
     };
 
