@@ -16,6 +16,11 @@
  *   no_huge[]  of an arena, a bit for each block: the kernel makes no huge page of it.
  *   no_huge    of the host: how many of these bits are set, and no more than NO_HUGE_MOST.
  *
+ * Free pages beside used ones (quire_host_discard_single) are found and held by the zone, which
+ * does it to zero them ahead of need: pages that the system has taken read as zeros, so here they
+ * are dropped in place of being written. Not those of a file, which others may write again, nor
+ * parts of the pool's pages.
+ *
  * A part is discarded by who has its pages, all of a block by who has it or, when it is free, by
  * who holds it: so a bit is set by some at once, and cleared when none of them is left.
  */
@@ -23,6 +28,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum { NO_HUGE_MOST = 4096, MAP_BITS = 64 };
@@ -90,6 +96,42 @@ static int drop_pages(const struct host_arena *arena, uint64_t address, uint64_t
             forbid_huge(arena, b);
     }
     return result;
+}
+
+/* The calling thread zeroes by dropping, and how many frames it has dropped. A signal handler of
+ * its may do so as well: what cannot be dropped is zeroed all the same. */
+static _Thread_local volatile bool dropping __attribute__((tls_model("initial-exec")));
+static _Thread_local volatile uint64_t dropped __attribute__((tls_model("initial-exec")));
+
+int quire_host_port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
+{
+    int error = errno;
+
+    if (dropping && quire_host_port_discard(ctx, pfn, frames) == QUIRE_OK) {
+        dropped = dropped + frames;
+        return QUIRE_OK;
+    }
+    errno = error;
+    memset((void *)(uintptr_t)quire_phys(pfn), 0, frames << QUIRE_FRAME_SHIFT);
+    return QUIRE_OK;
+}
+
+uint64_t quire_host_discard_single(struct quire_host *host)
+{
+    uint64_t frames;
+
+    if (host->options.pages == QUIRE_HOST_PAGES_HUGE || host->share_name[0])
+        return 0;
+    dropped = 0;
+    dropping = true;
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++) {
+        struct quire_zone *zone = &host->arenas[i].zone;
+
+        (void)quire_zone_zero_idle(zone, quire_slot_of(quire_host_port_cpu(NULL) % zone->slots),
+                                   UINT64_MAX, &frames);
+    }
+    dropping = false;
+    return dropped;
 }
 
 int quire_host_port_discard(void *ctx, quire_pfn pfn, uint64_t frames)

@@ -91,9 +91,12 @@ uint32_t quire_host_port_cpu(void *ctx);
 
 /* discard.c: for the port of the zones; `ctx` is the arena. How many bytes its map `no_huge` has,
  * or 0. */
+int quire_host_port_zero(void *ctx, quire_pfn pfn, uint64_t frames);
 int quire_host_port_discard(void *ctx, quire_pfn pfn, uint64_t frames);
 int quire_host_port_install(void *ctx, quire_pfn pfn, uint64_t frames, bool *zeroed);
 size_t quire_host_no_huge_bytes(const struct host_arena *arena);
+/* Free pages beside used ones, of all arenas: how many went. Thread only. */
+uint64_t quire_host_discard_single(struct quire_host *host);
 
 /* calls.c: the arena that holds the frame, or NULL. Wait-free, any context. */
 const struct host_arena *quire_host_arena_of(const struct quire_host *host, quire_pfn pfn);

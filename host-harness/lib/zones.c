@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,13 +25,6 @@ uint32_t quire_host_port_cpu(void *ctx)
 
     (void)ctx;
     return cpu < 0 ? 0 : (uint32_t)cpu;
-}
-
-static int port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
-{
-    (void)ctx;
-    memset((void *)(uintptr_t)quire_phys(pfn), 0, frames << QUIRE_FRAME_SHIFT);
-    return QUIRE_OK;
 }
 
 static void port_event(void *ctx, struct quire_zone *zone, enum quire_event event)
@@ -77,7 +69,7 @@ static int build_zone(struct host_arena *arena)
         .metadata_zeroed = true,
         .memory_zeroed = arena->fd < 0,
         .port = {.ctx = arena,
-                 .zero = port_zero,
+                 .zero = quire_host_port_zero,
                  .event = port_event,
                  .report = host->options.report ? quire_host_port_report : NULL,
                  .cpu = quire_host_port_cpu,

@@ -52,6 +52,7 @@ static struct quire_host *host_with(uint32_t after)
     const struct quire_host_options options = {.node_bytes = &bytes,
                                                .node_bytes_count = 1,
                                                .keep_nothing = true,
+                                               .no_thread = after == QUIRE_HOST_NEVER,
                                                .give_back_after = after};
     struct quire_host *host;
 
@@ -181,6 +182,50 @@ static void page_by_page(void **state)
     assert_int_equal(quire_host_discard(host, arena.memory, UINT64_MAX), QUIRE_ERR_FRAME);
     assert_int_equal(quire_host_discard(host, NULL, 1), QUIRE_ERR_FRAME);
     quire_host_destroy(host);
+}
+
+/* One page of each 2 MiB stays: those beside it go on demand, and come as zeros. */
+static void beside_used(void **state)
+{
+    struct quire_host *host = host_with(QUIRE_HOST_NEVER);
+    void **pages = page_array(), *page;
+    uint64_t start = resident(), full, bytes, again, kept = 0;
+
+    (void)state;
+    for (size_t i = 0; i < PAGES; i++) {
+        assert_int_equal(quire_host_alloc(host, 0, 0, &pages[i]), QUIRE_OK);
+        memset(pages[i], 0xa5, QUIRE_FRAME_SIZE);
+    }
+    full = resident();
+    for (size_t i = 0; i < PAGES; i++) {
+        if ((uintptr_t)pages[i] / QUIRE_FRAME_SIZE % 512 == 77)
+            kept++;
+        else
+            assert_int_equal(quire_host_free(host, pages[i], 0), QUIRE_OK);
+    }
+    assert_in_range(kept, PAGES / 512 - 4, PAGES / 512 + 4);
+    assert_int_equal(quire_host_give_back(host, 64 * MIB, &bytes), QUIRE_OK);
+    assert_true(bytes <= 16 * MIB); /* what was never used */
+    assert_true(resident() >= full - 16 * MIB);
+    assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_OK);
+    assert_in_range(bytes, (PAGES - kept) * QUIRE_FRAME_SIZE, 512 * MIB);
+    print_message("resident: %lu KiB at the start, %lu full, %lu in the end\n", start / KIB,
+                  full / KIB, resident() / KIB);
+    assert_true(SANITIZED || resident() < start + (full - start) / 200);
+    assert_int_equal(quire_host_give_back(host, 0, &again), QUIRE_OK);
+    assert_int_equal(again, 0);
+    for (size_t i = 0; i < PAGES; i++)
+        if ((uintptr_t)pages[i] / QUIRE_FRAME_SIZE % 512 == 77)
+            for (size_t at = 0; at < QUIRE_FRAME_SIZE; at++)
+                assert_int_equal(((unsigned char *)pages[i])[at], 0xa5);
+    for (size_t i = 0; i < 512; i++) {
+        assert_int_equal(quire_host_alloc(host, 0, QUIRE_ZEROED, &page), QUIRE_OK);
+        for (size_t at = 0; at < QUIRE_FRAME_SIZE; at++)
+            assert_int_equal(((unsigned char *)page)[at], 0);
+        memset(page, 0x5a, QUIRE_FRAME_SIZE);
+    }
+    quire_host_destroy(host);
+    free(pages);
 }
 
 /* Would the kernel make a huge page of what lies there? By what it tells of its mappings. */
@@ -316,11 +361,9 @@ static void locked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(on_demand),
-        cmocka_unit_test(by_decay),
-        cmocka_unit_test(page_by_page),
-        cmocka_unit_test(huge_pages),
-        cmocka_unit_test(huge_pages_to_a_limit),
+        cmocka_unit_test(on_demand),    cmocka_unit_test(by_decay),
+        cmocka_unit_test(page_by_page), cmocka_unit_test(beside_used),
+        cmocka_unit_test(huge_pages),   cmocka_unit_test(huge_pages_to_a_limit),
         cmocka_unit_test(locked),
     };
 
