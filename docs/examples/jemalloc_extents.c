@@ -259,9 +259,8 @@ static bool all_is_free(struct quire_host *host)
 
 static bool try_arena(bool demand, enum quire_host_pages pages)
 {
-    const struct quire_host_options options = {.bytes = 512 << 20,
-                                               .pages = pages,
-                                               .give_back_after = demand ? QUIRE_HOST_NEVER : 1};
+    const struct quire_host_options options = {
+        .bytes = 512 << 20, .pages = pages, .give_back_after = demand ? QUIRE_HOST_NEVER : 1};
     struct extents extents = {.hooks = {.alloc = take,
                                         .dalloc = give,
                                         .destroy = destroy,

@@ -58,11 +58,11 @@ static void forbid_huge(const struct host_arena *arena, uint64_t b)
 
     if (qa_load(word, relaxed) & bit) /* relaxed: the block is in part the caller's */
         return;
-    /* relaxed, the three: only the count matters */
+    /* relaxed: a count, and of the bit only who sets it matters */
     if (qa_add(count, 1, relaxed) < NO_HUGE_MOST && !(qa_or(word, bit, relaxed) & bit))
         advise_block(arena, b, MADV_NOHUGEPAGE);
     else
-        (void)qa_sub(count, 1, relaxed);
+        (void)qa_sub(count, 1, relaxed); /* relaxed: a count */
 }
 
 static void allow_huge(const struct host_arena *arena, uint64_t b)
@@ -70,7 +70,7 @@ static void allow_huge(const struct host_arena *arena, uint64_t b)
     const uint64_t bit = 1ull << b % MAP_BITS;
     qa64 *word = &arena->no_huge[b / MAP_BITS];
 
-    /* relaxed, both: the block is the caller's, and what others did with it came before */
+    /* relaxed: the block is the caller's, and what others did with it came before */
     if (!(qa_load(word, relaxed) & bit) || !(qa_and(word, ~bit, relaxed) & bit))
         return;
     advise_block(arena, b, MADV_HUGEPAGE);
