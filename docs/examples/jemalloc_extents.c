@@ -38,7 +38,8 @@ static uint64_t pages_of(size_t bytes)
     return bytes >> QUIRE_FRAME_SHIFT;
 }
 
-/* At `place` and nowhere else, if it is not NULL. */
+/* At `place` and nowhere else, if it is not NULL.
+ * NOLINTNEXTLINE(readability-non-const-parameter): the hook's type is jemalloc's */
 static void *take(extent_hooks_t *hooks, void *place, size_t bytes, size_t align, bool *zero,
                   bool *commit, unsigned arena)
 {
@@ -277,7 +278,7 @@ static bool try_arena(bool demand, enum quire_host_pages pages)
         printf("no memory of this machine: %s\n", quire_strerror(error));
         return false;
     }
-    if (mallctl("arenas.create", &arena, &bytes, (void *)&hooks, sizeof(hooks))) {
+    if (mallctl("arenas.create", &arena, &bytes, (void *)&hooks, sizeof(void *))) {
         printf("jemalloc has no arena for it\n");
         quire_host_destroy(extents.host);
         return false;

@@ -90,7 +90,7 @@ static int build_zone(struct host_arena *arena)
     if (!arena->metadata)
         return QUIRE_ERR_NO_MEMORY;
     if (map_bytes > 0)
-        arena->no_huge = (qa64 *)((unsigned char *)arena->metadata + zone_bytes);
+        arena->no_huge = (void *)((unsigned char *)arena->metadata + zone_bytes);
     return quire_zone_init(&arena->zone, &config, arena->metadata, zone_bytes);
 }
 

@@ -265,8 +265,7 @@ static struct quire_host *host_of_huge(uint64_t bytes)
 
     for (uint32_t n = 0; quire_host_node(quire_node_of(n), &node) == QUIRE_OK; n++)
         nodes += node.bytes > 0;
-    assert_true(nodes > 0);
-    options.bytes = (bytes / nodes + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
+    options.bytes = (bytes / (nodes > 0 ? nodes : 1) + 2 * MIB - 1) / (2 * MIB) * (2 * MIB);
     error = quire_host_create(&options, &host);
     if (!error)
         return host;
