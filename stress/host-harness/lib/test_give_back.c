@@ -4,8 +4,11 @@
  * limit, and after a time; and comes again, as zeros.
  */
 #include "host_fixture.h"
+#include "stress/common/random.h"
 #include "stress/common/sanitized.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +192,7 @@ static void beside_used(void **state)
 {
     struct quire_host *host = host_with(QUIRE_HOST_NEVER);
     void **pages = page_array(), *page;
-    uint64_t start = resident(), full, bytes, again, kept = 0;
+    uint64_t start = resident(), full, whole, bytes, again, kept = 0;
 
     (void)state;
     for (size_t i = 0; i < PAGES; i++) {
@@ -204,11 +207,11 @@ static void beside_used(void **state)
             assert_int_equal(quire_host_free(host, pages[i], 0), QUIRE_OK);
     }
     assert_in_range(kept, PAGES / 512 - 4, PAGES / 512 + 4);
-    assert_int_equal(quire_host_give_back(host, 64 * MIB, &bytes), QUIRE_OK);
-    assert_true(bytes <= 16 * MIB); /* what was never used */
+    assert_int_equal(quire_host_give_back(host, 64 * MIB, &whole), QUIRE_OK);
+    assert_true(whole <= 16 * MIB); /* what was never used, or hardly */
     assert_true(resident() >= full - 16 * MIB);
     assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_OK);
-    assert_in_range(bytes, (PAGES - kept) * QUIRE_FRAME_SIZE, 512 * MIB);
+    assert_in_range(whole + bytes, (PAGES - kept) * QUIRE_FRAME_SIZE, 512 * MIB);
     print_message("resident: %lu KiB at the start, %lu full, %lu in the end\n", start / KIB,
                   full / KIB, resident() / KIB);
     assert_true(SANITIZED || resident() < start + (full - start) / 200);
@@ -226,6 +229,78 @@ static void beside_used(void **state)
     }
     quire_host_destroy(host);
     free(pages);
+}
+
+/* ---- Beside threads that use it -------------------------------------------------------------- */
+
+enum { USERS = 3, HELD = 300, TURNS = 60000 };
+
+struct user {
+    struct quire_host *host;
+    uint64_t random;
+    uint64_t bad; /* pages that read otherwise than they must */
+    atomic_uint *running;
+    uint64_t *pages[HELD]; /* of one page, its first and last words being its address; or NULL */
+};
+
+static void take_page(struct user *user, uint64_t **place)
+{
+    enum { LAST = QUIRE_FRAME_SIZE / sizeof(uint64_t) - 1 };
+    uint32_t flags = random_below(&user->random, 2) ? QUIRE_ZEROED : 0;
+    void *page;
+
+    if (quire_host_alloc(user->host, 0, flags, &page))
+        return;
+    *place = page;
+    for (size_t i = 0; flags && i <= LAST; i++)
+        user->bad += (*place)[i] != 0;
+    (*place)[0] = (*place)[LAST] = (uintptr_t)page;
+}
+
+static void *use_pages(void *argument)
+{
+    enum { LAST = QUIRE_FRAME_SIZE / sizeof(uint64_t) - 1 };
+    struct user *user = argument;
+
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        uint64_t **place = &user->pages[random_below(&user->random, HELD)];
+
+        if (!*place) {
+            take_page(user, place);
+            continue;
+        }
+        user->bad += (*place)[0] != (uintptr_t)*place || (*place)[LAST] != (uintptr_t)*place;
+        if (random_below(&user->random, 8) == 0)
+            user->bad += quire_host_discard(user->host, *place, 1) != QUIRE_OK || (*place)[0] != 0;
+        user->bad += quire_host_free(user->host, *place, 0) != QUIRE_OK;
+        *place = NULL;
+    }
+    atomic_fetch_sub(user->running, 1);
+    return NULL;
+}
+
+/* Nobody's page goes while it is his, whatever he does meanwhile. */
+static void beside_users(void **state)
+{
+    static struct user users[USERS];
+    struct quire_host *host = host_of(8 * MIB);
+    atomic_uint running = USERS;
+    pthread_t threads[USERS];
+    uint64_t bytes, calls = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < USERS; i++) {
+        users[i] = (struct user){.host = host, .random = i + 1, .running = &running};
+        assert_int_equal(pthread_create(&threads[i], NULL, use_pages, &users[i]), 0);
+    }
+    for (; atomic_load(&running) > 0; calls++)
+        assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_OK);
+    for (unsigned i = 0; i < USERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(users[i].bad, 0);
+    }
+    print_message("given back %lu times meanwhile\n", calls);
+    quire_host_destroy(host);
 }
 
 /* Would the kernel make a huge page of what lies there? By what it tells of its mappings. */
@@ -360,9 +435,13 @@ static void locked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(on_demand),    cmocka_unit_test(by_decay),
-        cmocka_unit_test(page_by_page), cmocka_unit_test(beside_used),
-        cmocka_unit_test(huge_pages),   cmocka_unit_test(huge_pages_to_a_limit),
+        cmocka_unit_test(on_demand),
+        cmocka_unit_test(by_decay),
+        cmocka_unit_test(page_by_page),
+        cmocka_unit_test(beside_used),
+        cmocka_unit_test(beside_users),
+        cmocka_unit_test(huge_pages),
+        cmocka_unit_test(huge_pages_to_a_limit),
         cmocka_unit_test(locked),
     };
 
