@@ -144,16 +144,30 @@ static void open_free_block(const struct quire_zone *z, uint32_t b, uint64_t fra
     qi_hint_block_free(z, b);
 }
 
-/* Make the held range allocated: as one run, or (`run` false) as single frames. */
+/* Do the n frames from `frame`, held and of one block that is not opened yet, read as zeros? */
+static bool held_reads_zero(const struct quire_zone *z, uint64_t frame, uint64_t n)
+{
+    /* relaxed: a block that is held keeps its state */
+    if (desc_state(qa_load(desc_of(z, block_of(frame)), relaxed)) == D_FREE)
+        return block_reads_zero(z, block_of(frame));
+    while (n > 0 && frame_reads_zero(z, frame + n - 1))
+        n--;
+    return n == 0;
+}
+
+/* Make the held range allocated: as one run, whose first byte says then whether all of it reads as
+ * zeros, or (`run` false) as single frames. */
 void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bool run)
 {
     uint64_t at = frame, left = n;
+    bool zero = run && has_zeros(z);
 
     while (left > 0) {
         unsigned some = block_part(at, left);
         uint32_t b = block_of(at);
 
         qi_assert(has_map(z, b) && (at == frame || place_of(at) == 0));
+        zero = zero && held_reads_zero(z, at, some);
         if (run && has_run_map(z) && n > 1)
             qi_run_mark(z, b, place_of(at), some, at == frame);
         /* relaxed: a block that is held keeps its state */
@@ -164,4 +178,6 @@ void qi_range_publish(const struct quire_zone *z, uint64_t frame, uint64_t n, bo
         at += some;
         left -= some;
     }
+    if (zero)
+        bytes_fill(z, frame, 1, BYTE_ZERO);
 }

@@ -128,6 +128,8 @@ int quire_host_give_back(struct quire_host *host, uint64_t keep, uint64_t *bytes
     int result =
         quire_machine_give_back(host->machine, quire_node_of(QUIRE_NO_NODE), &how, &frames);
 
+    if (keep == 0 && !result)
+        frames += quire_host_discard_single(host);
     *bytes = frames << QUIRE_FRAME_SHIFT;
     return result;
 }

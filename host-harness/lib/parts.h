@@ -4,6 +4,7 @@
  *
  *   host.c      create and destroy; the machine's port
  *   zones.c     an arena with its zone and that one's port; the host grows
+ *   discard.c   pages that the system takes, and that come again
  *   calls.c     allocate, free, pointers, figures
  *   runs.c      batches and contiguous runs, in pointers
  *   shape.c     pages that are split, joined, freed in part
@@ -39,7 +40,8 @@ struct host_arena {
     struct quire_zone zone;
     void *metadata;
     size_t metadata_bytes;
-    int fd; /* of the file that it is, or -1 */
+    qa64 *no_huge; /* discard.c: a bit for each 2 MiB; NULL: of QUIRE_HOST_PAGES_ADVISE alone */
+    int fd;        /* of the file that it is, or -1 */
 };
 
 struct quire_host {
@@ -55,6 +57,7 @@ struct quire_host {
     size_t machine_bytes;
     qa64 port_bytes; /* that the machine got from its port */
     struct guard guard;
+    qa64 no_huge; /* bits set in the maps of that name */
 
     pid_t creator;
     struct reclaimer reclaimer;
@@ -85,6 +88,15 @@ void quire_host_arena_drop(struct host_arena *arena);
 /* It is in service: readers find it, and the reclaimer looks after it. */
 void quire_host_arena_publish(struct quire_host *host);
 uint32_t quire_host_port_cpu(void *ctx);
+
+/* discard.c: for the port of the zones; `ctx` is the arena. How many bytes its map `no_huge` has,
+ * or 0. */
+int quire_host_port_zero(void *ctx, quire_pfn pfn, uint64_t frames);
+int quire_host_port_discard(void *ctx, quire_pfn pfn, uint64_t frames);
+int quire_host_port_install(void *ctx, quire_pfn pfn, uint64_t frames, bool *zeroed);
+size_t quire_host_no_huge_bytes(const struct host_arena *arena);
+/* Free pages beside used ones, of all arenas: how many went. Thread only. */
+uint64_t quire_host_discard_single(struct quire_host *host);
 
 /* calls.c: the arena that holds the frame, or NULL. Wait-free, any context. */
 const struct host_arena *quire_host_arena_of(const struct quire_host *host, quire_pfn pfn);

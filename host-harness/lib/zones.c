@@ -13,9 +13,7 @@
 #include "parts.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -29,45 +27,6 @@ uint32_t quire_host_port_cpu(void *ctx)
     return cpu < 0 ? 0 : (uint32_t)cpu;
 }
 
-static int port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
-{
-    (void)ctx;
-    memset((void *)(uintptr_t)quire_phys(pfn), 0, frames << QUIRE_FRAME_SHIFT);
-    return QUIRE_OK;
-}
-
-/* The system takes the pages. They are somebody's again when they are touched. Those of a file
- * are the file's, whoever has mapped it. 0, or -1 with errno set. */
-static int drop_pages(const struct host_arena *arena, uint64_t address, uint64_t bytes)
-{
-    if (arena->fd < 0)
-        return madvise((void *)(uintptr_t)address, bytes, MADV_DONTNEED);
-    return fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                     (off_t)(address - (uintptr_t)arena->memory), (off_t)bytes);
-}
-
-static int port_discard(void *ctx, quire_pfn pfn, uint64_t frames)
-{
-    return drop_pages(ctx, quire_phys(pfn), frames << QUIRE_FRAME_SHIFT) ? QUIRE_ERR_UNSUPPORTED
-                                                                         : QUIRE_OK;
-}
-
-/* They read as zeros then, but a file's may have been written by others meanwhile. Pages of the
- * pool may be none any more, and a touch would be fatal. */
-static int port_install(void *ctx, quire_pfn pfn, uint64_t frames, bool *zeroed)
-{
-    const struct host_arena *arena = ctx;
-    int error = errno, result = QUIRE_OK;
-
-    if (arena->host->options.pages == QUIRE_HOST_PAGES_HUGE &&
-        madvise((void *)(uintptr_t)quire_phys(pfn), frames << QUIRE_FRAME_SHIFT,
-                MADV_POPULATE_WRITE))
-        result = QUIRE_ERR_NO_MEMORY;
-    errno = error;
-    *zeroed = arena->fd < 0;
-    return result;
-}
-
 static void port_event(void *ctx, struct quire_zone *zone, enum quire_event event)
 {
     const struct host_arena *arena = ctx;
@@ -75,26 +34,6 @@ static void port_event(void *ctx, struct quire_zone *zone, enum quire_event even
     (void)zone;
     if (event == QUIRE_EVENT_LOW)
         quire_reclaimer_wake(&arena->host->reclaimer);
-}
-
-int quire_host_discard(struct quire_host *host, void *memory, uint64_t pages)
-{
-    const struct host_arena *arena =
-        quire_host_arena_of(host, quire_pfn_of_phys((uintptr_t)memory));
-
-    if ((uintptr_t)memory % QUIRE_FRAME_SIZE)
-        return QUIRE_ERR_ALIGN;
-    if (pages == 0)
-        return QUIRE_ERR_SIZE;
-    if (!arena || pages > (arena->bytes - ((uintptr_t)memory - (uintptr_t)arena->memory)) >>
-                      QUIRE_FRAME_SHIFT)
-        return QUIRE_ERR_FRAME;
-    if (host->options.pages == QUIRE_HOST_PAGES_HUGE) {
-        errno = EINVAL; /* as the kernel says of a part of a huge page */
-        return QUIRE_ERR_UNSUPPORTED;
-    }
-    return drop_pages(arena, (uintptr_t)memory, pages << QUIRE_FRAME_SHIFT) ? QUIRE_ERR_UNSUPPORTED
-                                                                            : QUIRE_OK;
 }
 
 /* ---- Making ---------------------------------------------------------------------------------- */
@@ -130,24 +69,29 @@ static int build_zone(struct host_arena *arena)
         .metadata_zeroed = true,
         .memory_zeroed = arena->fd < 0,
         .port = {.ctx = arena,
-                 .zero = port_zero,
+                 .zero = quire_host_port_zero,
                  .event = port_event,
                  .report = host->options.report ? quire_host_port_report : NULL,
                  .cpu = quire_host_port_cpu,
-                 .discard = port_discard,
-                 .install = port_install},
+                 .discard = quire_host_port_discard,
+                 .install = quire_host_port_install},
     };
     int result = set_watermarks(&host->options, arena->node, usable.frames, &config);
+    size_t zone_bytes, map_bytes = quire_host_no_huge_bytes(arena);
 
     if (!result)
-        result = quire_zone_metadata_size(&config, &arena->metadata_bytes);
+        result = quire_zone_metadata_size(&config, &zone_bytes);
     if (result)
         return result;
+    zone_bytes = (zone_bytes + sizeof(qa64) - 1) & ~(sizeof(qa64) - 1);
+    arena->metadata_bytes = zone_bytes + map_bytes;
     arena->metadata = quire_host_arena_near(arena->metadata_bytes,
                                             host->topology.node_id[arena->node.n], host->bind);
     if (!arena->metadata)
         return QUIRE_ERR_NO_MEMORY;
-    return quire_zone_init(&arena->zone, &config, arena->metadata, arena->metadata_bytes);
+    if (map_bytes > 0)
+        arena->no_huge = (void *)((unsigned char *)arena->metadata + zone_bytes);
+    return quire_zone_init(&arena->zone, &config, arena->metadata, zone_bytes);
 }
 
 int quire_host_arena_make(struct quire_host *host, quire_node node, uint64_t bytes)

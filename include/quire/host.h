@@ -241,23 +241,27 @@ int quire_host_file(struct quire_host *host, quire_pfn pfn, int *fd, uint64_t *o
 struct quire_machine *quire_host_machine(struct quire_host *host);
 
 /* Give memory that nobody uses back to the system until the arenas have no more than `keep` bytes,
- * used ones among them; what caches hold goes, too. 0: all that can go, which is every 2 MiB of
- * which no page is allocated. *bytes says how much went; what of it was never touched, or had gone
- * on another way, is counted all the same. It comes again, as zeros, when it is allocated: at the
- * cost of the page faults of fresh memory; pages of the pool (QUIRE_HOST_PAGES_HUGE) may be missing
- * there then, and what cannot come is passed by as if it was used. QUIRE_ERR_UNSUPPORTED: the
- * kernel does not take it back (locked pages, say, or an old kernel and huge pages), errno says
- * why. Thread only. */
+ * used ones among them; what caches hold goes, too. It goes in whole 2 MiB of which no page is
+ * allocated. 0: all that can go, and that is each free page beside used ones as well, unless other
+ * processes share the arenas or they are of the pool's pages. Call it once when much was freed:
+ * for each stretch of free pages beside used ones there is a call of the system. *bytes says how
+ * much went; what of it was never touched, or had gone on another way, is counted all the same. It
+ * comes again, as zeros, when it is allocated: at the cost of the page faults of fresh memory;
+ * pages of the pool (QUIRE_HOST_PAGES_HUGE) may be missing there then, and what cannot come is
+ * passed by as if it was used. QUIRE_ERR_UNSUPPORTED: the kernel does not take it back (locked
+ * pages, say, or an old kernel and huge pages), errno says why. Thread only. */
 int quire_host_give_back(struct quire_host *host, uint64_t keep, uint64_t *bytes);
 
 /* Let the system have what is in pages of the caller's, which stay the caller's and read as zeros
  * when they are touched next. For who frees parts of 2 MiB whose other parts stay in use for long,
- * a heap say: quire_host_give_back and the decay take whole 2 MiB alone, so discard what was idle
- * for a while, then free it, and the program's resident memory follows it page by page. The price
- * is a call of the system, and a page fault for each page that is used again. QUIRE_ERR_ALIGN: not
- * the address of a page. QUIRE_ERR_SIZE: no pages. QUIRE_ERR_FRAME: not all of it is one arena's.
- * QUIRE_ERR_UNSUPPORTED: huge pages of the pool, or the kernel does not take it (locked pages,
- * say), errno says why. Thread only. */
+ * a heap say: what goes by itself is whole 2 MiB, so discard what was idle for a while, then free
+ * it, and the program's resident memory follows it page by page. The price is a call of the
+ * system, and a page fault for each page that is used again. Of 2 MiB of which a part was
+ * discarded the kernel makes no huge page (QUIRE_HOST_PAGES_ADVISE; 8 GiB of such at most, as they
+ * cost mappings), or it would fill it up by itself; when all of it goes, it may again.
+ * QUIRE_ERR_ALIGN: not the address of a page. QUIRE_ERR_SIZE: no pages. QUIRE_ERR_FRAME: not all
+ * of it is one arena's. QUIRE_ERR_UNSUPPORTED: huge pages of the pool, or the kernel does not take
+ * it (locked pages, say), errno says why. Thread only. */
 int quire_host_discard(struct quire_host *host, void *memory, uint64_t pages);
 
 /* ---- Threads -------------------------------------------------------------------------------- */

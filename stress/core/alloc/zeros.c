@@ -140,6 +140,44 @@ static void came_zeroed(void **state)
     fixture_close(&c->f);
 }
 
+/* So it is with runs of any length, over blocks that are split and blocks that are not. */
+static void came_zeroed_in_one_piece(void **state)
+{
+    static const uint64_t lengths[] = {1, 3, 700, BLOCK, 1, 5 * BLOCK, 2000, 512};
+    enum { RUNS = sizeof lengths / sizeof *lengths };
+    struct contents *c = begin(true, false);
+    uint64_t pfns[RUNS], all = 0;
+    quire_pfn pfn;
+
+    (void)state;
+    for (unsigned i = 0; i < RUNS; i++) {
+        const struct quire_contig want = {.frames = lengths[i]};
+
+        assert_ok(quire_zone_alloc_contig(&c->f.zone, slot(0), &want, QUIRE_ZEROED, &pfn));
+        use(c, pfns[i] = pfn.n, lengths[i], QUIRE_ZEROED);
+        assert_int_equal(c->zeroed, 0);
+        all += lengths[i];
+    }
+    assert_int_equal(count_of(c, QUIRE_COUNT_KNOWN_ZERO), all);
+    assert_int_equal(count_of(c, QUIRE_COUNT_ZEROED), 0);
+    for (unsigned i = 0; i < RUNS; i++) {
+        unuse(c, pfns[i], lengths[i]);
+        assert_ok(quire_zone_free_contig(&c->f.zone, slot(0), at(pfns[i]), lengths[i]));
+    }
+    /* One frame of it was somebody's: all of it is zeroed. */
+    for (unsigned i = 0; i < 2; i++) {
+        const struct quire_contig want = {.frames = all + 1};
+
+        c->zeroed = 0;
+        assert_ok(quire_zone_alloc_contig(&c->f.zone, slot(0), &want, QUIRE_ZEROED, &pfn));
+        use(c, pfn.n, all + 1, QUIRE_ZEROED);
+        assert_int_equal(c->zeroed, all + 1);
+        unuse(c, pfn.n, all + 1);
+        assert_ok(quire_zone_free_contig(&c->f.zone, slot(0), pfn, all + 1));
+    }
+    fixture_close(&c->f);
+}
+
 /* Otherwise nothing is known, until somebody says so. */
 static void told_so(void **state)
 {
@@ -407,9 +445,10 @@ static void random_history(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(came_zeroed),        cmocka_unit_test(told_so),
-        cmocka_unit_test(comes_again),        cmocka_unit_test(zero_fails),
-        cmocka_unit_test(reserved_meanwhile), cmocka_unit_test(random_history),
+        cmocka_unit_test(came_zeroed),    cmocka_unit_test(came_zeroed_in_one_piece),
+        cmocka_unit_test(told_so),        cmocka_unit_test(comes_again),
+        cmocka_unit_test(zero_fails),     cmocka_unit_test(reserved_meanwhile),
+        cmocka_unit_test(random_history),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

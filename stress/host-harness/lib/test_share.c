@@ -192,6 +192,32 @@ static void not_taken_for_zeros(void **state)
     quire_host_destroy(host);
 }
 
+/* Nor is it when all is given back and a page beside it is used: that memory stays. */
+static void not_taken_beside_used(void **state)
+{
+    struct quire_host_arena arena;
+    struct quire_host *host = shared_host(4 * MIB, &arena);
+    unsigned char *other = mmap(NULL, arena.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, arena.fd, 0);
+    unsigned char *memory;
+    void *page;
+    uint64_t bytes;
+
+    (void)state;
+    assert_ptr_not_equal(other, MAP_FAILED);
+    assert_int_equal(quire_host_alloc(host, 0, 0, &page), QUIRE_OK);
+    assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_OK);
+    assert_int_equal(bytes, 2 * MIB);
+    memset(other, 0xff, arena.bytes);
+    for (unsigned i = 0; i < 511; i++) {
+        assert_int_equal(quire_host_alloc(host, 0, QUIRE_ZEROED, &page), QUIRE_OK);
+        memory = page;
+        for (size_t at = 0; at < QUIRE_FRAME_SIZE; at += 512)
+            assert_int_equal(memory[at], 0);
+    }
+    munmap(other, arena.bytes);
+    quire_host_destroy(host);
+}
+
 /* In the child: 0 if all is well. */
 static int live(struct quire_host *host, const struct quire_host_arena *arena)
 {
@@ -320,9 +346,13 @@ static void refusals(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bytes),          cmocka_unit_test(given_back),
-        cmocka_unit_test(not_taken_for_zeros), cmocka_unit_test(child_of_fork),
-        cmocka_unit_test(names_and_seals),     cmocka_unit_test(refusals),
+        cmocka_unit_test(same_bytes),
+        cmocka_unit_test(given_back),
+        cmocka_unit_test(not_taken_for_zeros),
+        cmocka_unit_test(not_taken_beside_used),
+        cmocka_unit_test(child_of_fork),
+        cmocka_unit_test(names_and_seals),
+        cmocka_unit_test(refusals),
     };
 
     if (argc == 4)
