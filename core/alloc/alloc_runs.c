@@ -259,24 +259,28 @@ static int take_runs(struct quire_zone *z, quire_slot slot, uint32_t flags, uint
     return QUIRE_ERR_NO_MEMORY;
 }
 
-static void hand_out_runs(const struct quire_zone *z, const struct quire_run runs[], size_t count)
+/* Zeroed if the request says so, but for those that read as zeros. If the port fails at one, that
+ * one goes back by itself, and the others here. */
+static int hand_out_runs(struct quire_zone *z, quire_slot slot, uint32_t flags,
+                         const struct quire_run runs[], size_t count)
 {
+    size_t refused = count;
+    int error = QUIRE_OK;
+    quire_pfn pfn;
+
     for (size_t i = 0; i < count; i++) {
         uint64_t frame = frame_of_pfn(z, runs[i].pfn);
+        int result = qi_alloc_hand_out(z, slot, frame, runs[i].frames, flags, &pfn);
 
-        frame_hand_out(z, frame, byte_of_run(frame, runs[i].frames));
+        if (result) {
+            flags &= ~(uint32_t)QUIRE_ZEROED;
+            refused = i;
+            error = result;
+        }
     }
-}
-
-static int zero_runs(struct quire_zone *z, quire_slot slot, const struct quire_run runs[],
-                     size_t count)
-{
-    int error = QUIRE_OK;
-
-    for (size_t i = 0; i < count && !error; i++)
-        error = z->port.zero(z->port.ctx, runs[i].pfn, runs[i].frames);
     for (size_t i = 0; i < count && error; i++)
-        (void)quire_zone_free_contig(z, slot, runs[i].pfn, runs[i].frames);
+        if (i != refused)
+            (void)quire_zone_free_contig(z, slot, runs[i].pfn, runs[i].frames);
     return error;
 }
 
@@ -290,14 +294,12 @@ int quire_zone_alloc_runs(struct quire_zone *z, quire_slot slot, uint32_t flags,
         error = QUIRE_ERR_SIZE;
     if (!error)
         error = take_runs(z, slot, flags, frames, runs, capacity, count);
-    if (!error)
-        hand_out_runs(z, runs, *count);
-    if (!error && flags & QUIRE_ZEROED)
-        error = zero_runs(z, slot, runs, *count);
     if (error) {
         *count = 0;
         return qi_zone_count_error(z, slot, error);
     }
-    qi_count_check_watermarks(z, slot, flags);
-    return QUIRE_OK;
+    error = hand_out_runs(z, slot, flags, runs, *count);
+    if (error)
+        *count = 0;
+    return error;
 }

@@ -178,6 +178,45 @@ static void came_zeroed_in_one_piece(void **state)
     fixture_close(&c->f);
 }
 
+/* And with runs in pieces. Where the port fails at one, all go back. */
+static void came_zeroed_in_pieces(void **state)
+{
+    enum { PIECES = 8 };
+    struct contents *c = begin(true, false);
+    struct quire_run runs[4 * PIECES];
+    uint64_t before, zeroed = 0;
+    size_t count;
+
+    (void)state;
+    for (unsigned i = 1; i < PIECES; i++) {
+        assert_ok(quire_zone_alloc_at(&c->f.zone, slot(0), at(FIRST + i * BLOCK - 7), 0, 0));
+        use(c, FIRST + i * BLOCK - 7, 1, 0);
+    }
+    give_up(c, FIRST + 2 * BLOCK - 7, 0, false);
+    before = quire_zone_free_frames(&c->f.zone);
+    assert_ok(
+        quire_zone_alloc_runs(&c->f.zone, slot(0), QUIRE_ZEROED, before, runs, 4 * PIECES, &count));
+    for (size_t i = 0; i < count; i++) {
+        use(c, runs[i].pfn.n, runs[i].frames, QUIRE_ZEROED);
+        zeroed += runs[i].frames;
+    }
+    assert_int_equal(zeroed, before);
+    assert_true(c->zeroed > 0 && c->zeroed < before);
+    assert_int_equal(count_of(c, QUIRE_COUNT_ZEROED), c->zeroed);
+    for (size_t i = 0; i < count; i++) {
+        unuse(c, runs[i].pfn.n, runs[i].frames);
+        assert_ok(quire_zone_free_contig(&c->f.zone, slot(0), runs[i].pfn, runs[i].frames));
+    }
+    c->answer = QUIRE_ERR_STATE;
+    assert_refused(
+        &c->f,
+        quire_zone_alloc_runs(&c->f.zone, slot(0), QUIRE_ZEROED, before, runs, 4 * PIECES, &count),
+        QUIRE_ERR_STATE);
+    assert_int_equal(count, 0);
+    assert_int_equal(quire_zone_free_frames(&c->f.zone), before);
+    fixture_close(&c->f);
+}
+
 /* Otherwise nothing is known, until somebody says so. */
 static void told_so(void **state)
 {
@@ -445,10 +484,10 @@ static void random_history(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(came_zeroed),    cmocka_unit_test(came_zeroed_in_one_piece),
-        cmocka_unit_test(told_so),        cmocka_unit_test(comes_again),
-        cmocka_unit_test(zero_fails),     cmocka_unit_test(reserved_meanwhile),
-        cmocka_unit_test(random_history),
+        cmocka_unit_test(came_zeroed),           cmocka_unit_test(came_zeroed_in_one_piece),
+        cmocka_unit_test(came_zeroed_in_pieces), cmocka_unit_test(told_so),
+        cmocka_unit_test(comes_again),           cmocka_unit_test(zero_fails),
+        cmocka_unit_test(reserved_meanwhile),    cmocka_unit_test(random_history),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
