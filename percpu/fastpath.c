@@ -133,12 +133,13 @@ bool qi_view_push_run(const struct cpu_view *s, quire_pfn pfn, unsigned order)
 {
     uint64_t at = window_find(&s->window, pfn);
     struct admission a;
-    qa8 *byte = window_frame_byte(&s->window, pfn);
     bool by_xchg, pushed;
+    qa8 *byte;
 
     qi_assert(order > 0 && order < HUGE_ORDER);
     if (at >= s->window.blocks || !admit_run(s, at, order, &a))
         return false;
+    byte = window_frame_byte(&s->window, pfn);
     by_xchg = a.place == TO_LOADED && !cache_uses_rseq(s->cache);
     if (by_xchg && order >= FIRST_LARGE_ORDER && !cpu_cache_has_room(s->cpu_caches[a.cls]))
         return false;
