@@ -264,6 +264,7 @@ class InHeap : public Scenario
         h.slab_most = SLABS * words_;
         h.marks = world->marks;
         h.magazine.without_rseq = UINT32_MAX;
+        h.magazine_bytes = sizeof(cpu_cache);
         h.magazine.mode = QUIRE_CACHE_EXCHANGE;
         h.window_frames = FRAMES;
         h.window = world->frames;
