@@ -483,7 +483,9 @@ __attribute__((__noinline__)) static uint64_t put_at_border(struct heap *h, stru
 
     if (old == WORD_FULL)
         bin_move(bin_of_slab(h, s));
-    /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence */
+    /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence: counted
+     * before another object is taken; where there is something to count slab_list has this fence
+     * too, and either of the two does, but not none. */
     qa_fence_after_rmw();
     if (old == WORD_FULL)
         slab_list(h, s);

@@ -336,13 +336,20 @@ class LastObject : public InHeap
 };
 
 /* The machine has no frames, and one object is free, in the slab that is looked at last, until
- * another CPU frees one in the first slab, and takes this one. So at each moment there is one. */
+ * another CPU frees one in the first slab, and takes this one. So at each moment there is one. With
+ * two words what is freed is in the second, which no failed claim of the slab reads. */
 class FreeObjectMoves : public InHeap
 {
+  public:
+    explicit FreeObjectMoves(unsigned words) : InHeap(words), freed_(words - 1)
+    {
+    }
+
+  private:
     void setup() override
     {
         prepare(1, 1, 4);
-        put_at(1, 2); /* of the second slab, which is active there */
+        put_at(1, 2 + freed_); /* of the second slab, which is active there */
         for (Owner &owner : world->owner)
             owner.left = 0;
         world->one_bin.moves.share();
@@ -351,8 +358,37 @@ class FreeObjectMoves : public InHeap
     void thread(unsigned index) override
     {
         if (index == 1)
-            put_at(1, 0);
+            put_at(1, freed_);
         require(take(index) == 0, "a refusal while an object was free");
+    }
+
+    void check() override
+    {
+    }
+
+    const unsigned freed_;
+};
+
+/* The same where the free object comes with a slab that the other one makes, of the last frame,
+ * before it takes the one that was there. */
+class MadeBesideLook : public InHeap
+{
+    void setup() override
+    {
+        cpu_of_thread[1] = 0; /* whichever thread it is that sets up */
+        prepare(0, 0, 1);
+        world->owner[0].left = 0;
+        cpu_of_thread[0] = cpu_of_thread[1] = 1;
+        world->one_bin.moves.share();
+    }
+
+    void thread(unsigned index) override
+    {
+        require(take(index) == 0, "a refusal while an object was free");
+        if (index == 0)
+            return;
+        cpu_of_thread[1] = 0; /* whose active slab has the free one */
+        (void)take(1);
     }
 
     void check() override
@@ -421,7 +457,8 @@ SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
 FullOfSlabs full_of_slabs;
 LastObject last_object;
-FreeObjectMoves free_object_moves;
+FreeObjectMoves free_object_moves(1), free_object_moves_words(2);
+MadeBesideLook made_beside_look;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
 } /* namespace */
@@ -454,6 +491,8 @@ int main(int argc, char **argv)
                        {"some_at_once_words", some_at_once_words, 2, Search::FULL, 0},
                        {"last_object", last_object, 2, Search::BOUND, 4},
                        {"free_object_moves", free_object_moves, 2, Search::BOUND, 4},
+                       {"free_object_moves_words", free_object_moves_words, 2, Search::BOUND, 3},
+                       {"made_beside_look", made_beside_look, 2, Search::BOUND, 3},
                        {"make_two", make_two, 2, Search::BOUND, 4},
                        {"overfill_active", overfill_active, 2, Search::BOUND, 4},
                        {"to_and_fro", to_and_fro, 2, Search::BOUND, 4},
