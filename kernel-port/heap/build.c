@@ -315,6 +315,8 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     h->nodes = plan->nodes;
     h->class_count = plan->classes;
     h->slab_most = plan->slabs;
+    while (h->stack_mask + 1 < plan->cpus && h->stack_mask + 1 < BIN_STACKS)
+        h->stack_mask = 2 * h->stack_mask + 1;
     h->first_section = plan->first_section;
     h->section_count = plan->section_count;
     h->sections = (struct heap_section *)part(memory, plan->sections_at);

@@ -45,6 +45,7 @@ enum {
     SMALL_MOST = 4096, /* bytes whose class is looked up */
     SECTION_FRAMES_SHIFT = 18,
     HEAP_NODE_BITS = 6,
+    BIN_STACKS = 8, /* of a bin, at most, for its CPUs: a power of two */
 };
 
 /* What `place` says. LISTED: somebody has the slab as a hint: a stack, a CPU, or a call on the
@@ -57,6 +58,7 @@ struct slab {
     qa32 owner;           /* 0, or the bin as `slab_owner` writes it */
     qa64 map[SLAB_WORDS]; /* a set bit is taken; words and bits beyond the objects are set */
     unsigned char *at;    /* the first object */
+    uint32_t home;        /* the stack that it is listed in: of the CPU that it was active on */
 } __attribute__((aligned(64)));
 
 struct size_class {
@@ -76,10 +78,10 @@ struct size_class {
 enum { CLASS_FREE = 0, CLASS_MADE = 1, CLASS_IN_USE = 2 };
 
 struct bin {
-    struct stack partial; /* slabs that had free objects, or are dead */
-    struct stack unused;  /* dead ones */
-    uint32_t number;      /* of this bin, as slab_owner */
-    qa64 moves;           /* how often a free object came where none was, or its frames went */
+    struct stack partial[BIN_STACKS]; /* slabs that had free objects, or are dead, by their homes */
+    struct stack unused;              /* dead ones */
+    uint32_t number;                  /* of this bin, as slab_owner */
+    qa64 moves; /* how often a free object came where none was, or its frames went */
     qa64 refusals;
 } __attribute__((aligned(64)));
 
@@ -136,7 +138,8 @@ struct heap {
     struct heap_section *sections;
     qa32 *frames; /* the frame table */
     struct stack_nodes nodes_of_slabs;
-    struct bin *bins; /* class by class, in it node by node */
+    struct bin *bins;    /* class by class, in it node by node */
+    uint32_t stack_mask; /* of a bin's stacks that are used, less one */
     unsigned char *cpu_bins;
     size_t cpu_stride;                 /* bytes of a CPU's */
     struct run_figures *run;           /* by node */
