@@ -307,7 +307,7 @@ static inline __attribute__((always_inline)) bool pop_by_rseq(const struct heap 
     struct cpu_cache *r;
 
     __asm__ goto(RSEQ_START RSEQ_POP_TWO RSEQ_END
-                 : [cpu_cache] "=&r"(r), [first] "=&r"(first), [second] RSEQ_SECOND(second)
+                 : [cpu_cache] "=&r"(r), [first] "=&r"(first), [second] "=&r"(second)
                  : RSEQ_AREA(&h->magazine),
                    RSEQ_TABLE(h, offsetof(struct heap, magazines), h->rseq_cpus), [at] "r"(offset)
                  : "memory", "cc", RSEQ_POP_TWO_SCRATCH

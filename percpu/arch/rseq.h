@@ -35,7 +35,7 @@
  *   RSEQ_POP_TWO, RSEQ_PUSH_TWO   all of it, of rounds of two words (kernel-port/heap), where a
  *                          CPU's memory is found by a table, and the CPU cache is `at` bytes behind
  *                          it; the push's was found outside
- * and RSEQ_AREA, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF, RSEQ_TABLE and RSEQ_SECOND, which are operands,
+ * and RSEQ_AREA, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_TABLE, which are operands,
  * RSEQ_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which are the registers used up,
  * rseq_area(), rseq_cpu_here(), and rseq_cpu_wide().
  *

@@ -93,7 +93,6 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "str x10, [x9, #8]\n\t"
 #define RSEQ_TABLE(p, offset, number)                                                              \
     [table] "r"((const unsigned char *)(p) + (offset)), [cpus] "r"(number)
-#define RSEQ_SECOND           "=&r"
 #define RSEQ_POP_TWO_SCRATCH  RSEQ_SCRATCH
 #define RSEQ_PUSH_TWO_SCRATCH RSEQ_SCRATCH
 #define RSEQ_POP_TWO                                                                               \

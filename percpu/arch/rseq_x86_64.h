@@ -89,10 +89,10 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "movq %[round], 64(%%rax,%%r8,8)\n\t"                                                          \
     "addq $1, 8(%%rax)\n\t"
 /* With few registers, so that a function that is no more than this need not save any. The count is
- * loaded as wide as it is stored, which the processor forwards sooner. */
+ * loaded as wide as it is stored, and stored from where it was loaded to: what waits for that
+ * store is the next section. */
 #define RSEQ_TABLE(p, offset, number) [base] "r"(p), [table] "i"(offset), [cpus] "m"(number)
-#define RSEQ_SECOND           "=&a"
-#define RSEQ_POP_TWO_SCRATCH  "cc"
+#define RSEQ_POP_TWO_SCRATCH  "rax"
 #define RSEQ_PUSH_TWO_SCRATCH "rax"
 #define RSEQ_POP_TWO                                                                               \
     "movl %%fs:4(%[offset]), %%eax\n\t"                                                            \
@@ -103,11 +103,11 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "cmpq $1, (%[cpu_cache])\n\t"                                                                  \
     "jne %l[slow]\n\t"                                                                             \
     "movq 8(%[cpu_cache]), %%rax\n\t"                                                              \
-    "testq %%rax, %%rax\n\t"                                                                       \
-    "je %l[slow]\n\t"                                                                              \
-    "movq 48(%[cpu_cache],%%rax,8), %[first]\n\t"                                                  \
-    "movq 56(%[cpu_cache],%%rax,8), %%rax\n\t"                                                     \
-    "subq $2, 8(%[cpu_cache])\n\t"
+    "subq $2, %%rax\n\t"                                                                           \
+    "jb %l[slow]\n\t"                                                                              \
+    "movq 64(%[cpu_cache],%%rax,8), %[first]\n\t"                                                  \
+    "movq 72(%[cpu_cache],%%rax,8), %[second]\n\t"                                                 \
+    "movq %%rax, 8(%[cpu_cache])\n\t"
 #define RSEQ_PUSH_TWO                                                                              \
     "cmpl %[cpu], %%fs:4(%[offset])\n\t"                                                           \
     "jne %l[slow]\n\t"                                                                             \
@@ -118,7 +118,8 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "jae %l[slow]\n\t"                                                                             \
     "movq %[first], 64(%[cpu_cache],%%rax,8)\n\t"                                                  \
     "movq %[second], 72(%[cpu_cache],%%rax,8)\n\t"                                                 \
-    "addq $2, 8(%[cpu_cache])\n\t"
+    "addq $2, %%rax\n\t"                                                                           \
+    "movq %%rax, 8(%[cpu_cache])\n\t"
 #define RSEQ_PUSH_OUT                                                                              \
     "movl 16(%%rax), %%r9d\n\t"                                                                    \
     "leal (%%r9,%%r9), %%r8d\n\t"                                                                  \
