@@ -153,8 +153,8 @@ struct quire_heap {
 };
 
 /* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest to
- * the highest, 128 for each slab, for each class and node 64 and 8 for each CPU, and for each class
- * and CPU 64 and 16 for each round (70 KiB a CPU of a heap without object caches). With options or
+ * the highest, 128 for each slab, for each class and node 192 and 8 for each CPU, and for each class
+ * and CPU 64 and 16 for each round (71 KiB a CPU of a heap without object caches). With options or
  * tags: 8 or 24 for each frame, 16 for each slab, 64 for each tag.
  * QUIRE_ERR_SIZE: no frames, or a number out of its range (nodes QUIRE_NODES, 2^24 slabs, rounds),
  * or a share that is less than the reserve. QUIRE_ERR_ALIGN: runs that are not in order, or

@@ -32,10 +32,14 @@
  *
  * The note of the CPU's node is in the magazine (`seen`), written when a call misses. One that is
  * wrong, as that of a thread that has moved meanwhile, costs speed until the next miss. There is
- * also where the rounds are (`refills`), and what a free must know of the class: its mask
- * (`overflows`) and its reciprocal (`flushes`); both are 0 of what is no size class's, and of a
- * heap that is watched: no free is a hit then. A word of the frame table says which magazine it is;
- * for what has none, the magazine that it names has 0 there.
+ * also its number (`underflows`), and what a free must know of the class: its mask (`overflows`),
+ * its reciprocal (`flushes`), and where marks begin (`refills`); they are 0 of what is no size
+ * class's, and of a heap that is watched: no free is a hit then. A word of the frame table says
+ * which magazine it is; for what has none, the magazine that it names has 0 there.
+ *
+ * In the remote magazine, `overflows` is the magazine that the CPU's next free is expected to be
+ * for, a hint: who comes from another CPU may write it, always with a magazine of the CPU that the
+ * remote one is of. It is the remote one itself while nothing is known, whose number no frame has.
  */
 #ifndef QUIRE_HEAP_MAGAZINE_H
 #define QUIRE_HEAP_MAGAZINE_H

@@ -10,8 +10,8 @@
  * that was full last, so those that are used least lie below, and run empty. A slab is listed in
  * the stack of the CPU that it was active on last, its home, whoever frees objects of it: marks of
  * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
- * up to BIN_STACKS, which bounds what one CPU's slabs keep from others, until one is about to be
- * refused, and looks at all slabs.
+ * up to BIN_STACKS, which bounds what one CPU's slabs keep from others, until no slab can be made:
+ * then it takes from the stacks of others, before it gives anything back or looks at all slabs.
  *
  * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
  * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
@@ -405,15 +405,27 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
 }
 
 /* A slab with an object, `*index`, for the caller, and its token: one of this home that is listed,
- * or a new one. */
+ * or a new one; else one that is listed for other CPUs, where there are descriptors too. */
 static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t home,
                      uint32_t flags, struct slab **s, unsigned *index)
 {
+    int error;
+
     *s = take_listed(h, c, bin, home, index);
     if (*s)
         return 0;
     *index = 0; /* what was looked at before was full */
-    return slab_make(h, c, bin, flags, s);
+    error = slab_make(h, c, bin, flags, s);
+    for (uint32_t i = 1; error && i <= h->stack_mask; i++) {
+        *s = take_listed(h, c, bin, (home + i) & h->stack_mask, index);
+        if (*s)
+            return 0;
+    }
+    if (error == QUIRE_ERR_FULL && h->stack_mask) {
+        *index = 0;
+        error = slab_make(h, c, bin, flags, s);
+    }
+    return error;
 }
 
 __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,

@@ -556,6 +556,29 @@ static void dead_active(void **state)
     rig_close(&rig);
 }
 
+/* The descriptor that is left is that of a slab that went back, listed for another CPU. */
+static void dead_elsewhere(void **state)
+{
+    void *objects[4], *object;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.slabs = 2;
+    rig_heap(&rig);
+    for (unsigned i = 0; i < 4; i++)
+        objects[i] = rig_alloc(&rig, 16384); /* two of a slab */
+    give(objects[0]);
+    give(objects[1]);
+    assert_int_equal(quire_heap_trim(&rig.heap), 8);
+    rig_cpu = 1;
+    object = rig_alloc(&rig, 16384);
+    rig_cpu = 0;
+    give(object);
+    give(objects[2]);
+    give(objects[3]);
+    rig_close(&rig);
+}
+
 /* The machine gives a frame that the heap was not told of. */
 static void frames_out_of_reach(void **state)
 {
@@ -714,6 +737,7 @@ int main(void)
         cmocka_unit_test(an_emergency_of_another_node),
         cmocka_unit_test(bounded),
         cmocka_unit_test(dead_active),
+        cmocka_unit_test(dead_elsewhere),
         cmocka_unit_test(frames_out_of_reach),
     };
 
