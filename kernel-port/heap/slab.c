@@ -8,7 +8,7 @@
  * Which slab? A CPU takes from its active slab of the bin. If that is full it takes the slab on top
  * of its stack of the bin in its place, and makes a slab if the stack is empty. The top is the slab
  * that was full last, so those that are used least lie below, and run empty. A slab is listed in
- * the stack of the CPU that it was active on last, its home, whoever frees objects of it: marks of
+ * the stack of the CPU that it was active on last, whoever frees objects of it: otherwise marks of
  * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
  * up to BIN_STACKS, which bounds what one CPU's slabs keep from others, until no slab can be made:
  * then it takes from the stacks of others, before it gives anything back or looks at all slabs.
@@ -54,9 +54,8 @@
  *   SL2  A slab that has a free bit is listed, or a call that is not over is about to list it.
  *   SL3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
  *        somebody: they are written before the map is (E-object), and by who has the token.
- *
- *   SL4  `home` is written by who has the token and makes the slab active (E-slab-active carries
- * it, and E-slab-token, when it is left).
+ *   SL4  `stack_number` is written by who has the token and makes the slab active: E-slab-active
+ *        carries it, and E-slab-token when it is left.
  *
  * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
  * map full, or takes an object of the same bin (HE2), with what E-object carries. The last look
@@ -154,7 +153,7 @@ static void slab_list(struct heap *h, struct slab *s)
     while (!(v & SLAB_LISTED)) {
         /* E-slab-token acquire: who had it before is done with the link */
         if (qa_cas(&s->place, &v, v | SLAB_LISTED, acquire)) {
-            stack_push(&bin_of_slab(h, s)->partial[s->home], &s->node);
+            stack_push(&bin_of_slab(h, s)->partial[s->stack_number], &s->node);
             return;
         }
     }
@@ -178,17 +177,17 @@ static struct slab *slab_pop(const struct heap *h, struct stack *stack)
     return (struct slab *)node;
 }
 
-/* The stacks that a CPU lists its slabs in. */
-static uint32_t home_of_cpu(const struct heap *h, uint32_t cpu)
+/* The stack that a CPU's slabs are listed in. */
+static uint32_t stack_of_cpu(const struct heap *h, uint32_t cpu)
 {
     return cpu & h->stack_mask;
 }
 
-/* Make the slab, whose token is the caller's, the active one of a CPU of this home. */
-static void active_change(struct heap *h, const struct size_class *c, qa32 *active, uint32_t home,
+/* Make the slab, whose token is the caller's, the active one of a CPU that has this stack. */
+static void active_change(struct heap *h, const struct size_class *c, qa32 *active, uint32_t own,
                           struct slab *s)
 {
-    s->home = home; /* SL4 */
+    s->stack_number = own; /* SL4 */
     /* E-slab-active acquire: who put the old one there is done with it; E-slab-active release: so
      * is the caller */
     uint32_t old = qa_xchg(active, s->node.number, acq_rel);
@@ -282,7 +281,7 @@ static struct slab *slab_dead_active(struct heap *h, struct bin *bin)
         if (qa_load(&slab_of(h, number)->place, acquire) & SLAB_DEAD)
             return slab_of(h, number);
         /* made anew, and back there */
-        stack_push(&bin->partial[slab_of(h, number)->home], &slab_of(h, number)->node);
+        stack_push(&bin->partial[slab_of(h, number)->stack_number], &slab_of(h, number)->node);
     }
     return NULL;
 }
@@ -352,11 +351,11 @@ static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin
 
 /* From a slab that was listed in this stack; its token goes with it. NULL: there is none. */
 static struct slab *take_listed(struct heap *h, const struct size_class *c, struct bin *bin,
-                                uint32_t home, unsigned *index)
+                                uint32_t own, unsigned *index)
 {
     struct slab *s;
 
-    while ((s = slab_pop(h, &bin->partial[home]))) {
+    while ((s = slab_pop(h, &bin->partial[own]))) {
         /* E-slab-dead acquire: who retired it is done with it */
         if (qa_load(&s->place, acquire) & SLAB_DEAD) {
             stack_push(&bin->unused, &s->node);
@@ -404,20 +403,20 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-/* A slab with an object, `*index`, for the caller, and its token: one of this home that is listed,
+/* A slab with an object, `*index`, for the caller, and its token: one that is listed in this stack,
  * or a new one; else one that is listed for other CPUs, where there are descriptors too. */
-static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t home,
+static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t own,
                      uint32_t flags, struct slab **s, unsigned *index)
 {
     int error;
 
-    *s = take_listed(h, c, bin, home, index);
+    *s = take_listed(h, c, bin, own, index);
     if (*s)
         return 0;
     *index = 0; /* what was looked at before was full */
     error = slab_make(h, c, bin, flags, s);
     for (uint32_t i = 1; error && i <= h->stack_mask; i++) {
-        *s = take_listed(h, c, bin, (home + i) & h->stack_mask, index);
+        *s = take_listed(h, c, bin, (own + i) & h->stack_mask, index);
         if (*s)
             return 0;
     }
@@ -434,17 +433,17 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
                                                             uint32_t flags, void **object)
 {
     qa32 *active = &cpu_bin_of(h, cpu, (uint32_t)(bin - h->bins))->active;
-    uint32_t home = home_of_cpu(h, cpu);
+    uint32_t own = stack_of_cpu(h, cpu);
     uint64_t moves = bin_moves(bin);
     unsigned index;
     struct slab *s;
-    int error = slab_find(h, c, bin, home, flags, &s, &index);
+    int error = slab_find(h, c, bin, own, flags, &s, &index);
 
     /* What went back may be listed where this call has looked already. */
     for (unsigned step = 0; error && error != QUIRE_ERR_FRAME && step < GIVE_BACK_STEPS; step++)
         if (qi_heap_give_back(h, flags, step)) {
             moves = bin_moves(bin);
-            error = slab_find(h, c, bin, home, flags, &s, &index);
+            error = slab_find(h, c, bin, own, flags, &s, &index);
         }
     while (error) {
         *object = take_any(h, c, bin);
@@ -452,11 +451,11 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
             return 0;
         if (!bin_moved(bin, &moves))
             break;
-        error = slab_find(h, c, bin, home, flags, &s, &index);
+        error = slab_find(h, c, bin, own, flags, &s, &index);
     }
     if (!error) {
         *object = object_at(c, s, index);
-        active_change(h, c, active, home, s);
+        active_change(h, c, active, own, s);
         return 0;
     }
     if (flags & QUIRE_EMERGENCY) {
@@ -623,8 +622,8 @@ static void bin_end(struct heap *h, uint32_t index)
         qa_store(&cpu_bin->active, 0, relaxed); /* relaxed: the caller's */
         qa_store(&cpu_bin->spare, 0, relaxed);  /* relaxed: the caller's */
     }
-    for (uint32_t home = 0; home <= h->stack_mask; home++)
-        while ((s = slab_pop(h, &bin->partial[home])))
+    for (uint32_t own = 0; own <= h->stack_mask; own++)
+        while ((s = slab_pop(h, &bin->partial[own])))
             slab_disown(h, c, s);
     while ((s = slab_pop(h, &bin->unused)))
         slab_disown(h, c, s);

@@ -54,11 +54,11 @@ enum { SLAB_LISTED = 1u << 0, SLAB_DEAD = 1u << 1 };
 
 struct slab {
     struct stack_node node;
-    qa32 place;           /* SLAB_LISTED, SLAB_DEAD */
-    qa32 owner;           /* 0, or the bin as `slab_owner` writes it */
-    qa64 map[SLAB_WORDS]; /* a set bit is taken; words and bits beyond the objects are set */
-    unsigned char *at;    /* the first object */
-    uint32_t home;        /* the stack that it is listed in: of the CPU that it was active on */
+    qa32 place;            /* SLAB_LISTED, SLAB_DEAD */
+    qa32 owner;            /* 0, or the bin as `slab_owner` writes it */
+    qa64 map[SLAB_WORDS];  /* a set bit is taken; words and bits beyond the objects are set */
+    unsigned char *at;     /* the first object */
+    uint32_t stack_number; /* the stack that it is listed in: of the CPU that it was active on */
 } __attribute__((aligned(64)));
 
 struct size_class {
@@ -78,10 +78,11 @@ struct size_class {
 enum { CLASS_FREE = 0, CLASS_MADE = 1, CLASS_IN_USE = 2 };
 
 struct bin {
-    struct stack partial[BIN_STACKS]; /* slabs that had free objects, or are dead, by their homes */
-    struct stack unused;              /* dead ones */
-    uint32_t number;                  /* of this bin, as slab_owner */
-    qa64 moves; /* how often a free object came where none was, or its frames went */
+    struct stack
+        partial[BIN_STACKS]; /* slabs that had free objects, or are dead, by stack_number */
+    struct stack unused;     /* dead ones */
+    uint32_t number;         /* of this bin, as slab_owner */
+    qa64 moves;              /* how often a free object came where none was, or its frames went */
     qa64 refusals;
 } __attribute__((aligned(64)));
 

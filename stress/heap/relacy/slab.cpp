@@ -457,14 +457,14 @@ LastPuts last_puts(1, false), last_puts_words(2, false), spare_goes(1, true),
 TakeBesideTrim take_beside_trim(1, false), take_beside_trim_words(2, false);
 TakeBesideTrim put_beside_trim(1, true), put_beside_trim_words(2, true);
 TwoTrims two_trims(1), two_trims_words(2);
-LeaveBesidePut leave_beside_put(1), leave_beside_put_words(2), leave_home(1, 1);
+LeaveBesidePut leave_beside_put(1), leave_beside_put_words(2), leave_apart(1, 1);
 FullListed full_listed(1), full_listed_words(2);
 EndBesideTrim end_beside_trim;
 SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
 FullOfSlabs full_of_slabs;
 LastObject last_object;
-FreeObjectMoves free_object_moves(1), free_object_moves_words(2), free_object_moves_home(1, 1);
+FreeObjectMoves free_object_moves(1), free_object_moves_words(2), free_object_moves_apart(1, 1);
 MadeBesideLook made_beside_look;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
@@ -499,8 +499,8 @@ int main(int argc, char **argv)
                        {"last_object", last_object, 2, Search::BOUND, 4},
                        {"free_object_moves", free_object_moves, 2, Search::BOUND, 4},
                        {"free_object_moves_words", free_object_moves_words, 2, Search::BOUND, 3},
-                       {"free_object_moves_home", free_object_moves_home, 2, Search::BOUND, 4},
-                       {"leave_home", leave_home, 2, Search::BOUND, 5},
+                       {"free_object_moves_apart", free_object_moves_apart, 2, Search::BOUND, 4},
+                       {"leave_apart", leave_apart, 2, Search::BOUND, 5},
                        {"made_beside_look", made_beside_look, 2, Search::BOUND, 3},
                        {"make_two", make_two, 2, Search::BOUND, 4},
                        {"overfill_active", overfill_active, 2, Search::BOUND, 4},

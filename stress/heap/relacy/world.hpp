@@ -308,8 +308,8 @@ class InHeap : public Scenario
             cpu.active.share();
             cpu.spare.share();
         }
-        for (uint32_t home = 0; home <= world->h.stack_mask; home++)
-            world->one_bin.partial[home].top.share();
+        for (uint32_t i = 0; i <= world->h.stack_mask; i++)
+            world->one_bin.partial[i].top.share();
         world->one_bin.unused.top.share();
         world->h.slab_count.share();
     }
