@@ -129,7 +129,7 @@ static void plan_watch(const struct quire_heap_config *config, struct heap_plan 
     plan->run_records_at = reserve(plan, plan->words * plan->stride * sizeof(qa64));
 }
 
-_Static_assert((unsigned)FRAME_KINDS <= (unsigned)MAGAZINE_NONE, "a byte of a frame's word");
+_Static_assert((unsigned)FRAME_KINDS <= 1u << FRAME_KIND_BITS, "they are a byte of a word");
 
 /* The magazines that are asked for. */
 static int plan_magazines(const struct quire_heap_config *config, struct heap_plan *plan)

@@ -77,7 +77,7 @@ static void magazine_begin(struct cpu_cache *r, uint32_t number)
 {
     qa_store(&r->seen, NODE_UNKNOWN, relaxed); /* relaxed: E-cpu-cache publishes it */
     /* relaxed: the same */
-    qa_store(&r->underflows, number ? number : MAGAZINE_NONE, relaxed);
+    qa_store(&r->underflows, number, relaxed);
     r->refill = 1; /* K9, and not used: refills go up to the half */
     cpu_cache_put(r);
 }
@@ -88,7 +88,6 @@ void qi_magazines_build(struct heap *h, uint32_t magazines)
         magazine_fit(magazine_at(h, cpu, 0), h->rounds);
         for (uint32_t number = 0; number < magazines; number++)
             magazine_begin(magazine_at(h, cpu, number), number);
-        magazine_expect(h->magazines[cpu], magazine_at(h, cpu, 0));
     }
     for (uint32_t number = 0; number < QUIRE_HEAP_CLASSES; number++)
         qi_magazines_fit(h, number);

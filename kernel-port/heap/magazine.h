@@ -39,7 +39,7 @@
  *
  * In the remote magazine, `overflows` is the magazine that the CPU's next free is expected to be
  * for, a hint: who comes from another CPU may write it, always with a magazine of the CPU that the
- * remote one is of. It is the remote one itself while nothing is known, whose number no frame has.
+ * remote one is of. It is 0 while nothing is known.
  */
 #ifndef QUIRE_HEAP_MAGAZINE_H
 #define QUIRE_HEAP_MAGAZINE_H
@@ -54,7 +54,6 @@ enum {
     MAGAZINE_LEAST = 4,        /* rounds of a magazine of large objects */
     MAGAZINE_BYTES = 32 << 10, /* more rounds have no more bytes of objects than these */
     NODE_UNKNOWN = UINT8_MAX,  /* no object has this note */
-    MAGAZINE_NONE = UINT8_MAX, /* no frame is of this kind */
     DRAIN_AT_ONCE = 64,        /* magazines of another CPU that are taken together in rseq mode */
 };
 
@@ -83,13 +82,13 @@ static inline uint32_t class_of_magazine(const struct heap *h, size_t offset)
     return (uint32_t)(offset / h->magazine_bytes) - 1;
 }
 
-/* The kind of frame that the magazine is for, MAGAZINE_NONE of the remote one. */
+/* The kind of frame that the magazine is for, if it is a size class's. */
 static inline uint8_t magazine_kind(const struct cpu_cache *r)
 {
     return (uint8_t)qa_hint(&r->underflows); /* constant */
 }
 
-/* The magazine that the next free is expected to be for; the remote one: nothing is known. */
+/* The magazine that the next free is expected to be for; NULL: nothing is known. */
 static inline struct cpu_cache *magazine_expected(unsigned char *mine)
 {
     /* relaxed: a hint */
@@ -101,14 +100,6 @@ static inline struct cpu_cache *magazine_expected(unsigned char *mine)
 static inline void magazine_expect(unsigned char *mine, const struct cpu_cache *r)
 {
     qa_store(&magazine_in(mine, 0)->overflows, (uintptr_t)r, relaxed); /* relaxed: a hint */
-}
-
-/* The free is for the one of this kind; and of the next one nothing is known. */
-static inline struct cpu_cache *magazine_unexpected(const struct heap *h, unsigned char *mine,
-                                                    uint8_t kind)
-{
-    magazine_expect(mine, magazine_in(mine, 0));
-    return magazine_in(mine, magazine_offset(h, kind));
 }
 
 /* The CPU whose magazines the caller may use, if it is below magazine.cpus. */
@@ -270,8 +261,12 @@ static inline __attribute__((always_inline)) struct cpu_cache *hit_find(const st
         return NULL;
     word = window_word(h, at);
     r = magazine_expected(mine);
-    if (__builtin_expect(magazine_kind(r) != frame_kind(word), 0))
-        r = magazine_unexpected(h, mine, frame_kind(word));
+    /* As if nothing was, so that many sizes do not pay for the guess. */
+    if (__builtin_expect(!r || magazine_kind(r) != frame_kind(word), 1)) {
+        if (r)
+            magazine_expect(mine, NULL);
+        r = magazine_in(mine, magazine_offset(h, frame_kind(word)));
+    }
     reciprocal = magazine_reciprocal(r);
     product = ((uint32_t)at & magazine_mask(r)) * reciprocal;
     /* Its lower half: 0 of the first byte of an object, or little more. */

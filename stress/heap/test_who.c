@@ -414,45 +414,6 @@ static void a_resize_in_an_emergency(void **state)
     }
 }
 
-/* Objects of the reserve's slabs that lie in magazines. */
-static uint64_t reserve_cached(void)
-{
-    struct quire_heap_stats stats;
-    uint64_t cached = 0;
-
-    for (uint32_t n = 0; !quire_heap_stats(&rig.heap, n, quire_node_of(QUIRE_NO_NODE), &stats); n++)
-        if (stats.name && strcmp(stats.name, "reserve") == 0)
-            cached += stats.cached;
-    return cached;
-}
-
-/* What an emergency had goes to its slab at once, wherever it is freed: it waits in no magazine,
- * neither of the class nor for another node, for the next one may be unable to drain that. */
-static void freed_objects_of_the_reserve_wait_nowhere(void **state)
-{
-    void *objects[4];
-
-    (void)state;
-    rig_machine(&rig);
-    rig.config.reserve = 1;
-    rig_heap(&rig);
-    rig_grants = 0;
-    for (unsigned i = 0; i < 4; i++)
-        assert_ok(quire_heap_alloc(&rig.heap, 100, QUIRE_EMERGENCY, &objects[i]));
-    give(objects[0]); /* on its node */
-    assert_int_equal(reserve_cached(), 0);
-    rig_cpu = RIG_CPUS; /* on the other one */
-    give(objects[1]);
-    assert_int_equal(reserve_cached(), 0);
-    assert_ok(quire_heap_free_bulk(&rig.heap, &objects[2], 2, NULL));
-    assert_int_equal(reserve_cached(), 0);
-    rig_cpu = 0;
-    rig_grants = UINT32_MAX;
-    reserve_back(1);
-    free(rig.room);
-    free(rig.memory);
-}
-
 static void reserves(void **state)
 {
     (void)state;
@@ -803,7 +764,6 @@ int main(void)
         cmocka_unit_test(the_share_holds_inside_a_free),
         cmocka_unit_test(the_peak_is_of_what_was_had),
         cmocka_unit_test(reserves),
-        cmocka_unit_test(freed_objects_of_the_reserve_wait_nowhere),
         cmocka_unit_test(a_resize_in_an_emergency),
         cmocka_unit_test(a_reserve_that_cannot_be_had),
         cmocka_unit_test(fragmentation_told_apart),

@@ -85,7 +85,6 @@ class WithMagazines : public InHeap
                 magazine_begin(magazine_at(&h, cpu, at), at);
                 node_note(magazine_at(&h, cpu, at), 0);
             }
-            magazine_expect(h.magazines[cpu], magazine_at(&h, cpu, 0));
         }
         if (number_ < QUIRE_HEAP_CLASSES)
             hit_fit(&h, number_);
