@@ -216,7 +216,7 @@ int quire_heap_alloc_array(struct quire_heap *heap, size_t n, size_t bytes, uint
 
     if (__builtin_mul_overflow(n, bytes, &product))
         return QUIRE_ERR_SIZE;
-    if (heap->state && heap->state->watch)
+    if (heap->hit_bytes == 0) /* it is watched, for one */
         return alloc_by_request(heap, product, flags, CALLER, object);
     return quire_heap_alloc(heap, product, flags, object);
 }
