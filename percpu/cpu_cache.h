@@ -26,7 +26,8 @@
  *   K6  Hits are counted where they commit: the word that has the count has the number of pops
  *       above it, so one store moves both, and the figure costs nothing and is exact. It wraps
  *       after 2^48 pops. Of the slow paths the cache's own counts there what a magazine had; those
- *       of the layer above count by node what they were given.
+ *       of the layer above count by node what they were given. Pops of rounds of two words are not
+ *       counted: there the word is the number of words.
  *   K7  Whoever takes a CPU cache of a closed cache finds it empty, with a limit of 0, as closing
  *       left it (E-cpu-cache). Then no owner stores the count: a hit pops nothing and pushes
  *       nothing, a drain flushes nothing, and nobody refills (lifecycle.c). So the pops may be
@@ -100,14 +101,11 @@ struct cpu_cache {
 /* One pop: a round less, a pop more. The sections say it as a number. QUIRE_UNCOUNTED is how the
  * benchmark measures what the statistics cost: nothing is counted then, all else is the same. */
 #ifdef QUIRE_UNCOUNTED
-#define CPU_CACHE_POP_NUMBER     0xffffffffffffffff
-#define CPU_CACHE_POP_TWO_NUMBER 0xfffffffffffffffe
+#define CPU_CACHE_POP_NUMBER 0xffffffffffffffff
 #else
-#define CPU_CACHE_POP_NUMBER     0xffff
-#define CPU_CACHE_POP_TWO_NUMBER 0xfffe
+#define CPU_CACHE_POP_NUMBER 0xffff
 #endif
-#define CPU_CACHE_POP     (uint64_t)(CPU_CACHE_POP_NUMBER)
-#define CPU_CACHE_POP_TWO (uint64_t)(CPU_CACHE_POP_TWO_NUMBER) /* of one that has two words */
+#define CPU_CACHE_POP (uint64_t)(CPU_CACHE_POP_NUMBER)
 enum { CPU_CACHE_COUNT_MASK = 0xffff };
 
 /* Rounds in the loaded magazine. */

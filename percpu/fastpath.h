@@ -329,45 +329,38 @@ static inline __attribute__((always_inline)) bool cpu_cache_claim_push(struct cp
     return room;
 }
 
-/* The same of rounds that have two words each and lie elsewhere (kernel-port/heap), in exchange
- * mode. */
+/* The same of rounds that have two words each (kernel-port/heap), in exchange mode. */
 static inline __attribute__((always_inline)) bool cpu_cache_claim_pop_two(struct cpu_cache *r,
-                                                                          const quire_pfn *rounds,
                                                                           quire_pfn words[2])
 {
-    uint64_t word;
     size_t n;
 
     if (!cpu_cache_claim(r, false))
         return false;
-    word = qa_hint(&r->count); /* K1 */
-    n = word & CPU_CACHE_COUNT_MASK;
+    n = (size_t)qa_hint(&r->count); /* K1, K6 */
     if (__builtin_expect(n > 0, 1)) {
-        words[0] = rounds[n - 2];
-        words[1] = rounds[n - 1];
-        qa_grow(&r->count, word, CPU_CACHE_POP_TWO); /* K1; E-cpu-cache publishes it */
+        words[0] = r->rounds[n - 2];
+        words[1] = r->rounds[n - 1];
+        qa_grow(&r->count, (uint64_t)n, -UINT64_C(2)); /* K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return n > 0;
 }
 
 static inline __attribute__((always_inline)) bool cpu_cache_claim_push_two(struct cpu_cache *r,
-                                                                           quire_pfn *rounds,
                                                                            const quire_pfn words[2])
 {
-    uint64_t word;
     size_t n;
     bool room;
 
     if (!cpu_cache_claim(r, false))
         return false;
-    word = qa_hint(&r->count); /* K1 */
-    n = word & CPU_CACHE_COUNT_MASK;
+    n = (size_t)qa_hint(&r->count);          /* K1, K6 */
     room = (uint32_t)n < qa_hint(&r->limit); /* K5 */
     if (__builtin_expect(room, 1)) {
-        rounds[n] = words[0];
-        rounds[n + 1] = words[1];
-        qa_grow(&r->count, word, 2); /* K1; E-cpu-cache publishes it */
+        r->rounds[n] = words[0];
+        r->rounds[n + 1] = words[1];
+        qa_grow(&r->count, (uint64_t)n, 2); /* K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return room;

@@ -147,17 +147,19 @@ struct quire_heap_config {
 struct quire_heap {
     struct heap *state;
     uint64_t once __attribute__((aligned(8))); /* atomic */
-    uint64_t room[2];                          /* zero, see version.h */
+    size_t hit_bytes;                          /* of what a hit may allocate; 0: no call is one */
+    uint32_t rseq_cpus;                        /* that have magazines in rseq mode, else 0 */
+    int32_t rseq_offset;
 };
 
 /* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest to
- * the highest, 128 for each slab, for each class and node 64 and 8 for each CPU, and for each class
- * and CPU 64 and 16 for each round (70 KiB a CPU of a heap without object caches). With options or
- * tags: 8 or 24 for each frame, 16 for each slab, 64 for each tag.
- * QUIRE_ERR_SIZE: no frames, or a number out of its range (nodes QUIRE_NODES, 2^24 slabs, rounds),
- * or a share that is less than the reserve. QUIRE_ERR_ALIGN: runs that are not in order, or
- * overlap. QUIRE_ERR_UNSUPPORTED: a window instead of a direct map; local mode, and rseq mode where
- * it does not work; an option that is not known, or a quarantine without one. Wait-free. */
+ * the highest, 128 for each slab, for each class and node 192 and 8 for each CPU, and for each
+ * class and CPU 64 and 16 for each round (71 KiB a CPU of a heap without object caches). With
+ * options or tags: 8 or 24 for each frame, 16 for each slab, 64 for each tag. QUIRE_ERR_SIZE: no
+ * frames, or a number out of its range (nodes QUIRE_NODES, 2^24 slabs, rounds), or a share that is
+ * less than the reserve. QUIRE_ERR_ALIGN: runs that are not in order, or overlap.
+ * QUIRE_ERR_UNSUPPORTED: a window instead of a direct map; local mode, and rseq mode where it does
+ * not work; an option that is not known, or a quarantine without one. Wait-free. */
 int quire_heap_size(const struct quire_heap_config *config, size_t *bytes);
 
 /* Set a heap up in `memory`, aligned to 64, which is cleared, and is the heap's for good, as the

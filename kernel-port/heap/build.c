@@ -14,7 +14,8 @@ struct heap_plan {
     uint32_t caches_end, stride; /* the first class that is the heap's own; words of a record */
     uint64_t reserve_at, watch_at, records_at, run_records_at, tags_at, accounts_at, quarantine_at;
     uint64_t classes_at, bins_at, cpu_bins_at, cpu_stride, run_at, sections_at, slabs_at, frames_at;
-    uint64_t marks_at, magazines_at, magazine_stride, rounds_offset, rounds_bytes;
+    uint64_t marks_at, magazines_at, magazine_bytes;
+    uint32_t magazines; /* of a CPU */
     uint64_t bytes;
 };
 
@@ -128,7 +129,7 @@ static void plan_watch(const struct quire_heap_config *config, struct heap_plan 
     plan->run_records_at = reserve(plan, plan->words * plan->stride * sizeof(qa64));
 }
 
-_Static_assert(sizeof(struct cpu_cache) == 1u << FRAME_KIND_SHIFT, "what a frame's word says");
+_Static_assert((unsigned)FRAME_KINDS <= 1u << FRAME_KIND_BITS, "they are a byte of a word");
 
 /* The magazines that are asked for. */
 static int plan_magazines(const struct quire_heap_config *config, struct heap_plan *plan)
@@ -146,11 +147,10 @@ static int plan_magazines(const struct quire_heap_config *config, struct heap_pl
         plan->mode = QUIRE_CACHE_RSEQ;
     else if (config->mode == QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_UNSUPPORTED;
-    plan->rounds_bytes = rounded_up(plan->rounds * ROUND_WORDS * sizeof(quire_pfn), 64);
-    plan->rounds_offset = (plan->classes + 1 > FRAME_KINDS ? plan->classes + 1 : FRAME_KINDS) *
-                          sizeof(struct cpu_cache);
-    plan->magazine_stride =
-        none ? 0 : plan->rounds_offset + (plan->classes + 1) * plan->rounds_bytes;
+    plan->magazine_bytes =
+        sizeof(struct cpu_cache) + rounded_up(plan->rounds * ROUND_WORDS * sizeof(quire_pfn), 64);
+    if (!none)
+        plan->magazines = plan->classes + 1 > FRAME_KINDS ? plan->classes + 1 : FRAME_KINDS;
     return 0;
 }
 
@@ -193,7 +193,7 @@ static int heap_plan_make(const struct quire_heap_config *config, struct heap_pl
     plan->sections_at = reserve(plan, plan->section_count * sizeof(struct heap_section));
     plan->slabs_at = reserve(plan, (uint64_t)plan->slabs * sizeof(struct slab));
     plan->marks_at = reserve(plan, ((uint64_t)plan->slabs + 1) * SLAB_MARKS);
-    plan->magazines_at = reserve(plan, plan->magazine_stride * plan->cpus);
+    plan->magazines_at = reserve(plan, plan->magazine_bytes * plan->magazines * plan->cpus);
     plan->frames_at = reserve(plan, plan->words * sizeof(qa32));
     plan->reserve_at = reserve(plan, config->reserve * sizeof(qa64));
     plan_watch(config, plan);
@@ -260,8 +260,9 @@ static void magazines_build(struct heap *h, const struct heap_plan *plan, unsign
 #endif
     h->rseq_cpus = h->magazine.without_rseq ? 0 : h->magazine.cpus;
     for (uint32_t cpu = 0; cpu < plan->cpus; cpu++)
-        h->magazines[cpu] = memory + (size_t)(plan->magazines_at + cpu * plan->magazine_stride);
-    qi_magazines_build(h, (size_t)plan->rounds_offset, (size_t)plan->rounds_bytes);
+        h->magazines[cpu] =
+            memory + (size_t)(plan->magazines_at + cpu * plan->magazines * plan->magazine_bytes);
+    qi_magazines_build(h, plan->magazines);
 }
 
 static void *part(unsigned char *memory, uint64_t at)
@@ -314,6 +315,8 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     h->nodes = plan->nodes;
     h->class_count = plan->classes;
     h->slab_most = plan->slabs;
+    while (h->stack_mask + 1 < plan->cpus && h->stack_mask + 1 < BIN_STACKS)
+        h->stack_mask = 2 * h->stack_mask + 1;
     h->first_section = plan->first_section;
     h->section_count = plan->section_count;
     h->sections = (struct heap_section *)part(memory, plan->sections_at);
@@ -328,6 +331,7 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     h->run = (struct run_figures *)part(memory, plan->run_at);
     (void)plan_sections(config, h->first_section, h->sections);
     h->marks = (qa8 *)part(memory, plan->marks_at);
+    h->magazine_bytes = (size_t)plan->magazine_bytes;
     window_build(h);
     bins_build(h);
     qi_classes_build(h);
@@ -338,6 +342,19 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     else
         qi_hits_build(h);
     return h;
+}
+
+/* The heap is its users' from now on. */
+static void heap_give(struct quire_heap *heap, struct heap *h)
+{
+#if QUIRE_RSEQ
+    heap->rseq_cpus = (uint32_t)h->rseq_cpus;
+    heap->rseq_offset = (int32_t)h->magazine.rseq_offset;
+    heap->hit_bytes = h->rseq_cpus > 0 ? h->small_most : 0;
+#else
+    heap->hit_bytes = h->small_most;
+#endif
+    heap->state = h;
 }
 
 int quire_heap_init(struct quire_heap *heap, const struct quire_heap_config *config, void *memory,
@@ -364,6 +381,6 @@ int quire_heap_init(struct quire_heap *heap, const struct quire_heap_config *con
     if (error)
         qa_store(once, 0, relaxed); /* relaxed: as it was */
     else
-        heap->state = h;
+        heap_give(heap, h);
     return error;
 }

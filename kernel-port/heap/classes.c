@@ -82,6 +82,6 @@ void qi_classes_build(struct heap *h)
             class_widen(c, next);
     }
     for (unsigned i = 0; i < SMALL_MOST / OBJECT_LEAST; i++)
-        h->small[i] = (uint16_t)((1u + h->steps[step_of(h, (size_t)(i + 1) * OBJECT_LEAST)])
-                                 << FRAME_KIND_SHIFT);
+        h->small[i] = (uint32_t)((1u + h->steps[step_of(h, (size_t)(i + 1) * OBJECT_LEAST)]) *
+                                 h->magazine_bytes);
 }

@@ -19,9 +19,10 @@ __attribute__((__noinline__)) int qi_object_alloc_exchange(struct heap *h, size_
     return alloc_by_exchange(h, offset, flags, object);
 }
 
-__attribute__((__noinline__)) int qi_object_free_exchange(struct heap *h, void *object)
+__attribute__((__noinline__)) int qi_object_free_exchange(const struct quire_heap *heap,
+                                                          void *object)
 {
-    return free_by_exchange(h, object);
+    return heap->state ? free_by_exchange(heap->state, object) : QUIRE_ERR_STATE;
 }
 
 /* ---- Setting up ---------------------------------------------------------------------------- */
@@ -44,6 +45,7 @@ static void magazine_fit(struct cpu_cache *r, uint32_t rounds)
 
 static void hit_fit(const struct heap *h, uint32_t class_number)
 {
+    uintptr_t kind_rest = slab_frame_word(0, class_number) >> FRAME_MARKS_SHIFT;
     const struct size_class *c = &h->classes[class_number];
 
     for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++) {
@@ -51,6 +53,8 @@ static void hit_fit(const struct heap *h, uint32_t class_number)
 
         qa_store(&r->overflows, c->mask, relaxed);     /* relaxed: the heap's maker publishes it */
         qa_store(&r->flushes, c->reciprocal, relaxed); /* relaxed: the same */
+        /* relaxed: the same */
+        qa_store(&r->refills, (uintptr_t)h->marks - kind_rest * sizeof(qa8), relaxed);
     }
 }
 
@@ -69,22 +73,21 @@ void qi_magazines_fit(const struct heap *h, uint32_t class_number)
 }
 
 /* A magazine that nobody has yet. */
-static void magazine_begin(struct cpu_cache *r, const void *rounds)
+static void magazine_begin(struct cpu_cache *r, uint32_t number)
 {
-    qa_store(&r->seen, NODE_UNKNOWN, relaxed);         /* relaxed: E-cpu-cache publishes it */
-    qa_store(&r->refills, (uintptr_t)rounds, relaxed); /* relaxed: the same */
+    qa_store(&r->seen, NODE_UNKNOWN, relaxed); /* relaxed: E-cpu-cache publishes it */
+    /* relaxed: the same */
+    qa_store(&r->underflows, number, relaxed);
     r->refill = 1; /* K9, and not used: refills go up to the half */
     cpu_cache_put(r);
 }
 
-void qi_magazines_build(struct heap *h, size_t rounds_offset, size_t rounds_bytes)
+void qi_magazines_build(struct heap *h, uint32_t magazines)
 {
     for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++) {
-        const unsigned char *rounds = h->magazines[cpu] + rounds_offset;
-
         magazine_fit(magazine_at(h, cpu, 0), h->rounds);
-        for (uint32_t at = 0; at <= h->class_count; at++, rounds += rounds_bytes)
-            magazine_begin(magazine_at(h, cpu, at), rounds);
+        for (uint32_t number = 0; number < magazines; number++)
+            magazine_begin(magazine_at(h, cpu, number), number);
     }
     for (uint32_t number = 0; number < QUIRE_HEAP_CLASSES; number++)
         qi_magazines_fit(h, number);
@@ -106,14 +109,17 @@ static void node_note(struct cpu_cache *r, uint32_t node)
 
 /* ---- Allocation ---------------------------------------------------------------------------- */
 
-/* Take the CPU's magazine of the class. NULL: it has none, or it is taken. */
-static struct cpu_cache *magazine_take(const struct heap *h, uint32_t cpu, uint32_t at)
+/* Take a magazine of the CPU, and expect the next free to be for it, as bursts are of one class.
+ * NULL: it has none, or it is taken. */
+static struct cpu_cache *magazine_take(const struct heap *h, uint32_t cpu, uint32_t number)
 {
     struct cpu_cache *r;
 
     if (cpu >= h->magazine.cpus)
         return NULL;
-    r = magazine_at(h, cpu, at);
+    r = magazine_at(h, cpu, number);
+    if (number < FRAME_CACHE) /* others' frees are no hits */
+        magazine_expect(h->magazines[cpu], r);
     return qi_cpu_cache_take(&h->magazine, r, cpu) ? r : NULL;
 }
 
@@ -144,7 +150,7 @@ static size_t magazine_serve(struct heap *h, uint32_t class_number, uint32_t nod
 
     if (!r)
         return 0;
-    rounds = magazine_rounds(r);
+    rounds = r->rounds;
     node_note(r, node);
     count = cpu_cache_count(r);
     if (count == 0)
@@ -179,7 +185,7 @@ static int alloc_of_slab(struct heap *h, uint32_t class_number, uint32_t node, u
 __attribute__((__noinline__)) int qi_object_refill(struct heap *h, size_t offset, uint32_t flags,
                                                    void **object)
 {
-    uint32_t class_number = class_of_magazine(offset);
+    uint32_t class_number = class_of_magazine(h, offset);
     uint32_t cpu = magazine_cpu(h), node = node_now(h);
 
     if (magazine_serve(h, class_number, node, cpu, 1, object) > 0)
@@ -191,7 +197,7 @@ int qi_object_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint32
                     void **object)
 {
     return node == node_now(h)
-               ? object_alloc(h, ((size_t)class_number + 1) << FRAME_KIND_SHIFT, flags, object)
+               ? object_alloc(h, magazine_offset(h, 1 + class_number), flags, object)
                : alloc_of_slab(h, class_number, node, flags, object);
 }
 
@@ -252,7 +258,7 @@ static struct cpu_cache *magazine_take_for(const struct heap *h,
     r = magazine_take(h, cpu, *at);
     if (!r)
         return NULL;
-    *rounds = magazine_rounds(r);
+    *rounds = r->rounds;
     if (*at)
         /* relaxed: constant, by HE2 */
         node_note(r, owner_node(qa_load(&place->slab->owner, relaxed)));

@@ -32,10 +32,14 @@
  *
  * The note of the CPU's node is in the magazine (`seen`), written when a call misses. One that is
  * wrong, as that of a thread that has moved meanwhile, costs speed until the next miss. There is
- * also where the rounds are (`refills`), and what a free must know of the class: its mask
- * (`overflows`) and its reciprocal (`flushes`); both are 0 of what is no size class's, and of a
- * heap that is watched: no free is a hit then. A word of the frame table says which magazine it is;
- * for what has none, the magazine that it names has 0 there.
+ * also its number (`underflows`), and what a free must know of the class: its mask (`overflows`),
+ * its reciprocal (`flushes`), and where marks begin (`refills`); they are 0 of what is no size
+ * class's, and of a heap that is watched: no free is a hit then. A word of the frame table says
+ * which magazine it is; for what has none, the magazine that it names has 0 there.
+ *
+ * In the remote magazine, `overflows` is the magazine that the CPU's next free is expected to be
+ * for, a hint: who comes from another CPU may write it, always with a magazine of the CPU that the
+ * remote one is of. It is 0 while nothing is known.
  */
 #ifndef QUIRE_HEAP_MAGAZINE_H
 #define QUIRE_HEAP_MAGAZINE_H
@@ -53,35 +57,49 @@ enum {
     DRAIN_AT_ONCE = 64,        /* magazines of another CPU that are taken together in rseq mode */
 };
 
-/* What a CPU has: its magazines, 0 the remote one, 1 + n that of class n, as far as they are 64
- * bytes, and behind all of them their rounds. Hits have a magazine's number as `offset`, times 64.
- */
+/* What a CPU has: its magazines, 0 the remote one, 1 + n that of class n. Allocations have a
+ * magazine's number as `offset`, in bytes from the first one. */
 static inline struct cpu_cache *magazine_in(unsigned char *mine, size_t offset)
 {
-    size_t bytes = sizeof(struct cpu_cache); /* not as many under Relacy */
-    void *p =
-        mine + (bytes == 1u << FRAME_KIND_SHIFT ? offset : (offset >> FRAME_KIND_SHIFT) * bytes);
+    void *p = mine + offset;
 
     return (struct cpu_cache *)p;
 }
 
-static inline struct cpu_cache *magazine_at(const struct heap *h, uint32_t cpu, uint32_t at)
+static inline size_t magazine_offset(const struct heap *h, uint32_t number)
 {
-    return magazine_in(h->magazines[cpu], (size_t)at << FRAME_KIND_SHIFT);
+    return number * h->magazine_bytes;
 }
 
-/* By a load: from the number, each hit would need a multiplication and two additions. */
-static inline quire_pfn *magazine_rounds(const struct cpu_cache *r)
+static inline struct cpu_cache *magazine_at(const struct heap *h, uint32_t cpu, uint32_t number)
 {
-    uintptr_t address = (uintptr_t)qa_load(&r->refills, relaxed); /* relaxed: constant */
-
-    return (quire_pfn *)address;
+    return magazine_in(h->magazines[cpu], magazine_offset(h, number));
 }
 
 /* The class of a magazine that is not the remote one. */
-static inline uint32_t class_of_magazine(size_t offset)
+static inline uint32_t class_of_magazine(const struct heap *h, size_t offset)
 {
-    return (uint32_t)(offset >> FRAME_KIND_SHIFT) - 1;
+    return (uint32_t)(offset / h->magazine_bytes) - 1;
+}
+
+/* The kind of frame that the magazine is for, if it is a size class's. */
+static inline uint8_t magazine_kind(const struct cpu_cache *r)
+{
+    return (uint8_t)qa_hint(&r->underflows); /* constant */
+}
+
+/* The magazine that the next free is expected to be for; NULL: nothing is known. */
+static inline struct cpu_cache *magazine_expected(unsigned char *mine)
+{
+    /* relaxed: a hint */
+    uintptr_t address = (uintptr_t)qa_load(&magazine_in(mine, 0)->overflows, relaxed);
+
+    return (struct cpu_cache *)address;
+}
+
+static inline void magazine_expect(unsigned char *mine, const struct cpu_cache *r)
+{
+    qa_store(&magazine_in(mine, 0)->overflows, (uintptr_t)r, relaxed); /* relaxed: a hint */
 }
 
 /* The CPU whose magazines the caller may use, if it is below magazine.cpus. */
@@ -103,6 +121,15 @@ static inline uint32_t magazine_mask(const struct cpu_cache *r)
 static inline uint64_t magazine_reciprocal(const struct cpu_cache *r)
 {
     return qa_load(&r->flushes, relaxed); /* relaxed: constant */
+}
+
+/* The mark of an object of the magazine's class, by the word of its frame, as mark_of. What the
+ * kind leaves of the word's lower end is taken off the address beforehand. */
+static inline qa8 *magazine_mark(const struct cpu_cache *r, uint32_t word, uint32_t index)
+{
+    uintptr_t marks = (uintptr_t)qa_load(&r->refills, relaxed); /* relaxed: constant */
+
+    return byte_at(marks, (uint64_t)(word >> FRAME_MARKS_SHIFT) + index);
 }
 
 /* The note of the node that the magazine's objects are of. */
@@ -131,14 +158,17 @@ static inline void round_write(quire_pfn words[], const void *object, const qa8 
     words[1] = quire_pfn_of((uintptr_t)mark);
 }
 
-/* The word of the frame table for an object's frame, and the offset in the window; 0: it is not in
- * the window. */
+/* Is an address so far from the window's first in the window? */
+static inline bool in_window(const struct heap *h, uintptr_t at)
+{
+    return __builtin_expect(at >> QUIRE_FRAME_SHIFT < h->window_frames, 1);
+}
+
+/* The word of the frame table for its frame. */
 static inline uint32_t window_word(const struct heap *h, uintptr_t at)
 {
-    /* relaxed: the caller's, or a bad pointer */
-    return __builtin_expect(at >> QUIRE_FRAME_SHIFT < h->window_frames, 1)
-               ? qa_load(&h->window[at >> QUIRE_FRAME_SHIFT], relaxed) /* relaxed: see above */
-               : 0;
+    return qa_load(&h->window[at >> QUIRE_FRAME_SHIFT], relaxed); /* relaxed: the caller's, or a
+                                                                   * bad pointer */
 }
 
 /* The mark of an object of this class, which is there. */
@@ -147,11 +177,9 @@ static inline qa8 *object_mark(const struct heap *h, uint32_t class_number, cons
     const struct size_class *c = &h->classes[class_number];
     uintptr_t at = (uintptr_t)object - h->window_base;
     uint64_t product = (uint64_t)((uint32_t)at & c->mask) * c->reciprocal;
-    uint32_t word = window_word(h, at);
+    /* relaxed: the caller's object */
+    uint32_t word = qa_load(frame_word(h, pfn_of_address(h, object)), relaxed);
 
-    if (__builtin_expect(!word, 0))
-        /* relaxed: the caller's object */
-        word = qa_load(frame_word_of_section(h, pfn_of_address(h, object)), relaxed);
     return mark_of(h, frame_slab(word), (unsigned)(product >> 32));
 }
 
@@ -196,14 +224,13 @@ uint64_t qi_place_put(struct heap *h, const struct place_of_object *place);
 int qi_object_overflow(struct heap *h, void *object);
 /* Both in exchange mode, out of the way of rseq mode. */
 int qi_object_alloc_exchange(struct heap *h, size_t offset, uint32_t flags, void **object);
-int qi_object_free_exchange(struct heap *h, void *object);
+int qi_object_free_exchange(const struct quire_heap *heap, void *object);
 /* Free objects up to one that is a run or free, at most WORD_BITS; how many these were. */
 size_t qi_objects_free(struct heap *h, void *const objects[], size_t n);
 /* The magazines of a class, which nobody uses, for objects of its size. */
 void qi_magazines_fit(const struct heap *h, uint32_t class_number);
-/* Those of all CPUs, with the first classes', in zeroed memory; their rounds begin so many bytes
- * behind a CPU's first magazine, and a magazine has so many bytes of them. */
-void qi_magazines_build(struct heap *h, size_t rounds_offset, size_t rounds_bytes);
+/* Those of all CPUs, so many each, with the first classes', in zeroed memory. */
+void qi_magazines_build(struct heap *h, uint32_t magazines);
 /* From now on there are hits: not of a heap that is watched, whose calls are all asked. */
 void qi_hits_build(struct heap *h);
 
@@ -218,24 +245,35 @@ bool qi_magazines_drain(struct heap *h, uint32_t first, uint32_t end, bool no_sy
 
 /* ---- Hits ----------------------------------------------------------------------------------- */
 
-/* An object that a hit may push, of a size class and in the window: its mark, and the magazine
- * among those of the caller's CPU. False: it is none. */
-static inline __attribute__((always_inline)) bool hit_find(const struct heap *h,
-                                                           unsigned char *mine, const void *object,
-                                                           qa8 **mark, size_t *offset)
+/* An object that a hit may push, of a size class and in the window: the magazine, of the caller's
+ * CPU, and the object's mark. NULL: it is none. */
+static inline __attribute__((always_inline)) struct cpu_cache *hit_find(const struct heap *h,
+                                                                        unsigned char *mine,
+                                                                        const void *object,
+                                                                        qa8 **mark)
 {
     uintptr_t at = (uintptr_t)object - h->window_base;
-    uint32_t word = window_word(h, at);
-    const struct cpu_cache *r = magazine_in(mine, word & FRAME_KIND_MASK);
-    uint64_t reciprocal = magazine_reciprocal(r);
-    uint64_t product = ((uint32_t)at & magazine_mask(r)) * reciprocal;
+    uint64_t reciprocal, product;
+    struct cpu_cache *r;
+    uint32_t word;
 
-    *offset = word & FRAME_KIND_MASK; /* FRAME_CLASS is the magazine of the first class */
+    if (!in_window(h, at))
+        return NULL;
+    word = window_word(h, at);
+    r = magazine_expected(mine);
+    /* As if nothing was, so that many sizes do not pay for the guess. */
+    if (__builtin_expect(!r || magazine_kind(r) != frame_kind(word), 1)) {
+        if (r)
+            magazine_expect(mine, NULL);
+        r = magazine_in(mine, magazine_offset(h, frame_kind(word)));
+    }
+    reciprocal = magazine_reciprocal(r);
+    product = ((uint32_t)at & magazine_mask(r)) * reciprocal;
     /* Its lower half: 0 of the first byte of an object, or little more. */
     if (__builtin_expect((uint32_t)product >= (uint32_t)reciprocal, 0))
-        return false;
-    *mark = h->marks + (frame_marks(word) + (size_t)(product >> 32)); /* as mark_of */
-    return true;
+        return NULL;
+    *mark = magazine_mark(r, word, (uint32_t)(product >> 32));
+    return r;
 }
 
 /* An object from this magazine of the caller's CPU, in exchange mode. */
@@ -249,32 +287,63 @@ static inline __attribute__((always_inline)) int alloc_by_exchange(struct heap *
     if (cpu >= h->magazine.cpus)
         return qi_object_refill(h, offset, flags, object);
     r = magazine_in(h->magazines[cpu], offset);
-    if (!cpu_cache_claim_pop_two(r, magazine_rounds(r), words))
+    if (!cpu_cache_claim_pop_two(r, words))
         return qi_object_refill(h, offset, flags, object);
     *object = object_of_round(words);
-    object_hand_out(h, class_of_magazine(offset), object_of_round(words), mark_of_round(words),
+    object_hand_out(h, class_of_magazine(h, offset), object_of_round(words), mark_of_round(words),
                     magazine_note(r));
     return 0;
 }
 
-/* The same in both modes. */
+#if QUIRE_RSEQ
+
+/* Pop a round of this magazine of the CPU that the section runs on. False: not this way. */
+static inline __attribute__((always_inline)) bool pop_by_rseq(const struct heap *h, size_t offset,
+                                                              struct cpu_cache **magazine,
+                                                              quire_pfn words[ROUND_WORDS])
+{
+    uint64_t first, second;
+    struct cpu_cache *r;
+
+    __asm__ goto(RSEQ_START RSEQ_POP_TWO RSEQ_END
+                 : [cpu_cache] "=&r"(r), [first] "=&r"(first), [second] "=&r"(second)
+                 : RSEQ_AREA(&h->magazine),
+                   RSEQ_TABLE(h, offsetof(struct heap, magazines), h->rseq_cpus), [at] "r"(offset)
+                 : "memory", "cc", RSEQ_POP_TWO_SCRATCH
+                 : slow, again);
+    words[0] = quire_pfn_of(first);
+    words[1] = quire_pfn_of(second);
+    *magazine = r;
+    return true;
+slow:
+again:
+    return false;
+}
+
+/* An object from this magazine of the caller's CPU, in rseq mode. */
+static inline __attribute__((always_inline)) int alloc_by_rseq(struct heap *h, size_t offset,
+                                                               uint32_t flags, void **object)
+{
+    quire_pfn words[ROUND_WORDS];
+    struct cpu_cache *r;
+
+    if (!pop_by_rseq(h, offset, &r, words))
+        return qi_object_refill(h, offset, flags, object);
+    *object = object_of_round(words);
+    object_hand_out(h, class_of_magazine(h, offset), object_of_round(words), mark_of_round(words),
+                    magazine_note(r));
+    return 0;
+}
+
+#endif
+
+/* In the mode that the heap is in. */
 static inline __attribute__((always_inline)) int object_alloc(struct heap *h, size_t offset,
                                                               uint32_t flags, void **object)
 {
 #if QUIRE_RSEQ
-    size_t cpu = rseq_cpu_wide(&h->magazine);
-
-    if (__builtin_expect(cpu < h->rseq_cpus, 1)) {
-        struct cpu_cache *r = magazine_in(h->magazines[cpu], offset);
-        quire_pfn words[ROUND_WORDS];
-
-        if (!rseq_pop_two_at(&h->magazine, r, magazine_rounds(r), cpu, &words[0].n, &words[1].n))
-            return qi_object_refill(h, offset, flags, object);
-        *object = object_of_round(words);
-        object_hand_out(h, class_of_magazine(offset), object_of_round(words), mark_of_round(words),
-                        magazine_note(r));
-        return 0;
-    }
+    if (h->rseq_cpus > 0)
+        return alloc_by_rseq(h, offset, flags, object);
     return qi_object_alloc_exchange(h, offset, flags, object);
 #else
     return alloc_by_exchange(h, offset, flags, object);
@@ -287,52 +356,43 @@ static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h
     uint32_t cpu = cpu_of_port(h);
     quire_pfn words[ROUND_WORDS];
     struct cpu_cache *r;
-    unsigned char *mine;
-    size_t offset;
     qa8 *mark;
 
     if (cpu >= h->magazine.cpus)
         return qi_object_free(h, object);
-    mine = h->magazines[cpu];
-    if (!hit_find(h, mine, object, &mark, &offset))
-        return qi_object_free(h, object);
-    r = magazine_in(mine, offset);
-    if (!object_take(h, class_of_magazine(offset), object, mark, magazine_note(r)))
+    r = hit_find(h, h->magazines[cpu], object, &mark);
+    if (!r || !object_take(h, magazine_kind(r) - 1u, object, mark, magazine_note(r)))
         return qi_object_free(h, object);
     round_write(words, object, mark);
-    if (cpu_cache_claim_push_two(r, magazine_rounds(r), words))
+    if (cpu_cache_claim_push_two(r, words))
         return 0;
     return qi_object_overflow(h, object);
 }
 
-/* The same in both modes. */
-static inline __attribute__((always_inline)) int object_free(struct heap *h, void *object)
+/* The same in the mode that the heap is in, if it is set up. */
+static inline __attribute__((always_inline)) int object_free(const struct quire_heap *heap,
+                                                             void *object)
 {
 #if QUIRE_RSEQ
-    /* A copy, of which only what is used is loaded: for all that a compiler knows, the store to the
-     * mark may change the heap's own, and the section would load it again. */
-    const struct quire_cache area = h->magazine;
+    /* For all that a compiler knows, the store to the mark may change what lies elsewhere, and the
+     * section would load it again. */
+    const struct quire_cache area = {.rseq_offset = heap->rseq_offset};
     size_t cpu = rseq_cpu_wide(&area);
 
-    if (__builtin_expect(cpu < h->rseq_cpus, 1)) {
-        unsigned char *mine = h->magazines[cpu];
-        struct cpu_cache *r;
-        size_t offset;
+    if (__builtin_expect((uint32_t)cpu < heap->rseq_cpus, 1)) {
+        struct heap *h = heap->state;
         qa8 *mark;
+        struct cpu_cache *r = hit_find(h, h->magazines[cpu], object, &mark);
 
-        if (!hit_find(h, mine, object, &mark, &offset))
+        if (!r || !object_take(h, magazine_kind(r) - 1u, object, mark, magazine_note(r)))
             return qi_object_free(h, object);
-        r = magazine_in(mine, offset);
-        if (!object_take(h, class_of_magazine(offset), object, mark, magazine_note(r)))
-            return qi_object_free(h, object);
-        if (rseq_push_two_at(&area, r, magazine_rounds(r), (uint32_t)cpu, (uintptr_t)object,
-                             (uintptr_t)mark))
+        if (rseq_push_two_at(&area, r, (uint32_t)cpu, (uintptr_t)object, (uintptr_t)mark))
             return 0;
         return qi_object_overflow(h, object);
     }
-    return qi_object_free_exchange(h, object);
+    return qi_object_free_exchange(heap, object);
 #else
-    return free_by_exchange(h, object);
+    return heap->state ? free_by_exchange(heap->state, object) : QUIRE_ERR_STATE;
 #endif
 }
 

@@ -68,7 +68,7 @@ uint64_t qi_objects_flush(struct heap *h, const quire_pfn rounds[], uint32_t wor
 static uint64_t magazine_empty(struct heap *h, struct cpu_cache *r)
 {
     uint32_t count = cpu_cache_count(r);
-    uint64_t frames = qi_objects_flush(h, magazine_rounds(r), count);
+    uint64_t frames = qi_objects_flush(h, r->rounds, count);
 
     if (count > 0)
         cpu_cache_set_count(r, 0);

@@ -184,6 +184,12 @@ __attribute__((__noinline__)) static int alloc_by_request(struct quire_heap *hea
 
     if (heap->state && heap->state->watch)
         return qi_watched_alloc(heap->state, &request, caller, object);
+#if QUIRE_RSEQ
+    /* In exchange mode, out of the way of rseq mode. */
+    if (heap->state && bytes - 1 < heap->state->small_most && !(flags & ~(uint32_t)HEAP_PASSED_ON))
+        return object_alloc(heap->state, heap->state->small[(bytes - 1) / OBJECT_LEAST], flags,
+                            object);
+#endif
     return quire_heap_request(heap, &request, object);
 }
 
@@ -191,8 +197,15 @@ int quire_heap_alloc(struct quire_heap *heap, size_t bytes, uint32_t flags, void
 {
     struct heap *h = heap->state;
 
-    if (h && bytes - 1 < h->small_most && !(flags & ~(uint32_t)HEAP_PASSED_ON))
-        return object_alloc(h, h->small[(bytes - 1) / OBJECT_LEAST], flags, object);
+    if (__builtin_expect(bytes - 1 < heap->hit_bytes && !(flags & ~(uint32_t)HEAP_PASSED_ON), 1)) {
+        size_t offset = h->small[(bytes - 1) / OBJECT_LEAST];
+
+#if QUIRE_RSEQ
+        return alloc_by_rseq(h, offset, flags, object);
+#else
+        return alloc_by_exchange(h, offset, flags, object);
+#endif
+    }
     return alloc_by_request(heap, bytes, flags, CALLER, object);
 }
 
@@ -203,7 +216,7 @@ int quire_heap_alloc_array(struct quire_heap *heap, size_t n, size_t bytes, uint
 
     if (__builtin_mul_overflow(n, bytes, &product))
         return QUIRE_ERR_SIZE;
-    if (heap->state && heap->state->watch)
+    if (heap->hit_bytes == 0) /* it is watched, for one */
         return alloc_by_request(heap, product, flags, CALLER, object);
     return quire_heap_alloc(heap, product, flags, object);
 }
@@ -277,9 +290,7 @@ __attribute__((__noinline__)) int qi_object_free(struct heap *h, void *object)
 
 int quire_heap_free(struct quire_heap *heap, void *object)
 {
-    struct heap *h = heap->state;
-
-    return h ? object_free(h, object) : QUIRE_ERR_STATE;
+    return object_free(heap, object);
 }
 
 int quire_heap_free_bulk(struct quire_heap *heap, void *const objects[], size_t n, size_t *bad)

@@ -6,8 +6,12 @@
  * whether it was set. That is all, but for three questions.
  *
  * Which slab? A CPU takes from its active slab of the bin. If that is full it takes the slab on top
- * of the bin's stack in its place, and makes a slab if the stack is empty. The top is the slab that
- * was full last, so those that are used least lie below, and run empty.
+ * of its stack of the bin in its place, and makes a slab if the stack is empty. The top is the slab
+ * that was full last, so those that are used least lie below, and run empty. A slab is listed in
+ * the stack of the CPU that it was active on last, whoever frees objects of it: otherwise marks of
+ * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
+ * up to BIN_STACKS, which bounds what one CPU's slabs keep from others, until no slab can be made:
+ * then it takes from the stacks of others, before it gives anything back or looks at all slabs.
  *
  * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
  * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
@@ -50,6 +54,8 @@
  *   SL2  A slab that has a free bit is listed, or a call that is not over is about to list it.
  *   SL3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
  *        somebody: they are written before the map is (E-object), and by who has the token.
+ *   SL4  `stack_number` is written by who has the token and makes the slab active: E-slab-active
+ *        carries it, and E-slab-token when it is left.
  *
  * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
  * map full, or takes an object of the same bin (HE2), with what E-object carries. The last look
@@ -147,7 +153,7 @@ static void slab_list(struct heap *h, struct slab *s)
     while (!(v & SLAB_LISTED)) {
         /* E-slab-token acquire: who had it before is done with the link */
         if (qa_cas(&s->place, &v, v | SLAB_LISTED, acquire)) {
-            stack_push(&bin_of_slab(h, s)->partial, &s->node);
+            stack_push(&bin_of_slab(h, s)->partial[s->stack_number], &s->node);
             return;
         }
     }
@@ -171,9 +177,17 @@ static struct slab *slab_pop(const struct heap *h, struct stack *stack)
     return (struct slab *)node;
 }
 
-/* Make the slab, whose token is the caller's, the active one. */
-static void active_change(struct heap *h, const struct size_class *c, qa32 *active, struct slab *s)
+/* The stack that a CPU's slabs are listed in. */
+static uint32_t stack_of_cpu(const struct heap *h, uint32_t cpu)
 {
+    return cpu & h->stack_mask;
+}
+
+/* Make the slab, whose token is the caller's, the active one of a CPU that has this stack. */
+static void active_change(struct heap *h, const struct size_class *c, qa32 *active, uint32_t own,
+                          struct slab *s)
+{
+    s->stack_number = own; /* SL4 */
     /* E-slab-active acquire: who put the old one there is done with it; E-slab-active release: so
      * is the caller */
     uint32_t old = qa_xchg(active, s->node.number, acq_rel);
@@ -266,7 +280,8 @@ static struct slab *slab_dead_active(struct heap *h, struct bin *bin)
         /* E-slab-dead acquire: who retired it is done with it */
         if (qa_load(&slab_of(h, number)->place, acquire) & SLAB_DEAD)
             return slab_of(h, number);
-        stack_push(&bin->partial, &slab_of(h, number)->node); /* made anew, and back there */
+        /* made anew, and back there */
+        stack_push(&bin->partial[slab_of(h, number)->stack_number], &slab_of(h, number)->node);
     }
     return NULL;
 }
@@ -334,13 +349,13 @@ static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin
 
 /* ---- Objects ------------------------------------------------------------------------------- */
 
-/* From a slab that was listed; its token goes with it. NULL: there is none. */
+/* From a slab that was listed in this stack; its token goes with it. NULL: there is none. */
 static struct slab *take_listed(struct heap *h, const struct size_class *c, struct bin *bin,
-                                unsigned *index)
+                                uint32_t own, unsigned *index)
 {
     struct slab *s;
 
-    while ((s = slab_pop(h, &bin->partial))) {
+    while ((s = slab_pop(h, &bin->partial[own]))) {
         /* E-slab-dead acquire: who retired it is done with it */
         if (qa_load(&s->place, acquire) & SLAB_DEAD) {
             stack_push(&bin->unused, &s->node);
@@ -388,33 +403,47 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-/* A slab with an object, `*index`, for the caller, and its token: one that is listed, or a new one.
- */
-static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t flags,
-                     struct slab **s, unsigned *index)
+/* A slab with an object, `*index`, for the caller, and its token: one that is listed in this stack,
+ * or a new one; else one that is listed for other CPUs, where there are descriptors too. */
+static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t own,
+                     uint32_t flags, struct slab **s, unsigned *index)
 {
-    *s = take_listed(h, c, bin, index);
+    int error;
+
+    *s = take_listed(h, c, bin, own, index);
     if (*s)
         return 0;
     *index = 0; /* what was looked at before was full */
-    return slab_make(h, c, bin, flags, s);
+    error = slab_make(h, c, bin, flags, s);
+    for (uint32_t i = 1; error && i <= h->stack_mask; i++) {
+        *s = take_listed(h, c, bin, (own + i) & h->stack_mask, index);
+        if (*s)
+            return 0;
+    }
+    if (error == QUIRE_ERR_FULL && h->stack_mask) {
+        *index = 0;
+        error = slab_make(h, c, bin, flags, s);
+    }
+    return error;
 }
 
 __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
                                                             const struct size_class *c,
-                                                            struct bin *bin, qa32 *active,
+                                                            struct bin *bin, uint32_t cpu,
                                                             uint32_t flags, void **object)
 {
+    qa32 *active = &cpu_bin_of(h, cpu, (uint32_t)(bin - h->bins))->active;
+    uint32_t own = stack_of_cpu(h, cpu);
     uint64_t moves = bin_moves(bin);
     unsigned index;
     struct slab *s;
-    int error = slab_find(h, c, bin, flags, &s, &index);
+    int error = slab_find(h, c, bin, own, flags, &s, &index);
 
     /* What went back may be listed where this call has looked already. */
     for (unsigned step = 0; error && error != QUIRE_ERR_FRAME && step < GIVE_BACK_STEPS; step++)
         if (qi_heap_give_back(h, flags, step)) {
             moves = bin_moves(bin);
-            error = slab_find(h, c, bin, flags, &s, &index);
+            error = slab_find(h, c, bin, own, flags, &s, &index);
         }
     while (error) {
         *object = take_any(h, c, bin);
@@ -422,11 +451,11 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
             return 0;
         if (!bin_moved(bin, &moves))
             break;
-        error = slab_find(h, c, bin, flags, &s, &index);
+        error = slab_find(h, c, bin, own, flags, &s, &index);
     }
     if (!error) {
         *object = object_at(c, s, index);
-        active_change(h, c, active, s);
+        active_change(h, c, active, own, s);
         return 0;
     }
     if (flags & QUIRE_EMERGENCY) {
@@ -443,10 +472,10 @@ int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_
                    void **object)
 {
     const struct size_class *c = &h->classes[class_number];
-    uint32_t index = bin_index(h, class_number, node), number;
-    qa32 *active = &cpu_bin_of(h, cpu_now(h), index)->active;
+    uint32_t index = bin_index(h, class_number, node), cpu = cpu_now(h);
+    /* relaxed: a hint; E-object has what a taker reads */
+    uint32_t number = qa_load(&cpu_bin_of(h, cpu, index)->active, relaxed);
 
-    number = qa_load(active, relaxed); /* relaxed: a hint; E-object has what a taker reads */
     if (number) {
         struct slab *s = slab_of(h, number);
         unsigned i = slab_take(c, s);
@@ -456,7 +485,7 @@ int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_
             return 0;
         }
     }
-    return take_beyond_active(h, c, &h->bins[index], active, flags, object);
+    return take_beyond_active(h, c, &h->bins[index], cpu, flags, object);
 }
 
 size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, size_t most,
@@ -483,7 +512,9 @@ __attribute__((__noinline__)) static uint64_t put_at_border(struct heap *h, stru
 
     if (old == WORD_FULL)
         bin_move(bin_of_slab(h, s));
-    /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence */
+    /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence: counted
+     * before another object is taken; where there is something to count slab_list has this fence
+     * too, and either of the two does, but not none. */
     qa_fence_after_rmw();
     if (old == WORD_FULL)
         slab_list(h, s);
@@ -591,8 +622,9 @@ static void bin_end(struct heap *h, uint32_t index)
         qa_store(&cpu_bin->active, 0, relaxed); /* relaxed: the caller's */
         qa_store(&cpu_bin->spare, 0, relaxed);  /* relaxed: the caller's */
     }
-    while ((s = slab_pop(h, &bin->partial)))
-        slab_disown(h, c, s);
+    for (uint32_t own = 0; own <= h->stack_mask; own++)
+        while ((s = slab_pop(h, &bin->partial[own])))
+            slab_disown(h, c, s);
     while ((s = slab_pop(h, &bin->unused)))
         slab_disown(h, c, s);
 }

@@ -45,6 +45,7 @@ enum {
     SMALL_MOST = 4096, /* bytes whose class is looked up */
     SECTION_FRAMES_SHIFT = 18,
     HEAP_NODE_BITS = 6,
+    BIN_STACKS = 8, /* of a bin, at most, for its CPUs: a power of two */
 };
 
 /* What `place` says. LISTED: somebody has the slab as a hint: a stack, a CPU, or a call on the
@@ -53,10 +54,11 @@ enum { SLAB_LISTED = 1u << 0, SLAB_DEAD = 1u << 1 };
 
 struct slab {
     struct stack_node node;
-    qa32 place;           /* SLAB_LISTED, SLAB_DEAD */
-    qa32 owner;           /* 0, or the bin as `slab_owner` writes it */
-    qa64 map[SLAB_WORDS]; /* a set bit is taken; words and bits beyond the objects are set */
-    unsigned char *at;    /* the first object */
+    qa32 place;            /* SLAB_LISTED, SLAB_DEAD */
+    qa32 owner;            /* 0, or the bin as `slab_owner` writes it */
+    qa64 map[SLAB_WORDS];  /* a set bit is taken; words and bits beyond the objects are set */
+    unsigned char *at;     /* the first object */
+    uint32_t stack_number; /* the stack that it is listed in: of the CPU that it was active on */
 } __attribute__((aligned(64)));
 
 struct size_class {
@@ -76,10 +78,11 @@ struct size_class {
 enum { CLASS_FREE = 0, CLASS_MADE = 1, CLASS_IN_USE = 2 };
 
 struct bin {
-    struct stack partial; /* slabs that had free objects, or are dead */
-    struct stack unused;  /* dead ones */
-    uint32_t number;      /* of this bin, as slab_owner */
-    qa64 moves;           /* how often a free object came where none was, or its frames went */
+    struct stack
+        partial[BIN_STACKS]; /* slabs that had free objects, or are dead, by stack_number */
+    struct stack unused;     /* dead ones */
+    uint32_t number;         /* of this bin, as slab_owner */
+    qa64 moves;              /* how often a free object came where none was, or its frames went */
     qa64 refusals;
 } __attribute__((aligned(64)));
 
@@ -99,19 +102,16 @@ struct heap_section {
     uint64_t at; /* of the first one's word */
 };
 
-/* A word of the frame table: 0, or what the frame is of, and around that a number: of its slab; of
- * a run's first frame, order and node. The kind stands where it is a magazine's offset from the
- * first one's, so that a free has that by one instruction; the number is the rest, rotated. */
+/* A word of the frame table: 0, or what the frame is of, and above that a number: of its slab; of a
+ * run's first frame, order and node. The kind is a byte, the number of the magazine for what is
+ * freed there, which a free compares with that of the magazine that it expects. */
 enum {
     FRAME_CLASS = 1,                                /* the first size class, and so on */
     FRAME_CACHE = FRAME_CLASS + QUIRE_HEAP_CLASSES, /* an object cache, or the heap's own class */
     FRAME_RUN,
     FRAME_KINDS,
-    FRAME_KIND_SHIFT = 6, /* sizeof(struct cpu_cache) is 64 */
-    FRAME_KIND_MASK = 127 << FRAME_KIND_SHIFT,
-    FRAME_KIND_BITS = 7,
-    FRAME_NUMBER_SHIFT = FRAME_KIND_SHIFT + FRAME_KIND_BITS,
-    FRAME_NUMBER_MASK = (1 << (32 - FRAME_KIND_BITS)) - 1,
+    FRAME_KIND_BITS = 8,
+    FRAME_MARKS_SHIFT = FRAME_KIND_BITS - SLAB_MARKS_SHIFT,
     RUN_ORDER_BITS = 8, /* of a run's number; the node above them */
 };
 
@@ -123,8 +123,9 @@ struct heap {
     qa8 *marks;             /* SLAB_MARKS for each descriptor, by number: the first is nobody's */
     size_t rseq_cpus;       /* magazine.cpus in rseq mode, else 0 */
     struct quire_cache magazine; /* mode and CPUs of the magazines, for their owners; no more */
+    size_t magazine_bytes;       /* of a magazine with its rounds */
     size_t small_most;           /* bytes of what a hit may allocate; 0: it is watched */
-    uint16_t small[SMALL_MOST / OBJECT_LEAST]; /* the magazine of sizes up to SMALL_MOST, by 16 */
+    uint32_t small[SMALL_MOST / OBJECT_LEAST]; /* the magazine of sizes up to SMALL_MOST, by 16 */
 
     uint64_t window_first;
     struct size_class *classes;
@@ -138,7 +139,8 @@ struct heap {
     struct heap_section *sections;
     qa32 *frames; /* the frame table */
     struct stack_nodes nodes_of_slabs;
-    struct bin *bins; /* class by class, in it node by node */
+    struct bin *bins;    /* class by class, in it node by node */
+    uint32_t stack_mask; /* of a bin's stacks that are used, less one */
     unsigned char *cpu_bins;
     size_t cpu_stride;                 /* bytes of a CPU's */
     struct run_figures *run;           /* by node */
@@ -243,27 +245,18 @@ static inline qa32 *frame_word(const struct heap *h, uint64_t pfn)
 
 static inline uint32_t frame_word_of(uint32_t number, uint32_t kind)
 {
-    return (number << FRAME_NUMBER_SHIFT | number >> (32 - FRAME_NUMBER_SHIFT)) |
-           kind << FRAME_KIND_SHIFT;
+    return number << FRAME_KIND_BITS | kind; /* fits: SLABS_MOST */
 }
 
 /* What a frame is of, by its word. */
-static inline uint32_t frame_kind(uint32_t word)
+static inline uint8_t frame_kind(uint32_t word)
 {
-    return word >> FRAME_KIND_SHIFT & (((uint32_t)1 << FRAME_KIND_BITS) - 1);
-}
-
-/* Of a slab, of that number: where its marks begin; as a number that is rotated less. */
-static inline uint32_t frame_marks(uint32_t word)
-{
-    uint32_t shift = FRAME_NUMBER_SHIFT - SLAB_MARKS_SHIFT;
-
-    return (word >> shift | word << (32 - shift)) & (uint32_t)FRAME_NUMBER_MASK << SLAB_MARKS_SHIFT;
+    return (uint8_t)word;
 }
 
 static inline uint32_t frame_number(uint32_t word)
 {
-    return (word >> FRAME_NUMBER_SHIFT | word << (32 - FRAME_NUMBER_SHIFT)) & FRAME_NUMBER_MASK;
+    return word >> FRAME_KIND_BITS;
 }
 
 /* What the frame table says of a slab's frames; the number of the slab that a word names. */

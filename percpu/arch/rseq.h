@@ -33,12 +33,12 @@
  *   RSEQ_AT_START, RSEQ_AT   the same as the first and the third, of a CPU cache that was found
  *                          outside, or to `slow`: it is not this CPU's
  *   RSEQ_POP, RSEQ_PUSH, RSEQ_PUSH_OUT, RSEQ_TAKE   what comes then, up to the commit
- *   RSEQ_POP_TWO, RSEQ_PUSH_TWO   the same of rounds of two words that lie elsewhere, of a CPU
- *                          cache that was found outside; there is no round below the first, but
- *                          memory that may be read
- * and RSEQ_AREA, RSEQ_AREA_BY, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_SECOND, which are
- * operands, RSEQ_SCRATCH, RSEQ_AT_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which
- * are the registers used up, rseq_area(), rseq_reach(), rseq_cpu_by(), rseq_cpu_here(), and
+ *   RSEQ_POP_TWO, RSEQ_PUSH_TWO   all of it, of rounds of two words (kernel-port/heap), where a
+ *                          CPU's memory is found by a table, and the CPU cache is `at` bytes behind
+ *                          it; the push's was found outside
+ * and RSEQ_AREA, RSEQ_AREA_BY, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_TABLE, which are operands,
+ * RSEQ_SCRATCH, RSEQ_AT_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which are the
+ * registers used up, rseq_area(), rseq_reach(), rseq_cpu_by(), rseq_cpu_here(), and
  * rseq_cpu_wide().
  *
  * The interleaving tests have the sections as steps of a model (QUIRE_RSEQ_MODEL).
@@ -71,7 +71,6 @@ enum { RSEQ_DONE = 0, RSEQ_BUSY = 1, RSEQ_AGAIN = 2 };
 #define RSEQ_TEXT(number)  #number
 #define RSEQ_NUMBER(macro) RSEQ_TEXT(macro)
 #define RSEQ_POP_TEXT      RSEQ_NUMBER(CPU_CACHE_POP_NUMBER)
-#define RSEQ_POP_TWO_TEXT  RSEQ_NUMBER(CPU_CACHE_POP_TWO_NUMBER)
 
 /* The sections say these as numbers. */
 _Static_assert(offsetof(struct cpu_cache, count) == 8, "used by the sections");
@@ -143,39 +142,18 @@ again:
     return false;
 }
 
-/* The same of rounds of two words each that lie elsewhere, at `rounds` (kernel-port/heap). */
-static inline __attribute__((always_inline)) bool rseq_pop_two_at(const struct quire_cache *c,
-                                                                  struct cpu_cache *r,
-                                                                  const quire_pfn *rounds,
-                                                                  size_t cpu, uint64_t *word,
-                                                                  uint64_t *next)
-{
-    uint64_t first = cpu, second; /* in one register: few are left */
-
-    __asm__ goto(RSEQ_START RSEQ_POP_TWO RSEQ_END
-                 : [first] "+&r"(first), [second] RSEQ_SECOND(second)
-                 : RSEQ_AREA(c), [cpu_cache] "r"(r), [rounds] "r"(rounds)
-                 : "memory", "cc", RSEQ_POP_TWO_SCRATCH
-                 : slow, again);
-    *word = first;
-    *next = second;
-    return true;
-slow:
-again:
-    return false;
-}
-
+/* Push a round of two words (kernel-port/heap). */
 static inline __attribute__((always_inline)) bool rseq_push_two_at(const struct quire_cache *c,
                                                                    struct cpu_cache *r,
-                                                                   quire_pfn *rounds, uint32_t cpu,
-                                                                   uint64_t first, uint64_t second)
+                                                                   uint32_t cpu, uint64_t first,
+                                                                   uint64_t second)
 {
-    __asm__ goto(RSEQ_START RSEQ_PUSH_TWO RSEQ_END
-                 :
-                 : RSEQ_AREA(c), [cpu_cache] "r"(r), [rounds] "r"(rounds), [cpu] "r"(cpu),
-                   [first] "r"(first), [second] "r"(second)
-                 : "memory", "cc", RSEQ_PUSH_TWO_SCRATCH
-                 : slow, again);
+    __asm__ goto(
+        RSEQ_START RSEQ_PUSH_TWO RSEQ_END
+        :
+        : RSEQ_AREA(c), [cpu_cache] "r"(r), [cpu] "r"(cpu), [first] "r"(first), [second] "r"(second)
+        : "memory", "cc", RSEQ_PUSH_TWO_SCRATCH
+        : slow, again);
     return true;
 slow:
 again:

@@ -106,32 +106,38 @@ static inline size_t rseq_cpu_by(int64_t reach)
     "str %[round], [x11, w12, uxtw #3]\n\t"                                                        \
     "add x10, x10, #1\n\t"                                                                         \
     "str x10, [x9, #8]\n\t"
-#define RSEQ_SECOND           "=&r"
+#define RSEQ_TABLE(p, offset, number)                                                              \
+    [table] "r"((const unsigned char *)(p) + (offset)), [cpus] "r"(number)
 #define RSEQ_POP_TWO_SCRATCH  RSEQ_SCRATCH
 #define RSEQ_PUSH_TWO_SCRATCH RSEQ_SCRATCH
-#define RSEQ_TWO_AT(number)                                                                        \
+#define RSEQ_POP_TWO                                                                               \
     "ldr w9, [%[area], #4]\n\t"                                                                    \
-    "cmp w9, %w[" number "]\n\t"                                                                   \
+    "cmp x9, %[cpus]\n\t"                                                                          \
+    "b.hs %l[slow]\n\t"                                                                            \
+    "ldr %[cpu_cache], [%[table], x9, lsl #3]\n\t"                                                 \
+    "add %[cpu_cache], %[cpu_cache], %[at]\n\t"                                                    \
+    "ldar x10, [%[cpu_cache]]\n\t"                                                                 \
+    "cmp x10, #1\n\t"                                                                              \
+    "b.ne %l[slow]\n\t"                                                                            \
+    "ldr x10, [%[cpu_cache], #8]\n\t"                                                              \
+    "cbz x10, %l[slow]\n\t"                                                                        \
+    "add x9, %[cpu_cache], x10, lsl #3\n\t"                                                        \
+    "ldp %[first], %[second], [x9, #48]\n\t"                                                       \
+    "sub x10, x10, #2\n\t"                                                                         \
+    "str x10, [%[cpu_cache], #8]\n\t"
+#define RSEQ_PUSH_TWO                                                                              \
+    "ldr w9, [%[area], #4]\n\t"                                                                    \
+    "cmp w9, %w[cpu]\n\t"                                                                          \
     "b.ne %l[slow]\n\t"                                                                            \
     "ldar x10, [%[cpu_cache]]\n\t"                                                                 \
     "cmp x10, #1\n\t"                                                                              \
     "b.ne %l[slow]\n\t"                                                                            \
     "ldr x10, [%[cpu_cache], #8]\n\t"                                                              \
-    "and w12, w10, #0xffff\n\t"                                                                    \
-    "add x9, %[rounds], w12, uxtw #3\n\t"
-#define RSEQ_POP_TWO                                                                               \
-    RSEQ_TWO_AT("first")                                                                           \
-    "cbz w12, %l[slow]\n\t"                                                                        \
-    "ldp %[first], %[second], [x9, #-16]\n\t"                                                      \
-    "mov x11, #" RSEQ_POP_TWO_TEXT "\n\t"                                                          \
-    "add x10, x10, x11\n\t"                                                                        \
-    "str x10, [%[cpu_cache], #8]\n\t"
-#define RSEQ_PUSH_TWO                                                                              \
-    RSEQ_TWO_AT("cpu")                                                                             \
     "ldr w11, [%[cpu_cache], #20]\n\t"                                                             \
-    "cmp w12, w11\n\t"                                                                             \
+    "cmp w10, w11\n\t"                                                                             \
     "b.hs %l[slow]\n\t"                                                                            \
-    "stp %[first], %[second], [x9]\n\t"                                                            \
+    "add x9, %[cpu_cache], x10, lsl #3\n\t"                                                        \
+    "stp %[first], %[second], [x9, #64]\n\t"                                                       \
     "add x10, x10, #2\n\t"                                                                         \
     "str x10, [%[cpu_cache], #8]\n\t"
 #define RSEQ_PUSH_OUT                                                                              \

@@ -104,32 +104,38 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "jae %l[slow]\n\t"                                                                             \
     "movq %[round], 64(%%rax,%%r8,8)\n\t"                                                          \
     "addq $1, 8(%%rax)\n\t"
-/* With few registers, so that a function that is no more than this need not save any. */
-#define RSEQ_SECOND           "=&a"
-#define RSEQ_POP_TWO_SCRATCH  "cc"
+/* With few registers, so that a function that is no more than this need not save any. The count is
+ * loaded as wide as it is stored, and stored from where it was loaded to: what waits for that
+ * store is the next section. */
+#define RSEQ_TABLE(p, offset, number) [base] "r"(p), [table] "i"(offset), [cpus] "m"(number)
+#define RSEQ_POP_TWO_SCRATCH  "rax"
 #define RSEQ_PUSH_TWO_SCRATCH "rax"
 #define RSEQ_POP_TWO                                                                               \
-    "cmpl %k[first], %%fs:4(%[offset])\n\t"                                                        \
-    "jne %l[slow]\n\t"                                                                             \
+    "movl %%fs:4(%[offset]), %%eax\n\t"                                                            \
+    "cmpq %[cpus], %%rax\n\t"                                                                      \
+    "jae %l[slow]\n\t"                                                                             \
+    "movq %c[table](%[base],%%rax,8), %[cpu_cache]\n\t"                                            \
+    "addq %[at], %[cpu_cache]\n\t"                                                                 \
     "cmpq $1, (%[cpu_cache])\n\t"                                                                  \
     "jne %l[slow]\n\t"                                                                             \
-    "movzwl 8(%[cpu_cache]), %%eax\n\t"                                                            \
-    "movq -16(%[rounds],%%rax,8), %[first]\n\t"                                                    \
-    "testl %%eax, %%eax\n\t"                                                                       \
-    "je %l[slow]\n\t"                                                                              \
-    "movq -8(%[rounds],%%rax,8), %%rax\n\t"                                                        \
-    "addq $" RSEQ_POP_TWO_TEXT ", 8(%[cpu_cache])\n\t"
+    "movq 8(%[cpu_cache]), %%rax\n\t"                                                              \
+    "subq $2, %%rax\n\t"                                                                           \
+    "jb %l[slow]\n\t"                                                                              \
+    "movq 64(%[cpu_cache],%%rax,8), %[first]\n\t"                                                  \
+    "movq 72(%[cpu_cache],%%rax,8), %[second]\n\t"                                                 \
+    "movq %%rax, 8(%[cpu_cache])\n\t"
 #define RSEQ_PUSH_TWO                                                                              \
     "cmpl %[cpu], %%fs:4(%[offset])\n\t"                                                           \
     "jne %l[slow]\n\t"                                                                             \
     "cmpq $1, (%[cpu_cache])\n\t"                                                                  \
     "jne %l[slow]\n\t"                                                                             \
-    "movzwl 8(%[cpu_cache]), %%eax\n\t"                                                            \
+    "movq 8(%[cpu_cache]), %%rax\n\t"                                                              \
     "cmpl 20(%[cpu_cache]), %%eax\n\t"                                                             \
     "jae %l[slow]\n\t"                                                                             \
-    "movq %[first], (%[rounds],%%rax,8)\n\t"                                                       \
-    "movq %[second], 8(%[rounds],%%rax,8)\n\t"                                                     \
-    "addq $2, 8(%[cpu_cache])\n\t"
+    "movq %[first], 64(%[cpu_cache],%%rax,8)\n\t"                                                  \
+    "movq %[second], 72(%[cpu_cache],%%rax,8)\n\t"                                                 \
+    "addq $2, %%rax\n\t"                                                                           \
+    "movq %%rax, 8(%[cpu_cache])\n\t"
 #define RSEQ_PUSH_OUT                                                                              \
     "movl 16(%%rax), %%r9d\n\t"                                                                    \
     "leal (%%r9,%%r9), %%r8d\n\t"                                                                  \

@@ -463,6 +463,39 @@ static void last_look(void **state)
     give(a);
 }
 
+/* What one CPU's slabs have free another CPU of the node gets only before it is refused: so no line
+ * of marks is both's. */
+static void slabs_keep_to_their_cpu(void **state)
+{
+    void *objects[6], *other[2], *free_one;
+
+    (void)state;
+    if (rig_mode != QUIRE_CACHE_EXCHANGE) /* the CPU is not told by the rig */
+        return;
+    for (unsigned i = 0; i < 6; i++)
+        objects[i] = rig_alloc(&rig, 16384); /* two of a slab */
+    free_one = objects[0];
+    give(objects[0]);
+    assert_int_equal(quire_heap_trim(&rig.heap), 0);
+    rig_cpu = 1;
+    other[0] = rig_alloc(&rig, 16384);
+    assert_ptr_not_equal(other[0], free_one);
+    rig_grants = 0;
+    rig_cpu = 0;
+    assert_ok(quire_heap_alloc(&rig.heap, 16384, 0, &objects[0]));
+    assert_ptr_equal(objects[0], free_one);
+    give(objects[0]);
+    rig_cpu = 1;
+    assert_ok(quire_heap_alloc(&rig.heap, 16384, 0, &other[1]));
+    assert_ptr_not_equal(other[1], free_one);
+    assert_ok(quire_heap_alloc(&rig.heap, 16384, 0, &objects[0]));
+    assert_ptr_equal(objects[0], free_one);
+    for (unsigned i = 0; i < 6; i++)
+        give(objects[i]);
+    for (unsigned i = 0; i < 2; i++)
+        give(other[i]);
+}
+
 /* Memory that only empty slabs have is given back before anybody is refused. */
 static void trim_before_refusal(void **state)
 {
@@ -520,6 +553,29 @@ static void dead_active(void **state)
     }
     rig_cpu = 0;
     give(rig_alloc(&rig, 64));
+    rig_close(&rig);
+}
+
+/* The descriptor that is left is that of a slab that went back, listed for another CPU. */
+static void dead_elsewhere(void **state)
+{
+    void *objects[4], *object;
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.slabs = 2;
+    rig_heap(&rig);
+    for (unsigned i = 0; i < 4; i++)
+        objects[i] = rig_alloc(&rig, 16384); /* two of a slab */
+    give(objects[0]);
+    give(objects[1]);
+    assert_int_equal(quire_heap_trim(&rig.heap), 8);
+    rig_cpu = 1;
+    object = rig_alloc(&rig, 16384);
+    rig_cpu = 0;
+    give(object);
+    give(objects[2]);
+    give(objects[3]);
     rig_close(&rig);
 }
 
@@ -649,6 +705,7 @@ IN_RIG(empty_slabs_go)
 IN_RIG(no_slab_to_and_fro)
 IN_RIG(nodes)
 IN_RIG(last_look)
+IN_RIG(slabs_keep_to_their_cpu)
 IN_RIG(smallest_class)
 IN_RIG(trim_before_refusal)
 IN_RIG(each_refused)
@@ -672,6 +729,7 @@ int main(void)
         cmocka_unit_test(no_slab_to_and_fro_in_rig),
         cmocka_unit_test(nodes_in_rig),
         cmocka_unit_test(last_look_in_rig),
+        cmocka_unit_test(slabs_keep_to_their_cpu_in_rig),
         cmocka_unit_test(smallest_class_in_rig),
         cmocka_unit_test(trim_before_refusal_in_rig),
         cmocka_unit_test(each_refused_in_rig),
@@ -679,6 +737,7 @@ int main(void)
         cmocka_unit_test(an_emergency_of_another_node),
         cmocka_unit_test(bounded),
         cmocka_unit_test(dead_active),
+        cmocka_unit_test(dead_elsewhere),
         cmocka_unit_test(frames_out_of_reach),
     };
 

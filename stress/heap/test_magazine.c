@@ -91,6 +91,42 @@ static void counted_apart(void **state)
     assert_int_equal(rig_slabs(&rig), 0);
 }
 
+/* Objects of the reserve's slabs that lie in magazines. */
+static uint64_t reserve_cached(void)
+{
+    struct quire_heap_stats stats;
+    uint64_t cached = 0;
+
+    for (uint32_t n = 0; !quire_heap_stats(&rig.heap, n, quire_node_of(QUIRE_NO_NODE), &stats); n++)
+        if (stats.name && strcmp(stats.name, "reserve") == 0)
+            cached += stats.cached;
+    return cached;
+}
+
+/* What an emergency had goes to its slab at once, wherever it is freed: it waits in no magazine,
+ * neither of the class nor for another node, for the next one may be unable to drain that. */
+static void freed_objects_of_the_reserve_wait_nowhere(void **state)
+{
+    void *objects[4];
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.reserve = 1;
+    rig_heap(&rig);
+    rig_grants = 0;
+    for (unsigned i = 0; i < 4; i++)
+        assert_ok(quire_heap_alloc(&rig.heap, 100, QUIRE_EMERGENCY, &objects[i]));
+    give(objects[0]); /* on its node */
+    assert_int_equal(reserve_cached(), 0);
+    rig_cpu = RIG_CPUS; /* on the other one */
+    give(objects[1]);
+    assert_int_equal(reserve_cached(), 0);
+    assert_ok(quire_heap_free_bulk(&rig.heap, &objects[2], 2, NULL));
+    assert_int_equal(reserve_cached(), 0);
+    rig_cpu = 0;
+    rig_close(&rig);
+}
+
 /* No object that lies in another CPU's magazine makes a refusal: of the class, or of memory. */
 static void no_false_refusal(void **state)
 {
@@ -419,6 +455,7 @@ int main(void)
         cmocka_unit_test(bulks_in_rig),
         cmocka_unit_test(object_caches_in_rig),
         cmocka_unit_test(little_is_wasted_in_rig),
+        cmocka_unit_test(freed_objects_of_the_reserve_wait_nowhere),
         cmocka_unit_test(end_beside_flush),
         cmocka_unit_test(descriptors_in_a_row),
         cmocka_unit_test(bad_rounds),

@@ -15,8 +15,9 @@ enum {
     MAGAZINES = 2 + ObjectCache::NUMBER,
 };
 
-constexpr size_t ROUNDS_ROOM = (ROUNDS * ROUND_WORDS * sizeof(quire_pfn) + 63) / 64 * 64;
-constexpr size_t CPU_ROOM = MAGAZINES * (sizeof(cpu_cache) + ROUNDS_ROOM);
+constexpr size_t MAGAZINE_ROOM =
+    sizeof(cpu_cache) + (ROUNDS * ROUND_WORDS * sizeof(quire_pfn) + 63) / 64 * 64;
+constexpr size_t CPU_ROOM = MAGAZINES * MAGAZINE_ROOM;
 alignas(64) unsigned char cpu_rooms[THREADS * CPU_ROOM];
 
 uint32_t node_of_thread[THREADS];
@@ -39,7 +40,7 @@ unsigned mark_at(const void *object)
 int alloc(unsigned thread)
 {
     void *object = nullptr;
-    int error = object_alloc(&world->h, 1 << FRAME_KIND_SHIFT, 0, &object);
+    int error = object_alloc(&world->h, magazine_offset(&world->h, 1), 0, &object);
 
     if (!error)
         keep(thread, object);
@@ -48,7 +49,7 @@ int alloc(unsigned thread)
 
 void free_at(unsigned thread, unsigned k)
 {
-    require(object_free(&world->h, let_go(thread, k)) == 0, "free");
+    require(free_by_exchange(&world->h, let_go(thread, k)) == 0, "free");
 }
 
 bool drain()
@@ -73,18 +74,15 @@ class WithMagazines : public InHeap
 
         h.magazine.cpus = THREADS;
         h.rounds = ROUNDS;
+        h.magazine_bytes = MAGAZINE_ROOM;
         h.port.node = tell_node;
         for (unsigned cpu = 0; cpu < THREADS; cpu++) {
             node_of_thread[cpu] = 0;
             h.magazines[cpu] = cpu_rooms + cpu * CPU_ROOM;
             for (uint32_t at : {UINT32_C(0), 1 + number_}) {
-                unsigned char *rounds =
-                    h.magazines[cpu] + MAGAZINES * sizeof(cpu_cache) + at * ROUNDS_ROOM;
-
-                clear(magazine_at(&h, cpu, at), sizeof(cpu_cache));
-                clear(rounds, ROUNDS_ROOM);
+                clear(magazine_at(&h, cpu, at), MAGAZINE_ROOM);
                 magazine_fit(magazine_at(&h, cpu, at), ROUNDS);
-                magazine_begin(magazine_at(&h, cpu, at), rounds);
+                magazine_begin(magazine_at(&h, cpu, at), at);
                 node_note(magazine_at(&h, cpu, at), 0);
             }
         }
@@ -238,8 +236,9 @@ class AgainWhileCached : public WithMagazines
             return;
         }
         free_at(0, 0);
-        require(object_free(&world->h, object) == QUIRE_ERR_DOUBLE_FREE, "it was not told");
-        require(object_free(&world->h, object) == QUIRE_ERR_DOUBLE_FREE, "it was not told later");
+        require(free_by_exchange(&world->h, object) == QUIRE_ERR_DOUBLE_FREE, "it was not told");
+        require(free_by_exchange(&world->h, object) == QUIRE_ERR_DOUBLE_FREE,
+                "it was not told later");
     }
 };
 
@@ -257,7 +256,7 @@ class TwiceCached : public WithMagazines
 
     void thread(unsigned index) override
     {
-        error_[index] = object_free(&world->h, object_);
+        error_[index] = free_by_exchange(&world->h, object_);
     }
 
     void check() override

@@ -161,13 +161,15 @@ class TwoTrims : public InHeap
 class LeaveBesidePut : public InHeap
 {
   public:
-    explicit LeaveBesidePut(unsigned words) : InHeap(words)
+    explicit LeaveBesidePut(unsigned words, uint32_t stack_mask = 0)
+        : InHeap(words), stack_mask_(stack_mask)
     {
     }
 
   private:
     void setup() override
     {
+        world->h.stack_mask = stack_mask_;
         prepare(0, 0, 1);
         prepare(1, 0, 1);
     }
@@ -179,6 +181,8 @@ class LeaveBesidePut : public InHeap
         else
             put_at(1, 0);
     }
+
+    const uint32_t stack_mask_;
 };
 
 /* The bin's stack has a slab that is full, as one whose last object a late taker had. */
@@ -194,7 +198,7 @@ class FullListed : public InHeap
     {
         prepare(0, 0, 2);
         qa_store(&world->cpus[0].active, 0, relaxed);
-        stack_push(&world->one_bin.partial, &world->slabs[0].node);
+        stack_push(&world->one_bin.partial[0], &world->slabs[0].node);
     }
 
     void thread(unsigned index) override
@@ -336,13 +340,22 @@ class LastObject : public InHeap
 };
 
 /* The machine has no frames, and one object is free, in the slab that is looked at last, until
- * another CPU frees one in the first slab, and takes this one. So at each moment there is one. */
+ * another CPU frees one in the first slab, and takes this one. So at each moment there is one. With
+ * two words what is freed is in the second, which no failed claim of the slab reads. */
 class FreeObjectMoves : public InHeap
 {
+  public:
+    explicit FreeObjectMoves(unsigned words, uint32_t stack_mask = 0)
+        : InHeap(words), freed_(words - 1), stack_mask_(stack_mask)
+    {
+    }
+
+  private:
     void setup() override
     {
+        world->h.stack_mask = stack_mask_;
         prepare(1, 1, 4);
-        put_at(1, 2); /* of the second slab, which is active there */
+        put_at(1, 2 + freed_); /* of the second slab, which is active there */
         for (Owner &owner : world->owner)
             owner.left = 0;
         world->one_bin.moves.share();
@@ -351,8 +364,38 @@ class FreeObjectMoves : public InHeap
     void thread(unsigned index) override
     {
         if (index == 1)
-            put_at(1, 0);
+            put_at(1, freed_);
         require(take(index) == 0, "a refusal while an object was free");
+    }
+
+    void check() override
+    {
+    }
+
+    const unsigned freed_;
+    const uint32_t stack_mask_;
+};
+
+/* The same where the free object comes with a slab that the other one makes, of the last frame,
+ * before it takes the one that was there. */
+class MadeBesideLook : public InHeap
+{
+    void setup() override
+    {
+        cpu_of_thread[1] = 0; /* whichever thread it is that sets up */
+        prepare(0, 0, 1);
+        world->owner[0].left = 0;
+        cpu_of_thread[0] = cpu_of_thread[1] = 1;
+        world->one_bin.moves.share();
+    }
+
+    void thread(unsigned index) override
+    {
+        require(take(index) == 0, "a refusal while an object was free");
+        if (index == 0)
+            return;
+        cpu_of_thread[1] = 0; /* whose active slab has the free one */
+        (void)take(1);
     }
 
     void check() override
@@ -414,14 +457,15 @@ LastPuts last_puts(1, false), last_puts_words(2, false), spare_goes(1, true),
 TakeBesideTrim take_beside_trim(1, false), take_beside_trim_words(2, false);
 TakeBesideTrim put_beside_trim(1, true), put_beside_trim_words(2, true);
 TwoTrims two_trims(1), two_trims_words(2);
-LeaveBesidePut leave_beside_put(1), leave_beside_put_words(2);
+LeaveBesidePut leave_beside_put(1), leave_beside_put_words(2), leave_apart(1, 1);
 FullListed full_listed(1), full_listed_words(2);
 EndBesideTrim end_beside_trim;
 SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
 FullOfSlabs full_of_slabs;
 LastObject last_object;
-FreeObjectMoves free_object_moves;
+FreeObjectMoves free_object_moves(1), free_object_moves_words(2), free_object_moves_apart(1, 1);
+MadeBesideLook made_beside_look;
 Stops take_stops(0), put_stops(1), trim_stops(2);
 
 } /* namespace */
@@ -454,6 +498,10 @@ int main(int argc, char **argv)
                        {"some_at_once_words", some_at_once_words, 2, Search::FULL, 0},
                        {"last_object", last_object, 2, Search::BOUND, 4},
                        {"free_object_moves", free_object_moves, 2, Search::BOUND, 4},
+                       {"free_object_moves_words", free_object_moves_words, 2, Search::BOUND, 3},
+                       {"free_object_moves_apart", free_object_moves_apart, 2, Search::BOUND, 4},
+                       {"leave_apart", leave_apart, 2, Search::BOUND, 5},
+                       {"made_beside_look", made_beside_look, 2, Search::BOUND, 3},
                        {"make_two", make_two, 2, Search::BOUND, 4},
                        {"overfill_active", overfill_active, 2, Search::BOUND, 4},
                        {"to_and_fro", to_and_fro, 2, Search::BOUND, 4},

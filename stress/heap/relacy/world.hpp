@@ -207,7 +207,8 @@ class InHeap : public Scenario
     {
         unsigned places[SLABS * MOST_WORDS] = {}, taken = 0, held = 0, frames = 0;
 
-        count_stack(world->one_bin.partial, places);
+        for (const stack &partial : world->one_bin.partial)
+            count_stack(partial, places);
         count_stack(world->one_bin.unused, places);
         for (const cpu_bin &cpu : world->cpus)
             if (uint32_t active = qa_load(&cpu.active, relaxed))
@@ -264,6 +265,7 @@ class InHeap : public Scenario
         h.slab_most = SLABS * words_;
         h.marks = world->marks;
         h.magazine.without_rseq = UINT32_MAX;
+        h.magazine_bytes = sizeof(cpu_cache);
         h.magazine.mode = QUIRE_CACHE_EXCHANGE;
         h.window_frames = FRAMES;
         h.window = world->frames;
@@ -306,7 +308,8 @@ class InHeap : public Scenario
             cpu.active.share();
             cpu.spare.share();
         }
-        world->one_bin.partial.top.share();
+        for (uint32_t i = 0; i <= world->h.stack_mask; i++)
+            world->one_bin.partial[i].top.share();
         world->one_bin.unused.top.share();
         world->h.slab_count.share();
     }
