@@ -300,7 +300,8 @@ struct quire_promoted {
     uint64_t ended;   /* promotions that a fault ended, or a pinned page; rows that lack a page
                        * because of either */
     uint64_t waiting; /* parts that were demoted not long ago */
-    uint64_t refused; /* parts and rows, by a limit of the space or the area */
+    uint64_t refused; /* parts and rows, by a limit of the space or the area; a row that is refused
+                       * is tried by halves, which count, too */
     uint64_t rows;    /* that were made; their pages are among the copies, */
     uint64_t filled;  /* or had no frame before, and read as zeros */
 };

@@ -373,6 +373,27 @@ static void limits(void)
     assert_error(read_at(at(20)), QUIRE_ERR_LIMIT);
 }
 
+/* A row that a limit refuses is tried by halves. */
+static void limits_of_halves(void)
+{
+    struct quire_area area = space_rig_area(part_at(), large(), rw());
+    const struct quire_promotion half = {.row = LEAST, .present = (uint32_t)in_part() / 2};
+    struct quire_promoted done;
+
+    begin();
+    area.limit = 128;
+    assert_ok(quire_space_reserve(&space, &area, 0, NULL));
+    for (uint64_t i = 256; i-- > 0;) /* every second page */
+        if (i % 2 == 0)
+            write_word(&space, at(i) + 8, i + 1);
+    done = promote_part(half);
+    assert_int_equal(done.rows + done.copies, 0);
+    assert_int_equal(done.refused, 1 + 2 + 4 + 8 + 16);
+    assert_error(read_at(at(300)), QUIRE_ERR_LIMIT);
+    assert_ok(unmap(at(0), 20 * FRAME)); /* ten frames less: room for what one of 16 lacks */
+    assert_int_equal(promote_part(half).filled, 8);
+}
+
 static void no_memory(void)
 {
     struct quire_promoted done;
@@ -582,6 +603,7 @@ ON_ALL(pinned)
 ON_EACH(shared_by_two)
 ON_EACH(two_notes)
 ON_EACH(limits)
+ON_EACH(limits_of_halves)
 ON_EACH(no_memory)
 ON_EACH(no_split)
 ON_EACH(wrong_numbers)
@@ -594,25 +616,16 @@ ON_ALL(filled_meanwhile)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(made_test),
-        cmocka_unit_test(holes_test),
-        cmocka_unit_test(longest_first_test),
-        cmocka_unit_test(small_areas_test),
-        cmocka_unit_test(marks_test),
-        cmocka_unit_test(zeros_told_apart_test),
-        cmocka_unit_test(changed_later_test),
-        cmocka_unit_test(pinned_test),
-        cmocka_unit_test(shared_by_two_test),
-        cmocka_unit_test(two_notes_test),
-        cmocka_unit_test(limits_test),
-        cmocka_unit_test(no_memory_test),
-        cmocka_unit_test(no_split_test),
-        cmocka_unit_test(wrong_numbers_test),
-        cmocka_unit_test(in_portions_test),
-        cmocka_unit_test(no_creep_test),
-        cmocka_unit_test(held_meanwhile_test),
-        cmocka_unit_test(one_for_many_test),
-        cmocka_unit_test(filled_meanwhile_test),
+        cmocka_unit_test(made_test),          cmocka_unit_test(holes_test),
+        cmocka_unit_test(longest_first_test), cmocka_unit_test(small_areas_test),
+        cmocka_unit_test(marks_test),         cmocka_unit_test(zeros_told_apart_test),
+        cmocka_unit_test(changed_later_test), cmocka_unit_test(pinned_test),
+        cmocka_unit_test(shared_by_two_test), cmocka_unit_test(two_notes_test),
+        cmocka_unit_test(limits_test),        cmocka_unit_test(limits_of_halves_test),
+        cmocka_unit_test(no_memory_test),     cmocka_unit_test(no_split_test),
+        cmocka_unit_test(wrong_numbers_test), cmocka_unit_test(in_portions_test),
+        cmocka_unit_test(no_creep_test),      cmocka_unit_test(held_meanwhile_test),
+        cmocka_unit_test(one_for_many_test),  cmocka_unit_test(filled_meanwhile_test),
     };
 
     return cmocka_run_group_tests_name("rows", tests, NULL, NULL);

@@ -21,11 +21,14 @@ enum {
     WORDS = SANITIZED ? 1000 : 6000, /* that each writes */
     PARTS = 2,
     HOT = 24, /* pages that are written in each part */
+    CHILD_WORDS = PARTS * HOT * WORKERS,
     RWX = QUIRE_READ | QUIRE_WRITE | QUIRE_EXECUTE,
 };
 
 static struct space_rig rig;
-static struct quire_space space;
+static struct quire_space space, child;
+static bool has_child;
+static uint64_t child_words[CHILD_WORDS];
 static pthread_rwlock_t accesses;
 static uint64_t part_bytes, promoted, ended, returned, rows, filled;
 static qa32 writers;
@@ -102,14 +105,36 @@ static void change_end(struct worker *worker, unsigned i)
     worker->failures += quire_space_reserve(&space, &area, 0, NULL) != 0;
 }
 
-static void fork_and_end(struct worker *worker)
+static uint64_t child_word(unsigned i)
 {
-    struct quire_space child;
+    const unsigned page = i / WORKERS;
+    const uint64_t virt = part_at(page / HOT) + page % HOT * 3ul * FRAME;
+    const uint64_t *at = space_rig_walk(&rig, &child, virt + i % WORKERS * 8ul, QUIRE_READ);
 
-    if (quire_space_fork(&space, &child))
-        worker->failures++;
-    else
-        quire_space_destroy(&child);
+    return at ? qa_load((const qa64 *)at, relaxed) : 0;
+}
+
+static void end_child(struct worker *worker)
+{
+    if (!has_child)
+        return;
+    for (unsigned i = 0; i < CHILD_WORDS; i++)
+        worker->failures += child_word(i) != child_words[i];
+    quire_space_destroy(&child);
+    has_child = false;
+}
+
+/* The child stays for a while, and has what it had: frames of two are not moved, nor given back. */
+static void fork_or_end(struct worker *worker)
+{
+    if (has_child) {
+        end_child(worker);
+        return;
+    }
+    has_child = quire_space_fork(&space, &child) == 0;
+    worker->failures += !has_child;
+    for (unsigned i = 0; has_child && i < CHILD_WORDS; i++)
+        child_words[i] = child_word(i);
 }
 
 /* Now and then a frame is. */
@@ -161,12 +186,13 @@ static void promote_and_demote(struct worker *worker)
             change_end(worker, i);
             break;
         case 3:
-            fork_and_end(worker);
+            fork_or_end(worker);
             break;
         default:
             break;
         }
     }
+    end_child(worker);
 }
 
 /* ---- Who writes ----------------------------------------------------------------------------- */
