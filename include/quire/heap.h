@@ -147,9 +147,12 @@ struct quire_heap_config {
 struct quire_heap {
     struct heap *state;
     uint64_t once __attribute__((aligned(8))); /* atomic */
-    size_t hit_bytes;                          /* of what a hit may allocate; 0: no call is one */
-    uint32_t rseq_cpus;                        /* that have magazines in rseq mode, else 0 */
-    int32_t rseq_offset;
+    /* Copied out of `state`, so that a hit looks here alone. */
+    size_t hit_bytes;    /* of what a hit may allocate, at most; 0: no call is one */
+    int64_t rseq_offset; /* of the thread's area, in rseq mode */
+    uint32_t rseq_cpus;  /* that have magazines in rseq mode, else 0 */
+    uint32_t unused;
+    uint64_t room[2]; /* zero, see version.h */
 };
 
 /* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest to

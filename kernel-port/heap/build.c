@@ -349,7 +349,7 @@ static void heap_give(struct quire_heap *heap, struct heap *h)
 {
 #if QUIRE_RSEQ
     heap->rseq_cpus = (uint32_t)h->rseq_cpus;
-    heap->rseq_offset = (int32_t)h->magazine.rseq_offset;
+    heap->rseq_offset = h->magazine.rseq_offset;
     heap->hit_bytes = h->rseq_cpus > 0 ? h->small_most : 0;
 #else
     heap->hit_bytes = h->small_most;

@@ -10,8 +10,9 @@
  * that was full last, so those that are used least lie below, and run empty. A slab is listed in
  * the stack of the CPU that it was active on last, whoever frees objects of it: otherwise marks of
  * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
- * up to BIN_STACKS, which bounds what one CPU's slabs keep from others, until no slab can be made:
- * then it takes from the stacks of others, before it gives anything back or looks at all slabs.
+ * up to BIN_STACKS. One whose stack is empty makes a slab, or takes one from another stack, by
+ * turns: so other CPUs' slabs keep no more memory from it than they have free. When no slab can be
+ * made it takes from the stacks of others, before it gives anything back or looks at all slabs.
  *
  * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
  * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
@@ -403,23 +404,37 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-/* A slab with an object, `*index`, for the caller, and its token: one that is listed in this stack,
- * or a new one; else one that is listed for other CPUs, where there are descriptors too. */
+/* From a slab that was listed in the stack of other CPUs. */
+static struct slab *take_from_others(struct heap *h, const struct size_class *c, struct bin *bin,
+                                     uint32_t own, unsigned *index)
+{
+    for (uint32_t i = 1; i <= h->stack_mask; i++) {
+        struct slab *s = take_listed(h, c, bin, (own + i) & h->stack_mask, index);
+
+        if (s)
+            return s;
+    }
+    return NULL;
+}
+
+/* A slab with an object, `*index`, for the caller, and its token: one that is listed in this stack;
+ * else, by turns, a new one, or one that is listed for other CPUs. So no more slabs are made while
+ * others have some than are taken from them. */
 static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t own,
                      uint32_t flags, struct slab **s, unsigned *index)
 {
     int error;
 
     *s = take_listed(h, c, bin, own, index);
+    /* relaxed: a turn, whose it is matters to nobody */
+    if (!*s && h->stack_mask && qa_add(&bin->turns, 1, relaxed) & 1)
+        *s = take_from_others(h, c, bin, own, index);
     if (*s)
         return 0;
     *index = 0; /* what was looked at before was full */
     error = slab_make(h, c, bin, flags, s);
-    for (uint32_t i = 1; error && i <= h->stack_mask; i++) {
-        *s = take_listed(h, c, bin, (own + i) & h->stack_mask, index);
-        if (*s)
-            return 0;
-    }
+    if (error && (*s = take_from_others(h, c, bin, own, index)))
+        return 0;
     if (error == QUIRE_ERR_FULL && h->stack_mask) {
         *index = 0;
         error = slab_make(h, c, bin, flags, s);

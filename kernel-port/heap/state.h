@@ -84,6 +84,7 @@ struct bin {
     uint32_t number;         /* of this bin, as slab_owner */
     qa64 moves;              /* how often a free object came where none was, or its frames went */
     qa64 refusals;
+    qa32 turns; /* which of two ways the next call goes that finds no slab of its CPU: slab.c */
 } __attribute__((aligned(64)));
 
 /* What a CPU has of a bin: numbers of slabs, or 0. */
