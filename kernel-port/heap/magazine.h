@@ -337,7 +337,7 @@ static inline __attribute__((always_inline)) int alloc_by_rseq(struct heap *h, s
 
 #endif
 
-/* In the mode that the heap is in. */
+/* An object of this magazine of the caller's CPU, in the mode that the heap is in. */
 static inline __attribute__((always_inline)) int object_alloc(struct heap *h, size_t offset,
                                                               uint32_t flags, void **object)
 {
@@ -361,7 +361,7 @@ static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h
     if (cpu >= h->magazine.cpus)
         return qi_object_free(h, object);
     r = hit_find(h, h->magazines[cpu], object, &mark);
-    if (!r || !object_take(h, magazine_kind(r) - 1u, object, mark, magazine_note(r)))
+    if (!r || !object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_note(r)))
         return qi_object_free(h, object);
     round_write(words, object, mark);
     if (cpu_cache_claim_push_two(r, words))
@@ -369,7 +369,7 @@ static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h
     return qi_object_overflow(h, object);
 }
 
-/* The same in the mode that the heap is in, if it is set up. */
+/* Free an object in the mode that the heap is in. QUIRE_ERR_STATE: it is not set up. */
 static inline __attribute__((always_inline)) int object_free(const struct quire_heap *heap,
                                                              void *object)
 {
@@ -384,7 +384,7 @@ static inline __attribute__((always_inline)) int object_free(const struct quire_
         qa8 *mark;
         struct cpu_cache *r = hit_find(h, h->magazines[cpu], object, &mark);
 
-        if (!r || !object_take(h, magazine_kind(r) - 1u, object, mark, magazine_note(r)))
+        if (!r || !object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_note(r)))
             return qi_object_free(h, object);
         if (rseq_push_two_at(&area, r, (uint32_t)cpu, (uintptr_t)object, (uintptr_t)mark))
             return 0;
