@@ -95,8 +95,9 @@ int quire_host_port_zero(void *ctx, quire_pfn pfn, uint64_t frames);
 int quire_host_port_discard(void *ctx, quire_pfn pfn, uint64_t frames);
 int quire_host_port_install(void *ctx, quire_pfn pfn, uint64_t frames, bool *zeroed);
 size_t quire_host_no_huge_bytes(const struct host_arena *arena);
-/* Free pages beside used ones, of all arenas: how many went. Thread only. */
-uint64_t quire_host_discard_single(struct quire_host *host);
+/* Free pages beside used ones, of all arenas: *frames says how many went. QUIRE_ERR_UNSUPPORTED: of
+ * an arena some cannot go, errno says why; its further ones are left alone. Thread only. */
+int quire_host_discard_single(struct quire_host *host, uint64_t *frames);
 
 /* calls.c: the arena that holds the frame, or NULL. Wait-free, any context. */
 const struct host_arena *quire_host_arena_of(const struct quire_host *host, quire_pfn pfn);

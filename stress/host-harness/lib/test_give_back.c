@@ -7,6 +7,7 @@
 #include "stress/common/random.h"
 #include "stress/common/sanitized.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -432,6 +433,42 @@ static void locked(void **state)
     quire_host_destroy(host);
 }
 
+/* Nor are free pages beside used ones, which are not written in place of going. */
+static void locked_beside_used(void **state)
+{
+    enum { PAGES_MOST = 1024 };
+    static unsigned char *pages[PAGES_MOST];
+    struct quire_host *host = host_of(4 * MIB);
+    struct quire_host_arena arena;
+    uint64_t n = 0, bytes = 1;
+    void *page;
+
+    (void)state;
+    assert_int_equal(quire_host_arena(host, 0, &arena), QUIRE_OK);
+    for (; n < PAGES_MOST && !quire_host_alloc(host, 0, 0, &page); n++) {
+        pages[n] = page;
+        memset(page, 0xa5, QUIRE_FRAME_SIZE);
+    }
+    for (uint64_t i = 0; i < n; i++)
+        if ((uintptr_t)pages[i] / QUIRE_FRAME_SIZE % 512 != 77)
+            assert_int_equal(quire_host_free(host, pages[i], 0), QUIRE_OK);
+    if (SANITIZED || mlock(arena.memory, arena.bytes)) {
+        print_message("this process may not lock 4 MiB, or a sanitizer leaves it out\n");
+        quire_host_destroy(host);
+        skip();
+    }
+    errno = 0;
+    assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_ERR_UNSUPPORTED);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(errno, EINVAL);
+    for (uint64_t i = 0; i < n; i++)
+        assert_int_equal(pages[i][QUIRE_FRAME_SIZE - 1], 0xa5);
+    assert_int_equal(munlock(arena.memory, arena.bytes), 0);
+    assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_OK);
+    assert_true(bytes >= (n - 4) * QUIRE_FRAME_SIZE);
+    quire_host_destroy(host);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +480,7 @@ int main(void)
         cmocka_unit_test(huge_pages),
         cmocka_unit_test(huge_pages_to_a_limit),
         cmocka_unit_test(locked),
+        cmocka_unit_test(locked_beside_used),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
