@@ -10,11 +10,11 @@
  * may come as one again.
  *
  * A block that differs from its neighbours costs a process up to two of its mappings, of which
- * Linux allows 65530. So there are NO_HUGE_MOST of them at a time; further ones are left as they
- * are.
+ * Linux allows 65530. So there are NO_HUGE_MOST of them at a time, an eighth of these mappings at
+ * most; further ones are left as they are.
  *
- *   no_huge[]  of an arena, a bit for each block: the kernel makes no huge page of it.
- *   no_huge    of the host: how many of these bits are set, and no more than NO_HUGE_MOST.
+ *   no_huge[]      of an arena, a bit for each block: the kernel makes no huge page of it.
+ *   no_huge_count  of the host: how many of these bits are set, and no more than NO_HUGE_MOST.
  *
  * Free pages beside used ones (quire_host_discard_single) are found and held by the zone, which
  * does it to zero them ahead of need: pages that the system has taken read as zeros. So a copy of
@@ -54,7 +54,7 @@ static void advise_block(const struct host_arena *arena, uint64_t b, int advice)
 static void forbid_huge(const struct host_arena *arena, uint64_t b)
 {
     const uint64_t bit = 1ull << b % MAP_BITS;
-    qa64 *word = &arena->no_huge[b / MAP_BITS], *count = &arena->host->no_huge;
+    qa64 *word = &arena->no_huge[b / MAP_BITS], *count = &arena->host->no_huge_count;
 
     if (qa_load(word, relaxed) & bit) /* relaxed: the block is in part the caller's */
         return;
@@ -74,11 +74,12 @@ static void allow_huge(const struct host_arena *arena, uint64_t b)
     if (!(qa_load(word, relaxed) & bit) || !(qa_and(word, ~bit, relaxed) & bit))
         return;
     advise_block(arena, b, MADV_HUGEPAGE);
-    (void)qa_sub(&arena->host->no_huge, 1, relaxed); /* relaxed: a count */
+    (void)qa_sub(&arena->host->no_huge_count, 1, relaxed); /* relaxed: a count */
 }
 
 /* The system takes the pages. They are somebody's again when they are touched. Those of a file
- * are the file's, whoever has mapped it. 0, or -1 with errno set. */
+ * are the file's, whoever has mapped it. A block that went as a whole may be a huge page again, one
+ * of which a part went may not. 0, or -1 with errno set. */
 static int drop_pages(const struct host_arena *arena, uint64_t address, uint64_t bytes)
 {
     const uint64_t at = address - (uintptr_t)arena->memory, end = at + bytes;

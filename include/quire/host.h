@@ -258,7 +258,7 @@ int quire_host_give_back(struct quire_host *host, uint64_t keep, uint64_t *bytes
  * it, and the program's resident memory follows it page by page. The price is a call of the
  * system, and a page fault for each page that is used again. Of 2 MiB of which a part was
  * discarded the kernel makes no huge page (QUIRE_HOST_PAGES_ADVISE; 8 GiB of such at most, as they
- * cost mappings), or it would fill it up by itself; when all of it goes, it may again.
+ * cost mappings), or it would fill the part again by itself; when all of it goes, it may again.
  * QUIRE_ERR_ALIGN: not the address of a page. QUIRE_ERR_SIZE: no pages. QUIRE_ERR_FRAME: not all
  * of it is one arena's. QUIRE_ERR_UNSUPPORTED: huge pages of the pool, or the kernel does not take
  * it (locked pages, say), errno says why. Thread only. */

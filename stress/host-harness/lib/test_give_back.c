@@ -301,6 +301,7 @@ static void beside_users(void **state)
         assert_int_equal(users[i].bad, 0);
     }
     print_message("given back %lu times meanwhile\n", calls);
+    assert_true(calls > 0);
     quire_host_destroy(host);
 }
 
@@ -360,7 +361,7 @@ static void huge_pages(void **state)
 
     (void)state;
     if (!host)
-        return;
+        skip();
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(quire_host_alloc(host, 9, 0, &got), QUIRE_OK);
         memory[i] = got;
@@ -396,19 +397,19 @@ static void huge_pages_to_a_limit(void **state)
     void *got;
 
     (void)state;
-    for (unsigned i = 0; host && i < MOST + MORE; i++) {
+    if (!host)
+        skip();
+    for (unsigned i = 0; i < MOST + MORE; i++) {
         assert_int_equal(quire_host_alloc(host, 9, 0, &got), QUIRE_OK);
         memory[i] = got;
         assert_int_equal(quire_host_discard(host, memory[i], 1), QUIRE_OK);
     }
-    for (unsigned i = MOST - 2; host && i < MOST + MORE; i++)
+    for (unsigned i = MOST - 2; i < MOST + MORE; i++)
         assert_int_equal(may_be_huge(memory[i]), i >= MOST);
-    if (host) {
-        assert_int_equal(quire_host_discard(host, memory[7], 512), QUIRE_OK);
-        assert_int_equal(quire_host_discard(host, memory[MOST], 1), QUIRE_OK);
-        assert_true(may_be_huge(memory[7]));
-        assert_false(may_be_huge(memory[MOST]));
-    }
+    assert_int_equal(quire_host_discard(host, memory[7], 512), QUIRE_OK);
+    assert_int_equal(quire_host_discard(host, memory[MOST], 1), QUIRE_OK);
+    assert_true(may_be_huge(memory[7]));
+    assert_false(may_be_huge(memory[MOST]));
     quire_host_destroy(host);
 }
 
@@ -422,13 +423,14 @@ static void locked(void **state)
     (void)state;
     assert_int_equal(quire_host_arena(host, 0, &arena), QUIRE_OK);
     if (SANITIZED || mlock(arena.memory, arena.bytes)) {
-        print_message("this process may not lock 4 MiB, or a sanitizer leaves it out: not tried\n");
-    } else {
-        assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_ERR_UNSUPPORTED);
-        assert_int_equal(quire_host_discard(host, arena.memory, 1), QUIRE_ERR_UNSUPPORTED);
-        assert_int_equal(bytes, 0);
-        assert_int_equal(gone_bytes(host), 0);
+        print_message("this process may not lock 4 MiB, or a sanitizer leaves it out\n");
+        quire_host_destroy(host);
+        skip();
     }
+    assert_int_equal(quire_host_give_back(host, 0, &bytes), QUIRE_ERR_UNSUPPORTED);
+    assert_int_equal(quire_host_discard(host, arena.memory, 1), QUIRE_ERR_UNSUPPORTED);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(gone_bytes(host), 0);
     assert_int_equal(host_free_frames(host), before);
     quire_host_destroy(host);
 }
