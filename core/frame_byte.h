@@ -22,10 +22,11 @@
  *
  *   B1  A byte is not 0 only if the maps show that a run of that length, allocated, begins there.
  *   B2  A frame in a magazine, the depot or a remote magazine has 0 or BYTE_ZERO; one inside a run
- * 0. B3  BYTE_ZERO is written by who has the frame for himself and knows, and nobody but an
- * allocator has had it since: a hand-out overwrites it, a run's taker clears those inside (take.c,
- * claim.c), and where a block is opened all are written anew (block_whole.c). In a block that is
- * not divided they may be left over, but for the first frame's of a run.
+ *       has 0.
+ *   B3  BYTE_ZERO is written by who has the frame for himself and knows, and nobody but an
+ *       allocator has had it since: a hand-out overwrites it, a run's taker clears those inside
+ *       (take.c, claim.c), and where a block is opened all are written anew (block_whole.c). In a
+ *       block that is not divided they may be left over, but for the first frame's of a run.
  *
  *                         another free of the run     the run's next owner
  *   a free                R                           the first free comes before it: seen, refused

@@ -90,7 +90,8 @@ struct cpu_cache {
     qa32 out;   /* rounds in the outgoing one */
     qa32 limit;
     uint16_t half;   /* half of the capacity: refills, flushes, the outgoing magazine's size */
-    uint16_t of_hit; /* D_OF_HIT of blocks whose frames a hit pushes here, or UINT16_MAX: of none */
+    uint16_t of_hit; /* the bits D_OF_HIT of the descriptors of blocks whose frames a hit pushes
+                      * here; UINT16_MAX: no block has them */
     qa16 seen;       /* what every use changes, as the last maintenance saw it: cpu_cache_is_idle */
     uint16_t refill; /* rounds that the next refill fetches, see K9 */
     qa64 underflows, overflows, refills, flushes; /* a heap's magazine uses these and `seen` for

@@ -68,8 +68,9 @@ struct cpu_view {
                     * mode ASK_NOBODY for good, so that one look tells both */
     qa32 node;     /* the CPU's, as the layer above has it; a hint */
     uint32_t kind; /* bits of enum view_kind */
-    qa64 usual;    /* T4; struct cpu_cache *: that of blocks means that nothing is usual */
-    qa32 recent;   /* T4; mobility of the last four that were unusual, where D_CLASS begins */
+    qa64 usual;    /* T4; a struct cpu_cache *. CACHE_HUGE's: nothing is usual */
+    qa32 recent;   /* T4; a bit for each of the last four that were not usual, 1: movable; the
+                    * newest at D_CLASS_SHIFT, older ones above it */
     struct cpu_cache *cpu_caches[QUIRE_CACHE_CLASSES];
 } __attribute__((aligned(64)));
 
@@ -237,7 +238,7 @@ static inline __attribute__((always_inline)) struct admission admit(const struct
 /* Which magazine a frame is pushed to depends on its block's descriptor, the next pop waits for the
  * place of that push, and the next descriptor for that pop. So frees that are alike push to the
  * magazine that is *usual*, whose place is known before the frame is; that the descriptor agrees,
- * the processor foresees. Where frees are not alike nothing is usual for a while, since a guess
+ * the processor predicts. Where frees are not alike nothing is usual for a while, since a guess
  * that is wrong costs more than waiting. */
 static inline struct cpu_cache *view_usual(const struct cpu_view *s)
 {
@@ -245,6 +246,10 @@ static inline struct cpu_cache *view_usual(const struct cpu_view *s)
 
     return (struct cpu_cache *)usual;
 }
+
+/* The history of `recent` lies in the bits of a class: a shift moves the mobility up. */
+_Static_assert(D_CLASS == D_CLASS_ORDER + (1 << D_CLASS_SHIFT),
+               "four bits, the lowest one mobility");
 
 /* The CPU cache of a free that is not for the usual one, but of this (D_OF_HIT); four alike make it
  * usual. Both places are read before it is known which one it is. */
@@ -258,8 +263,9 @@ static inline __attribute__((always_inline)) struct cpu_cache *view_unusual(
     struct cpu_view *hints = (struct cpu_view *)(uintptr_t)s; /* T1 */
     uint32_t recent = (qa_hint(&s->recent) << 1 & D_CLASS_ORDER) | of_hit;
 
-    qa_store(&hints->recent, recent, relaxed);            /* relaxed: T4 */
-    if ((recent + (1u << D_CLASS_SHIFT)) & D_CLASS_ORDER) /* neither 1111 nor 0000 */
+    qa_store(&hints->recent, recent, relaxed); /* relaxed: T4 */
+    /* Neither 1111 nor 0000: the sum carries out of 1111, and 0000 gets the lowest bit alone. */
+    if ((recent + (1u << D_CLASS_SHIFT)) & D_CLASS_ORDER)
         usual = s->cpu_caches[CACHE_HUGE];
     qa_store(&hints->usual, (uintptr_t)usual, relaxed); /* relaxed: T4 */
     return to;

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <threads.h>
 #include <unistd.h>
 
 /* The hooks of one arena or many; jemalloc hands them to each. */
@@ -138,6 +139,7 @@ static bool merge(extent_hooks_t *hooks, void *a, size_t a_bytes, void *b, size_
 /* ---- As a test ------------------------------------------------------------------------------- */
 
 enum { SMALL = 400000, LARGE = 24, LARGE_BYTES = 5 << 20, KEPT_OF = 20000, PATIENCE = 600 };
+enum { STRIDE = 77773 }; /* has no factor with SMALL: all are visited, in another order */
 
 static void *small[SMALL], *large[LARGE];
 
@@ -181,9 +183,9 @@ static void empty(int flags)
 {
     for (unsigned i = 0; i < LARGE; i++)
         dallocx(large[i], flags);
-    for (unsigned i = 0; i < SMALL; i++)
-        if (i * 77773ull % SMALL % KEPT_OF != 0)
-            dallocx(small[i * 77773ull % SMALL], flags);
+    for (uint64_t i = 0; i < SMALL; i++)
+        if (i * STRIDE % SMALL % KEPT_OF != 0)
+            dallocx(small[i * STRIDE % SMALL], flags);
 }
 
 /* Ask something of the arena, by its name behind "arena.N.". */
@@ -212,7 +214,7 @@ static int by_decay(unsigned arena, uint64_t limit)
     int error = arena_control(arena, "dirty_decay_ms", &after, sizeof(after));
 
     for (unsigned i = 0; i < PATIENCE && !error && resident() >= limit; i++) {
-        usleep(100000);
+        (void)thrd_sleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
         error = arena_control(arena, "decay", NULL, 0);
     }
     return error ? QUIRE_ERR_STATE : QUIRE_OK;
@@ -227,7 +229,7 @@ static int take_no_more_than_needed(unsigned arena)
     return arena_control(arena, "retain_grow_limit", &bytes, sizeof(bytes));
 }
 
-/* Use the arena and free what was used. True: no more than 2 % of it is resident. */
+/* Use the arena and free what was used. True: less than 2 % of it is resident. */
 static bool use(struct quire_host *host, unsigned arena, bool demand)
 {
     const int flags = MALLOCX_ARENA(arena) | MALLOCX_TCACHE_NONE;
@@ -249,7 +251,7 @@ static bool use(struct quire_host *host, unsigned arena, bool demand)
     return !error && full - start > (uint64_t)LARGE * LARGE_BYTES && end < limit;
 }
 
-/* What the host's arenas have, and what is free of it, in frames. */
+/* Is all that the host's arenas have free again? */
 static bool all_is_free(struct quire_host *host)
 {
     struct quire_machine_stats stats;

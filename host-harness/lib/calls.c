@@ -124,14 +124,15 @@ int quire_host_file(struct quire_host *host, quire_pfn pfn, int *fd, uint64_t *o
 int quire_host_give_back(struct quire_host *host, uint64_t keep, uint64_t *bytes)
 {
     const struct quire_give_back how = {.keep = keep >> QUIRE_FRAME_SHIFT};
-    uint64_t frames;
+    uint64_t frames, single = 0;
     int result =
         quire_machine_give_back(host->machine, quire_node_of(QUIRE_NO_NODE), &how, &frames);
 
     if (keep == 0 && !result)
-        frames += quire_host_discard_single(host);
+        result = quire_host_discard_single(host, &single);
+    frames += single;
     *bytes = frames << QUIRE_FRAME_SHIFT;
-    return result;
+    return frames > 0 ? QUIRE_OK : result;
 }
 
 struct quire_machine *quire_host_machine(struct quire_host *host)

@@ -10,16 +10,16 @@
  * may come as one again.
  *
  * A block that differs from its neighbours costs a process up to two of its mappings, of which
- * Linux allows 65530. So there are NO_HUGE_MOST of them at a time; further ones are left as they
- * are.
+ * Linux allows 65530. So there are NO_HUGE_MOST of them at a time, an eighth of these mappings at
+ * most; further ones are left as they are.
  *
- *   no_huge[]  of an arena, a bit for each block: the kernel makes no huge page of it.
- *   no_huge    of the host: how many of these bits are set, and no more than NO_HUGE_MOST.
+ *   no_huge[]      of an arena, a bit for each block: the kernel makes no huge page of it.
+ *   no_huge_count  of the host: how many of these bits are set, and no more than NO_HUGE_MOST.
  *
  * Free pages beside used ones (quire_host_discard_single) are found and held by the zone, which
- * does it to zero them ahead of need: pages that the system has taken read as zeros, so here they
- * are dropped in place of being written. Not those of a file, which others may write again, nor
- * parts of the pool's pages.
+ * does it to zero them ahead of need: pages that the system has taken read as zeros. So a copy of
+ * the zone's handle zeroes by dropping, and nothing is written in its place. Not those of a file,
+ * which others may write again, nor parts of the pool's pages.
  *
  * A part is discarded by who has its pages, all of a block by who has it or, when it is free, by
  * who holds it: so a bit is set by some at once, and cleared when none of them is left.
@@ -54,7 +54,7 @@ static void advise_block(const struct host_arena *arena, uint64_t b, int advice)
 static void forbid_huge(const struct host_arena *arena, uint64_t b)
 {
     const uint64_t bit = 1ull << b % MAP_BITS;
-    qa64 *word = &arena->no_huge[b / MAP_BITS], *count = &arena->host->no_huge;
+    qa64 *word = &arena->no_huge[b / MAP_BITS], *count = &arena->host->no_huge_count;
 
     if (qa_load(word, relaxed) & bit) /* relaxed: the block is in part the caller's */
         return;
@@ -74,11 +74,12 @@ static void allow_huge(const struct host_arena *arena, uint64_t b)
     if (!(qa_load(word, relaxed) & bit) || !(qa_and(word, ~bit, relaxed) & bit))
         return;
     advise_block(arena, b, MADV_HUGEPAGE);
-    (void)qa_sub(&arena->host->no_huge, 1, relaxed); /* relaxed: a count */
+    (void)qa_sub(&arena->host->no_huge_count, 1, relaxed); /* relaxed: a count */
 }
 
 /* The system takes the pages. They are somebody's again when they are touched. Those of a file
- * are the file's, whoever has mapped it. 0, or -1 with errno set. */
+ * are the file's, whoever has mapped it. A block that went as a whole may be a huge page again, one
+ * of which a part went may not. 0, or -1 with errno set. */
 static int drop_pages(const struct host_arena *arena, uint64_t address, uint64_t bytes)
 {
     const uint64_t at = address - (uintptr_t)arena->memory, end = at + bytes;
@@ -98,46 +99,38 @@ static int drop_pages(const struct host_arena *arena, uint64_t address, uint64_t
     return result;
 }
 
-/* The calling thread zeroes by dropping, and how many frames it has dropped. A signal handler of
- * its may do so as well: what cannot be dropped is zeroed all the same. */
-static _Thread_local volatile bool dropping __attribute__((tls_model("initial-exec")));
-static _Thread_local volatile uint64_t dropped __attribute__((tls_model("initial-exec")));
-
 int quire_host_port_zero(void *ctx, quire_pfn pfn, uint64_t frames)
 {
-    int error = errno;
-
-    if (dropping && quire_host_port_discard(ctx, pfn, frames) == QUIRE_OK) {
-        dropped = dropped + frames;
-        return QUIRE_OK;
-    }
-    errno = error;
+    (void)ctx;
     memset((void *)(uintptr_t)quire_phys(pfn), 0, frames << QUIRE_FRAME_SHIFT);
     return QUIRE_OK;
-}
-
-uint64_t quire_host_discard_single(struct quire_host *host)
-{
-    uint64_t frames;
-
-    if (host->options.pages == QUIRE_HOST_PAGES_HUGE || host->share_name[0])
-        return 0;
-    dropped = 0;
-    dropping = true;
-    for (uint32_t i = 0; i < quire_host_arenas(host); i++) {
-        struct quire_zone *zone = &host->arenas[i].zone;
-
-        (void)quire_zone_zero_idle(zone, quire_slot_of(quire_host_port_cpu(NULL) % zone->slots),
-                                   UINT64_MAX, &frames);
-    }
-    dropping = false;
-    return dropped;
 }
 
 int quire_host_port_discard(void *ctx, quire_pfn pfn, uint64_t frames)
 {
     return drop_pages(ctx, quire_phys(pfn), frames << QUIRE_FRAME_SHIFT) ? QUIRE_ERR_UNSUPPORTED
                                                                          : QUIRE_OK;
+}
+
+int quire_host_discard_single(struct quire_host *host, uint64_t *frames)
+{
+    int result = QUIRE_OK;
+
+    *frames = 0;
+    if (host->options.pages == QUIRE_HOST_PAGES_HUGE || host->share_name[0])
+        return QUIRE_OK;
+    for (uint32_t i = 0; i < quire_host_arenas(host); i++) {
+        struct quire_zone zone = host->arenas[i].zone;
+        uint64_t some;
+        int error;
+
+        zone.port.zero = quire_host_port_discard;
+        error = quire_zone_zero_idle(&zone, quire_slot_of(quire_host_port_cpu(NULL) % zone.slots),
+                                     UINT64_MAX, &some);
+        *frames += some;
+        result = result ? result : error;
+    }
+    return result;
 }
 
 /* They read as zeros then, but a file's may have been written by others meanwhile. Pages of the

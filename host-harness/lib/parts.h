@@ -40,7 +40,7 @@ struct host_arena {
     struct quire_zone zone;
     void *metadata;
     size_t metadata_bytes;
-    qa64 *no_huge; /* discard.c: a bit for each 2 MiB; NULL: of QUIRE_HOST_PAGES_ADVISE alone */
+    qa64 *no_huge; /* discard.c: a bit for each 2 MiB; NULL but with QUIRE_HOST_PAGES_ADVISE */
     int fd;        /* of the file that it is, or -1 */
 };
 
@@ -57,7 +57,7 @@ struct quire_host {
     size_t machine_bytes;
     qa64 port_bytes; /* that the machine got from its port */
     struct guard guard;
-    qa64 no_huge; /* bits set in the maps of that name */
+    qa64 no_huge_count; /* bits that are set in the arenas' no_huge */
 
     pid_t creator;
     struct reclaimer reclaimer;
@@ -89,14 +89,15 @@ void quire_host_arena_drop(struct host_arena *arena);
 void quire_host_arena_publish(struct quire_host *host);
 uint32_t quire_host_port_cpu(void *ctx);
 
-/* discard.c: for the port of the zones; `ctx` is the arena. How many bytes its map `no_huge` has,
- * or 0. */
+/* discard.c: for the port of the zones; `ctx` is the arena. */
 int quire_host_port_zero(void *ctx, quire_pfn pfn, uint64_t frames);
 int quire_host_port_discard(void *ctx, quire_pfn pfn, uint64_t frames);
 int quire_host_port_install(void *ctx, quire_pfn pfn, uint64_t frames, bool *zeroed);
+/* Bytes of the arena's map no_huge; 0: it has none. Wait-free. */
 size_t quire_host_no_huge_bytes(const struct host_arena *arena);
-/* Free pages beside used ones, of all arenas: how many went. Thread only. */
-uint64_t quire_host_discard_single(struct quire_host *host);
+/* Free pages beside used ones, of all arenas: *frames says how many went. QUIRE_ERR_UNSUPPORTED: of
+ * an arena some cannot go, errno says why; its further ones are left alone. Thread only. */
+int quire_host_discard_single(struct quire_host *host, uint64_t *frames);
 
 /* calls.c: the arena that holds the frame, or NULL. Wait-free, any context. */
 const struct host_arena *quire_host_arena_of(const struct quire_host *host, quire_pfn pfn);

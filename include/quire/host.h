@@ -248,8 +248,8 @@ struct quire_machine *quire_host_machine(struct quire_host *host);
  * much went; what of it was never touched, or had gone on another way, is counted all the same. It
  * comes again, as zeros, when it is allocated: at the cost of the page faults of fresh memory;
  * pages of the pool (QUIRE_HOST_PAGES_HUGE) may be missing there then, and what cannot come is
- * passed by as if it was used. QUIRE_ERR_UNSUPPORTED: the kernel does not take it back (locked
- * pages, say, or an old kernel and huge pages), errno says why. Thread only. */
+ * passed by as if it was used. QUIRE_ERR_UNSUPPORTED: nothing went, as the kernel does not take it
+ * back (locked pages, say, or an old kernel and huge pages), errno says why. Thread only. */
 int quire_host_give_back(struct quire_host *host, uint64_t keep, uint64_t *bytes);
 
 /* Let the system have what is in pages of the caller's, which stay the caller's and read as zeros
@@ -258,7 +258,7 @@ int quire_host_give_back(struct quire_host *host, uint64_t keep, uint64_t *bytes
  * it, and the program's resident memory follows it page by page. The price is a call of the
  * system, and a page fault for each page that is used again. Of 2 MiB of which a part was
  * discarded the kernel makes no huge page (QUIRE_HOST_PAGES_ADVISE; 8 GiB of such at most, as they
- * cost mappings), or it would fill it up by itself; when all of it goes, it may again.
+ * cost mappings), or it would fill the part again by itself; when all of it goes, it may again.
  * QUIRE_ERR_ALIGN: not the address of a page. QUIRE_ERR_SIZE: no pages. QUIRE_ERR_FRAME: not all
  * of it is one arena's. QUIRE_ERR_UNSUPPORTED: huge pages of the pool, or the kernel does not take
  * it (locked pages, say), errno says why. Thread only. */

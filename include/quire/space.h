@@ -275,7 +275,8 @@ int quire_space_fork(struct quire_space *space, struct quire_space *child);
 /* Which parts are worth a large page, and how much may be done for them. All zero is good. */
 struct quire_promotion {
     uint32_t present;  /* so many of its pages, at least, have frames that do not read as zeros;
-                        * 0: half of them. Of a row its share, rounded up; so with the next one */
+                        * 0: half of them. Of a row in proportion to its pages, rounded up; so
+                        * with the next one */
     uint32_t accessed; /* and so many have the mark of an access; 0: no matter */
     uint32_t patience; /* so many faults on the part, while it is copied, are told that they are
                         * served, and come again; the next one ends the promotion. 0: the first
@@ -315,14 +316,14 @@ struct quire_promoted {
  * copied (see Progress).
  *
  * With `row` pages of a part that gets no large page become rows, where all pages of a row are of
- * anonymous memory of one access and one note (a policy or a limit of its own), have their share of
- * what is wanted, are not shared nor pinned, and none of them is in a row of that order or a longer
- * one already: so a scan that finds all in rows copies nothing. The longest rows come first; an
- * order that is refused for want of memory is not asked for again by this call. What has no frame
- * gets zeros, and counts as touched; other entries keep their marks. Pages are held 16 at a time,
- * until all processors have forgotten them and they are copied, and a fault on them comes again
- * meanwhile: `patience` does not end it. A row that lacks a page is no row, but what was moved
- * stays.
+ * anonymous memory of one access and one note (a policy or a limit of its own), have frames in
+ * proportion to what is wanted of a part, are not shared nor pinned, and none of them is in a row
+ * of that order or a longer one already: so a scan that finds all in rows copies nothing. The
+ * longest rows come first; an order that is refused for want of memory is not asked for again by
+ * this call. What has no frame gets zeros, and counts as touched; other entries keep their marks,
+ * but for `age`. Pages are held 16 at a time, until all processors have forgotten them and they are
+ * copied, and a fault on them comes again meanwhile: `patience` does not end it. A row that lacks a
+ * page is no row, but what was moved stays.
  *
  * QUIRE_ERR_NO_MEMORY, or what else the source answered: no run was at hand, with `row` none of
  * that order either; what was promoted stays, *done says how far it came. QUIRE_ERR_UNSUPPORTED: no
@@ -399,7 +400,7 @@ int quire_space_measure(struct quire_space *space, struct quire_vrange range, bo
  * under way when a slot becomes empty may still be the former. `count` 0 is for large pages alone.
  *
  * The calls may be made on any number of CPUs at once, beside faults. Lock-free; what they do for a
- * gigabyte has as many steps as there are slots. */
+ * gigabyte or a large page has as many steps as there are slots. */
 enum { QUIRE_GIGABYTE_ORDER = 18 };
 
 /* Start from all zero, and fill in what is wanted. It stays where it is. */

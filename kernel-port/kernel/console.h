@@ -16,7 +16,8 @@
 void console_init(void);
 void console_write(const char *text, size_t length);
 
-/* What was typed there, or is told by whoever started the machine. False: nothing, now. */
+/* A character that came in, typed or sent by whoever started the machine. False: there is none now.
+ * Does not wait; one caller at a time. */
 bool console_read(char *c);
 
 /* The usual conversions: d u x c s p %, with l, z, a width (a star too), a zero or a minus before

@@ -91,13 +91,13 @@ int qi_space_split(struct quire_space *space, uint64_t virt);
  * another call is faster. Closes the place. */
 int qi_space_lower(struct quire_space *space, struct place *place);
 
-/* A run of this order, by the policy of the note of this number, or of the space; *zeroed: it is to
- * read as zeros, and then whether it does. Errors as quire_space_fault. */
+/* A run of this order, by the policy of the note of this number, or of the space; *zeroed: in, is
+ * it to read as zeros; out, does it. Errors as quire_space_fault. */
 int qi_space_take_run(struct quire_space *space, unsigned order, uint32_t note, bool *zeroed,
                       quire_pfn *pfn);
 void qi_space_zero_frames(struct quire_space *space, quire_pfn pfn, uint64_t frames);
 
-/* Nobody writes to either. */
+/* Copy a frame's contents. Nobody writes to either frame meanwhile. Any context. */
 void qi_space_copy_frame(struct quire_space *space, quire_pfn to, quire_pfn from);
 
 /* ---- gigabytes/fill.c ----------------------------------------------------------------------- */

@@ -39,15 +39,15 @@ static inline __attribute__((always_inline)) bool alloc_from_view(const struct c
 }
 
 /* In rseq mode, by a section of its own: the CPU cache is found before the section, which only
- * looks whether that is still the CPU's. Of a frame, flags are no more than mobility; of a run they
- * are looked at. False: not this way, or not in rseq mode. */
+ * looks whether it is still this CPU's. For order 0, flags are 0 or QUIRE_MOVABLE; for others they
+ * are checked here. False: not this way; nothing has changed. */
 static inline __attribute__((always_inline)) bool alloc_by_section(const struct quire_machine *m,
                                                                    unsigned order, uint32_t flags,
                                                                    quire_pfn *pfn)
 {
 #if QUIRE_RSEQ
-    int64_t reach = rseq_reach();
-    size_t cpu = rseq_cpu_by(reach);
+    int64_t key = rseq_area_key();
+    size_t cpu = rseq_cpu_by(key);
     const struct cpu_view *view = machine_view_of(m, cpu);
     enum cache_class cls = (enum cache_class)flags;
 
@@ -58,7 +58,7 @@ static inline __attribute__((always_inline)) bool alloc_by_section(const struct 
         if (cls >= CACHE_NONE || flags & ~CACHE_HIT_FLAGS)
             return false;
     }
-    if (!rseq_pop_at(reach, view->cpu_caches[cls], cpu, &pfn->n))
+    if (!rseq_pop_at(key, view->cpu_caches[cls], cpu, &pfn->n))
         return false;
     byte_set(window_frame_byte(&view->window, *pfn), byte_of_order(order));
     return true;
@@ -200,12 +200,13 @@ int quire_machine_request(struct quire_machine *m, const struct quire_request *r
 
 /* ---- Free ----------------------------------------------------------------------------------- */
 
-/* What a hit admits of a run of order 1 to 9, in rseq mode, as a frame. */
+/* The free of a run of order 1 to 9 by a section of its own, in rseq mode, if a hit admits it.
+ * False: not this way; nothing has changed. */
 static inline bool free_run_by_section(const struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
 #if QUIRE_RSEQ
-    int64_t reach = rseq_reach();
-    size_t cpu = rseq_cpu_by(reach);
+    int64_t key = rseq_area_key();
+    size_t cpu = rseq_cpu_by(key);
     const struct cpu_view *view = machine_view_of(m, cpu);
     uint64_t at = window_find(&view->window, pfn);
     struct admission a = {CACHE_HUGE, TO_LOADED};
@@ -217,7 +218,7 @@ static inline bool free_run_by_section(const struct quire_machine *m, quire_pfn 
         return false;
     if (!byte_clear(window_frame_byte(&view->window, pfn), byte_of_order(order)))
         return false;
-    if (rseq_push_at(reach, view->cpu_caches[a.cls], cpu, pfn.n))
+    if (rseq_push_at(key, view->cpu_caches[a.cls], cpu, pfn.n))
         return true;
     byte_restore(window_frame_byte(&view->window, pfn), byte_of_order(order));
 #else
@@ -259,12 +260,14 @@ static __attribute__((__noinline__)) int free_sparse_or_pinned(struct quire_mach
     return qi_view_push_other(view, pfn, 0) ? QUIRE_OK : qi_machine_free_slowpath(m, pfn, 0, cpu);
 }
 
-/* A frame that was taken back from its owner: in exchange mode, by itself, as the allocation; in
- * local mode where other CPUs ask this one for something. */
-static __attribute__((__noinline__)) int free_frame_by_exchange(struct quire_machine *m,
-                                                                quire_pfn pfn, uint32_t cpu,
-                                                                const struct cpu_view *view,
-                                                                struct cpu_cache *to)
+/* The free of a frame that was taken back, in the mode of the view: in exchange mode, by itself, as
+ * the allocation; in local mode where other CPUs ask this one for something; in rseq mode behind
+ * its section. As view_push_taken, but by the CPU cache, which is known already: to find it by its
+ * class once more costs exchange mode 4 instructions. */
+static __attribute__((__noinline__)) int free_frame_of_mode(struct quire_machine *m, quire_pfn pfn,
+                                                            uint32_t cpu,
+                                                            const struct cpu_view *view,
+                                                            struct cpu_cache *to)
 {
     if (view_uses_rseq(view) ? qi_cache_push_rseq(view->cache, cpu_cache_class(to), pfn)
                              : view_claim_push(view, to, pfn))
@@ -289,7 +292,7 @@ BEHIND_SECTION int free_frame(struct quire_machine *m, quire_pfn pfn)
     if (!view_take_back_frame(view, pfn, &to))
         return free_sparse_or_pinned(m, pfn, cpu_once_more(cpu), view);
     if (qa_hint(&view->asked) != 0)
-        return free_frame_by_exchange(m, pfn, cpu_once_more(cpu), view, to);
+        return free_frame_of_mode(m, pfn, cpu_once_more(cpu), view, to);
     if (cpu_cache_claim_push(to, true, pfn))
         return QUIRE_OK;
     byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
@@ -300,14 +303,14 @@ BEHIND_SECTION int free_frame(struct quire_machine *m, quire_pfn pfn)
 static inline bool free_by_section(const struct quire_machine *m, quire_pfn pfn)
 {
 #if QUIRE_RSEQ
-    int64_t reach = rseq_reach();
-    size_t cpu = rseq_cpu_by(reach);
+    int64_t key = rseq_area_key();
+    size_t cpu = rseq_cpu_by(key);
     const struct cpu_view *view = machine_view_of(m, cpu);
     struct cpu_cache *to;
 
     if (!view_uses_rseq(view) || !view_take_back_frame(view, pfn, &to))
         return false;
-    if (rseq_push_at(reach, to, cpu, pfn.n))
+    if (rseq_push_at(key, to, cpu, pfn.n))
         return true;
     byte_restore(window_frame_byte(&view->window, pfn), BYTE_SINGLE);
 #else

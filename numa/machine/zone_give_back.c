@@ -33,8 +33,9 @@ static uint64_t frames_here(const struct machine_snapshot *s, quire_node node)
     return here;
 }
 
-/* What a call says after another zone's answer: an error stays, as a zone that has nothing to do is
- * no success; that no zone can does not. */
+/* The answer after one more zone's. The first refusal stays: that another zone has nothing to do
+ * does not make it a success. QUIRE_ERR_UNSUPPORTED does not stay, as another zone may be able to.
+ */
 static int answers_so_far(int before, int answer)
 {
     return before == QUIRE_ERR_UNSUPPORTED || before == QUIRE_OK ? answer : before;

@@ -36,9 +36,9 @@
  *   RSEQ_POP_TWO, RSEQ_PUSH_TWO   all of it, of rounds of two words (kernel-port/heap), where a
  *                          CPU's memory is found by a table, and the CPU cache is `at` bytes behind
  *                          it; the push's was found outside
- * and RSEQ_AREA, RSEQ_AREA_BY, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_TABLE, which are operands,
- * RSEQ_SCRATCH, RSEQ_AT_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which are the
- * registers used up, rseq_area(), rseq_reach(), rseq_cpu_by(), rseq_cpu_here(), and
+ * and RSEQ_AREA, RSEQ_AREA_BY, RSEQ_CPU_CACHE, RSEQ_CPU_CACHE_OF and RSEQ_TABLE, which are
+ * operands, RSEQ_SCRATCH, RSEQ_AT_SCRATCH, RSEQ_POP_TWO_SCRATCH and RSEQ_PUSH_TWO_SCRATCH, which
+ * are the registers used up, rseq_area(), rseq_area_key(), rseq_cpu_by(), rseq_cpu_here(), and
  * rseq_cpu_wide().
  *
  * The interleaving tests have the sections as steps of a model (QUIRE_RSEQ_MODEL).
@@ -111,14 +111,14 @@ again:
 }
 
 /* Pop a round of the CPU cache r of CPU `cpu`, which was found outside, as the thread's area was
- * (rseq_reach). False: not this way, perhaps because the caller runs on another CPU by now. */
-static inline bool rseq_pop_at(int64_t reach, struct cpu_cache *r, size_t cpu, uint64_t *round)
+ * (rseq_area_key). False: not this way, perhaps because the caller runs on another CPU by now. */
+static inline bool rseq_pop_at(int64_t key, struct cpu_cache *r, size_t cpu, uint64_t *round)
 {
     uint64_t v;
 
     __asm__ goto(RSEQ_AT_START RSEQ_AT RSEQ_POP RSEQ_END
                  : [v] "=&r"(v)
-                 : RSEQ_AREA_BY(reach), RSEQ_CPU_CACHE_OF(r, cpu)
+                 : RSEQ_AREA_BY(key), RSEQ_CPU_CACHE_OF(r, cpu)
                  : "memory", "cc", RSEQ_AT_SCRATCH
                  : slow, again);
     *round = v;
@@ -129,11 +129,11 @@ again:
 }
 
 /* Push a round likewise. */
-static inline bool rseq_push_at(int64_t reach, struct cpu_cache *r, size_t cpu, uint64_t round)
+static inline bool rseq_push_at(int64_t key, struct cpu_cache *r, size_t cpu, uint64_t round)
 {
     __asm__ goto(RSEQ_AT_START RSEQ_AT RSEQ_PUSH RSEQ_END
                  :
-                 : RSEQ_AREA_BY(reach), RSEQ_CPU_CACHE_OF(r, cpu), [round] "r"(round)
+                 : RSEQ_AREA_BY(key), RSEQ_CPU_CACHE_OF(r, cpu), [round] "r"(round)
                  : "memory", "cc", RSEQ_AT_SCRATCH
                  : slow, again);
     return true;

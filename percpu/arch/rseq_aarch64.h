@@ -26,22 +26,22 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     return rseq_cpu_here(c);
 }
 
-/* What a section reaches the thread's area by: its address. */
-static inline int64_t rseq_reach(void)
+/* What finds the thread's area in a section: its address. */
+static inline int64_t rseq_area_key(void)
 {
     return (int64_t)(uintptr_t)rseq_area();
 }
 
 /* The number of the CPU by that. */
-static inline size_t rseq_cpu_by(int64_t reach)
+static inline size_t rseq_cpu_by(int64_t key)
 {
-    return *(const volatile uint32_t *)(uintptr_t)(reach + 4); /* the kernel changes it */
+    return *(const volatile uint32_t *)(uintptr_t)(key + 4); /* the kernel changes it */
 }
 
 /* clang-format off */
 #define RSEQ_SCRATCH "x9", "x10", "x11", "x12"
 #define RSEQ_AREA(c) [area] "r"((void)(c), rseq_area())
-#define RSEQ_AREA_BY(reach) [area] "r"(reach)
+#define RSEQ_AREA_BY(key) [area] "r"(key)
 #define RSEQ_CPU_CACHE(c, cls)                                                                     \
     [first] "r"((c)->first_cpu), [cpus] "r"((c)->cpus), [stride] "r"((c)->cpu_stride),             \
         [cpu_caches] "r"((c)->cpu_caches[cls])

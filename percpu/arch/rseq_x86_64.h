@@ -24,18 +24,18 @@ static inline uint32_t rseq_cpu_here(const struct quire_cache *c)
     return cpu;
 }
 
-/* What a section reaches the thread's area by: its offset. */
-static inline int64_t rseq_reach(void)
+/* What finds the thread's area in a section: its offset from the thread pointer. */
+static inline int64_t rseq_area_key(void)
 {
     return __rseq_offset;
 }
 
 /* The number of the CPU by that, as wide as an address, for which no instruction is needed. */
-static inline size_t rseq_cpu_by(int64_t reach)
+static inline size_t rseq_cpu_by(int64_t key)
 {
     size_t cpu;
 
-    __asm__ volatile("movl %%fs:4(%1), %k0" : "=r"(cpu) : "r"(reach));
+    __asm__ volatile("movl %%fs:4(%1), %k0" : "=r"(cpu) : "r"(key));
     return cpu;
 }
 
@@ -48,7 +48,7 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
 /* clang-format off */
 #define RSEQ_SCRATCH "rax", "r8", "r9"
 #define RSEQ_AREA(c) [offset] "r"((c)->rseq_offset)
-#define RSEQ_AREA_BY(reach) [offset] "r"(reach)
+#define RSEQ_AREA_BY(key) [offset] "r"(key)
 #define RSEQ_CPU_CACHE(c, cls)                                                                     \
     [first] "m"((c)->first_cpu), [cpus] "m"((c)->cpus), [stride] "m"((c)->cpu_stride),             \
         [cpu_caches] "m"((c)->cpu_caches[cls])
@@ -73,7 +73,7 @@ static inline size_t rseq_cpu_wide(const struct quire_cache *c)
     "addq %[cpu_caches], %%rax\n\t"                                                                \
     "cmpq $1, (%%rax)\n\t"                                                                         \
     "jne %l[slow]\n\t"
-/* It is in rax from the beginning. */
+/* The CPU cache that was found is in rax from the beginning. */
 #define RSEQ_AT_SCRATCH "r8"
 #define RSEQ_AT_START   RSEQ_START_WITH("r8")
 #define RSEQ_CPU_CACHE_OF(r, number) "a"(r), [cpu] "r"(number)

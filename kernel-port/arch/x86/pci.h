@@ -11,6 +11,14 @@
 
 enum { PCI_PORT_ADDRESS = 0xcf8, PCI_PORT_DATA = 0xcfc, PCI_DEVICES = 32 };
 
+/* Where a device's command register is, and bits in it: it answers to its memory, reaches ours. */
+enum {
+    PCI_COMMAND = 0x04,
+    PCI_COMMAND_MEMORY = 1 << 1,
+    PCI_COMMAND_MASTER = 1 << 2,
+    PCI_COMMAND_NO_INTERRUPTS = 1 << 10,
+};
+
 /* A word of a device, 0 .. PCI_DEVICES-1; the offset is a multiple of 4 below 256. */
 static inline uint32_t pci_read(uint32_t device, uint32_t offset)
 {

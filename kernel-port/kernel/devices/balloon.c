@@ -19,7 +19,7 @@
  *
  * Nobody waits for `busy`: who finds it taken is told so, an NMI inside of a report too.
  *
- * Page poison is not negotiated, so the device owes nothing about what frames read afterwards.
+ * Page poison is not negotiated, so the device promises nothing about what frames read afterwards.
  */
 #include "balloon.h"
 
@@ -29,11 +29,16 @@
 #include "layout.h"
 #include "pci.h"
 
+#include <stdbool.h>
+
 enum { ID_MODERN = 0x10451af4, ID_TRANSITIONAL = 0x10021af4, LOOK_US = 5 };
 
-/* Configuration space. COMMAND: memory, master, no interrupts. MORE, of NOTIFY: bytes from one
- * queue's place to the next; of WINDOW: the data. */
-enum { COMMAND = 0x04, COMMAND_WANTED = 1 << 1 | 1 << 2 | 1 << 10, FIRST_CAPABILITY = 0x34 };
+/* Configuration space. MORE, of NOTIFY: bytes from one queue's place to the next; of WINDOW: the
+ * data. */
+enum {
+    COMMAND_WANTED = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTERRUPTS,
+    FIRST_CAPABILITY = 0x34,
+};
 enum { CAPABILITIES_MOST = 48, VENDOR_CAPABILITY = 0x09 };
 enum capability { BAR = 4, OFFSET = 8, LENGTH = 12, MORE = 16 };
 enum kind { COMMON = 1, NOTIFY = 2, WINDOW = 5, KINDS = 6 };
@@ -46,7 +51,8 @@ enum { STATUS_DRIVER = 1 | 2, STATUS_DRIVES = 4, STATUS_FEATURES = 8 };
 enum { FEATURE_REPORTING = 1 << 5, FEATURE_VERSION_1 = 1 << 0 /* of the second word */ };
 enum { BUFFER_WRITABLE = 2, AVAILABLE_NO_INTERRUPT = 1 };
 
-/* QEMU does not count a queue that it does not have, the one for hints. */
+/* Queues are numbered as if all were there; but QEMU leaves out that for hints where it is not
+ * offered. */
 enum { REPORTING_QUEUE = 4, REPORTING_QUEUE_WITHOUT_HINTS = 3 };
 
 static struct {
@@ -161,13 +167,15 @@ static bool reset_device(void)
     return answers(is_reset);
 }
 
-/* The word's feature is offered, and accepted. */
+/* Accept a feature of this word alone. False: it is not offered. */
 static bool accept(uint32_t word, uint32_t feature)
 {
     set(OFFERED_SELECT, 4, word);
+    if (!(get(OFFERED, 4) & feature))
+        return false;
     set(ACCEPTED_SELECT, 4, word);
     set(ACCEPTED, 4, feature);
-    return get(OFFERED, 4) & feature;
+    return true;
 }
 
 static bool find_queue(uint32_t number)
@@ -195,15 +203,17 @@ static const char *begin(void)
         return "there is no virtio-balloon device on PCI bus 0";
     if (!find_capabilities())
         return "the virtio-balloon device has no interface of virtio 1";
-    pci_write(balloon.device, COMMAND, COMMAND_WANTED);
+    pci_write(balloon.device, PCI_COMMAND, COMMAND_WANTED);
     if (!reset_device())
         return "the virtio-balloon device cannot be reset";
     set(STATUS, 1, STATUS_DRIVER);
-    if (!accept(0, FEATURE_REPORTING) || !accept(1, FEATURE_VERSION_1))
+    if (!accept(0, FEATURE_REPORTING))
         return "the virtio-balloon device offers no free page reporting";
+    if (!accept(1, FEATURE_VERSION_1))
+        return "the virtio-balloon device has no interface of virtio 1";
     set(STATUS, 1, STATUS_DRIVER | STATUS_FEATURES);
     if (!(get(STATUS, 1) & STATUS_FEATURES))
-        return "the virtio-balloon device does no free page reporting alone";
+        return "the virtio-balloon device refuses free page reporting as its only feature";
     if (!find_queue(REPORTING_QUEUE) && !find_queue(REPORTING_QUEUE_WITHOUT_HINTS))
         return "the virtio-balloon device has no room for a report";
     begin_queue();
@@ -256,7 +266,8 @@ int balloon_report(quire_pfn pfn, uint64_t frames)
 
 const char *balloon_fault(void)
 {
-    return __atomic_load_n(&balloon.fault, __ATOMIC_RELAXED); /* a figure, to who has not `busy` */
+    /* Relaxed: advisory, but for who has `busy`. */
+    return __atomic_load_n(&balloon.fault, __ATOMIC_RELAXED);
 }
 
 uint32_t balloon_device(void)

@@ -59,7 +59,7 @@ static void promote(void)
     promoted = done.parts;
 }
 
-/* Two rows of an order of 8: without a way to retire tables there are no large pages. */
+/* Two rows of order 8: without a way to retire tables there are no large pages. */
 static void make_rows(void)
 {
     struct quire_promotion how = {.present = PAGES, .row = 8};
@@ -130,7 +130,7 @@ void spaces_count_large(void)
     unmap();
     reserve(0);
     small = counted("touch 2 MiB of small pages, per page", touch, 700);
-    (void)counted("make rows of 2 MiB, per page", make_rows, 1300);
+    (void)counted("make rows in 2 MiB, per page", make_rows, 1300);
     tap_equal(rows, 2, "rows");
     (void)counted("promote 2 MiB, per page", promote, 2400);
     tap_equal(promoted, 1, "promoted parts");

@@ -42,8 +42,8 @@ int qi_space_take_row(struct quire_space *space, uint32_t note, unsigned order, 
 
 /* Put the frames into the entries from `first` on; give those back for which it is too late. The
  * count is not pending then. */
-static void put_in_row(struct quire_space *space, const struct place *place, unsigned first,
-                       unsigned count, quire_pfn pfn)
+static void put_side_by_side(struct quire_space *space, const struct place *place, unsigned first,
+                             unsigned count, quire_pfn pfn)
 {
     const struct quire_paging_format *f = space->paging.format;
     const struct quire_frame_source *frames = &space->config.port.frames;
@@ -84,7 +84,7 @@ bool qi_space_fill_around(struct quire_space *space, struct place *place)
             continue;
         if (!zeroed)
             qi_space_zero_frames(space, pfn, count);
-        put_in_row(space, place, first, count, pfn);
+        put_side_by_side(space, place, first, count, pfn);
         place_close(&space->paging, place);
     }
     return error == 0;

@@ -3,9 +3,9 @@
  * choice.c - which pages of a part become rows: from what is present, by bits alone.
  *
  * A row has pages that fit and nothing else, all of one access and note; of those that count, and
- * of those with the mark of an access, it has its share at least of what is wanted of the part. The
- * longest row that is so comes first, and of two the lower one. Who has made a row takes its pages
- * out of those that fit, so none of them is in a shorter one, too. Pure functions.
+ * of those with the mark of an access, it has in proportion at least what is wanted of the part.
+ * The longest row that is so comes first, and of two the lower one. Who has made a row takes its
+ * pages out of those that fit, so none of them is in a shorter one, too. Pure functions.
  */
 #include "choice.h"
 
@@ -20,15 +20,15 @@ static unsigned count_in(const struct page_set *set, struct row row)
     return count;
 }
 
-/* Of so many of all pages, rounded up. */
-static unsigned share_of(const struct choice *choice, uint32_t whole, struct row row)
+/* Of so many that are wanted of all pages, rounded up. */
+static unsigned proportion_of(const struct choice *choice, uint32_t wanted, struct row row)
 {
-    return (whole * row_pages(row) + choice->pages - 1) / choice->pages;
+    return (wanted * row_pages(row) + choice->pages - 1) / choice->pages;
 }
 
 unsigned qi_choice_present(const struct choice *choice, struct row row)
 {
-    return share_of(choice, choice->present, row);
+    return proportion_of(choice, choice->present, row);
 }
 
 static bool is_worth_row(const struct choice *choice, struct row row)
@@ -38,7 +38,7 @@ static bool is_worth_row(const struct choice *choice, struct row row)
     return count_in(&choice->fit, row) == row_pages(row) &&
            count_in(&choice->changes, row) == changes &&
            count_in(&choice->used, row) >= qi_choice_present(choice, row) &&
-           count_in(&choice->marked, row) >= share_of(choice, choice->accessed, row);
+           count_in(&choice->marked, row) >= proportion_of(choice, choice->accessed, row);
 }
 
 bool qi_choice_next(const struct choice *choice, struct row *row)

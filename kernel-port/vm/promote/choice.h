@@ -21,12 +21,13 @@ static inline unsigned row_pages(struct row row)
 
 /* What was seen of a part, and what is wanted of it. */
 struct choice {
-    unsigned pages;               /* that it has, a power of two */
-    unsigned least;               /* the order of a row, 1 or more */
-    uint32_t present, accessed;   /* so many of all pages: of a row its share, rounded up */
-    struct page_set fit;          /* may be in a row, */
-    struct page_set used, marked; /* have a frame that counts; have the mark of an access, */
-    struct page_set changes;      /* and differ from the page before in access or note */
+    unsigned pages;             /* that it has, a power of two */
+    unsigned least;             /* the order of a row, 1 or more */
+    uint32_t present, accessed; /* so many of all pages: of a row in proportion, rounded up */
+    struct page_set fit;        /* pages that may be in a row */
+    struct page_set used;       /* pages with a frame that counts */
+    struct page_set marked;     /* pages with the mark of an access */
+    struct page_set changes;    /* pages that differ from the one before in access or note */
 };
 
 /* How many pages of the row, at least, are to have a frame that counts? */
@@ -36,13 +37,13 @@ unsigned qi_choice_present(const struct choice *choice, struct row row);
  */
 bool qi_choice_next(const struct choice *choice, struct row *row);
 
-/* Go on behind the row, */
+/* Go on behind this row, with rows of the same length. */
 static inline void row_pass(struct row *row)
 {
     row->first += row_pages(*row);
 }
 
-/* or with rows of half the length. */
+/* Go on from the first page, with rows of half the length. */
 static inline void row_shorten(struct row *row)
 {
     *row = (struct row){row->order - 1, 0};

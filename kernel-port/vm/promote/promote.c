@@ -324,7 +324,7 @@ static int promote(struct scan *scan, const struct part *part, bool *over)
     error = qi_space_take_run(space, order, part->note, &zeroed, &run);
     if (error) {
         area_uncharge(space, part->note, missing + PENDING);
-        scan->whole = false; /* the next one would not be had either */
+        scan->large_at_hand = false; /* the next one would not be had either */
         return *over ? error : 0;
     }
     *over = true;
@@ -349,7 +349,7 @@ static int promote(struct scan *scan, const struct part *part, bool *over)
 static int look_at_part(struct scan *scan, uint64_t virt, uint64_t entry)
 {
     struct part part = {.virt = virt, .table = entry_pfn(scan->space->paging.format, entry)};
-    bool worth = scan->whole && is_worth_it(scan, &part);
+    bool worth = scan->large_at_hand && is_worth_it(scan, &part);
     bool waits = worth && qi_part_waits(scan->space, virt), over = false;
     int error = 0;
 
@@ -389,9 +389,9 @@ int quire_space_promote(struct quire_space *space, struct quire_vrange range,
 
     *done = (struct quire_promoted){.next = range.start};
     scan.longest = row_order_in(f, ROW_ORDER_MOST);
-    scan.whole = space->paging.port.retire && (f->sizes & level_size(f, 1));
+    scan.large_at_hand = space->paging.port.retire && (f->sizes & level_size(f, 1));
     if (error == 0)
-        error = promotion_check(space, how, scan.whole);
+        error = promotion_check(space, how, scan.large_at_hand);
     if (error)
         return error;
     qi_parts_begin(&parts, space, range, how->looks);

@@ -22,7 +22,7 @@
  */
 #include "scan.h"
 
-enum { HELD_MOST = 16 };
+enum { HELD_MOST = 16 }; /* see docs/design-vm.md: one invalidation for so many */
 
 /* Up to HELD_MOST pages of a row that is being made. */
 struct batch {
@@ -84,7 +84,7 @@ static void look_at_pages(struct quire_space *space, const struct part *part, co
     }
 }
 
-/* Pages of a row do not fit. */
+/* What the part's entries say. Pages that are in a row already do not fit. */
 static void look_at_table(struct scan *scan, const struct part *part, struct choice *choice)
 {
     struct quire_paging *paging = &scan->space->paging;
@@ -229,7 +229,7 @@ static uint64_t count_missing(struct quire_space *space, const struct part *part
     return missing;
 }
 
-/* The row is worth it. */
+/* Make a row that was found worth it. Errors as qi_space_take_row; nothing has changed then. */
 static int make_row(struct scan *scan, const struct part *part, struct row row)
 {
     struct quire_space *space = scan->space;

@@ -15,7 +15,7 @@ struct scan {
     struct quire_space *space;
     const struct quire_promotion *how;
     struct quire_promoted *done;
-    bool whole;                      /* large pages can be had */
+    bool large_at_hand;              /* large pages can be had */
     unsigned longest;                /* order of a row that can be had, at most */
     quire_pfn retired[RETIRED_MOST]; /* tables that were replaced */
     unsigned retirements;
@@ -42,7 +42,8 @@ static inline bool frame_is_pinned(const struct quire_promotion *how, quire_pfn 
     return how->pinned && how->pinned(how->ctx, pfn);
 }
 
-/* The order of a row of a part, which is not longer than the part. */
+/* The order of a row of a part, which is not longer than the part: tests' formats have parts that
+ * are smaller than ROW_ORDER_MOST. */
 static inline unsigned row_order_in(const struct quire_paging_format *f, unsigned order)
 {
     return order < level_order(f, 1) ? order : level_order(f, 1);
@@ -73,8 +74,9 @@ bool qi_frame_is_zero(struct quire_space *space, quire_pfn pfn);
 /* rows.c: are the frames of these pages of a table an aligned run? */
 bool qi_table_has_row(const struct quire_paging_format *f, const void *table, struct row row);
 
-/* rows.c: let pages of the part, which has no large page, be rows where it is worth it, unless the
- * part waits. `asked`: it does not. */
+/* rows.c: make rows of the part's small pages where it is worth it. `asked`: qi_part_waits was
+ * asked, and said no. QUIRE_ERR_NO_MEMORY, or what else the source answered: as
+ * quire_space_promote. */
 int qi_rows_make(struct scan *scan, const struct part *part, bool asked);
 
 #endif /* QUIRE_VM_SCAN_H */

@@ -14,11 +14,13 @@
  *
  * In the model unmovable runs are placed from the top, apart from the others; a block with one is
  * known at once; and the new places of runs are counted as if any frames would do: all of this to
- * its advantage. Quire is to need at most a fourth of the moves of the scanners.
+ * its advantage. Quire is to need at most a fourth of the moves of the scanners, and a tenth, or
+ * those of a block more, where memory was never nearly full.
  *
- *   numa_compact_moves [TICKS [SEED [GIBIBYTES [LIFETIMES [FILL]]]]]
+ *   numa_compact_moves [TICKS [SEED [GIBIBYTES [LIFETIMES [FULL_UNTIL [FILL]]]]]]
  *
- * LIFETIMES: mixed, as said above, or short, long or generational alone.
+ * LIFETIMES: mixed, as said above, or short, long or generational alone. FULL_UNTIL: memory is
+ * nearly full for the last time before this tick; 0: never.
  */
 #include "stress/common/random.h"
 #include "stress/numa/compact/books.h"
@@ -35,7 +37,10 @@ enum {
     GENERATION = 64,
     FULL = 98, /* per cent in use now and then, as a cache of files has it */
     FULL_EVERY = 50,
-    GOAL = 90, /* per cent of the whole blocks that could be */
+    FULL_UNTIL = 200,         /* ticks */
+    GOAL = 90,                /* per cent of the whole blocks that could be */
+    SCANNERS_AT_LEAST = 4,    /* times the moves of quire */
+    SCANNERS_NEVER_FULL = 10, /* the same where memory was never nearly full */
 };
 
 static struct rig rig;
@@ -330,9 +335,10 @@ static void end(void)
     free(next_due);
 }
 
+/* As many moves as quire may need. */
 static uint64_t most_moves(uint64_t scanners)
 {
-    return full_until ? scanners / 4 : scanners / 10 + BLOCK;
+    return full_until ? scanners / SCANNERS_AT_LEAST : scanners / SCANNERS_NEVER_FULL + BLOCK;
 }
 
 static void run(unsigned fill, uint64_t ticks)
@@ -365,7 +371,7 @@ int main(int argc, char **argv)
     random_state = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     frames = (argc > 3 ? strtoull(argv[3], NULL, 0) : GIBIBYTES) * GIB_FRAMES;
     lives = argc > 4 ? argv[4] : "mixed";
-    full_until = argc > 5 ? strtoull(argv[5], NULL, 0) : 200;
+    full_until = argc > 5 ? strtoull(argv[5], NULL, 0) : FULL_UNTIL;
     if (argc > 6) {
         run((unsigned)strtoul(argv[6], NULL, 0), ticks);
         return 0;

@@ -14,7 +14,7 @@ static struct rig rig;
 
 static void found_outside(void **unused)
 {
-    const int64_t reach = rseq_reach();
+    const int64_t key = rseq_area_key();
     struct cpu_cache *mine;
     struct rig *r = &rig;
     uint64_t round = 0, pfn;
@@ -27,22 +27,22 @@ static void found_outside(void **unused)
     run_on(r, 0);
     pfn = take(r, 0, 0);
     cpu = rseq_cpu(rseq_area());
-    assert_int_equal(rseq_cpu_by(reach), cpu);
+    assert_int_equal(rseq_cpu_by(key), cpu);
     mine = cpu_cache_of(&r->cache, cpu - r->cache.first_cpu, CACHE_UNMOVABLE);
     count = cpu_cache_count(mine);
     assert_true(count > 1);
-    assert_false(rseq_pop_at(reach, mine, cpu + 1, &round));
-    assert_false(rseq_push_at(reach, mine, cpu + 1, pfn));
+    assert_false(rseq_pop_at(key, mine, cpu + 1, &round));
+    assert_false(rseq_push_at(key, mine, cpu + 1, pfn));
     qa_store(&mine->present, 0, relaxed);
-    assert_false(rseq_pop_at(reach, mine, cpu, &round));
-    assert_false(rseq_push_at(reach, mine, cpu, pfn));
+    assert_false(rseq_pop_at(key, mine, cpu, &round));
+    assert_false(rseq_push_at(key, mine, cpu, pfn));
     qa_store(&mine->present, 1, relaxed);
     assert_int_equal(cpu_cache_count(mine), count);
     assert_int_equal(cpu_cache_pops(mine), 0);
-    assert_true(rseq_pop_at(reach, mine, cpu, &round));
+    assert_true(rseq_pop_at(key, mine, cpu, &round));
     assert_int_equal(round, mine->rounds[count - 1].n);
     assert_int_equal(cpu_cache_count(mine), count - 1);
-    assert_true(rseq_push_at(reach, mine, cpu, round));
+    assert_true(rseq_push_at(key, mine, cpu, round));
     assert_int_equal(cpu_cache_count(mine), count);
     assert_int_equal(cpu_cache_pops(mine), 1);
     give(r, pfn, 0);

@@ -27,9 +27,9 @@ static uint64_t draw(uint64_t bound)
 }
 
 /* In a hundred. */
-static bool draw_share(unsigned share)
+static bool draw_percent(unsigned percent)
 {
-    return draw(100) < share;
+    return draw(100) < percent;
 }
 
 /* Stretches of pages that are alike, as processes leave them, some of them long. */
@@ -47,8 +47,8 @@ static void draw_part(void)
         unsigned fits = draw(3) ? 100 : 99, marked = (unsigned)draw(101), kind = (unsigned)draw(2);
 
         for (; i < end && i < count; i++)
-            pages[i] =
-                (struct model_page){draw_share(fits), draw_share(used), draw_share(marked), kind};
+            pages[i] = (struct model_page){draw_percent(fits), draw_percent(used),
+                                           draw_percent(marked), kind};
     }
     for (i = 0; i < count; i++) {
         if (pages[i].fits)
@@ -119,8 +119,8 @@ static void as_the_model_has_it(void **ctx)
     assert_true(rows > PARTS);
 }
 
-/* Of all that is wanted of a part, a row's share, rounded up. */
-static void shares(void **ctx)
+/* Of what is wanted of a part a row has to have so much in proportion, rounded up. */
+static void proportions(void **ctx)
 {
     (void)ctx;
     choice.pages = 512;
@@ -138,7 +138,7 @@ static void shares(void **ctx)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(as_the_model_has_it),
-                                       cmocka_unit_test(shares)};
+                                       cmocka_unit_test(proportions)};
 
     return cmocka_run_group_tests_name("choice", tests, NULL, NULL);
 }

@@ -258,6 +258,7 @@ static void all_at_once(void **state)
     assert_int_equal(pthread_rwlock_init(&accesses, &how), 0);
     for (unsigned i = 0; i < sizeof formats / sizeof formats[0]; i++)
         on_format(&rig_formats[formats[i]], i % 2);
+    assert_true(promoted > 0 && rows > 0 && filled > 0);
     print_message("%llu promoted, %llu rows, %llu pages filled, %llu ended, %llu frames returned\n",
                   (unsigned long long)promoted, (unsigned long long)rows,
                   (unsigned long long)filled, (unsigned long long)ended,
