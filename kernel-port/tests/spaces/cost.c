@@ -160,7 +160,7 @@ static bool fill_magazine(void)
 
 /* Magazines of frames have some, and outgoing ones have none: no table that goes is the one that
  * fills one up, so that all of it is flushed at its expense. */
-static bool settle_magazines(void)
+static bool refill_magazines(void)
 {
     quire_pfn pfn;
 
@@ -267,7 +267,7 @@ void spaces_count(void)
     tap(fill_magazine(), "blocks come and go");
     op_count(&(struct op_goal){"a fault of 2 MiB, without the zeroing", 600, 4, 36000},
              &(struct op){.how = op_fault_large, .n = LARGE}, LARGE, 0);
-    tap(settle_magazines(), "frames come and go");
+    tap(refill_magazines(), "frames come and go");
     op_count(&(struct op_goal){"an area of a page, reserved and unmapped", 10000, 20, 16664},
              &(struct op){.how = op_area, .n = 8}, 8, 0);
     op_count(&(struct op_goal){"the same, touched, without the zeroing", 11000, 20, 26942},
