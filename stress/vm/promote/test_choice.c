@@ -19,11 +19,11 @@ struct model_page {
 
 static struct model_page pages[PART_PAGES_MOST];
 static struct choice choice;
-static uint64_t state;
+static uint64_t random_state;
 
 static uint64_t draw(uint64_t bound)
 {
-    return random_below(&state, bound);
+    return random_below(&random_state, bound);
 }
 
 /* In a hundred. */
