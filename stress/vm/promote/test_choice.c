@@ -94,7 +94,7 @@ static void as_the_model_has_it(void **ctx)
     uint64_t rows = 0;
 
     (void)ctx;
-    state = random_seed(1, 0);
+    random_state = random_seed(1, 0);
     for (unsigned n = 0; n < PARTS; n++) {
         struct row row = {ROW_ORDER_MOST, 0}, expected = row;
         bool more = true;
