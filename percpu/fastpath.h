@@ -347,7 +347,7 @@ static inline __attribute__((always_inline)) bool cpu_cache_claim_pop_two(struct
     if (__builtin_expect(n > 0, 1)) {
         words[0] = r->rounds[n - 2];
         words[1] = r->rounds[n - 1];
-        qa_grow(&r->count, (uint64_t)n, -UINT64_C(2)); /* K1; E-cpu-cache publishes it */
+        qa_grow(&r->count, (uint64_t)n, -(uint64_t)2); /* K1; E-cpu-cache publishes it */
     }
     cpu_cache_put(r);
     return n > 0;

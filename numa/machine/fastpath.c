@@ -76,14 +76,21 @@ static __attribute__((__noinline__)) int alloc_run_or_flagged(struct quire_machi
                                                               unsigned order, uint32_t flags,
                                                               quire_pfn *pfn)
 {
-    uint32_t cpu;
+    uint32_t cpu = machine_cpu_now(m);
 
-    if (order > 0 && alloc_by_section(m, order, flags, pfn))
-        return QUIRE_OK;
-    cpu = machine_cpu_now(m);
     return alloc_from_view(machine_view_of(m, cpu), order, flags, pfn)
                ? QUIRE_OK
                : qi_machine_alloc_slowpath(m, order, flags, pfn, cpu);
+}
+
+/* The same in rseq mode: by itself, so that other modes do not pay for it. */
+static __attribute__((__noinline__)) int alloc_run_by_section(struct quire_machine *m,
+                                                              unsigned order, uint32_t flags,
+                                                              quire_pfn *pfn)
+{
+    return order > 0 && alloc_by_section(m, order, flags, pfn)
+               ? QUIRE_OK
+               : alloc_run_or_flagged(m, order, flags, pfn);
 }
 
 /* The CPU's number once more: read again where that is an instruction, so that a hit need not keep
@@ -146,7 +153,8 @@ BEHIND_SECTION int alloc_frame(struct quire_machine *m, uint32_t flags, quire_pf
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
     if (__builtin_expect(order != 0 || flags > QUIRE_MOVABLE, 0))
-        return alloc_run_or_flagged(m, order, flags, pfn);
+        return machine_uses_rseq(m) ? alloc_run_by_section(m, order, flags, pfn)
+                                    : alloc_run_or_flagged(m, order, flags, pfn);
     return alloc_by_section(m, 0, flags, pfn) ? QUIRE_OK : alloc_frame(m, flags, pfn);
 }
 
@@ -233,13 +241,9 @@ static inline bool free_run_by_section(const struct quire_machine *m, quire_pfn 
 static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *m, quire_pfn pfn,
                                                           unsigned order)
 {
-    const struct cpu_view *view;
-    uint32_t cpu;
+    uint32_t cpu = machine_cpu_now(m);
+    const struct cpu_view *view = machine_view_of(m, cpu);
 
-    if (order <= HUGE_ORDER && free_run_by_section(m, pfn, order))
-        return QUIRE_OK;
-    cpu = machine_cpu_now(m);
-    view = machine_view_of(m, cpu);
     if (order > HUGE_ORDER)
         return order > QUIRE_MAX_ORDER ? QUIRE_ERR_SIZE
                                        : qi_machine_free_slowpath(m, pfn, order, cpu);
@@ -250,6 +254,15 @@ static __attribute__((__noinline__)) int machine_free_run(struct quire_machine *
         return QUIRE_OK;
     }
     return qi_remote_push_run(m, pfn, order, cpu);
+}
+
+/* The same in rseq mode, as an allocation. */
+static __attribute__((__noinline__)) int free_run_in_rseq_mode(struct quire_machine *m,
+                                                               quire_pfn pfn, unsigned order)
+{
+    return order <= HUGE_ORDER && free_run_by_section(m, pfn, order)
+               ? QUIRE_OK
+               : machine_free_run(m, pfn, order);
 }
 
 /* A frame of the view's range whose block is not plainly dense: it may be sparse, or have pins. */
@@ -323,6 +336,7 @@ static inline bool free_by_section(const struct quire_machine *m, quire_pfn pfn)
 int quire_machine_free(struct quire_machine *m, quire_pfn pfn, unsigned order)
 {
     if (__builtin_expect(order != 0, 0))
-        return machine_free_run(m, pfn, order);
+        return machine_uses_rseq(m) ? free_run_in_rseq_mode(m, pfn, order)
+                                    : machine_free_run(m, pfn, order);
     return free_by_section(m, pfn) ? QUIRE_OK : free_frame(m, pfn);
 }
