@@ -16,6 +16,8 @@ _Static_assert(CACHE_UNMOVABLE == 0 && (unsigned)CACHE_MOVABLE == QUIRE_MOVABLE,
                "mobility flags name the class of single frames");
 _Static_assert(CLASS_UNMOVABLE % 2 == CACHE_UNMOVABLE && CLASS_MOVABLE % 2 == CACHE_MOVABLE,
                "a block's class names that of its single frames by the lowest bit");
+_Static_assert((int)D_CLASS == (int)D_CLASS_ORDER + (1 << D_CLASS_SHIFT),
+               "`recent` of a view has four bits, the lowest one a mobility");
 _Static_assert((int)FIRST_LARGE_ORDER == (int)LARGE_ORDER,
                "runs without mobility in the zone have no classes by mobility");
 _Static_assert(2 * QUIRE_CACHE_CLASSES < 63, "the bits of all classes lie below ASK_NOBODY");

@@ -247,12 +247,9 @@ static inline struct cpu_cache *view_usual(const struct cpu_view *s)
     return (struct cpu_cache *)usual;
 }
 
-/* The history of `recent` lies in the bits of a class: a shift moves the mobility up. */
-_Static_assert(D_CLASS == D_CLASS_ORDER + (1 << D_CLASS_SHIFT),
-               "four bits, the lowest one mobility");
-
 /* The CPU cache of a free that is not for the usual one, but of this (D_OF_HIT); four alike make it
- * usual. Both places are read before it is known which one it is. */
+ * usual. Both places are read before it is known which one it is. The history of `recent` lies in
+ * the bits of a class: a shift moves the mobility up. */
 static inline __attribute__((always_inline)) struct cpu_cache *view_unusual(
     const struct cpu_view *s, uint32_t of_hit)
 {
