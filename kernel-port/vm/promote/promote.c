@@ -135,8 +135,7 @@ static bool entries_fit(struct scan *scan, struct part *part)
     return fit;
 }
 
-/* Are there pages enough that are not zeros, and is none shared or pinned? One that is held may be
- * shared, and come back as it was (fault.c). */
+/* Are there pages enough that are not zeros, and may all be moved? */
 static bool contents_fit(struct scan *scan, const struct part *part)
 {
     struct quire_paging *paging = &scan->space->paging;
@@ -148,10 +147,9 @@ static bool contents_fit(struct scan *scan, const struct part *part)
     for (unsigned i = 0; fit && i < level_entries(f, 0); i++) {
         uint64_t e = entry_load(f, table, i);
 
-        if (!(e & ENTRY_PRESENT) && !entry_is_held(e))
+        if (!has_page(e))
             continue;
-        fit = !entry_is_held(e) && !qi_page_is_shared(scan->space, e) &&
-              !frame_is_pinned(scan->how, entry_pfn(f, e));
+        fit = page_may_move(scan, e);
         if (fit && pages < wanted_pages(scan))
             pages += !qi_frame_is_zero(scan->space, entry_pfn(f, e));
     }

@@ -104,8 +104,8 @@ static void take_out_row(struct choice *choice, struct row row)
         page_set_remove(&choice->fit, row.first + i);
 }
 
-/* Are there pages enough in the row that are not zeros, and is none shared or pinned? One that is
- * held may be shared, and come back as it was (fault.c). What is found out is kept in *choice. */
+/* Are there pages enough in the row that are not zeros, and may all be moved? What is found out is
+ * kept in *choice. */
 static bool row_contents_fit(struct scan *scan, const struct part *part, struct choice *choice,
                              struct row row)
 {
@@ -118,10 +118,9 @@ static bool row_contents_fit(struct scan *scan, const struct part *part, struct 
     for (unsigned i = row.first; fit && i < row.first + row_pages(row); i++) {
         uint64_t e = entry_load(f, table, i);
 
-        if (!(e & ENTRY_PRESENT) && !entry_is_held(e))
+        if (!has_page(e))
             continue;
-        fit = !entry_is_held(e) && !qi_page_is_shared(space, e) &&
-              !frame_is_pinned(scan->how, entry_pfn(f, e));
+        fit = page_may_move(scan, e);
         if (!fit)
             page_set_remove(&choice->fit, i);
         else if (pages < wanted && page_set_has(&choice->used, i) &&

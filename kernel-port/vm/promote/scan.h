@@ -42,6 +42,20 @@ static inline bool frame_is_pinned(const struct quire_promotion *how, quire_pfn 
     return how->pinned && how->pinned(how->ctx, pfn);
 }
 
+/* Is there a page at this entry, one that is held included? */
+static inline bool has_page(uint64_t e)
+{
+    return (e & ENTRY_PRESENT) || entry_is_held(e);
+}
+
+/* May the page of this entry be moved? One that is held may be shared, and come back as it was
+ * (fault.c). */
+static inline bool page_may_move(const struct scan *scan, uint64_t e)
+{
+    return !entry_is_held(e) && !qi_page_is_shared(scan->space, e) &&
+           !frame_is_pinned(scan->how, entry_pfn(scan->space->paging.format, e));
+}
+
 /* The order of a row of a part, which is not longer than the part: tests' formats have parts that
  * are smaller than ROW_ORDER_MOST. */
 static inline unsigned row_order_in(const struct quire_paging_format *f, unsigned order)
