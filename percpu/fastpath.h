@@ -488,6 +488,24 @@ static inline __attribute__((always_inline)) bool view_take_back_frame(const str
            byte_clear(window_frame_byte(&s->window, pfn), BYTE_SINGLE);
 }
 
+/* The same of a run of order 1 to 9, whose class is set. The order may be a constant. */
+static inline __attribute__((always_inline)) bool view_take_back_run(const struct cpu_view *s,
+                                                                     quire_pfn pfn, unsigned order,
+                                                                     enum cache_class *cls)
+{
+    uint64_t at = window_find(&s->window, pfn);
+    struct admission a = {CACHE_HUGE, TO_LOADED};
+
+    if (at >= s->window.blocks)
+        return false;
+    qi_assert(s->cache);
+    if (order == HUGE_ORDER ? has_isolations(s->cache->zone)
+                            : !admit_run(s, at, order, &a) || a.place != TO_LOADED)
+        return false;
+    *cls = a.cls;
+    return byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(order));
+}
+
 /* Push what was taken back to the loaded magazine, or give it back. False: nothing has changed. */
 static inline __attribute__((always_inline)) bool view_push_taken(const struct cpu_view *s,
                                                                   enum cache_class cls,
@@ -511,13 +529,9 @@ static inline bool view_push_frame(const struct cpu_view *s, quire_pfn pfn)
 /* A block of order 9. */
 static inline bool view_push_block(const struct cpu_view *s, quire_pfn pfn)
 {
-    if (!window_holds(&s->window, pfn))
-        return false;
-    qi_assert(s->cache);
-    if (has_isolations(s->cache->zone) ||
-        !byte_clear(window_frame_byte(&s->window, pfn), byte_of_order(HUGE_ORDER)))
-        return false;
-    return view_push_taken(s, CACHE_HUGE, pfn, HUGE_ORDER);
+    enum cache_class cls;
+
+    return view_take_back_run(s, pfn, HUGE_ORDER, &cls) && view_push_taken(s, cls, pfn, HUGE_ORDER);
 }
 
 /* fastpath.c: push a run of order 1 to 8; and what all these leave: a single frame of a block that

@@ -84,9 +84,9 @@ static __attribute__((__noinline__)) int alloc_run_or_flagged(struct quire_machi
 }
 
 /* The same in rseq mode: by itself, so that other modes do not pay for it. */
-static __attribute__((__noinline__)) int alloc_run_by_section(struct quire_machine *m,
-                                                              unsigned order, uint32_t flags,
-                                                              quire_pfn *pfn)
+static __attribute__((__noinline__)) int alloc_run_in_rseq_mode(struct quire_machine *m,
+                                                                unsigned order, uint32_t flags,
+                                                                quire_pfn *pfn)
 {
     return order > 0 && alloc_by_section(m, order, flags, pfn)
                ? QUIRE_OK
@@ -153,7 +153,7 @@ BEHIND_SECTION int alloc_frame(struct quire_machine *m, uint32_t flags, quire_pf
 int quire_machine_alloc(struct quire_machine *m, unsigned order, uint32_t flags, quire_pfn *pfn)
 {
     if (__builtin_expect(order != 0 || flags > QUIRE_MOVABLE, 0))
-        return machine_uses_rseq(m) ? alloc_run_by_section(m, order, flags, pfn)
+        return machine_uses_rseq(m) ? alloc_run_in_rseq_mode(m, order, flags, pfn)
                                     : alloc_run_or_flagged(m, order, flags, pfn);
     return alloc_by_section(m, 0, flags, pfn) ? QUIRE_OK : alloc_frame(m, flags, pfn);
 }
@@ -216,17 +216,11 @@ static inline bool free_run_by_section(const struct quire_machine *m, quire_pfn 
     int64_t key = rseq_area_key();
     size_t cpu = rseq_cpu_by(key);
     const struct cpu_view *view = machine_view_of(m, cpu);
-    uint64_t at = window_find(&view->window, pfn);
-    struct admission a = {CACHE_HUGE, TO_LOADED};
+    enum cache_class cls;
 
-    if (!view_uses_rseq(view) || at >= view->window.blocks)
+    if (!view_uses_rseq(view) || !view_take_back_run(view, pfn, order, &cls))
         return false;
-    if (order == HUGE_ORDER ? has_isolations(view->cache->zone)
-                            : !admit_run(view, at, order, &a) || a.place != TO_LOADED)
-        return false;
-    if (!byte_clear(window_frame_byte(&view->window, pfn), byte_of_order(order)))
-        return false;
-    if (rseq_push_at(key, view->cpu_caches[a.cls], cpu, pfn.n))
+    if (rseq_push_at(key, view->cpu_caches[cls], cpu, pfn.n))
         return true;
     byte_restore(window_frame_byte(&view->window, pfn), byte_of_order(order));
 #else
