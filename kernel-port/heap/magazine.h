@@ -337,6 +337,12 @@ static inline __attribute__((always_inline)) int alloc_by_rseq(struct heap *h, s
 
 #endif
 
+/* Is the request one that a hit may serve, of up to `most` bytes? */
+static inline bool is_hit_request(size_t most, size_t bytes, uint32_t flags)
+{
+    return bytes - 1 < most && !(flags & ~(uint32_t)HEAP_PASSED_ON);
+}
+
 /* An object of this magazine of the caller's CPU, in the mode that the heap is in. */
 static inline __attribute__((always_inline)) int object_alloc(struct heap *h, size_t offset,
                                                               uint32_t flags, void **object)

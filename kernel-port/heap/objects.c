@@ -186,7 +186,7 @@ __attribute__((__noinline__)) static int alloc_by_request(struct quire_heap *hea
         return qi_watched_alloc(heap->state, &request, caller, object);
 #if QUIRE_RSEQ
     /* In exchange mode, out of the way of rseq mode. */
-    if (heap->state && bytes - 1 < heap->state->small_most && !(flags & ~(uint32_t)HEAP_PASSED_ON))
+    if (heap->state && is_hit_request(heap->state->small_most, bytes, flags))
         return object_alloc(heap->state, heap->state->small[(bytes - 1) / OBJECT_LEAST], flags,
                             object);
 #endif
@@ -197,7 +197,7 @@ int quire_heap_alloc(struct quire_heap *heap, size_t bytes, uint32_t flags, void
 {
     struct heap *h = heap->state;
 
-    if (__builtin_expect(bytes - 1 < heap->hit_bytes && !(flags & ~(uint32_t)HEAP_PASSED_ON), 1)) {
+    if (__builtin_expect(is_hit_request(heap->hit_bytes, bytes, flags), 1)) {
         size_t offset = h->small[(bytes - 1) / OBJECT_LEAST];
 
 #if QUIRE_RSEQ

@@ -32,7 +32,7 @@ struct batch {
     quire_pfn frames;         /* the new ones, side by side */
     uint64_t held[HELD_MOST]; /* their entries, as they were; 0: it is not held */
     uint32_t filled;          /* a bit for each page that had no frame, and has one now */
-    bool whole;               /* all of them have their new frames */
+    bool complete;            /* all of them have their new frames */
 };
 
 /* ---- What is worth it ----------------------------------------------------------------------- */
@@ -212,7 +212,7 @@ static void move_pages(struct batch *batch)
         if (e)
             entry_put(f, place.table, batch->first + i, e);
         frames->free(frames->ctx, frame, 0);
-        batch->whole = false;
+        batch->complete = false;
     }
     place_close(&space->paging, &place);
 }
@@ -232,7 +232,7 @@ static uint64_t count_missing(struct quire_space *space, const struct part *part
 static int make_row(struct scan *scan, const struct part *part, struct row row)
 {
     struct quire_space *space = scan->space;
-    struct batch batch = {.scan = scan, .part = part, .whole = true};
+    struct batch batch = {.scan = scan, .part = part, .complete = true};
     uint32_t number = number_of(note_at(space, NULL, part_page(part, row.first)));
     uint64_t missing = count_missing(space, part, row), filled = 0;
     uint64_t copies = scan->done->copies;
@@ -253,11 +253,11 @@ static int make_row(struct scan *scan, const struct part *part, struct row row)
         filled += word_count(batch.filled);
     }
     area_uncharge(space, number, missing - filled + PENDING);
-    scan->done->rows += batch.whole;
-    scan->done->ended += !batch.whole;
+    scan->done->rows += batch.complete;
+    scan->done->ended += !batch.complete;
     scan->done->filled += filled;
-    space->large.rows += batch.whole;
-    space->large.ended += !batch.whole;
+    space->large.rows += batch.complete;
+    space->large.ended += !batch.complete;
     space->large.filled += filled;
     space->large.copies += scan->done->copies - copies;
     return 0;
