@@ -57,6 +57,15 @@ class Rows : public InSpaces
             rl::yield(1, $);
     }
 
+    /* One makes a row, the other one writes to its second page, but where a case says otherwise. */
+    void thread(unsigned index) override
+    {
+        if (index == 0)
+            make();
+        else
+            write(1, 7);
+    }
+
     void write(unsigned page, unsigned value)
     {
         while (!processor_writes(space_[0], AREA + page * FRAME, value))
@@ -113,14 +122,6 @@ class RowAndWrite : public Rows
             fork();
             quire_space_destroy(&space_[--alive_]);
         }
-    }
-
-    void thread(unsigned index) override
-    {
-        if (index == 0)
-            make();
-        else
-            write(1, 7);
     }
 
     void check() override
@@ -223,14 +224,6 @@ class RowAndPin : public Rows
         how_.pinned = [](void *ctx, quire_pfn pfn) {
             return pfn.n == *static_cast<const uint64_t *>(ctx);
         };
-    }
-
-    void thread(unsigned index) override
-    {
-        if (index == 0)
-            make();
-        else
-            write(1, 7);
     }
 
     void check() override
