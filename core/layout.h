@@ -6,7 +6,7 @@
  * frames. It has
  *
  *   per section   a map of its blocks (512 bits, one cache line), a map of those that are gone, two
- *                 hint bytes
+ *                 hint bytes; for each 64 blocks who works there, a hint byte (blocks/tenant.h)
  *   per block     a map of its frames, the run map (which of them continue a run; optional), a
  *                 descriptor (what the block is, 32 bits), a fullness byte and a hole byte (hints)
  *   per frame     a byte: what was handed out there (frame_byte.h; optional)
@@ -244,7 +244,7 @@ struct quire_slot_state {
     qa64 credit;              /* frames borrowed from the total, see fastpath.h; never negative */
     qa32 recent[BLOCK_ORDER]; /* block + 1, of the order's last free by this slot; a hint */
     qa32 home[CLASSES];       /* block + 1; a preference, see I5 */
-    qa32 near[CLASSES + 1];   /* block where the last search of the class ended */
+    qa32 near[CLASSES + 1];   /* block where the next search of the class starts */
     qa64 errors[QUIRE_ERRORS_ROOM] __attribute__((aligned(64)));
     qa64 counts[QUIRE_COUNTS_ROOM];
 } __attribute__((aligned(64)));
@@ -265,7 +265,7 @@ enum {
     WATCH_FLAGS = (1 << 2 * WATCH_ORDERS) - 1,
 };
 
-enum { ZONE_VERSION = 6 };
+enum { ZONE_VERSION = 7 };
 #define ZONE_MAGIC 0x316e7a6572697571u /* "quirezn1" */
 
 /* The first page of the metadata. */
@@ -358,6 +358,14 @@ static inline qa8 *wholes_of(const struct quire_zone *z, uint32_t s)
     void *p = z->wholes;
 
     return (qa8 *)p + s;
+}
+
+/* Of blocks 64 g .. 64 g + 63. */
+static inline qa8 *tenant_of(const struct quire_zone *z, uint32_t g)
+{
+    void *p = z->tenants;
+
+    return (qa8 *)p + g;
 }
 
 /* Word `g` of all sections' lines in a row: it maps blocks 64 g .. 64 g + 63. */

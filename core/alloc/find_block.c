@@ -10,7 +10,8 @@
  *      half is free: the class that it was for has shrunk, and to fill it up costs no whole block.
  *      It is of this class from then on;
  *   3. a new home block: a whole block near by, which is split;
- *   4. a new home block: as 1, but of any class;
+ *   4. a new home block: as 1 and 2 again, other slots' places included (blocks/tenant.h), which are
+ *      passed by before; then as 1, but of any class;
  *   5. stray runs: any split block that the hints show, then other slots' home blocks;
  *   6. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
  *      which is never too low for a run (H4). "Out of memory" rests on this pass alone, so nothing
@@ -23,17 +24,18 @@
  *
  * Bounds: 1, 2 and 4 look at NEAR_LOOKS sections that show a hole of the order, of whatever class,
  * and at the candidates of the first NEAR_SECTIONS that have any: NEAR_TRIES, each of which fitted
- * when its hole byte was written; the others pass each section or block once, and repeat only what
- * a rival's success spoiled. All may run beside each other and beside everything else. Lock-free,
- * any context.
+ * when its hole byte was written; NEAR_PASSED sections of other tenants are passed by. The others
+ * pass each section or block once, and repeat only what a rival's success spoiled. All may run
+ * beside each other and beside everything else. Lock-free, any context.
  */
-#include "core/internal.h"
+#include "core/blocks/tenant.h"
 #include "core/search/search.h"
 
 enum {
     NEAR_SECTIONS = 8,
     NEAR_LOOKS = 64,
     NEAR_TRIES = 16,
+    NEAR_PASSED = 512, /* sections of other tenants */
     FRAMES_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once */
     SCARCE_PART = 4,         /* where less than one of so many frames is free, what lies unused */
     SCARCE_MIN_FULLNESS = 2, /* in dense blocks counts more: 3 or 4 free frames */
@@ -96,6 +98,7 @@ static bool has_run(const struct quire_zone *z, uint32_t b, unsigned order)
 struct home_wanted {
     unsigned home_class, same, order;
     uint8_t least; /* fullness byte */
+    uint8_t tenant; /* that is not passed by; TENANT_NOBODY: all are looked at */
 };
 
 /* Would block b, as currently read (advisory), make this home block? Hints that promised it wrongly
@@ -131,7 +134,7 @@ static struct home_wanted home_wanted_of(const struct quire_zone *z, unsigned ho
                               : is_scarce(z) ? SCARCE_MIN_FULLNESS
                                              : FRAMES_MIN_FULLNESS);
 
-    return (struct home_wanted){home_class, SAME_CLASS, order, least};
+    return (struct home_wanted){home_class, SAME_CLASS, order, least, TENANT_NOBODY};
 }
 
 /* The candidate for a home block among `count` blocks: the fullest one that fits and was not
@@ -169,9 +172,10 @@ static struct home_candidate candidate_first(const struct quire_zone *z, uint32_
     return c;
 }
 
-/* The first candidates of sections near `s`. A section's hint has no class: one that shows a run of
- * the order and has no candidate costs a look, but takes no other's place. In a large zone most of
- * them are so, and else a whole block would be split. Returns how many sections have one. */
+/* The first candidates of sections near `s` but for those of other tenants, of which NEAR_PASSED
+ * are passed by. A section's hint has no class: one that shows a run of the order and has no
+ * candidate costs a look, but takes no other's place. In a large zone most of them are so, and else
+ * a whole block would be split. Returns how many sections have one. */
 static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
                                 const struct home_wanted *want, struct home_candidate *c)
 {
@@ -180,12 +184,17 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
     uint32_t start = s;
     unsigned n = 0;
 
-    for (unsigned around = 0, looks = 0; n < NEAR_SECTIONS && looks < NEAR_LOOKS; s++) {
+    for (unsigned around = 0, looks = 0, passed = 0;
+         n < NEAR_SECTIONS && looks < NEAR_LOOKS && passed < NEAR_PASSED; s++) {
         s = (uint32_t)k->next_byte(hints_at(z->sparse, 0), around ? start : z->sections, s, least);
         if (s >= (around ? start : z->sections)) {
             if (around++)
                 break;
             s = UINT32_MAX; /* go on at 0 */
+            continue;
+        }
+        if (want->tenant != TENANT_NOBODY && section_is_others(z, s, want->tenant)) {
+            passed++;
             continue;
         }
         looks++;
@@ -218,7 +227,19 @@ static uint32_t find_home_same_word(const struct quire_zone *z, quire_slot slot,
     return NO_BLOCK;
 }
 
-/* The fullest block near `s` that is wanted and can be made the slot's home block. */
+/* The fullest of some candidates; NULL: there is none. */
+static struct home_candidate *candidate_best(struct home_candidate c[], unsigned n)
+{
+    struct home_candidate *best = NULL;
+
+    for (unsigned i = 0; i < n; i++)
+        if (c[i].i < c[i].count && (!best || c[i].value < best->value))
+            best = &c[i];
+    return best;
+}
+
+/* The fullest block near `s` that is wanted and can be made the slot's home block. Of other
+ * tenants' blocks those that are not dense are passed by: to fill them up heals nothing. */
 static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot,
                                const struct home_wanted *want, uint32_t s)
 {
@@ -227,16 +248,15 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot,
 
     /* It could be endless: each turn passes a block of these sections by. As above. */
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
-        struct home_candidate *best = NULL;
+        struct home_candidate *best = candidate_best(c, n);
         uint32_t b;
 
-        for (unsigned i = 0; i < n; i++)
-            if (c[i].i < c[i].count && (!best || c[i].value < best->value))
-                best = &c[i];
         if (!best)
             break;
         b = best->first + (uint32_t)best->i;
-        if (suits_as_home(z, b, want) && qi_home_take(z, slot, want->home_class, b))
+        if ((want->tenant == TENANT_NOBODY || best->value <= HOME_MAX_DENSE ||
+             !word_is_others(z, b / WORD_BITS, want->tenant)) &&
+            suits_as_home(z, b, want) && qi_home_take(z, slot, want->home_class, b))
             return b;
         candidate_next(z, best);
     }
@@ -362,6 +382,8 @@ static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, u
     bool movable = home_class & CLASS_MOVABLE;
     uint32_t b = NO_BLOCK;
 
+    if (slots_are_apart(z) && word_is_others(z, near / WORD_BITS, tenant_of_slot(slot)))
+        v = WORD_FULL; /* another slot came to stay there */
     if (v != WORD_FULL &&
         section_is(z, near / SECTION_BLOCKS, movable ? SECTIONS_MOVABLE : SECTIONS_UNMOVABLE))
         return near / WORD_BITS * WORD_BITS + word_first(~v);
@@ -392,6 +414,7 @@ static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_
         }
         if (qi_block_split(z, slot, b, desc_home(slot, home_class))) {
             qi_section_note_class(z, b, home_class);
+            tenant_note(z, slot, b / WORD_BITS);
             return b;
         }
     }
@@ -433,15 +456,10 @@ bool qi_take_recent(const struct quire_zone *z, quire_slot slot, unsigned home_c
     return true;
 }
 
-/* A block that is the slot's now, with free frames unless they are taken before: to be tried, then
- * installed or left. NO_BLOCK: there is none worth it, and no whole block. */
-uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                      unsigned order)
+/* A dense block near by that is wanted, or else a sparse one of another class of the mobility. */
+static uint32_t find_home_of_mobility(const struct quire_zone *z, quire_slot slot,
+                                      struct home_wanted want, uint32_t near)
 {
-    /* relaxed: where to start */
-    uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
-    struct home_wanted want = home_wanted_of(z, home_class, order);
-    uint8_t least = want.least;
     uint32_t b = find_home_same_word(z, slot, &want, near);
 
     if (b == NO_BLOCK)
@@ -451,15 +469,54 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
         want.least = SPARSE_FULLNESS;
         b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
     }
+    return b;
+}
+
+/* A block of any class that shows enough free frames. */
+static uint32_t find_home_of_any_class(const struct quire_zone *z, quire_slot slot,
+                                       struct home_wanted want, uint32_t near)
+{
+    uint32_t b;
+
+    want.same = ANY_CLASS;
+    b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
+    if (b != NO_BLOCK)
+        qi_section_note_class(z, b, want.home_class);
+    return b;
+}
+
+/* Where the slot's next search starts, if this one found block b; the slot does not follow others
+ * to where they work while there is memory elsewhere. */
+static void note_near(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
+{
+    if (!slots_are_apart(z) || !word_is_others(z, b / WORD_BITS, tenant_of_slot(slot)) ||
+        is_scarce(z))
+        qa_store(&slot_of(z, slot)->near[home_class], b, relaxed); /* relaxed: where to start */
+}
+
+/* A block that is the slot's now, with free frames unless they are taken before: to be tried, then
+ * installed or left. NO_BLOCK: there is none worth it, and no whole block. */
+uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                      unsigned order)
+{
+    /* relaxed: where to start */
+    uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
+    struct home_wanted want = home_wanted_of(z, home_class, order);
+    uint32_t b;
+
+    if (slots_are_apart(z) && !is_scarce(z))
+        want.tenant = tenant_that_looks(z, slot, near / WORD_BITS);
+    b = find_home_of_mobility(z, slot, want, near);
     if (b == NO_BLOCK)
         b = split_whole_near(z, slot, home_class);
-    if (b == NO_BLOCK) {
-        want.same = ANY_CLASS;
-        want.least = least;
-        b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
-        if (b != NO_BLOCK)
-            qi_section_note_class(z, b, home_class);
+    if (b == NO_BLOCK && want.tenant != TENANT_NOBODY) {
+        want.tenant = TENANT_NOBODY;
+        b = find_home_of_mobility(z, slot, want, near);
     }
+    if (b == NO_BLOCK)
+        b = find_home_of_any_class(z, slot, want, near);
+    if (b != NO_BLOCK)
+        note_near(z, slot, home_class, b);
     return b;
 }
 

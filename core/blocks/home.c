@@ -66,15 +66,13 @@ bool qi_home_leave(const struct quire_zone *z, uint32_t owner, uint32_t b)
  * is given up. */
 void qi_home_install(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
 {
-    struct quire_slot_state *s = slot_of(z, slot);
     /* E-home acq_rel. E-home acq_rel: without it the owner field of the old home could
      * be read older than its installation, and the block would stay the home of a slot that does
      * not know it. */
-    uint32_t old = qa_xchg(&s->home[home_class], b + 1, acq_rel);
+    uint32_t old = qa_xchg(&slot_of(z, slot)->home[home_class], b + 1, acq_rel);
 
     qi_assert(home_class < CLASSES && has_map(z, b));
     qi_assert(old == 0 || has_map(z, old - 1)); /* I5: old, perhaps, but a block of the zone */
-    qa_store(&s->near[home_class], b, relaxed); /* relaxed: where the next search starts */
     if (old && old != b + 1)
         (void)qi_home_leave(z, desc_owner(slot), old - 1);
 }

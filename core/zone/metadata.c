@@ -120,6 +120,8 @@ void qi_metadata_layout_place(struct metadata_layout *layout, uint32_t slots)
     at = rounded_up(at + sections, 64);
     layout->wholes = at;
     at = rounded_up(at + sections, 64);
+    layout->tenants = at;
+    at = rounded_up(at + sections * MAP_WORDS, 64);
     layout->section_maps = at;
     at += sections * sizeof(struct map512);
     layout->gone_maps = at;

@@ -17,7 +17,7 @@ struct metadata_layout {
     bool has_frame_bytes;
     uint64_t first_block, end_block; /* blocks of the index space that have maps */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
-    uint64_t slot_states, pin_table, sparse, wholes, section_maps, gone_maps, fulls, holes, descs,
+    uint64_t slot_states, pin_table, sparse, wholes, tenants, section_maps, gone_maps, fulls, holes, descs,
         maps, frame_bytes, bytes;
 };
 

@@ -10,17 +10,19 @@
  * number comes last, with release, for those who attach. The handle is written once and constant
  * from then on.
  */
-#include "core/internal.h"
+#include "core/blocks/tenant.h"
 #include "core/zone/metadata.h"
 
 enum {
-    CHUNK_MAX = 4096, /* frames a slot borrows at once: so many frees to one visit of the total */
-    CHUNK_MIN = 64,   /* below, the counter is cheaper without sharing */
-    CHUNK_SHARE = 16, /* the slots hold at most 2 / 16 of the zone in credit */
+    /* Frames a slot borrows at once: so many frees to one visit of the total, whose line moves. */
+    CHUNK_MAX = 16384,
+    CHUNK_LARGE = 4096, /* more only if the slots hold at most 2 / CHUNK_LARGE_SHARE in credit: */
+    CHUNK_LARGE_SHARE = 64, /* where less than that is free, each call visits the total */
+    CHUNK_MIN = 64,         /* below, the counter is cheaper without sharing */
+    CHUNK_SHARE = 16,       /* the slots hold at most 2 / 16 of the zone in credit */
     ORDER_CLASSES_BLOCKS = 64,   /* blocks a slot from which on orders are kept apart */
     SLOTS_A_SECTION = MAP_WORDS, /* slots start to look in words of their own */
-    SECTIONS_A_SLOT = 2,         /* sections a slot, for whole blocks to be in own ones */
-    APART_ORDER = 6,             /* and runs of this order and longer */
+    APART_ORDER = 4,             /* from this one on runs have sections of their slots' own */
 };
 
 static void clear_memory(void *memory, size_t bytes)
@@ -39,6 +41,7 @@ static void bind_handle(struct quire_zone *z, struct quire_zone_head *h,
     z->pins = (struct quire_pin *)pins;
     z->sparse = base + layout->sparse;
     z->wholes = base + layout->wholes;
+    z->tenants = base + layout->tenants;
     z->section_maps = base + layout->section_maps;
     z->gone_maps = base + layout->gone_maps;
     z->fulls = base + layout->fulls;
@@ -191,6 +194,8 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
         h->low = h->min + h->min / 4;
         h->high = h->min + h->min / 2;
     }
+    while (chunk > CHUNK_LARGE && chunk * CHUNK_LARGE_SHARE * c->slots > managed)
+        chunk /= 2;
     while (chunk >= CHUNK_MIN && chunk * CHUNK_SHARE * c->slots > managed)
         chunk /= 2;
     h->chunk = chunk >= CHUNK_MIN ? (uint32_t)chunk : 0;
@@ -206,7 +211,7 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
  * these each slot has a section of its own, if there are as many again. */
 static void build_slots(struct quire_zone *z)
 {
-    bool apart = z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
+    bool apart = slots_are_apart(z);
 
     for (uint32_t i = 0; i < z->slots; i++)
         for (unsigned c = 0; c <= CLASSES; c++) {

@@ -121,6 +121,7 @@ struct quire_zone {
     unsigned char *gone_maps;    /* per section: which of its free blocks are gone */
     unsigned char *sparse;       /* per section: how long a run of free frames may be in a block */
     unsigned char *wholes;       /* per section: how long a run of whole blocks may be free */
+    unsigned char *tenants;      /* per 64 blocks: the slot that split blocks there last */
     struct quire_slot_state *slot_states;
     struct quire_pin *pins;
     uintptr_t frame_bytes; /* per frame: the byte that says how it was handed out; where frame 0

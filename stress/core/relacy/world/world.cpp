@@ -92,6 +92,7 @@ World::World(uint32_t blocks, unsigned number, uint64_t section) : blocks_(block
     z.gone_maps = bytes(gone_);
     z.sparse = bytes(sparse_);
     z.wholes = bytes(wholes_);
+    z.tenants = bytes(tenants_);
     z.slot_states = slots_;
     z.pins = pins_;
     z.pin_mask = PINNED - 1;

@@ -111,6 +111,7 @@ class World
     struct map512 maps_[BLOCKS * 2];
     qa32 descs_[WIDE];
     qa8 fulls_[WIDE], holes_[WIDE], sparse_[SECTIONS], wholes_[SECTIONS];
+    qa8 tenants_[SECTIONS * MAP_WORDS];
     struct quire_slot_state slots_[SLOTS];
     struct quire_pin pins_[PINNED];
     uint32_t blocks_;
