@@ -12,12 +12,19 @@ struct depot_half {
     quire_pfn rounds[];
 };
 
+/* A class's part of a shard: a CPU that exchanges with this one moves this line, and that of the
+ * empty nodes. */
+struct depot_class {
+    struct stack full_ones;
+    qa32 full;  /* D2 */
+    qa32 least; /* D3 */
+    qa32 dry;   /* D4 */
+};
+
 struct depot_shard {
-    struct stack full_ones[DEPOT_CLASSES], empty_ones;
-    qa32 full[DEPOT_CLASSES];  /* D2 */
-    qa32 least[DEPOT_CLASSES]; /* D3 */
-    qa32 dry[DEPOT_CLASSES];   /* D4 */
-    qa32 refused;              /* D5 */
+    struct depot_class of_class[DEPOT_CLASSES];
+    struct stack empty_ones;
+    qa32 refused; /* D5 */
 } __attribute__((aligned(64)));
 
 struct depot {
@@ -40,6 +47,11 @@ size_t qi_depot_bytes(uint32_t cpus, uint32_t nodes, uint32_t half)
            nodes * depot_half_bytes(half);
 }
 
+static struct depot_class *class_of(struct depot *depot, uint32_t cpu, unsigned cls)
+{
+    return &depot->of_cpu[cpu].of_class[cls];
+}
+
 static struct depot_half *depot_pop(const struct depot *depot, struct stack *stack)
 {
     void *node = stack_pop(stack, &depot->nodes); /* the first member */
@@ -55,15 +67,15 @@ static void push_empty(struct depot *depot, struct depot_half *half)
 /* Take a full node of a shard; the caller empties it. NULL: it has none, and is not written. */
 static struct depot_half *take_full(struct depot *depot, uint32_t cpu, unsigned cls)
 {
-    struct depot_shard *shard = &depot->of_cpu[cpu];
-    struct depot_half *half = depot_pop(depot, &shard->full_ones[cls]);
+    struct depot_class *k = class_of(depot, cpu, cls);
+    struct depot_half *half = depot_pop(depot, &k->full_ones);
     uint32_t full;
 
     if (!half)
         return NULL;
-    full = qa_sub(&shard->full[cls], 1, relaxed) - 1;                  /* relaxed: a hint */
-    if ((int32_t)full < (int32_t)qa_load(&shard->least[cls], relaxed)) /* relaxed: a hint */
-        qa_store(&shard->least[cls], full, relaxed);                   /* relaxed: a hint */
+    full = qa_sub(&k->full, 1, relaxed) - 1;                  /* relaxed: a hint */
+    if ((int32_t)full < (int32_t)qa_load(&k->least, relaxed)) /* relaxed: a hint */
+        qa_store(&k->least, full, relaxed);                   /* relaxed: a hint */
     return half;
 }
 
@@ -117,19 +129,19 @@ static struct depot_half *take_empty(struct depot *depot, uint32_t cpu)
 bool qi_depot_put(struct depot *depot, uint32_t cpu, unsigned cls, const quire_pfn pfns[],
                   uint32_t n)
 {
-    struct depot_shard *shard = &depot->of_cpu[cpu];
+    struct depot_class *k = class_of(depot, cpu, cls);
     struct depot_half *half = take_empty(depot, cpu);
 
     qi_assert(n <= depot->half);
-    if (qa_load(&shard->dry[cls], relaxed) != 0) /* relaxed: a hint */
-        qa_store(&shard->dry[cls], 0, relaxed);  /* relaxed: a hint */
+    if (qa_load(&k->dry, relaxed) != 0) /* relaxed: a hint */
+        qa_store(&k->dry, 0, relaxed);  /* relaxed: a hint */
     if (!half)
         return false;
     half->count = n;
     for (uint32_t i = 0; i < n; i++)
         half->rounds[i] = pfns[i];
-    stack_push(&shard->full_ones[cls], &half->node);
-    (void)qa_add(&shard->full[cls], 1, relaxed); /* relaxed: a hint */
+    stack_push(&k->full_ones, &half->node);
+    (void)qa_add(&k->full, 1, relaxed); /* relaxed: a hint */
     return true;
 }
 
@@ -162,7 +174,7 @@ static uint32_t get_of_others(struct depot *depot, uint32_t cpu, unsigned cls, q
  * many rounds they are, 0 if there is none for it. */
 uint32_t qi_depot_get(struct depot *depot, uint32_t cpu, unsigned cls, quire_pfn pfns[])
 {
-    qa32 *dry_word = &depot->of_cpu[cpu].dry[cls];
+    qa32 *dry_word = &class_of(depot, cpu, cls)->dry;
     uint32_t n = empty_into(depot, take_full(depot, cpu, cls), pfns), dry, paid;
 
     if (n > 0)
@@ -210,9 +222,9 @@ void qi_depot_emptied(struct depot *depot, const quire_pfn *rounds)
  * interval. */
 uint32_t qi_depot_unused(struct depot *depot, uint32_t cpu, unsigned cls)
 {
-    struct depot_shard *shard = &depot->of_cpu[cpu];
-    uint32_t full = qa_load(&shard->full[cls], relaxed);         /* relaxed: a hint */
-    uint32_t least = qa_xchg(&shard->least[cls], full, relaxed); /* relaxed: a hint */
+    struct depot_class *k = class_of(depot, cpu, cls);
+    uint32_t full = qa_load(&k->full, relaxed);         /* relaxed: a hint */
+    uint32_t least = qa_xchg(&k->least, full, relaxed); /* relaxed: a hint */
 
     if ((int32_t)full < 0 || (int32_t)least < 0)
         return 0;
@@ -225,8 +237,8 @@ uint32_t qi_depot_full(const struct depot *depot, unsigned cls)
     uint32_t sum = 0;
 
     for (uint32_t cpu = 0; cpu < depot->shards; cpu++) {
-        const struct depot_shard *shard = &depot->of_cpu[cpu];
-        int32_t full = (int32_t)qa_load(&shard->full[cls], relaxed); /* relaxed: a figure */
+        const struct depot_class *k = &depot->of_cpu[cpu].of_class[cls];
+        int32_t full = (int32_t)qa_load(&k->full, relaxed); /* relaxed: a figure */
 
         sum += full > 0 ? (uint32_t)full : 0;
     }

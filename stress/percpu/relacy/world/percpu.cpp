@@ -29,9 +29,9 @@ void depot_share(struct depot *depot, uint32_t nodes)
 
         shard->empty_ones.top.share();
         shard->refused.share();
-        shard->full_ones[CACHE_UNMOVABLE].top.share();
-        shard->full[CACHE_UNMOVABLE].share();
-        shard->dry[CACHE_UNMOVABLE].share();
+        shard->of_class[CACHE_UNMOVABLE].full_ones.top.share();
+        shard->of_class[CACHE_UNMOVABLE].full.share();
+        shard->of_class[CACHE_UNMOVABLE].dry.share();
     }
     for (uint32_t i = 0; i < nodes; i++) {
         void *node = depot->nodes.first + i * depot->nodes.stride;
