@@ -154,7 +154,7 @@ static size_t bytes_per_cpu(const struct cache_sizes *s)
 static size_t total_bytes(const struct quire_cache_config *config, const struct cache_sizes *s)
 {
     return cache_aligned(sizeof(struct quire_cache_state)) +
-           cache_aligned(qi_depot_bytes(s->depot, s->rounds / 2)) +
+           cache_aligned(qi_depot_bytes(config->cpus, s->depot, s->rounds / 2)) +
            config->cpus * (sizeof(struct cpu_view) + bytes_per_cpu(s));
 }
 
@@ -204,8 +204,8 @@ int quire_cache_init(struct quire_cache *c, const struct quire_cache_config *con
     at += cache_aligned(sizeof(struct quire_cache_state));
     depot = at;
     c->state->depot = (struct depot *)depot;
-    qi_depot_init(c->state->depot, s.depot, s.rounds / 2);
-    at += cache_aligned(qi_depot_bytes(s.depot, s.rounds / 2));
+    qi_depot_init(c->state->depot, config->cpus, s.depot, s.rounds / 2, DEPOT_PATIENCE);
+    at += cache_aligned(qi_depot_bytes(config->cpus, s.depot, s.rounds / 2));
     c->cpu_views = at;
     at += config->cpus * sizeof(struct cpu_view);
     for (unsigned i = 0; i < QUIRE_CACHE_CLASSES; i++) {

@@ -345,7 +345,9 @@ void qi_cache_follow_pressure(struct quire_cache *c, uint32_t flags);
 void qi_density_sample(struct quire_cache *c, unsigned times);
 
 /* slowpath.c: frames back to the zone */
-uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, uint32_t nodes);
+uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, uint32_t cpu, unsigned cls,
+                        uint32_t *nodes);
+void qi_depot_drain(struct quire_cache *c, quire_slot slot);
 uint64_t qi_cpu_cache_flush(const struct quire_cache *c, quire_slot slot, enum cache_class cls,
                             struct cpu_cache *r, bool out_only);
 

@@ -22,8 +22,8 @@
  *     drain by a third CPU               passes by         passes by             asks, too
  *   (what finds a CPU cache taken goes to the zone)
  *
- * Bounded: each CPU cache once, each depot node once. Lock-free, any context but for the system
- * call or the port's call, which a drain with `no_syscall` does without.
+ * Bounded: each CPU cache once, each depot node once a class. Lock-free, any context but for the
+ * system call or the port's call, which a drain with `no_syscall` does without.
  */
 #include "core/layout.h"
 #include "percpu/depot.h"
@@ -125,8 +125,7 @@ void qi_cache_drain_whole(struct quire_cache *c, bool no_syscall)
         ask_for_rounds(c, cpu, both_magazines);
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         (void)drain_cpu_caches(c, cpu, no_syscall, both_magazines);
-    for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        (void)qi_depot_flush(c, slot, i, c->depot_nodes);
+    qi_depot_drain(c, slot);
 }
 
 int quire_cache_drain(struct quire_cache *c, uint32_t cpu)
@@ -192,12 +191,12 @@ uint64_t quire_cache_maintain(struct quire_cache *c)
 
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         frames += decay_cpu_caches(c, cpu, &used);
-    for (unsigned i = 0; i < DEPOT_CLASSES; i++) {
-        uint32_t unused = qi_depot_unused(c->state->depot, i);
+    for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
+        for (unsigned i = 0; i < DEPOT_CLASSES; i++) {
+            uint32_t unused = qi_depot_unused(c->state->depot, cpu, i);
 
-        if (unused)
-            frames += qi_depot_flush(c, slot, i, unused);
-    }
+            frames += qi_depot_flush(c, slot, cpu, i, &unused);
+        }
     if (used)
         qi_density_sample(c, DENSITY_SAMPLES);
     qi_cache_follow_pressure(c, 0);

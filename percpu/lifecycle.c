@@ -21,10 +21,10 @@
  * In local mode the owners empty their CPU caches, asked for it behind the limits; the answer says
  * that a push afterwards sees them (A2 of ask.c). A CPU that has not answered makes it false.
  *
- * Bounded: each CPU cache once, each depot node once. In rseq mode a system call for each CPU, in
- * local mode a call of the port.
+ * Bounded: each CPU cache once, each depot node once a class. In rseq mode a system call for each
+ * CPU, in local mode a call of the port.
  */
-#include "percpu/depot.h"
+#include "percpu/cpu_cache.h"
 
 /* Empty a CPU's caches into the zone; were all there? */
 static bool empty_cpu_caches(struct quire_cache *c, uint32_t cpu)
@@ -67,8 +67,7 @@ bool qi_cache_close(struct quire_cache *c)
     qi_cache_forbid_push(c);
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         all &= empty_cpu_caches(c, cpu);
-    for (unsigned i = 0; i < DEPOT_CLASSES; i++)
-        (void)qi_depot_flush(c, slot_of_cpu(c, 0), i, c->depot_nodes);
+    qi_depot_drain(c, slot_of_cpu(c, 0));
     return all;
 }
 

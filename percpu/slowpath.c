@@ -5,9 +5,10 @@
  *
  * Refills and flushes move half a magazine, so that alternating bursts of allocations and frees
  * meet at the middle and do not go to the zone each time; after a drain refills begin with one
- * round and double (K9 of cpu_cache.h). A refill takes a half from the depot, or rounds from the
- * zone (which fills up the fullest blocks). An overflow of the loaded magazine, whose frames are of
- * dense blocks, goes to the depot, or is flushed to the zone; a full outgoing magazine is flushed.
+ * round and double (K9 of cpu_cache.h). A refill takes a half from the CPU's shard of the depot, or
+ * rounds from the zone (which fills up the fullest blocks), or if that has none, a half from any
+ * shard. An overflow of the loaded magazine, whose frames are of dense blocks, goes to the depot,
+ * or is flushed to the zone; a full outgoing magazine is flushed.
  *
  * What goes by the CPU caches, to the zone at once: an order or a flag that is not cached, a CPU
  * without CPU caches, all while the zone is short of memory, and a call that finds its CPU cache
@@ -74,15 +75,17 @@ static uint64_t flush_rounds(const struct quire_cache *c, quire_slot slot, enum 
     return freed * frames_per_round(cls);
 }
 
-/* Give `nodes` full nodes of the depot to the zone. */
-uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, uint32_t nodes)
+/* Give up to *nodes full nodes of a CPU's shard of the depot to the zone; *nodes is less by those
+ * given. Returns how many frames that were. */
+uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, uint32_t cpu, unsigned cls,
+                        uint32_t *nodes)
 {
     struct depot *depot = c->state->depot;
     uint64_t frames = 0;
 
-    for (; nodes > 0; nodes--) {
+    for (; *nodes > 0; --*nodes) {
         uint32_t n;
-        const quire_pfn *pfns = qi_depot_hold(depot, cls, &n);
+        const quire_pfn *pfns = qi_depot_hold(depot, cpu, cls, &n);
 
         if (!pfns)
             break;
@@ -90,6 +93,18 @@ uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, unsigned cls, ui
         qi_depot_emptied(depot, pfns);
     }
     return frames;
+}
+
+/* Give all that the depot holds to the zone: of each class each node at most once, whoever fills
+ * nodes meanwhile. */
+void qi_depot_drain(struct quire_cache *c, quire_slot slot)
+{
+    for (unsigned cls = 0; cls < DEPOT_CLASSES; cls++) {
+        uint32_t nodes = c->depot_nodes;
+
+        for (uint32_t cpu = 0; cpu < c->cpus && nodes > 0; cpu++)
+            (void)qi_depot_flush(c, slot, cpu, cls, &nodes);
+    }
 }
 
 /* Flush a CPU cache that the caller has taken, or only its outgoing magazine. */
@@ -128,11 +143,13 @@ static void answer_asked(const struct quire_cache *c, uint32_t cpu)
         (void)qi_cpu_caches_answer(c, cpu);
 }
 
-/* Rounds from the depot, half a magazine, or from the zone, as many as K9 says, into pfns[].
- * Returns how many. */
-static uint32_t refill(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+/* Rounds from the depot, half a magazine, or from the zone, as many as K9 says, into pfns[]; what
+ * lies in other CPUs' shards of the depot is looked for at once if the zone has none. Returns how
+ * many. */
+static uint32_t refill(struct quire_cache *c, uint32_t cpu, enum cache_class cls,
                        struct cpu_cache *r, uint32_t flags, quire_pfn pfns[])
 {
+    quire_slot slot = slot_of_cpu(c, cpu);
     uint32_t want = r->refill;
     size_t n = 0;
 
@@ -145,7 +162,7 @@ static uint32_t refill(struct quire_cache *c, quire_slot slot, enum cache_class 
         return (uint32_t)n;
     }
     if (depot_takes(c, cls))
-        n = qi_depot_get(c->state->depot, cls, pfns);
+        n = qi_depot_get(c->state->depot, cpu, cls, pfns);
     if (n == 0 && cls >= CACHE_RUNS)
         n = qi_runs_refill(c->zone, slot, class_order(cls), flags, want, pfns);
     if (n == 0 && cls < CACHE_RUNS) {
@@ -154,6 +171,8 @@ static uint32_t refill(struct quire_cache *c, quire_slot slot, enum cache_class 
         if (qa_load(&r->refills, relaxed) % DENSITY_PERIOD == 0) /* relaxed: a hint */
             qi_density_sample(c, 1);
     }
+    if (n == 0 && depot_takes(c, cls))
+        n = qi_depot_get_any(c->state->depot, cpu, cls, pfns);
     return (uint32_t)n;
 }
 
@@ -186,7 +205,7 @@ static bool refill_and_pop(struct quire_cache *c, uint32_t cpu, enum cache_class
     hit = count > 0;
     if (!hit) {
         count_as_owner(&r->underflows);
-        count = refill(c, slot_of_cpu(c, cpu), cls, r, flags, r->rounds);
+        count = refill(c, cpu, cls, r, flags, r->rounds);
     }
     got = count > 0;
     if (got) {
@@ -291,7 +310,7 @@ int quire_cache_alloc_contig(struct quire_cache *c, const struct quire_contig *w
 
 /* Put a frame into the loaded magazine, whose upper half goes to the depot, or is flushed, when it
  * is full. Did it? */
-static bool push_loaded(struct quire_cache *c, quire_slot slot, enum cache_class cls,
+static bool push_loaded(struct quire_cache *c, uint32_t cpu, enum cache_class cls,
                         struct cpu_cache *r, quire_pfn pfn)
 {
     uint32_t count = cpu_cache_count(r);
@@ -301,8 +320,8 @@ static bool push_loaded(struct quire_cache *c, quire_slot slot, enum cache_class
         quire_pfn *upper = r->rounds + r->half;
 
         count_as_owner(&r->overflows);
-        if (!depot_takes(c, cls) || !qi_depot_put(c->state->depot, cls, upper, r->half)) {
-            (void)flush_rounds(c, slot, cls, upper, r->half);
+        if (!depot_takes(c, cls) || !qi_depot_put(c->state->depot, cpu, cls, upper, r->half)) {
+            (void)flush_rounds(c, slot_of_cpu(c, cpu), cls, upper, r->half);
             count_as_owner(&r->flushes);
         }
         count = r->half;
@@ -362,7 +381,7 @@ int qi_cache_push_or_flush(struct quire_cache *c, uint32_t cpu, struct admission
     if (!r || !take_to_push(c, r, cpu))
         return counted(c, qi_zone_free_cached(c->zone, slot, pfn, class_order(a.cls)));
     met_zone = a.place == TO_OUTGOING ? push_outgoing(c, slot, a.cls, r, pfn)
-                                      : push_loaded(c, slot, a.cls, r, pfn);
+                                      : push_loaded(c, cpu, a.cls, r, pfn);
     cpu_cache_put(r);
     if (met_zone)
         qi_cache_follow_pressure(c, 0);

@@ -70,6 +70,8 @@ TwoPops two_pops;
 OneCpu two_pushes(false), pop_and_push(true);
 RefillAndDrain refill_and_drain(false), refill_and_drain_zone(true);
 OverflowAndRefill overflow_and_refill;
+OtherShard two_refills(true), refill_and_empty_node(false);
+TwoOverflows two_overflows;
 Stop stopped_hit(Stop::ALLOC, 2), stopped_refill(Stop::ALLOC, 0);
 Stop stopped_push(Stop::FREE, 2), stopped_outgoing(Stop::FREE_OUTGOING, 2),
     stopped_overflow(Stop::FREE, 4), stopped_drain(Stop::DRAIN, 4);
@@ -93,6 +95,9 @@ int main(int argc, char **argv)
                        {"refill_and_drain", refill_and_drain, 2, Search::FULL, 0},
                        {"refill_and_drain_zone", refill_and_drain_zone, 2, Search::BOUND, 3},
                        {"overflow_and_refill", overflow_and_refill, 2, Search::BOUND, 3},
+                       {"two_refills", two_refills, 2, Search::BOUND, 3},
+                       {"refill_and_empty_node", refill_and_empty_node, 2, Search::BOUND, 4},
+                       {"two_overflows", two_overflows, 2, Search::BOUND, 3},
                        {"stopped_hit", stopped_hit, 2, Search::BOUND, 3},
                        {"stopped_refill", stopped_refill, 2, Search::BOUND, 3},
                        {"stopped_push", stopped_push, 2, Search::BOUND, 3},

@@ -292,6 +292,8 @@ static void node_is_large_enough(void **unused)
             r.cache_config.run_rounds = run_rounds[i];
             r.cache_config.large_rounds = r.cache_config.huge_rounds = 0;
             r.cache_config.depot = 4;
+            r.cache_config.cpus = 1; /* so that all four are its */
+            r.cache_config.first_cpu = cpu_name(0);
             rig_open(&r);
             run_on(&r, 0);
             for (size_t k = 0; k < n; k++)

@@ -13,7 +13,7 @@ static void open_default(struct rig *r, uint64_t frames)
     rig_begin(r, frames);
     r->cache_config.rounds = 64;
     r->cache_config.huge_rounds = 4;
-    r->cache_config.depot = 4;
+    r->cache_config.depot = 4 * r->cache_config.cpus;
     rig_open(r);
     run_on(r, 0);
 }
@@ -319,7 +319,7 @@ static void halves(void **unused)
     assert_int_equal(s.depot[CACHE_UNMOVABLE], 32);
     assert_int_equal(s.cached[CACHE_UNMOVABLE], 33);
     assert_int_equal(s.flushes, 0);
-    give_many(&r, 255, pfns + 65); /* the depot holds four halves, the rest is flushed */
+    give_many(&r, 255, pfns + 65); /* the depot holds four halves a CPU, the rest is flushed */
     s = stats_of(&r);
     assert_int_equal(s.overflows, 8);
     assert_int_equal(s.depot[CACHE_UNMOVABLE], 4 * 32);

@@ -12,7 +12,7 @@
 #include "core/frame_byte.h"
 #include "percpu/cpu_cache.h"
 
-enum { HERE = 0, FRAMES = 5 * BLOCK };
+enum { HERE = 0, FRAMES = 6 * BLOCK };
 
 static uint64_t pfns[FRAMES];
 
@@ -32,7 +32,7 @@ static void open_small(struct rig *r)
     rig_begin(r, FRAMES);
     r->cache_config.rounds = 64;
     r->cache_config.huge_rounds = 0;
-    r->cache_config.depot = 8;
+    r->cache_config.depot = 4 * r->cache_config.cpus;
 }
 
 /* ---- Whom a drain disturbs ------------------------------------------------------------------ */
@@ -100,7 +100,7 @@ static uint64_t fill_caches(struct rig *r, uint64_t *in_cpu_cache)
 
     run_on(r, elsewhere());
     take_many(r, 0, FRAMES, pfns);
-    give_many(r, 300, pfns);
+    give_many(r, 64 + 4 * 32, pfns);
     run_on(r, HERE);
     s = stats_of(r);
     assert_int_equal(quire_zone_free_frames(&r->zone), 0);

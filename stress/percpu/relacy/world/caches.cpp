@@ -5,6 +5,12 @@
 #include "caches.hpp"
 #include "stress/common/relacy/library.hpp"
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include "percpu/depot.h"
+#pragma GCC diagnostic pop
+
 #include <cstring>
 
 /* Words that a former execution has shared are forgotten with what they held. */
@@ -165,6 +171,12 @@ void InCaches::dense(bool is)
 void InCaches::share_depot()
 {
     depot_shared_ = true;
+}
+
+void InCaches::depot_asks_at_once(uint32_t cpu)
+{
+    depot_set_patience(cache_.state->depot, 0);
+    depot_set_refused(cache_.state->depot, cpu, DEPOT_EMPTY_PERIOD - 1);
 }
 
 uint64_t InCaches::alloc()

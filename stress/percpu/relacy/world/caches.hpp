@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * caches.hpp - the zone in miniature of stress/core/relacy with caches in front of it: two CPUs,
- * magazines of four frames, a depot of one half magazine, in each mode. White-box.
+ * magazines of four frames, a depot of one node, CPU 0's at first, in each mode. White-box.
  *
  * In local mode (class Local) a CPU's interrupt answers what others ask of it, at any step of its
  * thread, once or never: who asks does not wait. In rseq mode, which only a library with
@@ -54,6 +54,7 @@ class InCaches : public InWorld
     void fill(uint32_t cpu, unsigned first, unsigned n); /* CPU's loaded magazine gets frames */
     void share(uint32_t cpu); /* a CPU's cache is what the case is about */
     void share_depot();
+    void depot_asks_at_once(uint32_t cpu); /* others for a full node, and for an empty one */
     void dense(bool is); /* else what is freed goes into the outgoing magazine, if the zone has any
                           * free frame */
 
@@ -111,5 +112,8 @@ template <class Case> class Local : public Case
 
 /* The depot's words are shared from now on; percpu.cpp knows them. */
 void depot_share(struct depot *depot, uint32_t nodes);
+/* D4 and D5 of percpu/depot.h. */
+void depot_set_patience(struct depot *depot, uint32_t patience);
+void depot_set_refused(struct depot *depot, uint32_t cpu, uint32_t refused);
 
 #endif /* QUIRE_STRESS_PERCPU_RELACY_CACHES_HPP */

@@ -332,6 +332,78 @@ class OverflowAndRefill : public Scarce
     unsigned left_;
 };
 
+/* Half a magazine lies in CPU 0's shard of the depot, in the only node, and nothing else is left.
+ * CPU 0 allocates; CPU 1 does, too, or overflows and looks for an empty node, which is CPU 0's. */
+class OtherShard : public Scarce
+{
+  public:
+    explicit OtherShard(bool refill) : refill_(refill)
+    {
+    }
+
+  private:
+    enum { HALF = ROUNDS / 2, IN_DEPOT = 1 };
+
+    void prepare() override
+    {
+        give_but(0);
+        fill(0, IN_DEPOT, ROUNDS);
+        free(0);
+        for (unsigned i = 0; i < ROUNDS + 1 - HALF; i++)
+            require(alloc() != NO_FRAME, "a hit has nothing");
+        if (!refill_)
+            fill(1, ROUNDS + 1, ROUNDS);
+        share(0);
+        share(1);
+        share_depot();
+        depot_asks_at_once(1);
+        left_ = refill_ ? HALF : HALF + ROUNDS + 1;
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 1 && !refill_)
+            free(2 * ROUNDS + 1);
+        else
+            got_[index] = alloc() != NO_FRAME;
+    }
+
+    void finish() override
+    {
+        require(got_[0] || (refill_ && got_[1]), "both are refused, and there was half a magazine");
+        left(left_ - got_[0] - got_[1]);
+    }
+
+    const bool refill_;
+    unsigned left_;
+    bool got_[THREADS] = {};
+};
+
+/* Both CPUs overflow; the only node is CPU 0's, and CPU 1 looks for it. */
+class TwoOverflows : public Scarce
+{
+    void prepare() override
+    {
+        give_but(0);
+        fill(0, CPUS, ROUNDS);
+        fill(1, CPUS + ROUNDS, ROUNDS);
+        share(0);
+        share(1);
+        share_depot();
+        depot_asks_at_once(1);
+    }
+
+    void thread(unsigned index) override
+    {
+        free(index);
+    }
+
+    void finish() override
+    {
+        left(CPUS * (ROUNDS + 1));
+    }
+};
+
 /* The cache goes out of service beside a hit; nothing but hits may be under way then. If it says
  * that all is out, nothing is in a magazine afterwards, and nothing can be pushed. */
 class Close : public Scarce

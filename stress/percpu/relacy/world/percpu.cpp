@@ -24,13 +24,28 @@
 
 void depot_share(struct depot *depot, uint32_t nodes)
 {
-    for (struct depot_stack *stack : {&depot->empty, &depot->full[CACHE_UNMOVABLE]}) {
-        stack->stack.top.share();
-        stack->full.share();
+    for (uint32_t cpu = 0; cpu < depot->shards; cpu++) {
+        struct depot_shard *shard = &depot->of_cpu[cpu];
+
+        shard->empty_ones.top.share();
+        shard->refused.share();
+        shard->of_class[CACHE_UNMOVABLE].full_ones.top.share();
+        shard->of_class[CACHE_UNMOVABLE].full.share();
+        shard->of_class[CACHE_UNMOVABLE].dry.share();
     }
     for (uint32_t i = 0; i < nodes; i++) {
         void *node = depot->nodes.first + i * depot->nodes.stride;
 
         static_cast<struct depot_half *>(node)->node.below.share();
     }
+}
+
+void depot_set_patience(struct depot *depot, uint32_t patience)
+{
+    depot->patience = patience;
+}
+
+void depot_set_refused(struct depot *depot, uint32_t cpu, uint32_t refused)
+{
+    qa_store(&depot->of_cpu[cpu].refused, refused, relaxed);
 }
