@@ -10,8 +10,8 @@
  *      half is free: the class that it was for has shrunk, and to fill it up costs no whole block.
  *      It is of this class from then on;
  *   3. a new home block: a whole block near by, which is split;
- *   4. a new home block: as 1 and 2 again, other slots' places included (blocks/tenant.h), which are
- *      passed by before; then as 1, but of any class;
+ *   4. a new home block: as 1 and 2 again, other slots' places included (blocks/tenant.h), which
+ * are passed by before; then as 1, but of any class;
  *   5. stray runs: any split block that the hints show, then other slots' home blocks;
  *   6. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
  *      which is never too low for a run (H4). "Out of memory" rests on this pass alone, so nothing
@@ -35,17 +35,17 @@ enum {
     NEAR_SECTIONS = 8,
     NEAR_LOOKS = 64,
     NEAR_TRIES = 16,
-    NEAR_PASSED = 512, /* sections of other tenants */
+    NEAR_PASSED = 512,       /* sections of other tenants */
     FRAMES_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once */
-    SCARCE_PART = 4,         /* where less than one of so many frames is free, what lies unused */
-    SCARCE_MIN_FULLNESS = 2, /* in dense blocks counts more: 3 or 4 free frames */
+    SCARCE_EIGHTHS = 2,      /* where fewer eighths are free, what lies unused in dense blocks */
+    SCARCE_MIN_FULLNESS = 2, /* counts more: 3 or 4 free frames */
+    AMPLE_EIGHTHS = 5,       /* with so many free, slots keep apart before holes are filled */
     SPARSE_FULLNESS = MAP_BITS / 4, /* fullness byte: half of the block is free */
     HOME_MAX_DENSE = 16,            /* fullness byte: at most 32 frames of the block are free */
     /* How far a block's class must be the one looked for, as a mask. */
     SAME_CLASS = HOLE_CLASSES - 1,
     SAME_MOBILITY = CLASS_MOVABLE,
     ANY_CLASS = 0,
-    WORDS_A_SLOT = 4, /* words of blocks that a zone needs for each slot, that they keep apart */
 };
 
 static const uint8_t *hints_at(const unsigned char *hints, uint32_t first)
@@ -97,8 +97,9 @@ static bool has_run(const struct quire_zone *z, uint32_t b, unsigned order)
 /* The home block that is looked for. */
 struct home_wanted {
     unsigned home_class, same, order;
-    uint8_t least; /* fullness byte */
-    uint8_t tenant; /* that is not passed by; TENANT_NOBODY: all are looked at */
+    uint8_t least;  /* fullness byte */
+    uint8_t tenant; /* whose words come first; TENANT_NOBODY: all are alike */
+    bool apart;     /* and others' sections, and sparse blocks, are passed by */
 };
 
 /* Would block b, as currently read (advisory), make this home block? Hints that promised it wrongly
@@ -117,13 +118,19 @@ static bool suits_as_home(const struct quire_zone *z, uint32_t b, const struct h
     return false;
 }
 
-/* Is little memory free? */
-static bool is_scarce(const struct quire_zone *z)
+/* Are fewer eighths of the memory free than these? */
+static bool is_fuller(const struct quire_zone *z, unsigned eighths)
 {
     int64_t free = (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: about how much */
 
     /* relaxed: a figure */
-    return free < (int64_t)(qa_load(&z->head->managed, relaxed) / SCARCE_PART);
+    return free < (int64_t)(qa_load(&z->head->managed, relaxed) / 8 * eighths);
+}
+
+/* Is little memory free? */
+static bool is_scarce(const struct quire_zone *z)
+{
+    return is_fuller(z, SCARCE_EIGHTHS);
 }
 
 /* A home block of the class, with a run of the order; of more than a frame, one is worth it. */
@@ -134,7 +141,7 @@ static struct home_wanted home_wanted_of(const struct quire_zone *z, unsigned ho
                               : is_scarce(z) ? SCARCE_MIN_FULLNESS
                                              : FRAMES_MIN_FULLNESS);
 
-    return (struct home_wanted){home_class, SAME_CLASS, order, least, TENANT_NOBODY};
+    return (struct home_wanted){home_class, SAME_CLASS, order, least, TENANT_NOBODY, false};
 }
 
 /* The candidate for a home block among `count` blocks: the fullest one that fits and was not
@@ -193,7 +200,7 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
             s = UINT32_MAX; /* go on at 0 */
             continue;
         }
-        if (want->tenant != TENANT_NOBODY && section_is_others(z, s, want->tenant)) {
+        if (want->apart && section_is_others(z, s, want->tenant)) {
             passed++;
             continue;
         }
@@ -205,6 +212,13 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
             hint_section_lower(z, s, want->order);
     }
     return n;
+}
+
+/* Make block b the slot's home block, if it is as wanted as it was when its hints were written. */
+static bool take_home(const struct quire_zone *z, quire_slot slot, const struct home_wanted *want,
+                      uint32_t b)
+{
+    return suits_as_home(z, b, want) && qi_home_take(z, slot, want->home_class, b);
 }
 
 /* A dense block of the word of 64 blocks that holds block `near`, worth it, that can be made the
@@ -220,7 +234,7 @@ static uint32_t find_home_same_word(const struct quire_zone *z, quire_slot slot,
 
         if (c.i == c.count || c.value > HOME_MAX_DENSE)
             break;
-        if (suits_as_home(z, b, want) && qi_home_take(z, slot, want->home_class, b))
+        if (take_home(z, slot, want, b))
             return b;
         candidate_next(z, &c);
     }
@@ -238,29 +252,49 @@ static struct home_candidate *candidate_best(struct home_candidate c[], unsigned
     return best;
 }
 
-/* The fullest block near `s` that is wanted and can be made the slot's home block. Of other
- * tenants' blocks those that are not dense are passed by: to fill them up heals nothing. */
-static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot,
-                               const struct home_wanted *want, uint32_t s)
+/* The fullest block near `s` that is wanted and can be made the slot's home block, but for those of
+ * other tenants. *others: the fullest of these that may be taken, if the slot's own words show
+ * none, or none that is dense where that one is. */
+static uint32_t find_home_of_own(const struct quire_zone *z, quire_slot slot,
+                                 const struct home_wanted *want, uint32_t s, uint32_t *others)
 {
     struct home_candidate c[NEAR_SECTIONS];
     unsigned n = home_candidates(z, s, want, c);
+    bool dense = false;
 
+    *others = NO_BLOCK;
     /* It could be endless: each turn passes a block of these sections by. As above. */
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
         struct home_candidate *best = candidate_best(c, n);
         uint32_t b;
 
-        if (!best)
+        if (!best || (best->value > HOME_MAX_DENSE && dense))
             break;
         b = best->first + (uint32_t)best->i;
-        if ((want->tenant == TENANT_NOBODY || best->value <= HOME_MAX_DENSE ||
-             !word_is_others(z, b / WORD_BITS, want->tenant)) &&
-            suits_as_home(z, b, want) && qi_home_take(z, slot, want->home_class, b))
-            return b;
+        if (want->tenant == TENANT_NOBODY || !word_is_others(z, b / WORD_BITS, want->tenant)) {
+            if (take_home(z, slot, want, b))
+                return b;
+        } else if (*others == NO_BLOCK && (!want->apart || best->value <= HOME_MAX_DENSE)) {
+            *others = b;
+            dense = best->value <= HOME_MAX_DENSE;
+        }
         candidate_next(z, best);
     }
     return NO_BLOCK;
+}
+
+/* The same, or one of other tenants. */
+static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, struct home_wanted want,
+                               uint32_t s)
+{
+    uint32_t others, b = find_home_of_own(z, slot, &want, s, &others);
+
+    if (b != NO_BLOCK || others == NO_BLOCK)
+        return b;
+    if (take_home(z, slot, &want, others))
+        return others;
+    want.tenant = TENANT_NOBODY; /* that one was stale, or a rival's; there may be more */
+    return find_home_of_own(z, slot, &want, s, &others);
 }
 
 /* No free run of 2^blocks_order blocks is in section s: say so, unless that changed (H3). */
@@ -382,7 +416,7 @@ static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, u
     bool movable = home_class & CLASS_MOVABLE;
     uint32_t b = NO_BLOCK;
 
-    if (slots_are_apart(z) && word_is_others(z, near / WORD_BITS, tenant_of_slot(slot)))
+    if (slots_keep_apart(z) && word_is_others(z, near / WORD_BITS, tenant_of_slot(slot)))
         v = WORD_FULL; /* another slot came to stay there */
     if (v != WORD_FULL &&
         section_is(z, near / SECTION_BLOCKS, movable ? SECTIONS_MOVABLE : SECTIONS_UNMOVABLE))
@@ -391,7 +425,7 @@ static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, u
         b = find_block_unmovable(z, here);
     if (!movable && b == NO_BLOCK && v != WORD_FULL)
         return near / WORD_BITS * WORD_BITS + word_first(~v);
-    if (b == NO_BLOCK && z->slots <= (uint64_t)z->sections * MAP_WORDS / WORDS_A_SLOT)
+    if (b == NO_BLOCK && slots_have_words(z))
         b = find_whole(z, slot, home_class, WORD_ORDER, here);
     return b != NO_BLOCK ? b : find_whole(z, slot, home_class, 0, here);
 }
@@ -463,11 +497,11 @@ static uint32_t find_home_of_mobility(const struct quire_zone *z, quire_slot slo
     uint32_t b = find_home_same_word(z, slot, &want, near);
 
     if (b == NO_BLOCK)
-        b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
+        b = find_home_near(z, slot, want, near / SECTION_BLOCKS);
     if (b == NO_BLOCK && z->order_classes) {
         want.same = SAME_MOBILITY;
         want.least = SPARSE_FULLNESS;
-        b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
+        b = find_home_near(z, slot, want, near / SECTION_BLOCKS);
     }
     return b;
 }
@@ -479,7 +513,7 @@ static uint32_t find_home_of_any_class(const struct quire_zone *z, quire_slot sl
     uint32_t b;
 
     want.same = ANY_CLASS;
-    b = find_home_near(z, slot, &want, near / SECTION_BLOCKS);
+    b = find_home_near(z, slot, want, near / SECTION_BLOCKS);
     if (b != NO_BLOCK)
         qi_section_note_class(z, b, want.home_class);
     return b;
@@ -489,7 +523,7 @@ static uint32_t find_home_of_any_class(const struct quire_zone *z, quire_slot sl
  * to where they work while there is memory elsewhere. */
 static void note_near(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
 {
-    if (!slots_are_apart(z) || !word_is_others(z, b / WORD_BITS, tenant_of_slot(slot)) ||
+    if (!slots_keep_apart(z) || !word_is_others(z, b / WORD_BITS, tenant_of_slot(slot)) ||
         is_scarce(z))
         qa_store(&slot_of(z, slot)->near[home_class], b, relaxed); /* relaxed: where to start */
 }
@@ -504,13 +538,15 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     struct home_wanted want = home_wanted_of(z, home_class, order);
     uint32_t b;
 
-    if (slots_are_apart(z) && !is_scarce(z))
-        want.tenant = tenant_that_looks(z, slot, near / WORD_BITS);
+    if (slots_keep_apart(z)) {
+        want.tenant = tenant_of_slot(slot);
+        want.apart = tenant_has_plenty(z, slot, near / WORD_BITS) && !is_fuller(z, AMPLE_EIGHTHS);
+    }
     b = find_home_of_mobility(z, slot, want, near);
     if (b == NO_BLOCK)
         b = split_whole_near(z, slot, home_class);
-    if (b == NO_BLOCK && want.tenant != TENANT_NOBODY) {
-        want.tenant = TENANT_NOBODY;
+    if (b == NO_BLOCK && want.apart) {
+        want.apart = false;
         b = find_home_of_mobility(z, slot, want, near);
     }
     if (b == NO_BLOCK)

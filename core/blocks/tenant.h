@@ -3,16 +3,16 @@
  * tenant.h - which slot works where, so that slots keep apart.
  *
  * The tenant of a word of 64 blocks is the slot that split a whole block there last. A slot that
- * looks for a home block passes by sparse ones that have another tenant, and sections where only
- * others work: the lines of those blocks, their maps, descriptors and hints, are changing just now
- * in another CPU's cache. A block that is half freed there would be the fullest of all, and two
- * slots that take each other's blocks mix their frames, after which each free is a line that moves.
+ * looks for a home block prefers its own words, the dense blocks there and then the sparse ones:
+ * of another's the lines, of maps, descriptors and hints, are changing just now in another CPU's
+ * cache, and two slots that take each other's blocks mix their frames, after which each free is a
+ * line that moves.
  *
- * The danger is memory that does not heal: the holes among other slots' blocks stay, and whole
- * blocks are split instead. So a slot keeps apart only where whole blocks are plenty: in a zone
- * with sections for all slots, of which enough is free, and while PLENTY_WHOLE blocks of the word
- * in which it works are whole. With fewer it looks everywhere. And where two slots have split
- * blocks in one section each fills the other's dense blocks up; to fill sparse ones heals nothing.
+ * The danger is memory that does not heal: holes among other slots' blocks stay, and emptier blocks
+ * are filled instead, or whole ones split. So another's dense blocks come before own sparse ones.
+ * And only where memory is ample, and PLENTY_WHOLE blocks of the word in which the slot works are
+ * whole, is it apart: it splits them before it takes others' sparse blocks, and does not look where
+ * only others work. Runs that are freed one after the other leave such blocks for an instant.
  *
  * State: a byte for each word, TENANT_NOBODY at first. A hint: any number may read and write at
  * once, and what is old costs a block that is passed by, or a line. Slots whose numbers are the
@@ -24,8 +24,8 @@
 #include "core/internal.h"
 
 enum {
-    SECTIONS_A_SLOT = 2, /* sections that a zone has for each slot, if slots keep apart */
-    PLENTY_WHOLE = 16,   /* of the 64 blocks of a word */
+    WORDS_A_SLOT = 4,  /* words of blocks that a zone has for each slot, if they keep apart */
+    PLENTY_WHOLE = 16, /* of the 64 blocks of a word */
     TENANT_NOBODY = 0, /* as metadata begins */
 };
 
@@ -34,17 +34,21 @@ static inline uint8_t tenant_of_slot(quire_slot slot)
     return (uint8_t)(1 + slot.n % UINT8_MAX);
 }
 
-/* Has the zone room for slots to keep apart? */
-static inline bool slots_are_apart(const struct quire_zone *z)
+static inline bool slots_have_words(const struct quire_zone *z)
 {
-    return z->slots > 1 && z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
+    return z->slots <= (uint64_t)z->sections * MAP_WORDS / WORDS_A_SLOT;
+}
+
+static inline bool slots_keep_apart(const struct quire_zone *z)
+{
+    return z->slots > 1 && slots_have_words(z);
 }
 
 /* The slot split a whole block of word g. */
 static inline void tenant_note(const struct quire_zone *z, quire_slot slot, uint32_t g)
 {
     /* relaxed: a hint, mostly the same */
-    if (slots_are_apart(z) && qa_load(tenant_of(z, g), relaxed) != tenant_of_slot(slot))
+    if (slots_keep_apart(z) && qa_load(tenant_of(z, g), relaxed) != tenant_of_slot(slot))
         qa_store(tenant_of(z, g), tenant_of_slot(slot), relaxed); /* relaxed: a hint */
 }
 
@@ -71,17 +75,13 @@ static inline bool section_is_others(const struct quire_zone *z, uint32_t s, uin
     return others;
 }
 
-/* A slot whose last home block was in word g looks for one: as whom, if it keeps apart, or
- * TENANT_NOBODY. */
-static inline uint8_t tenant_that_looks(const struct quire_zone *z, quire_slot slot, uint32_t g)
+/* Does the slot work in word g, its last home block's, and has it whole blocks enough there? */
+static inline bool tenant_has_plenty(const struct quire_zone *z, quire_slot slot, uint32_t g)
 {
     /* relaxed: a hint */
     uint64_t whole = ~qa_load(block_word(z, g), relaxed);
 
-    if (!slots_are_apart(z) || word_is_others(z, g, tenant_of_slot(slot)) ||
-        word_count(whole) < PLENTY_WHOLE)
-        return TENANT_NOBODY;
-    return tenant_of_slot(slot);
+    return !word_is_others(z, g, tenant_of_slot(slot)) && word_count(whole) >= PLENTY_WHOLE;
 }
 
 #endif /* QUIRE_CORE_BLOCKS_TENANT_H */

@@ -10,7 +10,7 @@
  * number comes last, with release, for those who attach. The handle is written once and constant
  * from then on.
  */
-#include "core/blocks/tenant.h"
+#include "core/internal.h"
 #include "core/zone/metadata.h"
 
 enum {
@@ -22,7 +22,8 @@ enum {
     CHUNK_SHARE = 16,       /* the slots hold at most 2 / 16 of the zone in credit */
     ORDER_CLASSES_BLOCKS = 64,   /* blocks a slot from which on orders are kept apart */
     SLOTS_A_SECTION = MAP_WORDS, /* slots start to look in words of their own */
-    APART_ORDER = 4,             /* from this one on runs have sections of their slots' own */
+    SECTIONS_A_SLOT = 2,         /* sections a slot, for whole blocks to be in own ones */
+    APART_ORDER = 4,             /* and runs of this order and longer */
 };
 
 static void clear_memory(void *memory, size_t bytes)
@@ -211,7 +212,7 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
  * these each slot has a section of its own, if there are as many again. */
 static void build_slots(struct quire_zone *z)
 {
-    bool apart = slots_are_apart(z);
+    bool apart = z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
 
     for (uint32_t i = 0; i < z->slots; i++)
         for (unsigned c = 0; c <= CLASSES; c++) {
