@@ -254,13 +254,13 @@ static struct home_candidate *candidate_best(struct home_candidate c[], unsigned
 
 /* The fullest block near `s` that is wanted and can be made the slot's home block, but for those of
  * other tenants. *others: the fullest of these that may be taken, if the slot's own words show
- * none, or none that is dense where that one is. */
+ * none.
+ */
 static uint32_t find_home_of_own(const struct quire_zone *z, quire_slot slot,
                                  const struct home_wanted *want, uint32_t s, uint32_t *others)
 {
     struct home_candidate c[NEAR_SECTIONS];
     unsigned n = home_candidates(z, s, want, c);
-    bool dense = false;
 
     *others = NO_BLOCK;
     /* It could be endless: each turn passes a block of these sections by. As above. */
@@ -268,7 +268,7 @@ static uint32_t find_home_of_own(const struct quire_zone *z, quire_slot slot,
         struct home_candidate *best = candidate_best(c, n);
         uint32_t b;
 
-        if (!best || (best->value > HOME_MAX_DENSE && dense))
+        if (!best)
             break;
         b = best->first + (uint32_t)best->i;
         if (want->tenant == TENANT_NOBODY || !word_is_others(z, b / WORD_BITS, want->tenant)) {
@@ -276,7 +276,6 @@ static uint32_t find_home_of_own(const struct quire_zone *z, quire_slot slot,
                 return b;
         } else if (*others == NO_BLOCK && (!want->apart || best->value <= HOME_MAX_DENSE)) {
             *others = b;
-            dense = best->value <= HOME_MAX_DENSE;
         }
         candidate_next(z, best);
     }

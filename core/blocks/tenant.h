@@ -3,16 +3,15 @@
  * tenant.h - which slot works where, so that slots keep apart.
  *
  * The tenant of a word of 64 blocks is the slot that split a whole block there last. A slot that
- * looks for a home block prefers its own words, the dense blocks there and then the sparse ones:
- * of another's the lines, of maps, descriptors and hints, are changing just now in another CPU's
- * cache, and two slots that take each other's blocks mix their frames, after which each free is a
- * line that moves.
+ * looks for a home block takes one of its own words if they show one: of another's the lines, of
+ * maps, descriptors and hints, are changing just now in another CPU's cache, and two slots that
+ * take each other's blocks mix their frames, after which each free is a line that moves.
  *
- * The danger is memory that does not heal: holes among other slots' blocks stay, and emptier blocks
- * are filled instead, or whole ones split. So another's dense blocks come before own sparse ones.
- * And only where memory is ample, and PLENTY_WHOLE blocks of the word in which the slot works are
- * whole, is it apart: it splits them before it takes others' sparse blocks, and does not look where
- * only others work. Runs that are freed one after the other leave such blocks for an instant.
+ * The danger is memory that does not heal: holes among other slots' blocks stay, and whole ones are
+ * split instead. So what is split comes after all that others have left. Only where memory is
+ * ample, and PLENTY_WHOLE blocks of the word in which the slot works are whole, is it apart: it
+ * splits these before it takes others' blocks that are not dense, and does not look where only
+ * others work. Runs that are freed one after the other leave such blocks, for an instant.
  *
  * State: a byte for each word, TENANT_NOBODY at first. A hint: any number may read and write at
  * once, and what is old costs a block that is passed by, or a line. Slots whose numbers are the
