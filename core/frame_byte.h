@@ -160,6 +160,19 @@ static inline bool byte_clear_four(qa8 *bytes)
     return true;
 }
 
+/* Hand out four single frames in a row. */
+static inline void byte_set_four(qa8 *bytes)
+{
+#if defined(QUIRE_RELACY) || defined(QUIRE_TSAN)
+    for (unsigned i = 0; i < 4; i++)
+        byte_set(bytes + i, BYTE_SINGLE);
+#else
+    for (unsigned i = 0; i < 4; i++)
+        qi_assert(byte_is_none(byte_read(bytes + i))); /* B2 */
+    __builtin_memset(bytes, BYTE_SINGLE, 4);
+#endif
+}
+
 /* The zone hands out a run that begins at `frame`. */
 static inline void frame_hand_out(const struct quire_zone *z, uint64_t frame, uint8_t value)
 {

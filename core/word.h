@@ -158,10 +158,14 @@ static inline bool word_has_pair(uint64_t free, uint64_t mask)
 static inline uint64_t word_lowest(uint64_t v, unsigned n)
 {
     unsigned have = word_count(v);
-    uint64_t high = v;
+    uint64_t high = v, low;
 
     if (have <= n)
         return v;
+    /* Mostly they follow one another. */
+    low = ((1ull << n % WORD_BITS) - 1) << word_first(v);
+    if ((v & low) == low)
+        return low;
     if (have - n < n) {
         for (unsigned i = have - n; i > 0; i--)
             v &= ~(uint64_t)0 >> (63 - word_last(v)) >> 1;
