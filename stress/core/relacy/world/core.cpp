@@ -74,8 +74,8 @@ static size_t least_fit(const uint8_t *bytes, size_t n, uint8_t value, size_t in
 
 const struct search_kernel *qi_search_best(void)
 {
-    static const struct search_kernel kernel = {"relacy", nullptr,   nullptr, next_byte,
-                                                nullptr,  least_fit, nullptr};
+    static const struct search_kernel kernel = {"relacy",  nullptr, nullptr, next_byte, nullptr,
+                                                least_fit, nullptr, nullptr, nullptr};
 
     return &kernel;
 }
