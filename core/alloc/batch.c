@@ -233,8 +233,8 @@ static int check_batch(const struct quire_zone *z, const quire_pfn pfns[], size_
 }
 
 /* Free a batch that was checked, and whose frames were taken back. */
-static int free_checked(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
-                        struct batch *batch, size_t *bad)
+static int free_checked_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[],
+                              size_t n, struct batch *batch, size_t *bad)
 {
     uint64_t freed = 0;
     size_t where, first = n;
@@ -272,7 +272,7 @@ bool qi_zone_free_own_batch(struct quire_zone *z, quire_slot slot, const quire_p
     if (check_batch(z, pfns, n, &batch, &at))
         return false;
     if (take_back_singles(z, pfns, n, &batch.stretch, bad))
-        *error = free_checked(z, slot, pfns, n, &batch, bad);
+        *error = free_checked_batch(z, slot, pfns, n, &batch, bad);
     else
         *error = qi_zone_report_bad_free(z, slot, pfns[*bad], QUIRE_ERR_DOUBLE_FREE);
     return true;
