@@ -168,7 +168,10 @@ static uint64_t bytes_from_word(const uint8_t *bytes, uint8_t mask, uint8_t leas
 
 static unsigned next_row_word(const struct search_maps *maps, uint64_t which)
 {
-    return search_row(maps, which, zero_quarters_word);
+    const unsigned wanted = maps->wanted;
+
+    /* Once for all lengths: the code is a kernel's. */
+    return search_row_by(maps, which, wanted > 1, wanted < 4 ? wanted / 3 : 2, zero_quarters_word);
 }
 
 const struct search_kernel qi_search_word = {
