@@ -160,6 +160,19 @@ static inline bool byte_clear_four(qa8 *bytes)
     return true;
 }
 
+/* Hand out four single frames in a row. */
+static inline void byte_set_four(qa8 *bytes)
+{
+#if defined(QUIRE_RELACY) || defined(QUIRE_TSAN)
+    for (unsigned i = 0; i < 4; i++)
+        byte_set(bytes + i, BYTE_SINGLE);
+#else
+    for (unsigned i = 0; i < 4; i++)
+        qi_assert(byte_is_none(byte_read(bytes + i))); /* B2 */
+    __builtin_memset(bytes, BYTE_SINGLE, 4);
+#endif
+}
+
 /* The zone hands out a run that begins at `frame`. */
 static inline void frame_hand_out(const struct quire_zone *z, uint64_t frame, uint8_t value)
 {
@@ -176,6 +189,19 @@ static inline int frame_take_back(const struct quire_zone *z, uint64_t frame, ui
     /* relaxed: for the error's name */
     return byte_is_none(qa_load(byte_of_frame(z, frame), relaxed)) ? QUIRE_ERR_DOUBLE_FREE
                                                                    : QUIRE_ERR_ORDER;
+}
+
+/* The caller is about to take or free the run that begins at `frame`, in a divided block: fetch the
+ * lines that it changes, as locked instructions would wait for one after the other. */
+static inline void run_lines_fetch(const struct quire_zone *z, uint64_t frame)
+{
+    const struct map512 *map = frame_map(z, block_of(frame));
+
+    line_fetch(map);
+    if (has_run_map(z))
+        line_fetch(map + 1);
+    if (z->has_frame_bytes)
+        line_fetch(byte_of_frame(z, frame));
 }
 
 /* ---- What reads as zeros ----------------------------------------------------------------------

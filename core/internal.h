@@ -134,6 +134,8 @@ void qi_count_check_watermarks(struct quire_zone *z, quire_slot slot, uint32_t f
 void qi_count_retire_slot(struct quire_zone *z, quire_slot slot);
 
 /* batch.c */
+bool qi_zone_free_own_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
+                            size_t *bad, int *error);
 uint64_t qi_frames_flush(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n);
 int qi_zone_alloc_batch_cached(struct quire_zone *z, quire_slot slot, uint32_t flags, size_t n,
                                quire_pfn pfns[], size_t *got);

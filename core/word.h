@@ -134,6 +134,18 @@ static inline unsigned word_find_run(uint64_t v, unsigned order)
     return word_first(fits);
 }
 
+/* Where n set bits in a row begin, n <= 64. */
+static inline uint64_t word_rows(uint64_t v, unsigned n)
+{
+    /* At each step a bit says that so many bits from it on are set: a power of two, up to half of
+     * n; in the end n. At most 6 steps. */
+    unsigned have = 1;
+
+    for (; v && 2 * have <= n; have *= 2)
+        v &= v >> have;
+    return v & v >> (n - have) % WORD_BITS;
+}
+
 /* One more than the order of the longest aligned run of free bits; 0 if none is free. */
 static inline unsigned word_hole(uint64_t v)
 {
@@ -158,10 +170,14 @@ static inline bool word_has_pair(uint64_t free, uint64_t mask)
 static inline uint64_t word_lowest(uint64_t v, unsigned n)
 {
     unsigned have = word_count(v);
-    uint64_t high = v;
+    uint64_t high = v, low;
 
     if (have <= n)
         return v;
+    /* Mostly they follow one another. */
+    low = ((1ull << n % WORD_BITS) - 1) << word_first(v);
+    if ((v & low) == low)
+        return low;
     if (have - n < n) {
         for (unsigned i = have - n; i > 0; i--)
             v &= ~(uint64_t)0 >> (63 - word_last(v)) >> 1;

@@ -4,9 +4,10 @@
  *
  * A batch goes as a whole or not at all: a magazine that has not so many rounds, or no room for
  * them, or frames that do not all belong into it (of sparse blocks, of blocks with pins, of both
- * mobilities) leave it to the zone. Frames that go in are taken back from their owner one by one,
- * by their bytes: so a wrong one, or one that is there twice, is seen, those before it are given
- * back to the owner, and the zone tells.
+ * mobilities) leave it to the zone; the first two by a look before the CPU cache is taken, as a
+ * batch that is longer than half a magazine mostly ends there. Frames that go in are taken back
+ * from their owner one by one, by their bytes: so a wrong one, or one that is there twice, is seen,
+ * those before it are given back to the owner, and the zone tells.
  *
  * They are written above the magazine's last round while they are checked, and are there when the
  * count says so. The caller owns the CPU cache meanwhile (K1): the table of cpu_cache.h.
@@ -15,26 +16,32 @@
  */
 #include "percpu/fastpath.h"
 
-/* Take the view's CPU cache of a class, or but for exchange mode that of the CPU that this runs on.
- * NULL: it is taken. */
-static struct cpu_cache *view_take_class(const struct cpu_view *s, enum cache_class cls)
+/* The view's CPU cache of a class, or but for exchange mode that of the CPU that this runs on,
+ * which becomes *cpu. NULL: it has none. */
+static struct cpu_cache *view_class(const struct cpu_view *s, enum cache_class cls, uint32_t *cpu)
 {
     const struct quire_cache *c = s->cache;
-    struct cpu_cache *r = s->cpu_caches[cls];
-    uint32_t cpu = 0;
 
-    if (c->mode != QUIRE_CACHE_EXCHANGE) {
-        cpu = cache_cpu(c);
-        if (cpu >= c->cpus)
-            return NULL;
-        r = cpu_cache_of(c, cpu, cls);
-    }
+    *cpu = 0;
+    if (c->mode == QUIRE_CACHE_EXCHANGE)
+        return s->cpu_caches[cls];
+    *cpu = cache_cpu(c);
+    if (*cpu >= c->cpus)
+        return NULL;
     if (c->mode == QUIRE_CACHE_LOCAL)
-        (void)qi_cpu_caches_answer(s->cache, cpu);
+        (void)qi_cpu_caches_answer(s->cache, *cpu);
+    return cpu_cache_of(c, *cpu, cls);
+}
+
+/* Take it. */
+static bool view_take(const struct cpu_view *s, struct cpu_cache *r, uint32_t cpu)
+{
+    const struct quire_cache *c = s->cache;
+
     if (qi_cpu_cache_take(c, r, cpu))
-        return r;
+        return true;
     (void)qa_add(&c->state->bypasses, 1, relaxed); /* relaxed: a statistic */
-    return NULL;
+    return false;
 }
 
 /* Copy n rounds and hand them out. */
@@ -57,10 +64,11 @@ static void copy_handed_out(const struct cpu_view *s, quire_pfn to[], const quir
 /* Pop n rounds of a class of single frames. False: not this way. */
 bool qi_view_pop_batch(const struct cpu_view *s, enum cache_class cls, quire_pfn pfns[], size_t n)
 {
-    struct cpu_cache *r = view_take_class(s, cls);
+    uint32_t cpu;
+    struct cpu_cache *r = view_class(s, cls, &cpu);
     bool enough;
 
-    if (!r)
+    if (!r || cpu_cache_count(r) < n || !view_take(s, r, cpu))
         return false;
     enough = n <= cpu_cache_count(r);
     if (enough) {
@@ -143,14 +151,16 @@ bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t
     uint64_t at = window_find(&s->window, pfns[0]), word;
     enum cache_class cls;
     struct cpu_cache *r;
+    uint32_t cpu;
     bool all;
 
     if (at >= s->window.blocks || n > QUIRE_CACHE_MAX_ROUNDS)
         return false;
     /* relaxed: a hint; each frame is checked */
     cls = frame_class(qa_load(window_desc(&s->window, at), relaxed));
-    r = view_take_class(s, cls);
-    if (!r)
+    r = view_class(s, cls, &cpu);
+    /* relaxed: a hint (K5) */
+    if (!r || cpu_cache_count(r) + n > qa_load(&r->limit, relaxed) || !view_take(s, r, cpu))
         return false;
     word = qa_load(&r->count, relaxed); /* relaxed: K1 */
     /* relaxed: a hint (K5) */

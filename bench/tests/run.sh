@@ -186,9 +186,9 @@ limits)
         echo "skipped: this machine has no AVX2"
         exit 77
     fi
-    "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" --case pair,burst,contig \
-        --allocator quire-exchange,quire-zone \
-        --variant 'order 3,order 9,order 10,order 6 burst 64,order 7 burst 64,64 frames'
+    "$(dirname "$0")/../instructions.sh" "$bench" "$dir/counts" \
+        --case pair,burst,contig,bulk-alloc,bulk-free --allocator quire-exchange,quire-zone \
+        --variant 'order 3,order 9,order 10,order 6 burst 64,order 7 burst 64,64 frames,batch 64'
     while read -r case allocator variant most; do
         count=$(awk -v c="$case" -v a="$allocator" -v v="$variant" \
             '$1 == c && $2 == a && $3 == v { print int($4) }' "$dir/counts")
@@ -202,7 +202,11 @@ pair quire-zone order_3 580
 pair quire-zone order_9 445
 burst quire-exchange order_6_burst_64 2100
 burst quire-exchange order_7_burst_64 2600
-contig quire-exchange 64_frames 3000
+contig quire-exchange 64_frames 2850
+bulk-alloc quire-exchange batch_64 31
+bulk-alloc quire-zone batch_64 26
+bulk-free quire-exchange batch_64 38
+bulk-free quire-zone batch_64 34
 END
     ;;
 picture)

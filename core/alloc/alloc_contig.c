@@ -13,6 +13,7 @@
  * No state. Lock-free, any context; one pass is bounded by the frames between the limits, and goes
  * back over words only after a rival's step.
  */
+#include "core/frame_byte.h"
 #include "core/internal.h"
 
 enum { CONTIG_PASSES = 4 };
@@ -114,8 +115,10 @@ static int contig_pass(struct quire_zone *z, quire_slot slot, const struct conti
                        uint32_t flags, uint64_t *frame, bool *lost)
 {
     for (uint64_t from = 0; (*frame = contig_find(z, w, from)) != NO_FRAME; from = *frame + 1) {
-        int error = qi_count_debit(z, slot, w->frames, flags);
+        int error;
 
+        run_lines_fetch(z, *frame);
+        error = qi_count_debit(z, slot, w->frames, flags);
         if (error)
             return error;
         error = qi_range_claim(z, slot, *frame, w->frames);

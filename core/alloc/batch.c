@@ -5,11 +5,12 @@
  *
  * A batch to free is sorted into groups, one per word of a map (frame_set.h); so frames in any
  * order are cleared word by word, and a frame that is named twice within a piece of BATCH_PIECE
- * frames is seen before anything is freed. All pieces are checked before the first one is freed.
- * Then, with frame bytes, all frames are taken back, or none: one that is named twice, or lies in a
- * cache, is found there. Each piece is checked once more when its turn comes, as without frame
- * bytes a frame that a piece before it had too is not this caller's any more. What the checks read
- * may be stale only for frames that the caller does not own.
+ * frames is seen before anything is freed. Frames that follow one another in the list, as those of
+ * an allocation mostly do, are looked at as a row. All pieces are checked before the first one is
+ * freed. Then, with frame bytes, all frames are taken back, or none: one that is named twice, or
+ * lies in a cache, is found there. Each piece is checked once more when its turn comes, as without
+ * frame bytes a frame that a piece before it had too is not this caller's any more. What the checks
+ * read may be stale only for frames that the caller does not own.
  *
  * Lock-free, any context; about a KiB of stack.
  */
@@ -38,29 +39,51 @@ static bool extent_pfns_find(const struct quire_zone *z, quire_pfn pfn, struct e
     return pfn.n - s->first < s->count;
 }
 
+/* Do the first four of n frames follow one another? If they are the zone's they lie in one stretch
+ * then, as there is a gap between two. */
+static inline bool is_row_of_four(const quire_pfn pfns[], size_t n)
+{
+    uint64_t first = pfns[0].n;
+
+    return n >= 4 && pfns[1].n == first + 1 && pfns[2].n == first + 2 && pfns[3].n == first + 3;
+}
+
+/* The byte of a frame that the zone has. *s becomes the stretch that holds it. */
+static inline qa8 *byte_of_pfn(const struct quire_zone *z, quire_pfn pfn, struct extent_pfns *s)
+{
+    if (pfn.n - s->first >= s->count)
+        (void)extent_pfns_find(z, pfn, s);
+    return byte_of_frame(z, pfn.n - s->shift);
+}
+
 /* Hand out n single frames of a zone with frame bytes. */
 static void hand_out_singles(const struct quire_zone *z, const quire_pfn pfns[], size_t n)
 {
     struct extent_pfns s = {0, 0, 0};
 
     for (size_t i = 0; i < n; i++) {
-        if (pfns[i].n - s.first >= s.count)
-            (void)extent_pfns_find(z, pfns[i], &s);
-        byte_set(byte_of_frame(z, pfns[i].n - s.shift), BYTE_SINGLE);
+        qa8 *byte = byte_of_pfn(z, pfns[i], &s);
+
+        if (is_row_of_four(pfns + i, n - i)) {
+            byte_set_four(byte);
+            i += 3;
+        } else {
+            byte_set(byte, BYTE_SINGLE);
+        }
     }
 }
 
 /* Take them back: all, or none and *bad is the first that was not handed out. They passed the
  * checks of the maps. Afterwards they are this call's alone. */
 static bool take_back_singles(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                              size_t *bad)
+                              struct extent_pfns *s, size_t *bad)
 {
-    struct extent_pfns s = {0, 0, 0};
-
     for (size_t i = 0; i < n && z->has_frame_bytes; i++) {
-        if (pfns[i].n - s.first >= s.count)
-            (void)extent_pfns_find(z, pfns[i], &s);
-        if (!byte_clear(byte_of_frame(z, pfns[i].n - s.shift), BYTE_SINGLE)) {
+        qa8 *byte = byte_of_pfn(z, pfns[i], s);
+
+        if (is_row_of_four(pfns + i, n - i) && byte_clear_four(byte)) {
+            i += 3;
+        } else if (!byte_clear(byte, BYTE_SINGLE)) {
             hand_out_singles(z, pfns, i);
             *bad = i;
             return false;
@@ -74,12 +97,19 @@ static bool take_back_singles(const struct quire_zone *z, const quire_pfn pfns[]
 static bool is_bad_by_byte(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
                            size_t *bad)
 {
-    bool good = take_back_singles(z, pfns, n, bad);
+    struct extent_pfns s = {0, 0, 0};
+    bool good = take_back_singles(z, pfns, n, &s, bad);
 
     if (good && z->has_frame_bytes)
         hand_out_singles(z, pfns, n);
     return !good;
 }
+
+/* What a free has at hand: the groups of a piece, and where its last frame was found. */
+struct batch {
+    struct frame_set set;
+    struct extent_pfns stretch;
+};
 
 /* May these frames of one word be freed? */
 static inline int check_word_group(const struct quire_zone *z, uint64_t word, uint64_t mask)
@@ -98,30 +128,33 @@ static inline int check_word_group(const struct quire_zone *z, uint64_t word, ui
  * frame are under way while the next ones are looked at. Frames of one word often come in a row:
  * they share the look-up of the first one. */
 static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                             struct frame_set *set)
+                             struct batch *batch)
 {
-    struct extent_pfns s = {0, 0, 0};
+    struct extent_pfns *s = &batch->stretch;
 
     qi_assert(n > 0 && n <= BATCH_PIECE);
-    frame_set_clear(set);
+    frame_set_clear(&batch->set);
     for (size_t i = 0; i < n;) {
         uint64_t first = pfns[i].n / WORD_BITS * WORD_BITS, mask = 0;
         size_t member = i;
         int error;
 
-        if (pfns[i].n - s.first >= s.count && !extent_pfns_find(z, pfns[i], &s))
+        if (pfns[i].n - s->first >= s->count && !extent_pfns_find(z, pfns[i], s))
             return QUIRE_ERR_FRAME;
         do {
-            uint64_t bit = 1ull << pfns[i].n % WORD_BITS;
+            unsigned place = (unsigned)(pfns[i].n % WORD_BITS);
+            bool four = place <= WORD_BITS - 4 && is_row_of_four(pfns + i, n - i);
+            uint64_t bits = (four ? 15ull : 1ull) << place;
 
-            if (mask & bit)
+            if (mask & bits)
                 return QUIRE_ERR_DOUBLE_FREE;
-            mask |= bit;
-        } while (++i < n && pfns[i].n - first < WORD_BITS);
-        error = check_word_group(z, (first - s.shift) / WORD_BITS, mask);
+            mask |= bits;
+            i += four ? 4 : 1;
+        } while (i < n && pfns[i].n - first < WORD_BITS);
+        error = check_word_group(z, (first - s->shift) / WORD_BITS, mask);
         if (error)
             return error;
-        if (!frame_set_add(set, pfns, member, mask))
+        if (!frame_set_add(&batch->set, pfns, member, mask))
             return QUIRE_ERR_DOUBLE_FREE;
     }
     return QUIRE_OK;
@@ -129,10 +162,10 @@ static int check_batch_piece(const struct quire_zone *z, const quire_pfn pfns[],
 
 /* The place of the first frame of a piece that cannot be freed, and why. */
 static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                           struct frame_set *set, size_t *bad)
+                           struct batch *batch, size_t *bad)
 {
     for (*bad = 0; *bad < n; ++*bad) {
-        int error = check_batch_piece(z, pfns, *bad + 1, set);
+        int error = check_batch_piece(z, pfns, *bad + 1, batch);
 
         if (error)
             return error;
@@ -142,19 +175,20 @@ static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], s
 }
 
 /* Free the groups that n frames were sorted into; how many of them were still allocated. */
-static uint64_t free_word_groups(const struct quire_zone *z, const struct frame_set *set,
+static uint64_t free_word_groups(const struct quire_zone *z, struct batch *batch,
                                  const quire_pfn pfns[], size_t n)
 {
-    struct extent_pfns s = {0, 0, 0};
+    const struct frame_set *set = &batch->set;
+    struct extent_pfns *s = &batch->stretch;
     uint64_t freed = n;
 
     for (unsigned i = 0; i < set->count; i++) {
         quire_pfn pfn = pfns[set->member[i]];
         uint64_t frame, mask = set->mask[i], done;
 
-        if (pfn.n - s.first >= s.count)
-            (void)extent_pfns_find(z, pfn, &s);
-        frame = pfn.n - s.shift;
+        if (pfn.n - s->first >= s->count)
+            (void)extent_pfns_find(z, pfn, s);
+        frame = pfn.n - s->shift;
         done = frames_put(z, block_of(frame), place_of(frame) / WORD_BITS, mask);
         if (done != mask)
             freed -= word_count(mask & ~done);
@@ -165,7 +199,7 @@ static uint64_t free_word_groups(const struct quire_zone *z, const struct frame_
 /* A piece that was good when all were checked and is not any more: free frame by frame what can
  * be freed. */
 static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
-                                  struct frame_set *set, size_t *bad)
+                                  struct batch *batch, size_t *bad)
 {
     uint64_t freed = 0;
 
@@ -173,52 +207,48 @@ static uint64_t free_piece_singly(const struct quire_zone *z, const quire_pfn pf
     for (size_t i = 0; i < n; i++) {
         uint64_t before = freed;
 
-        if (check_batch_piece(z, pfns + i, 1, set) == QUIRE_OK)
-            freed += free_word_groups(z, set, pfns + i, 1);
+        if (check_batch_piece(z, pfns + i, 1, batch) == QUIRE_OK)
+            freed += free_word_groups(z, batch, pfns + i, 1);
         if (freed == before && *bad == n)
             *bad = i;
     }
     return freed;
 }
 
-int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
-                          size_t *bad)
+/* Check all pieces. Why not, and *at is where the first piece that is not good begins. */
+static int check_batch(const struct quire_zone *z, const quire_pfn pfns[], size_t n,
+                       struct batch *batch, size_t *at)
 {
-    struct frame_set set;
+    int error = QUIRE_OK;
+
+    batch->stretch = (struct extent_pfns){0, 0, 0};
+    for (*at = 0; *at < n; *at += BATCH_PIECE) {
+        size_t some = n - *at < BATCH_PIECE ? n - *at : BATCH_PIECE;
+
+        error = check_batch_piece(z, pfns + *at, some, batch);
+        if (error)
+            break;
+    }
+    return error;
+}
+
+/* Free a batch that was checked, and whose frames were taken back. */
+static int free_checked_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[],
+                              size_t n, struct batch *batch, size_t *bad)
+{
     uint64_t freed = 0;
-    size_t where = 0, first = n;
+    size_t where, first = n;
 
-    if (slot.n >= z->slots || n == 0)
-        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
-    for (size_t i = 0; i < n; i += BATCH_PIECE) {
-        size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
-
-        if (check_batch_piece(z, pfns + i, some, &set)) {
-            int error = first_bad_frame(z, pfns + i, some, &set, &where);
-
-            where += i;
-            if (is_bad_by_byte(z, pfns, where, &where))
-                error = QUIRE_ERR_DOUBLE_FREE;
-            if (bad)
-                *bad = where;
-            return qi_zone_report_bad_free(z, slot, pfns[where], error);
-        }
-    }
-    if (!take_back_singles(z, pfns, n, &where)) {
-        if (bad)
-            *bad = where;
-        return qi_zone_report_bad_free(z, slot, pfns[where], QUIRE_ERR_DOUBLE_FREE);
-    }
     for (size_t i = 0; i < n; i += BATCH_PIECE) {
         size_t some = n - i < BATCH_PIECE ? n - i : BATCH_PIECE;
 
         /* With one piece the groups are still there; otherwise the pieces before may have had
          * frames of this one too. */
         where = some;
-        if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, &set) == QUIRE_OK)
-            freed += free_word_groups(z, &set, pfns + i, some);
+        if (n <= BATCH_PIECE || check_batch_piece(z, pfns + i, some, batch) == QUIRE_OK)
+            freed += free_word_groups(z, batch, pfns + i, some);
         else
-            freed += free_piece_singly(z, pfns + i, some, &set, &where);
+            freed += free_piece_singly(z, pfns + i, some, batch, &where);
         if (where < some && first == n)
             first = i + where;
     }
@@ -226,9 +256,63 @@ int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn
         qi_count_credit(z, slot, freed, 0);
     if (freed == n)
         return QUIRE_OK;
-    if (bad)
-        *bad = first == n ? 0 : first;
-    return qi_zone_report_bad_free(z, slot, pfns[first == n ? 0 : first], QUIRE_ERR_DOUBLE_FREE);
+    *bad = first == n ? 0 : first;
+    return qi_zone_report_bad_free(z, slot, pfns[*bad], QUIRE_ERR_DOUBLE_FREE);
+}
+
+/* As quire_zone_free_batch, for who does not know whether all frames are the zone's: false, and
+ * nothing has changed or was reported, if the maps refuse one, as they do those of other zones. */
+bool qi_zone_free_own_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
+                            size_t *bad, int *error)
+{
+    struct batch batch;
+    size_t at;
+
+    qi_assert(slot.n < z->slots && n > 0);
+    if (check_batch(z, pfns, n, &batch, &at))
+        return false;
+    if (take_back_singles(z, pfns, n, &batch.stretch, bad))
+        *error = free_checked_batch(z, slot, pfns, n, &batch, bad);
+    else
+        *error = qi_zone_report_bad_free(z, slot, pfns[*bad], QUIRE_ERR_DOUBLE_FREE);
+    return true;
+}
+
+/* A batch that the maps refuse: name its first bad frame. */
+static __attribute__((__noinline__)) int refuse_batch(struct quire_zone *z, quire_slot slot,
+                                                      const quire_pfn pfns[], size_t n, size_t *bad)
+{
+    struct batch batch;
+    size_t at, where;
+    int error = check_batch(z, pfns, n, &batch, &at);
+
+    if (error) {
+        size_t some = n - at < BATCH_PIECE ? n - at : BATCH_PIECE;
+
+        error = first_bad_frame(z, pfns + at, some, &batch, &where);
+        where += at;
+    } else { /* it raced with another free, and is allocated again */
+        error = QUIRE_ERR_DOUBLE_FREE;
+        where = 0;
+    }
+    if (is_bad_by_byte(z, pfns, where, &where))
+        error = QUIRE_ERR_DOUBLE_FREE;
+    *bad = where;
+    return qi_zone_report_bad_free(z, slot, pfns[where], error);
+}
+
+int quire_zone_free_batch(struct quire_zone *z, quire_slot slot, const quire_pfn pfns[], size_t n,
+                          size_t *bad)
+{
+    size_t unwanted;
+    int error;
+
+    if (slot.n >= z->slots || n == 0)
+        return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
+    bad = bad ? bad : &unwanted;
+    return qi_zone_free_own_batch(z, slot, pfns, n, bad, &error)
+               ? error
+               : refuse_batch(z, slot, pfns, n, bad);
 }
 
 /* Free the frames `mask` of the word of frame `frame`, those that can be; report the others. A

@@ -109,18 +109,6 @@ uint64_t qi_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end)
     return frame < end ? frame : end;
 }
 
-/* Where n set bits in a row begin, n <= 64. */
-static inline uint64_t word_rows(uint64_t v, unsigned n)
-{
-    /* At each step a bit says that so many bits from it on are set: a power of two, up to half of
-     * n; in the end n. At most 6 steps. */
-    unsigned have = 1;
-
-    for (; v && 2 * have <= n; have *= 2)
-        v &= v >> have;
-    return v & v >> (n - have) % WORD_BITS;
-}
-
 /* The first n free bits in a row of word v, n <= 64; WORD_BITS if there are none. */
 static unsigned word_find_free(uint64_t v, uint64_t n)
 {
@@ -259,11 +247,26 @@ static uint64_t next_short_stretch(const struct quire_zone *z, uint64_t frame, u
  * A quarter is that of a word: 16 frames, aligned. One instruction or a few tell which of a block's
  * 32 quarters are free, and what is looked for first is as many of them in a row as a stretch must
  * have.
+ *
+ * Each place that is long enough has an aligned run of some order inside of one block, its core. So
+ * of 64 blocks those are candidates whose hole byte shows such a run, or that are free; and a row
+ * of quarters that begins or ends outside of the candidate is in a block beside it. That one is
+ * read only if its rows can be long enough: of one that is no candidate itself fewer than a core's
+ * quarters are free at either end.
  */
 enum {
     QUARTER_FRAMES = SEARCH_QUARTER,
     QUARTER_ORDER = 4,
     BLOCK_QUARTERS = MAP_BITS / QUARTER_FRAMES,
+};
+
+/* A search for quarters in a row. */
+struct quarter_walk {
+    const struct search_kernel *search;
+    uint32_t first, last; /* blocks */
+    unsigned before;      /* quarters of the first one that do not count */
+    unsigned wanted;      /* quarters in a row */
+    unsigned hole;        /* of a candidate: one more than the order of the core */
 };
 
 /* How many quarters in a row lie in any n frames, or in any that begin with one (`aligned`). No
@@ -277,49 +280,115 @@ static unsigned quarters_within(uint64_t n, bool aligned)
     return quarters < BLOCK_QUARTERS ? (unsigned)quarters : BLOCK_QUARTERS;
 }
 
-/* The free quarters of block b, a bit for each. *blocks: so many blocks from b on are passed by. */
-static inline uint64_t free_quarters(const struct quire_zone *z, const struct search_kernel *k,
-                                     uint32_t b, uint32_t *blocks)
+/* The order of an aligned run, below a block's, that lies in any n frames which begin at a multiple
+ * of `align`: up to `align` each multiple begins one, and of longer ones as in order_within. */
+static unsigned core_order(uint64_t n, uint64_t align)
 {
-    /* E-desc acquire. It could be relaxed: what is found here is looked at again (qi_next_used). */
-    uint32_t d = qa_load(desc_of(z, b), acquire);
+    unsigned order = n < align ? word_last(n) : word_first(align) + order_within(n / align);
 
-    *blocks = 1;
-    if (desc_state(d) == D_SPLIT) {
+    return order < BLOCK_ORDER ? order : BLOCK_ORDER - 1;
+}
+
+/* The free quarters of block b that count, a bit for each. */
+static uint64_t free_quarters(const struct quire_zone *z, const struct quarter_walk *w, uint32_t b)
+{
+    uint64_t quarters = 0;
+
+    /* E-desc acquire. It could be relaxed: what is found here is looked at again (qi_next_used). */
+    if (desc_state(qa_load(desc_of(z, b), acquire)) == D_SPLIT) {
         const void *map = frame_map(z, b);
 
-        /* relaxed: H4 holds of what any load finds that comes after a free's return */
-        return (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) <= QUARTER_ORDER
-                   ? 0
-                   : k->zero_quarters((const uint64_t *)map);
+        quarters = w->search->zero_quarters((const uint64_t *)map);
+    } else if (!is_block_taken(z, b)) {
+        quarters = word_mask(0, BLOCK_QUARTERS);
     }
-    if (!is_block_taken(z, b))
-        return word_mask(0, BLOCK_QUARTERS);
-    if (desc_state(d) == D_WHOLE) /* passed by in one step */
-        *blocks = 1u << (desc_order(d) - BLOCK_ORDER);
-    return 0;
+    return b == w->first ? quarters & ~((1ull << w->before) - 1) : quarters;
+}
+
+/* The first row that has quarters of block b: its first frame; NO_FRAME if there is none. */
+static uint64_t row_about(const struct quire_zone *z, const struct quarter_walk *w, uint32_t b)
+{
+    uint64_t here = free_quarters(z, w, b), two = here << BLOCK_QUARTERS, rows;
+
+    if (here & 1 && b > w->first)
+        two |= free_quarters(z, w, b - 1);
+    rows = word_rows(two, w->wanted);
+    if (rows)
+        return frame_at(b, 0) + (uint64_t)word_first(rows) * QUARTER_FRAMES - BLOCK_FRAMES;
+    if (!(here >> (BLOCK_QUARTERS - 1)) || b == w->last)
+        return NO_FRAME;
+    two = here | free_quarters(z, w, b + 1) << BLOCK_QUARTERS;
+    rows = word_rows(two, w->wanted);
+    return rows ? frame_at(b, 0) + (uint64_t)word_first(rows) * QUARTER_FRAMES : NO_FRAME;
+}
+
+/* Of the 64 blocks from 64 g on those of the walk, a bit each. */
+static uint64_t blocks_of_group(const struct quarter_walk *w, uint64_t g)
+{
+    uint64_t b = g * WORD_BITS, some = WORD_FULL;
+
+    if (w->first > b)
+        some <<= w->first - b;
+    if (w->last - b < WORD_BITS - 1)
+        some &= word_mask(0, (unsigned)(w->last - b) + 1);
+    return some;
+}
+
+/* The first row that has quarters of one of the 64 blocks from 64 g on, and whose core lies there
+ * or in the block before them. */
+static uint64_t row_in_group(const struct quire_zone *z, const struct quarter_walk *w, uint64_t g)
+{
+    uint32_t b = (uint32_t)(g * WORD_BITS);
+    const void *first = z->maps + (b - z->first_block) * z->map_stride;
+    /* Fewer than a core's quarters are free at the end of a block that is no candidate. */
+    const uint32_t edge = ~(UINT32_MAX >> ((1u << (w->hole - 1 - QUARTER_ORDER)) - 1));
+    const struct search_maps maps = {(const uint8_t *)first, z->map_stride, w->wanted, edge};
+    uint64_t left = blocks_of_group(w, g);
+    /* relaxed: advisory. A block that is taken here, and has no core by its hole byte although it
+     * had one before and behind, was in between all of it in the hands of who opened or closed it.
+     */
+    uint64_t free = left & ~qa_load(block_word(z, g), relaxed);
+    /* H4 holds of what any load finds that comes after a free's return. */
+    uint64_t some =
+        free | (left & w->search->bytes_from(z->holes + b, HOLE_MASK, (uint8_t)w->hole));
+
+    /* A row that begins in a candidate may have its end in the block behind it. */
+    for (some |= (some << 1 | 1) & left; some; some &= left) {
+        uint64_t whole = free & -free, at;
+        unsigned i = w->search->next_row(&maps, some & (whole - 1));
+
+        if (i == WORD_BITS) {
+            if (!whole)
+                break;
+            i = word_first(whole);
+        }
+        at = row_about(z, w, b + i);
+        if (at != NO_FRAME)
+            return at;
+        left &= WORD_FULL << i << 1;
+        free &= left;
+    }
+    return NO_FRAME;
 }
 
 /* The first of `wanted` free quarters in a row that were seen at or after `frame`, before `end`:
- * its first frame; NO_FRAME if there are none. */
+ * its first frame; NO_FRAME if there are none. Each place that is wanted has a core of the order
+ * `core` inside of a block. */
 static uint64_t next_quarters(const struct quire_zone *z, uint64_t frame, uint64_t end,
-                              unsigned wanted)
+                              unsigned wanted, unsigned core)
 {
-    const struct search_kernel *k = qi_search_best();
-    uint32_t b = block_of(frame), last = block_of(end - 1), blocks;
-    unsigned before = (place_of(frame) + QUARTER_FRAMES - 1) / QUARTER_FRAMES;
-    /* The quarters of two blocks: those of the last one, and above them those of this one; of the
-     * first one none that begins before `frame`. */
-    uint64_t two = (free_quarters(z, k, b, &blocks) & ~((1ull << before) - 1)) << BLOCK_QUARTERS;
-    uint64_t rows;
+    struct quarter_walk w = {.search = qi_search_best(),
+                             .first = block_of(frame),
+                             .last = block_of(end - 1),
+                             .before = (place_of(frame) + QUARTER_FRAMES - 1) / QUARTER_FRAMES,
+                             .wanted = wanted,
+                             .hole = core + 1};
+    uint64_t at = NO_FRAME;
 
-    while ((rows = word_rows(two, wanted)) == 0) {
-        b += blocks;
-        if (b > last)
-            return NO_FRAME;
-        two = two >> BLOCK_QUARTERS | free_quarters(z, k, b, &blocks) << BLOCK_QUARTERS;
-    }
-    return frame_at(b, 0) + (uint64_t)word_first(rows) * QUARTER_FRAMES - BLOCK_FRAMES;
+    qi_assert(core >= QUARTER_ORDER);
+    for (uint64_t g = w.first / WORD_BITS; at == NO_FRAME && g <= w.last / WORD_BITS; g++)
+        at = row_in_group(z, &w, g);
+    return at;
 }
 
 /* The first frame of the free ones that end with `at`, the first one of a free quarter: the quarter
@@ -350,12 +419,13 @@ static uint64_t stretch_begin(const struct quire_zone *z, uint64_t at, uint64_t 
 uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end,
                               const struct stretch_wanted *want, uint64_t *stop)
 {
-    unsigned wanted = quarters_within(want->frames, want->align >= QUARTER_FRAMES);
+    unsigned wanted = quarters_within(want->frames, want->align >= QUARTER_FRAMES), core;
 
     if (wanted == 0)
         return next_short_stretch(z, frame, end, want->frames, stop);
+    core = core_order(want->frames, want->align);
     for (; frame < end; frame = *stop) {
-        uint64_t at = next_quarters(z, frame, end, wanted);
+        uint64_t at = next_quarters(z, frame, end, wanted, core);
 
         if (at >= end)
             break;

@@ -116,6 +116,31 @@ bool qi_block_take(const struct quire_zone *z, uint32_t b, unsigned order, uint6
     return true;
 }
 
+/* The numbers of a word's set bits, of which the first bit's is `base`, into pfns[]. Returns how
+ * many. */
+static inline unsigned list_word(uint64_t bits, uint64_t base, quire_pfn pfns[])
+{
+    quire_pfn *at = pfns;
+
+    while (bits) {
+        unsigned first = word_first(bits);
+        uint64_t pfn = base + first, above = ~(bits >> first);
+        /* Those that follow one another. */
+        const quire_pfn *end = at + (above ? word_first(above) : WORD_BITS);
+
+        for (; end - at >= 4; at += 4, pfn += 4) {
+            at[0].n = pfn;
+            at[1].n = pfn + 1;
+            at[2].n = pfn + 2;
+            at[3].n = pfn + 3;
+        }
+        while (at < end)
+            (at++)->n = pfn++;
+        bits &= bits + (bits & -bits);
+    }
+    return (unsigned)(at - pfns);
+}
+
 /* Take up to `want` single frames from block b, as many from each word as it has, with one
  * compare-and-swap a word. Returns how many, their numbers in pfns[]. */
 unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned want, quire_pfn pfns[])
@@ -138,8 +163,7 @@ unsigned qi_block_take_many(const struct quire_zone *z, uint32_t b, unsigned wan
             /* E-frame acquire. Retries as in word_take_run. */
         } while (some && !qa_cas(w, &v, v | some, acquire));
         qi_assert(word_count(some) <= want - got);
-        for (; some; some &= some - 1)
-            pfns[got++].n = base + (uint64_t)i * WORD_BITS + word_first(some);
+        got += list_word(some, base + (uint64_t)i * WORD_BITS, pfns + got);
     }
     return got;
 }

@@ -28,6 +28,14 @@ struct search_fit {
 /* A quarter of a word: so many bits; a map of 512 has so many of them. */
 enum { SEARCH_QUARTER = 16, SEARCH_QUARTERS = 32 };
 
+/* Maps of 8 words each, `stride` bytes apart, the first one at a multiple of 64. */
+struct search_maps {
+    const uint8_t *first;
+    size_t stride;
+    unsigned wanted; /* quarters in a row, 1 .. 32 */
+    uint32_t edge;   /* the zero quarters that a map which is not in `which` may have at its end */
+};
+
 struct search_kernel {
     const char *name; /* "word", "avx2", "avx512", "neon" */
     /* The first bit at or after `from`, below `bits`, that is 0 (that is 1); `bits` if none. Bit i
@@ -46,6 +54,13 @@ struct search_kernel {
                         const struct search_fit *fit);
     /* Of 8 words, at a multiple of 64 bytes, the quarters that are all 0: a bit for each. */
     uint32_t (*zero_quarters)(const uint64_t *words);
+    /* Of 64 bytes, at a multiple of 64, those with (byte & mask) >= least: a bit for each. mask and
+     * least are below 128. */
+    uint64_t (*bytes_from)(const uint8_t *bytes, uint8_t mask, uint8_t least);
+    /* Of up to 64 maps of 8 words the first one, of those in `which`, in which a row of zero
+     * quarters is long enough, or would be with what is zero at the end of the map before; 64 if
+     * none is. */
+    unsigned (*next_row)(const struct search_maps *maps, uint64_t which);
 };
 
 /* Portable, 64-bit words; the only kernel of freestanding builds. */

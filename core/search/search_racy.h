@@ -142,6 +142,42 @@ QUIRE_SEARCH_INLINE size_t search_least_byte(const uint8_t *bytes, size_t n, uin
     return best.at;
 }
 
+/* ---- Rows of quarters ----------------------------------------------------------------------- */
+
+typedef uint32_t search_quarters(const uint64_t *words);
+
+/* What `next_row` does. Up to four in a row are looked for by two steps; most maps have none. */
+QUIRE_SEARCH_INLINE unsigned search_row_by(const struct search_maps *maps, uint64_t which,
+                                           unsigned step, unsigned second,
+                                           search_quarters *quarters)
+{
+    /* Of the map before the first one nothing is known, but that no row ends there. */
+    uint64_t before = (UINT64_C(1) << 32) - (UINT64_C(1) << (33 - maps->wanted));
+    size_t next = 0; /* behind the last one that was looked at */
+
+    for (; which; which &= which - 1) {
+        size_t i = word_first(which);
+        const void *map = maps->first + i * maps->stride;
+        uint64_t here = quarters((const uint64_t *)map);
+        uint64_t two = here << 32 | (i == next ? before : maps->edge), rows = two & two >> step;
+
+        rows &= rows >> second;
+        if (rows && (maps->wanted <= 4 || word_rows(two, maps->wanted)))
+            return (unsigned)i;
+        before = here;
+        next = i + 1;
+    }
+    return 64;
+}
+
+QUIRE_SEARCH_INLINE unsigned search_row(const struct search_maps *maps, uint64_t which,
+                                        search_quarters *quarters)
+{
+    return maps->wanted >= 4
+               ? search_row_by(maps, which, 1, 2, quarters)
+               : search_row_by(maps, which, maps->wanted / 2, maps->wanted / 3, quarters);
+}
+
 /* The word kernel's; the vector kernels leave it the last few bytes. */
 search_narrow qi_search_narrow_word;
 

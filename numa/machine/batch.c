@@ -11,9 +11,10 @@
  * A batch is no transaction beside others: an allocation takes its frames zone by zone, and gives
  * them back if they do not suffice. A free takes all frames back from their owner, by their bytes,
  * before it frees the first: so a bad one, or one that is there twice, is found while the others
- * can be given back to their owner, and nothing has changed. Frames of one zone are left to
- * quire_zone_free_batch, which does the same. Two frees of one frame at the same instant come to
- * what core/frame_byte.h says (R).
+ * can be given back to their owner, and nothing has changed. The list is handed to the first
+ * frame's zone, which does the same; its maps refuse frames of others, for it they are holes, and
+ * then the zones are told apart. Two frees of one frame at the same instant come to what
+ * core/frame_byte.h says (R).
  *
  * Lock-free, any context.
  */
@@ -136,30 +137,67 @@ static int serve_interleaved(struct quire_machine *m, struct machine_attempt *wh
     return QUIRE_OK;
 }
 
-/* Ask the first zone of the walk of a plain batch. Did it give all? If it has no more, the ladder
- * is not to ask it first. */
-static bool batch_from_first(struct quire_machine *m, struct machine_attempt *a)
+/* What the first zone of the walk gave of a plain batch. */
+struct first_part {
+    size_t got;
+    const struct machine_zone *refused; /* it has no more: the ladder is not to ask it first */
+};
+
+/* Ask the first zone of the walk of a plain batch. Did it give all? */
+static bool batch_from_first(struct quire_machine *m, uint32_t cpu,
+                             const struct quire_request *request, size_t n, quire_pfn pfns[],
+                             struct first_part *part)
 {
     const struct machine_entry *e;
     struct machine_reader r;
     quire_node own;
     int error = QUIRE_ERR_NO_MEMORY;
 
-    if (a->request->policy || a->request->purpose != QUIRE_FOR_NORMAL)
-        return false;
-    qi_machine_enter_on(m, a->cpu, &r);
+    machine_enter_on(m, cpu, &r);
     own = node_of_cpu(r.snapshot, r.cpu);
-    e = first_of_walk(&r, a->request->near_node.n ? request_node(a->request) : own);
+    e = first_of_walk(&r, request->near_node.n ? request_node(request) : own);
     if (e)
-        error = ask_batch(&r, e, true, a);
-    if (error == QUIRE_OK) {
-        count_hit(&r, e->zone->node, e->zone->node.n == own.n, a->n);
-    } else if (e && error == QUIRE_ERR_NO_MEMORY) {
-        a->refused = e->zone;
-        a->refusal = error;
+        error = quire_zone_alloc_batch(&e->zone->zone, entry_slot(e, r.cpu),
+                                       qi_entry_flags(&r, e, request) | QUIRE_PARTIAL, n, pfns,
+                                       &part->got);
+    if (part->got == n)
+        count_hit(&r, e->zone->node, e->zone->node.n == own.n, n);
+    else if (e && (error == QUIRE_OK || error == QUIRE_ERR_NO_MEMORY))
+        part->refused = e->zone;
+    machine_leave(&r);
+    return part->got == n;
+}
+
+/* The ladder, for what the first zone did not give. */
+static __attribute__((__noinline__)) int climb_batch(struct quire_machine *m, uint32_t cpu,
+                                                     const struct quire_request *request, size_t n,
+                                                     quire_pfn pfns[],
+                                                     const struct first_part *part, size_t *got,
+                                                     struct quire_refusal *why)
+{
+    struct machine_attempt a = {.ask = ask_batch,
+                                .cpu = cpu,
+                                .request = request,
+                                .frames = n,
+                                .pfns = pfns,
+                                .refused = part->refused,
+                                .refusal = QUIRE_ERR_NO_MEMORY,
+                                .n = n,
+                                .got = part->got};
+    int error;
+
+    if (qi_policy_interleaves(m, request)) {
+        error = serve_interleaved(m, &a, why);
+    } else {
+        error = qi_machine_serve(m, &a, why);
+        if (!error)
+            count_batch_served(m, &a);
     }
-    qi_machine_leave(&r);
-    return error == QUIRE_OK;
+    if (!error)
+        *got = a.got;
+    else if (a.got)
+        (void)quire_machine_free_batch(m, pfns, a.got, NULL);
+    return error;
 }
 
 static bool batch_from_view(const struct cpu_view *view, const struct quire_request *request,
@@ -173,40 +211,20 @@ static bool batch_from_view(const struct cpu_view *view, const struct quire_requ
 int quire_machine_alloc_batch(struct quire_machine *m, const struct quire_request *request,
                               size_t n, quire_pfn pfns[], size_t *got, struct quire_refusal *why)
 {
-    struct machine_attempt a = {.ask = ask_batch,
-                                .cpu = machine_cpu_now(m),
-                                .request = request,
-                                .frames = n,
-                                .pfns = pfns,
-                                .n = n};
-    int error;
+    struct first_part part = {0, NULL};
+    uint32_t cpu = machine_cpu_now(m);
 
     if (request->order != 0 || n == 0)
         return qi_machine_refuse(QUIRE_ERR_SIZE, why);
     if (request->flags & ~(MACHINE_ALLOC_FLAGS | (uint32_t)QUIRE_PARTIAL))
         return qi_machine_refuse(QUIRE_ERR_UNSUPPORTED, why);
-    if (batch_from_view(machine_view_of(m, a.cpu), request, n, pfns)) {
+    if (batch_from_view(machine_view_of(m, cpu), request, n, pfns) ||
+        (!request->policy && request->purpose == QUIRE_FOR_NORMAL &&
+         batch_from_first(m, cpu, request, n, pfns, &part))) {
         *got = n;
         return QUIRE_OK;
     }
-    if (batch_from_first(m, &a)) {
-        *got = n;
-        return QUIRE_OK;
-    }
-    if (qi_policy_interleaves(m, request)) {
-        error = serve_interleaved(m, &a, why);
-    } else {
-        error = qi_machine_serve(m, &a, why);
-        if (!error)
-            count_batch_served(m, &a);
-    }
-    if (error) {
-        if (a.got)
-            (void)quire_machine_free_batch(m, pfns, a.got, NULL);
-        return error;
-    }
-    *got = a.got;
-    return QUIRE_OK;
+    return climb_batch(m, cpu, request, n, pfns, &part, got, why);
 }
 
 /* ---- Free ----------------------------------------------------------------------------------- */
@@ -317,6 +335,22 @@ static void flush_frames(const struct machine_reader *r, const quire_pfn pfns[],
     }
 }
 
+/* Free frames that are not all good ones of the zone of `e`, the first one's, or NULL. */
+static __attribute__((__noinline__)) int free_by_bytes(const struct machine_reader *r,
+                                                       const struct machine_entry *e,
+                                                       const quire_pfn pfns[], size_t n,
+                                                       size_t *bad)
+{
+    int error;
+
+    if (e && qi_snapshot_row(r->snapshot, e, pfns, n) == n)
+        return quire_zone_free_batch(&e->zone->zone, entry_slot(e, r->cpu), pfns, n, bad);
+    error = take_back_frames(r, pfns, n, bad);
+    if (!error)
+        flush_frames(r, pfns, n);
+    return error;
+}
+
 /* Free frames of any zones, past the magazines: all of them or none. */
 static __attribute__((__noinline__)) int free_all_or_none(struct quire_machine *m, uint32_t cpu,
                                                           const quire_pfn pfns[], size_t n,
@@ -326,16 +360,11 @@ static __attribute__((__noinline__)) int free_all_or_none(struct quire_machine *
     struct machine_reader r;
     int error;
 
-    qi_machine_enter_on(m, cpu, &r);
+    machine_enter_on(m, cpu, &r);
     e = qi_snapshot_find(r.snapshot, pfns[0]);
-    if (e && qi_snapshot_row(r.snapshot, e, pfns, n) == n) {
-        error = quire_zone_free_batch(&e->zone->zone, entry_slot(e, r.cpu), pfns, n, bad);
-    } else {
-        error = take_back_frames(&r, pfns, n, bad);
-        if (!error)
-            flush_frames(&r, pfns, n);
-    }
-    qi_machine_leave(&r);
+    if (!e || !qi_zone_free_own_batch(&e->zone->zone, entry_slot(e, r.cpu), pfns, n, bad, &error))
+        error = free_by_bytes(&r, e, pfns, n, bad);
+    machine_leave(&r);
     return error;
 }
 

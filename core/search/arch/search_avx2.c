@@ -119,7 +119,7 @@ AVX2 static size_t least_fit_avx2(const uint8_t *bytes, size_t n, uint8_t value,
 }
 
 /* Packing takes the halves of both vectors by turns; the permutation puts them in order. */
-AVX2 static uint32_t zero_quarters_avx2(const uint64_t *words)
+AVX2 static inline uint32_t zero_quarters_avx2(const uint64_t *words)
 {
     const __m256i zero = _mm256_setzero_si256();
     __m256i low = _mm256_cmpeq_epi16(load_avx2(words), zero);
@@ -129,8 +129,23 @@ AVX2 static uint32_t zero_quarters_avx2(const uint64_t *words)
     return (uint32_t)_mm256_movemask_epi8(both);
 }
 
+AVX2 static uint64_t bytes_from_avx2(const uint8_t *bytes, uint8_t mask, uint8_t least)
+{
+    const __m256i masks = spread_avx2(mask), leasts = spread_avx2(least);
+    __m256i low = _mm256_and_si256(load_avx2(bytes), masks);
+    __m256i high = _mm256_and_si256(load_avx2(bytes + AVX2_WIDTH), masks);
+
+    return equal_bytes_avx2(_mm256_max_epu8(low, leasts), low) |
+           (uint64_t)equal_bytes_avx2(_mm256_max_epu8(high, leasts), high) << AVX2_WIDTH;
+}
+
+AVX2 static unsigned next_row_avx2(const struct search_maps *maps, uint64_t which)
+{
+    return search_row(maps, which, zero_quarters_avx2);
+}
+
 const struct search_kernel qi_search_avx2 = {
-    "avx2",          next_zero_avx2, next_one_avx2,     next_byte_avx2,
-    least_byte_avx2, least_fit_avx2, zero_quarters_avx2};
+    "avx2",         next_zero_avx2,     next_one_avx2,   next_byte_avx2, least_byte_avx2,
+    least_fit_avx2, zero_quarters_avx2, bytes_from_avx2, next_row_avx2};
 
 #endif /* QUIRE_SEARCH_X86 */

@@ -133,15 +133,27 @@ AVX512 static size_t least_fit_avx512(const uint8_t *bytes, size_t n, uint8_t va
     return search_least_byte(bytes, n, value, index, fit, narrow_avx512);
 }
 
-AVX512 static uint32_t zero_quarters_avx512(const uint64_t *words)
+AVX512 static inline uint32_t zero_quarters_avx512(const uint64_t *words)
 {
     __m512i map = _mm512_loadu_si512(words);
     QUIRE_SEARCH_PIN("v", map);
     return _mm512_testn_epi16_mask(map, map);
 }
 
+AVX512 static uint64_t bytes_from_avx512(const uint8_t *bytes, uint8_t mask, uint8_t least)
+{
+    __m512i all = _mm512_loadu_si512(bytes);
+    QUIRE_SEARCH_PIN("v", all);
+    return _mm512_cmpge_epu8_mask(_mm512_and_si512(all, spread_avx512(mask)), spread_avx512(least));
+}
+
+AVX512 static unsigned next_row_avx512(const struct search_maps *maps, uint64_t which)
+{
+    return search_row(maps, which, zero_quarters_avx512);
+}
+
 const struct search_kernel qi_search_avx512 = {
-    "avx512",          next_zero_avx512, next_one_avx512,     next_byte_avx512,
-    least_byte_avx512, least_fit_avx512, zero_quarters_avx512};
+    "avx512",         next_zero_avx512,     next_one_avx512,   next_byte_avx512, least_byte_avx512,
+    least_fit_avx512, zero_quarters_avx512, bytes_from_avx512, next_row_avx512};
 
 #endif /* QUIRE_SEARCH_X86 */

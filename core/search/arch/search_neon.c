@@ -120,7 +120,7 @@ static size_t least_fit_neon(const uint8_t *bytes, size_t n, uint8_t value, size
 }
 
 /* Of each lane that is 0 one bit, of another weight than the other lanes'. */
-QUIRE_SEARCH_RACY static uint32_t zero_quarters_neon(const uint64_t *words)
+QUIRE_SEARCH_RACY static inline uint32_t zero_quarters_neon(const uint64_t *words)
 {
     const uint16x8_t weights = {1, 2, 4, 8, 16, 32, 64, 128};
     uint32_t quarters = 0;
@@ -133,8 +133,29 @@ QUIRE_SEARCH_RACY static uint32_t zero_quarters_neon(const uint64_t *words)
     return quarters;
 }
 
+/* As above, of each half of 16 bytes. */
+QUIRE_SEARCH_RACY static uint64_t bytes_from_neon(const uint8_t *bytes, uint8_t mask, uint8_t least)
+{
+    const uint8x16_t weights = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    uint64_t from = 0;
+
+    for (unsigned i = 64; i > 0; i -= NEON_WIDTH) {
+        uint8x16_t v = vandq_u8(load_neon(&bytes[i - NEON_WIDTH]), vdupq_n_u8(mask));
+        uint8x16_t large = vandq_u8(vcgeq_u8(v, vdupq_n_u8(least)), weights);
+
+        from = from << 8 | vaddv_u8(vget_high_u8(large));
+        from = from << 8 | vaddv_u8(vget_low_u8(large));
+    }
+    return from;
+}
+
+QUIRE_SEARCH_RACY static unsigned next_row_neon(const struct search_maps *maps, uint64_t which)
+{
+    return search_row(maps, which, zero_quarters_neon);
+}
+
 const struct search_kernel qi_search_neon = {
-    "neon",          next_zero_neon, next_one_neon,     next_byte_neon,
-    least_byte_neon, least_fit_neon, zero_quarters_neon};
+    "neon",         next_zero_neon,     next_one_neon,   next_byte_neon, least_byte_neon,
+    least_fit_neon, zero_quarters_neon, bytes_from_neon, next_row_neon};
 
 #endif /* QUIRE_SEARCH_NEON */

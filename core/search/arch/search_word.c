@@ -136,7 +136,7 @@ static size_t least_fit_word(const uint8_t *bytes, size_t n, uint8_t value, size
 
 /* A lane of 16 bits is 0 if neither its high bit is set nor one of the others, which a sum carries
  * into it. The product moves the four answers next to each other. */
-static uint32_t zero_quarters_word(const uint64_t *words)
+static inline uint32_t zero_quarters_word(const uint64_t *words)
 {
     const uint64_t low = UINT64_C(0x7fff7fff7fff7fff);
     uint32_t quarters = 0;
@@ -150,6 +150,30 @@ static uint32_t zero_quarters_word(const uint64_t *words)
     return quarters;
 }
 
+/* A byte is large enough if a sum carries into its highest bit. The product moves eight of these
+ * next to each other. */
+static uint64_t bytes_from_word(const uint8_t *bytes, uint8_t mask, uint8_t least)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t from = 0;
+
+    for (unsigned i = 8; i-- > 0;) {
+        uint64_t v = racy_load(bytes + (size_t)i * 8) & mask * ones;
+        uint64_t large = (v + (128u - least) * ones) >> 7 & ones;
+
+        from = from << 8 | large * UINT64_C(0x0102040810204080) >> 56;
+    }
+    return from;
+}
+
+static unsigned next_row_word(const struct search_maps *maps, uint64_t which)
+{
+    const unsigned wanted = maps->wanted;
+
+    /* Once for all lengths: the code is a kernel's. */
+    return search_row_by(maps, which, wanted > 1, wanted < 4 ? wanted / 3 : 2, zero_quarters_word);
+}
+
 const struct search_kernel qi_search_word = {
-    "word",          next_zero_word, next_one_word,     next_byte_word,
-    least_byte_word, least_fit_word, zero_quarters_word};
+    "word",         next_zero_word,     next_one_word,   next_byte_word, least_byte_word,
+    least_fit_word, zero_quarters_word, bytes_from_word, next_row_word};

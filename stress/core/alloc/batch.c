@@ -221,6 +221,38 @@ static void any_order(void **state)
     fixture_close(&f);
 }
 
+/* Frames that follow one another, in rows of any length at any place: a row is looked at by fours,
+ * and none of it is passed by where it ends, or a word or a block does. The neighbours stay. */
+static void rows(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_simple(&f, 0, MANY);
+    for (size_t from = 0; from < BLOCK + 2; from = from == 9 ? BLOCK - 9 : from + 1) {
+        for (size_t n = 1; n < 72; n++) {
+            size_t bad = SIZE_MAX, got = 0;
+            take(&f, MANY);
+            for (size_t i = 0; i < MANY; i++) {
+                pfns[i] = at(i);
+            }
+            quire_pfn twice = pfns[from + n];
+            pfns[from + n] = pfns[from + n / 2];
+            assert_refused(&f, quire_zone_free_batch(&f.zone, slot(0), pfns + from, n + 1, &bad),
+                           QUIRE_ERR_DOUBLE_FREE);
+            assert_int_equal(bad, n);
+            pfns[from + n] = twice;
+            assert_ok(quire_zone_free_batch(&f.zone, slot(0), pfns + from, n, NULL));
+            for (size_t i = 0; i < BLOCK + 99; i++) {
+                assert_state(&f, i, 1, i - from < n ? QUIRE_FRAME_FREE : QUIRE_FRAME_USED);
+            }
+            assert_ok(quire_zone_alloc_batch(&f.zone, slot(0), 0, n, pfns + from, &got));
+            assert_ok(quire_zone_free_batch(&f.zone, slot(0), pfns, MANY, NULL));
+            assert_sound(&f, MANY);
+        }
+    }
+    fixture_close(&f);
+}
+
 static void zeroed(void **state)
 {
     (void)state;
@@ -247,6 +279,7 @@ int main(void)
         cmocka_unit_test(duplicates_with_bytes),
         cmocka_unit_test(duplicates_without_bytes),
         cmocka_unit_test(any_order),
+        cmocka_unit_test(rows),
         cmocka_unit_test(zeroed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

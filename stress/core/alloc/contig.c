@@ -5,6 +5,8 @@
 #include "stress/common/random.h"
 #include "stress/common/zone_fixture.h"
 
+#include <string.h>
+
 enum { PAGE = QUIRE_FRAME_SIZE };
 
 static int try(struct fixture *f, struct quire_contig want, quire_pfn *pfn)
@@ -339,9 +341,41 @@ static void ends_of_blocks_count(void **state)
     fixture_close(&f);
 }
 
+/* A stretch over the border of two blocks, of every part of it in the first one: whichever hole
+ * byte shows a run of it, the rest in the other block counts. With and without alignment; blocks 63
+ * and 64 are looked at apart from each other. */
+static void over_a_border(uint64_t border, uint64_t step)
+{
+    static const uint64_t some[] = {31, 32, 47, 48, 63, 64, 65, 80, 100, 128, 200, 300, 511};
+    for (unsigned i = 0; i < sizeof some / sizeof some[0]; i++) {
+        for (uint64_t before = 1; before < some[i]; before += step) {
+            uint64_t place = border * BLOCK - before, align = before % 16 ? 1 : 16;
+            struct fixture f;
+            fixture_simple(&f, 0, (border + 1) * BLOCK);
+            for (uint64_t b = 0; b <= border; b++) {
+                assert_ok(quire_zone_alloc_at(&f.zone, slot(0), at(b * BLOCK), 9, 0));
+                assert_ok(quire_zone_split(&f.zone, slot(0), at(b * BLOCK), 9));
+            }
+            free_singly(&f, place, some[i]);
+            assert_int_equal(
+                take(&f, (struct quire_contig){.frames = some[i], .align = align * PAGE}), place);
+            fixture_close(&f);
+        }
+    }
+}
+
+static void over_borders(void **state)
+{
+    (void)state;
+    over_a_border(1, 3);
+    over_a_border(2, 1);
+    over_a_border(64, 15);
+    over_a_border(65, 15);
+}
+
 /* ---- Against a search that looks at every frame --------------------------------------------- */
 
-enum { SOME_BLOCKS = 5 };
+enum { SOME_BLOCKS = 5, MANY_BLOCKS = 131 };
 
 /* The lowest place of n free frames at a multiple of `align`, from `low` on; `end` if none. */
 static uint64_t lowest_of(const bool used[], uint64_t end, uint64_t n, uint64_t align, uint64_t low)
@@ -358,12 +392,14 @@ static uint64_t lowest_of(const bool used[], uint64_t end, uint64_t n, uint64_t 
     return end;
 }
 
-/* Frames in use at random, here a few and there many, so that stretches of all lengths are free. */
-static void litter(struct fixture *f, bool used[], uint64_t *state)
+/* Frames in use at random, here a few and there many, so that stretches of all lengths are free. Of
+ * `long_ones` in 4 stretches the free ones are long. */
+static void litter(struct fixture *f, bool used[], uint64_t end, unsigned long_ones,
+                   uint64_t *state)
 {
-    for (uint64_t at_frame = 0; at_frame < SOME_BLOCKS * BLOCK;) {
-        uint64_t r = random_next(state), length = 1 + (r >> 8) % ((r & 3) ? 12 : 150);
-        for (; length > 0 && at_frame < SOME_BLOCKS * BLOCK; length--, at_frame++) {
+    for (uint64_t at_frame = 0; at_frame < end;) {
+        uint64_t r = random_next(state), length = 1 + (r >> 8) % ((r & 3) < long_ones ? 150 : 12);
+        for (; length > 0 && at_frame < end; length--, at_frame++) {
             used[at_frame] = r >> 2 & 1;
             if (used[at_frame]) {
                 assert_ok(quire_zone_alloc_at(&f->zone, slot(0), at(at_frame), 0, 0));
@@ -372,29 +408,83 @@ static void litter(struct fixture *f, bool used[], uint64_t *state)
     }
 }
 
+/* Take the lowest place, which must be `place`, or none if that is `end`, and give it back. */
+static void take_lowest(struct fixture *f, struct quire_contig want, uint64_t place, uint64_t end)
+{
+    quire_pfn pfn = {UINT64_MAX};
+    if (place == end) {
+        assert_error(try(f, want, &pfn), QUIRE_ERR_NO_MEMORY);
+        return;
+    }
+    assert_ok(try(f, want, &pfn));
+    assert_int_equal(pfn.n, place);
+    give(f, place, want.frames);
+}
+
+static const uint64_t lengths[] = {1,  2,  15, 16, 17,  30,  31,  32, 47,
+                                   48, 64, 80, 96, 127, 150, 300, 600};
+enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
+
 static void lowest_of_all(void **state)
 {
     (void)state;
-    static const uint64_t lengths[] = {1, 2, 15, 16, 17, 30, 31, 32, 47, 48, 64, 80, 127, 150, 300};
     uint64_t random = 11;
     for (unsigned round = 0; round < 20; round++) {
         bool used[SOME_BLOCKS * BLOCK];
+        const uint64_t end = SOME_BLOCKS * BLOCK;
         struct fixture f;
-        fixture_simple(&f, 0, SOME_BLOCKS * BLOCK);
-        litter(&f, used, &random);
+        fixture_simple(&f, 0, end);
+        litter(&f, used, end, 1, &random);
         for (unsigned i = 0; i < 120; i++) {
-            uint64_t r = random_next(&random), n = lengths[r % 15], align = 1u << (r >> 8) % 8;
-            uint64_t low = r >> 16 & 1 ? 0 : (r >> 17) % (SOME_BLOCKS * BLOCK);
+            uint64_t r = random_next(&random), n = lengths[r % LENGTHS], align = 1u << (r >> 8) % 8;
+            uint64_t low = r >> 16 & 1 ? 0 : (r >> 17) % end;
             struct quire_contig want = {.frames = n, .align = align * PAGE, .low = low * PAGE};
-            uint64_t place = lowest_of(used, SOME_BLOCKS * BLOCK, n, align, low);
-            quire_pfn pfn = {UINT64_MAX};
-            if (place == SOME_BLOCKS * BLOCK) {
-                assert_error(try(&f, want, &pfn), QUIRE_ERR_NO_MEMORY);
-                continue;
+            take_lowest(&f, want, lowest_of(used, end, n, align, low), end);
+        }
+        fixture_close(&f);
+    }
+}
+
+/* Free the upper part of block b from `place` on, frame by frame, but not what is a run. */
+static void empty_block(struct fixture *f, bool used[], const bool run[], uint64_t b,
+                        uint64_t place)
+{
+    for (uint64_t frame = b * BLOCK + place; !run[b] && frame < (b + 1) * BLOCK; frame++) {
+        if (used[frame]) {
+            give(f, frame, 1);
+            used[frame] = false;
+        }
+    }
+}
+
+/* The same where blocks are looked at by 64 and most cannot hold what is wanted: some become free
+ * or half free, and some of these runs of two blocks. Places lie in two of the 64s too. */
+static void lowest_of_many_blocks(void **state)
+{
+    (void)state;
+    static bool used[MANY_BLOCKS * BLOCK];
+    uint64_t random = 12;
+    for (unsigned round = 0; round < 3; round++) {
+        bool run[MANY_BLOCKS] = {false};
+        struct fixture f;
+        fixture_simple(&f, 0, MANY_BLOCKS * BLOCK);
+        litter(&f, used, MANY_BLOCKS * BLOCK, round, &random);
+        for (unsigned i = 0; i < 500; i++) {
+            uint64_t r = random_next(&random), n = lengths[3 + r % (LENGTHS - 3)];
+            uint64_t align = 1u << (r >> 8) % 12,
+                     low = r >> 16 & 3 ? 62 * BLOCK + (r >> 24) % 1500 : 0;
+            uint64_t end = r >> 20 & 1 ? MANY_BLOCKS * BLOCK : 66 * BLOCK;
+            struct quire_contig want = {
+                .frames = n, .align = align * PAGE, .low = low * PAGE, .high = end * PAGE - 1};
+            take_lowest(&f, want, lowest_of(used, end, n, align, low), end);
+            if (i % 16 == 0) {
+                empty_block(&f, used, run, (r >> 40) % MANY_BLOCKS, (r >> 32) % 3 * BLOCK / 4);
             }
-            assert_ok(try(&f, want, &pfn));
-            assert_int_equal(pfn.n, place);
-            give(&f, place, n);
+            uint64_t pair = (r >> 40) % (MANY_BLOCKS / 2) * 2;
+            if (quire_zone_alloc_at(&f.zone, slot(0), at(pair * BLOCK), 10, 0) == QUIRE_OK) {
+                memset(used + pair * BLOCK, true, 2 * BLOCK);
+                run[pair] = run[pair + 1] = true;
+            }
         }
         fixture_close(&f);
     }
@@ -416,7 +506,9 @@ int main(void)
         cmocka_unit_test(without_run_map),
         cmocka_unit_test(half_shown_is_found),
         cmocka_unit_test(ends_of_blocks_count),
+        cmocka_unit_test(over_borders),
         cmocka_unit_test(lowest_of_all),
+        cmocka_unit_test(lowest_of_many_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

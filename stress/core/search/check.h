@@ -20,6 +20,8 @@ bool check_least_byte(const struct search_kernel *search);
 bool check_least_fit(const struct search_kernel *search);
 bool check_bits(const struct search_kernel *search);
 bool check_quarters(const struct search_kernel *search);
+bool check_rows(const struct search_kernel *search);
+bool check_bytes_from(const struct search_kernel *search);
 /* On arrays of many pages, against the word kernel. */
 bool check_agreement(const struct search_kernel *search);
 /* While another thread changes what is searched. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * check_bits.c - next_zero, next_one and zero_quarters against a search that looks at every bit in
- * turn. Every number of words up to three cache lines and one is used at both ends of the arena;
- * quarters are those of one line.
+ * check_bits.c - next_zero, next_one, zero_quarters and next_row against a search that looks at
+ * every bit in turn. Every number of words up to three cache lines and one is used at both ends of
+ * the arena; quarters are those of one line, and rows those of 64.
  */
 #include "check.h"
 
@@ -160,6 +160,83 @@ bool check_quarters(const struct search_kernel *search)
     bool good =
         check_line(search, (uint64_t *)low, &state) && check_line(search, (uint64_t *)high, &state);
 
+    arena_unmap(arena);
+    return good;
+}
+
+/* ---- next_row ------------------------------------------------------------------------------- */
+
+enum { MAPS = 64 };
+
+/* Has `before`, with `here` above it, so many bits in a row, some of them in `here`? */
+static bool has_row(uint32_t before, uint32_t here, unsigned wanted)
+{
+    uint64_t two = (uint64_t)here << 32 | before;
+
+    for (unsigned first = 33 - wanted; first + wanted <= 64; first++) {
+        unsigned i = 0;
+
+        while (i < wanted && two >> (first + i) & 1) {
+            i++;
+        }
+        if (i == wanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool ask_row(const struct search_kernel *search, const struct search_maps *maps,
+                    uint64_t which)
+{
+    uint32_t before = UINT32_MAX;
+    size_t expected = MAPS;
+
+    for (size_t i = 0; i < MAPS && expected == MAPS; i++) {
+        const void *map = maps->first + i * maps->stride;
+        uint32_t here = search->zero_quarters((const uint64_t *)map);
+
+        if (which >> i & 1 && has_row(before, here, maps->wanted)) {
+            expected = i;
+        }
+        before = which >> i & 1 ? here : maps->edge;
+    }
+    return expect(search, "next_row", maps->first, MAPS, which != 0, maps->wanted, expected,
+                  search->next_row(maps, which));
+}
+
+/* Rows of every length, in maps of which few to most quarters are zero, side by side or with
+ * something in between, of which one, some or all are asked for. What a map may have at its end is
+ * shorter than a row. */
+bool check_rows(const struct search_kernel *search)
+{
+    struct arena arena = arena_map(MAPS * 2 * LINE_WORDS * 8);
+    uint64_t state = 6;
+    bool good = true;
+
+    for (unsigned round = 0; good && round < ONE_THREAD(64, 8) * SEARCH_QUARTERS; round++) {
+        uint64_t random = random_next(&state), which = random_next(&state);
+        size_t stride = LINE_WORDS * 8 * (1 + (random & 1));
+        struct search_maps maps = {arena.high - MAPS * stride, stride, 1 + round % SEARCH_QUARTERS,
+                                   0};
+        void *words = arena.low;
+
+        memset(arena.low, 0xff, (size_t)(arena.high - arena.low));
+        for (size_t quarter = 0; quarter < MAPS * 2 * SEARCH_QUARTERS;) {
+            uint64_t r = random_next(&state);
+            size_t length = 1 + (r >> 8) % (round / SEARCH_QUARTERS % 2 ? 8 : 48);
+
+            for (; length > 0 && quarter < MAPS * 2 * SEARCH_QUARTERS; length--, quarter++) {
+                if (r & 1) {
+                    clear_quarter((uint64_t *)words, quarter);
+                }
+            }
+        }
+        maps.edge = ~(UINT32_MAX >> (random >> 8) % maps.wanted);
+        which = random & 2 ? which : random & 4 ? UINT64_MAX : which & random_next(&state);
+        good = ask_row(search, &maps, which) && ask_row(search, &maps, which & -which) &&
+               ask_row(search, &maps, which & ~(which - 1) << 1) && ask_row(search, &maps, 0);
+    }
     arena_unmap(arena);
     return good;
 }

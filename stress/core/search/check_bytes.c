@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * check_bytes.c - next_byte, least_byte and least_fit against searches that look at one byte after
- * the other. Every length from 0 to 600 is used at both ends of the arena, so that all alignments
- * occur and a read before or behind the array is fatal.
+ * check_bytes.c - next_byte, least_byte, least_fit and bytes_from against searches that look at one
+ * byte after the other. Every length from 0 to 600 is used at both ends of the arena, so that all
+ * alignments occur and a read before or behind the array is fatal.
  */
 #include "check.h"
 
@@ -228,4 +228,42 @@ static bool every_fit(const struct search_kernel *search, const uint8_t *bytes, 
 bool check_least_fit(const struct search_kernel *search)
 {
     return for_arrays(search, every_fit);
+}
+
+/* ---- bytes_from ----------------------------------------------------------------------------- */
+
+enum { SIXTY_FOUR = 64 };
+
+static bool ask_from(const struct search_kernel *search, const uint8_t *bytes, uint8_t mask,
+                     uint8_t least)
+{
+    uint64_t expected = 0, got = search->bytes_from(bytes, mask, least);
+
+    for (size_t i = SIXTY_FOUR; i-- > 0;) {
+        expected = expected << 1 | ((bytes[i] & mask) >= least);
+    }
+    return expect(search, "bytes_from", bytes, SIXTY_FOUR, mask, least, (size_t)(expected >> 32),
+                  (size_t)(got >> 32)) &&
+           expect(search, "bytes_from", bytes, SIXTY_FOUR, mask, least, (uint32_t)expected,
+                  (uint32_t)got);
+}
+
+/* Each pattern, at both ends of the arena, with each bound and masks of both sizes. */
+bool check_bytes_from(const struct search_kernel *search)
+{
+    static const uint8_t masks[] = {15, 127, 7, 1};
+    struct arena arena = arena_map(SIXTY_FOUR);
+    uint64_t state = 7;
+    bool good = true;
+
+    for (unsigned i = 0; good && i < 4 * PATTERNS; i++) {
+        fill(arena.low, SIXTY_FOUR, (enum pattern)(i % PATTERNS), &state);
+        fill(arena.high - SIXTY_FOUR, SIXTY_FOUR, (enum pattern)(i % PATTERNS), &state);
+        for (unsigned least = 0; good && least < 128; least++) {
+            good = ask_from(search, arena.low, masks[i / PATTERNS], (uint8_t)least) &&
+                   ask_from(search, arena.high - SIXTY_FOUR, masks[i / PATTERNS], (uint8_t)least);
+        }
+    }
+    arena_unmap(arena);
+    return good;
 }

@@ -15,6 +15,7 @@ static const struct {
     {"next_byte", check_next_byte}, {"least_byte", check_least_byte},
     {"least_fit", check_least_fit}, {"bits", check_bits},
     {"quarters", check_quarters},   {"agreement", check_agreement},
+    {"rows", check_rows},           {"bytes_from", check_bytes_from},
     {"racing", check_racing},
 };
 

@@ -52,6 +52,18 @@ static void test_quarters(void **state)
     every_kernel(check_quarters);
 }
 
+static void test_rows(void **state)
+{
+    (void)state;
+    every_kernel(check_rows);
+}
+
+static void test_bytes_from(void **state)
+{
+    (void)state;
+    every_kernel(check_bytes_from);
+}
+
 static void test_agreement(void **state)
 {
     (void)state;
@@ -130,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_next_byte), cmocka_unit_test(test_least_byte),
         cmocka_unit_test(test_least_fit), cmocka_unit_test(test_bits),
         cmocka_unit_test(test_quarters),  cmocka_unit_test(test_agreement),
+        cmocka_unit_test(test_rows),      cmocka_unit_test(test_bytes_from),
         cmocka_unit_test(test_racing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

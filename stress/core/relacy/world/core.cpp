@@ -72,10 +72,49 @@ static size_t least_fit(const uint8_t *bytes, size_t n, uint8_t value, size_t in
     return best;
 }
 
+/* Of blocks that the world has; the others' hole bytes are 0. */
+static uint64_t bytes_from(const uint8_t *bytes, uint8_t mask, uint8_t least)
+{
+    size_t first = static_cast<size_t>(bytes - world->z.holes);
+    uint64_t from = 0;
+
+    for (size_t i = 0; i < WORD_BITS && first + i < world->z.end_block; i++)
+        from |= static_cast<uint64_t>((hint_at(bytes + i) & mask) >= least) << i;
+    return from;
+}
+
+static uint32_t zero_quarters(const uint64_t *words)
+{
+    const void *map = words;
+    uint32_t quarters = 0;
+
+    for (unsigned i = 0; i < MAP_WORDS; i++) {
+        uint64_t v = qa_load(&static_cast<const map512 *>(map)->w[i], relaxed);
+
+        for (unsigned k = 0; k < 4; k++)
+            quarters |= static_cast<uint32_t>(!(v >> 16 * k & 0xffff)) << (4 * i + k);
+    }
+    return quarters;
+}
+
+/* Any map in which a quarter is zero may be one. */
+static unsigned next_row(const struct search_maps *maps, uint64_t which)
+{
+    for (; which; which &= which - 1) {
+        unsigned i = word_first(which);
+        const void *map = maps->first + i * maps->stride;
+
+        if (zero_quarters(static_cast<const uint64_t *>(map)))
+            return i;
+    }
+    return WORD_BITS;
+}
+
 const struct search_kernel *qi_search_best(void)
 {
-    static const struct search_kernel kernel = {"relacy", nullptr,   nullptr, next_byte,
-                                                nullptr,  least_fit, nullptr};
+    static const struct search_kernel kernel = {"relacy",      nullptr,    nullptr,
+                                                next_byte,     nullptr,    least_fit,
+                                                zero_quarters, bytes_from, next_row};
 
     return &kernel;
 }
