@@ -17,8 +17,8 @@ struct metadata_layout {
     bool has_frame_bytes;
     uint64_t first_block, end_block; /* blocks of the index space that have maps */
     struct quire_extent extents[QUIRE_ZONE_EXTENTS];
-    uint64_t slot_states, pin_table, sparse, wholes, tenants, section_maps, gone_maps, fulls, holes, descs,
-        maps, frame_bytes, bytes;
+    uint64_t slot_states, pin_table, sparse, wholes, tenants, section_maps, gone_maps, fulls, holes,
+        descs, maps, frame_bytes, bytes;
 };
 
 int qi_metadata_layout_of(const struct quire_zone_config *config, struct metadata_layout *layout);
