@@ -258,9 +258,9 @@ static inline void qa_fence_after_rmw(void)
 
 #endif /* QUIRE_RELACY */
 
-/* The caller is about to change the line at p: fetch it for that, beside what else is on its way.
- * Only time depends on it. (x86-64 without prefetchw takes it for nothing; gcc would write a fetch
- * for reading, after which another CPU has to be told once more.) */
+/* The caller is about to change the line at p: fetch it for that, beside what else is on its way. A
+ * hint. (x86-64 processors without prefetchw ignore it; gcc's __builtin_prefetch would fetch the
+ * line for reading alone.) */
 static inline void line_fetch(const void *p)
 {
 #if defined(QUIRE_RELACY)

@@ -7,23 +7,23 @@
 
 struct depot_half {
     struct stack_node node;
-    uint32_t shard; /* D1: by its CPU; of the one who has the node, published with it by E-depot */
+    uint32_t shard; /* D1: by its CPU; only who has the node reads or writes it */
     uint32_t count;
     quire_pfn rounds[];
 };
 
-/* A class's part of a shard: a CPU that exchanges with this one moves this line, and that of the
- * empty nodes. */
+/* A class's part of a shard, half a line: a CPU that exchanges with this one moves the line that
+ * the two mobilities of an order share, and that of the empty nodes. */
 struct depot_class {
     struct stack full_ones;
     qa32 full;  /* D2 */
     qa32 least; /* D3 */
     qa32 dry;   /* D4 */
-};
+} __attribute__((aligned(32)));
 
 struct depot_shard {
     struct depot_class of_class[DEPOT_CLASSES];
-    struct stack empty_ones;
+    struct stack empty_ones __attribute__((aligned(64)));
     qa32 refused; /* D5 */
 } __attribute__((aligned(64)));
 
@@ -79,7 +79,7 @@ static struct depot_half *take_full(struct depot *depot, uint32_t cpu, unsigned 
     return half;
 }
 
-/* The shard that a CPU asks after another one, the own one after all. */
+/* The shard to ask after that of `cpu`: in a ring, so back at one's own all were asked. */
 static uint32_t next_shard(const struct depot *depot, uint32_t cpu)
 {
     return cpu + 1 < depot->shards ? cpu + 1 : 0;
@@ -170,7 +170,7 @@ static uint32_t get_of_others(struct depot *depot, uint32_t cpu, unsigned cls, q
     return empty_into(depot, half, pfns);
 }
 
-/* Get half a magazine for a CPU, of its own shard, or after a while without one of any (D4); how
+/* Get half a magazine for a CPU, of its own shard, or of any after enough gets in vain (D4); how
  * many rounds they are, 0 if there is none for it. */
 uint32_t qi_depot_get(struct depot *depot, uint32_t cpu, unsigned cls, quire_pfn pfns[])
 {
@@ -185,7 +185,7 @@ uint32_t qi_depot_get(struct depot *depot, uint32_t cpu, unsigned cls, quire_pfn
         return 0;
     }
     n = get_of_others(depot, cpu, cls, pfns);
-    paid = depot->shards / DEPOT_ASKED_FREE;
+    paid = depot->shards / DEPOT_SHARDS_A_GET;
     if (n == 0 && paid > 0)
         qa_store(dry_word, dry > paid ? dry - paid : 0, relaxed); /* relaxed: a hint */
     return n;

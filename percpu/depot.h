@@ -16,13 +16,14 @@
  *       (Bonwick's working set, kept here and nowhere nearer to the hit path).
  *   D4  Gets: `dry` counts those of a class that found the own shard without one, since the last
  *       put. From `patience` on they ask the other shards, so a CPU that allocates what another one
- *       frees has its halves. Asking n shards in vain is paid for by n / DEPOT_ASKED_FREE gets that
- *       do not.
+ *       frees has its halves. After all n shards were asked in vain the next n / DEPOT_SHARDS_A_GET
+ *       gets do not ask, but no more than `patience`.
  *   D5  Puts: `refused` counts those that found no empty node in the own shard. Each
  *       DEPOT_EMPTY_PERIOD-th takes one of another shard, so nodes of idle CPUs come to busy ones,
  *       and two busy ones do not fight for them.
- *   D6  A request does not go without while a half of its class is in any shard (qi_depot_get_any,
- *       which no hint can stop: an empty stack says so itself).
+ *   D6  A refill does not go without while a half of its class lies in one shard all along
+ *       (qi_depot_get_any, which no hint can stop: an empty stack says so itself). Requests that go
+ *       by the magazines have it after a drain.
  *
  * `dry` and `refused` are hints of who runs on that CPU. Other CPUs read a shard's stacks when they
  * ask it, and write only to one that has what they want.
@@ -40,9 +41,9 @@ struct depot_half;
 
 enum {
     DEPOT_CLASSES = CACHE_LARGE + 2, /* frames, and runs of order 1 to 3 */
-    DEPOT_PATIENCE = 64,
-    DEPOT_ASKED_FREE = 8,
-    DEPOT_EMPTY_PERIOD = 16,
+    DEPOT_PATIENCE = 64,             /* gets in a row: a few bursts of what magazines do not hold */
+    DEPOT_SHARDS_A_GET = 8,          /* asking so many costs about what a get of the zone costs */
+    DEPOT_EMPTY_PERIOD = 16,         /* puts that the zone serves for one node from elsewhere */
 };
 
 /* Do half magazines of a class go through the depot? If they hold no more frames than those of

@@ -95,16 +95,16 @@ uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, uint32_t cpu, un
     return frames;
 }
 
-/* Give all that the depot holds to the zone: of each class each node at most once, whoever fills
- * nodes meanwhile. */
+/* Give all that the depot holds to the zone: of each class and shard as many nodes as there are at
+ * most, so that a CPU that fills its shard meanwhile keeps nobody, nor the others' halves. */
 void qi_depot_drain(struct quire_cache *c, quire_slot slot)
 {
-    for (unsigned cls = 0; cls < DEPOT_CLASSES; cls++) {
-        uint32_t nodes = c->depot_nodes;
+    for (unsigned cls = 0; cls < DEPOT_CLASSES; cls++)
+        for (uint32_t cpu = 0; cpu < c->cpus; cpu++) {
+            uint32_t nodes = c->depot_nodes;
 
-        for (uint32_t cpu = 0; cpu < c->cpus && nodes > 0; cpu++)
             (void)qi_depot_flush(c, slot, cpu, cls, &nodes);
-    }
+        }
 }
 
 /* Flush a CPU cache that the caller has taken, or only its outgoing magazine. */

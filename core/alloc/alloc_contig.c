@@ -117,7 +117,7 @@ static int contig_pass(struct quire_zone *z, quire_slot slot, const struct conti
     for (uint64_t from = 0; (*frame = contig_find(z, w, from)) != NO_FRAME; from = *frame + 1) {
         int error;
 
-        run_lines_fetch(z, *frame);
+        run_lines_fetch(z, *frame, w->frames);
         error = qi_count_debit(z, slot, w->frames, flags);
         if (error)
             return error;

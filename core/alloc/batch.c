@@ -170,7 +170,7 @@ static int first_bad_frame(const struct quire_zone *z, const quire_pfn pfns[], s
         if (error)
             return error;
     }
-    *bad = 0; /* it raced with another free, and is allocated again */
+    *bad = 0; /* the one that was bad is not any more: another call raced with this one */
     return QUIRE_ERR_DOUBLE_FREE;
 }
 
@@ -291,7 +291,7 @@ static __attribute__((__noinline__)) int refuse_batch(struct quire_zone *z, quir
 
         error = first_bad_frame(z, pfns + at, some, &batch, &where);
         where += at;
-    } else { /* it raced with another free, and is allocated again */
+    } else { /* as at the end of first_bad_frame */
         error = QUIRE_ERR_DOUBLE_FREE;
         where = 0;
     }

@@ -4,14 +4,14 @@
  * preference:
  *
  *   1. a new home block: the fullest split block near the last one, of the same class, that is
- *      worth it and has a hole of the order; filling it up leaves the emptier ones to become whole
- *      again;
+ *      worth it and has a hole of the order, in the slot's own words before those of other tenants
+ *      (blocks/tenant.h); filling it up leaves the emptier ones to become whole again;
  *   2. a new home block: as 1, but of another class of the same mobility, and only one of which
  *      half is free: the class that it was for has shrunk, and to fill it up costs no whole block.
  *      It is of this class from then on;
  *   3. a new home block: a whole block near by, which is split;
- *   4. a new home block: as 1 and 2 again, other slots' places included (blocks/tenant.h), which
- * are passed by before; then as 1, but of any class;
+ *   4. a new home block: 1 and 2 again if they passed other tenants' blocks by; then as 1, but of
+ *      any class;
  *   5. stray runs: any split block that the hints show, then other slots' home blocks;
  *   6. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
  *      which is never too low for a run (H4). "Out of memory" rests on this pass alone, so nothing
@@ -22,11 +22,12 @@
  * and look at a bounded number of places; what they find is a candidate, which the exchange of
  * another file takes or does not. A hint that is found wrong is cleared by hint.c's protocol.
  *
- * Bounds: 1, 2 and 4 look at NEAR_LOOKS sections that show a hole of the order, of whatever class,
- * and at the candidates of the first NEAR_SECTIONS that have any: NEAR_TRIES, each of which fitted
- * when its hole byte was written; NEAR_PASSED sections of other tenants are passed by. The others
- * pass each section or block once, and repeat only what a rival's success spoiled. All may run
- * beside each other and beside everything else. Lock-free, any context.
+ * Bounds: a look for a home block, of which 1 to 4 are ten at most, is at NEAR_LOOKS sections that
+ * show a hole of the order, of whatever class, and at the candidates of the first NEAR_SECTIONS
+ * that have any: NEAR_TRIES, each of which fitted when its hole byte was written; NEAR_PASSED
+ * sections of other tenants are passed by. The others pass each section or block once, and repeat
+ * only what a rival's success spoiled. All may run beside each other and beside everything else.
+ * Lock-free, any context.
  */
 #include "core/blocks/tenant.h"
 #include "core/search/search.h"
@@ -97,9 +98,10 @@ static bool has_run(const struct quire_zone *z, uint32_t b, unsigned order)
 /* The home block that is looked for. */
 struct home_wanted {
     unsigned home_class, same, order;
-    uint8_t least;  /* fullness byte */
-    uint8_t tenant; /* whose words come first; TENANT_NOBODY: all are alike */
-    bool apart;     /* and others' sections, and sparse blocks, are passed by */
+    uint8_t least;    /* fullness byte */
+    uint8_t tenant;   /* whose words come first; TENANT_NOBODY: all are alike */
+    bool pass_others; /* sections where only others work, and others' sparse blocks, are not for it
+                       */
 };
 
 /* Would block b, as currently read (advisory), make this home block? Hints that promised it wrongly
@@ -179,8 +181,8 @@ static struct home_candidate candidate_first(const struct quire_zone *z, uint32_
     return c;
 }
 
-/* The first candidates of sections near `s` but for those of other tenants, of which NEAR_PASSED
- * are passed by. A section's hint has no class: one that shows a run of the order and has no
+/* The first candidates of sections near `s`; if others are passed by, NEAR_PASSED sections where
+ * only they work are. A section's hint has no class: one that shows a run of the order and has no
  * candidate costs a look, but takes no other's place. In a large zone most of them are so, and else
  * a whole block would be split. Returns how many sections have one. */
 static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
@@ -200,7 +202,7 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
             s = UINT32_MAX; /* go on at 0 */
             continue;
         }
-        if (want->apart && section_is_others(z, s, want->tenant)) {
+        if (want->pass_others && section_is_others(z, s, want->tenant)) {
             passed++;
             continue;
         }
@@ -252,12 +254,10 @@ static struct home_candidate *candidate_best(struct home_candidate c[], unsigned
     return best;
 }
 
-/* The fullest block near `s` that is wanted and can be made the slot's home block, but for those of
- * other tenants. *others: the fullest of these that may be taken, if the slot's own words show
- * none.
- */
-static uint32_t find_home_of_own(const struct quire_zone *z, quire_slot slot,
-                                 const struct home_wanted *want, uint32_t s, uint32_t *others)
+/* The fullest block near `s` that is wanted and can be made the slot's home block, if it has no
+ * other tenant. *others: the fullest one that has, and may be taken, for the caller to try next. */
+static uint32_t find_home_but_others(const struct quire_zone *z, quire_slot slot,
+                                     const struct home_wanted *want, uint32_t s, uint32_t *others)
 {
     struct home_candidate c[NEAR_SECTIONS];
     unsigned n = home_candidates(z, s, want, c);
@@ -274,7 +274,7 @@ static uint32_t find_home_of_own(const struct quire_zone *z, quire_slot slot,
         if (want->tenant == TENANT_NOBODY || !word_is_others(z, b / WORD_BITS, want->tenant)) {
             if (take_home(z, slot, want, b))
                 return b;
-        } else if (*others == NO_BLOCK && (!want->apart || best->value <= HOME_MAX_DENSE)) {
+        } else if (*others == NO_BLOCK && (!want->pass_others || best->value <= HOME_MAX_DENSE)) {
             *others = b;
         }
         candidate_next(z, best);
@@ -282,18 +282,19 @@ static uint32_t find_home_of_own(const struct quire_zone *z, quire_slot slot,
     return NO_BLOCK;
 }
 
-/* The same, or one of other tenants. */
+/* The fullest block near `s` that is wanted and can be made the slot's home block: its own or
+ * nobody's, else one of another tenant. */
 static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, struct home_wanted want,
                                uint32_t s)
 {
-    uint32_t others, b = find_home_of_own(z, slot, &want, s, &others);
+    uint32_t others, b = find_home_but_others(z, slot, &want, s, &others);
 
     if (b != NO_BLOCK || others == NO_BLOCK)
         return b;
     if (take_home(z, slot, &want, others))
         return others;
     want.tenant = TENANT_NOBODY; /* that one was stale, or a rival's; there may be more */
-    return find_home_of_own(z, slot, &want, s, &others);
+    return find_home_but_others(z, slot, &want, s, &others);
 }
 
 /* No free run of 2^blocks_order blocks is in section s: say so, unless that changed (H3). */
@@ -539,13 +540,14 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
 
     if (slots_keep_apart(z)) {
         want.tenant = tenant_of_slot(slot);
-        want.apart = tenant_has_plenty(z, slot, near / WORD_BITS) && !is_fuller(z, AMPLE_EIGHTHS);
+        want.pass_others =
+            tenant_has_plenty(z, slot, near / WORD_BITS) && !is_fuller(z, AMPLE_EIGHTHS);
     }
     b = find_home_of_mobility(z, slot, want, near);
     if (b == NO_BLOCK)
         b = split_whole_near(z, slot, home_class);
-    if (b == NO_BLOCK && want.apart) {
-        want.apart = false;
+    if (b == NO_BLOCK && want.pass_others) {
+        want.pass_others = false;
         b = find_home_of_mobility(z, slot, want, near);
     }
     if (b == NO_BLOCK)

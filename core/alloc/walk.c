@@ -248,11 +248,11 @@ static uint64_t next_short_stretch(const struct quire_zone *z, uint64_t frame, u
  * 32 quarters are free, and what is looked for first is as many of them in a row as a stretch must
  * have.
  *
- * Each place that is long enough has an aligned run of some order inside of one block, its core. So
- * of 64 blocks those are candidates whose hole byte shows such a run, or that are free; and a row
- * of quarters that begins or ends outside of the candidate is in a block beside it. That one is
- * read only if its rows can be long enough: of one that is no candidate itself fewer than a core's
- * quarters are free at either end.
+ * Each place that is long enough has an aligned run of some order inside of one block, its inner
+ * run. So of a word of 64 blocks those are candidates whose hole byte shows such a run, or that are
+ * free; and a row of quarters that begins or ends outside of the candidate is in a block beside it.
+ * That one is read only if its rows can be long enough: of one that is no candidate itself fewer
+ * than an inner run's quarters are free at either end.
  */
 enum {
     QUARTER_FRAMES = SEARCH_QUARTER,
@@ -266,7 +266,7 @@ struct quarter_walk {
     uint32_t first, last; /* blocks */
     unsigned before;      /* quarters of the first one that do not count */
     unsigned wanted;      /* quarters in a row */
-    unsigned hole;        /* of a candidate: one more than the order of the core */
+    unsigned hole;        /* of a candidate: one more than the order of the inner run */
 };
 
 /* How many quarters in a row lie in any n frames, or in any that begin with one (`aligned`). No
@@ -282,7 +282,7 @@ static unsigned quarters_within(uint64_t n, bool aligned)
 
 /* The order of an aligned run, below a block's, that lies in any n frames which begin at a multiple
  * of `align`: up to `align` each multiple begins one, and of longer ones as in order_within. */
-static unsigned core_order(uint64_t n, uint64_t align)
+static unsigned inner_order(uint64_t n, uint64_t align)
 {
     unsigned order = n < align ? word_last(n) : word_first(align) + order_within(n / align);
 
@@ -323,7 +323,7 @@ static uint64_t row_about(const struct quire_zone *z, const struct quarter_walk 
 }
 
 /* Of the 64 blocks from 64 g on those of the walk, a bit each. */
-static uint64_t blocks_of_group(const struct quarter_walk *w, uint64_t g)
+static uint64_t blocks_of_word(const struct quarter_walk *w, uint64_t g)
 {
     uint64_t b = g * WORD_BITS, some = WORD_FULL;
 
@@ -334,21 +334,21 @@ static uint64_t blocks_of_group(const struct quarter_walk *w, uint64_t g)
     return some;
 }
 
-/* The first row that has quarters of one of the 64 blocks from 64 g on, and whose core lies there
- * or in the block before them. */
-static uint64_t row_in_group(const struct quire_zone *z, const struct quarter_walk *w, uint64_t g)
+/* The first row that has quarters of one of the 64 blocks from 64 g on, and whose inner run lies
+ * there or in the block before them. */
+static uint64_t row_in_word(const struct quire_zone *z, const struct quarter_walk *w, uint64_t g)
 {
     uint32_t b = (uint32_t)(g * WORD_BITS);
-    const void *first = z->maps + (b - z->first_block) * z->map_stride;
-    /* Fewer than a core's quarters are free at the end of a block that is no candidate. */
-    const uint32_t edge = ~(UINT32_MAX >> ((1u << (w->hole - 1 - QUARTER_ORDER)) - 1));
-    const struct search_maps maps = {(const uint8_t *)first, z->map_stride, w->wanted, edge};
-    uint64_t left = blocks_of_group(w, g);
-    /* relaxed: advisory. A block that is taken here, and has no core by its hole byte although it
-     * had one before and behind, was in between all of it in the hands of who opened or closed it.
-     */
+    /* The word may begin before the zone's first map. */
+    uintptr_t first = (uintptr_t)z->maps + ((uintptr_t)b - z->first_block) * z->map_stride;
+    /* Fewer than an inner run's quarters are free at the end of a block that is no candidate. */
+    const uint32_t tail = ~(UINT32_MAX >> ((1u << (w->hole - 1 - QUARTER_ORDER)) - 1));
+    const struct search_maps maps = {first, z->map_stride, w->wanted, tail};
+    uint64_t left = blocks_of_word(w, g);
+    /* relaxed: advisory. It is read before the hole bytes: a block that is taken here, and whose
+     * byte shows no inner run, was being opened or closed, and nothing of it was to be had then. */
     uint64_t free = left & ~qa_load(block_word(z, g), relaxed);
-    /* H4 holds of what any load finds that comes after a free's return. */
+    /* Relaxed loads: H4 holds of what any load finds that comes after a free's return. */
     uint64_t some =
         free | (left & w->search->bytes_from(z->holes + b, HOLE_MASK, (uint8_t)w->hole));
 
@@ -372,22 +372,22 @@ static uint64_t row_in_group(const struct quire_zone *z, const struct quarter_wa
 }
 
 /* The first of `wanted` free quarters in a row that were seen at or after `frame`, before `end`:
- * its first frame; NO_FRAME if there are none. Each place that is wanted has a core of the order
- * `core` inside of a block. */
+ * its first frame; NO_FRAME if there are none. Each place that is wanted has an aligned run of the
+ * order `inner` inside of a block. */
 static uint64_t next_quarters(const struct quire_zone *z, uint64_t frame, uint64_t end,
-                              unsigned wanted, unsigned core)
+                              unsigned wanted, unsigned inner)
 {
     struct quarter_walk w = {.search = qi_search_best(),
                              .first = block_of(frame),
                              .last = block_of(end - 1),
                              .before = (place_of(frame) + QUARTER_FRAMES - 1) / QUARTER_FRAMES,
                              .wanted = wanted,
-                             .hole = core + 1};
+                             .hole = inner + 1};
     uint64_t at = NO_FRAME;
 
-    qi_assert(core >= QUARTER_ORDER);
+    qi_assert(inner >= QUARTER_ORDER);
     for (uint64_t g = w.first / WORD_BITS; at == NO_FRAME && g <= w.last / WORD_BITS; g++)
-        at = row_in_group(z, &w, g);
+        at = row_in_word(z, &w, g);
     return at;
 }
 
@@ -419,13 +419,13 @@ static uint64_t stretch_begin(const struct quire_zone *z, uint64_t at, uint64_t 
 uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end,
                               const struct stretch_wanted *want, uint64_t *stop)
 {
-    unsigned wanted = quarters_within(want->frames, want->align >= QUARTER_FRAMES), core;
+    unsigned wanted = quarters_within(want->frames, want->align >= QUARTER_FRAMES), inner;
 
     if (wanted == 0)
         return next_short_stretch(z, frame, end, want->frames, stop);
-    core = core_order(want->frames, want->align);
+    inner = inner_order(want->frames, want->align);
     for (; frame < end; frame = *stop) {
-        uint64_t at = next_quarters(z, frame, end, wanted, core);
+        uint64_t at = next_quarters(z, frame, end, wanted, inner);
 
         if (at >= end)
             break;

@@ -400,7 +400,7 @@ int quire_zone_free_contig(struct quire_zone *z, quire_slot slot, quire_pfn pfn,
         return qi_zone_count_error(z, slot, QUIRE_ERR_SIZE);
     frame = qi_frame_of_range(z, pfn, frames);
     if (frame != NO_FRAME) {
-        run_lines_fetch(z, frame);
+        run_lines_fetch(z, frame, frames);
         error = free_run(z, slot, frame, frames, order, BY_OWNER);
     }
     return error ? qi_zone_report_bad_free(z, slot, pfn, error) : QUIRE_OK;

@@ -8,10 +8,10 @@
  * take each other's blocks mix their frames, after which each free is a line that moves.
  *
  * The danger is memory that does not heal: holes among other slots' blocks stay, and whole ones are
- * split instead. So what is split comes after all that others have left. Only where memory is
- * ample, and PLENTY_WHOLE blocks of the word in which the slot works are whole, is it apart: it
- * splits these before it takes others' blocks that are not dense, and does not look where only
- * others work. Runs that are freed one after the other leave such blocks, for an instant.
+ * split instead. So a slot takes what others have left before it splits. Only where memory is
+ * ample, and PLENTY_WHOLE blocks of the word in which it works are whole, does it split these
+ * first, takes dense blocks alone of other tenants, and does not look into sections where only they
+ * work. Runs that are freed one after the other leave sparse blocks, for an instant.
  *
  * State: a byte for each word, TENANT_NOBODY at first. A hint: any number may read and write at
  * once, and what is old costs a block that is passed by, or a line. Slots whose numbers are the

@@ -28,12 +28,12 @@ struct search_fit {
 /* A quarter of a word: so many bits; a map of 512 has so many of them. */
 enum { SEARCH_QUARTER = 16, SEARCH_QUARTERS = 32 };
 
-/* Maps of 8 words each, `stride` bytes apart, the first one at a multiple of 64. */
+/* Maps of 8 words each, `stride` bytes apart. */
 struct search_maps {
-    const uint8_t *first;
+    uintptr_t first; /* where map 0 is, or would be if it is none of `which`: a multiple of 64 */
     size_t stride;
-    unsigned wanted; /* quarters in a row, 1 .. 32 */
-    uint32_t edge;   /* the zero quarters that a map which is not in `which` may have at its end */
+    unsigned wanted; /* quarters in a row, 1 .. SEARCH_QUARTERS */
+    uint32_t tail;   /* the zero quarters that a map which is not in `which` may have at its end */
 };
 
 struct search_kernel {
@@ -59,7 +59,7 @@ struct search_kernel {
     uint64_t (*bytes_from)(const uint8_t *bytes, uint8_t mask, uint8_t least);
     /* Of up to 64 maps of 8 words the first one, of those in `which`, in which a row of zero
      * quarters is long enough, or would be with what is zero at the end of the map before; 64 if
-     * none is. */
+     * none is. All quarters before map 0 count as zero. */
     unsigned (*next_row)(const struct search_maps *maps, uint64_t which);
 };
 

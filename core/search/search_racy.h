@@ -157,9 +157,9 @@ QUIRE_SEARCH_INLINE unsigned search_row_by(const struct search_maps *maps, uint6
 
     for (; which; which &= which - 1) {
         size_t i = word_first(which);
-        const void *map = maps->first + i * maps->stride;
+        uintptr_t map = maps->first + i * maps->stride;
         uint64_t here = quarters((const uint64_t *)map);
-        uint64_t two = here << 32 | (i == next ? before : maps->edge), rows = two & two >> step;
+        uint64_t two = here << 32 | (i == next ? before : maps->tail), rows = two & two >> step;
 
         rows &= rows >> second;
         if (rows && (maps->wanted <= 4 || word_rows(two, maps->wanted)))

@@ -13,13 +13,16 @@
 #include "core/internal.h"
 #include "core/zone/metadata.h"
 
+/* A chunk, the frames that a slot borrows from the total at once, is halved from CHUNK_MAX down to
+ * CHUNK_LARGE until two for each slot are 1/32 of the zone, and then down to CHUNK_MIN until they
+ * are 1/8; below that the total is cheaper alone. Where less than they come to is free, each call
+ * visits the total. */
 enum {
-    /* Frames a slot borrows at once: so many frees to one visit of the total, whose line moves. */
     CHUNK_MAX = 16384,
-    CHUNK_LARGE = 4096, /* more only if the slots hold at most 2 / CHUNK_LARGE_SHARE in credit: */
-    CHUNK_LARGE_SHARE = 64,      /* where less than that is free, each call visits the total */
-    CHUNK_MIN = 64,              /* below, the counter is cheaper without sharing */
-    CHUNK_SHARE = 16,            /* the slots hold at most 2 / 16 of the zone in credit */
+    CHUNK_LARGE = 4096,
+    CHUNK_LARGE_SHARE = 64,
+    CHUNK_MIN = 64,
+    CHUNK_SHARE = 16,
     ORDER_CLASSES_BLOCKS = 64,   /* blocks a slot from which on orders are kept apart */
     SLOTS_A_SECTION = MAP_WORDS, /* slots start to look in words of their own */
     SECTIONS_A_SLOT = 2,         /* sections a slot, for whole blocks to be in own ones */

@@ -193,16 +193,16 @@ static bool ask_row(const struct search_kernel *search, const struct search_maps
     size_t expected = MAPS;
 
     for (size_t i = 0; i < MAPS && expected == MAPS; i++) {
-        const void *map = maps->first + i * maps->stride;
+        uintptr_t map = maps->first + i * maps->stride;
         uint32_t here = search->zero_quarters((const uint64_t *)map);
 
         if (which >> i & 1 && has_row(before, here, maps->wanted)) {
             expected = i;
         }
-        before = which >> i & 1 ? here : maps->edge;
+        before = which >> i & 1 ? here : maps->tail;
     }
-    return expect(search, "next_row", maps->first, MAPS, which != 0, maps->wanted, expected,
-                  search->next_row(maps, which));
+    return expect(search, "next_row", (const uint8_t *)maps->first, MAPS, which != 0, maps->wanted,
+                  expected, search->next_row(maps, which));
 }
 
 /* Rows of every length, in maps of which few to most quarters are zero, side by side or with
@@ -217,8 +217,8 @@ bool check_rows(const struct search_kernel *search)
     for (unsigned round = 0; good && round < ONE_THREAD(64, 8) * SEARCH_QUARTERS; round++) {
         uint64_t random = random_next(&state), which = random_next(&state);
         size_t stride = LINE_WORDS * 8 * (1 + (random & 1));
-        struct search_maps maps = {arena.high - MAPS * stride, stride, 1 + round % SEARCH_QUARTERS,
-                                   0};
+        struct search_maps maps = {(uintptr_t)(arena.high - MAPS * stride), stride,
+                                   1 + round % SEARCH_QUARTERS, 0};
         void *words = arena.low;
 
         memset(arena.low, 0xff, (size_t)(arena.high - arena.low));
@@ -232,7 +232,7 @@ bool check_rows(const struct search_kernel *search)
                 }
             }
         }
-        maps.edge = ~(UINT32_MAX >> (random >> 8) % maps.wanted);
+        maps.tail = ~(UINT32_MAX >> (random >> 8) % maps.wanted);
         which = random & 2 ? which : random & 4 ? UINT64_MAX : which & random_next(&state);
         good = ask_row(search, &maps, which) && ask_row(search, &maps, which & -which) &&
                ask_row(search, &maps, which & ~(which - 1) << 1) && ask_row(search, &maps, 0);

@@ -102,9 +102,9 @@ static unsigned next_row(const struct search_maps *maps, uint64_t which)
 {
     for (; which; which &= which - 1) {
         unsigned i = word_first(which);
-        const void *map = maps->first + i * maps->stride;
+        uintptr_t map = maps->first + i * maps->stride;
 
-        if (zero_quarters(static_cast<const uint64_t *>(map)))
+        if (zero_quarters(reinterpret_cast<const uint64_t *>(map)))
             return i;
     }
     return WORD_BITS;
