@@ -175,9 +175,10 @@ void qi_extent_frames(const struct quire_zone *z, uint32_t extent, uint64_t *fir
 uint64_t qi_next_free(const struct quire_zone *z, uint64_t frame, uint64_t end);
 uint64_t qi_next_used(const struct quire_zone *z, uint64_t frame, uint64_t end);
 /* What a search for a free stretch is to find room for: so many frames, at a multiple of `align`, a
- * power of two. */
+ * power of two. `by_block`: each block is looked at by itself, for a refusal (walk.c). */
 struct stretch_wanted {
     uint64_t frames, align;
+    bool by_block;
 };
 uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64_t end,
                               const struct stretch_wanted *want, uint64_t *stop);

@@ -8,7 +8,8 @@
  * byte shows none are passed by: it shows what calls that have returned have freed (H4). What the
  * search finds is debited and claimed (claim.c); if a rival was faster, the search goes on behind
  * the place that was lost, however often: only a pass that came to the end may refuse. When it lost
- * a race, a further pass starts at the beginning, a bounded number of times.
+ * a race, a further pass starts at the beginning, a bounded number of times; and before a refusal
+ * one that looks at each block by itself (walk.c).
  *
  * No state. Lock-free, any context; one pass is bounded by the frames between the limits, and goes
  * back over words only after a rival's step.
@@ -21,6 +22,7 @@ enum { CONTIG_PASSES = 4 };
 /* The request in frames: first <= place, place + frames <= end, all as pfns. */
 struct contig_wanted {
     uint64_t frames, align, boundary, first, end;
+    bool by_block; /* the pass is one that may refuse */
 };
 
 static int contig_in_frames(const struct quire_contig *want, struct contig_wanted *w)
@@ -34,6 +36,7 @@ static int contig_in_frames(const struct quire_contig *want, struct contig_wante
     w->frames = want->frames;
     w->align = want->align > QUIRE_FRAME_SIZE ? want->align >> QUIRE_FRAME_SHIFT : 1;
     w->boundary = want->boundary >> QUIRE_FRAME_SHIFT;
+    w->by_block = false;
     w->first = (want->low >> QUIRE_FRAME_SHIFT) + ((want->low & mask) != 0);
     w->end = (high >> QUIRE_FRAME_SHIFT) + ((high & mask) == mask);
     if (want->frames == 0 || want->frames >> QUIRE_PFN_BITS || want->low > high ||
@@ -74,7 +77,7 @@ static bool contig_clip_extent(const struct quire_zone *z, const struct contig_w
 static uint64_t contig_find(const struct quire_zone *z, const struct contig_wanted *w,
                             uint64_t from)
 {
-    const struct stretch_wanted stretch = {w->frames, w->align};
+    const struct stretch_wanted stretch = {w->frames, w->align, w->by_block};
 
     for (uint32_t i = 0; i < z->extent_count; i++) {
         uint64_t at, end, stop, shift;
@@ -136,9 +139,9 @@ static int contig_pass(struct quire_zone *z, quire_slot slot, const struct conti
     return QUIRE_ERR_NO_MEMORY;
 }
 
-/* Passes, until one finds no place at all. The first one that ends makes a refusal true; the others
- * are for what rivals gave back behind it. */
-static int contig_try_passes(struct quire_zone *z, quire_slot slot, const struct contig_wanted *w,
+/* Passes, until one finds no place at all. The last one makes a refusal true; those before it are
+ * for what rivals gave back behind them. */
+static int contig_try_passes(struct quire_zone *z, quire_slot slot, struct contig_wanted *w,
                              uint32_t flags, uint64_t *frame)
 {
     int error = QUIRE_ERR_NO_MEMORY;
@@ -148,7 +151,10 @@ static int contig_try_passes(struct quire_zone *z, quire_slot slot, const struct
         lost = false;
         error = contig_pass(z, slot, w, flags, frame, &lost);
     }
-    return error;
+    if (!error)
+        return QUIRE_OK;
+    w->by_block = true;
+    return contig_pass(z, slot, w, flags, frame, &lost);
 }
 
 /* The allocation without its statistics. */

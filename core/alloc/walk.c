@@ -253,6 +253,11 @@ static uint64_t next_short_stretch(const struct quire_zone *z, uint64_t frame, u
  * free; and a row of quarters that begins or ends outside of the candidate is in a block beside it.
  * That one is read only if its rows can be long enough: of one that is no candidate itself fewer
  * than an inner run's quarters are free at either end.
+ *
+ * The danger is a refusal by what was never so at one moment: which of the 64 blocks are free as a
+ * whole is one look, what their hole bytes show another, and between the two a rival may make one
+ * split block after the other whole, or open it. So a search that is to refuse looks at each block
+ * by itself; there nothing is missed but what one call has in its hands.
  */
 enum {
     QUARTER_FRAMES = SEARCH_QUARTER,
@@ -284,7 +289,8 @@ static unsigned quarters_within(uint64_t n, bool aligned)
  * of `align`: up to `align` each multiple begins one, and of longer ones as in order_within. */
 static unsigned inner_order(uint64_t n, uint64_t align)
 {
-    unsigned order = n < align ? word_last(n) : word_first(align) + order_within(n / align);
+    unsigned order =
+        n < align ? word_last(n) : word_first(align) + order_within(n >> word_first(align));
 
     return order < BLOCK_ORDER ? order : BLOCK_ORDER - 1;
 }
@@ -334,6 +340,30 @@ static uint64_t blocks_of_word(const struct quarter_walk *w, uint64_t g)
     return some;
 }
 
+/* Did block b show at one moment that it may have an inner run? */
+static bool is_candidate(const struct quire_zone *z, const struct quarter_walk *w, uint32_t b)
+{
+    /* E-desc acquire. It could be relaxed, as in free_quarters. */
+    if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
+        return !is_block_taken(z, b);
+    return (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) >= w->hole; /* relaxed: H4 */
+}
+
+/* The first row that has quarters of one of these blocks of word g, each looked at by itself. */
+static uint64_t row_by_block(const struct quire_zone *z, const struct quarter_walk *w, uint64_t g,
+                             uint64_t blocks)
+{
+    uint64_t at = NO_FRAME;
+
+    for (; blocks && at == NO_FRAME; blocks &= blocks - 1) {
+        uint32_t b = (uint32_t)(g * WORD_BITS) + word_first(blocks);
+
+        if (is_candidate(z, w, b))
+            at = row_about(z, w, b);
+    }
+    return at;
+}
+
 /* The first row that has quarters of one of the 64 blocks from 64 g on, and whose inner run lies
  * there or in the block before them. */
 static uint64_t row_in_word(const struct quire_zone *z, const struct quarter_walk *w, uint64_t g)
@@ -375,7 +405,7 @@ static uint64_t row_in_word(const struct quire_zone *z, const struct quarter_wal
  * its first frame; NO_FRAME if there are none. Each place that is wanted has an aligned run of the
  * order `inner` inside of a block. */
 static uint64_t next_quarters(const struct quire_zone *z, uint64_t frame, uint64_t end,
-                              unsigned wanted, unsigned inner)
+                              unsigned wanted, unsigned inner, bool by_block)
 {
     struct quarter_walk w = {.search = qi_search_best(),
                              .first = block_of(frame),
@@ -387,7 +417,7 @@ static uint64_t next_quarters(const struct quire_zone *z, uint64_t frame, uint64
 
     qi_assert(inner >= QUARTER_ORDER);
     for (uint64_t g = w.first / WORD_BITS; at == NO_FRAME && g <= w.last / WORD_BITS; g++)
-        at = row_in_word(z, &w, g);
+        at = by_block ? row_by_block(z, &w, g, blocks_of_word(&w, g)) : row_in_word(z, &w, g);
     return at;
 }
 
@@ -425,7 +455,7 @@ uint64_t qi_next_free_stretch(const struct quire_zone *z, uint64_t frame, uint64
         return next_short_stretch(z, frame, end, want->frames, stop);
     inner = inner_order(want->frames, want->align);
     for (; frame < end; frame = *stop) {
-        uint64_t at = next_quarters(z, frame, end, wanted, inner);
+        uint64_t at = next_quarters(z, frame, end, wanted, inner, want->by_block);
 
         if (at >= end)
             break;

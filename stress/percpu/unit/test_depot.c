@@ -288,7 +288,7 @@ static void no_node(void **unused)
  * ask. */
 static void many_cpus(void **unused)
 {
-    enum { CPUS = 64, PAID = CPUS / DEPOT_ASKED_FREE };
+    enum { CPUS = 64, PAID = CPUS / DEPOT_SHARDS_A_GET };
     struct depot *depot = make(CPUS, CPUS, PATIENCE + PAID);
 
     (void)unused;
