@@ -86,9 +86,9 @@ struct quire_cache_config {
                            * quarter, rounded down to an even number. AUTO: half of `rounds` */
     uint32_t huge_rounds; /* blocks of order 9 in a magazine, or QUIRE_CACHE_SIZE_AUTO: 4 */
     uint32_t depot;       /* half magazines in the depot, of orders 0 to 3, or
-                           * QUIRE_CACHE_SIZE_AUTO: 2 a CPU. They are spread evenly over the CPUs, of
-                           * which some begin with none if they are fewer; empty ones come to CPUs
-                           * that lack them, one in 16 overflows */
+                           * QUIRE_CACHE_SIZE_AUTO: 2 a CPU. They are spread evenly over the CPUs,
+                           * of which some begin with none if they are fewer; empty ones come to
+                           * CPUs that lack them, one in 16 overflows */
     uint32_t first_cpu; /* the CPUs are first_cpu .. first_cpu+cpus-1; all others go to the zone */
     uint32_t large_rounds; /* runs of order 4 in a magazine, halved for each order up to 8 and made
                             * even, a 1 to 2: 6 makes 6, 4, 2, 0, 0. AUTO: an eighth of `rounds`,
