@@ -26,7 +26,7 @@ void used_frames()
 
 void free_stretches()
 {
-    const struct stretch_wanted want = {2, 1};
+    const struct stretch_wanted want = {2, 1, false};
     uint64_t stop;
 
     require(qi_next_free_stretch(&world->z, 0, ALL, &want, &stop) == ALL,
@@ -34,13 +34,23 @@ void free_stretches()
 }
 
 /* Behind the block in use is a free one. */
-void longer_stretch()
+void longer_stretch_by(bool by_block)
 {
-    const struct stretch_wanted want = {BLOCK_FRAMES + 32, 16};
+    const struct stretch_wanted want = {BLOCK_FRAMES + 32, 16, by_block};
     uint64_t stop;
 
     require(qi_next_free_stretch(&world->z, 0, ALL, &want, &stop) == ALL,
             "frames in use were told to be free, before those that are");
+}
+
+void longer_stretch()
+{
+    longer_stretch_by(false);
+}
+
+void longer_stretch_by_block()
+{
+    longer_stretch_by(true);
 }
 
 void run_length()
@@ -103,7 +113,7 @@ class Looks : public InWorld
 };
 
 Looks next_free(free_frames), next_used(used_frames), stretches(free_stretches);
-Looks longer(longer_stretch, BLOCK_ORDER);
+Looks longer(longer_stretch, BLOCK_ORDER), by_block(longer_stretch_by_block, BLOCK_ORDER);
 Looks length(run_length), state(frame_state), figures(range_figures);
 
 } /* namespace */
@@ -116,6 +126,7 @@ int main(int argc, char **argv)
                        {"next_used", next_used, 2, Search::BOUND, 3},
                        {"stretches", stretches, 2, Search::BOUND, 3},
                        {"longer", longer, 2, Search::BOUND, 3},
+                       {"longer_by_block", by_block, 2, Search::BOUND, 3},
                        {"length", length, 2, Search::BOUND, 3},
                        {"state", state, 2, Search::BOUND, 3},
                        {"figures", figures, 2, Search::BOUND, 3},
