@@ -370,7 +370,7 @@ static uint64_t row_in_word(const struct quire_zone *z, const struct quarter_wal
 {
     uint32_t b = (uint32_t)(g * WORD_BITS);
     /* The word may begin before the zone's first map. */
-    uintptr_t first = (uintptr_t)z->maps + ((uintptr_t)b - z->first_block) * z->map_stride;
+    uintptr_t first = (uintptr_t)z->maps + (uintptr_t)(b - z->first_block) * z->map_stride;
     /* Fewer than an inner run's quarters are free at the end of a block that is no candidate. */
     const uint32_t tail = ~(UINT32_MAX >> ((1u << (w->hole - 1 - QUARTER_ORDER)) - 1));
     const struct search_maps maps = {first, z->map_stride, w->wanted, tail};

@@ -372,7 +372,7 @@ static void runs_of_what_is_here(void **state)
         assert_here(&o, runs[i].pfn.n, runs[i].frames);
     }
     assert_int_equal(count_gone(&o), 8);
-    assert_in_range(o.installs, 1, 2);
+    assert_in_range(o.installs, 1, 3); /* two passes for one run of all, and one for several */
     fixture_close(&o.f);
 }
 
