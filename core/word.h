@@ -175,7 +175,7 @@ static inline uint64_t word_lowest(uint64_t v, unsigned n)
     if (have <= n)
         return v;
     /* Mostly they follow one another. */
-    low = ((1ull << n) - 1) << word_first(v);
+    low = ((1ull << n % WORD_BITS) - 1) << word_first(v);
     if ((v & low) == low)
         return low;
     if (have - n < n) {

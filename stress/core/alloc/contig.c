@@ -421,9 +421,9 @@ static void take_lowest(struct fixture *f, struct quire_contig want, uint64_t pl
     give(f, place, want.frames);
 }
 
-static const uint64_t lengths[] = {1,  2,  15, 16, 17,  30,  31,  32, 47,
-                                   48, 64, 80, 96, 127, 150, 300, 600};
-enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
+static const uint64_t some_lengths[] = {1,  2,  15, 16, 17,  30,  31,  32, 47,
+                                        48, 64, 80, 96, 127, 150, 300, 600};
+enum { LENGTHS = sizeof some_lengths / sizeof some_lengths[0] };
 
 static void lowest_of_all(void **state)
 {
@@ -436,7 +436,8 @@ static void lowest_of_all(void **state)
         fixture_simple(&f, 0, end);
         litter(&f, used, end, 1, &random);
         for (unsigned i = 0; i < 120; i++) {
-            uint64_t r = random_next(&random), n = lengths[r % LENGTHS], align = 1u << (r >> 8) % 8;
+            uint64_t r = random_next(&random), n = some_lengths[r % LENGTHS],
+                     align = 1u << (r >> 8) % 8;
             uint64_t low = r >> 16 & 1 ? 0 : (r >> 17) % end;
             struct quire_contig want = {.frames = n, .align = align * PAGE, .low = low * PAGE};
             take_lowest(&f, want, lowest_of(used, end, n, align, low), end);
@@ -470,7 +471,7 @@ static void lowest_of_many_blocks(void **state)
         fixture_simple(&f, 0, MANY_BLOCKS * BLOCK);
         litter(&f, used, MANY_BLOCKS * BLOCK, round, &random);
         for (unsigned i = 0; i < 500; i++) {
-            uint64_t r = random_next(&random), n = lengths[3 + r % (LENGTHS - 3)];
+            uint64_t r = random_next(&random), n = some_lengths[3 + r % (LENGTHS - 3)];
             uint64_t align = 1u << (r >> 8) % 12,
                      low = r >> 16 & 3 ? 62 * BLOCK + (r >> 24) % 1500 : 0;
             uint64_t end = r >> 20 & 1 ? MANY_BLOCKS * BLOCK : 66 * BLOCK;
