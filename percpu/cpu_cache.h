@@ -346,7 +346,7 @@ void qi_density_sample(struct quire_cache *c, unsigned times);
 
 /* slowpath.c: frames back to the zone */
 uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, uint32_t cpu, unsigned cls,
-                        uint32_t *nodes);
+                        uint32_t nodes);
 void qi_depot_drain(struct quire_cache *c, quire_slot slot);
 uint64_t qi_cpu_cache_flush(const struct quire_cache *c, quire_slot slot, enum cache_class cls,
                             struct cpu_cache *r, bool out_only);

@@ -22,8 +22,9 @@
  *     drain by a third CPU               passes by         passes by             asks, too
  *   (what finds a CPU cache taken goes to the zone)
  *
- * Bounded: each CPU cache once, each depot node once a class. Lock-free, any context but for the
- * system call or the port's call, which a drain with `no_syscall` does without.
+ * Bounded: each CPU cache once, and of each shard and class as many halves as the depot has nodes.
+ * Lock-free, any context but for the system call or the port's call, which a drain with
+ * `no_syscall` does without.
  */
 #include "core/layout.h"
 #include "percpu/depot.h"
@@ -192,11 +193,8 @@ uint64_t quire_cache_maintain(struct quire_cache *c)
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
         frames += decay_cpu_caches(c, cpu, &used);
     for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
-        for (unsigned i = 0; i < DEPOT_CLASSES; i++) {
-            uint32_t unused = qi_depot_unused(c->state->depot, cpu, i);
-
-            frames += qi_depot_flush(c, slot, cpu, i, &unused);
-        }
+        for (unsigned i = 0; i < DEPOT_CLASSES; i++)
+            frames += qi_depot_flush(c, slot, cpu, i, qi_depot_unused(c->state->depot, cpu, i));
     if (used)
         qi_density_sample(c, DENSITY_SAMPLES);
     qi_cache_follow_pressure(c, 0);

@@ -21,8 +21,8 @@
  * In local mode the owners empty their CPU caches, asked for it behind the limits; the answer says
  * that a push afterwards sees them (A2 of ask.c). A CPU that has not answered makes it false.
  *
- * Bounded: each CPU cache once, each depot node once a class. In rseq mode a system call for each
- * CPU, in local mode a call of the port.
+ * Bounded: each CPU cache once, and of each shard and class as many halves as the depot has nodes.
+ * In rseq mode a system call for each CPU, in local mode a call of the port.
  */
 #include "percpu/cpu_cache.h"
 

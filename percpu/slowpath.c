@@ -75,15 +75,15 @@ static uint64_t flush_rounds(const struct quire_cache *c, quire_slot slot, enum 
     return freed * frames_per_round(cls);
 }
 
-/* Give up to *nodes full nodes of a CPU's shard of the depot to the zone; *nodes is less by those
- * given. Returns how many frames that were. */
+/* Give up to `nodes` full nodes of a CPU's shard of the depot to the zone. Returns how many frames
+ * that were. */
 uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, uint32_t cpu, unsigned cls,
-                        uint32_t *nodes)
+                        uint32_t nodes)
 {
     struct depot *depot = c->state->depot;
     uint64_t frames = 0;
 
-    for (; *nodes > 0; --*nodes) {
+    for (; nodes > 0; nodes--) {
         uint32_t n;
         const quire_pfn *pfns = qi_depot_hold(depot, cpu, cls, &n);
 
@@ -100,11 +100,8 @@ uint64_t qi_depot_flush(struct quire_cache *c, quire_slot slot, uint32_t cpu, un
 void qi_depot_drain(struct quire_cache *c, quire_slot slot)
 {
     for (unsigned cls = 0; cls < DEPOT_CLASSES; cls++)
-        for (uint32_t cpu = 0; cpu < c->cpus; cpu++) {
-            uint32_t nodes = c->depot_nodes;
-
-            (void)qi_depot_flush(c, slot, cpu, cls, &nodes);
-        }
+        for (uint32_t cpu = 0; cpu < c->cpus; cpu++)
+            (void)qi_depot_flush(c, slot, cpu, cls, c->depot_nodes);
 }
 
 /* Flush a CPU cache that the caller has taken, or only its outgoing magazine. */

@@ -293,7 +293,7 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, stru
         return b;
     if (take_home(z, slot, &want, others))
         return others;
-    want.tenant = TENANT_NOBODY; /* that one was stale, or a rival's; there may be more */
+    want.tenant = TENANT_NOBODY; /* that one was stale, or a rival's: sparse ones will do, too */
     return find_home_but_others(z, slot, &want, s, &others);
 }
 
@@ -416,7 +416,7 @@ static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, u
     bool movable = home_class & CLASS_MOVABLE;
     uint32_t b = NO_BLOCK;
 
-    if (slots_keep_apart(z) && word_is_others(z, near / WORD_BITS, tenant_of_slot(slot)))
+    if (block_is_others(z, slot, near))
         v = WORD_FULL; /* another slot came to stay there */
     if (v != WORD_FULL &&
         section_is(z, near / SECTION_BLOCKS, movable ? SECTIONS_MOVABLE : SECTIONS_UNMOVABLE))
@@ -523,8 +523,7 @@ static uint32_t find_home_of_any_class(const struct quire_zone *z, quire_slot sl
  * to where they work while there is memory elsewhere. */
 static void note_near(const struct quire_zone *z, quire_slot slot, unsigned home_class, uint32_t b)
 {
-    if (!slots_keep_apart(z) || !word_is_others(z, b / WORD_BITS, tenant_of_slot(slot)) ||
-        is_scarce(z))
+    if (!block_is_others(z, slot, b) || is_scarce(z))
         qa_store(&slot_of(z, slot)->near[home_class], b, relaxed); /* relaxed: where to start */
 }
 

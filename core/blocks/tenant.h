@@ -59,6 +59,12 @@ static inline bool word_is_others(const struct quire_zone *z, uint32_t g, uint8_
     return tenant != TENANT_NOBODY && tenant != own;
 }
 
+/* Does another slot work where block b is? In a zone where slots do not keep apart, none does. */
+static inline bool block_is_others(const struct quire_zone *z, quire_slot slot, uint32_t b)
+{
+    return slots_keep_apart(z) && word_is_others(z, b / WORD_BITS, tenant_of_slot(slot));
+}
+
 /* Do other slots than `own` work in section s, and this one does not? */
 static inline bool section_is_others(const struct quire_zone *z, uint32_t s, uint8_t own)
 {
