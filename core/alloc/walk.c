@@ -343,7 +343,8 @@ static uint64_t blocks_of_word(const struct quarter_walk *w, uint64_t g)
 /* Did block b show at one moment that it may have an inner run? */
 static bool is_candidate(const struct quire_zone *z, const struct quarter_walk *w, uint32_t b)
 {
-    /* E-desc acquire. It could be relaxed, as in free_quarters. */
+    /* E-desc acquire. It could be relaxed: a byte older than the split is what a look amid the
+     * opening finds too, and row_about looks at what is found again. */
     if (desc_state(qa_load(desc_of(z, b), acquire)) != D_SPLIT)
         return !is_block_taken(z, b);
     return (qa_load(hole_of(z, b), relaxed) & HOLE_MASK) >= w->hole; /* relaxed: H4 */
