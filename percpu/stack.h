@@ -62,6 +62,7 @@ struct stack_nodes {
 struct stack_node {
     ck_stack_entry_t link;
     uint32_t number;
+    uint32_t of_owner; /* for who owns the nodes: stacks do not look at it */
 };
 
 struct stack {
@@ -88,6 +89,7 @@ static inline struct stack_node *stack_pop(struct stack *stack, const struct sta
 struct stack_node {
     qa32 below; /* the number of the next node */
     uint32_t number;
+    uint32_t of_owner; /* for who owns the nodes: stacks do not look at it */
 };
 
 /* The top node's number in the low bits, 0 if there is none, and the version above. */

@@ -130,8 +130,9 @@ struct quire_heap_config {
     struct quire_heap_port port;
     enum quire_cache_mode mode; /* of the magazines, see cache.h. In rseq mode CPUs have the numbers
                                  * that the kernel gives them, and the port's `cpu` is not asked */
-    uint32_t rounds;  /* objects in a magazine at most: even, up to 512; 0: 64. A heap with options
-                       * has none */
+    uint32_t rounds;  /* objects in a magazine at most: even, up to 512; 0: 256. Of objects of more
+                       * than 128 bytes there are fewer, of object caches up to 64. A heap with
+                       * options has none */
     uint32_t tags;    /* at most, up to QUIRE_HEAP_TAGS; 0: none */
     uint32_t options; /* enum quire_heap_options */
     uint32_t quarantine; /* objects that wait before they are really free, QUIRE_HEAP_WAITING at
@@ -156,8 +157,9 @@ struct quire_heap {
 };
 
 /* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest to
- * the highest, 128 for each slab, for each class and node 192 and 8 for each CPU, and for each
- * class and CPU 64 and 16 for each round (71 KiB a CPU of a heap without object caches). With
+ * the highest, 128 for each slab, for each class and node 64 and 8 for each CPU, and 40 for each of
+ * up to 8 sets of CPUs; and for each class and CPU 64 and 16 for each round (85 KiB a CPU of a heap
+ * without object caches, and one for each of these). With
  * options or tags: 8 or 24 for each frame, 16 for each slab, 64 for each tag. QUIRE_ERR_SIZE: no
  * frames, or a number out of its range (nodes QUIRE_NODES, 2^24 slabs, rounds), or a share that is
  * less than the reserve. QUIRE_ERR_ALIGN: runs that are not in order, or overlap.

@@ -9,12 +9,14 @@ enum { FRAMES_PER_SLAB = 8 };
 
 /* Where everything begins, in bytes from the start of the heap's memory. */
 struct heap_plan {
-    uint32_t cpus, nodes, classes, slabs, rounds, mode;
+    uint32_t cpus, nodes, classes, slabs, rounds, mode, stacks;
     uint64_t first_section, section_count, words; /* of the frame table */
     uint32_t caches_end, stride; /* the first class that is the heap's own; words of a record */
     uint64_t reserve_at, watch_at, records_at, run_records_at, tags_at, accounts_at, quarantine_at;
+    uint64_t partials_at, partial_stride;
     uint64_t classes_at, bins_at, cpu_bins_at, cpu_stride, run_at, sections_at, slabs_at, frames_at;
-    uint64_t marks_at, magazines_at, magazine_bytes;
+    uint64_t marks_at, magazines_at, magazines_stride; /* bytes of a CPU's magazines */
+    uint32_t magazine_at[FRAME_KINDS];
     uint32_t magazines; /* of a CPU */
     uint64_t bytes;
 };
@@ -129,6 +131,7 @@ static void plan_watch(const struct quire_heap_config *config, struct heap_plan 
     plan->run_records_at = reserve(plan, plan->words * plan->stride * sizeof(qa64));
 }
 
+_Static_assert(sizeof(struct slab) == 64, "a descriptor is a line");
 _Static_assert((unsigned)FRAME_KINDS <= 1u << FRAME_KIND_BITS, "they are a byte of a word");
 
 /* The magazines that are asked for. */
@@ -147,10 +150,12 @@ static int plan_magazines(const struct quire_heap_config *config, struct heap_pl
         plan->mode = QUIRE_CACHE_RSEQ;
     else if (config->mode == QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_UNSUPPORTED;
-    plan->magazine_bytes =
-        sizeof(struct cpu_cache) + rounded_up(plan->rounds * ROUND_WORDS * sizeof(quire_pfn), 64);
-    if (!none)
-        plan->magazines = plan->classes + 1 > FRAME_KINDS ? plan->classes + 1 : FRAME_KINDS;
+    plan->magazines = plan->classes + 1 > FRAME_KINDS ? plan->classes + 1 : FRAME_KINDS;
+    plan->magazines_stride = qi_magazines_plan(plan->rounds, plan->magazines, plan->magazine_at);
+    if (none) {
+        plan->magazines = 0;
+        plan->magazines_stride = 0;
+    }
     return 0;
 }
 
@@ -189,11 +194,16 @@ static int heap_plan_make(const struct quire_heap_config *config, struct heap_pl
     plan->bins_at = reserve(plan, bins * sizeof(struct bin));
     plan->cpu_stride = rounded_up(bins * sizeof(struct cpu_bin), 64);
     plan->cpu_bins_at = reserve(plan, plan->cpu_stride * plan->cpus);
+    plan->stacks = 1;
+    while (plan->stacks < plan->cpus && plan->stacks < BIN_STACKS)
+        plan->stacks *= 2;
+    plan->partial_stride = rounded_up(bins * sizeof(struct partial_slabs), 64);
+    plan->partials_at = reserve(plan, plan->partial_stride * plan->stacks);
     plan->run_at = reserve(plan, plan->nodes * sizeof(struct run_figures));
     plan->sections_at = reserve(plan, plan->section_count * sizeof(struct heap_section));
     plan->slabs_at = reserve(plan, (uint64_t)plan->slabs * sizeof(struct slab));
     plan->marks_at = reserve(plan, ((uint64_t)plan->slabs + 1) * SLAB_MARKS);
-    plan->magazines_at = reserve(plan, plan->magazine_bytes * plan->magazines * plan->cpus);
+    plan->magazines_at = reserve(plan, plan->magazines_stride * plan->cpus);
     plan->frames_at = reserve(plan, plan->words * sizeof(qa32));
     plan->reserve_at = reserve(plan, config->reserve * sizeof(qa64));
     plan_watch(config, plan);
@@ -260,8 +270,7 @@ static void magazines_build(struct heap *h, const struct heap_plan *plan, unsign
 #endif
     h->rseq_cpus = h->magazine.without_rseq ? 0 : h->magazine.cpus;
     for (uint32_t cpu = 0; cpu < plan->cpus; cpu++)
-        h->magazines[cpu] =
-            memory + (size_t)(plan->magazines_at + cpu * plan->magazines * plan->magazine_bytes);
+        h->magazines[cpu] = memory + (size_t)(plan->magazines_at + cpu * plan->magazines_stride);
     qi_magazines_build(h, plan->magazines);
 }
 
@@ -313,10 +322,15 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     h->base = config->port.reach.base;
     h->cpus = plan->cpus;
     h->nodes = plan->nodes;
+    h->issuer_cpu_bits = ISSUER_BITS;
+    while (((uint32_t)1 << (ISSUER_BITS - h->issuer_cpu_bits)) < plan->nodes)
+        h->issuer_cpu_bits--;
     h->class_count = plan->classes;
     h->slab_most = plan->slabs;
-    while (h->stack_mask + 1 < plan->cpus && h->stack_mask + 1 < BIN_STACKS)
-        h->stack_mask = 2 * h->stack_mask + 1;
+    h->stack_mask = plan->stacks - 1;
+    h->partial_frames = plan->words / PARTIAL_SHARE < PARTIAL_FRAMES
+                            ? (uint32_t)(plan->words / PARTIAL_SHARE)
+                            : PARTIAL_FRAMES;
     h->first_section = plan->first_section;
     h->section_count = plan->section_count;
     h->sections = (struct heap_section *)part(memory, plan->sections_at);
@@ -328,10 +342,12 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     h->bins = (struct bin *)part(memory, plan->bins_at);
     h->cpu_bins = memory + (size_t)plan->cpu_bins_at;
     h->cpu_stride = (size_t)plan->cpu_stride;
+    h->partials = memory + (size_t)plan->partials_at;
+    h->partial_stride = (size_t)plan->partial_stride;
     h->run = (struct run_figures *)part(memory, plan->run_at);
     (void)plan_sections(config, h->first_section, h->sections);
     h->marks = (qa8 *)part(memory, plan->marks_at);
-    h->magazine_bytes = (size_t)plan->magazine_bytes;
+    __builtin_memcpy(h->magazine_at, plan->magazine_at, sizeof(h->magazine_at));
     window_build(h);
     bins_build(h);
     qi_classes_build(h);

@@ -58,7 +58,7 @@ static void class_widen(struct size_class *c, const struct size_class *next)
     c->reciprocal = UINT32_MAX / wide + 1;
 }
 
-static uint32_t step_size(unsigned step)
+uint32_t qi_step_bytes(unsigned step)
 {
     unsigned high = 6 + step / 8;
 
@@ -73,7 +73,7 @@ void qi_classes_build(struct heap *h)
         struct size_class *c = &h->classes[step];
         const struct size_class *next;
 
-        qi_class_fit(c, step_size(step));
+        qi_class_fit(c, qi_step_bytes(step));
         h->steps[step] = (uint8_t)step;
         next = step + 1 < QUIRE_HEAP_CLASSES ? &h->classes[h->steps[step + 1]] : NULL;
         if (next && next->order == c->order && next->objects == c->objects)
@@ -82,6 +82,6 @@ void qi_classes_build(struct heap *h)
             class_widen(c, next);
     }
     for (unsigned i = 0; i < SMALL_MOST / OBJECT_LEAST; i++)
-        h->small[i] = (uint32_t)((1u + h->steps[step_of(h, (size_t)(i + 1) * OBJECT_LEAST)]) *
-                                 h->magazine_bytes);
+        h->small[i] =
+            h->magazine_at[FRAME_CLASS + h->steps[step_of(h, (size_t)(i + 1) * OBJECT_LEAST)]];
 }

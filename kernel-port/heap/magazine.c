@@ -6,7 +6,8 @@
  * its map, and only if the slab has a free object: a new slab is found or made for one object, with
  * no magazine in the caller's hands, as the machine may call back for long. An overflow gives the
  * upper half back to the slabs, or all of a remote magazine, by one read-modify-write for each word
- * (magazine_flush.c). So alternating bursts meet at the middle.
+ * (magazine_flush.c). So alternating bursts meet at the middle. Which of the two came last says
+ * whether the magazine takes what other CPUs handed out (magazine.h).
  *
  * What goes by the magazines, to the slabs: requests for another node, a call that finds its
  * magazine taken, a CPU that has none. Lock-free, any context.
@@ -27,13 +28,42 @@ __attribute__((__noinline__)) int qi_object_free_exchange(const struct quire_hea
 
 /* ---- Setting up ---------------------------------------------------------------------------- */
 
-static uint32_t class_rounds(const struct heap *h, uint32_t size)
+/* Of objects of this size, `most` at most. */
+static uint32_t rounds_of_size(uint32_t size, uint32_t most)
 {
     uint32_t rounds = MAGAZINE_BYTES / size;
 
     if (rounds < MAGAZINE_LEAST)
         rounds = MAGAZINE_LEAST;
-    return (rounds < h->rounds ? rounds : h->rounds) & ~1u;
+    return (rounds < most ? rounds : most) & ~1u;
+}
+
+static uint32_t rounds_of_cache(uint32_t most)
+{
+    return most < CACHE_ROUNDS ? most : CACHE_ROUNDS;
+}
+
+static uint32_t magazine_room(uint32_t rounds)
+{
+    uint32_t bytes =
+        (uint32_t)sizeof(struct cpu_cache) + rounds * ROUND_WORDS * (uint32_t)sizeof(quire_pfn);
+
+    return (bytes + 63) & ~63u;
+}
+
+/* A class may have larger objects than its step says, not smaller ones. */
+uint64_t qi_magazines_plan(uint32_t rounds, uint32_t magazines, uint32_t at[FRAME_KINDS])
+{
+    uint32_t end = magazine_room(rounds);
+
+    at[0] = 0;
+    for (unsigned step = 0; step < QUIRE_HEAP_CLASSES; step++) {
+        at[FRAME_CLASS + step] = end;
+        end += magazine_room(rounds_of_size(qi_step_bytes(step), rounds));
+    }
+    at[FRAME_CACHE] = end;
+    at[FRAME_RUN] = end + magazine_room(rounds_of_cache(rounds));
+    return end + (uint64_t)(magazines - FRAME_CACHE) * (at[FRAME_RUN] - end);
 }
 
 static void magazine_fit(struct cpu_cache *r, uint32_t rounds)
@@ -67,15 +97,18 @@ static bool magazine_is_fit(const struct cpu_cache *r)
 
 void qi_magazines_fit(const struct heap *h, uint32_t class_number)
 {
+    uint32_t most = class_number < QUIRE_HEAP_CLASSES ? h->rounds : rounds_of_cache(h->rounds);
+
     for (uint32_t cpu = 0; cpu < h->magazine.cpus; cpu++)
         magazine_fit(magazine_at(h, cpu, 1 + class_number),
-                     class_rounds(h, h->classes[class_number].size));
+                     rounds_of_size(h->classes[class_number].size, most));
 }
 
 /* A magazine that nobody has yet. */
 static void magazine_begin(struct cpu_cache *r, uint32_t number)
 {
-    qa_store(&r->seen, NODE_UNKNOWN, relaxed); /* relaxed: E-cpu-cache publishes it */
+    /* relaxed: E-cpu-cache publishes it */
+    qa_store(&r->seen, ISSUER_UNKNOWN << ISSUER_MASK_SHIFT | ISSUER_UNKNOWN, relaxed);
     /* relaxed: the same */
     qa_store(&r->underflows, number, relaxed);
     r->refill = 1; /* K9, and not used: refills go up to the half */
@@ -100,11 +133,15 @@ void qi_hits_build(struct heap *h)
     h->small_most = SMALL_MOST;
 }
 
-/* Note that the caller's magazine, which it has taken, is one of this node. */
-static void node_note(struct cpu_cache *r, uint32_t node)
+/* The magazine, which the caller has taken, hands out with this issuer. Hits push to it what has
+ * that issuer, if it is `alone`, else all of the node's. */
+static void issuers_set(const struct heap *h, struct cpu_cache *r, uint8_t issuer, bool alone)
 {
-    if (magazine_note(r) != node + 1)
-        qa_store(&r->seen, (uint16_t)(node + 1), relaxed); /* relaxed: a hint */
+    uint32_t all = ISSUER_UNKNOWN, mask = alone ? all : (uint8_t)(all << h->issuer_cpu_bits);
+    uint32_t issuers = mask << ISSUER_MASK_SHIFT | issuer;
+
+    if (magazine_issuers(r) != issuers)
+        qa_store(&r->seen, (uint16_t)issuers, relaxed); /* relaxed: a hint */
 }
 
 /* ---- Allocation ---------------------------------------------------------------------------- */
@@ -144,6 +181,7 @@ static size_t magazine_serve(struct heap *h, uint32_t class_number, uint32_t nod
                              size_t most, void *objects[])
 {
     struct cpu_cache *r = magazine_take(h, cpu, 1 + class_number);
+    uint8_t issuer = issuer_of(h, node, cpu);
     quire_pfn *rounds;
     uint32_t count;
     size_t n = 0;
@@ -151,15 +189,15 @@ static size_t magazine_serve(struct heap *h, uint32_t class_number, uint32_t nod
     if (!r)
         return 0;
     rounds = r->rounds;
-    node_note(r, node);
     count = cpu_cache_count(r);
-    if (count == 0)
+    if (count == 0) {
+        issuers_set(h, r, issuer, true);
         count = magazine_fill(h, class_number, node, r, rounds);
+    }
     while (n < most && count > 0) {
         count -= ROUND_WORDS;
         objects[n++] = object_of_round(&rounds[count]);
-        object_hand_out(h, class_number, objects[n - 1], mark_of_round(&rounds[count]),
-                        (uint8_t)(1 + node));
+        object_hand_out(h, class_number, objects[n - 1], mark_of_round(&rounds[count]), issuer);
     }
     cpu_cache_set_count(r, count);
     cpu_cache_put(r);
@@ -178,15 +216,23 @@ static int alloc_of_slab(struct heap *h, uint32_t class_number, uint32_t node, u
         class_number = place.class_number;
     if (!error)
         object_hand_out(h, class_number, *object, object_mark(h, class_number, *object),
-                        (uint8_t)(1 + node));
+                        issuer_of(h, node, cpu_now(h)));
     return error;
+}
+
+/* The class of the magazines at this offset. Where there are none each would be a head, no more. */
+static uint32_t class_at(const struct heap *h, uint32_t cpu, size_t offset)
+{
+    if (h->magazine.cpus == 0)
+        return (uint32_t)(offset / sizeof(struct cpu_cache)) - 1;
+    return magazine_class(magazine_in(h->magazines[cpu < h->magazine.cpus ? cpu : 0], offset));
 }
 
 __attribute__((__noinline__)) int qi_object_refill(struct heap *h, size_t offset, uint32_t flags,
                                                    void **object)
 {
-    uint32_t class_number = class_of_magazine(h, offset);
     uint32_t cpu = magazine_cpu(h), node = node_now(h);
+    uint32_t class_number = class_at(h, cpu, offset);
 
     if (magazine_serve(h, class_number, node, cpu, 1, object) > 0)
         return 0;
@@ -212,7 +258,7 @@ int qi_objects_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint3
         got = qi_objects_take(h, class_number, node, *n, objects);
         for (size_t i = 0; i < got; i++)
             object_hand_out(h, class_number, objects[i], object_mark(h, class_number, objects[i]),
-                            (uint8_t)(1 + node));
+                            issuer_of(h, node, cpu_now(h)));
     }
     if (got > 0) {
         *n = got;
@@ -224,48 +270,98 @@ int qi_objects_alloc(struct heap *h, uint32_t class_number, uint32_t node, uint3
 
 /* ---- Free ---------------------------------------------------------------------------------- */
 
-/* Take an object of any node back from its owner. False: it is free. */
-static bool object_take_back(const struct heap *h, const struct place_of_object *place)
+/* Take an object of any issuer back from its owner; its issuer. BYTE_NONE: it is free. */
+static uint8_t object_take_back(const struct heap *h, const struct place_of_object *place)
 {
     qa8 *mark = mark_of(h, place->number, place->index);
-    uint8_t note = byte_read(mark);
+    uint8_t issuer = byte_read(mark);
+    const void *object = object_at(&h->classes[place->class_number], place->slab, place->index);
 
-    return note != BYTE_NONE &&
-           object_take(h, place->class_number,
-                       object_at(&h->classes[place->class_number], place->slab, place->index), mark,
-                       note);
+    if (issuer == BYTE_NONE || !object_take(h, place->class_number, object, mark, issuer))
+        return BYTE_NONE;
+    return issuer;
 }
 
-/* Where objects of a slab go that the CPU frees. */
-static uint32_t magazine_of_slab(const struct heap *h, const struct slab *s, uint32_t class_number)
+/* Are objects of this class too large for the remote magazine, which counts no bytes? */
+static bool is_beyond_remote(const struct heap *h, uint32_t class_number)
 {
-    /* relaxed: constant, by HE2 */
-    return owner_node(qa_load(&s->owner, relaxed)) == node_now(h) ? 1 + class_number : 0;
+    return h->classes[class_number].size > REMOTE_MOST;
 }
 
-/* Take the magazine for objects of this place that the CPU frees, `*at` of its magazines. NULL:
- * there is none, or it is taken. */
+/* Push to a magazine of this CPU, in the mode that the heap is in. */
+static bool push_to(const struct heap *h, struct cpu_cache *r, uint32_t cpu, const void *object,
+                    const qa8 *mark)
+{
+    quire_pfn words[ROUND_WORDS];
+
+#if QUIRE_RSEQ
+    if (h->rseq_cpus > 0)
+        return rseq_push_two_at(&h->magazine, r, cpu, (uintptr_t)object, (uintptr_t)mark);
+#else
+    (void)h;
+    (void)cpu;
+#endif
+    round_write(words, object, mark);
+    return cpu_cache_claim_push_two(r, words);
+}
+
+__attribute__((__noinline__)) int qi_object_free_foreign(struct heap *h, uint32_t cpu,
+                                                         struct cpu_cache *r, void *object,
+                                                         qa8 *mark)
+{
+    uint32_t issuers = magazine_issuers(r);
+    uint8_t issuer = byte_read(mark);
+    bool remote = !issuer_agrees(issuers, issuer);
+
+    if (issuer == BYTE_NONE || (uint8_t)issuers == ISSUER_UNKNOWN ||
+        !object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, issuer))
+        return qi_object_free(h, object);
+    if (!(remote && is_beyond_remote(h, magazine_class(r))) &&
+        push_to(h, remote ? magazine_at(h, cpu, 0) : r, cpu, object, mark))
+        return 0;
+    return qi_object_overflow(h, object, remote);
+}
+
+/* Is an object of this issuer one that another CPU handed out, of which the magazine of its class
+ * takes none just now? */
+static bool issuer_is_remote(const struct heap *h, uint32_t class_number, uint8_t issuer)
+{
+    uint32_t cpu = magazine_cpu(h), issuers;
+
+    if (cpu >= h->magazine.cpus)
+        return false;
+    issuers = magazine_issuers(magazine_at(h, cpu, 1 + class_number));
+    return (uint8_t)issuers != ISSUER_UNKNOWN && !issuer_agrees(issuers, issuer);
+}
+
+/* Take the magazine for objects of this place that the CPU frees, `*at` of its magazines: the
+ * remote one for what is of another node or is `remote`. NULL: there is none, it is taken, or the
+ * object is too large for it. */
 static struct cpu_cache *magazine_take_for(const struct heap *h,
-                                           const struct place_of_object *place, uint32_t *at,
-                                           quire_pfn **rounds)
+                                           const struct place_of_object *place, bool remote,
+                                           uint32_t *at, quire_pfn **rounds)
 {
-    uint32_t cpu = magazine_cpu(h);
+    uint32_t cpu = magazine_cpu(h), node = node_now(h);
     struct cpu_cache *r;
 
     if (cpu >= h->magazine.cpus || !magazine_is_fit(magazine_at(h, cpu, 1 + place->class_number)))
         return NULL;
-    *at = magazine_of_slab(h, place->slab, place->class_number);
+    /* relaxed: constant, by HE2 */
+    remote |= owner_node(qa_load(&place->slab->owner, relaxed)) != node;
+    if (remote && is_beyond_remote(h, place->class_number))
+        return NULL;
+    *at = remote ? 0 : 1 + place->class_number;
     r = magazine_take(h, cpu, *at);
     if (!r)
         return NULL;
     *rounds = r->rounds;
-    if (*at)
-        /* relaxed: constant, by HE2 */
-        node_note(r, owner_node(qa_load(&place->slab->owner, relaxed)));
+    /* Also of a thread that came from another node meanwhile: then each free is one of these. */
+    if (*at && magazine_issuer(r) != issuer_of(h, node, cpu))
+        issuers_set(h, r, issuer_of(h, node, cpu), false);
     return r;
 }
 
-__attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *object)
+__attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *object, bool remote)
 {
     struct place_of_object place;
     int error = object_find(h, object, &place);
@@ -275,13 +371,15 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
 
     if (error)
         return error; /* freed twice at one instant, and its slab went */
-    r = magazine_take_for(h, &place, &at, &rounds);
+    r = magazine_take_for(h, &place, remote, &at, &rounds);
     if (!r)
         return qi_object_put(h, &h->classes[place.class_number], place.slab, place.index);
     count = cpu_cache_count(r);
     if (count == 2 * r->half) {
         uint32_t keep = at ? r->half : 0;
 
+        if (at)
+            issuers_set(h, r, magazine_issuer(r), false);
         (void)qi_objects_flush(h, rounds + keep, count - keep);
         count = keep;
     }
@@ -294,12 +392,16 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
 /* Free an object that was found, unless it is free: in a magazine, or in its slab. */
 int qi_place_free(struct heap *h, const struct place_of_object *place, void *object)
 {
-    return object_take_back(h, place) ? qi_object_overflow(h, object) : QUIRE_ERR_DOUBLE_FREE;
+    uint8_t issuer = object_take_back(h, place);
+
+    if (issuer == BYTE_NONE)
+        return QUIRE_ERR_DOUBLE_FREE;
+    return qi_object_overflow(h, object, issuer_is_remote(h, place->class_number, issuer));
 }
 
 uint64_t qi_place_put(struct heap *h, const struct place_of_object *place)
 {
-    if (!object_take_back(h, place))
+    if (object_take_back(h, place) == BYTE_NONE)
         return 0;
     return qi_objects_put(h, &h->classes[place->class_number], place->slab,
                           place->index / WORD_BITS, (uint64_t)1 << place->index % WORD_BITS);
@@ -312,7 +414,7 @@ static uint32_t push_some(struct heap *h, const struct place_of_object *first, q
 {
     uint32_t rest = 0, count, at;
     quire_pfn *pushed;
-    struct cpu_cache *r = magazine_take_for(h, first, &at, &pushed);
+    struct cpu_cache *r = magazine_take_for(h, first, false, &at, &pushed);
 
     if (!r)
         return words;
@@ -342,7 +444,8 @@ size_t qi_objects_free(struct heap *h, void *const objects[], size_t n)
     uint32_t k = 0;
 
     for (; k < n && k < WORD_BITS; k++) {
-        if (object_find(h, objects[k], &place) || !place.slab || !object_take_back(h, &place))
+        if (object_find(h, objects[k], &place) || !place.slab ||
+            object_take_back(h, &place) == BYTE_NONE)
             break;
         if (k == 0)
             first = place;

@@ -4,11 +4,11 @@
  * only memory of their own CPU. Private to kernel-port/heap.
  *
  * Each CPU has a magazine for each class, with objects of its own node, and one more, the remote
- * one, with what it frees of other nodes, of all classes. They are loaded magazines of
- * percpu/cpu_cache.h, taken and put back, pushed and popped by percpu's functions and restartable
- * sequences (K1 to K4; nothing is outgoing). A round has two words here, the address of an object
- * and that of its mark, which a free has found anyway, and an allocation need not look for: count,
- * limit and half are in words.
+ * one, with what it frees of other nodes, or for other CPUs, of all classes. They are loaded
+ * magazines of percpu/cpu_cache.h, taken and put back, pushed and popped by percpu's functions and
+ * restartable sequences (K1 to K4; nothing is outgoing). A round has two words here, the address of
+ * an object and that of its mark, which a free has found anyway, and an allocation need not look
+ * for: count, limit and half are in words.
  *
  * An object in a magazine is taken in its slab's map, so slabs, trims and stopped calls are as
  * slab.c has them, and a slab with such an object does not go. The danger is an object with two
@@ -16,8 +16,9 @@
  * the memory, as a frame has its byte (core/frame_byte.h, whose functions these are): set by a
  * plain store of who hands the object out, looked at and cleared by who takes it back.
  *
- *   G1  A mark is set while its object is a caller's, and at no other time. Its value is a note of
- *       the node that the object is of, 1 + n. A set mark's bit in the map is set.
+ *   G1  A mark is set while its object is a caller's, and at no other time. Its value is the
+ *       issuer: the node that the object is of, and the CPU that handed it out (issuer_of), never
+ *       0. A set mark's bit in the map is set.
  *   G2  An object in a magazine has its bit set and its mark clear. So what is taken in the map and
  *       not marked lies in a magazine, or is in the hands of a call that is not over.
  *
@@ -30,12 +31,22 @@
  * keeps one magazine's objects at most, or while it drains in rseq mode those of up to
  * DRAIN_AT_ONCE magazines of a CPU.
  *
- * The note of the CPU's node is in the magazine (`seen`), written when a call misses. One that is
- * wrong, as that of a thread that has moved meanwhile, costs speed until the next miss. There is
- * also its number (`underflows`), and what a free must know of the class: its mask (`overflows`),
- * its reciprocal (`flushes`), and where marks begin (`refills`); they are 0 of what is no size
- * class's, and of a heap that is watched: no free is a hit then. A word of the frame table says
- * which magazine it is; for what has none, the magazine that it names has 0 there.
+ * Whose objects does a CPU keep that it frees? Those that it handed out itself, for their marks'
+ * lines are its own: were it to hand out what other CPUs had, sooner or later each line would have
+ * marks of several, and each call fetch it from another CPU. So the others go into the remote
+ * magazine, and from there to their slabs in batches, if they have up to REMOTE_MOST bytes, else at
+ * once. But a CPU that only frees, as a consumer does, would gain nothing, and flushes its magazine
+ * more cheaply, as that is of one class: a magazine that overflows takes all of its node, until it
+ * is refilled.
+ *
+ * The CPU as an issuer is in the magazine (`seen`), and above it the mask of what must agree in
+ * the issuer of an object that a hit pushes: all, or all but the CPU. It is written when a call
+ * misses, and unknown before the first one. One that is wrong, as that of a thread that has moved
+ * meanwhile, costs speed until the next miss. There is also its number (`underflows`), and what a
+ * free must know of the class: its mask (`overflows`), its reciprocal (`flushes`), and where marks
+ * begin (`refills`); they are 0 of what is no size class's, and of a heap that is watched: no free
+ * is a hit then. A word of the frame table says which magazine it is; for what has none, the
+ * magazine that it names has 0 there.
  *
  * In the remote magazine, `overflows` is the magazine that the CPU's next free is expected to be
  * for, a hint: who comes from another CPU may write it, always with a magazine of the CPU that the
@@ -49,12 +60,17 @@
 #include "who/asan.h"
 
 enum {
-    HEAP_ROUNDS = 64,          /* of a magazine, if the configuration says nothing */
-    ROUND_WORDS = 2,           /* of a round: object, mark */
-    MAGAZINE_LEAST = 4,        /* rounds of a magazine of large objects */
-    MAGAZINE_BYTES = 32 << 10, /* more rounds have no more bytes of objects than these */
-    NODE_UNKNOWN = UINT8_MAX,  /* no object has this note */
-    DRAIN_AT_ONCE = 64,        /* magazines of another CPU that are taken together in rseq mode */
+    HEAP_ROUNDS = 256,             /* of a magazine, at most, if the configuration says nothing */
+    CACHE_ROUNDS = 64,             /* of an object cache's, whose size is not known at init */
+    ROUND_WORDS = 2,               /* of a round: object, mark */
+    MAGAZINE_LEAST = 4,            /* rounds of a magazine of large objects */
+    MAGAZINE_BYTES = 32 << 10,     /* more rounds have no more bytes of objects than these */
+    REMOTE_MOST = 1024,            /* bytes of an object in a remote magazine */
+    ISSUER_BITS = 7,               /* of an issuer, of node and CPU */
+    ISSUER_SET = 1 << ISSUER_BITS, /* of each issuer */
+    ISSUER_UNKNOWN = 0xff,         /* no object has this issuer */
+    ISSUER_MASK_SHIFT = 8,         /* of the mask beside the issuer of a magazine */
+    DRAIN_AT_ONCE = 64, /* magazines of another CPU that are taken together in rseq mode */
 };
 
 /* What a CPU has: its magazines, 0 the remote one, 1 + n that of class n. Allocations have a
@@ -68,7 +84,11 @@ static inline struct cpu_cache *magazine_in(unsigned char *mine, size_t offset)
 
 static inline size_t magazine_offset(const struct heap *h, uint32_t number)
 {
-    return number * h->magazine_bytes;
+    const uint32_t *at = h->magazine_at;
+
+    return number < FRAME_KINDS ? at[number]
+                                : at[FRAME_CACHE] + (size_t)(number - FRAME_CACHE) *
+                                                        (at[FRAME_RUN] - at[FRAME_CACHE]);
 }
 
 static inline struct cpu_cache *magazine_at(const struct heap *h, uint32_t cpu, uint32_t number)
@@ -77,9 +97,9 @@ static inline struct cpu_cache *magazine_at(const struct heap *h, uint32_t cpu, 
 }
 
 /* The class of a magazine that is not the remote one. */
-static inline uint32_t class_of_magazine(const struct heap *h, size_t offset)
+static inline uint32_t magazine_class(const struct cpu_cache *r)
 {
-    return (uint32_t)(offset / h->magazine_bytes) - 1;
+    return (uint32_t)qa_hint(&r->underflows) - 1; /* constant */
 }
 
 /* The kind of frame that the magazine is for, if it is a size class's. */
@@ -132,10 +152,31 @@ static inline qa8 *magazine_mark(const struct cpu_cache *r, uint32_t word, uint3
     return byte_at(marks, (uint64_t)(word >> FRAME_MARKS_SHIFT) + index);
 }
 
-/* The note of the node that the magazine's objects are of. */
-static inline uint8_t magazine_note(const struct cpu_cache *r)
+/* The issuer of what a CPU of this node hands out: the node, and below it the CPU, as far as there
+ * is room; CPUs whose numbers do not differ there are taken for one. */
+static inline uint8_t issuer_of(const struct heap *h, uint32_t node, uint32_t cpu)
 {
-    return (uint8_t)qa_load(&r->seen, relaxed); /* relaxed: a hint */
+    uint32_t cpus = ((uint32_t)1 << h->issuer_cpu_bits) - 1; /* no issuer is ISSUER_UNKNOWN */
+
+    return (uint8_t)(ISSUER_SET | node << h->issuer_cpu_bits | cpu % cpus);
+}
+
+/* The issuer of what the magazine's CPU hands out, and above it the mask of what must agree with
+ * that in the issuer of an object that is pushed. */
+static inline uint32_t magazine_issuers(const struct cpu_cache *r)
+{
+    return qa_load(&r->seen, relaxed); /* relaxed: a hint */
+}
+
+static inline uint8_t magazine_issuer(const struct cpu_cache *r)
+{
+    return (uint8_t)magazine_issuers(r);
+}
+
+/* Is an object of this issuer for the magazine that has these? BYTE_NONE is not. */
+static inline bool issuer_agrees(uint32_t issuers, uint8_t issuer)
+{
+    return !((issuers ^ issuer) & issuers >> ISSUER_MASK_SHIFT);
 }
 
 static inline void *object_of_round(const quire_pfn words[])
@@ -187,20 +228,20 @@ static inline qa8 *object_mark(const struct heap *h, uint32_t class_number, cons
 static inline __attribute__((always_inline)) void object_hand_out(const struct heap *h,
                                                                   uint32_t class_number,
                                                                   const void *object, qa8 *mark,
-                                                                  uint8_t note)
+                                                                  uint8_t issuer)
 {
     if (HEAP_ASAN)
         bytes_allow(object, h->classes[class_number].size);
-    byte_set(mark, note);
+    byte_set(mark, issuer);
 }
 
-/* Take it back from a caller who had it by this note. False: it is free, or of another node. */
+/* Take it back from a caller who had it by this issuer. False: it is free, or has another. */
 static inline __attribute__((always_inline)) bool object_take(const struct heap *h,
                                                               uint32_t class_number,
                                                               const void *object, qa8 *mark,
-                                                              uint8_t note)
+                                                              uint8_t issuer)
 {
-    if (!byte_clear(mark, note))
+    if (!byte_clear(mark, issuer))
         return false;
     if (HEAP_ASAN)
         bytes_forbid(object, h->classes[class_number].size);
@@ -220,8 +261,13 @@ int qi_object_free(struct heap *h, void *object);
 int qi_place_free(struct heap *h, const struct place_of_object *place, void *object);
 /* The same past the magazines; frames that went. */
 uint64_t qi_place_put(struct heap *h, const struct place_of_object *place);
-/* Free what no hit pushed; the mark is clear. QUIRE_ERR_DOUBLE_FREE: it is free (a race). */
-int qi_object_overflow(struct heap *h, void *object);
+/* The same of an object in the window whose mark does not say the issuer of its class's magazine,
+ * r, of this CPU. */
+int qi_object_free_foreign(struct heap *h, uint32_t cpu, struct cpu_cache *r, void *object,
+                           qa8 *mark);
+/* Free what no hit pushed, as one of other CPUs if it is `remote`; the mark is clear.
+ * QUIRE_ERR_DOUBLE_FREE: it is free (a race). */
+int qi_object_overflow(struct heap *h, void *object, bool remote);
 /* Both in exchange mode, out of the way of rseq mode. */
 int qi_object_alloc_exchange(struct heap *h, size_t offset, uint32_t flags, void **object);
 int qi_object_free_exchange(const struct quire_heap *heap, void *object);
@@ -229,6 +275,8 @@ int qi_object_free_exchange(const struct quire_heap *heap, void *object);
 size_t qi_objects_free(struct heap *h, void *const objects[], size_t n);
 /* The magazines of a class, which nobody uses, for objects of its size. */
 void qi_magazines_fit(const struct heap *h, uint32_t class_number);
+/* Where a CPU's magazines of up to so many rounds begin, by kind; bytes of `magazines` of them. */
+uint64_t qi_magazines_plan(uint32_t rounds, uint32_t magazines, uint32_t at[FRAME_KINDS]);
 /* Those of all CPUs, so many each, with the first classes', in zeroed memory. */
 void qi_magazines_build(struct heap *h, uint32_t magazines);
 /* From now on there are hits: not of a heap that is watched, whose calls are all asked. */
@@ -265,7 +313,7 @@ static inline __attribute__((always_inline)) struct cpu_cache *hit_find(const st
     if (__builtin_expect(!r || magazine_kind(r) != frame_kind(word), 1)) {
         if (r)
             magazine_expect(mine, NULL);
-        r = magazine_in(mine, magazine_offset(h, frame_kind(word)));
+        r = magazine_in(mine, h->magazine_at[frame_kind(word)]);
     }
     reciprocal = magazine_reciprocal(r);
     product = ((uint32_t)at & magazine_mask(r)) * reciprocal;
@@ -290,8 +338,8 @@ static inline __attribute__((always_inline)) int alloc_by_exchange(struct heap *
     if (!cpu_cache_claim_pop_two(r, words))
         return qi_object_refill(h, offset, flags, object);
     *object = object_of_round(words);
-    object_hand_out(h, class_of_magazine(h, offset), object_of_round(words), mark_of_round(words),
-                    magazine_note(r));
+    object_hand_out(h, magazine_class(r), object_of_round(words), mark_of_round(words),
+                    magazine_issuer(r));
     return 0;
 }
 
@@ -330,8 +378,8 @@ static inline __attribute__((always_inline)) int alloc_by_rseq(struct heap *h, s
     if (!pop_by_rseq(h, offset, &r, words))
         return qi_object_refill(h, offset, flags, object);
     *object = object_of_round(words);
-    object_hand_out(h, class_of_magazine(h, offset), object_of_round(words), mark_of_round(words),
-                    magazine_note(r));
+    object_hand_out(h, magazine_class(r), object_of_round(words), mark_of_round(words),
+                    magazine_issuer(r));
     return 0;
 }
 
@@ -367,12 +415,14 @@ static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h
     if (cpu >= h->magazine.cpus)
         return qi_object_free(h, object);
     r = hit_find(h, h->magazines[cpu], object, &mark);
-    if (!r || !object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_note(r)))
+    if (!r)
         return qi_object_free(h, object);
+    if (!object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_issuer(r)))
+        return qi_object_free_foreign(h, cpu, r, object, mark);
     round_write(words, object, mark);
     if (cpu_cache_claim_push_two(r, words))
         return 0;
-    return qi_object_overflow(h, object);
+    return qi_object_overflow(h, object, false);
 }
 
 /* Free an object in the mode that the heap is in. QUIRE_ERR_STATE: it is not set up. */
@@ -390,11 +440,13 @@ static inline __attribute__((always_inline)) int object_free(const struct quire_
         qa8 *mark;
         struct cpu_cache *r = hit_find(h, h->magazines[cpu], object, &mark);
 
-        if (!r || !object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_note(r)))
+        if (!r)
             return qi_object_free(h, object);
+        if (!object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_issuer(r)))
+            return qi_object_free_foreign(h, (uint32_t)cpu, r, object, mark);
         if (rseq_push_two_at(&area, r, (uint32_t)cpu, (uintptr_t)object, (uintptr_t)mark))
             return 0;
-        return qi_object_overflow(h, object);
+        return qi_object_overflow(h, object, false);
     }
     return qi_object_free_exchange(heap, object);
 #else

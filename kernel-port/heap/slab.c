@@ -10,9 +10,10 @@
  * that was full last, so those that are used least lie below, and run empty. A slab is listed in
  * the stack of the CPU that it was active on last, whoever frees objects of it: otherwise marks of
  * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
- * up to BIN_STACKS. One whose stack is empty makes a slab, or takes one from another stack, by
- * turns: so other CPUs' slabs keep no more memory from it than they have free. When no slab can be
- * made it takes from the stacks of others, before it gives anything back or looks at all slabs.
+ * up to BIN_STACKS. One whose stack is empty takes a slab from a stack with more than
+ * PARTIAL_FRAMES, and makes one if there is none: so what CPUs may keep from each other has a
+ * bound. When no slab can be made it takes from any stack, before it gives anything back or looks
+ * at all slabs.
  *
  * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
  * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
@@ -55,7 +56,7 @@
  *   SL2  A slab that has a free bit is listed, or a call that is not over is about to list it.
  *   SL3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
  *        somebody: they are written before the map is (E-object), and by who has the token.
- *   SL4  `stack_number` is written by who has the token and makes the slab active: E-slab-active
+ *   SL4  `node.of_owner` is written by who has the token and makes the slab active: E-slab-active
  *        carries it, and E-slab-token when it is left.
  *
  * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
@@ -129,6 +130,11 @@ static bool slab_is_empty(const struct size_class *c, const struct slab *s)
 
 /* ---- Where a slab is listed ---------------------------------------------------------------- */
 
+static uint32_t index_of_bin(const struct heap *h, const struct bin *bin)
+{
+    return (uint32_t)(bin - h->bins);
+}
+
 static struct bin *bin_of_slab(const struct heap *h, const struct slab *s)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
@@ -136,11 +142,46 @@ static struct bin *bin_of_slab(const struct heap *h, const struct slab *s)
     return &h->bins[bin_index(h, owner_class(owner), owner_node(owner))];
 }
 
+/* The stack that a CPU's slabs are listed in. */
+static uint32_t stack_of_cpu(const struct heap *h, uint32_t cpu)
+{
+    return cpu & h->stack_mask;
+}
+
 /* Free objects came where none was, or frames went: who is about to refuse looks again. The caller
  * has the fence of E-bin-look next. */
-static void bin_move(struct bin *bin)
+static void bin_move(const struct heap *h, const struct bin *bin)
 {
-    (void)qa_add(&bin->moves, 1, release); /* E-bin-moved release: the bits are clear */
+    uint32_t own = stack_of_cpu(h, cpu_now(h));
+
+    /* E-bin-moved release: the bits are clear */
+    (void)qa_add(&partial_at(h, own, index_of_bin(h, bin))->moves, 1, release);
+}
+
+static struct slab *slab_pop(const struct heap *h, struct stack *stack)
+{
+    void *node = stack_pop(stack, &h->nodes_of_slabs); /* the first member */
+
+    return (struct slab *)node;
+}
+
+/* Put a slab whose token is the caller's with those of the CPU that it was active on. */
+static void partial_push(const struct heap *h, const struct bin *bin, struct slab *s)
+{
+    struct partial_slabs *partial = partial_at(h, s->node.of_owner, index_of_bin(h, bin));
+
+    (void)qa_add(&partial->count, 1, relaxed); /* relaxed: a hint */
+    stack_push(&partial->stack, &s->node);
+}
+
+/* Take one, and its token. NULL: there is none. */
+static struct slab *partial_pop(const struct heap *h, struct partial_slabs *partial)
+{
+    struct slab *s = slab_pop(h, &partial->stack);
+
+    if (s)
+        (void)qa_sub(&partial->count, 1, relaxed); /* relaxed: a hint */
+    return s;
 }
 
 /* A free bit, or DEAD, came: list the slab unless it is. The caller's last write was a
@@ -154,7 +195,7 @@ static void slab_list(struct heap *h, struct slab *s)
     while (!(v & SLAB_LISTED)) {
         /* E-slab-token acquire: who had it before is done with the link */
         if (qa_cas(&s->place, &v, v | SLAB_LISTED, acquire)) {
-            stack_push(&bin_of_slab(h, s)->partial[s->stack_number], &s->node);
+            partial_push(h, bin_of_slab(h, s), s);
             return;
         }
     }
@@ -171,24 +212,11 @@ static void slab_leave(struct heap *h, const struct size_class *c, struct slab *
         slab_list(h, s);
 }
 
-static struct slab *slab_pop(const struct heap *h, struct stack *stack)
-{
-    void *node = stack_pop(stack, &h->nodes_of_slabs); /* the first member */
-
-    return (struct slab *)node;
-}
-
-/* The stack that a CPU's slabs are listed in. */
-static uint32_t stack_of_cpu(const struct heap *h, uint32_t cpu)
-{
-    return cpu & h->stack_mask;
-}
-
 /* Make the slab, whose token is the caller's, the active one of a CPU that has this stack. */
 static void active_change(struct heap *h, const struct size_class *c, qa32 *active, uint32_t own,
                           struct slab *s)
 {
-    s->stack_number = own; /* SL4 */
+    s->node.of_owner = own; /* SL4 */
     /* E-slab-active acquire: who put the old one there is done with it; E-slab-active release: so
      * is the caller */
     uint32_t old = qa_xchg(active, s->node.number, acq_rel);
@@ -219,7 +247,7 @@ static bool slab_claim(struct heap *h, const struct size_class *c, struct slab *
         while (w-- > 0)
             /* E-object release: as it was acquired */
             (void)qa_and(&s->map[w], c->empty[w], release);
-        bin_move(bin_of_slab(h, s));
+        bin_move(h, bin_of_slab(h, s));
         slab_list(h, s);
         /* Again only if another call freed the object at which the claim failed. */
         if (!slab_is_empty(c, s))
@@ -241,7 +269,7 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
     given = h->watch ? qi_records_clear(h, s) : 0;
     bytes_allow(s->at, (size_t)frames << QUIRE_FRAME_SHIFT);
     (void)qi_frames_put(h, quire_pfn_of(first), c->order);
-    bin_move(bin_of_slab(h, s));
+    bin_move(h, bin_of_slab(h, s));
     /* E-slab-dead release: who makes it anew comes after this */
     (void)qa_or(&s->place, SLAB_DEAD, release);
     slab_list(h, s);
@@ -266,7 +294,7 @@ static uint64_t slab_emptied(struct heap *h, uint32_t owner, const struct slab *
 /* A dead slab of the bin that a CPU has still as its active one, and its token. NULL: none. */
 static struct slab *slab_dead_active(struct heap *h, struct bin *bin)
 {
-    uint32_t index = (uint32_t)(bin - h->bins);
+    uint32_t index = index_of_bin(h, bin);
 
     for (uint32_t cpu = 0; cpu < h->cpus; cpu++) {
         qa32 *active = &cpu_bin_of(h, cpu, index)->active;
@@ -282,7 +310,7 @@ static struct slab *slab_dead_active(struct heap *h, struct bin *bin)
         if (qa_load(&slab_of(h, number)->place, acquire) & SLAB_DEAD)
             return slab_of(h, number);
         /* made anew, and back there */
-        stack_push(&bin->partial[slab_of(h, number)->stack_number], &slab_of(h, number)->node);
+        partial_push(h, bin, slab_of(h, number));
     }
     return NULL;
 }
@@ -342,7 +370,7 @@ static int slab_make(struct heap *h, const struct size_class *c, struct bin *bin
     for (unsigned w = 0; w < c->words; w++)
         /* E-object release: the slab's address, and what was constructed */
         qa_store(&s->map[w], c->empty[w] | (w == 0), release);
-    bin_move(bin);
+    bin_move(h, bin);
     qa_fence_after_rmw(); /* E-bin-look fence: counted before an object of another slab is taken */
     *made = s;
     return 0;
@@ -356,7 +384,7 @@ static struct slab *take_listed(struct heap *h, const struct size_class *c, stru
 {
     struct slab *s;
 
-    while ((s = slab_pop(h, &bin->partial[own]))) {
+    while ((s = partial_pop(h, partial_at(h, own, index_of_bin(h, bin))))) {
         /* E-slab-dead acquire: who retired it is done with it */
         if (qa_load(&s->place, acquire) & SLAB_DEAD) {
             stack_push(&bin->unused, &s->node);
@@ -370,18 +398,24 @@ static struct slab *take_listed(struct heap *h, const struct size_class *c, stru
     return NULL;
 }
 
-static uint64_t bin_moves(const struct bin *bin)
+/* The sum is what it was if each of the counts is, as none falls. */
+static uint64_t bin_moves(const struct heap *h, const struct bin *bin)
 {
-    return qa_load(&bin->moves, acquire); /* E-bin-moved acquire: the bits are clear */
+    uint64_t sum = 0;
+
+    for (uint32_t own = 0; own <= h->stack_mask; own++)
+        /* E-bin-moved acquire: the bits are clear */
+        sum += qa_load(&partial_at(h, own, index_of_bin(h, bin))->moves, acquire);
+    return sum;
 }
 
 /* Did objects move since? Then there may be one where the caller has looked already. */
-static bool bin_moved(const struct bin *bin, uint64_t *moves)
+static bool bin_moved(const struct heap *h, const struct bin *bin, uint64_t *moves)
 {
     uint64_t before = *moves;
 
     qa_fence_seq_cst(); /* E-bin-look fence: what was seen taken comes before the look */
-    *moves = bin_moves(bin);
+    *moves = bin_moves(h, bin);
     return *moves != before;
 }
 
@@ -404,36 +438,38 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-/* From a slab that was listed in the stack of other CPUs. */
+/* From a slab that was listed in the stack of other CPUs, one that has more than `left`. */
 static struct slab *take_from_others(struct heap *h, const struct size_class *c, struct bin *bin,
-                                     uint32_t own, unsigned *index)
+                                     uint32_t own, uint32_t left, unsigned *index)
 {
-    for (uint32_t i = 1; i <= h->stack_mask; i++) {
-        struct slab *s = take_listed(h, c, bin, (own + i) & h->stack_mask, index);
+    struct slab *s = NULL;
 
-        if (s)
-            return s;
+    for (uint32_t i = 1; i <= h->stack_mask && !s; i++) {
+        uint32_t other = (own + i) & h->stack_mask;
+
+        /* relaxed: a hint; without it none is passed by */
+        if (left == 0 ||
+            qa_load(&partial_at(h, other, index_of_bin(h, bin))->count, relaxed) > left)
+            s = take_listed(h, c, bin, other, index);
     }
-    return NULL;
+    return s;
 }
 
 /* A slab with an object, `*index`, for the caller, and its token: one that is listed in this stack;
- * else, by turns, a new one, or one that is listed for other CPUs. So no more slabs are made while
- * others have some than are taken from them. */
+ * else one of other CPUs, if they have many; else a new one; else any. */
 static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t own,
                      uint32_t flags, struct slab **s, unsigned *index)
 {
     int error;
 
     *s = take_listed(h, c, bin, own, index);
-    /* relaxed: a turn, whose it is matters to nobody */
-    if (!*s && h->stack_mask && qa_add(&bin->turns, 1, relaxed) & 1)
-        *s = take_from_others(h, c, bin, own, index);
+    if (!*s)
+        *s = take_from_others(h, c, bin, own, h->partial_frames >> c->order, index);
     if (*s)
         return 0;
     *index = 0; /* what was looked at before was full */
     error = slab_make(h, c, bin, flags, s);
-    if (error && (*s = take_from_others(h, c, bin, own, index)))
+    if (error && (*s = take_from_others(h, c, bin, own, 0, index)))
         return 0;
     if (error == QUIRE_ERR_FULL && h->stack_mask) {
         *index = 0;
@@ -447,9 +483,9 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
                                                             struct bin *bin, uint32_t cpu,
                                                             uint32_t flags, void **object)
 {
-    qa32 *active = &cpu_bin_of(h, cpu, (uint32_t)(bin - h->bins))->active;
+    qa32 *active = &cpu_bin_of(h, cpu, index_of_bin(h, bin))->active;
     uint32_t own = stack_of_cpu(h, cpu);
-    uint64_t moves = bin_moves(bin);
+    uint64_t moves = bin_moves(h, bin);
     unsigned index;
     struct slab *s;
     int error = slab_find(h, c, bin, own, flags, &s, &index);
@@ -457,14 +493,14 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
     /* What went back may be listed where this call has looked already. */
     for (unsigned step = 0; error && error != QUIRE_ERR_FRAME && step < GIVE_BACK_STEPS; step++)
         if (qi_heap_give_back(h, flags, step)) {
-            moves = bin_moves(bin);
+            moves = bin_moves(h, bin);
             error = slab_find(h, c, bin, own, flags, &s, &index);
         }
     while (error) {
         *object = take_any(h, c, bin);
         if (*object)
             return 0;
-        if (!bin_moved(bin, &moves))
+        if (!bin_moved(h, bin, &moves))
             break;
         error = slab_find(h, c, bin, own, flags, &s, &index);
     }
@@ -526,7 +562,7 @@ __attribute__((__noinline__)) static uint64_t put_at_border(struct heap *h, stru
     const struct size_class *c = &h->classes[owner_class(owner)];
 
     if (old == WORD_FULL)
-        bin_move(bin_of_slab(h, s));
+        bin_move(h, bin_of_slab(h, s));
     /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence: counted
      * before another object is taken; where there is something to count slab_list has this fence
      * too, and either of the two does, but not none. */
@@ -638,7 +674,7 @@ static void bin_end(struct heap *h, uint32_t index)
         qa_store(&cpu_bin->spare, 0, relaxed);  /* relaxed: the caller's */
     }
     for (uint32_t own = 0; own <= h->stack_mask; own++)
-        while ((s = slab_pop(h, &bin->partial[own])))
+        while ((s = partial_pop(h, partial_at(h, own, index))))
             slab_disown(h, c, s);
     while ((s = slab_pop(h, &bin->unused)))
         slab_disown(h, c, s);

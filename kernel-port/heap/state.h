@@ -10,6 +10,7 @@
  *   classes      size, objects a slab, order: constant while the class is in use
  *   bins         the slabs of a class that were asked for on one node
  *   CPU bins     of each CPU, for each bin: the slab that it takes from, and its spare
+ *   partial      of up to BIN_STACKS sets of CPUs, for each bin: the slabs with free objects
  *   magazines    of each CPU and class (magazine.h)
  *
  * Invariants:
@@ -45,7 +46,9 @@ enum {
     SMALL_MOST = 4096, /* bytes whose class is looked up */
     SECTION_FRAMES_SHIFT = 18,
     HEAP_NODE_BITS = 6,
-    BIN_STACKS = 8, /* of a bin, at most, for its CPUs: a power of two */
+    BIN_STACKS = 8,       /* of a bin, at most, for its CPUs: a power of two */
+    PARTIAL_FRAMES = 128, /* of slabs in a stack, at most, that other CPUs leave there */
+    PARTIAL_SHARE = 1024, /* and they are no larger part of all frames */
 };
 
 /* What `place` says. LISTED: somebody has the slab as a hint: a stack, a CPU, or a call on the
@@ -53,12 +56,12 @@ enum {
 enum { SLAB_LISTED = 1u << 0, SLAB_DEAD = 1u << 1 };
 
 struct slab {
-    struct stack_node node;
-    qa32 place;            /* SLAB_LISTED, SLAB_DEAD */
-    qa32 owner;            /* 0, or the bin as `slab_owner` writes it */
-    qa64 map[SLAB_WORDS];  /* a set bit is taken; words and bits beyond the objects are set */
-    unsigned char *at;     /* the first object */
-    uint32_t stack_number; /* the stack that it is listed in: of the CPU that it was active on */
+    struct stack_node node; /* of_owner: the stack that it is listed in, of the CPU that it was
+                             * active on */
+    qa32 place;             /* SLAB_LISTED, SLAB_DEAD */
+    qa32 owner;             /* 0, or the bin as `slab_owner` writes it */
+    qa64 map[SLAB_WORDS];   /* a set bit is taken; words and bits beyond the objects are set */
+    unsigned char *at;      /* the first object */
 } __attribute__((aligned(64)));
 
 struct size_class {
@@ -77,14 +80,18 @@ struct size_class {
 } __attribute__((aligned(64)));
 enum { CLASS_FREE = 0, CLASS_MADE = 1, CLASS_IN_USE = 2 };
 
+/* What some CPUs, those that have one number modulo a power of two, have of a bin. It is written
+ * where slabs come and go, so that of other CPUs lies on other lines. */
+struct partial_slabs {
+    struct stack stack; /* slabs that had free objects, or are dead */
+    qa32 count;         /* of these, a hint: it lags behind the stack, on either side */
+    qa64 moves; /* how often these CPUs brought a free object where none was, or gave frames back */
+};
+
 struct bin {
-    struct stack
-        partial[BIN_STACKS]; /* slabs that had free objects, or are dead, by stack_number */
-    struct stack unused;     /* dead ones */
-    uint32_t number;         /* of this bin, as slab_owner */
-    qa64 moves;              /* how often a free object came where none was, or its frames went */
+    struct stack unused; /* dead slabs */
+    uint32_t number;     /* of this bin, as slab_owner */
     qa64 refusals;
-    qa32 turns; /* which of two ways the next call goes that finds no slab of its CPU: slab.c */
 } __attribute__((aligned(64)));
 
 /* What a CPU has of a bin: numbers of slabs, or 0. */
@@ -124,9 +131,9 @@ struct heap {
     qa8 *marks;             /* SLAB_MARKS for each descriptor, by number: the first is nobody's */
     size_t rseq_cpus;       /* magazine.cpus in rseq mode, else 0 */
     struct quire_cache magazine; /* mode and CPUs of the magazines, for their owners; no more */
-    size_t magazine_bytes;       /* of a magazine with its rounds */
     size_t small_most;           /* bytes of what a hit may allocate; 0: it is watched */
-    uint32_t small[SMALL_MOST / OBJECT_LEAST]; /* the magazine of sizes up to SMALL_MOST, by 16 */
+    uint32_t magazine_at[FRAME_KINDS]; /* of a CPU's, by kind: bytes from the first one on */
+    uint32_t small[SMALL_MOST / OBJECT_LEAST]; /* the same for sizes up to SMALL_MOST, by 16 */
 
     uint64_t window_first;
     struct size_class *classes;
@@ -136,12 +143,16 @@ struct heap {
     struct quire_heap_port port;
     uintptr_t base; /* of the direct map */
     uint32_t cpus, nodes, class_count, slab_most;
+    uint32_t issuer_cpu_bits; /* of a mark: magazine.h */
     uint64_t first_section, section_count;
     struct heap_section *sections;
     qa32 *frames; /* the frame table */
     struct stack_nodes nodes_of_slabs;
-    struct bin *bins;    /* class by class, in it node by node */
-    uint32_t stack_mask; /* of a bin's stacks that are used, less one */
+    struct bin *bins;        /* class by class, in it node by node */
+    uint32_t stack_mask;     /* stacks of a bin, a power of two, less one */
+    uint32_t partial_frames; /* of slabs in a stack: what other CPUs leave there */
+    unsigned char *partials;
+    size_t partial_stride; /* bytes of all bins' */
     unsigned char *cpu_bins;
     size_t cpu_stride;                 /* bytes of a CPU's */
     struct run_figures *run;           /* by node */
@@ -196,6 +207,13 @@ static inline struct cpu_bin *cpu_bin_of(const struct heap *h, uint32_t cpu, uin
     void *cpu_bins = h->cpu_bins + cpu * h->cpu_stride;
 
     return (struct cpu_bin *)cpu_bins + index;
+}
+
+static inline struct partial_slabs *partial_at(const struct heap *h, uint32_t own, uint32_t index)
+{
+    void *partials = h->partials + own * h->partial_stride;
+
+    return (struct partial_slabs *)partials + index;
 }
 
 /* The CPU that the caller is on, as the port tells it. */
@@ -369,7 +387,9 @@ void qi_class_count(const struct heap *h, uint32_t class_number, quire_node node
 /* Those of an object cache that begins, whose class is the caller's: nothing of the one before. */
 void qi_class_figures_begin(struct heap *h, uint32_t class_number);
 
-/* classes.c: fill in what follows from the size, a multiple of 16 up to QUIRE_HEAP_SLAB_MOST. */
+/* classes.c: the bytes of a step's objects, at least. Fill in what follows from the size, a
+ * multiple of 16 up to QUIRE_HEAP_SLAB_MOST. */
+uint32_t qi_step_bytes(unsigned step);
 void qi_class_fit(struct size_class *c, uint32_t size);
 /* Only what follows from the number of objects. */
 void qi_class_map(struct size_class *c);

@@ -18,6 +18,7 @@ enum {
     RIG_NODE_BYTES = 32 << 20,
     RIG_MEMORY = RIG_NODES * RIG_NODE_BYTES,
     RIG_CACHES = 2,
+    RIG_ROUNDS = 256, /* of a magazine of up to 128 bytes, and of a remote one, by default */
 };
 
 struct rig {

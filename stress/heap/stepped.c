@@ -87,6 +87,22 @@ static void full_magazine(void)
         give();
 }
 
+/* The last that is held is of another CPU, and the magazine takes none of those; or any. */
+static void of_another_cpu(void)
+{
+    take_many(2);
+    rig_cpu = 1;
+    take();
+    rig_cpu = 0;
+}
+
+static void of_another_cpu_taken(void)
+{
+    full_magazine();
+    give();
+    of_another_cpu();
+}
+
 static void nothing(void)
 {
 }
@@ -128,6 +144,8 @@ static const struct scene scenes[] = {
     {"free, a hit", some_cached, give, NULL},
     {"alloc, the first", nothing, take, NULL},
     {"free, an overflow", full_magazine, give, NULL},
+    {"free, of another CPU", of_another_cpu, give, NULL},
+    {"free, of another CPU, a hit", of_another_cpu_taken, give, NULL},
     {"trim of a few", some_cached, trim, NULL},
     {"alloc, the last object", one_free, find_free, move_free},
 };
@@ -184,6 +202,7 @@ int main(int argc, char *argv[])
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         die("no memory");
+    rig_rounds = MAGAZINE;
     rig_open(&rig);
     for (unsigned i = 0; i < sizeof scenes / sizeof scenes[0]; i++) {
         unsigned n = tracee_note_instructions(&scenes[i], ips, INSTRUCTIONS), times = 0;

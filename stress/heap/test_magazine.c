@@ -180,6 +180,83 @@ static void frees_go_back(void **state)
     assert_int_equal(rig_used(&rig), 0);
 }
 
+static bool is_one_of(const void *object, void *const objects[], unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (objects[i] == object)
+            return true;
+    return false;
+}
+
+/* Two CPUs of a node. One that allocates objects of a size, too, does not get those which it frees
+ * for the other: they go to their slabs, in batches if they are small. */
+static void others_go_back(void **state)
+{
+    static void *theirs[ROUNDS];
+    const size_t sizes[] = {BYTES, 2048};
+
+    (void)state;
+    if (rig_mode != QUIRE_CACHE_EXCHANGE)
+        return; /* the kernel says which CPU it is */
+    for (unsigned k = 0; k < 2; k++) {
+        uint32_t number = rig_class(&rig, sizes[k]);
+        unsigned n = k == 0 ? ROUNDS : 4;
+        uint64_t cached;
+        void *mine[2];
+
+        rig_cpu = 0;
+        for (unsigned i = 0; i < n; i++)
+            theirs[i] = rig_alloc(&rig, sizes[k]);
+        rig_cpu = 1;
+        mine[0] = rig_alloc(&rig, sizes[k]);
+        cached = rig_stats(&rig, number, 0).cached;
+        for (unsigned i = 0; i < n; i++)
+            give(theirs[i]);
+        assert_int_equal(rig_stats(&rig, number, 0).cached - cached, k == 0 ? n : 0);
+        for (unsigned i = 0; i < n; i++)
+            assert_error(quire_heap_free(&rig.heap, theirs[i]), QUIRE_ERR_DOUBLE_FREE);
+        mine[1] = rig_alloc(&rig, sizes[k]);
+        assert_false(is_one_of(mine[1], theirs, n));
+        give(mine[0]); /* its own it keeps */
+        assert_ptr_equal(rig_alloc(&rig, sizes[k]), mine[0]);
+        give(mine[0]);
+        give(mine[1]);
+        assert_int_equal(rig_used(&rig), 0);
+    }
+}
+
+/* One that has freed more than it allocates keeps what it frees, whoever had it, until it needs a
+ * refill again. */
+static void others_stay(void **state)
+{
+    static void *mine[2 * ROUNDS];
+    void *theirs[2];
+
+    (void)state;
+    if (rig_mode != QUIRE_CACHE_EXCHANGE)
+        return; /* the kernel says which CPU it is */
+    theirs[0] = rig_alloc(&rig, BYTES);
+    theirs[1] = rig_alloc(&rig, BYTES);
+    rig_cpu = 1;
+    for (unsigned turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; i < 2 * ROUNDS; i++)
+            mine[i] = rig_alloc(&rig, BYTES);
+        if (turn == 1)
+            break;
+        for (unsigned i = 0; i < 2 * ROUNDS; i++)
+            give(mine[i]);
+        give(theirs[0]);
+        assert_ptr_equal(rig_alloc(&rig, BYTES), theirs[0]);
+    }
+    give(theirs[1]);
+    give(mine[0]);
+    assert_ptr_equal(rig_alloc(&rig, BYTES), mine[0]);
+    for (unsigned i = 0; i < 2 * ROUNDS; i++)
+        give(mine[i]);
+    give(theirs[0]);
+    assert_int_equal(rig_used(&rig), 0);
+}
+
 /* By bulk, more than a magazine, in and out, and of several classes in one call. */
 static void bulks(void **state)
 {
@@ -330,6 +407,8 @@ static void end_beside_flush(void **state)
 
             while ((error = end_beside((enum flush)how, remote, calls++)) != 1) {
                 assert_true(error == 0 || error == QUIRE_ERR_BUSY);
+                /* A trim asks for the first time in the middle of the flush. */
+                assert_true(how == BY_OVERFLOW || calls > 1 || error == QUIRE_ERR_BUSY);
                 busy += error != 0;
             }
             assert_true(busy > 0); /* in the middle of the flush */
@@ -441,9 +520,20 @@ IN_RIG(told_wherever_it_lies)
 IN_RIG(counted_apart)
 IN_RIG(no_false_refusal)
 IN_RIG(frees_go_back)
+IN_RIG(others_go_back)
+IN_RIG(others_stay)
 IN_RIG(bulks)
 IN_RIG(object_caches)
-IN_RIG(little_is_wasted)
+
+/* With as many rounds as there are by default. */
+static void little_is_wasted_in_rig(void **state)
+{
+    rig_rounds = 0;
+    rig_open(&rig);
+    little_is_wasted(state);
+    rig_close(&rig);
+    rig_rounds = ROUNDS;
+}
 
 int main(void)
 {
@@ -452,6 +542,8 @@ int main(void)
         cmocka_unit_test(counted_apart_in_rig),
         cmocka_unit_test(no_false_refusal_in_rig),
         cmocka_unit_test(frees_go_back_in_rig),
+        cmocka_unit_test(others_go_back_in_rig),
+        cmocka_unit_test(others_stay_in_rig),
         cmocka_unit_test(bulks_in_rig),
         cmocka_unit_test(object_caches_in_rig),
         cmocka_unit_test(little_is_wasted_in_rig),
@@ -462,7 +554,11 @@ int main(void)
     };
     int failed = 0;
 
-    for (unsigned i = 0; i < RIG_MODES; i += 2)
-        failed += cmocka_run_group_tests_name(rig_mode_set(i), tests, NULL, NULL);
+    for (unsigned i = 0; i < RIG_MODES; i += 2) {
+        const char *name = rig_mode_set(i);
+
+        rig_rounds = ROUNDS;
+        failed += cmocka_run_group_tests_name(name, tests, NULL, NULL);
+    }
     return failed;
 }

@@ -74,7 +74,8 @@ class WithMagazines : public InHeap
 
         h.magazine.cpus = THREADS;
         h.rounds = ROUNDS;
-        h.magazine_bytes = MAGAZINE_ROOM;
+        for (uint32_t kind = 0; kind < FRAME_KINDS; kind++)
+            h.magazine_at[kind] = kind * static_cast<uint32_t>(MAGAZINE_ROOM);
         h.port.node = tell_node;
         for (unsigned cpu = 0; cpu < THREADS; cpu++) {
             node_of_thread[cpu] = 0;
@@ -83,7 +84,7 @@ class WithMagazines : public InHeap
                 clear(magazine_at(&h, cpu, at), MAGAZINE_ROOM);
                 magazine_fit(magazine_at(&h, cpu, at), ROUNDS);
                 magazine_begin(magazine_at(&h, cpu, at), at);
-                node_note(magazine_at(&h, cpu, at), 0);
+                issuers_set(&h, magazine_at(&h, cpu, at), issuer_of(&h, 0, cpu), false);
             }
         }
         if (number_ < QUIRE_HEAP_CLASSES)
@@ -133,7 +134,7 @@ class WithMagazines : public InHeap
         for (const Owner &owner : world->owner) {
             held += owner.count;
             for (unsigned i = 0; i < owner.count; i++)
-                require(mark_at(owner.held[i]) == 1, "an object of a caller's has no mark");
+                require(mark_at(owner.held[i]) & ISSUER_SET, "an object of a caller's has no mark");
         }
         require(marks == held, "a mark of no caller's object");
     }
@@ -188,11 +189,11 @@ class HitBesideDrain : public WithMagazines
 };
 
 /* One frees what the other allocated, more than its magazine takes: of its own node, or of the
- * other's, while the other allocates. */
+ * other's, or its own while its magazine takes nothing of other CPUs; and the other allocates. */
 class FreeElsewhere : public WithMagazines
 {
   public:
-    explicit FreeElsewhere(bool remote) : remote_(remote)
+    explicit FreeElsewhere(bool remote, bool alone = false) : remote_(remote), alone_(alone)
     {
     }
 
@@ -203,8 +204,10 @@ class FreeElsewhere : public WithMagazines
         if (remote_) {
             world->h.nodes = 2;
             node_of_thread[1] = 1;
-            node_note(magazine_at(&world->h, 1, 1), 1);
+            issuers_set(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 1, 1), false);
         }
+        if (alone_)
+            issuers_set(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 0, 1), true);
     }
 
     void thread(unsigned index) override
@@ -215,7 +218,7 @@ class FreeElsewhere : public WithMagazines
             free_at(1, 0);
     }
 
-    const bool remote_;
+    const bool remote_, alone_;
 };
 
 /* An object is freed again, while it lies in a magazine that another call drains: told at once. */
@@ -405,7 +408,7 @@ class EndBesideFlush : public WithMagazines
 
 HitBesideDrain pop_beside_drain(1, false, false), pop_two_beside_drain(2, false, false),
     push_beside_drain(1, true, false), hits_beside_give_back(1, false, true);
-FreeElsewhere free_elsewhere(false), free_remote(true);
+FreeElsewhere free_elsewhere(false), free_remote(true), free_others(false, true);
 AgainWhileCached again_while_cached;
 TwiceCached twice_cached;
 OwnerStops alloc_stops(0, 0), free_stops(1, 0), drain_stops(2, 0), alloc_stops_elsewhere(0, 1),
@@ -425,6 +428,7 @@ int main(int argc, char **argv)
                        {"hits_beside_give_back", hits_beside_give_back, 2, Search::BOUND, 3},
                        {"free_elsewhere", free_elsewhere, 2, Search::BOUND, 4},
                        {"free_remote", free_remote, 2, Search::BOUND, 4},
+                       {"free_others", free_others, 2, Search::BOUND, 4},
                        {"again_while_cached", again_while_cached, 2, Search::BOUND, 5},
                        {"twice_cached", twice_cached, 2, Search::BOUND, 5},
                        {"last_cached", last_cached, 2, Search::BOUND, 3},

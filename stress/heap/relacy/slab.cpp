@@ -198,7 +198,7 @@ class FullListed : public InHeap
     {
         prepare(0, 0, 2);
         qa_store(&world->cpus[0].active, 0, relaxed);
-        stack_push(&world->one_bin.partial[0], &world->slabs[0].node);
+        partial_push(&world->h, &world->one_bin, &world->slabs[0]);
     }
 
     void thread(unsigned index) override
@@ -358,7 +358,8 @@ class FreeObjectMoves : public InHeap
         put_at(1, 2 + freed_); /* of the second slab, which is active there */
         for (Owner &owner : world->owner)
             owner.left = 0;
-        world->one_bin.moves.share();
+        for (partial_slabs &partial : world->partial)
+            partial.moves.share();
     }
 
     void thread(unsigned index) override
@@ -386,7 +387,8 @@ class MadeBesideLook : public InHeap
         prepare(0, 0, 1);
         world->owner[0].left = 0;
         cpu_of_thread[0] = cpu_of_thread[1] = 1;
-        world->one_bin.moves.share();
+        for (partial_slabs &partial : world->partial)
+            partial.moves.share();
     }
 
     void thread(unsigned index) override

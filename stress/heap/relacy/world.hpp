@@ -57,6 +57,7 @@ struct Owner {
 struct World {
     size_class size;
     bin one_bin;
+    partial_slabs partial[THREADS]; /* of the one bin */
     slab slabs[SLABS * MOST_WORDS];
     qa8 marks[(SLABS * MOST_WORDS + 1) * SLAB_MARKS];
     cpu_bin cpus[THREADS];
@@ -207,8 +208,8 @@ class InHeap : public Scenario
     {
         unsigned places[SLABS * MOST_WORDS] = {}, taken = 0, held = 0, frames = 0;
 
-        for (const stack &partial : world->one_bin.partial)
-            count_stack(partial, places);
+        for (const partial_slabs &partial : world->partial)
+            count_stack(partial.stack, places);
         count_stack(world->one_bin.unused, places);
         for (const cpu_bin &cpu : world->cpus)
             if (uint32_t active = qa_load(&cpu.active, relaxed))
@@ -265,7 +266,6 @@ class InHeap : public Scenario
         h.slab_most = SLABS * words_;
         h.marks = world->marks;
         h.magazine.without_rseq = UINT32_MAX;
-        h.magazine_bytes = sizeof(cpu_cache);
         h.magazine.mode = QUIRE_CACHE_EXCHANGE;
         h.window_frames = FRAMES;
         h.window = world->frames;
@@ -279,6 +279,11 @@ class InHeap : public Scenario
         h.bins = &world->one_bin;
         h.cpu_bins = reinterpret_cast<unsigned char *>(world->cpus);
         h.cpu_stride = sizeof(cpu_bin);
+        h.partials = reinterpret_cast<unsigned char *>(world->partial);
+        h.partial_stride = sizeof(partial_slabs);
+        for (uint32_t kind = 0; kind < FRAME_KINDS; kind++) /* no magazines */
+            h.magazine_at[kind] = kind * static_cast<uint32_t>(sizeof(cpu_cache));
+        h.issuer_cpu_bits = ISSUER_BITS - 1; /* as of two nodes */
         world->one_bin.number = slab_owner(0, NODE);
         world->section.frames = FRAMES;
         for (unsigned i = 0; i < FRAMES; i++)
@@ -308,8 +313,11 @@ class InHeap : public Scenario
             cpu.active.share();
             cpu.spare.share();
         }
-        for (uint32_t i = 0; i <= world->h.stack_mask; i++)
-            world->one_bin.partial[i].top.share();
+        for (uint32_t i = 0; i <= world->h.stack_mask; i++) {
+            world->partial[i].stack.top.share();
+            if (world->h.stack_mask)
+                world->partial[i].count.share();
+        }
         world->one_bin.unused.top.share();
         world->h.slab_count.share();
     }
@@ -336,6 +344,8 @@ class ObjectCache
                                          NUMBER * sizeof(bin));
         h.cpu_bins = reinterpret_cast<unsigned char *>(reinterpret_cast<uintptr_t>(world->cpus) -
                                                        NUMBER * sizeof(cpu_bin));
+        h.partials = reinterpret_cast<unsigned char *>(reinterpret_cast<uintptr_t>(world->partial) -
+                                                       NUMBER * sizeof(partial_slabs));
         h.class_count = NUMBER + 1;
         world->one_bin.number = slab_owner(NUMBER, NODE);
         qa_store(&world->size.in_use, CLASS_IN_USE, relaxed);
