@@ -124,8 +124,8 @@ struct quire_heap_config {
                                    * zones that are added later among them */
     size_t run_count;
     uint32_t cpus, nodes; /* their numbers are below these; 0 is 1 */
-    uint32_t slabs;       /* at most; 0: one for eight frames. Those of objects up to 48 bytes
-                           * count as two to four */
+    uint32_t slabs;       /* at most; 0: one for eight frames. Those of objects of 16 bytes
+                           * count twice */
     uint32_t caches;      /* object caches, at once */
     struct quire_heap_port port;
     enum quire_cache_mode mode; /* of the magazines, see cache.h. In rseq mode CPUs have the numbers
@@ -157,7 +157,7 @@ struct quire_heap {
 };
 
 /* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest to
- * the highest, 128 for each slab, for each class and node 64 and 8 for each CPU, and 40 for each of
+ * the highest, 192 for each slab, for each class and node 64 and 8 for each CPU, and 40 for each of
  * up to 8 sets of CPUs; and for each class and CPU 64 and 16 for each round (85 KiB a CPU of a heap
  * without object caches, and one for each of these). With
  * options or tags: 8 or 24 for each frame, 16 for each slab, 64 for each tag. QUIRE_ERR_SIZE: no

@@ -328,10 +328,10 @@ static struct slab *slab_unused(struct heap *h, const struct size_class *c, stru
         return s;
     count = qa_load(&h->slab_count, relaxed); /* relaxed: the exchange decides */
     do {
-        if (count + c->words > h->slab_most) /* HE3 */
+        if (count + descriptors_of(c) > h->slab_most)
             return slab_dead_active(h, bin);
         /* relaxed: zeros, from init */
-    } while (!qa_cas(&h->slab_count, &count, count + c->words, relaxed));
+    } while (!qa_cas(&h->slab_count, &count, count + descriptors_of(c), relaxed));
     s = slab_of(h, count + 1);
     s->node.number = count + 1;
     for (unsigned w = 0; w < SLAB_WORDS; w++)

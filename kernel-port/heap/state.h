@@ -18,8 +18,8 @@
  *        cleared before its frames go back.
  *   HE2  A descriptor belongs to one bin until its object cache ends: so a taker that read its
  *        number long ago takes an object of the class that it wants, or none.
- *   HE3  A slab with more than SLAB_MARKS objects has as many descriptors in a row as its map has
- *        words, for their marks; it is known by the first, and the others have no owner.
+ *   HE3  A slab with more than SLAB_MARKS objects has as many descriptors in a row as it takes for
+ *        their marks; it is known by the first, and the others have no owner.
  */
 #ifndef QUIRE_HEAP_STATE_H
 #define QUIRE_HEAP_STATE_H
@@ -38,8 +38,9 @@
 enum {
     SLAB_WORDS = 4, /* of a slab's map */
     SLAB_OBJECTS = SLAB_WORDS * WORD_BITS,
-    SLAB_MARKS_SHIFT = 6,
-    SLAB_MARKS = WORD_BITS, /* of a descriptor: 1 << SLAB_MARKS_SHIFT */
+    SLAB_MARKS_SHIFT = 7,
+    /* Of a descriptor. They are written by each call, and processors fetch lines in pairs. */
+    SLAB_MARKS = 1 << SLAB_MARKS_SHIFT,
     SLAB_ORDER_MOST = 3,
     SLABS_MOST = (1 << 24) - 1, /* what a stack of numbers can name */
     OBJECT_LEAST = 16,
@@ -195,6 +196,12 @@ static inline uint32_t owner_node(uint32_t owner)
 static inline uint32_t bin_index(const struct heap *h, uint32_t class_number, uint32_t node)
 {
     return class_number * h->nodes + node;
+}
+
+/* Of a slab, for its marks (HE3). */
+static inline uint32_t descriptors_of(const struct size_class *c)
+{
+    return (c->objects + SLAB_MARKS - 1) / SLAB_MARKS;
 }
 
 static inline struct slab *slab_of(const struct heap *h, uint32_t number)

@@ -40,10 +40,9 @@ enum {
     STORE = 2,
     FRAMES = THREADS * STORE,
     SLABS = 5,
-    MOST_WORDS = 2, /* of a slab: as many descriptors (HE3) */
-    OBJECTS = 2,    /* of a slab */
-    SIZE = 2,       /* bytes of an object */
-    HELD = 4,       /* objects of a thread, at most */
+    OBJECTS = 2, /* of a slab */
+    SIZE = 2,    /* bytes of an object */
+    HELD = 4,    /* objects of a thread, at most */
     NODE = 0,
 };
 
@@ -58,8 +57,8 @@ struct World {
     size_class size;
     bin one_bin;
     partial_slabs partial[THREADS]; /* of the one bin */
-    slab slabs[SLABS * MOST_WORDS];
-    qa8 marks[(SLABS * MOST_WORDS + 1) * SLAB_MARKS];
+    slab slabs[SLABS];
+    qa8 marks[(SLABS + 1) * SLAB_MARKS];
     cpu_bin cpus[THREADS];
     heap_section section;
     qa32 frames[FRAMES];
@@ -206,7 +205,7 @@ class InHeap : public Scenario
      * that are held. */
     static void check_slabs(bool all_done)
     {
-        unsigned places[SLABS * MOST_WORDS] = {}, taken = 0, held = 0, frames = 0;
+        unsigned places[SLABS] = {}, taken = 0, held = 0, frames = 0;
 
         for (const partial_slabs &partial : world->partial)
             count_stack(partial.stack, places);
@@ -214,7 +213,7 @@ class InHeap : public Scenario
         for (const cpu_bin &cpu : world->cpus)
             if (uint32_t active = qa_load(&cpu.active, relaxed))
                 places[active - 1]++;
-        for (unsigned i = 0; i < SLABS * MOST_WORDS; i++) {
+        for (unsigned i = 0; i < SLABS; i++) {
             const slab &s = world->slabs[i];
             uint32_t place = qa_load(&s.place, relaxed);
 
@@ -263,7 +262,7 @@ class InHeap : public Scenario
         h.cpus = THREADS;
         h.nodes = 1;
         h.class_count = 1;
-        h.slab_most = SLABS * words_;
+        h.slab_most = SLABS;
         h.marks = world->marks;
         h.magazine.without_rseq = UINT32_MAX;
         h.magazine.mode = QUIRE_CACHE_EXCHANGE;
