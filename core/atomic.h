@@ -72,7 +72,7 @@
  *   E-slab-owner    a slab's bin. Carries its map.
  *   E-bin-look      the fences between a free object that came where none was, and is counted, and
  *                   who is about to be refused, and looks at all slabs.
- *   E-bin-moved     the count of such objects of a bin. Carries the map.
+ *   E-bin-moved     the counts of such objects of a bin, one for each set of CPUs. Carry the map.
  *   E-object-cache  an object cache's class: made, used, ended.
  *   E-class-visit   the fences between who looks at all slabs and who ends an object cache.
  *   E-class-left    that who looked at all slabs is done with an object cache's class.

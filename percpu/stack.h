@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stack.h - a lock-free stack of nodes that live as long as it does. Private to the depot.
+ * stack.h - a lock-free stack of nodes that live as long as it does. For the depot and the heap's
+ * slabs.
  *
  * The danger is a pop that is late: it has read the top node and the node's link, and before it
  * exchanges the top for the link others pop that node, change the stack, and push the same node
@@ -62,7 +63,7 @@ struct stack_nodes {
 struct stack_node {
     ck_stack_entry_t link;
     uint32_t number;
-    uint32_t of_owner; /* for who owns the nodes: stacks do not look at it */
+    uint32_t extra; /* for whoever has the nodes: stacks do not look at it */
 };
 
 struct stack {
@@ -89,7 +90,7 @@ static inline struct stack_node *stack_pop(struct stack *stack, const struct sta
 struct stack_node {
     qa32 below; /* the number of the next node */
     uint32_t number;
-    uint32_t of_owner; /* for who owns the nodes: stacks do not look at it */
+    uint32_t extra; /* for whoever has the nodes: stacks do not look at it */
 };
 
 /* The top node's number in the low bits, 0 if there is none, and the version above. */

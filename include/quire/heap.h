@@ -156,15 +156,15 @@ struct quire_heap {
     uint64_t room[2]; /* zero, see version.h */
 };
 
-/* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest to
- * the highest, 192 for each slab, for each class and node 64 and 8 for each CPU, and 40 for each of
- * up to 8 sets of CPUs; and for each class and CPU 64 and 16 for each round (85 KiB a CPU of a heap
- * without object caches, and one for each of these). With
- * options or tags: 8 or 24 for each frame, 16 for each slab, 64 for each tag. QUIRE_ERR_SIZE: no
- * frames, or a number out of its range (nodes QUIRE_NODES, 2^24 slabs, rounds), or a share that is
- * less than the reserve. QUIRE_ERR_ALIGN: runs that are not in order, or overlap.
- * QUIRE_ERR_UNSUPPORTED: a window instead of a direct map; local mode, and rseq mode where it does
- * not work; an option that is not known, or a quarantine without one. Wait-free. */
+/* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest
+ * to the highest, 192 for each slab; for each class and node 64, 8 for each CPU, and 32 for each
+ * of up to 8 sets of CPUs; for each class and CPU 64 and 16 for each round (85 KiB a CPU of a
+ * heap without object caches, and 1 KiB more for each of these). With options or tags: 8 or 24
+ * for each frame, 16 for each slab, 64 for each tag. QUIRE_ERR_SIZE: no frames, or a number out
+ * of its range (nodes QUIRE_NODES, 2^24 slabs, rounds), or a share that is less than the reserve.
+ * QUIRE_ERR_ALIGN: runs that are not in order, or overlap. QUIRE_ERR_UNSUPPORTED: a window
+ * instead of a direct map; local mode, and rseq mode where it does not work; an option that is
+ * not known, or a quarantine without one. Wait-free. */
 int quire_heap_size(const struct quire_heap_config *config, size_t *bytes);
 
 /* Set a heap up in `memory`, aligned to 64, which is cleared, and is the heap's for good, as the

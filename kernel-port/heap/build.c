@@ -16,7 +16,7 @@ struct heap_plan {
     uint64_t partials_at, partial_stride;
     uint64_t classes_at, bins_at, cpu_bins_at, cpu_stride, run_at, sections_at, slabs_at, frames_at;
     uint64_t marks_at, magazines_at, magazines_stride; /* bytes of a CPU's magazines */
-    uint32_t magazine_at[FRAME_KINDS];
+    uint32_t magazine_offsets[FRAME_KINDS];
     uint32_t magazines; /* of a CPU */
     uint64_t bytes;
 };
@@ -151,7 +151,8 @@ static int plan_magazines(const struct quire_heap_config *config, struct heap_pl
     else if (config->mode == QUIRE_CACHE_RSEQ)
         return QUIRE_ERR_UNSUPPORTED;
     plan->magazines = plan->classes + 1 > FRAME_KINDS ? plan->classes + 1 : FRAME_KINDS;
-    plan->magazines_stride = qi_magazines_plan(plan->rounds, plan->magazines, plan->magazine_at);
+    plan->magazines_stride =
+        qi_magazines_plan(plan->rounds, plan->magazines, plan->magazine_offsets);
     if (none) {
         plan->magazines = 0;
         plan->magazines_stride = 0;
@@ -347,7 +348,7 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     h->run = (struct run_figures *)part(memory, plan->run_at);
     (void)plan_sections(config, h->first_section, h->sections);
     h->marks = (qa8 *)part(memory, plan->marks_at);
-    __builtin_memcpy(h->magazine_at, plan->magazine_at, sizeof(h->magazine_at));
+    __builtin_memcpy(h->magazine_offsets, plan->magazine_offsets, sizeof(h->magazine_offsets));
     window_build(h);
     bins_build(h);
     qi_classes_build(h);

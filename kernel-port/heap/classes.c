@@ -83,5 +83,5 @@ void qi_classes_build(struct heap *h)
     }
     for (unsigned i = 0; i < SMALL_MOST / OBJECT_LEAST; i++)
         h->small[i] =
-            h->magazine_at[FRAME_CLASS + h->steps[step_of(h, (size_t)(i + 1) * OBJECT_LEAST)]];
+            h->magazine_offsets[FRAME_CLASS + h->steps[step_of(h, (size_t)(i + 1) * OBJECT_LEAST)]];
 }

@@ -6,8 +6,8 @@
  * its map, and only if the slab has a free object: a new slab is found or made for one object, with
  * no magazine in the caller's hands, as the machine may call back for long. An overflow gives the
  * upper half back to the slabs, or all of a remote magazine, by one read-modify-write for each word
- * (magazine_flush.c). So alternating bursts meet at the middle. Which of the two came last says
- * whether the magazine takes what other CPUs handed out (magazine.h).
+ * (magazine_flush.c). So alternating bursts meet at the middle. A refill closes a magazine to what
+ * other CPUs handed out, an overflow opens it (magazine.h).
  *
  * What goes by the magazines, to the slabs: requests for another node, a call that finds its
  * magazine taken, a CPU that has none. Lock-free, any context.
@@ -43,12 +43,12 @@ static uint32_t rounds_of_cache(uint32_t most)
     return most < CACHE_ROUNDS ? most : CACHE_ROUNDS;
 }
 
+/* The bytes of a magazine of so many rounds. */
 static uint32_t magazine_room(uint32_t rounds)
 {
-    uint32_t bytes =
-        (uint32_t)sizeof(struct cpu_cache) + rounds * ROUND_WORDS * (uint32_t)sizeof(quire_pfn);
+    size_t bytes = sizeof(struct cpu_cache) + rounds * ROUND_WORDS * sizeof(quire_pfn);
 
-    return (bytes + 63) & ~63u;
+    return (uint32_t)rounded_up(bytes, 64);
 }
 
 /* A class may have larger objects than its step says, not smaller ones. */
@@ -89,7 +89,7 @@ static void hit_fit(const struct heap *h, uint32_t class_number)
 }
 
 /* Not of the heap's own classes, the reserve's and those of records: their objects go to their
- * slabs at once, also those of other nodes. */
+ * slabs at once, wherever and by whomever they are freed. */
 static bool magazine_is_fit(const struct cpu_cache *r)
 {
     return r->half > 0;
@@ -133,15 +133,33 @@ void qi_hits_build(struct heap *h)
     h->small_most = SMALL_MOST;
 }
 
-/* The magazine, which the caller has taken, hands out with this issuer. Hits push to it what has
- * that issuer, if it is `alone`, else all of the node's. */
-static void issuers_set(const struct heap *h, struct cpu_cache *r, uint8_t issuer, bool alone)
+/* The magazine, which the caller has taken, hands out with this issuer, and takes what has it
+ * (`own_only`), or all of the node. */
+static void magazine_accept(const struct heap *h, struct cpu_cache *r, uint8_t issuer,
+                            bool own_only)
 {
-    uint32_t all = ISSUER_UNKNOWN, mask = alone ? all : (uint8_t)(all << h->issuer_cpu_bits);
-    uint32_t issuers = mask << ISSUER_MASK_SHIFT | issuer;
+    uint32_t all = UINT8_MAX, mask = own_only ? all : (uint8_t)(all << h->issuer_cpu_bits);
+    uint32_t accepts = mask << ISSUER_MASK_SHIFT | issuer;
 
-    if (magazine_issuers(r) != issuers)
-        qa_store(&r->seen, (uint16_t)issuers, relaxed); /* relaxed: a hint */
+    if (magazine_accepts(r) != accepts)
+        qa_store(&r->seen, (uint16_t)accepts, relaxed); /* relaxed: a hint */
+}
+
+/* More is freed here than is allocated, as it seems: until its next refill the magazine takes all
+ * of its node. Who has not taken it may do so too, as this is a hint. */
+static void magazine_open(const struct heap *h, struct cpu_cache *r)
+{
+    if (magazine_issuer(r) != ISSUER_UNKNOWN)
+        magazine_accept(h, r, magazine_issuer(r), false);
+}
+
+/* A class's magazine of the CPU whose remote magazine this is. */
+static struct cpu_cache *magazine_behind(const struct heap *h, struct cpu_cache *remote,
+                                         uint32_t class_number)
+{
+    void *mine = remote;
+
+    return magazine_in((unsigned char *)mine, magazine_offset(h, 1 + class_number));
 }
 
 /* ---- Allocation ---------------------------------------------------------------------------- */
@@ -191,7 +209,7 @@ static size_t magazine_serve(struct heap *h, uint32_t class_number, uint32_t nod
     rounds = r->rounds;
     count = cpu_cache_count(r);
     if (count == 0) {
-        issuers_set(h, r, issuer, true);
+        magazine_accept(h, r, issuer, true);
         count = magazine_fill(h, class_number, node, r, rounds);
     }
     while (n < most && count > 0) {
@@ -305,41 +323,40 @@ static bool push_to(const struct heap *h, struct cpu_cache *r, uint32_t cpu, con
     return cpu_cache_claim_push_two(r, words);
 }
 
-__attribute__((__noinline__)) int qi_object_free_foreign(struct heap *h, uint32_t cpu,
-                                                         struct cpu_cache *r, void *object,
-                                                         qa8 *mark)
+__attribute__((__noinline__)) int qi_object_free_by_issuer(struct heap *h, uint32_t cpu,
+                                                           struct cpu_cache *r, void *object,
+                                                           qa8 *mark)
 {
-    uint32_t issuers = magazine_issuers(r);
+    uint32_t accepts = magazine_accepts(r);
     uint8_t issuer = byte_read(mark);
-    bool remote = !issuer_agrees(issuers, issuer);
+    bool to_remote = !is_accepted(accepts, issuer);
 
-    if (issuer == BYTE_NONE || (uint8_t)issuers == ISSUER_UNKNOWN ||
+    if (issuer == BYTE_NONE || (uint8_t)accepts == ISSUER_UNKNOWN ||
         !object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, issuer))
         return qi_object_free(h, object);
-    if (!(remote && is_beyond_remote(h, magazine_class(r))) &&
-        push_to(h, remote ? magazine_at(h, cpu, 0) : r, cpu, object, mark))
+    if (!(to_remote && is_beyond_remote(h, magazine_class(r))) &&
+        push_to(h, to_remote ? magazine_at(h, cpu, 0) : r, cpu, object, mark))
         return 0;
-    return qi_object_overflow(h, object, remote);
+    return qi_object_overflow(h, object, to_remote);
 }
 
 /* Is an object of this issuer one that another CPU handed out, of which the magazine of its class
  * takes none just now? */
-static bool issuer_is_remote(const struct heap *h, uint32_t class_number, uint8_t issuer)
+static bool is_for_remote(const struct heap *h, uint32_t class_number, uint8_t issuer)
 {
-    uint32_t cpu = magazine_cpu(h), issuers;
+    uint32_t cpu = magazine_cpu(h), accepts;
 
     if (cpu >= h->magazine.cpus)
         return false;
-    issuers = magazine_issuers(magazine_at(h, cpu, 1 + class_number));
-    return (uint8_t)issuers != ISSUER_UNKNOWN && !issuer_agrees(issuers, issuer);
+    accepts = magazine_accepts(magazine_at(h, cpu, 1 + class_number));
+    return (uint8_t)accepts != ISSUER_UNKNOWN && !is_accepted(accepts, issuer);
 }
 
 /* Take the magazine for objects of this place that the CPU frees, `*at` of its magazines: the
- * remote one for what is of another node or is `remote`. NULL: there is none, it is taken, or the
- * object is too large for it. */
-static struct cpu_cache *magazine_take_for(const struct heap *h,
-                                           const struct place_of_object *place, bool remote,
-                                           uint32_t *at, quire_pfn **rounds)
+ * remote one for what is of another node, or if `to_remote`. NULL: there is none, it is taken, or
+ * the object is too large for it. */
+static struct cpu_cache *magazine_take_of(const struct heap *h, const struct place_of_object *place,
+                                          bool to_remote, uint32_t *at, quire_pfn **rounds)
 {
     uint32_t cpu = magazine_cpu(h), node = node_now(h);
     struct cpu_cache *r;
@@ -347,21 +364,22 @@ static struct cpu_cache *magazine_take_for(const struct heap *h,
     if (cpu >= h->magazine.cpus || !magazine_is_fit(magazine_at(h, cpu, 1 + place->class_number)))
         return NULL;
     /* relaxed: constant, by HE2 */
-    remote |= owner_node(qa_load(&place->slab->owner, relaxed)) != node;
-    if (remote && is_beyond_remote(h, place->class_number))
+    to_remote |= owner_node(qa_load(&place->slab->owner, relaxed)) != node;
+    if (to_remote && is_beyond_remote(h, place->class_number))
         return NULL;
-    *at = remote ? 0 : 1 + place->class_number;
+    *at = to_remote ? 0 : 1 + place->class_number;
     r = magazine_take(h, cpu, *at);
     if (!r)
         return NULL;
     *rounds = r->rounds;
-    /* Also of a thread that came from another node meanwhile: then each free is one of these. */
+    /* It is unknown, or of the CPU that the thread came from: if it stayed, each free would come
+     * this way. */
     if (*at && magazine_issuer(r) != issuer_of(h, node, cpu))
-        issuers_set(h, r, issuer_of(h, node, cpu), false);
+        magazine_accept(h, r, issuer_of(h, node, cpu), false);
     return r;
 }
 
-__attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *object, bool remote)
+__attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *object, bool to_remote)
 {
     struct place_of_object place;
     int error = object_find(h, object, &place);
@@ -371,15 +389,14 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
 
     if (error)
         return error; /* freed twice at one instant, and its slab went */
-    r = magazine_take_for(h, &place, remote, &at, &rounds);
+    r = magazine_take_of(h, &place, to_remote, &at, &rounds);
     if (!r)
-        return qi_object_put(h, &h->classes[place.class_number], place.slab, place.index);
+        return qi_object_put(h, place.slab, place.index);
     count = cpu_cache_count(r);
     if (count == 2 * r->half) {
         uint32_t keep = at ? r->half : 0;
 
-        if (at)
-            issuers_set(h, r, magazine_issuer(r), false);
+        magazine_open(h, at ? r : magazine_behind(h, r, place.class_number));
         (void)qi_objects_flush(h, rounds + keep, count - keep);
         count = keep;
     }
@@ -396,25 +413,26 @@ int qi_place_free(struct heap *h, const struct place_of_object *place, void *obj
 
     if (issuer == BYTE_NONE)
         return QUIRE_ERR_DOUBLE_FREE;
-    return qi_object_overflow(h, object, issuer_is_remote(h, place->class_number, issuer));
+    return qi_object_overflow(h, object, is_for_remote(h, place->class_number, issuer));
 }
 
 uint64_t qi_place_put(struct heap *h, const struct place_of_object *place)
 {
     if (object_take_back(h, place) == BYTE_NONE)
         return 0;
-    return qi_objects_put(h, &h->classes[place->class_number], place->slab,
-                          place->index / WORD_BITS, (uint64_t)1 << place->index % WORD_BITS);
+    return qi_objects_put(h, place->slab, place->index / WORD_BITS,
+                          (uint64_t)1 << place->index % WORD_BITS);
 }
 
-/* Push those of some rounds that are of this place's class and node, as many as there is room for;
- * the others move together. How many words these are. */
-static uint32_t push_some(struct heap *h, const struct place_of_object *first, quire_pfn rounds[],
-                          uint32_t words)
+/* Push those of some rounds, of these issuers, that are of this place's class and node and that the
+ * magazine takes, as many as there is room for; the others move together. How many words these
+ * are. */
+static uint32_t push_some(struct heap *h, const struct place_of_object *first,
+                          const uint8_t issuers[], quire_pfn rounds[], uint32_t words)
 {
     uint32_t rest = 0, count, at;
     quire_pfn *pushed;
-    struct cpu_cache *r = magazine_take_for(h, first, false, &at, &pushed);
+    struct cpu_cache *r = magazine_take_of(h, first, false, &at, &pushed);
 
     if (!r)
         return words;
@@ -422,7 +440,9 @@ static uint32_t push_some(struct heap *h, const struct place_of_object *first, q
     for (uint32_t i = 0; i < words; i += ROUND_WORDS) {
         struct place_of_object place;
 
-        if (at && count < 2 * r->half && object_find(h, object_of_round(&rounds[i]), &place) == 0 &&
+        if (at && count < 2 * r->half &&
+            is_accepted(magazine_accepts(r), issuers[i / ROUND_WORDS]) &&
+            object_find(h, object_of_round(&rounds[i]), &place) == 0 &&
             qa_load(&place.slab->owner, relaxed) ==      /* relaxed: constant, by HE2 */
                 qa_load(&first->slab->owner, relaxed)) { /* relaxed: constant, by HE2 */
             round_write(&pushed[count], object_of_round(&rounds[i]), mark_of_round(&rounds[i]));
@@ -441,17 +461,20 @@ size_t qi_objects_free(struct heap *h, void *const objects[], size_t n)
 {
     struct place_of_object place, first = {0};
     quire_pfn rounds[WORD_BITS * ROUND_WORDS];
+    uint8_t issuers[WORD_BITS];
     uint32_t k = 0;
 
     for (; k < n && k < WORD_BITS; k++) {
-        if (object_find(h, objects[k], &place) || !place.slab ||
-            object_take_back(h, &place) == BYTE_NONE)
+        if (object_find(h, objects[k], &place) || !place.slab)
+            break;
+        issuers[k] = object_take_back(h, &place);
+        if (issuers[k] == BYTE_NONE)
             break;
         if (k == 0)
             first = place;
         round_write(&rounds[k * ROUND_WORDS], objects[k], mark_of(h, place.number, place.index));
     }
     if (k > 0)
-        (void)qi_objects_flush(h, rounds, push_some(h, &first, rounds, k * ROUND_WORDS));
+        (void)qi_objects_flush(h, rounds, push_some(h, &first, issuers, rounds, k * ROUND_WORDS));
     return k;
 }

@@ -36,11 +36,13 @@
  * marks of several, and each call fetch it from another CPU. So the others go into the remote
  * magazine, and from there to their slabs in batches, if they have up to REMOTE_MOST bytes, else at
  * once. But a CPU that only frees, as a consumer does, would gain nothing, and flushes its magazine
- * more cheaply, as that is of one class: a magazine that overflows takes all of its node, until it
- * is refilled.
+ * more cheaply, as that is of one class. So a magazine takes all of its node from its first free,
+ * from an overflow, of the remote one too, or from a free after the thread came from another CPU,
+ * until its next refill.
  *
- * The CPU as an issuer is in the magazine (`seen`), and above it the mask of what must agree in
- * the issuer of an object that a hit pushes: all, or all but the CPU. It is written when a call
+ * The issuer of what the CPU hands out is in the magazine (`seen`), and above it the mask of what
+ * must agree in the issuer of an object that the magazine takes: all, or all but the CPU. A hit
+ * takes what has just that issuer; the mask is for frees that are none. It is written when a call
  * misses, and unknown before the first one. One that is wrong, as that of a thread that has moved
  * meanwhile, costs speed until the next miss. There is also its number (`underflows`), and what a
  * free must know of the class: its mask (`overflows`), its reciprocal (`flushes`), and where marks
@@ -64,10 +66,10 @@ enum {
     CACHE_ROUNDS = 64,             /* of an object cache's, whose size is not known at init */
     ROUND_WORDS = 2,               /* of a round: object, mark */
     MAGAZINE_LEAST = 4,            /* rounds of a magazine of large objects */
-    MAGAZINE_BYTES = 32 << 10,     /* more rounds have no more bytes of objects than these */
-    REMOTE_MOST = 1024,            /* bytes of an object in a remote magazine */
-    ISSUER_BITS = 7,               /* of an issuer, of node and CPU */
-    ISSUER_SET = 1 << ISSUER_BITS, /* of each issuer */
+    MAGAZINE_BYTES = 32 << 10,     /* of objects, at most, where that is MAGAZINE_LEAST or more */
+    REMOTE_MOST = 1024,            /* bytes of an object in a remote magazine, at most */
+    ISSUER_BITS = 7,               /* of an issuer, that say node and CPU */
+    ISSUER_SET = 1 << ISSUER_BITS, /* in each issuer */
     ISSUER_UNKNOWN = 0xff,         /* no object has this issuer */
     ISSUER_MASK_SHIFT = 8,         /* of the mask beside the issuer of a magazine */
     DRAIN_AT_ONCE = 64, /* magazines of another CPU that are taken together in rseq mode */
@@ -82,9 +84,11 @@ static inline struct cpu_cache *magazine_in(unsigned char *mine, size_t offset)
     return (struct cpu_cache *)p;
 }
 
+/* Where a magazine begins, in bytes from its CPU's first. Object caches' are all alike, one behind
+ * the other: from the first to where that of FRAME_RUN is. */
 static inline size_t magazine_offset(const struct heap *h, uint32_t number)
 {
-    const uint32_t *at = h->magazine_at;
+    const uint32_t *at = h->magazine_offsets;
 
     return number < FRAME_KINDS ? at[number]
                                 : at[FRAME_CACHE] + (size_t)(number - FRAME_CACHE) *
@@ -152,31 +156,32 @@ static inline qa8 *magazine_mark(const struct cpu_cache *r, uint32_t word, uint3
     return byte_at(marks, (uint64_t)(word >> FRAME_MARKS_SHIFT) + index);
 }
 
-/* The issuer of what a CPU of this node hands out: the node, and below it the CPU, as far as there
- * is room; CPUs whose numbers do not differ there are taken for one. */
+/* The issuer of an object of this node that this CPU hands out: the node, and below it the CPU's
+ * number modulo the largest value that there is room for. CPUs that are equal there are taken for
+ * one: with one node from 128 CPUs on, with 64 nodes all. */
 static inline uint8_t issuer_of(const struct heap *h, uint32_t node, uint32_t cpu)
 {
-    uint32_t cpus = ((uint32_t)1 << h->issuer_cpu_bits) - 1; /* no issuer is ISSUER_UNKNOWN */
+    uint32_t cpus = ((uint32_t)1 << h->issuer_cpu_bits) - 1; /* so that none is ISSUER_UNKNOWN */
 
     return (uint8_t)(ISSUER_SET | node << h->issuer_cpu_bits | cpu % cpus);
 }
 
 /* The issuer of what the magazine's CPU hands out, and above it the mask of what must agree with
- * that in the issuer of an object that is pushed. */
-static inline uint32_t magazine_issuers(const struct cpu_cache *r)
+ * that in the issuer of an object that the magazine takes. */
+static inline uint32_t magazine_accepts(const struct cpu_cache *r)
 {
     return qa_load(&r->seen, relaxed); /* relaxed: a hint */
 }
 
 static inline uint8_t magazine_issuer(const struct cpu_cache *r)
 {
-    return (uint8_t)magazine_issuers(r);
+    return (uint8_t)magazine_accepts(r);
 }
 
-/* Is an object of this issuer for the magazine that has these? BYTE_NONE is not. */
-static inline bool issuer_agrees(uint32_t issuers, uint8_t issuer)
+/* Does the magazine that has these take an object of this issuer? Not of BYTE_NONE. */
+static inline bool is_accepted(uint32_t accepts, uint8_t issuer)
 {
-    return !((issuers ^ issuer) & issuers >> ISSUER_MASK_SHIFT);
+    return !((accepts ^ issuer) & accepts >> ISSUER_MASK_SHIFT);
 }
 
 static inline void *object_of_round(const quire_pfn words[])
@@ -261,13 +266,13 @@ int qi_object_free(struct heap *h, void *object);
 int qi_place_free(struct heap *h, const struct place_of_object *place, void *object);
 /* The same past the magazines; frames that went. */
 uint64_t qi_place_put(struct heap *h, const struct place_of_object *place);
-/* The same of an object in the window whose mark does not say the issuer of its class's magazine,
- * r, of this CPU. */
-int qi_object_free_foreign(struct heap *h, uint32_t cpu, struct cpu_cache *r, void *object,
-                           qa8 *mark);
-/* Free what no hit pushed, as one of other CPUs if it is `remote`; the mark is clear.
- * QUIRE_ERR_DOUBLE_FREE: it is free (a race). */
-int qi_object_overflow(struct heap *h, void *object, bool remote);
+/* The same of an object in the window that another CPU or node handed out, or that is free: r is
+ * its class's magazine of this CPU. It goes there or to the remote magazine, by its issuer. */
+int qi_object_free_by_issuer(struct heap *h, uint32_t cpu, struct cpu_cache *r, void *object,
+                             qa8 *mark);
+/* Free what no hit pushed, through the remote magazine if `to_remote`; the mark is clear.
+ * QUIRE_ERR_DOUBLE_FREE: it is free (a race). QUIRE_ERR_FRAME, _ALIGN: its slab went (a race). */
+int qi_object_overflow(struct heap *h, void *object, bool to_remote);
 /* Both in exchange mode, out of the way of rseq mode. */
 int qi_object_alloc_exchange(struct heap *h, size_t offset, uint32_t flags, void **object);
 int qi_object_free_exchange(const struct quire_heap *heap, void *object);
@@ -313,7 +318,7 @@ static inline __attribute__((always_inline)) struct cpu_cache *hit_find(const st
     if (__builtin_expect(!r || magazine_kind(r) != frame_kind(word), 1)) {
         if (r)
             magazine_expect(mine, NULL);
-        r = magazine_in(mine, h->magazine_at[frame_kind(word)]);
+        r = magazine_in(mine, h->magazine_offsets[frame_kind(word)]);
     }
     reciprocal = magazine_reciprocal(r);
     product = ((uint32_t)at & magazine_mask(r)) * reciprocal;
@@ -418,7 +423,7 @@ static inline __attribute__((always_inline)) int free_by_exchange(struct heap *h
     if (!r)
         return qi_object_free(h, object);
     if (!object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_issuer(r)))
-        return qi_object_free_foreign(h, cpu, r, object, mark);
+        return qi_object_free_by_issuer(h, cpu, r, object, mark);
     round_write(words, object, mark);
     if (cpu_cache_claim_push_two(r, words))
         return 0;
@@ -443,7 +448,7 @@ static inline __attribute__((always_inline)) int object_free(const struct quire_
         if (!r)
             return qi_object_free(h, object);
         if (!object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, magazine_issuer(r)))
-            return qi_object_free_foreign(h, (uint32_t)cpu, r, object, mark);
+            return qi_object_free_by_issuer(h, (uint32_t)cpu, r, object, mark);
         if (rseq_push_two_at(&area, r, (uint32_t)cpu, (uintptr_t)object, (uintptr_t)mark))
             return 0;
         return qi_object_overflow(h, object, false);

@@ -21,14 +21,13 @@ enum { GATHERED = 16 };
 /* Objects of one word of a map. */
 struct gathered {
     struct slab *slab;
-    uint32_t class_number;
     unsigned word;
     uint64_t mine;
 };
 
 static uint64_t put_gathered(struct heap *h, const struct gathered *g)
 {
-    return g->slab ? qi_objects_put(h, &h->classes[g->class_number], g->slab, g->word, g->mine) : 0;
+    return g->slab ? qi_objects_put(h, g->slab, g->word, g->mine) : 0;
 }
 
 uint64_t qi_objects_flush(struct heap *h, const quire_pfn rounds[], uint32_t words)
@@ -51,7 +50,7 @@ uint64_t qi_objects_flush(struct heap *h, const quire_pfn rounds[], uint32_t wor
         if (g->slab != place.slab || g->word != word) {
             frames += put_gathered(h, g);
             g->slab = place.slab;
-            g->class_number = place.class_number;
+
             g->word = word;
             g->mine = 0;
         }

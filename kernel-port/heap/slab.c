@@ -10,10 +10,10 @@
  * that was full last, so those that are used least lie below, and run empty. A slab is listed in
  * the stack of the CPU that it was active on last, whoever frees objects of it: otherwise marks of
  * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
- * up to BIN_STACKS. One whose stack is empty takes a slab from a stack with more than
- * PARTIAL_FRAMES, and makes one if there is none: so what CPUs may keep from each other has a
- * bound. When no slab can be made it takes from any stack, before it gives anything back or looks
- * at all slabs.
+ * up to BIN_STACKS. One whose stack is empty takes a slab from a stack whose slabs have more
+ * than PARTIAL_FRAMES, or than one frame in PARTIAL_SHARE, and makes one if there is no such stack:
+ * so what CPUs may keep from each other has a bound. When no slab can be made it takes from any
+ * stack, before it gives anything back or looks at all slabs.
  *
  * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
  * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
@@ -40,23 +40,24 @@
  *
  * When is a request refused? When the machine has no frames, and a last look at all slabs of the
  * bin, listed or not, finds all full. The danger is a free object that moves: one is freed in a
- * slab that was looked at, and one taken in a slab that was not yet. So the bin counts what can
- * make a full word have a free bit: a put of that word, the undo of a claim, a slab that is made;
- * and a slab whose frames go to the machine, which was asked before. Who is about to refuse looks
- * again, and asks the machine again, while the count moved:
+ * slab that was looked at, and one taken in a slab that was not yet. So each set of CPUs counts,
+ * for the bin, what makes an object free: each put, the undo of a claim, a slab that is made; and a
+ * slab whose frames go to the machine, which was asked before. Who is about to refuse looks again,
+ * and asks the machine again, while a count moved:
  *
- *   look:  count;  the machine, all maps;  E-bin-look;  the count again
- *   put:   map &= ~bit;  count += 1;  E-bin-look;  whatever comes after it, so each take
+ *   look:  all counts;  the machine, all maps;  E-bin-look;  the counts again
+ *   put:   map &= ~bit;  its own count += 1;  E-bin-look;  whatever comes after it, so each take
  *
  * A word that was seen full then is full at the second count, but for what calls that are not over
- * are about to give back; so at that moment all were.
+ * are about to give back; so at that moment all were. (Were a put counted only where its word was
+ * full, the second one of a word would not be, and be over while the first has not counted yet.)
  *
  *   SL1  A bit is cleared by who has the object, or has claimed it, or has the token of a slab that
  *        is dead. So nobody but the last writes to the map of a dead slab.
  *   SL2  A slab that has a free bit is listed, or a call that is not over is about to list it.
  *   SL3  `at`, the frames and the constructed objects do not change while a bit is free or taken by
  *        somebody: they are written before the map is (E-object), and by who has the token.
- *   SL4  `node.of_owner` is written by who has the token and makes the slab active: E-slab-active
+ *   SL4  `node.extra` is written by who has the token and makes the slab active: E-slab-active
  *        carries it, and E-slab-token when it is left.
  *
  * Who beside whom: all beside all. A taker that read a number, or popped a slab, long ago finds its
@@ -148,7 +149,7 @@ static uint32_t stack_of_cpu(const struct heap *h, uint32_t cpu)
     return cpu & h->stack_mask;
 }
 
-/* Free objects came where none was, or frames went: who is about to refuse looks again. The caller
+/* Objects became free, or frames went: who is about to refuse looks again. The caller
  * has the fence of E-bin-look next. */
 static void bin_move(const struct heap *h, const struct bin *bin)
 {
@@ -168,9 +169,9 @@ static struct slab *slab_pop(const struct heap *h, struct stack *stack)
 /* Put a slab whose token is the caller's with those of the CPU that it was active on. */
 static void partial_push(const struct heap *h, const struct bin *bin, struct slab *s)
 {
-    struct partial_slabs *partial = partial_at(h, s->node.of_owner, index_of_bin(h, bin));
+    struct partial_slabs *partial = partial_at(h, s->node.extra, index_of_bin(h, bin));
 
-    (void)qa_add(&partial->count, 1, relaxed); /* relaxed: a hint */
+    (void)qa_add(&partial->count, 1, relaxed); /* relaxed: a hint; E-depot keeps it above 0 */
     stack_push(&partial->stack, &s->node);
 }
 
@@ -216,7 +217,7 @@ static void slab_leave(struct heap *h, const struct size_class *c, struct slab *
 static void active_change(struct heap *h, const struct size_class *c, qa32 *active, uint32_t own,
                           struct slab *s)
 {
-    s->node.of_owner = own; /* SL4 */
+    s->node.extra = own; /* SL4 */
     /* E-slab-active acquire: who put the old one there is done with it; E-slab-active release: so
      * is the caller */
     uint32_t old = qa_xchg(active, s->node.number, acq_rel);
@@ -270,6 +271,7 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
     bytes_allow(s->at, (size_t)frames << QUIRE_FRAME_SHIFT);
     (void)qi_frames_put(h, quire_pfn_of(first), c->order);
     bin_move(h, bin_of_slab(h, s));
+    (void)qa_add(&bin_of_slab(h, s)->dead, 1, relaxed); /* relaxed: a hint; E-slab-dead has it */
     /* E-slab-dead release: who makes it anew comes after this */
     (void)qa_or(&s->place, SLAB_DEAD, release);
     slab_list(h, s);
@@ -307,8 +309,10 @@ static struct slab *slab_dead_active(struct heap *h, struct bin *bin)
         if (!qa_cas(active, &number, 0, acquire))
             continue;
         /* E-slab-dead acquire: who retired it is done with it */
-        if (qa_load(&slab_of(h, number)->place, acquire) & SLAB_DEAD)
+        if (qa_load(&slab_of(h, number)->place, acquire) & SLAB_DEAD) {
+            (void)qa_sub(&bin->dead, 1, relaxed); /* relaxed: a hint */
             return slab_of(h, number);
+        }
         /* made anew, and back there */
         partial_push(h, bin, slab_of(h, number));
     }
@@ -387,6 +391,7 @@ static struct slab *take_listed(struct heap *h, const struct size_class *c, stru
     while ((s = partial_pop(h, partial_at(h, own, index_of_bin(h, bin))))) {
         /* E-slab-dead acquire: who retired it is done with it */
         if (qa_load(&s->place, acquire) & SLAB_DEAD) {
+            (void)qa_sub(&bin->dead, 1, relaxed); /* relaxed: a hint */
             stack_push(&bin->unused, &s->node);
             continue;
         }
@@ -398,14 +403,14 @@ static struct slab *take_listed(struct heap *h, const struct size_class *c, stru
     return NULL;
 }
 
-/* The sum is what it was if each of the counts is, as none falls. */
+/* Of all CPUs' counts. The sum is what it was only if each count is, as none falls. */
 static uint64_t bin_moves(const struct heap *h, const struct bin *bin)
 {
     uint64_t sum = 0;
 
-    for (uint32_t own = 0; own <= h->stack_mask; own++)
+    for (uint32_t stack = 0; stack <= h->stack_mask; stack++)
         /* E-bin-moved acquire: the bits are clear */
-        sum += qa_load(&partial_at(h, own, index_of_bin(h, bin))->moves, acquire);
+        sum += qa_load(&partial_at(h, stack, index_of_bin(h, bin))->moves, acquire);
     return sum;
 }
 
@@ -438,7 +443,7 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-/* From a slab that was listed in the stack of other CPUs, one that has more than `left`. */
+/* From a slab listed in another stack, of those that have more than `left` slabs; 0: of any. */
 static struct slab *take_from_others(struct heap *h, const struct size_class *c, struct bin *bin,
                                      uint32_t own, uint32_t left, unsigned *index)
 {
@@ -447,7 +452,7 @@ static struct slab *take_from_others(struct heap *h, const struct size_class *c,
     for (uint32_t i = 1; i <= h->stack_mask && !s; i++) {
         uint32_t other = (own + i) & h->stack_mask;
 
-        /* relaxed: a hint; without it none is passed by */
+        /* relaxed: a hint; where all are wanted it is not asked */
         if (left == 0 ||
             qa_load(&partial_at(h, other, index_of_bin(h, bin))->count, relaxed) > left)
             s = take_listed(h, c, bin, other, index);
@@ -456,18 +461,24 @@ static struct slab *take_from_others(struct heap *h, const struct size_class *c,
 }
 
 /* A slab with an object, `*index`, for the caller, and its token: one that is listed in this stack;
- * else one of other CPUs, if they have many; else a new one; else any. */
+ * else one of another stack, if that has many; else a new one; else one of any stack. */
 static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t own,
-                     uint32_t flags, struct slab **s, unsigned *index)
+                     uint32_t flags, uint64_t *moves, struct slab **s, unsigned *index)
 {
+    uint32_t left = h->partial_frames >> c->order;
     int error;
+
+    /* relaxed: a hint */
+    if (qa_load(&bin->dead, relaxed) > DEAD_MOST)
+        left = 0;
 
     *s = take_listed(h, c, bin, own, index);
     if (!*s)
-        *s = take_from_others(h, c, bin, own, h->partial_frames >> c->order, index);
+        *s = take_from_others(h, c, bin, own, left, index);
     if (*s)
         return 0;
     *index = 0; /* what was looked at before was full */
+    *moves = bin_moves(h, bin);
     error = slab_make(h, c, bin, flags, s);
     if (error && (*s = take_from_others(h, c, bin, own, 0, index)))
         return 0;
@@ -485,24 +496,22 @@ __attribute__((__noinline__)) static int take_beyond_active(struct heap *h,
 {
     qa32 *active = &cpu_bin_of(h, cpu, index_of_bin(h, bin))->active;
     uint32_t own = stack_of_cpu(h, cpu);
-    uint64_t moves = bin_moves(h, bin);
+    uint64_t moves = 0;
     unsigned index;
     struct slab *s;
-    int error = slab_find(h, c, bin, own, flags, &s, &index);
+    int error = slab_find(h, c, bin, own, flags, &moves, &s, &index);
 
     /* What went back may be listed where this call has looked already. */
     for (unsigned step = 0; error && error != QUIRE_ERR_FRAME && step < GIVE_BACK_STEPS; step++)
-        if (qi_heap_give_back(h, flags, step)) {
-            moves = bin_moves(h, bin);
-            error = slab_find(h, c, bin, own, flags, &s, &index);
-        }
+        if (qi_heap_give_back(h, flags, step))
+            error = slab_find(h, c, bin, own, flags, &moves, &s, &index);
     while (error) {
         *object = take_any(h, c, bin);
         if (*object)
             return 0;
         if (!bin_moved(h, bin, &moves))
             break;
-        error = slab_find(h, c, bin, own, flags, &s, &index);
+        error = slab_find(h, c, bin, own, flags, &moves, &s, &index);
     }
     if (!error) {
         *object = object_at(c, s, index);
@@ -553,19 +562,16 @@ size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, siz
                           objects);
 }
 
-/* The slab's word became `now`, and was full before or is empty now: see to its listing, and to
- * its end. The caller's last access was the one that did it. Frames that went. */
-__attribute__((__noinline__)) static uint64_t put_at_border(struct heap *h, struct slab *s,
-                                                            unsigned w, uint64_t old, uint64_t now)
+/* The slab's word became `now`: count it, and see to the slab's listing and its end. The caller's
+ * last access was the one that did it. Frames that went. */
+static uint64_t put_announce(struct heap *h, struct slab *s, unsigned w, uint64_t old, uint64_t now)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
 
-    if (old == WORD_FULL)
-        bin_move(h, bin_of_slab(h, s));
+    bin_move(h, bin_of_slab(h, s));
     /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence: counted
-     * before another object is taken; where there is something to count slab_list has this fence
-     * too, and either of the two does, but not none. */
+     * before another object is taken. */
     qa_fence_after_rmw();
     if (old == WORD_FULL)
         slab_list(h, s);
@@ -574,7 +580,7 @@ __attribute__((__noinline__)) static uint64_t put_at_border(struct heap *h, stru
     return 0;
 }
 
-int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index)
+int qi_object_put(struct heap *h, struct slab *s, unsigned index)
 {
     unsigned w = index / WORD_BITS;
     uint64_t bit = (uint64_t)1 << index % WORD_BITS;
@@ -583,20 +589,16 @@ int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, un
 
     if (!(old & bit))
         return QUIRE_ERR_DOUBLE_FREE;
-    if (old == WORD_FULL || now == c->empty[w])
-        (void)put_at_border(h, s, w, old, now);
+    (void)put_announce(h, s, w, old, now);
     return 0;
 }
 
-uint64_t qi_objects_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned w,
-                        uint64_t mine)
+uint64_t qi_objects_put(struct heap *h, struct slab *s, unsigned w, uint64_t mine)
 {
     /* E-object release: who freed the objects is done with them */
     uint64_t old = qa_and(&s->map[w], ~mine, release), now = old & ~mine;
 
-    if (now != old && (old == WORD_FULL || now == c->empty[w]))
-        return put_at_border(h, s, w, old, now);
-    return 0;
+    return now != old ? put_announce(h, s, w, old, now) : 0;
 }
 
 /* ---- All slabs ----------------------------------------------------------------------------- */
@@ -673,11 +675,12 @@ static void bin_end(struct heap *h, uint32_t index)
         qa_store(&cpu_bin->active, 0, relaxed); /* relaxed: the caller's */
         qa_store(&cpu_bin->spare, 0, relaxed);  /* relaxed: the caller's */
     }
-    for (uint32_t own = 0; own <= h->stack_mask; own++)
-        while ((s = partial_pop(h, partial_at(h, own, index))))
+    for (uint32_t stack = 0; stack <= h->stack_mask; stack++)
+        while ((s = partial_pop(h, partial_at(h, stack, index))))
             slab_disown(h, c, s);
     while ((s = slab_pop(h, &bin->unused)))
         slab_disown(h, c, s);
+    qa_store(&bin->dead, 0, relaxed); /* relaxed: the caller's */
 }
 
 void qi_class_end(struct heap *h, uint32_t class_number)

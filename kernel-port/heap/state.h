@@ -49,6 +49,7 @@ enum {
     HEAP_NODE_BITS = 6,
     BIN_STACKS = 8,       /* of a bin, at most, for its CPUs: a power of two */
     PARTIAL_FRAMES = 128, /* of slabs in a stack, at most, that other CPUs leave there */
+    DEAD_MOST = 8,        /* dead slabs of a bin that are not looked for in other CPUs' stacks */
     PARTIAL_SHARE = 1024, /* and they are no larger part of all frames */
 };
 
@@ -57,7 +58,7 @@ enum {
 enum { SLAB_LISTED = 1u << 0, SLAB_DEAD = 1u << 1 };
 
 struct slab {
-    struct stack_node node; /* of_owner: the stack that it is listed in, of the CPU that it was
+    struct stack_node node; /* extra: the stack that it is listed in, of the CPU that it was
                              * active on */
     qa32 place;             /* SLAB_LISTED, SLAB_DEAD */
     qa32 owner;             /* 0, or the bin as `slab_owner` writes it */
@@ -85,12 +86,13 @@ enum { CLASS_FREE = 0, CLASS_MADE = 1, CLASS_IN_USE = 2 };
  * where slabs come and go, so that of other CPUs lies on other lines. */
 struct partial_slabs {
     struct stack stack; /* slabs that had free objects, or are dead */
-    qa32 count;         /* of these, a hint: it lags behind the stack, on either side */
-    qa64 moves; /* how often these CPUs brought a free object where none was, or gave frames back */
+    qa32 count;         /* of these, or more: counted before the push, uncounted after the pop */
+    qa64 moves;         /* how often these CPUs made objects free, or gave frames back */
 };
 
 struct bin {
     struct stack unused; /* dead slabs */
+    qa32 dead;           /* others, a hint: they are still where they were listed */
     uint32_t number;     /* of this bin, as slab_owner */
     qa64 refusals;
 } __attribute__((aligned(64)));
@@ -125,7 +127,8 @@ enum {
 };
 
 struct heap {
-    /* What hits read comes first; what a free reads, but for `magazines`, is in one line. */
+    /* What hits read comes first; what a free reads, but for
+     * `magazine_offsets` and `magazines`, is in one line. */
     uintptr_t window_base;  /* the address of the longest stretch of frames without a hole */
     uint64_t window_frames; /* in it; any slab may begin with the first one */
     qa32 *window;           /* its part of the frame table */
@@ -133,7 +136,8 @@ struct heap {
     size_t rseq_cpus;       /* magazine.cpus in rseq mode, else 0 */
     struct quire_cache magazine; /* mode and CPUs of the magazines, for their owners; no more */
     size_t small_most;           /* bytes of what a hit may allocate; 0: it is watched */
-    uint32_t magazine_at[FRAME_KINDS]; /* of a CPU's, by kind: bytes from the first one on */
+    uint32_t magazine_offsets[FRAME_KINDS];    /* where those of a kind begin, in bytes from a CPU's
+                                                  first */
     uint32_t small[SMALL_MOST / OBJECT_LEAST]; /* the same for sizes up to SMALL_MOST, by 16 */
 
     uint64_t window_first;
@@ -144,7 +148,7 @@ struct heap {
     struct quire_heap_port port;
     uintptr_t base; /* of the direct map */
     uint32_t cpus, nodes, class_count, slab_most;
-    uint32_t issuer_cpu_bits; /* of a mark: magazine.h */
+    uint32_t issuer_cpu_bits; /* bits of an issuer that say the CPU: magazine.h */
     uint64_t first_section, section_count;
     struct heap_section *sections;
     qa32 *frames; /* the frame table */
@@ -216,9 +220,9 @@ static inline struct cpu_bin *cpu_bin_of(const struct heap *h, uint32_t cpu, uin
     return (struct cpu_bin *)cpu_bins + index;
 }
 
-static inline struct partial_slabs *partial_at(const struct heap *h, uint32_t own, uint32_t index)
+static inline struct partial_slabs *partial_at(const struct heap *h, uint32_t stack, uint32_t index)
 {
-    void *partials = h->partials + own * h->partial_stride;
+    void *partials = h->partials + stack * h->partial_stride;
 
     return (struct partial_slabs *)partials + index;
 }
@@ -345,10 +349,9 @@ int qi_object_take(struct heap *h, uint32_t class_number, uint32_t node, uint32_
 size_t qi_objects_take(struct heap *h, uint32_t class_number, uint32_t node, size_t most,
                        void *objects[]);
 /* Free object `index` of a slab of the class. QUIRE_ERR_DOUBLE_FREE: it is free. */
-int qi_object_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned index);
+int qi_object_put(struct heap *h, struct slab *s, unsigned index);
 /* Free those of word `w` of the map that `mine` names, as far as they are not. Frames that went. */
-uint64_t qi_objects_put(struct heap *h, const struct size_class *c, struct slab *s, unsigned w,
-                        uint64_t mine);
+uint64_t qi_objects_put(struct heap *h, struct slab *s, unsigned w, uint64_t mine);
 /* Give a slab back if it is empty; frames that went, those of its records too. Give all that are
  * back. */
 uint64_t qi_slab_retire(struct heap *h, struct slab *s);

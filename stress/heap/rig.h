@@ -77,6 +77,15 @@ uint32_t rig_class(struct rig *r, size_t bytes);
 
 /* A test of the program's `rig`, with a machine and a heap of its own, from which nothing may be
  * missing in the end. */
+/* Is it one of these n? */
+static inline bool rig_is_one_of(const void *object, void *const objects[], unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (objects[i] == object)
+            return true;
+    return false;
+}
+
 #define IN_RIG(test)                        \
     static void test##_in_rig(void **state) \
     {                                       \

@@ -87,8 +87,8 @@ static void full_magazine(void)
         give();
 }
 
-/* The last that is held is of another CPU, and the magazine takes none of those; or any. */
-static void of_another_cpu(void)
+/* The last that is held was handed out by CPU 1, and the magazine takes none of those. */
+static void others_object(void)
 {
     take_many(2);
     rig_cpu = 1;
@@ -96,11 +96,12 @@ static void of_another_cpu(void)
     rig_cpu = 0;
 }
 
-static void of_another_cpu_taken(void)
+/* The same, and the magazine takes all of its node, after an overflow. */
+static void others_object_kept(void)
 {
     full_magazine();
     give();
-    of_another_cpu();
+    others_object();
 }
 
 static void nothing(void)
@@ -144,8 +145,8 @@ static const struct scene scenes[] = {
     {"free, a hit", some_cached, give, NULL},
     {"alloc, the first", nothing, take, NULL},
     {"free, an overflow", full_magazine, give, NULL},
-    {"free, of another CPU", of_another_cpu, give, NULL},
-    {"free, of another CPU, a hit", of_another_cpu_taken, give, NULL},
+    {"free, of another CPU", others_object, give, NULL},
+    {"free, of another CPU, kept", others_object_kept, give, NULL},
     {"trim of a few", some_cached, trim, NULL},
     {"alloc, the last object", one_free, find_free, move_free},
 };

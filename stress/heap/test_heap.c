@@ -335,7 +335,7 @@ static void empty_slabs_go(void **state)
         give(objects[i]);
     slabs = rig_stats(&rig, number, 0).slabs;
     assert_true(slabs == 1 || rig_rounds != QUIRE_HEAP_NO_MAGAZINES);
-    /* A full magazine has objects of so many, and one is kept. */
+    /* A full magazine has objects of up to RIG_ROUNDS / 64 + 1, and one more is kept. */
     assert_true(slabs >= 1 && slabs <= RIG_ROUNDS / 64 + 2);
     left = rig_free_frames(&rig);
     assert_int_equal(left, rig.free_start - slabs);
@@ -464,16 +464,8 @@ static void last_look(void **state)
     give(a);
 }
 
-static bool is_one_of(const void *object, void *const objects[], unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (objects[i] == object)
-            return true;
-    return false;
-}
-
-/* What one CPU's slabs have free another CPU of the node gets if these are many, here more than two
- * that are listed, so that few lines of marks are both's; and all of it before it is refused. */
+/* Another CPU of the node gets what one CPU's slabs have free only while more than LEFT of them are
+ * listed, so that few lines of marks are both's; before it is refused it gets all. */
 static void slabs_keep_to_their_cpu(void **state)
 {
     enum { SLABS = 6, LISTED = SLABS - 1, LEFT = 2 };
@@ -493,13 +485,13 @@ static void slabs_keep_to_their_cpu(void **state)
     rig_cpu = 1;
     while (n < 3 * SLABS / 2) { /* some of them, then objects of new slabs */
         other[n] = rig_alloc(&rig, 16384);
-        again += is_one_of(other[n++], freed, SLABS);
+        again += rig_is_one_of(other[n++], freed, SLABS);
     }
     assert_int_equal(again, LISTED - LEFT);
     rig_grants = 0;
     while (quire_heap_alloc(&rig.heap, 16384, 0, &object) == 0) {
         assert_true(n < 2 * SLABS);
-        assert_true(is_one_of(object, freed, SLABS));
+        assert_true(rig_is_one_of(object, freed, SLABS));
         other[n++] = object;
     }
     assert_int_equal(n, 2 * SLABS);
@@ -589,6 +581,31 @@ static void dead_elsewhere(void **state)
     give(object);
     give(objects[2]);
     give(objects[3]);
+    rig_close(&rig);
+}
+
+/* Descriptors of slabs that went are found wherever these were listed, also by classes that come
+ * later: there are enough for what one CPU needs, and the few that may be left elsewhere. */
+static void dead_of_others(void **state)
+{
+    enum { SLABS = 16, LEFT = 8, CLASSES = 3, OBJECTS = SLABS * 64 };
+    static void *objects[OBJECTS];
+
+    (void)state;
+    rig_machine(&rig);
+    rig.config.slabs = CLASSES * (SLABS + LEFT);
+    rig_heap(&rig);
+    for (unsigned bytes = 64; bytes < 64U << CLASSES; bytes *= 2)
+        for (rig_cpu = 0; rig_cpu < RIG_CPUS; rig_cpu++) {
+            unsigned n = OBJECTS * 64 / bytes;
+
+            for (unsigned i = 0; i < n; i++)
+                objects[i] = rig_alloc(&rig, bytes);
+            for (unsigned i = 0; i < n; i++)
+                give(objects[i]);
+            (void)quire_heap_trim(&rig.heap);
+        }
+    rig_cpu = 0;
     rig_close(&rig);
 }
 
@@ -751,6 +768,7 @@ int main(void)
         cmocka_unit_test(bounded),
         cmocka_unit_test(dead_active),
         cmocka_unit_test(dead_elsewhere),
+        cmocka_unit_test(dead_of_others),
         cmocka_unit_test(frames_out_of_reach),
     };
 

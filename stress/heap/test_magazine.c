@@ -180,19 +180,12 @@ static void frees_go_back(void **state)
     assert_int_equal(rig_used(&rig), 0);
 }
 
-static bool is_one_of(const void *object, void *const objects[], unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (objects[i] == object)
-            return true;
-    return false;
-}
-
 /* Two CPUs of a node. One that allocates objects of a size, too, does not get those which it frees
- * for the other: they go to their slabs, in batches if they are small. */
+ * for the other: they wait in the remote magazine if they are small, and go to their slabs at
+ * once if not, or if that is full. */
 static void others_go_back(void **state)
 {
-    static void *theirs[ROUNDS];
+    static void *theirs[ROUNDS + 1];
     const size_t sizes[] = {BYTES, 2048};
 
     (void)state;
@@ -200,7 +193,7 @@ static void others_go_back(void **state)
         return; /* the kernel says which CPU it is */
     for (unsigned k = 0; k < 2; k++) {
         uint32_t number = rig_class(&rig, sizes[k]);
-        unsigned n = k == 0 ? ROUNDS : 4;
+        unsigned n = k == 0 ? ROUNDS + 1 : 4;
         uint64_t cached;
         void *mine[2];
 
@@ -212,11 +205,11 @@ static void others_go_back(void **state)
         cached = rig_stats(&rig, number, 0).cached;
         for (unsigned i = 0; i < n; i++)
             give(theirs[i]);
-        assert_int_equal(rig_stats(&rig, number, 0).cached - cached, k == 0 ? n : 0);
+        assert_int_equal(rig_stats(&rig, number, 0).cached - cached, k == 0 ? 1 : 0);
         for (unsigned i = 0; i < n; i++)
             assert_error(quire_heap_free(&rig.heap, theirs[i]), QUIRE_ERR_DOUBLE_FREE);
         mine[1] = rig_alloc(&rig, sizes[k]);
-        assert_false(is_one_of(mine[1], theirs, n));
+        assert_false(rig_is_one_of(mine[1], theirs, n));
         give(mine[0]); /* its own it keeps */
         assert_ptr_equal(rig_alloc(&rig, sizes[k]), mine[0]);
         give(mine[0]);
@@ -230,7 +223,7 @@ static void others_go_back(void **state)
 static void others_stay(void **state)
 {
     static void *mine[2 * ROUNDS];
-    void *theirs[2];
+    void *theirs[2], *next;
 
     (void)state;
     if (rig_mode != QUIRE_CACHE_EXCHANGE)
@@ -248,12 +241,45 @@ static void others_stay(void **state)
         give(theirs[0]);
         assert_ptr_equal(rig_alloc(&rig, BYTES), theirs[0]);
     }
-    give(theirs[1]);
-    give(mine[0]);
-    assert_ptr_equal(rig_alloc(&rig, BYTES), mine[0]);
+    give(theirs[1]); /* the magazine was refilled since: it does not take it */
+    next = rig_alloc(&rig, BYTES);
+    assert_ptr_not_equal(next, theirs[1]);
+    give(next);
     for (unsigned i = 0; i < 2 * ROUNDS; i++)
         give(mine[i]);
     give(theirs[0]);
+    assert_int_equal(rig_used(&rig), 0);
+}
+
+/* A consumer that once allocated an object keeps what it frees all the same, from the first
+ * overflow of its remote magazine on; and what it frees in bulk goes the way that it would go one
+ * by one. */
+static void consumer_that_allocated(void **state)
+{
+    static void *theirs[3 * ROUNDS];
+    void *mine, *next;
+
+    (void)state;
+    if (rig_mode != QUIRE_CACHE_EXCHANGE)
+        return; /* the kernel says which CPU it is */
+    for (unsigned i = 0; i < 3 * ROUNDS; i++)
+        theirs[i] = rig_alloc(&rig, BYTES);
+    rig_cpu = 1;
+    mine = rig_alloc(&rig, BYTES);
+    assert_ok(quire_heap_free_bulk(&rig.heap, theirs, 4, NULL));
+    next = rig_alloc(&rig, BYTES);
+    assert_false(rig_is_one_of(next, theirs, 4));
+    give(next);
+    for (unsigned i = 4; i < 3 * ROUNDS - 4; i++)
+        give(theirs[i]);
+    next = rig_alloc(&rig, BYTES);
+    assert_ptr_equal(next, theirs[3 * ROUNDS - 5]);
+    give(next);
+    assert_ok(quire_heap_free_bulk(&rig.heap, &theirs[3 * ROUNDS - 4], 4, NULL));
+    next = rig_alloc(&rig, BYTES);
+    assert_true(rig_is_one_of(next, &theirs[3 * ROUNDS - 4], 4));
+    give(next);
+    give(mine);
     assert_int_equal(rig_used(&rig), 0);
 }
 
@@ -328,7 +354,8 @@ static void object_caches(void **state)
 }
 
 /* Who ends an object cache in the middle of another call: when that has asked `calls_before` times
- * which CPU it is on. A call asks when it has cleared an object's bit, and the slab is empty. */
+ * which CPU it is on. A call asks when it has cleared an object's bit, if the word was full before
+ * or the slab is empty now. */
 static struct quire_heap_cache ended;
 static unsigned calls_before;
 static int end_error; /* of the end; before there was one: 1 */
@@ -407,7 +434,7 @@ static void end_beside_flush(void **state)
 
             while ((error = end_beside((enum flush)how, remote, calls++)) != 1) {
                 assert_true(error == 0 || error == QUIRE_ERR_BUSY);
-                /* A trim asks for the first time in the middle of the flush. */
+                /* A trim, or a refusal's, asks for the first time in the middle of the flush. */
                 assert_true(how == BY_OVERFLOW || calls > 1 || error == QUIRE_ERR_BUSY);
                 busy += error != 0;
             }
@@ -522,6 +549,7 @@ IN_RIG(no_false_refusal)
 IN_RIG(frees_go_back)
 IN_RIG(others_go_back)
 IN_RIG(others_stay)
+IN_RIG(consumer_that_allocated)
 IN_RIG(bulks)
 IN_RIG(object_caches)
 
@@ -544,6 +572,7 @@ int main(void)
         cmocka_unit_test(frees_go_back_in_rig),
         cmocka_unit_test(others_go_back_in_rig),
         cmocka_unit_test(others_stay_in_rig),
+        cmocka_unit_test(consumer_that_allocated_in_rig),
         cmocka_unit_test(bulks_in_rig),
         cmocka_unit_test(object_caches_in_rig),
         cmocka_unit_test(little_is_wasted_in_rig),

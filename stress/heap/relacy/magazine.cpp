@@ -75,7 +75,7 @@ class WithMagazines : public InHeap
         h.magazine.cpus = THREADS;
         h.rounds = ROUNDS;
         for (uint32_t kind = 0; kind < FRAME_KINDS; kind++)
-            h.magazine_at[kind] = kind * static_cast<uint32_t>(MAGAZINE_ROOM);
+            h.magazine_offsets[kind] = kind * static_cast<uint32_t>(MAGAZINE_ROOM);
         h.port.node = tell_node;
         for (unsigned cpu = 0; cpu < THREADS; cpu++) {
             node_of_thread[cpu] = 0;
@@ -84,7 +84,7 @@ class WithMagazines : public InHeap
                 clear(magazine_at(&h, cpu, at), MAGAZINE_ROOM);
                 magazine_fit(magazine_at(&h, cpu, at), ROUNDS);
                 magazine_begin(magazine_at(&h, cpu, at), at);
-                issuers_set(&h, magazine_at(&h, cpu, at), issuer_of(&h, 0, cpu), false);
+                magazine_accept(&h, magazine_at(&h, cpu, at), issuer_of(&h, 0, cpu), false);
             }
         }
         if (number_ < QUIRE_HEAP_CLASSES)
@@ -134,7 +134,9 @@ class WithMagazines : public InHeap
         for (const Owner &owner : world->owner) {
             held += owner.count;
             for (unsigned i = 0; i < owner.count; i++)
-                require(mark_at(owner.held[i]) & ISSUER_SET, "an object of a caller's has no mark");
+                require(mark_at(owner.held[i]) >> world->h.issuer_cpu_bits ==
+                            static_cast<unsigned>(ISSUER_SET) >> world->h.issuer_cpu_bits,
+                        "an object of a caller's has no mark, or another node's");
         }
         require(marks == held, "a mark of no caller's object");
     }
@@ -188,12 +190,14 @@ class HitBesideDrain : public WithMagazines
     const bool frees_first_, gives_back_;
 };
 
-/* One frees what the other allocated, more than its magazine takes: of its own node, or of the
- * other's, or its own while its magazine takes nothing of other CPUs; and the other allocates. */
+/* One frees what the other allocated, more than its magazine has room for, while the other
+ * allocates: objects of its own node; of the other's; of its own, while its magazine takes only
+ * what it handed out. */
 class FreeElsewhere : public WithMagazines
 {
   public:
-    explicit FreeElsewhere(bool remote, bool alone = false) : remote_(remote), alone_(alone)
+    explicit FreeElsewhere(bool remote, bool own_only = false)
+        : remote_(remote), own_only_(own_only)
     {
     }
 
@@ -204,10 +208,12 @@ class FreeElsewhere : public WithMagazines
         if (remote_) {
             world->h.nodes = 2;
             node_of_thread[1] = 1;
-            issuers_set(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 1, 1), false);
+            magazine_accept(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 1, 1),
+                            false);
         }
-        if (alone_)
-            issuers_set(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 0, 1), true);
+        if (own_only_)
+            magazine_accept(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 0, 1),
+                            true);
     }
 
     void thread(unsigned index) override
@@ -218,7 +224,7 @@ class FreeElsewhere : public WithMagazines
             free_at(1, 0);
     }
 
-    const bool remote_, alone_;
+    const bool remote_, own_only_;
 };
 
 /* An object is freed again, while it lies in a magazine that another call drains: told at once. */

@@ -278,7 +278,7 @@ class TwiceAtOnce : public InHeap
 
     void thread(unsigned index) override
     {
-        error_[index] = qi_object_put(&world->h, &world->size, &world->slabs[0], 0);
+        error_[index] = qi_object_put(&world->h, &world->slabs[0], 0);
     }
 
     void check() override
@@ -377,6 +377,50 @@ class FreeObjectMoves : public InHeap
     const uint32_t stack_mask_;
 };
 
+/* One object of a slab that was full is free, and its free has stopped before it counted that: the
+ * free of the next one counts, and is over when its object is what is left. */
+class FreeObjectUncounted : public InHeap
+{
+  public:
+    FreeObjectUncounted() : InHeap(1)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        prepare(1, 1, 4);
+        put_at(1, 2); /* of the second slab, which is active there */
+        for (Owner &owner : world->owner)
+            owner.left = 0;
+        for (partial_slabs &partial : world->partial)
+            partial.moves.share();
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 1) {
+            stop_amid_put();
+            put_at(1, 0);
+        }
+        require(take(index) == 0, "a refusal while an object was free");
+    }
+
+    /* All that a put does before it stops for ever: an object of the first slab is free. */
+    static void stop_amid_put()
+    {
+        auto address = reinterpret_cast<uintptr_t>(let_go(1, 1));
+        uint32_t number = frame_slab(qa_load(&world->frames[address / QUIRE_FRAME_SIZE], relaxed));
+
+        (void)qa_and(&slab_of(&world->h, number)->map[0],
+                     ~(UINT64_C(1) << address % QUIRE_FRAME_SIZE / SIZE), release);
+    }
+
+    void check() override
+    {
+    }
+};
+
 /* The same where the free object comes with a slab that the other one makes, of the last frame,
  * before it takes the one that was there. */
 class MadeBesideLook : public InHeap
@@ -466,6 +510,7 @@ SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
 FullOfSlabs full_of_slabs;
 LastObject last_object;
+FreeObjectUncounted free_object_uncounted;
 FreeObjectMoves free_object_moves(1), free_object_moves_words(2), free_object_moves_apart(1, 1);
 MadeBesideLook made_beside_look;
 Stops take_stops(0), put_stops(1), trim_stops(2);
@@ -499,6 +544,7 @@ int main(int argc, char **argv)
                        {"some_at_once", some_at_once, 2, Search::FULL, 0},
                        {"some_at_once_words", some_at_once_words, 2, Search::FULL, 0},
                        {"last_object", last_object, 2, Search::BOUND, 4},
+                       {"free_object_uncounted", free_object_uncounted, 2, Search::BOUND, 4},
                        {"free_object_moves", free_object_moves, 2, Search::BOUND, 4},
                        {"free_object_moves_words", free_object_moves_words, 2, Search::BOUND, 3},
                        {"free_object_moves_apart", free_object_moves_apart, 2, Search::BOUND, 4},

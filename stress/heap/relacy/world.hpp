@@ -120,7 +120,7 @@ void *let_go(unsigned thread, unsigned k)
     uint32_t number = frame_slab(qa_load(&world->frames[address / QUIRE_FRAME_SIZE], relaxed));
 
     require(number != 0, "the slab of an object is gone");
-    require(qi_object_put(&world->h, &world->size, slab_of(&world->h, number),
+    require(qi_object_put(&world->h, slab_of(&world->h, number),
                           static_cast<unsigned>(address % QUIRE_FRAME_SIZE / SIZE)) == 0,
             "put");
 }
@@ -281,7 +281,7 @@ class InHeap : public Scenario
         h.partials = reinterpret_cast<unsigned char *>(world->partial);
         h.partial_stride = sizeof(partial_slabs);
         for (uint32_t kind = 0; kind < FRAME_KINDS; kind++) /* no magazines */
-            h.magazine_at[kind] = kind * static_cast<uint32_t>(sizeof(cpu_cache));
+            h.magazine_offsets[kind] = kind * static_cast<uint32_t>(sizeof(cpu_cache));
         h.issuer_cpu_bits = ISSUER_BITS - 1; /* as of two nodes */
         world->one_bin.number = slab_owner(0, NODE);
         world->section.frames = FRAMES;
