@@ -133,23 +133,30 @@ void qi_hits_build(struct heap *h)
     h->small_most = SMALL_MOST;
 }
 
-/* The magazine, which the caller has taken, hands out with this issuer, and takes what has it
- * (`own_only`), or all of the node. */
+/* The magazine hands out with this issuer, and takes what has it (`own_only`), or all of the node.
+ */
 static void magazine_accept(const struct heap *h, struct cpu_cache *r, uint8_t issuer,
                             bool own_only)
 {
-    uint32_t all = UINT8_MAX, mask = own_only ? all : (uint8_t)(all << h->issuer_cpu_bits);
-    uint32_t accepts = mask << ISSUER_MASK_SHIFT | issuer;
+    uint32_t node = (ISSUER_SET - 1u) >> h->issuer_cpu_bits << h->issuer_cpu_bits;
+    uint32_t accepts = (own_only ? UINT8_MAX : node) << ISSUER_MASK_SHIFT | issuer;
 
     if (magazine_accepts(r) != accepts)
         qa_store(&r->seen, (uint16_t)accepts, relaxed); /* relaxed: a hint */
 }
 
-/* More is freed here than is allocated, as it seems: until its next refill the magazine takes all
- * of its node. Who has not taken it may do so too, as this is a hint. */
-static void magazine_open(const struct heap *h, struct cpu_cache *r)
+/* The remote magazine was full, for an object of this class: at the second time since the last
+ * refill the class's magazine is opened to all of its node. Another call may own it, as this is a
+ * hint. */
+static void magazine_open_later(const struct heap *h, struct cpu_cache *r)
 {
-    if (magazine_issuer(r) != ISSUER_UNKNOWN)
+    uint32_t accepts = magazine_accepts(r), first = (uint32_t)ISSUER_SET << ISSUER_MASK_SHIFT;
+
+    if (magazine_issuer(r) == ISSUER_UNKNOWN)
+        return;
+    if (accepts & first)
+        qa_store(&r->seen, (uint16_t)(accepts & ~first), relaxed); /* relaxed: a hint */
+    else
         magazine_accept(h, r, magazine_issuer(r), false);
 }
 
@@ -396,7 +403,10 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
     if (count == 2 * r->half) {
         uint32_t keep = at ? r->half : 0;
 
-        magazine_open(h, at ? r : magazine_behind(h, r, place.class_number));
+        if (at)
+            magazine_accept(h, r, magazine_issuer(r), false);
+        else if (to_remote)
+            magazine_open_later(h, magazine_behind(h, r, place.class_number));
         (void)qi_objects_flush(h, rounds + keep, count - keep);
         count = keep;
     }

@@ -37,11 +37,13 @@
  * magazine, and from there to their slabs in batches, if they have up to REMOTE_MOST bytes, else at
  * once. But a CPU that only frees, as a consumer does, would gain nothing, and flushes its magazine
  * more cheaply, as that is of one class. So a magazine takes all of its node from its first free,
- * from an overflow, of the remote one too, or from a free after the thread came from another CPU,
- * until its next refill.
+ * from an overflow, from the second one of the remote magazine for its class, or from a free after
+ * the thread came from another CPU, until its next refill.
  *
  * The issuer of what the CPU hands out is in the magazine (`seen`), and above it the mask of what
- * must agree in the issuer of an object that the magazine takes: all, or all but the CPU. A hit
+ * must agree in the issuer of an object that the magazine takes: all, or all but the CPU. (The bit
+ * that all issuers have tells in the mask of a magazine that was refilled that the remote one has
+ * not overflowed for it since.) A hit
  * takes what has just that issuer; the mask is for frees that are none. It is written when a call
  * misses, and unknown before the first one. One that is wrong, as that of a thread that has moved
  * meanwhile, costs speed until the next miss. There is also its number (`underflows`), and what a
@@ -178,7 +180,7 @@ static inline uint8_t magazine_issuer(const struct cpu_cache *r)
     return (uint8_t)magazine_accepts(r);
 }
 
-/* Does the magazine that has these take an object of this issuer? Not of BYTE_NONE. */
+/* Does the magazine that has these take an object of this issuer, which is not BYTE_NONE? */
 static inline bool is_accepted(uint32_t accepts, uint8_t issuer)
 {
     return !((accepts ^ issuer) & accepts >> ISSUER_MASK_SHIFT);
