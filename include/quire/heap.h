@@ -124,8 +124,8 @@ struct quire_heap_config {
                                    * zones that are added later among them */
     size_t run_count;
     uint32_t cpus, nodes; /* their numbers are below these; 0 is 1 */
-    uint32_t slabs;       /* at most; 0: one for eight frames. Those of objects of 16 bytes
-                           * count twice */
+    uint32_t slabs;       /* at most; 0: one for eight frames. Those of 256 objects,
+                           * as of 16 bytes, count twice */
     uint32_t caches;      /* object caches, at once */
     struct quire_heap_port port;
     enum quire_cache_mode mode; /* of the magazines, see cache.h. In rseq mode CPUs have the numbers

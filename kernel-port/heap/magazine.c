@@ -7,7 +7,8 @@
  * no magazine in the caller's hands, as the machine may call back for long. An overflow gives the
  * upper half back to the slabs, or all of a remote magazine, by one read-modify-write for each word
  * (magazine_flush.c). So alternating bursts meet at the middle. A refill closes a magazine to what
- * other CPUs handed out, an overflow opens it (magazine.h).
+ * other CPUs handed out; its overflow opens it, and the second one of the remote magazine
+ * (magazine.h).
  *
  * What goes by the magazines, to the slabs: requests for another node, a call that finds its
  * magazine taken, a CPU that has none. Lock-free, any context.
@@ -195,8 +196,12 @@ static uint32_t magazine_fill(struct heap *h, uint32_t class_number, uint32_t no
 
     do {
         some = qi_objects_take(h, class_number, node, (r->half - n) / ROUND_WORDS, objects);
-        for (size_t i = 0; i < some; i++, n += ROUND_WORDS)
-            round_write(&rounds[n], objects[i], object_mark(h, class_number, objects[i]));
+        for (size_t i = 0; i < some; i++, n += ROUND_WORDS) {
+            qa8 *mark = object_mark(h, class_number, objects[i]);
+
+            line_fetch(mark); /* it is written when the object is handed out */
+            round_write(&rounds[n], objects[i], mark);
+        }
     } while (some > 0 && n < r->half);
     return n;
 }
@@ -396,6 +401,8 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
 
     if (error)
         return error; /* freed twice at one instant, and its slab went */
+    if (place.run)
+        return QUIRE_ERR_DOUBLE_FREE; /* the same, and the frame is a run's */
     r = magazine_take_of(h, &place, to_remote, &at, &rounds);
     if (!r)
         return qi_object_put(h, place.slab, place.index);
@@ -405,7 +412,7 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
 
         if (at)
             magazine_accept(h, r, magazine_issuer(r), false);
-        else if (to_remote)
+        else if (owner_node(qa_load(&place.slab->owner, relaxed)) == node_now(h)) /* HE2 */
             magazine_open_later(h, magazine_behind(h, r, place.class_number));
         (void)qi_objects_flush(h, rounds + keep, count - keep);
         count = keep;
@@ -452,7 +459,7 @@ static uint32_t push_some(struct heap *h, const struct place_of_object *first,
 
         if (at && count < 2 * r->half &&
             is_accepted(magazine_accepts(r), issuers[i / ROUND_WORDS]) &&
-            object_find(h, object_of_round(&rounds[i]), &place) == 0 &&
+            object_find(h, object_of_round(&rounds[i]), &place) == 0 && place.slab &&
             qa_load(&place.slab->owner, relaxed) ==      /* relaxed: constant, by HE2 */
                 qa_load(&first->slab->owner, relaxed)) { /* relaxed: constant, by HE2 */
             round_write(&pushed[count], object_of_round(&rounds[i]), mark_of_round(&rounds[i]));

@@ -12,8 +12,10 @@
  * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
  * up to BIN_STACKS. One whose stack is empty takes a slab from a stack whose slabs have more
  * than PARTIAL_FRAMES, or than one frame in PARTIAL_SHARE, and makes one if there is no such stack:
- * so what CPUs may keep from each other has a bound. When no slab can be made it takes from any
- * stack, before it gives anything back or looks at all slabs.
+ * so what CPUs may keep from each other has a bound. It takes from any stack also where more than
+ * DEAD_MOST slabs of the bin, and one for each CPU, are dead and listed, as these keep descriptors
+ * from other bins. When no slab can be made it takes from any stack, before it gives anything back
+ * or looks at all slabs.
  *
  * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
  * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,
@@ -260,6 +262,7 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
+    struct bin *bin = bin_of_slab(h, s);
     uint64_t frames = (uint64_t)1 << c->order, first, given;
 
     if (!slab_claim(h, c, s))
@@ -270,11 +273,12 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
     given = h->watch ? qi_records_clear(h, s) : 0;
     bytes_allow(s->at, (size_t)frames << QUIRE_FRAME_SHIFT);
     (void)qi_frames_put(h, quire_pfn_of(first), c->order);
-    bin_move(h, bin_of_slab(h, s));
-    (void)qa_add(&bin_of_slab(h, s)->dead, 1, relaxed); /* relaxed: a hint; E-slab-dead has it */
+    (void)qa_add(&bin->dead, 1, relaxed); /* relaxed: a hint; E-slab-dead has it */
     /* E-slab-dead release: who makes it anew comes after this */
     (void)qa_or(&s->place, SLAB_DEAD, release);
     slab_list(h, s);
+    bin_move(h, bin);     /* who sees it finds frames and descriptor */
+    qa_fence_after_rmw(); /* E-bin-look fence: counted before an object of another slab is taken */
     return given + frames;
 }
 
@@ -327,7 +331,7 @@ static struct slab *slab_unused(struct heap *h, const struct size_class *c, stru
     uint32_t count;
 
     if (!s)
-        s = slab_pop(h, &h->pool[c->words - 1]);
+        s = slab_pop(h, &h->pool[descriptors_of(c) - 1]);
     if (s)
         return s;
     count = qa_load(&h->slab_count, relaxed); /* relaxed: the exchange decides */
@@ -443,13 +447,14 @@ static void *take_any(struct heap *h, const struct size_class *c, const struct b
     return NULL;
 }
 
-/* From a slab listed in another stack, of those that have more than `left` slabs; 0: of any. */
-static struct slab *take_from_others(struct heap *h, const struct size_class *c, struct bin *bin,
-                                     uint32_t own, uint32_t left, unsigned *index)
+/* From a slab listed in the caller's stack and the others (`from` 0), or in the others alone (1),
+ * of those that have more than `left` slabs; 0: of any. */
+static struct slab *take_from_stacks(struct heap *h, const struct size_class *c, struct bin *bin,
+                                     uint32_t own, uint32_t from, uint32_t left, unsigned *index)
 {
     struct slab *s = NULL;
 
-    for (uint32_t i = 1; i <= h->stack_mask && !s; i++) {
+    for (uint32_t i = from; i <= h->stack_mask && !s; i++) {
         uint32_t other = (own + i) & h->stack_mask;
 
         /* relaxed: a hint; where all are wanted it is not asked */
@@ -461,7 +466,9 @@ static struct slab *take_from_others(struct heap *h, const struct size_class *c,
 }
 
 /* A slab with an object, `*index`, for the caller, and its token: one that is listed in this stack;
- * else one of another stack, if that has many; else a new one; else one of any stack. */
+ * else one of another stack, if that has many, or many are dead and so hold descriptors; else a new
+ * one; else one of any stack. This one is among them: what was listed there since the first look,
+ * and is dead, is not told by the counts, as they are read later. */
 static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin, uint32_t own,
                      uint32_t flags, uint64_t *moves, struct slab **s, unsigned *index)
 {
@@ -469,20 +476,20 @@ static int slab_find(struct heap *h, const struct size_class *c, struct bin *bin
     int error;
 
     /* relaxed: a hint */
-    if (qa_load(&bin->dead, relaxed) > DEAD_MOST)
+    if (qa_load(&bin->dead, relaxed) > DEAD_MOST + h->cpus)
         left = 0;
 
     *s = take_listed(h, c, bin, own, index);
     if (!*s)
-        *s = take_from_others(h, c, bin, own, left, index);
+        *s = take_from_stacks(h, c, bin, own, 1, left, index);
     if (*s)
         return 0;
     *index = 0; /* what was looked at before was full */
     *moves = bin_moves(h, bin);
     error = slab_make(h, c, bin, flags, s);
-    if (error && (*s = take_from_others(h, c, bin, own, 0, index)))
+    if (error && (*s = take_from_stacks(h, c, bin, own, 0, 0, index)))
         return 0;
-    if (error == QUIRE_ERR_FULL && h->stack_mask) {
+    if (error == QUIRE_ERR_FULL) {
         *index = 0;
         error = slab_make(h, c, bin, flags, s);
     }
@@ -657,7 +664,7 @@ static void slab_disown(struct heap *h, const struct size_class *c, struct slab 
     if (h->watch)
         qi_records_disown(h, s);
     qa_store(&s->owner, 0, relaxed); /* relaxed: the caller's */
-    stack_push(&h->pool[c->words - 1], &s->node);
+    stack_push(&h->pool[descriptors_of(c) - 1], &s->node);
 }
 
 static void bin_end(struct heap *h, uint32_t index)

@@ -49,8 +49,9 @@ enum {
     HEAP_NODE_BITS = 6,
     BIN_STACKS = 8,       /* of a bin, at most, for its CPUs: a power of two */
     PARTIAL_FRAMES = 128, /* of slabs in a stack, at most, that other CPUs leave there */
-    DEAD_MOST = 8,        /* dead slabs of a bin that are not looked for in other CPUs' stacks */
     PARTIAL_SHARE = 1024, /* and they are no larger part of all frames */
+    DEAD_MOST = 8,        /* dead slabs of a bin that are not looked for in other CPUs' stacks,
+                           * besides one for each CPU */
 };
 
 /* What `place` says. LISTED: somebody has the slab as a hint: a stack, a CPU, or a call on the
@@ -159,9 +160,10 @@ struct heap {
     unsigned char *partials;
     size_t partial_stride; /* bytes of all bins' */
     unsigned char *cpu_bins;
-    size_t cpu_stride;                 /* bytes of a CPU's */
-    struct run_figures *run;           /* by node */
-    struct stack pool[SLAB_WORDS];     /* descriptors of object caches that have ended (HE3) */
+    size_t cpu_stride;       /* bytes of a CPU's */
+    struct run_figures *run; /* by node */
+    /* Descriptors of object caches that have ended, by how many are in a row (HE3). */
+    struct stack pool[SLAB_OBJECTS / SLAB_MARKS];
     uint32_t rounds;                   /* of a magazine, at most; 0: there are none */
     qa32 slab_count;                   /* descriptors that were ever used */
     uint8_t steps[QUIRE_HEAP_CLASSES]; /* the class of each step of sizes */

@@ -75,8 +75,6 @@ uint32_t rig_node_of(struct rig *r, const void *object);
 /* The number of the class that gives `bytes`. */
 uint32_t rig_class(struct rig *r, size_t bytes);
 
-/* A test of the program's `rig`, with a machine and a heap of its own, from which nothing may be
- * missing in the end. */
 /* Is it one of these n? */
 static inline bool rig_is_one_of(const void *object, void *const objects[], unsigned n)
 {
@@ -86,6 +84,8 @@ static inline bool rig_is_one_of(const void *object, void *const objects[], unsi
     return false;
 }
 
+/* A test of the program's `rig`, with a machine and a heap of its own, from which nothing may be
+ * missing in the end. */
 #define IN_RIG(test)                        \
     static void test##_in_rig(void **state) \
     {                                       \

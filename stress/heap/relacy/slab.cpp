@@ -312,6 +312,45 @@ class FullOfSlabs : public InHeap
     }
 };
 
+/* No descriptors are left. One slab goes, and is listed in the stack of a call that looked there
+ * before; then the other one's last object is taken. That call gets the object, or the slab. */
+class GoesBesideLook : public InHeap
+{
+  public:
+    explicit GoesBesideLook(uint32_t stack_mask) : InHeap(1), stack_mask_(stack_mask)
+    {
+    }
+
+  private:
+    void setup() override
+    {
+        world->h.stack_mask = stack_mask_;
+        prepare(1, 0, 2);
+        qa_store(&world->cpus[0].active, 0, relaxed);
+        qa_store(&world->slabs[0].place, 0, relaxed); /* it is full, and listed nowhere */
+        prepare(1, 1, 1);
+        world->h.slab_most = 2;
+        for (partial_slabs &partial : world->partial)
+            partial.moves.share();
+    }
+
+    void thread(unsigned index) override
+    {
+        if (index == 1) {
+            put_at(1, 0);
+            put_at(1, 1);
+            (void)qi_slabs_trim(&world->h);
+        }
+        require(take(index) == 0, "a refusal while an object, or a slab, was to be had");
+    }
+
+    void check() override
+    {
+    }
+
+    const uint32_t stack_mask_;
+};
+
 /* The machine has no frames, and one object is free, in the active slab of another CPU. */
 class LastObject : public InHeap
 {
@@ -510,6 +549,7 @@ SomeAtOnce some_at_once(1), some_at_once_words(2);
 TwiceAtOnce twice_at_once;
 FullOfSlabs full_of_slabs;
 LastObject last_object;
+GoesBesideLook goes_beside_look(0), goes_beside_look_apart(1);
 FreeObjectUncounted free_object_uncounted;
 FreeObjectMoves free_object_moves(1), free_object_moves_words(2), free_object_moves_apart(1, 1);
 MadeBesideLook made_beside_look;
@@ -544,6 +584,8 @@ int main(int argc, char **argv)
                        {"some_at_once", some_at_once, 2, Search::FULL, 0},
                        {"some_at_once_words", some_at_once_words, 2, Search::FULL, 0},
                        {"last_object", last_object, 2, Search::BOUND, 4},
+                       {"goes_beside_look", goes_beside_look, 2, Search::BOUND, 3},
+                       {"goes_beside_look_apart", goes_beside_look_apart, 2, Search::BOUND, 3},
                        {"free_object_uncounted", free_object_uncounted, 2, Search::BOUND, 4},
                        {"free_object_moves", free_object_moves, 2, Search::BOUND, 4},
                        {"free_object_moves_words", free_object_moves_words, 2, Search::BOUND, 3},
