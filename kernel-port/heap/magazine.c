@@ -109,7 +109,7 @@ void qi_magazines_fit(const struct heap *h, uint32_t class_number)
 static void magazine_begin(struct cpu_cache *r, uint32_t number)
 {
     /* relaxed: E-cpu-cache publishes it */
-    qa_store(&r->seen, ISSUER_UNKNOWN << ISSUER_MASK_SHIFT | ISSUER_UNKNOWN, relaxed);
+    qa_store(&r->seen, TAKES_OWN_FIRST << TAKES_SHIFT | ISSUER_UNKNOWN, relaxed);
     /* relaxed: the same */
     qa_store(&r->underflows, number, relaxed);
     r->refill = 1; /* K9, and not used: refills go up to the half */
@@ -134,31 +134,26 @@ void qi_hits_build(struct heap *h)
     h->small_most = SMALL_MOST;
 }
 
-/* The magazine hands out with this issuer, and takes what has it (`own_only`), or all of the node.
- */
-static void magazine_accept(const struct heap *h, struct cpu_cache *r, uint8_t issuer,
-                            bool own_only)
+/* The magazine hands out with this issuer, and takes so much (enum magazine_takes). Another call
+ * may own it, as this is a hint. */
+static void magazine_accept(struct cpu_cache *r, uint8_t issuer, uint32_t takes)
 {
-    uint32_t node = (ISSUER_SET - 1u) >> h->issuer_cpu_bits << h->issuer_cpu_bits;
-    uint32_t accepts = (own_only ? UINT8_MAX : node) << ISSUER_MASK_SHIFT | issuer;
+    uint32_t accepts = takes << TAKES_SHIFT | issuer;
 
     if (magazine_accepts(r) != accepts)
         qa_store(&r->seen, (uint16_t)accepts, relaxed); /* relaxed: a hint */
 }
 
-/* The remote magazine was full, for an object of this class: at the second time since the last
- * refill the class's magazine is opened to all of its node. Another call may own it, as this is a
- * hint. */
-static void magazine_open_later(const struct heap *h, struct cpu_cache *r)
+/* The remote magazine was full, for an object of this class. If it was so before, since the last
+ * refill, and the class's magazine has as much as then, nothing is allocated here, it seems: it is
+ * opened to all of its node. */
+static void magazine_open_later(struct cpu_cache *r)
 {
-    uint32_t accepts = magazine_accepts(r), first = (uint32_t)ISSUER_SET << ISSUER_MASK_SHIFT;
+    uint32_t takes = magazine_accepts(r) >> TAKES_SHIFT;
+    uint32_t now = TAKES_OWN + cpu_cache_count(r) / ROUND_WORDS % (TAKES_OWN_FIRST - TAKES_OWN);
 
-    if (magazine_issuer(r) == ISSUER_UNKNOWN)
-        return;
-    if (accepts & first)
-        qa_store(&r->seen, (uint16_t)(accepts & ~first), relaxed); /* relaxed: a hint */
-    else
-        magazine_accept(h, r, magazine_issuer(r), false);
+    if (magazine_issuer(r) != ISSUER_UNKNOWN && takes != TAKES_NODE)
+        magazine_accept(r, magazine_issuer(r), takes == now ? (uint32_t)TAKES_NODE : now);
 }
 
 /* A class's magazine of the CPU whose remote magazine this is. */
@@ -196,12 +191,8 @@ static uint32_t magazine_fill(struct heap *h, uint32_t class_number, uint32_t no
 
     do {
         some = qi_objects_take(h, class_number, node, (r->half - n) / ROUND_WORDS, objects);
-        for (size_t i = 0; i < some; i++, n += ROUND_WORDS) {
-            qa8 *mark = object_mark(h, class_number, objects[i]);
-
-            line_fetch(mark); /* it is written when the object is handed out */
-            round_write(&rounds[n], objects[i], mark);
-        }
+        for (size_t i = 0; i < some; i++, n += ROUND_WORDS)
+            round_write(&rounds[n], objects[i], object_mark(h, class_number, objects[i]));
     } while (some > 0 && n < r->half);
     return n;
 }
@@ -221,7 +212,7 @@ static size_t magazine_serve(struct heap *h, uint32_t class_number, uint32_t nod
     rounds = r->rounds;
     count = cpu_cache_count(r);
     if (count == 0) {
-        magazine_accept(h, r, issuer, true);
+        magazine_accept(r, issuer, TAKES_OWN_FIRST);
         count = magazine_fill(h, class_number, node, r, rounds);
     }
     while (n < most && count > 0) {
@@ -341,7 +332,7 @@ __attribute__((__noinline__)) int qi_object_free_by_issuer(struct heap *h, uint3
 {
     uint32_t accepts = magazine_accepts(r);
     uint8_t issuer = byte_read(mark);
-    bool to_remote = !is_accepted(accepts, issuer);
+    bool to_remote = !is_accepted(h, accepts, issuer);
 
     if (issuer == BYTE_NONE || (uint8_t)accepts == ISSUER_UNKNOWN ||
         !object_take(h, magazine_kind(r) - FRAME_CLASS, object, mark, issuer))
@@ -361,7 +352,7 @@ static bool is_for_remote(const struct heap *h, uint32_t class_number, uint8_t i
     if (cpu >= h->magazine.cpus)
         return false;
     accepts = magazine_accepts(magazine_at(h, cpu, 1 + class_number));
-    return (uint8_t)accepts != ISSUER_UNKNOWN && !is_accepted(accepts, issuer);
+    return (uint8_t)accepts != ISSUER_UNKNOWN && !is_accepted(h, accepts, issuer);
 }
 
 /* Take the magazine for objects of this place that the CPU frees, `*at` of its magazines: the
@@ -387,7 +378,7 @@ static struct cpu_cache *magazine_take_of(const struct heap *h, const struct pla
     /* It is unknown, or of the CPU that the thread came from: if it stayed, each free would come
      * this way. */
     if (*at && magazine_issuer(r) != issuer_of(h, node, cpu))
-        magazine_accept(h, r, issuer_of(h, node, cpu), false);
+        magazine_accept(r, issuer_of(h, node, cpu), TAKES_NODE);
     return r;
 }
 
@@ -411,9 +402,9 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
         uint32_t keep = at ? r->half : 0;
 
         if (at)
-            magazine_accept(h, r, magazine_issuer(r), false);
+            magazine_accept(r, magazine_issuer(r), TAKES_NODE);
         else if (owner_node(qa_load(&place.slab->owner, relaxed)) == node_now(h)) /* HE2 */
-            magazine_open_later(h, magazine_behind(h, r, place.class_number));
+            magazine_open_later(magazine_behind(h, r, place.class_number));
         (void)qi_objects_flush(h, rounds + keep, count - keep);
         count = keep;
     }
@@ -458,7 +449,7 @@ static uint32_t push_some(struct heap *h, const struct place_of_object *first,
         struct place_of_object place;
 
         if (at && count < 2 * r->half &&
-            is_accepted(magazine_accepts(r), issuers[i / ROUND_WORDS]) &&
+            is_accepted(h, magazine_accepts(r), issuers[i / ROUND_WORDS]) &&
             object_find(h, object_of_round(&rounds[i]), &place) == 0 && place.slab &&
             qa_load(&place.slab->owner, relaxed) ==      /* relaxed: constant, by HE2 */
                 qa_load(&first->slab->owner, relaxed)) { /* relaxed: constant, by HE2 */

@@ -36,21 +36,18 @@
  * marks of several, and each call fetch it from another CPU. So the others go into the remote
  * magazine, and from there to their slabs in batches, if they have up to REMOTE_MOST bytes, else at
  * once. But a CPU that only frees, as a consumer does, would gain nothing, and flushes its magazine
- * more cheaply, as that is of one class. So a magazine takes all of its node from its first free,
- * from an overflow, from the second one of the remote magazine for its class, or from a free after
- * the thread came from another CPU, until its next refill.
+ * more cheaply, as that is of one class. So until its next refill a magazine takes all of its node
+ * from its first free, from its overflow, from a free after the thread came from another CPU, or
+ * from the remote one's second overflow for its class, if it has as many objects as at the first.
  *
- * The issuer of what the CPU hands out is in the magazine (`seen`), and above it the mask of what
- * must agree in the issuer of an object that the magazine takes: all, or all but the CPU. (The bit
- * that all issuers have tells in the mask of a magazine that was refilled that the remote one has
- * not overflowed for it since.) A hit
- * takes what has just that issuer; the mask is for frees that are none. It is written when a call
- * misses, and unknown before the first one. One that is wrong, as that of a thread that has moved
- * meanwhile, costs speed until the next miss. There is also its number (`underflows`), and what a
- * free must know of the class: its mask (`overflows`), its reciprocal (`flushes`), and where marks
- * begin (`refills`); they are 0 of what is no size class's, and of a heap that is watched: no free
- * is a hit then. A word of the frame table says which magazine it is; for what has none, the
- * magazine that it names has 0 there.
+ * The issuer of what the CPU hands out is in the magazine (`seen`), and above it what it takes
+ * (enum magazine_takes). A hit takes what has just that issuer; what else is taken is seen by frees
+ * that are none. It is written when a call misses, and unknown before the first one. One that is
+ * wrong, as that of a thread that has moved meanwhile, costs speed until the next miss. There is
+ * also its number (`underflows`), and what a free must know of the class: its mask (`overflows`),
+ * its reciprocal (`flushes`), and where marks begin (`refills`); they are 0 of what is no size
+ * class's, and of a heap that is watched: no free is a hit then. A word of the frame table says
+ * which magazine it is; for what has none, the magazine that it names has 0 there.
  *
  * In the remote magazine, `overflows` is the magazine that the CPU's next free is expected to be
  * for, a hint: who comes from another CPU may write it, always with a magazine of the CPU that the
@@ -73,8 +70,17 @@ enum {
     ISSUER_BITS = 7,               /* of an issuer, that say node and CPU */
     ISSUER_SET = 1 << ISSUER_BITS, /* in each issuer */
     ISSUER_UNKNOWN = 0xff,         /* no object has this issuer */
-    ISSUER_MASK_SHIFT = 8,         /* of the mask beside the issuer of a magazine */
+    TAKES_SHIFT = 8,               /* of enum magazine_takes, beside the issuer of a magazine */
     DRAIN_AT_ONCE = 64, /* magazines of another CPU that are taken together in rseq mode */
+};
+
+/* Of which issuers a magazine takes objects. In between it takes its own CPU's, too, and the number
+ * says how many rounds it had when the remote magazine was full for its class. */
+enum magazine_takes {
+    TAKES_NODE = 0, /* all of its node */
+    TAKES_OWN = 1,  /* its own CPU's, and it had no rounds; and so on */
+    TAKES_OWN_FIRST =
+        UINT8_MAX /* its own CPU's, and the remote one was not full since the refill */
 };
 
 /* What a CPU has: its magazines, 0 the remote one, 1 + n that of class n. Allocations have a
@@ -168,8 +174,7 @@ static inline uint8_t issuer_of(const struct heap *h, uint32_t node, uint32_t cp
     return (uint8_t)(ISSUER_SET | node << h->issuer_cpu_bits | cpu % cpus);
 }
 
-/* The issuer of what the magazine's CPU hands out, and above it the mask of what must agree with
- * that in the issuer of an object that the magazine takes. */
+/* The issuer of what the magazine's CPU hands out, and above it what it takes. */
 static inline uint32_t magazine_accepts(const struct cpu_cache *r)
 {
     return qa_load(&r->seen, relaxed); /* relaxed: a hint */
@@ -180,10 +185,12 @@ static inline uint8_t magazine_issuer(const struct cpu_cache *r)
     return (uint8_t)magazine_accepts(r);
 }
 
-/* Does the magazine that has these take an object of this issuer, which is not BYTE_NONE? */
-static inline bool is_accepted(uint32_t accepts, uint8_t issuer)
+/* Does the magazine that has this take an object of this issuer? Not of BYTE_NONE. */
+static inline bool is_accepted(const struct heap *h, uint32_t accepts, uint8_t issuer)
 {
-    return !((accepts ^ issuer) & accepts >> ISSUER_MASK_SHIFT);
+    uint32_t differ = (accepts ^ issuer) & UINT8_MAX;
+
+    return accepts >> TAKES_SHIFT == TAKES_NODE ? !(differ >> h->issuer_cpu_bits) : differ == 0;
 }
 
 static inline void *object_of_round(const quire_pfn words[])

@@ -52,7 +52,6 @@ uint64_t qi_objects_flush(struct heap *h, const quire_pfn rounds[], uint32_t wor
             g->slab = place.slab;
             g->word = word;
             g->mine = 0;
-            line_fetch(&place.slab->map[word]); /* put when others are gathered */
         }
         g->mine |= (uint64_t)1 << place.index % WORD_BITS;
     }

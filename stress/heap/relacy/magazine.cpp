@@ -84,7 +84,7 @@ class WithMagazines : public InHeap
                 clear(magazine_at(&h, cpu, at), MAGAZINE_ROOM);
                 magazine_fit(magazine_at(&h, cpu, at), ROUNDS);
                 magazine_begin(magazine_at(&h, cpu, at), at);
-                magazine_accept(&h, magazine_at(&h, cpu, at), issuer_of(&h, 0, cpu), false);
+                magazine_accept(magazine_at(&h, cpu, at), issuer_of(&h, 0, cpu), TAKES_NODE);
             }
         }
         if (number_ < QUIRE_HEAP_CLASSES)
@@ -208,12 +208,11 @@ class FreeElsewhere : public WithMagazines
         if (remote_) {
             world->h.nodes = 2;
             node_of_thread[1] = 1;
-            magazine_accept(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 1, 1),
-                            false);
+            magazine_accept(magazine_at(&world->h, 1, 1), issuer_of(&world->h, 1, 1), TAKES_NODE);
         }
         if (own_only_)
-            magazine_accept(&world->h, magazine_at(&world->h, 1, 1), issuer_of(&world->h, 0, 1),
-                            true);
+            magazine_accept(magazine_at(&world->h, 1, 1), issuer_of(&world->h, 0, 1),
+                            TAKES_OWN_FIRST);
     }
 
     void thread(unsigned index) override
