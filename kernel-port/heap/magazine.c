@@ -403,7 +403,8 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
 
         if (at)
             magazine_accept(r, magazine_issuer(r), TAKES_NODE);
-        else if (owner_node(qa_load(&place.slab->owner, relaxed)) == node_now(h)) /* HE2 */
+        /* relaxed: constant, by HE2 */
+        else if (owner_node(qa_load(&place.slab->owner, relaxed)) == node_now(h))
             magazine_open_later(magazine_behind(h, r, place.class_number));
         (void)qi_objects_flush(h, rounds + keep, count - keep);
         count = keep;
