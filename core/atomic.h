@@ -70,7 +70,7 @@
  *   E-slab-spare    a CPU's spare slab: put there, taken away. Carries its bin.
  *   E-slab-dead     a slab whose frames went back: made anew by who comes after.
  *   E-slab-owner    a slab's bin. Carries its map.
-  *   E-bin-look      the fences between who makes an object free, and counts it, and who is about
+ *   E-bin-look      the fences between who makes an object free, and counts it, and who is about
  *                   to be refused, and looks at all slabs.
  *   E-bin-moved     the counts of such objects of a bin, one for each set of CPUs. Carry the map.
  *   E-object-cache  an object cache's class: made, used, ended.
