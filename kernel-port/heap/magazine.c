@@ -303,6 +303,12 @@ static uint8_t object_take_back(const struct heap *h, const struct place_of_obje
     return issuer;
 }
 
+/* Was the slab asked for on this node? */
+static bool slab_is_of(const struct slab *s, uint32_t node)
+{
+    return owner_node(qa_load(&s->owner, relaxed)) == node; /* relaxed: constant, by HE2 */
+}
+
 /* Are objects of this class too large for the remote magazine, which counts no bytes? */
 static bool is_beyond_remote(const struct heap *h, uint32_t class_number)
 {
@@ -366,8 +372,7 @@ static struct cpu_cache *magazine_take_of(const struct heap *h, const struct pla
 
     if (cpu >= h->magazine.cpus || !magazine_is_fit(magazine_at(h, cpu, 1 + place->class_number)))
         return NULL;
-    /* relaxed: constant, by HE2 */
-    to_remote |= owner_node(qa_load(&place->slab->owner, relaxed)) != node;
+    to_remote |= !slab_is_of(place->slab, node);
     if (to_remote && is_beyond_remote(h, place->class_number))
         return NULL;
     *at = to_remote ? 0 : 1 + place->class_number;
@@ -403,8 +408,7 @@ __attribute__((__noinline__)) int qi_object_overflow(struct heap *h, void *objec
 
         if (at)
             magazine_accept(r, magazine_issuer(r), TAKES_NODE);
-        /* relaxed: constant, by HE2 */
-        else if (owner_node(qa_load(&place.slab->owner, relaxed)) == node_now(h))
+        else if (slab_is_of(place.slab, node_now(h)))
             magazine_open_later(magazine_behind(h, r, place.class_number));
         (void)qi_objects_flush(h, rounds + keep, count - keep);
         count = keep;

@@ -74,13 +74,13 @@ enum {
     DRAIN_AT_ONCE = 64, /* magazines of another CPU that are taken together in rseq mode */
 };
 
-/* Of which issuers a magazine takes objects. In between it takes its own CPU's, too, and the number
- * says how many rounds it had when the remote magazine was full for its class. */
+/* Of which issuers a magazine takes objects. Between TAKES_OWN and
+ * TAKES_OWN_FIRST the number says how many rounds it had when, since its last refill, the remote
+ * magazine was full for its class. */
 enum magazine_takes {
-    TAKES_NODE = 0, /* all of its node */
-    TAKES_OWN = 1,  /* its own CPU's, and it had no rounds; and so on */
-    TAKES_OWN_FIRST =
-        UINT8_MAX /* its own CPU's, and the remote one was not full since the refill */
+    TAKES_NODE = 0,             /* all of its node */
+    TAKES_OWN = 1,              /* its own CPU's, and it had no rounds; and so on */
+    TAKES_OWN_FIRST = UINT8_MAX /* its own CPU's, and the remote one was not full since */
 };
 
 /* What a CPU has: its magazines, 0 the remote one, 1 + n that of class n. Allocations have a

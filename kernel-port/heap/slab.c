@@ -138,11 +138,20 @@ static uint32_t index_of_bin(const struct heap *h, const struct bin *bin)
     return (uint32_t)(bin - h->bins);
 }
 
+static struct bin *bin_of_owner(const struct heap *h, uint32_t owner)
+{
+    return &h->bins[bin_index(h, owner_class(owner), owner_node(owner))];
+}
+
 static struct bin *bin_of_slab(const struct heap *h, const struct slab *s)
 {
-    uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
+    return bin_of_owner(h, qa_load(&s->owner, relaxed)); /* relaxed: constant, by HE2 */
+}
 
-    return &h->bins[bin_index(h, owner_class(owner), owner_node(owner))];
+/* What the CPUs of a stack have of the bin. */
+static struct partial_slabs *partial_of(const struct heap *h, const struct bin *bin, uint32_t stack)
+{
+    return partial_at(h, stack, index_of_bin(h, bin));
 }
 
 /* The stack that a CPU's slabs are listed in. */
@@ -151,14 +160,14 @@ static uint32_t stack_of_cpu(const struct heap *h, uint32_t cpu)
     return cpu & h->stack_mask;
 }
 
-/* Objects became free, or frames went: who is about to refuse looks again. The caller
- * has the fence of E-bin-look next. */
+/* Objects became free, or frames went: who is about to refuse looks again. The caller has the fence
+ * of E-bin-look next. */
 static void bin_move(const struct heap *h, const struct bin *bin)
 {
     uint32_t own = stack_of_cpu(h, cpu_now(h));
 
     /* E-bin-moved release: the bits are clear */
-    (void)qa_add(&partial_at(h, own, index_of_bin(h, bin))->moves, 1, release);
+    (void)qa_add(&partial_of(h, bin, own)->moves, 1, release);
 }
 
 static struct slab *slab_pop(const struct heap *h, struct stack *stack)
@@ -171,7 +180,7 @@ static struct slab *slab_pop(const struct heap *h, struct stack *stack)
 /* Put a slab whose token is the caller's with those of the CPU that it was active on. */
 static void partial_push(const struct heap *h, const struct bin *bin, struct slab *s)
 {
-    struct partial_slabs *partial = partial_at(h, s->node.extra, index_of_bin(h, bin));
+    struct partial_slabs *partial = partial_of(h, bin, s->node.extra);
 
     (void)qa_add(&partial->count, 1, relaxed); /* relaxed: a hint; E-depot keeps it above 0 */
     stack_push(&partial->stack, &s->node);
@@ -262,7 +271,7 @@ uint64_t qi_slab_retire(struct heap *h, struct slab *s)
 {
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
-    struct bin *bin = bin_of_slab(h, s);
+    struct bin *bin = bin_of_owner(h, owner);
     uint64_t frames = (uint64_t)1 << c->order, first, given;
 
     if (!slab_claim(h, c, s))
@@ -392,7 +401,7 @@ static struct slab *take_listed(struct heap *h, const struct size_class *c, stru
 {
     struct slab *s;
 
-    while ((s = partial_pop(h, partial_at(h, own, index_of_bin(h, bin))))) {
+    while ((s = partial_pop(h, partial_of(h, bin, own)))) {
         /* E-slab-dead acquire: who retired it is done with it */
         if (qa_load(&s->place, acquire) & SLAB_DEAD) {
             (void)qa_sub(&bin->dead, 1, relaxed); /* relaxed: a hint */
@@ -414,7 +423,7 @@ static uint64_t bin_moves(const struct heap *h, const struct bin *bin)
 
     for (uint32_t stack = 0; stack <= h->stack_mask; stack++)
         /* E-bin-moved acquire: the bits are clear */
-        sum += qa_load(&partial_at(h, stack, index_of_bin(h, bin))->moves, acquire);
+        sum += qa_load(&partial_of(h, bin, stack)->moves, acquire);
     return sum;
 }
 
@@ -458,8 +467,7 @@ static struct slab *take_from_stacks(struct heap *h, const struct size_class *c,
         uint32_t other = (own + i) & h->stack_mask;
 
         /* relaxed: a hint; where all are wanted it is not asked */
-        if (left == 0 ||
-            qa_load(&partial_at(h, other, index_of_bin(h, bin))->count, relaxed) > left)
+        if (left == 0 || qa_load(&partial_of(h, bin, other)->count, relaxed) > left)
             s = take_listed(h, c, bin, other, index);
     }
     return s;
@@ -576,7 +584,7 @@ static uint64_t put_announce(struct heap *h, struct slab *s, unsigned w, uint64_
     uint32_t owner = qa_load(&s->owner, relaxed); /* relaxed: constant, by HE2 */
     const struct size_class *c = &h->classes[owner_class(owner)];
 
-    bin_move(h, bin_of_slab(h, s));
+    bin_move(h, bin_of_owner(h, owner));
     /* E-slab-look fence: the bit is clear before the look at other words. E-bin-look fence: counted
      * before another object is taken. */
     qa_fence_after_rmw();

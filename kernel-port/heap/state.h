@@ -128,8 +128,8 @@ enum {
 };
 
 struct heap {
-    /* What hits read comes first; what a free reads, but for
-     * `magazine_offsets` and `magazines`, is in one line. */
+    /* What hits read comes first; what a free reads, but for `magazine_offsets` and `magazines`,
+     * is in one line. */
     uintptr_t window_base;  /* the address of the longest stretch of frames without a hole */
     uint64_t window_frames; /* in it; any slab may begin with the first one */
     qa32 *window;           /* its part of the frame table */
@@ -137,8 +137,8 @@ struct heap {
     size_t rseq_cpus;       /* magazine.cpus in rseq mode, else 0 */
     struct quire_cache magazine; /* mode and CPUs of the magazines, for their owners; no more */
     size_t small_most;           /* bytes of what a hit may allocate; 0: it is watched */
-    uint32_t magazine_offsets[FRAME_KINDS];    /* where those of a kind begin, in bytes from a CPU's
-                                                  first */
+    /* Where the magazines of a kind begin, in bytes from a CPU's first one. */
+    uint32_t magazine_offsets[FRAME_KINDS];
     uint32_t small[SMALL_MOST / OBJECT_LEAST]; /* the same for sizes up to SMALL_MOST, by 16 */
 
     uint64_t window_first;
