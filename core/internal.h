@@ -102,6 +102,11 @@ bool qi_take_from_hinted(const struct quire_zone *z, quire_slot slot, unsigned o
                          uint64_t *frame);
 bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned order, bool here,
                       uint64_t *frame);
+
+/* find_whole.c: free blocks */
+uint32_t qi_find_block_to_split(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                                bool here);
+bool qi_splits_apart(const struct quire_zone *z, quire_slot slot, unsigned home_class);
 uint32_t qi_find_near_last(const struct quire_zone *z, quire_slot slot, unsigned blocks_order);
 uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
                        unsigned blocks_order);
@@ -195,7 +200,7 @@ int qi_zone_report_bad_free(struct quire_zone *z, quire_slot slot, quire_pfn pfn
 void qi_zone_report_bad_frames(struct quire_zone *z, quire_slot slot, uint64_t frame, uint64_t mask,
                                int error);
 
-/* find_block.c */
+/* find_whole.c */
 void qi_section_note_class(const struct quire_zone *z, uint32_t b, unsigned home_class);
 
 /* split_join.c */
@@ -263,18 +268,25 @@ static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum 
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The same where no slot is known: spread over the slots by the place, so that threads at work far
- * apart (find_block.c sees to it) share no line. */
+/* The slot that works where block b is, by the hint (blocks/tenant.h), or any, by the place. */
+static inline quire_slot slot_about(const struct quire_zone *z, uint32_t b)
+{
+    uint32_t tenant = qa_load(tenant_of(z, b / WORD_BITS), relaxed); /* relaxed: a hint */
+
+    return quire_slot_of((tenant ? tenant - 1 : b / WORD_BITS) % z->slots);
+}
+
+/* The same where no slot is known: whose line is at hand, or at least not all the same one. */
 static inline void stat_count_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
 {
-    stat_count(z, quire_slot_of(b / WORD_BITS % z->slots), what);
+    stat_count(z, slot_about(z, b), what);
 }
 
 static inline void stat_add_at(const struct quire_zone *z, uint32_t b, enum quire_count what,
                                uint64_t n)
 {
     /* relaxed: a statistic */
-    qa_add(&slot_of(z, quire_slot_of(b / WORD_BITS % z->slots))->counts[what], n, relaxed);
+    qa_add(&slot_of(z, slot_about(z, b))->counts[what], n, relaxed);
 }
 
 /* Is any block gone? Who claimed blocks of which one is reads no 0 (gone.c). */

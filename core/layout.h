@@ -293,7 +293,7 @@ struct quire_zone_head {
     qa32 zeros;     /* not 0: a frame byte may be BYTE_ZERO (frame_byte.h) */
     qa64 watch[WATCHES] __attribute__((aligned(64))); /* what is to be had nowhere: watch.c */
     qa64 events[QUIRE_EVENTS_ROOM];
-    qa64 unmovable[UNMOVABLE_WORDS]; /* sections with unmovable blocks: find_block.c */
+    qa64 unmovable[UNMOVABLE_WORDS]; /* sections with unmovable blocks: find_whole.c */
     /* Isolated ranges: first block << 32 | blocks; 0 is an empty entry. */
     qa64 isolations[QUIRE_ISOLATIONS] __attribute__((aligned(64)));
 } __attribute__((aligned(64)));

@@ -32,7 +32,8 @@ enum {
     WARM = 2048,         /* turns, uncounted */
     TURNS = 512,
     BATCH = BENCH_BATCH,
-    QUEUE = 64, /* frames between producer and consumer */
+    QUEUE = 64,  /* frames between producer and consumer */
+    BURST = 512, /* runs */
 };
 
 struct world {
@@ -197,8 +198,30 @@ static void turn_hand_over(struct world *w, unsigned cpu)
     }
 }
 
+/* A run: all of a burst are allocated, then they are freed. */
+static void turn_burst(struct world *w, unsigned cpu)
+{
+    if (w->held[cpu] < BURST && w->done[cpu] == 0) {
+        w->units[cpu][w->held[cpu]++] = take(w, cpu);
+        return;
+    }
+    give(w, cpu, w->units[cpu][w->done[cpu]++]);
+    if (w->done[cpu] == w->held[cpu]) {
+        w->done[cpu] = w->held[cpu] = 0;
+    }
+}
+
+/* Each CPU is at another place of its burst. */
+static void begin_burst(struct world *w, unsigned cpu)
+{
+    for (size_t i = 0; i < (size_t)2 * BURST * cpu / w->cpus; i++) {
+        turn_burst(w, cpu);
+    }
+}
+
 static const struct work works[] = {
     {"pair", NULL, turn_pair, 1, WARM, TURNS, false, 1 << 0 | 1 << 3 | 1 << 9},
+    {"burst", begin_burst, turn_burst, 1, 8 * BURST, 8 * BURST, false, 1 << 0 | 1 << 3 | 1 << 6},
     {"bulk-alloc", NULL, turn_take, 1, 0, FRAMES, true, 1},
     {"bulk-free", fill, turn_give, 1, 0, FRAMES, true, 1},
     {"random-free", fill_and_shuffle, turn_give, 1, 0, FRAMES, true, 1},

@@ -9,9 +9,9 @@
  *   2. a new home block: as 1, but of another class of the same mobility, and only one of which
  *      half is free: the class that it was for has shrunk, and to fill it up costs no whole block.
  *      It is of this class from then on;
- *   3. a new home block: a whole block near by, which is split;
- *   4. a new home block: 1 and 2 again if they passed other tenants' blocks by; then as 1, but of
- *      any class;
+ *   3. a new home block: a whole block near by (find_whole.c), which is split;
+ *   4. a new home block: 1 and 2 again if they looked at the slot's own words alone; then as 1, but
+ *      of any class;
  *   5. stray runs: any split block that the hints show, then other slots' home blocks;
  *   6. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
  *      which is never too low for a run (H4). "Out of memory" rests on this pass alone, so nothing
@@ -24,10 +24,10 @@
  *
  * Bounds: a look for a home block, of which 1 to 4 are ten at most, is at NEAR_LOOKS sections that
  * show a hole of the order, of whatever class, and at the candidates of the first NEAR_SECTIONS
- * that have any: NEAR_TRIES, each of which fitted when its hole byte was written; NEAR_PASSED
- * sections of other tenants are passed by. The others pass each section or block once, and repeat
- * only what a rival's success spoiled. All may run beside each other and beside everything else.
- * Lock-free, any context.
+ * (or of the slot's own words) that have any: NEAR_TRIES, each of which fitted when its hole byte
+ * was written; NEAR_PASSED sections without own words are passed by. The others pass each section
+ * or block once, and repeat only what a rival's success spoiled. All may run beside each other and
+ * beside everything else. Lock-free, any context.
  */
 #include "core/blocks/tenant.h"
 #include "core/search/search.h"
@@ -36,11 +36,10 @@ enum {
     NEAR_SECTIONS = 8,
     NEAR_LOOKS = 64,
     NEAR_TRIES = 16,
-    NEAR_PASSED = 512,       /* sections of other tenants */
+    NEAR_PASSED = 512,       /* sections without own words, where these alone are looked at */
     FRAMES_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once */
     SCARCE_EIGHTHS = 2,      /* where fewer eighths are free, what lies unused in dense blocks */
     SCARCE_MIN_FULLNESS = 2, /* counts more: 3 or 4 free frames */
-    AMPLE_EIGHTHS = 5,       /* with so many free, slots keep apart before holes are filled */
     SPARSE_FULLNESS = MAP_BITS / 4, /* fullness byte: half of the block is free */
     HOME_MAX_DENSE = 16,            /* fullness byte: at most 32 frames of the block are free */
     /* How far a block's class must be the one looked for, as a mask. */
@@ -98,10 +97,9 @@ static bool has_run(const struct quire_zone *z, uint32_t b, unsigned order)
 /* The home block that is looked for. */
 struct home_wanted {
     unsigned home_class, same, order;
-    uint8_t least;    /* fullness byte */
-    uint8_t tenant;   /* whose words come first; TENANT_NOBODY: all are alike */
-    bool pass_others; /* sections where only others work, and others' sparse blocks, are not for it
-                       */
+    uint8_t least;  /* fullness byte */
+    uint8_t tenant; /* whose words come first; TENANT_NOBODY: all are alike */
+    bool own_words; /* only in the tenant's own */
 };
 
 /* Would block b, as currently read (advisory), make this home block? Hints that promised it wrongly
@@ -118,15 +116,6 @@ static bool suits_as_home(const struct quire_zone *z, uint32_t b, const struct h
         return true;
     qi_hint_hole_lower(z, b);
     return false;
-}
-
-/* Are fewer eighths of the memory free than these? */
-static bool is_fuller(const struct quire_zone *z, unsigned eighths)
-{
-    int64_t free = (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: about how much */
-
-    /* relaxed: a figure */
-    return free < (int64_t)(qa_load(&z->head->managed, relaxed) / 8 * eighths);
 }
 
 /* Is little memory free? */
@@ -181,17 +170,40 @@ static struct home_candidate candidate_first(const struct quire_zone *z, uint32_
     return c;
 }
 
-/* The first candidates of sections near `s`; if others are passed by, NEAR_PASSED sections where
- * only they work are. A section's hint has no class: one that shows a run of the order and has no
- * candidate costs a look, but takes no other's place. In a large zone most of them are so, and else
- * a whole block would be split. Returns how many sections have one. */
+/* The first candidates of section s, at most `most`, but for whole sections one alone. Returns how
+ * many there are. */
+static unsigned section_candidates(const struct quire_zone *z, uint32_t s,
+                                   const struct home_wanted *want, struct home_candidate c[],
+                                   unsigned most)
+{
+    unsigned n = 0;
+
+    if (!want->own_words) {
+        c[0] = candidate_first(z, s * SECTION_BLOCKS, SECTION_BLOCKS, want);
+        return c[0].i < SECTION_BLOCKS;
+    }
+    for (uint32_t g = s * MAP_WORDS; g < (s + 1) * MAP_WORDS && n < most; g++) {
+        if (!word_is_own(z, g, want->tenant))
+            continue;
+        c[n] = candidate_first(z, g * WORD_BITS, WORD_BITS, want);
+        n += c[n].i < WORD_BITS;
+    }
+    return n;
+}
+
+/* The first candidates of sections near `s`; of the tenant's own words, if these alone are looked
+ * at, and up to NEAR_PASSED sections without one are passed by. A section's hint has no class: one
+ * that shows a run of the order and has no candidate costs a look, but takes no other's place. In a
+ * large zone most of them are so, and else a whole block would be split. Returns how many there
+ * are. */
 static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
                                 const struct home_wanted *want, struct home_candidate *c)
 {
     const struct search_kernel *k = qi_search_best();
     uint8_t least = (uint8_t)(want->order + 1);
     uint32_t start = s;
-    unsigned n = 0;
+    bool others = false;
+    unsigned n = 0, some;
 
     for (unsigned around = 0, looks = 0, passed = 0;
          n < NEAR_SECTIONS && looks < NEAR_LOOKS && passed < NEAR_PASSED; s++) {
@@ -202,16 +214,15 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
             s = UINT32_MAX; /* go on at 0 */
             continue;
         }
-        if (want->pass_others && section_is_others(z, s, want->tenant)) {
+        if (want->own_words && !section_is_own(z, s, want->tenant, &others)) {
             passed++;
             continue;
         }
         looks++;
-        c[n] = candidate_first(z, s * SECTION_BLOCKS, SECTION_BLOCKS, want);
-        if (c[n].i < SECTION_BLOCKS)
-            n++;
-        else if (!section_shows(z, s, want->order))
+        some = section_candidates(z, s, want, c + n, NEAR_SECTIONS - n);
+        if (some == 0 && !others && !section_shows(z, s, want->order))
             hint_section_lower(z, s, want->order);
+        n += some;
     }
     return n;
 }
@@ -274,7 +285,7 @@ static uint32_t find_home_but_others(const struct quire_zone *z, quire_slot slot
         if (want->tenant == TENANT_NOBODY || !word_is_others(z, b / WORD_BITS, want->tenant)) {
             if (take_home(z, slot, want, b))
                 return b;
-        } else if (*others == NO_BLOCK && (!want->pass_others || best->value <= HOME_MAX_DENSE)) {
+        } else if (*others == NO_BLOCK) {
             *others = b;
         }
         candidate_next(z, best);
@@ -297,139 +308,6 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, stru
     return find_home_but_others(z, slot, &want, s, &others);
 }
 
-/* No free run of 2^blocks_order blocks is in section s: say so, unless that changed (H3). */
-static uint32_t hint_section_no_whole(const struct quire_zone *z, uint32_t s, unsigned blocks_order)
-{
-    uint32_t b;
-
-    qa_store(wholes_of(z, s), (uint8_t)blocks_order, relaxed); /* relaxed: a hint */
-    qa_fence_seq_cst(); /* E-hint fence: the hint before the second look */
-    b = qi_section_find(z, s, blocks_order, 0);
-    if (b != NO_BLOCK)
-        qa_store(wholes_of(z, s), WHOLES_TOP, relaxed); /* relaxed: a hint */
-    return b;
-}
-
-/* ---- Whole blocks --------------------------------------------------------------------------- */
-
-/* Sections where unmovable runs may be, a bit for one, or for as many as make the zone fit: blocks
- * for unmovable runs are split there first, and all others there last, so that few sections have
- * any, and the others can become free as a whole. A hint: set by who splits such a block, cleared
- * by who finds a section all free. */
-enum section_kind { SECTIONS_ANY, SECTIONS_MOVABLE, SECTIONS_UNMOVABLE };
-
-static qa64 *unmovable_word(const struct quire_zone *z, uint32_t s, uint64_t *bit)
-{
-    uint32_t bits = UNMOVABLE_WORDS * WORD_BITS;
-    uint32_t place = z->sections < bits ? s : s / (z->sections / bits + 1);
-
-    qi_assert(place < UNMOVABLE_WORDS * WORD_BITS);
-    *bit = 1ull << place % WORD_BITS;
-    return &z->head->unmovable[place / WORD_BITS];
-}
-
-static bool section_is(const struct quire_zone *z, uint32_t s, enum section_kind kind)
-{
-    uint64_t bit;
-    qa64 *word = unmovable_word(z, s, &bit);
-
-    return kind == SECTIONS_ANY ||
-           !(qa_load(word, relaxed) & bit) == (kind == SECTIONS_MOVABLE); /* relaxed: a hint */
-}
-
-/* Section s is not one for unmovable blocks any more, if it is all free. */
-static void forget_unmovable(const struct quire_zone *z, uint32_t s)
-{
-    uint64_t bit;
-    qa64 *word = unmovable_word(z, s, &bit);
-
-    /* relaxed: a hint */
-    if (qa_load(word, relaxed) & bit && qi_section_find(z, s, BLOCK_ORDER, 0) != NO_BLOCK)
-        (void)qa_and(word, ~bit, relaxed); /* relaxed: a hint */
-}
-
-/* A free aligned run of 2^blocks_order blocks of the sections `first` .. `end` - 1 of a kind; of
- * the section of block `from` one behind it, if there is one; `here`: none of its blocks is gone.
- * NO_BLOCK: none was seen. */
-static uint32_t find_whole_between(const struct quire_zone *z, uint32_t first, uint32_t end,
-                                   enum section_kind kind, uint32_t from, unsigned blocks_order,
-                                   bool here)
-{
-    const struct search_kernel *k = qi_search_best();
-    uint8_t least = (uint8_t)(blocks_order + 1);
-
-    for (uint32_t s = first;
-         (s = (uint32_t)k->next_byte(hints_at(z->wholes, 0), end, s, least)) < end; s++) {
-        uint32_t start = s == from / SECTION_BLOCKS ? from : 0, b;
-
-        if (!section_is(z, s, kind))
-            continue;
-        if (kind == SECTIONS_ANY)
-            forget_unmovable(z, s);
-        b = here ? qi_section_find_here(z, s, blocks_order, start)
-                 : qi_section_find(z, s, blocks_order, start);
-        if (b == NO_BLOCK && !here)
-            b = hint_section_no_whole(z, s, blocks_order);
-        if (b != NO_BLOCK)
-            return b;
-    }
-    return NO_BLOCK;
-}
-
-/* A whole block for unmovable runs: where there are some, of a word that is all free if there is
- * one; then of a section that is all free. */
-static uint32_t find_block_unmovable(const struct quire_zone *z, bool here)
-{
-    uint32_t b = find_whole_between(z, 0, z->sections, SECTIONS_UNMOVABLE, 0, WORD_ORDER, here);
-
-    if (b == NO_BLOCK)
-        b = find_whole_between(z, 0, z->sections, SECTIONS_UNMOVABLE, 0, 0, here);
-    if (b == NO_BLOCK)
-        b = find_whole_between(z, 0, z->sections, SECTIONS_MOVABLE, 0, BLOCK_ORDER, here);
-    return b;
-}
-
-/* Block b is one for this class now. */
-void qi_section_note_class(const struct quire_zone *z, uint32_t b, unsigned home_class)
-{
-    uint64_t bit;
-    qa64 *word = unmovable_word(z, b / SECTION_BLOCKS, &bit);
-
-    /* relaxed: a hint */
-    if (!(home_class & CLASS_MOVABLE) && !(qa_load(word, relaxed) & bit))
-        (void)qa_or(word, bit, relaxed); /* relaxed: a hint */
-}
-static __attribute__((__noinline__)) uint32_t find_whole(const struct quire_zone *z,
-                                                         quire_slot slot, unsigned near,
-                                                         unsigned blocks_order, bool here);
-
-/* A whole block to split: of the word of 64 blocks in which the slot's last home block is; then of
- * a word that is all free; then any. So slots keep apart while there is room: the blocks of a word
- * have lines of descriptors and of fullness bytes to themselves, and a slot that fills block after
- * block does not drag the lines of another one's along. `here`: none that is gone. */
-static uint32_t find_block_spread(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                                  bool here)
-{
-    /* relaxed: where to start */
-    uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
-    uint64_t v = blocks_in_use(z, near / WORD_BITS, here);
-    bool movable = home_class & CLASS_MOVABLE;
-    uint32_t b = NO_BLOCK;
-
-    if (block_is_others(z, slot, near))
-        v = WORD_FULL; /* another slot came to stay there */
-    if (v != WORD_FULL &&
-        section_is(z, near / SECTION_BLOCKS, movable ? SECTIONS_MOVABLE : SECTIONS_UNMOVABLE))
-        return near / WORD_BITS * WORD_BITS + word_first(~v);
-    if (!movable)
-        b = find_block_unmovable(z, here);
-    if (!movable && b == NO_BLOCK && v != WORD_FULL)
-        return near / WORD_BITS * WORD_BITS + word_first(~v);
-    if (b == NO_BLOCK && slots_have_words(z))
-        b = find_whole(z, slot, home_class, WORD_ORDER, here);
-    return b != NO_BLOCK ? b : find_whole(z, slot, home_class, 0, here);
-}
-
 /* Claim and split a whole block near by, as the slot's; `here`: none that is gone. */
 static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_zone *z,
                                                              quire_slot slot, unsigned home_class,
@@ -439,7 +317,7 @@ static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_
 
     /* Repeats only when a rival claimed the block that was seen free: one that is gone, and cannot
      * be installed, is not tried again. */
-    while ((b = find_block_spread(z, slot, home_class, here)) != NO_BLOCK) {
+    while ((b = qi_find_block_to_split(z, slot, home_class, here)) != NO_BLOCK) {
         if (!qi_blocks_claim(z, b, 0)) {
             stat_count(z, slot, QUIRE_COUNT_RETRY);
             if (qi_blocks_have_gone(z, b, 1))
@@ -539,14 +417,13 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
 
     if (slots_keep_apart(z)) {
         want.tenant = tenant_of_slot(slot);
-        want.pass_others =
-            tenant_has_plenty(z, slot, near / WORD_BITS) && !is_fuller(z, AMPLE_EIGHTHS);
+        want.own_words = slots_keep_far_apart(z) && qi_splits_apart(z, slot, home_class);
     }
     b = find_home_of_mobility(z, slot, want, near);
     if (b == NO_BLOCK)
         b = split_whole_near(z, slot, home_class);
-    if (b == NO_BLOCK && want.pass_others) {
-        want.pass_others = false;
+    if (b == NO_BLOCK && want.own_words) {
+        want.own_words = false;
         b = find_home_of_mobility(z, slot, want, near);
     }
     if (b == NO_BLOCK)
@@ -685,88 +562,4 @@ bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned orde
                 return true;
     }
     return false;
-}
-
-/* Two or four neighbouring sections, all free: orders 19 and 20. */
-static uint32_t find_whole_sections(const struct quire_zone *z, uint32_t count, bool here)
-{
-    for (uint32_t s = 0; s + count <= z->sections; s++) {
-        uint32_t n = 0;
-
-        if (pfn_of_frame(z, frame_at(s * SECTION_BLOCKS, 0)).n >> SECTION_ORDER & (count - 1))
-            continue;
-        while (n < count && (n == 0 || section_follows(z, s + n)) &&
-               (here ? qi_section_find_here(z, s + n, BLOCK_ORDER, 0)
-                     : qi_section_find(z, s + n, BLOCK_ORDER, 0)) != NO_BLOCK)
-            n++;
-        if (n == count)
-            return s * SECTION_BLOCKS;
-    }
-    return NO_BLOCK;
-}
-
-/* As qi_find_whole; `here`: none of the blocks is gone. */
-static inline __attribute__((always_inline)) uint32_t find_whole_of(const struct quire_zone *z,
-                                                                    quire_slot slot, unsigned near,
-                                                                    unsigned blocks_order,
-                                                                    bool here)
-{
-    uint32_t from = qa_load(&slot_of(z, slot)->near[near], relaxed); /* relaxed: where to start */
-    uint32_t first = from / SECTION_BLOCKS, b = NO_BLOCK;
-
-    qi_assert(near <= NEAR_WHOLE && blocks_order <= QUIRE_MAX_ORDER - BLOCK_ORDER);
-    if (blocks_order > BLOCK_ORDER)
-        return find_whole_sections(z, 1u << (blocks_order - BLOCK_ORDER), here);
-    /* Mostly it is where the last one was. relaxed: a hint */
-    if (!here && qa_load(wholes_of(z, first), relaxed) > blocks_order &&
-        section_is(z, first, SECTIONS_MOVABLE))
-        b = qi_section_find(z, first, blocks_order, from);
-    for (unsigned i = 0; i < 4 && b == NO_BLOCK; i++)
-        b = find_whole_between(z, i % 2 ? 0 : first, i % 2 ? first : z->sections,
-                               i < 2 ? SECTIONS_MOVABLE : SECTIONS_ANY, from, blocks_order, here);
-    return b;
-}
-
-static uint32_t find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
-                           unsigned blocks_order, bool here)
-{
-    return find_whole_of(z, slot, near, blocks_order, here);
-}
-
-/* What qi_find_whole comes to first for whole blocks, a run of up to 64: the word of the last one.
- * NO_BLOCK: that does not tell. */
-uint32_t qi_find_near_last(const struct quire_zone *z, quire_slot slot, unsigned blocks_order)
-{
-    /* relaxed: where to start */
-    uint32_t from = qa_load(&slot_of(z, slot)->near[NEAR_WHOLE], relaxed);
-    uint32_t first = from / SECTION_BLOCKS;
-    unsigned bit;
-
-    qi_assert(blocks_order <= WORD_ORDER);
-    /* relaxed: a hint */
-    if (has_gone(z) || qa_load(wholes_of(z, first), relaxed) <= blocks_order ||
-        !section_is(z, first, SECTIONS_MOVABLE))
-        return NO_BLOCK;
-    bit = word_find_run(blocks_in_use(z, from / WORD_BITS, false), blocks_order);
-    return bit < WORD_BITS ? from / WORD_BITS * WORD_BITS + bit : NO_BLOCK;
-}
-
-/* The same where some blocks are gone: of those that are here first. */
-static __attribute__((__noinline__)) uint32_t find_whole_here_first(const struct quire_zone *z,
-                                                                    quire_slot slot, unsigned near,
-                                                                    unsigned blocks_order)
-{
-    uint32_t b = find_whole(z, slot, near, blocks_order, true);
-
-    return b != NO_BLOCK ? b : find_whole(z, slot, near, blocks_order, false);
-}
-
-/* A free aligned run of 2^blocks_order blocks, to be claimed; one that is here if there is one.
- * NO_BLOCK: none was seen. The search starts near the last one of the kind `near` (a class, or
- * NEAR_WHOLE), and comes to sections with unmovable blocks last. */
-uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
-                       unsigned blocks_order)
-{
-    return __builtin_expect(has_gone(z), 0) ? find_whole_here_first(z, slot, near, blocks_order)
-                                            : find_whole_of(z, slot, near, blocks_order, false);
 }

@@ -9,9 +9,9 @@
  *
  * The danger is memory that does not heal: holes among other slots' blocks stay, and whole ones are
  * split instead. So a slot takes what others have left before it splits. Only where memory is
- * ample, and PLENTY_WHOLE blocks of the word in which it works are whole, does it split these
- * first, takes dense blocks alone of other tenants, and does not look into sections where only they
- * work. Runs that are freed one after the other leave sparse blocks, for an instant.
+ * ample, and PLENTY_WHOLE blocks of the word in which it works are whole or a word is all free,
+ * does it take nothing but its own, and does not read the hints of others' words. Runs that are
+ * freed one after the other leave sparse blocks, for an instant, and before that dense ones.
  *
  * State: a byte for each word, TENANT_NOBODY at first. A hint: any number may read and write at
  * once, and what is old costs a block that is passed by, or a line. Slots whose numbers are the
@@ -24,9 +24,18 @@
 
 enum {
     WORDS_A_SLOT = 4,  /* words of blocks that a zone has for each slot, if they keep apart */
-    PLENTY_WHOLE = 16, /* of the 64 blocks of a word */
+    AMPLE_EIGHTHS = 5, /* with so many free, slots keep apart before holes are filled */
     TENANT_NOBODY = 0, /* as metadata begins */
 };
+
+/* Are fewer eighths of the memory free than these? */
+static inline bool is_fuller(const struct quire_zone *z, unsigned eighths)
+{
+    int64_t free = (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: about how much */
+
+    /* relaxed: a figure */
+    return free < (int64_t)(qa_load(&z->head->managed, relaxed) / 8 * eighths);
+}
 
 static inline uint8_t tenant_of_slot(quire_slot slot)
 {
@@ -41,6 +50,12 @@ static inline bool slots_have_words(const struct quire_zone *z)
 static inline bool slots_keep_apart(const struct quire_zone *z)
 {
     return z->slots > 1 && slots_have_words(z);
+}
+
+/* Do slots keep apart, and is memory so ample that they do it before holes are filled? */
+static inline bool slots_keep_far_apart(const struct quire_zone *z)
+{
+    return slots_keep_apart(z) && !is_fuller(z, AMPLE_EIGHTHS);
 }
 
 /* The slot split a whole block of word g. */
@@ -59,34 +74,29 @@ static inline bool word_is_others(const struct quire_zone *z, uint32_t g, uint8_
     return tenant != TENANT_NOBODY && tenant != own;
 }
 
+/* Does slot `own` work in word g? */
+static inline bool word_is_own(const struct quire_zone *z, uint32_t g, uint8_t own)
+{
+    return qa_load(tenant_of(z, g), relaxed) == own; /* relaxed: a hint */
+}
+
 /* Does another slot work where block b is? In a zone where slots do not keep apart, none does. */
 static inline bool block_is_others(const struct quire_zone *z, quire_slot slot, uint32_t b)
 {
     return slots_keep_apart(z) && word_is_others(z, b / WORD_BITS, tenant_of_slot(slot));
 }
 
-/* Do other slots than `own` work in section s, and this one does not? */
-static inline bool section_is_others(const struct quire_zone *z, uint32_t s, uint8_t own)
+/* Does slot `own` work in section s? *others: do other slots? */
+static inline bool section_is_own(const struct quire_zone *z, uint32_t s, uint8_t own, bool *others)
 {
-    bool others = false;
+    bool is_own = false;
 
+    *others = false;
     for (uint32_t g = s * MAP_WORDS; g < (s + 1) * MAP_WORDS; g++) {
-        uint8_t tenant = qa_load(tenant_of(z, g), relaxed); /* relaxed: a hint */
-
-        if (tenant == own)
-            return false;
-        others = others || tenant != TENANT_NOBODY;
+        is_own |= word_is_own(z, g, own);
+        *others |= word_is_others(z, g, own);
     }
-    return others;
-}
-
-/* Does the slot work in word g, its last home block's, and has it whole blocks enough there? */
-static inline bool tenant_has_plenty(const struct quire_zone *z, quire_slot slot, uint32_t g)
-{
-    /* relaxed: a hint */
-    uint64_t whole = ~qa_load(block_word(z, g), relaxed);
-
-    return !word_is_others(z, g, tenant_of_slot(slot)) && word_count(whole) >= PLENTY_WHOLE;
+    return is_own;
 }
 
 #endif /* QUIRE_CORE_BLOCKS_TENANT_H */

@@ -15,6 +15,7 @@ set(QUIRE_CORE_SOURCES
     core/alloc/batch_runs.c
     core/alloc/count.c
     core/alloc/find_block.c
+    core/alloc/find_whole.c
     core/alloc/give_back.c
     core/alloc/range.c
     core/alloc/request.c

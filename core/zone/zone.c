@@ -10,6 +10,7 @@
  * number comes last, with release, for those who attach. The handle is written once and constant
  * from then on.
  */
+#include "core/blocks/tenant.h"
 #include "core/internal.h"
 #include "core/zone/metadata.h"
 
@@ -23,10 +24,9 @@ enum {
     CHUNK_LARGE_SHARE = 64,
     CHUNK_MIN = 64,
     CHUNK_SHARE = 16,
-    ORDER_CLASSES_BLOCKS = 64,   /* blocks a slot from which on orders are kept apart */
-    SLOTS_A_SECTION = MAP_WORDS, /* slots start to look in words of their own */
-    SECTIONS_A_SLOT = 2,         /* sections a slot, for whole blocks to be in own ones */
-    APART_ORDER = 4,             /* and runs of this order and longer */
+    ORDER_CLASSES_BLOCKS = 64, /* blocks a slot from which on orders are kept apart */
+    SECTIONS_A_SLOT = 2,       /* sections a slot, for whole blocks to be in own ones */
+    APART_ORDER = 4,           /* and runs of this order and longer */
 };
 
 static void clear_memory(void *memory, size_t bytes)
@@ -210,17 +210,20 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
 }
 
 /* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so
- * that their home blocks share no line of maps, descriptors or hints, and few sections are opened.
- * Whole blocks, and long runs, of which a few are a block, come and go by the section's line: for
+ * that their home blocks share no line of maps, descriptors or hints, and few sections are opened;
+ * where slots keep apart, in every second word, as processors fetch lines by pairs. Whole blocks,
+ * and long runs, of which a few are a block, come and go by the section's line: for
  * these each slot has a section of its own, if there are as many again. */
 static void build_slots(struct quire_zone *z)
 {
+    uint32_t words = slots_keep_apart(z) ? 2 : 1; /* a slot */
+    uint32_t slots = MAP_WORDS / words;           /* a section */
     bool apart = z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
 
     for (uint32_t i = 0; i < z->slots; i++)
         for (unsigned c = 0; c <= CLASSES; c++) {
-            uint32_t s = apart && c >= 2 * APART_ORDER ? i : i / SLOTS_A_SECTION % z->sections;
-            uint32_t b = s * SECTION_BLOCKS + i % SLOTS_A_SECTION * WORD_BITS;
+            uint32_t s = apart && c >= 2 * APART_ORDER ? i : i / slots % z->sections;
+            uint32_t b = s * SECTION_BLOCKS + i % slots * words * WORD_BITS;
 
             qa_store(&z->slot_states[i].near[c], b, relaxed); /* relaxed: being built */
         }

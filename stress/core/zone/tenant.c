@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * tenant.c - slots keep apart, and memory heals all the same (core/blocks/tenant.h).
+ * tenant.c - slots keep apart, and memory heals all the same (core/blocks/tenant.h). White-box: it
+ * looks at a slot's counts through core/layout.h.
  */
+#include "core/internal.h"
 #include "stress/common/random.h"
 #include "stress/common/zone_fixture.h"
 
@@ -13,14 +15,21 @@ enum {
     RUN = 8,
     ROUNDS = 110, /* each replaces a tenth of what is held */
     WORD = 64,    /* blocks that have one tenant */
+    WORDS = 8,    /* of them in a section */
+    RUNS = 128,   /* in a word */
 };
+
+static void open_slots(struct fixture *f, uint64_t sections, uint32_t slots)
+{
+    fixture_begin(f);
+    fixture_usable(f, 0, sections * SECTION);
+    f->config.slots = slots;
+    fixture_open(f);
+}
 
 static void open_apart(struct fixture *f)
 {
-    fixture_begin(f);
-    fixture_usable(f, 0, (uint64_t)SECTIONS * SECTION);
-    f->config.slots = SLOTS;
-    fixture_open(f);
+    open_slots(f, SECTIONS, SLOTS);
 }
 
 static quire_pfn run_of(struct fixture *f, uint32_t s)
@@ -29,6 +38,36 @@ static quire_pfn run_of(struct fixture *f, uint32_t s)
 
     assert_ok(quire_zone_alloc(&f->zone, slot(s), RUN, QUIRE_MOVABLE, &pfn));
     return pfn;
+}
+
+static quire_pfn unmovable_run_of(struct fixture *f, uint32_t s)
+{
+    quire_pfn pfn;
+
+    assert_ok(quire_zone_alloc(&f->zone, slot(s), RUN, 0, &pfn));
+    return pfn;
+}
+
+static uint64_t word_with(quire_pfn pfn)
+{
+    return pfn.n / BLOCK / WORD;
+}
+
+/* The slot fills the word in which it begins; its runs, or NULL if they are not wanted. */
+static uint64_t fill_word(struct fixture *f, uint32_t s, quire_pfn runs[RUNS])
+{
+    uint64_t word = 0;
+
+    for (unsigned i = 0; i < RUNS; i++) {
+        quire_pfn pfn = unmovable_run_of(f, s);
+
+        word = i == 0 ? word_with(pfn) : word;
+        assert_int_equal(word_with(pfn), word);
+        if (runs) {
+            runs[i] = pfn;
+        }
+    }
+    return word;
 }
 
 /* Slot 0 leaves a block half free, and goes on in another one; so does slot 1, elsewhere. */
@@ -42,7 +81,8 @@ static void leave_half_a_block(struct fixture *f, quire_pfn *half)
     assert_int_not_equal(run_of(f, 1).n / SECTION, half->n / SECTION);
 }
 
-/* What another slot has half freed is not taken while there are whole blocks enough. */
+/* What another slot has half freed is not taken while there are whole blocks elsewhere, though the
+ * slot's own word is used up. */
 static void half_a_block_is_left(void **state)
 {
     (void)state;
@@ -50,25 +90,134 @@ static void half_a_block_is_left(void **state)
     quire_pfn half;
     open_apart(&f);
     leave_half_a_block(&f, &half);
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < 2 * RUNS; i++) {
         assert_int_not_equal(run_of(&f, 1).n / SECTION, half.n / SECTION);
     }
     fixture_close(&f);
 }
 
-/* It is taken before anything is split where the slot's word has few whole blocks left. */
+/* Nor is a dense block, of which another one just began to free what lies in it. */
+static void a_dense_block_is_left(void **state)
+{
+    enum { DENSE = 4, IN_BLOCK = BLOCK >> DENSE };
+    (void)state;
+    struct fixture f;
+    quire_pfn first, pfn;
+    open_slots(&f, 1, SLOTS);
+    for (unsigned i = 0; i <= IN_BLOCK; i++) {
+        assert_ok(quire_zone_alloc(&f.zone, slot(0), DENSE, QUIRE_MOVABLE, &pfn));
+        first = i == 0 ? pfn : first;
+    }
+    assert_ok(quire_zone_free(&f.zone, slot(0), first, DENSE));
+    for (unsigned i = 0; i < 3 * IN_BLOCK; i++) {
+        assert_ok(quire_zone_alloc(&f.zone, slot(1), DENSE, QUIRE_MOVABLE, &pfn));
+        assert_int_not_equal(pfn.n / BLOCK, first.n / BLOCK);
+    }
+    fixture_close(&f);
+}
+
+/* It is taken before anything is split if all that could be split lies where others work. */
 static void half_a_block_is_taken(void **state)
 {
     (void)state;
+    const size_t runs = (size_t)SECTIONS * WORDS * RUNS;
+    quire_pfn *pfns = malloc(runs * sizeof *pfns);
     struct fixture f;
-    quire_pfn half;
-    bool taken = false;
+    assert_non_null(pfns);
     open_apart(&f);
-    leave_half_a_block(&f, &half);
-    for (unsigned i = 0; i < 2 * WORD && !taken; i++) {
-        taken = run_of(&f, 1).n == half.n;
+    for (size_t i = 0; i < runs; i++) {
+        pfns[i] = run_of(&f, 0);
     }
-    assert_true(taken);
+    for (size_t i = 1; i < runs; i++) {
+        assert_ok(quire_zone_free(&f.zone, slot(0), pfns[i], RUN));
+    }
+    assert_ok(quire_zone_retire_slot(&f.zone, slot(0)));
+    assert_int_equal(run_of(&f, 1).n / BLOCK, pfns[0].n / BLOCK);
+    fixture_close(&f);
+    free(pfns);
+}
+
+/* Slots begin in every second word. One that has used up its own goes on in one of nobody's that is
+ * not beside another's, then in its own that became free again, though others' are, too. */
+static void free_words_of_others_come_last(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn pfn, runs[RUNS];
+    open_slots(&f, 1, SLOTS);
+    pfn = unmovable_run_of(&f, 0);
+    assert_int_equal(word_with(pfn), 0);
+    assert_ok(quire_zone_free(&f.zone, slot(0), pfn, RUN));
+    assert_ok(quire_zone_retire_slot(&f.zone, slot(0)));
+    assert_int_equal(fill_word(&f, 1, runs), 2);
+    assert_int_equal(fill_word(&f, 1, NULL), 3);
+    for (unsigned i = 0; i < RUNS; i++) {
+        assert_ok(quire_zone_free(&f.zone, slot(1), runs[i], RUN));
+    }
+    assert_int_equal(fill_word(&f, 1, NULL), 2);
+    fixture_close(&f);
+}
+
+static uint64_t wholes_counted(const struct fixture *f, uint32_t s)
+{
+    return qa_load(&f->zone.slot_states[s].counts[QUIRE_COUNT_WHOLE], relaxed);
+}
+
+/* What becomes of a block is counted in the line of the slot that works there. */
+static void counts_are_the_tenants(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn runs[3];
+    open_slots(&f, 1, SLOTS);
+    for (unsigned i = 0; i < 3; i++) {
+        runs[i] = unmovable_run_of(&f, 1);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ok(quire_zone_free(&f.zone, slot(1), runs[i], RUN));
+    }
+    assert_int_equal(wholes_counted(&f, 0), 0);
+    assert_int_equal(wholes_counted(&f, 1), 1);
+    fixture_close(&f);
+}
+
+/* Blocks for unmovable runs gather in few sections, but slots keep apart there: one that finds no
+ * free word takes what is whole of its own ones, and then a section more, while there are as many
+ * as slots. */
+static void unmovable_runs_keep_apart(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn first[RUNS], pfn;
+    open_slots(&f, 8, WORDS - 1);
+    assert_int_equal(fill_word(&f, 0, first), 0);
+    for (uint32_t s = 1; s < WORDS - 1; s++) {
+        assert_int_equal(unmovable_run_of(&f, s).n / SECTION, 0);
+    }
+    assert_int_equal(fill_word(&f, 0, NULL) / WORDS, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ok(quire_zone_free(&f.zone, slot(0), first[i], RUN));
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        pfn = unmovable_run_of(&f, 0);
+        assert_int_equal(pfn.n / BLOCK, first[0].n / BLOCK);
+    }
+    assert_int_equal(unmovable_run_of(&f, 0).n / SECTION, 1);
+    fixture_close(&f);
+}
+
+/* Where there are fewer sections than slots, they share the words of the first one. */
+static void few_sections_are_shared(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_slots(&f, SECTIONS, WORDS);
+    for (uint32_t s = 0; s < WORDS; s++) {
+        assert_int_equal(unmovable_run_of(&f, s).n / SECTION, 0);
+    }
+    for (unsigned i = 0; i < 3 * RUNS; i++) {
+        assert_int_equal(unmovable_run_of(&f, 0).n / SECTION, 0);
+    }
     fixture_close(&f);
 }
 
@@ -144,11 +293,11 @@ static void chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(half_a_block_is_left),
-        cmocka_unit_test(half_a_block_is_taken),
-        cmocka_unit_test(scarce_memory_is_shared),
-        cmocka_unit_test(two_slots_heal),
-        cmocka_unit_test(chunks),
+        cmocka_unit_test(half_a_block_is_left),    cmocka_unit_test(a_dense_block_is_left),
+        cmocka_unit_test(half_a_block_is_taken),   cmocka_unit_test(free_words_of_others_come_last),
+        cmocka_unit_test(counts_are_the_tenants),  cmocka_unit_test(unmovable_runs_keep_apart),
+        cmocka_unit_test(few_sections_are_shared), cmocka_unit_test(scarce_memory_is_shared),
+        cmocka_unit_test(two_slots_heal),          cmocka_unit_test(chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
