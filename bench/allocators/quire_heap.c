@@ -15,7 +15,8 @@
 enum { ALIGNED = 2 << 20 }; /* the memory, so that it may have large pages as others' may */
 
 struct objects {
-    void *arena; /* whose frames they are */
+    const struct allocator *frames_by; /* in the heap's mode */
+    void *arena;                       /* whose frames they are */
     struct quire_heap heap;
     void *room;
     unsigned char *mapped;
@@ -34,7 +35,7 @@ static void objects_close(void *opened)
     struct objects *objects = opened;
 
     if (objects->arena) {
-        allocator_quire.close(objects->arena);
+        objects->frames_by->close(objects->arena);
     }
     free(objects->room);
     if (objects->mapped) {
@@ -77,7 +78,9 @@ static void *open_mode(uint64_t frames, unsigned threads, enum quire_cache_mode 
         return NULL;
     }
     objects->frames = frames;
-    objects->arena = allocator_quire.open(frames, threads);
+    objects->frames_by =
+        mode == QUIRE_CACHE_EXCHANGE ? &allocator_quire_exchange : &allocator_quire;
+    objects->arena = objects->frames_by->open(frames, threads);
     objects->mapped_bytes = (size_t)(frames << QUIRE_FRAME_SHIFT) + ALIGNED;
     objects->mapped = metadata_map(objects->mapped_bytes);
     if (objects->arena && objects->mapped && !objects_build(objects, mode)) {
@@ -121,7 +124,7 @@ static const char *objects_check(void *opened)
             return "objects or slabs are left";
         }
     }
-    return allocator_quire.check(objects->arena);
+    return objects->frames_by->check(objects->arena);
 }
 
 #define OBJECTS(id, the_name, the_open, the_what) \

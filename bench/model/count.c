@@ -32,8 +32,13 @@ enum {
     WARM = 2048,         /* turns, uncounted */
     TURNS = 512,
     BATCH = BENCH_BATCH,
-    QUEUE = 64,  /* frames between producer and consumer */
-    BURST = 512, /* runs */
+    QUEUE = 64,         /* frames between producer and consumer */
+    BURST = 512,        /* runs */
+    OBJECTS = 1024,     /* that a CPU holds */
+    OBJECT_BYTES = 64,  /* of those in pairs and queues */
+    MIXED_STEPS = 8,    /* up to 4096 bytes */
+    LARSON_STEPS = 5,   /* up to 512 */
+    LARSON_TURN = 4096, /* operations until a CPU goes on with the next one's */
 };
 
 struct world {
@@ -42,7 +47,7 @@ struct world {
     const struct work *work;
     unsigned order, cpus;
     quire_pfn *units[MODEL_CPUS];
-    size_t held[MODEL_CPUS], done[MODEL_CPUS];
+    size_t held[MODEL_CPUS], done[MODEL_CPUS], turns[MODEL_CPUS];
     uint64_t random;
 };
 
@@ -55,6 +60,7 @@ struct work {
     unsigned warm, turns;
     bool batches;    /* a turn is BATCH operations of who has calls for that */
     unsigned orders; /* bits */
+    bool objects;    /* not frames */
 };
 
 /* ---- What the allocators find -------------------------------------------------------------- */
@@ -219,14 +225,111 @@ static void begin_burst(struct world *w, unsigned cpu)
     }
 }
 
+/* ---- Objects -------------------------------------------------------------------------------- */
+
+/* The user writes the first word of what it gets. */
+static void take_object(struct world *w, unsigned cpu, size_t bytes, quire_pfn *unit)
+{
+    void *object;
+
+    if (w->allocator->object_alloc(w->arena, cpu, bytes, &object)) {
+        die(w, "an allocation was refused");
+    }
+    lines_touch(object, sizeof(uint64_t), LINE_WRITE);
+    *unit = quire_pfn_of((uintptr_t)object);
+}
+
+static void give_object(struct world *w, unsigned cpu, quire_pfn unit)
+{
+    if (w->allocator->object_free(w->arena, cpu, (void *)(uintptr_t)unit.n)) {
+        die(w, "a free was refused");
+    }
+}
+
+/* As in bench/cases/heap.c. */
+static size_t draw_bytes(struct world *w, unsigned steps)
+{
+    size_t least = (size_t)16 << below(w, steps);
+
+    return least + 1 + below(w, least);
+}
+
+static void turn_object_pair(struct world *w, unsigned cpu)
+{
+    quire_pfn unit;
+
+    take_object(w, cpu, OBJECT_BYTES, &unit);
+    give_object(w, cpu, unit);
+}
+
+static void fill_objects(struct world *w, unsigned cpu, unsigned steps)
+{
+    while (w->held[cpu] < OBJECTS) {
+        take_object(w, cpu, draw_bytes(w, steps), &w->units[cpu][w->held[cpu]++]);
+    }
+}
+
+static void replace_object(struct world *w, unsigned cpu, unsigned whose, unsigned steps)
+{
+    quire_pfn *unit = &w->units[whose][below(w, OBJECTS)];
+
+    give_object(w, cpu, *unit);
+    take_object(w, cpu, draw_bytes(w, steps), unit);
+}
+
+static void fill_mixed(struct world *w, unsigned cpu)
+{
+    fill_objects(w, cpu, MIXED_STEPS);
+}
+
+static void turn_mixed(struct world *w, unsigned cpu)
+{
+    replace_object(w, cpu, cpu, MIXED_STEPS);
+}
+
+static void fill_larson(struct world *w, unsigned cpu)
+{
+    fill_objects(w, cpu, LARSON_STEPS);
+}
+
+static void turn_larson(struct world *w, unsigned cpu)
+{
+    unsigned turn = (unsigned)(w->turns[cpu]++ / LARSON_TURN);
+
+    replace_object(w, cpu, (cpu + turn) % w->cpus, LARSON_STEPS);
+}
+
+static void fill_object_queue(struct world *w, unsigned cpu)
+{
+    while (cpu % 2 == 0 && w->held[cpu] < QUEUE) {
+        take_object(w, cpu, OBJECT_BYTES, &w->units[cpu][w->held[cpu]++]);
+    }
+}
+
+static void turn_hand_object_over(struct world *w, unsigned cpu)
+{
+    unsigned producer = cpu & ~1u;
+
+    if (cpu == producer) {
+        take_object(w, cpu, OBJECT_BYTES, &w->units[cpu][w->held[cpu]++ % (2 * QUEUE)]);
+    } else {
+        give_object(w, cpu, w->units[producer][w->done[producer]++ % (2 * QUEUE)]);
+    }
+}
+
 static const struct work works[] = {
-    {"pair", NULL, turn_pair, 1, WARM, TURNS, false, 1 << 0 | 1 << 3 | 1 << 9},
-    {"burst", begin_burst, turn_burst, 1, 8 * BURST, 8 * BURST, false, 1 << 0 | 1 << 3 | 1 << 6},
-    {"bulk-alloc", NULL, turn_take, 1, 0, FRAMES, true, 1},
-    {"bulk-free", fill, turn_give, 1, 0, FRAMES, true, 1},
-    {"random-free", fill_and_shuffle, turn_give, 1, 0, FRAMES, true, 1},
-    {"half-full", fill_half, turn_replace, 1, 2 * FRAMES, TURNS, false, 1},
-    {"spsc", fill_queue, turn_hand_over, 2, WARM, TURNS, false, 1},
+    {"pair", NULL, turn_pair, 1, WARM, TURNS, false, 1 << 0 | 1 << 3 | 1 << 9, false},
+    {"burst", begin_burst, turn_burst, 1, 8 * BURST, 8 * BURST, false, 1 << 0 | 1 << 3 | 1 << 6,
+     false},
+    {"bulk-alloc", NULL, turn_take, 1, 0, FRAMES, true, 1, false},
+    {"bulk-free", fill, turn_give, 1, 0, FRAMES, true, 1, false},
+    {"random-free", fill_and_shuffle, turn_give, 1, 0, FRAMES, true, 1, false},
+    {"half-full", fill_half, turn_replace, 1, 2 * FRAMES, TURNS, false, 1, false},
+    {"spsc", fill_queue, turn_hand_over, 2, WARM, TURNS, false, 1, false},
+    {"heap-pair", NULL, turn_object_pair, 1, WARM, TURNS, false, 1, true},
+    {"heap-mixed", fill_mixed, turn_mixed, 1, 16 * OBJECTS, 16 * OBJECTS, false, 1, true},
+    {"heap-larson", fill_larson, turn_larson, 1, 4 * LARSON_TURN, 4 * LARSON_TURN, false, 1, true},
+    {"heap-spsc", fill_object_queue, turn_hand_object_over, 2, WARM, 16 * TURNS, false, 1, true},
 };
 
 /* ---- Counting ------------------------------------------------------------------------------- */
@@ -249,7 +352,12 @@ static void give_rest(struct world *w)
         while (w->done[cpu] < w->held[cpu]) {
             size_t i = w->done[cpu]++;
 
-            give(w, cpu, w->units[cpu][w->work->least > 1 ? i % ((size_t)2 * QUEUE) : i]);
+            i = w->work->least > 1 ? i % ((size_t)2 * QUEUE) : i;
+            if (w->work->objects) {
+                give_object(w, cpu, w->units[cpu][i]);
+            } else {
+                give(w, cpu, w->units[cpu][i]);
+            }
         }
     }
 }
@@ -304,7 +412,7 @@ static void count_all(const char *only)
 {
     static const struct allocator *const allocators[] = {
         &allocator_quire_exchange, &allocator_quire_zone, &allocator_spinlock_buddy,
-        &allocator_cached_buddy,   &allocator_linux_like,
+        &allocator_cached_buddy,   &allocator_linux_like, &allocator_quire_heap_exchange,
     };
 
     for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
@@ -312,7 +420,8 @@ static void count_all(const char *only)
              order++) {
             for (size_t j = 0; j < sizeof(allocators) / sizeof(allocators[0]); j++) {
                 for (unsigned cpus = 1; cpus <= MODEL_CPUS; cpus *= 2) {
-                    if (works[i].orders >> order & 1 && cpus >= works[i].least) {
+                    if (works[i].orders >> order & 1 && cpus >= works[i].least &&
+                        works[i].objects == (allocators[j]->object_alloc != NULL)) {
                         count(allocators[j], &works[i], order, cpus);
                     }
                 }

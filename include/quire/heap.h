@@ -158,7 +158,7 @@ struct quire_heap {
 
 /* The bytes that a heap needs: 4 for each frame of the runs and 16 for each GiB from the lowest
  * to the highest, 192 for each slab; for each class and node 64, 8 for each CPU, and 32 for each
- * of up to 8 sets of CPUs; for each class and CPU 64 and 16 for each round (85 KiB a CPU of a
+ * of up to 64 sets of CPUs; for each class and CPU 64 and 16 for each round (85 KiB a CPU of a
  * heap without object caches, and 1 KiB more for each of these). With options or tags: 8 or 24
  * for each frame, 16 for each slab, 64 for each tag. QUIRE_ERR_SIZE: no frames, or a number out
  * of its range (nodes QUIRE_NODES, 2^24 slabs, rounds), or a share that is less than the reserve.

@@ -311,6 +311,15 @@ static void reserve_build(struct heap *h, const struct quire_heap_config *config
         qi_reserve_fit(&h->classes[h->reserve_class + k], (uint32_t)RESERVE_LEAST << k);
 }
 
+/* How many frames of slabs other CPUs leave in a stack of a bin. */
+static uint32_t partial_frames_of(const struct heap_plan *plan)
+{
+    uint32_t most = PARTIAL_ALL / plan->stacks;
+
+    most = most < PARTIAL_FRAMES ? most : PARTIAL_FRAMES;
+    return plan->words / PARTIAL_SHARE < most ? (uint32_t)(plan->words / PARTIAL_SHARE) : most;
+}
+
 static struct heap *heap_build(const struct quire_heap_config *config, const struct heap_plan *plan,
                                unsigned char *memory)
 {
@@ -329,9 +338,7 @@ static struct heap *heap_build(const struct quire_heap_config *config, const str
     h->class_count = plan->classes;
     h->slab_most = plan->slabs;
     h->stack_mask = plan->stacks - 1;
-    h->partial_frames = plan->words / PARTIAL_SHARE < PARTIAL_FRAMES
-                            ? (uint32_t)(plan->words / PARTIAL_SHARE)
-                            : PARTIAL_FRAMES;
+    h->partial_frames = partial_frames_of(plan);
     h->first_section = plan->first_section;
     h->section_count = plan->section_count;
     h->sections = (struct heap_section *)part(memory, plan->sections_at);

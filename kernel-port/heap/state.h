@@ -47,9 +47,10 @@ enum {
     SMALL_MOST = 4096, /* bytes whose class is looked up */
     SECTION_FRAMES_SHIFT = 18,
     HEAP_NODE_BITS = 6,
-    BIN_STACKS = 8,       /* of a bin, at most, for its CPUs: a power of two */
+    BIN_STACKS = 64,      /* of a bin, at most, for its CPUs: a power of two */
     PARTIAL_FRAMES = 128, /* of slabs in a stack, at most, that other CPUs leave there */
-    PARTIAL_SHARE = 1024, /* and they are no larger part of all frames */
+    PARTIAL_ALL = 1024,   /* in all of a bin's stacks */
+    PARTIAL_SHARE = 1024, /* and in a stack they are no larger part of all frames */
     DEAD_MOST = 8,        /* dead slabs of a bin that are not looked for in other CPUs' stacks,
                            * besides one for each CPU */
 };

@@ -96,23 +96,65 @@ static void half_a_block_is_left(void **state)
     fixture_close(&f);
 }
 
+enum { SHORT = 4, IN_BLOCK = BLOCK >> SHORT };
+
+static quire_pfn short_run_of(struct fixture *f, uint32_t s)
+{
+    quire_pfn pfn;
+
+    assert_ok(quire_zone_alloc(&f->zone, slot(s), SHORT, QUIRE_MOVABLE, &pfn));
+    return pfn;
+}
+
+/* The slot fills a block with short runs, begins another one, and frees some of the first one's.
+ * Returns the first block's number. */
+static uint64_t thin_a_block(struct fixture *f, uint32_t s, unsigned freed)
+{
+    quire_pfn pfns[IN_BLOCK];
+
+    for (unsigned i = 0; i < IN_BLOCK; i++) {
+        pfns[i] = short_run_of(f, s);
+        assert_int_equal(pfns[i].n / BLOCK, pfns[0].n / BLOCK);
+    }
+    (void)short_run_of(f, s);
+    for (unsigned i = 0; i < freed; i++) {
+        assert_ok(quire_zone_free(&f->zone, slot(s), pfns[i], SHORT));
+    }
+    return pfns[0].n / BLOCK;
+}
+
 /* Nor is a dense block, of which another one just began to free what lies in it. */
 static void a_dense_block_is_left(void **state)
 {
-    enum { DENSE = 4, IN_BLOCK = BLOCK >> DENSE };
     (void)state;
     struct fixture f;
-    quire_pfn first, pfn;
+    uint64_t dense;
     open_slots(&f, 1, SLOTS);
-    for (unsigned i = 0; i <= IN_BLOCK; i++) {
-        assert_ok(quire_zone_alloc(&f.zone, slot(0), DENSE, QUIRE_MOVABLE, &pfn));
-        first = i == 0 ? pfn : first;
-    }
-    assert_ok(quire_zone_free(&f.zone, slot(0), first, DENSE));
+    dense = thin_a_block(&f, 0, 1);
     for (unsigned i = 0; i < 3 * IN_BLOCK; i++) {
-        assert_ok(quire_zone_alloc(&f.zone, slot(1), DENSE, QUIRE_MOVABLE, &pfn));
-        assert_int_not_equal(pfn.n / BLOCK, first.n / BLOCK);
+        assert_int_not_equal(short_run_of(&f, 1).n / BLOCK, dense);
     }
+    fixture_close(&f);
+}
+
+/* Where memory is neither ample nor scarce, what a slot has thinned in its own words it takes
+ * first, though another one has left a block that is fuller. */
+static void own_blocks_come_first(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn large;
+    uint64_t own;
+    open_slots(&f, 1, SLOTS);
+    (void)thin_a_block(&f, 0, 4);
+    own = thin_a_block(&f, 1, 8);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ok(quire_zone_alloc(&f.zone, slot(0), 16, QUIRE_MOVABLE, &large));
+    }
+    for (unsigned i = 1; i < IN_BLOCK; i++) {
+        (void)short_run_of(&f, 1);
+    }
+    assert_int_equal(short_run_of(&f, 1).n / BLOCK, own);
     fixture_close(&f);
 }
 
@@ -294,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(half_a_block_is_left),    cmocka_unit_test(a_dense_block_is_left),
+        cmocka_unit_test(own_blocks_come_first),
         cmocka_unit_test(half_a_block_is_taken),   cmocka_unit_test(free_words_of_others_come_last),
         cmocka_unit_test(counts_are_the_tenants),  cmocka_unit_test(unmovable_runs_keep_apart),
         cmocka_unit_test(few_sections_are_shared), cmocka_unit_test(scarce_memory_is_shared),
