@@ -27,7 +27,8 @@
 #include <unistd.h>
 
 enum {
-    FRAMES = 8192,       /* of a CPU in the cases that hold many */
+    FRAMES = 8192,       /* of a CPU in the cases that hold many, half of its memory */
+    HALF = 131072,       /* of a CPU where half of its memory is held: four words of blocks */
     ARENA = 32 * FRAMES, /* of a CPU in the others, as in the benchmark with --quick */
     WARM = 2048,         /* turns, uncounted */
     TURNS = 512,
@@ -55,12 +56,15 @@ struct world {
 struct work {
     const char *name;
     void (*prepare)(struct world *w, unsigned cpu); /* may be NULL */
+    void (*settle)(struct world *w, unsigned cpu);  /* after that; may be NULL */
     void (*turn)(struct world *w, unsigned cpu);
     unsigned least; /* CPUs */
     unsigned warm, turns;
     bool batches;    /* a turn is BATCH operations of who has calls for that */
     unsigned orders; /* bits */
     bool objects;    /* not frames */
+    size_t frames;   /* that a CPU holds at first */
+    size_t arena;    /* frames for each CPU */
 };
 
 /* ---- What the allocators find -------------------------------------------------------------- */
@@ -147,7 +151,7 @@ static void turn_give(struct world *w, unsigned cpu)
 
 static void fill(struct world *w, unsigned cpu)
 {
-    while (w->held[cpu] < FRAMES) {
+    while (w->held[cpu] < w->work->frames) {
         turn_take(w, cpu);
     }
 }
@@ -169,10 +173,9 @@ static void fill_and_shuffle(struct world *w, unsigned cpu)
     shuffle(w, cpu);
 }
 
-static void fill_half(struct world *w, unsigned cpu)
+static void thin(struct world *w, unsigned cpu)
 {
-    fill_and_shuffle(w, cpu);
-    while (w->held[cpu] > FRAMES / 2) {
+    while (w->held[cpu] > HALF / 2) {
         give(w, cpu, w->units[cpu][--w->held[cpu]]);
     }
 }
@@ -318,18 +321,99 @@ static void turn_hand_object_over(struct world *w, unsigned cpu)
 }
 
 static const struct work works[] = {
-    {"pair", NULL, turn_pair, 1, WARM, TURNS, false, 1 << 0 | 1 << 3 | 1 << 9, false},
-    {"burst", begin_burst, turn_burst, 1, 8 * BURST, 8 * BURST, false, 1 << 0 | 1 << 3 | 1 << 6,
-     false},
-    {"bulk-alloc", NULL, turn_take, 1, 0, FRAMES, true, 1, false},
-    {"bulk-free", fill, turn_give, 1, 0, FRAMES, true, 1, false},
-    {"random-free", fill_and_shuffle, turn_give, 1, 0, FRAMES, true, 1, false},
-    {"half-full", fill_half, turn_replace, 1, 2 * FRAMES, TURNS, false, 1, false},
-    {"spsc", fill_queue, turn_hand_over, 2, WARM, TURNS, false, 1, false},
-    {"heap-pair", NULL, turn_object_pair, 1, WARM, TURNS, false, 1, true},
-    {"heap-mixed", fill_mixed, turn_mixed, 1, 16 * OBJECTS, 16 * OBJECTS, false, 1, true},
-    {"heap-larson", fill_larson, turn_larson, 1, 4 * LARSON_TURN, 4 * LARSON_TURN, false, 1, true},
-    {"heap-spsc", fill_object_queue, turn_hand_object_over, 2, WARM, 16 * TURNS, false, 1, true},
+    {.name = "pair",
+     .turn = turn_pair,
+     .least = 1,
+     .warm = WARM,
+     .turns = TURNS,
+     .orders = 1 << 0 | 1 << 3 | 1 << 9,
+     .arena = ARENA},
+    {.name = "burst",
+     .prepare = begin_burst,
+     .turn = turn_burst,
+     .least = 1,
+     .warm = 8 * BURST,
+     .turns = 8 * BURST,
+     .orders = 1 << 0 | 1 << 3 | 1 << 6,
+     .arena = ARENA},
+    {.name = "bulk-alloc",
+     .turn = turn_take,
+     .least = 1,
+     .turns = FRAMES,
+     .batches = true,
+     .orders = 1,
+     .arena = 2 * FRAMES},
+    {.name = "bulk-free",
+     .prepare = fill,
+     .turn = turn_give,
+     .least = 1,
+     .turns = FRAMES,
+     .batches = true,
+     .orders = 1,
+     .frames = FRAMES,
+     .arena = 2 * FRAMES},
+    {.name = "random-free",
+     .prepare = fill_and_shuffle,
+     .turn = turn_give,
+     .least = 1,
+     .turns = FRAMES,
+     .batches = true,
+     .orders = 1,
+     .frames = FRAMES,
+     .arena = 2 * FRAMES},
+    {.name = "half-full",
+     .prepare = fill_and_shuffle,
+     .settle = thin,
+     .turn = turn_replace,
+     .least = 1,
+     .warm = HALF,
+     .turns = 8 * TURNS,
+     .orders = 1,
+     .frames = HALF,
+     .arena = HALF},
+    {.name = "spsc",
+     .prepare = fill_queue,
+     .turn = turn_hand_over,
+     .least = 2,
+     .warm = WARM,
+     .turns = TURNS,
+     .orders = 1,
+     .arena = ARENA},
+    {.name = "heap-pair",
+     .turn = turn_object_pair,
+     .least = 1,
+     .warm = WARM,
+     .turns = TURNS,
+     .orders = 1,
+     .objects = true,
+     .arena = ARENA},
+    {.name = "heap-mixed",
+     .prepare = fill_mixed,
+     .turn = turn_mixed,
+     .least = 1,
+     .warm = 16 * OBJECTS,
+     .turns = 16 * OBJECTS,
+     .orders = 1,
+     .objects = true,
+     .arena = ARENA},
+    {.name = "heap-larson",
+     .prepare = fill_larson,
+     .turn = turn_larson,
+     .least = 1,
+     .warm = 4 * LARSON_TURN,
+     .turns = 4 * LARSON_TURN,
+     .orders = 1,
+     .objects = true,
+     .arena = ARENA},
+    {.name = "heap-spsc",
+     .prepare = fill_object_queue,
+     .turn = turn_hand_object_over,
+     .least = 2,
+     .warm = WARM,
+     .turns = 16 * TURNS,
+     .orders = 1,
+     .objects = true,
+     .arena = ARENA},
 };
 
 /* ---- Counting ------------------------------------------------------------------------------- */
@@ -341,6 +425,14 @@ static void take_turns(struct world *w, unsigned turns)
             lines_turn(cpu);
             w->work->turn(w, cpu);
         }
+    }
+}
+
+static void each_cpu(struct world *w, void (*step)(struct world *w, unsigned cpu))
+{
+    for (unsigned cpu = 0; step && cpu < w->cpus; cpu++) {
+        lines_turn(cpu);
+        step(w, cpu);
     }
 }
 
@@ -372,22 +464,19 @@ static void count(const struct allocator *a, const struct work *work, unsigned o
 
     cpu_count = cpus;
     lines_turn(0);
-    w.arena = a->open(
-        (uint64_t)(work->batches || work->prepare == fill_half ? 2 * FRAMES : ARENA) * cpus, cpus);
+    w.arena = a->open((uint64_t)work->arena * cpus, cpus);
     if (!w.arena) {
         die(&w, "no arena");
     }
     for (unsigned cpu = 0; cpu < cpus; cpu++) {
-        w.units[cpu] = calloc(FRAMES + BATCH, sizeof(quire_pfn));
+        w.units[cpu] = calloc(HALF + BATCH, sizeof(quire_pfn));
         if (!w.units[cpu]) {
             die(&w, "no memory");
         }
     }
     lines_start();
-    for (unsigned cpu = 0; cpu < cpus && work->prepare; cpu++) {
-        lines_turn(cpu);
-        work->prepare(&w, cpu);
-    }
+    each_cpu(&w, work->prepare);
+    each_cpu(&w, work->settle);
     take_turns(&w, work->warm);
     lines_count(true);
     take_turns(&w, work->turns / (work->batches && a->alloc_batch ? BATCH : 1));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * lines.c - see lines.h. State: a table of lines, one of locks, whose turn it is.
+ * lines.c - see lines.h. State: a table of lines, which of its places are in use, a table of locks,
+ * whose turn it is.
  */
 #include "lines.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TABLE = 1 << 19, LOCKS = 64, STACK_BYTES = 8 << 20 };
+enum { TABLE = 1 << 22, LOCKS = 64, STACK_BYTES = 8 << 20 };
 
 struct line {
     uintptr_t number; /* address / LINE_BYTES; 0: unused */
@@ -25,6 +26,8 @@ struct lock {
 };
 
 static struct line *lines;
+static uint32_t *used; /* places in lines */
+static size_t used_count;
 static struct lock locks[LOCKS];
 static size_t lock_count;
 static unsigned turn;
@@ -33,9 +36,10 @@ static struct line_counts counts;
 
 void lines_start(void)
 {
-    free(lines);
+    lines_stop();
     lines = calloc(TABLE, sizeof(*lines));
-    if (!lines) {
+    used = malloc(TABLE * sizeof(*used));
+    if (!lines || !used) {
         fputs("quire-bench-count: no memory\n", stderr);
         exit(1);
     }
@@ -46,16 +50,19 @@ void lines_start(void)
 void lines_stop(void)
 {
     free(lines);
+    free(used);
     lines = NULL;
+    used = NULL;
+    used_count = 0;
 }
 
 void lines_count(bool count)
 {
     if (count) {
         counts = (struct line_counts){0};
-        for (size_t i = 0; i < TABLE; i++) {
-            lines[i].moves = 0;
-            lines[i].lockers = 0;
+        for (size_t i = 0; i < used_count; i++) {
+            lines[used[i]].moves = 0;
+            lines[used[i]].lockers = 0;
         }
     }
     counting = count;
@@ -65,9 +72,9 @@ struct line_counts lines_counts(void)
 {
     struct line_counts c = counts;
 
-    for (size_t i = 0; i < TABLE; i++) {
-        if (lines[i].moves > c.hottest) {
-            c.hottest = lines[i].moves;
+    for (size_t i = 0; i < used_count; i++) {
+        if (lines[used[i]].moves > c.hottest) {
+            c.hottest = lines[used[i]].moves;
         }
     }
     return c;
@@ -75,9 +82,11 @@ struct line_counts lines_counts(void)
 
 void lines_locked_by_many(void (*visit)(void *ctx, const void *line), void *ctx)
 {
-    for (size_t i = 0; i < TABLE; i++) {
-        if ((lines[i].lockers & (lines[i].lockers - 1)) != 0) {
-            visit(ctx, (const void *)(lines[i].number * LINE_BYTES));
+    for (size_t i = 0; i < used_count; i++) {
+        const struct line *line = &lines[used[i]];
+
+        if ((line->lockers & (line->lockers - 1)) != 0) {
+            visit(ctx, (const void *)(line->number * LINE_BYTES));
         }
     }
 }
@@ -94,11 +103,12 @@ unsigned lines_cpu(void)
 
 static struct line *find(uintptr_t number)
 {
-    size_t i = (size_t)(number * 0x9e3779b97f4a7c15u >> 45) % TABLE;
+    size_t i = (size_t)(number * 0x9e3779b97f4a7c15u >> 42) % TABLE;
 
     for (size_t tries = 0; lines[i].number != number; tries++, i = (i + 1) % TABLE) {
         if (lines[i].number == 0) {
             lines[i] = (struct line){.number = number, .writer = -1};
+            used[used_count++] = (uint32_t)i;
             break;
         }
         if (tries == TABLE) {
