@@ -191,22 +191,6 @@ static inline int frame_take_back(const struct quire_zone *z, uint64_t frame, ui
                                                                    : QUIRE_ERR_ORDER;
 }
 
-/* The caller is about to take or free the n frames from `frame` on: fetch the lines of the first
- * block that it changes, if it is divided, as locked instructions would wait for one after the
- * other. */
-static inline void run_lines_fetch(const struct quire_zone *z, uint64_t frame, uint64_t n)
-{
-    const struct map512 *map = frame_map(z, block_of(frame));
-
-    if (n >= BLOCK_FRAMES)
-        return;
-    line_fetch(map);
-    if (has_run_map(z))
-        line_fetch(map + 1);
-    if (z->has_frame_bytes)
-        line_fetch(byte_of_frame(z, frame));
-}
-
 /* ---- What reads as zeros ----------------------------------------------------------------------
  */
 

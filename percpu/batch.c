@@ -18,7 +18,8 @@
 
 /* The view's CPU cache of a class, or but for exchange mode that of the CPU that this runs on,
  * which becomes *cpu. NULL: it has none. */
-static struct cpu_cache *view_class(const struct cpu_view *s, enum cache_class cls, uint32_t *cpu)
+static struct cpu_cache *view_cpu_cache(const struct cpu_view *s, enum cache_class cls,
+                                        uint32_t *cpu)
 {
     const struct quire_cache *c = s->cache;
 
@@ -34,7 +35,7 @@ static struct cpu_cache *view_class(const struct cpu_view *s, enum cache_class c
 }
 
 /* Take it. */
-static bool view_take(const struct cpu_view *s, struct cpu_cache *r, uint32_t cpu)
+static bool view_cpu_cache_take(const struct cpu_view *s, struct cpu_cache *r, uint32_t cpu)
 {
     const struct quire_cache *c = s->cache;
 
@@ -65,10 +66,10 @@ static void copy_handed_out(const struct cpu_view *s, quire_pfn to[], const quir
 bool qi_view_pop_batch(const struct cpu_view *s, enum cache_class cls, quire_pfn pfns[], size_t n)
 {
     uint32_t cpu;
-    struct cpu_cache *r = view_class(s, cls, &cpu);
+    struct cpu_cache *r = view_cpu_cache(s, cls, &cpu);
     bool enough;
 
-    if (!r || cpu_cache_count(r) < n || !view_take(s, r, cpu))
+    if (!r || cpu_cache_count(r) < n || !view_cpu_cache_take(s, r, cpu))
         return false;
     enough = n <= cpu_cache_count(r);
     if (enough) {
@@ -158,9 +159,10 @@ bool qi_view_push_batch(const struct cpu_view *s, const quire_pfn pfns[], size_t
         return false;
     /* relaxed: a hint; each frame is checked */
     cls = frame_class(qa_load(window_desc(&s->window, at), relaxed));
-    r = view_class(s, cls, &cpu);
+    r = view_cpu_cache(s, cls, &cpu);
     /* relaxed: a hint (K5) */
-    if (!r || cpu_cache_count(r) + n > qa_load(&r->limit, relaxed) || !view_take(s, r, cpu))
+    if (!r || cpu_cache_count(r) + n > qa_load(&r->limit, relaxed) ||
+        !view_cpu_cache_take(s, r, cpu))
         return false;
     word = qa_load(&r->count, relaxed); /* relaxed: K1 */
     /* relaxed: a hint (K5) */

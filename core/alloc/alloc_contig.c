@@ -14,8 +14,7 @@
  * No state. Lock-free, any context; one pass is bounded by the frames between the limits, and goes
  * back over words only after a rival's step.
  */
-#include "core/frame_byte.h"
-#include "core/internal.h"
+#include "core/fastpath.h"
 
 enum { CONTIG_PASSES = 4 };
 

@@ -24,9 +24,9 @@ enum {
     CHUNK_LARGE_SHARE = 64,
     CHUNK_MIN = 64,
     CHUNK_SHARE = 16,
-    ORDER_CLASSES_BLOCKS = 64, /* blocks a slot from which on orders are kept apart */
+    ORDER_CLASSES_BLOCKS = 64, /* blocks a slot from which on each order has own ones */
     SECTIONS_A_SLOT = 2,       /* sections a slot, for whole blocks to be in own ones */
-    APART_ORDER = 4,           /* and runs of this order and longer */
+    OWN_SECTION_ORDER = 4,     /* and runs of this order and longer */
 };
 
 static void clear_memory(void *memory, size_t bytes)
@@ -218,11 +218,11 @@ static void build_slots(struct quire_zone *z)
 {
     uint32_t words = slots_keep_apart(z) ? 2 : 1; /* a slot */
     uint32_t slots = MAP_WORDS / words;           /* a section */
-    bool apart = z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
+    bool own_sections = z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
 
     for (uint32_t i = 0; i < z->slots; i++)
         for (unsigned c = 0; c <= CLASSES; c++) {
-            uint32_t s = apart && c >= 2 * APART_ORDER ? i : i / slots % z->sections;
+            uint32_t s = own_sections && c >= 2 * OWN_SECTION_ORDER ? i : i / slots % z->sections;
             uint32_t b = s * SECTION_BLOCKS + i % slots * words * WORD_BITS;
 
             qa_store(&z->slot_states[i].near[c], b, relaxed); /* relaxed: being built */

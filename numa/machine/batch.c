@@ -29,13 +29,19 @@ enum {
 
 /* ---- Allocation ----------------------------------------------------------------------------- */
 
+/* Up to n frames of a zone. */
+static int take_batch(const struct machine_reader *r, const struct machine_entry *e,
+                      const struct quire_request *request, size_t n, quire_pfn pfns[], size_t *got)
+{
+    return quire_zone_alloc_batch(&e->zone->zone, entry_slot(e, r->cpu),
+                                  qi_entry_flags(r, e, request) | QUIRE_PARTIAL, n, pfns, got);
+}
+
 static int ask_batch(const struct machine_reader *r, const struct machine_entry *e, bool first,
                      struct machine_attempt *a)
 {
     size_t got = 0;
-    int error = quire_zone_alloc_batch(&e->zone->zone, entry_slot(e, r->cpu),
-                                       qi_entry_flags(r, e, a->request) | QUIRE_PARTIAL,
-                                       a->n - a->got, a->pfns + a->got, &got);
+    int error = take_batch(r, e, a->request, a->n - a->got, a->pfns + a->got, &got);
 
     (void)first; /* a batch goes past the magazines */
     if (error)
@@ -157,9 +163,7 @@ static bool batch_from_first(struct quire_machine *m, uint32_t cpu,
     own = node_of_cpu(r.snapshot, r.cpu);
     e = first_of_walk(&r, request->near_node.n ? request_node(request) : own);
     if (e)
-        error = quire_zone_alloc_batch(&e->zone->zone, entry_slot(e, r.cpu),
-                                       qi_entry_flags(&r, e, request) | QUIRE_PARTIAL, n, pfns,
-                                       &part->got);
+        error = take_batch(&r, e, request, n, pfns, &part->got);
     if (part->got == n)
         count_hit(&r, e->zone->node, e->zone->node.n == own.n, n);
     else if (e && (error == QUIRE_OK || error == QUIRE_ERR_NO_MEMORY))
@@ -335,11 +339,11 @@ static void flush_frames(const struct machine_reader *r, const quire_pfn pfns[],
     }
 }
 
-/* Free frames that are not all good ones of the zone of `e`, the first one's, or NULL. */
-static __attribute__((__noinline__)) int free_by_bytes(const struct machine_reader *r,
-                                                       const struct machine_entry *e,
-                                                       const quire_pfn pfns[], size_t n,
-                                                       size_t *bad)
+/* Free frames that are not all good ones of the zone of `e`, the first one's, or NULL: those of
+ * each zone apart. */
+static __attribute__((__noinline__)) int free_apart(const struct machine_reader *r,
+                                                    const struct machine_entry *e,
+                                                    const quire_pfn pfns[], size_t n, size_t *bad)
 {
     int error;
 
@@ -363,7 +367,7 @@ static __attribute__((__noinline__)) int free_all_or_none(struct quire_machine *
     machine_enter_on(m, cpu, &r);
     e = qi_snapshot_find(r.snapshot, pfns[0]);
     if (!e || !qi_zone_free_own_batch(&e->zone->zone, entry_slot(e, r.cpu), pfns, n, bad, &error))
-        error = free_by_bytes(&r, e, pfns, n, bad);
+        error = free_apart(&r, e, pfns, n, bad);
     machine_leave(&r);
     return error;
 }

@@ -158,6 +158,29 @@ static void own_blocks_come_first(void **state)
     fixture_close(&f);
 }
 
+/* A slot that takes what another has left goes on where it was itself. */
+static void a_slot_does_not_follow_others(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn large;
+    uint64_t others, own;
+    open_slots(&f, 1, SLOTS);
+    others = thin_a_block(&f, 0, 4);
+    own = thin_a_block(&f, 1, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ok(quire_zone_alloc(&f.zone, slot(0), 16, QUIRE_MOVABLE, &large));
+    }
+    for (unsigned i = 1; i < IN_BLOCK; i++) {
+        (void)short_run_of(&f, 1);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(short_run_of(&f, 1).n / BLOCK, others);
+    }
+    assert_int_equal(short_run_of(&f, 1).n / BLOCK / WORD, own / WORD);
+    fixture_close(&f);
+}
+
 /* It is taken before anything is split if all that could be split lies where others work. */
 static void half_a_block_is_taken(void **state)
 {
@@ -336,7 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(half_a_block_is_left),    cmocka_unit_test(a_dense_block_is_left),
-        cmocka_unit_test(own_blocks_come_first),
+        cmocka_unit_test(own_blocks_come_first),   cmocka_unit_test(a_slot_does_not_follow_others),
         cmocka_unit_test(half_a_block_is_taken),   cmocka_unit_test(free_words_of_others_come_last),
         cmocka_unit_test(counts_are_the_tenants),  cmocka_unit_test(unmovable_runs_keep_apart),
         cmocka_unit_test(few_sections_are_shared), cmocka_unit_test(scarce_memory_is_shared),

@@ -8,7 +8,7 @@
 
 #include "percpu/fastpath.h"
 
-enum { HERE = 0, THERE = 1, FRAMES = 64 * BLOCK, ROUNDS = 64 };
+enum { THERE = 1, FRAMES = 64 * BLOCK, ROUNDS = 64 };
 
 static bool online;
 static uint32_t last_asked;

@@ -12,14 +12,9 @@
 #include "core/frame_byte.h"
 #include "percpu/cpu_cache.h"
 
-enum { HERE = 0, FRAMES = 6 * BLOCK };
+enum { FRAMES = 6 * BLOCK };
 
 static uint64_t pfns[FRAMES];
-
-static uint32_t elsewhere(void)
-{
-    return cpu_count() > 1 ? 1 : 0;
-}
 
 /* Must the kernel help, or the port, to get at what the other CPU has? */
 static bool out_of_reach(void)

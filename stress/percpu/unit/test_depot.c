@@ -312,14 +312,9 @@ static void many_cpus(void **unused)
 
 /* ---- Behind the caches ---------------------------------------------------------------------- */
 
-enum { HERE = 0, FRAMES = 32 * BLOCK, ROUNDS = 64 };
+enum { FRAMES = 32 * BLOCK, ROUNDS = 64 };
 
 static uint64_t pfns[FRAMES];
-
-static uint32_t elsewhere(void)
-{
-    return cpu_count() > 1 ? 1 : 0;
-}
 
 static void open_shards(struct rig *r)
 {

@@ -9,13 +9,6 @@
 
 #include "percpu/cpu_cache.h"
 
-enum { HERE = 0 };
-
-static uint32_t elsewhere(void)
-{
-    return cpu_count() > 1 ? 1 : 0;
-}
-
 static void open_default(struct rig *r, uint64_t frames)
 {
     rig_begin(r, frames);

@@ -8,6 +8,14 @@
 #include "stress/common/assert.h"
 #include "stress/percpu/cache_rig.h"
 
+/* The CPU that a test begins on, and another one, if there is one. */
+enum { HERE = 0 };
+
+static inline uint32_t elsewhere(void)
+{
+    return cpu_count() > 1 ? 1 : HERE;
+}
+
 static inline uint64_t take(struct rig *r, unsigned order, uint32_t flags)
 {
     quire_pfn pfn = {UINT64_MAX};
