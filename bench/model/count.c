@@ -55,8 +55,8 @@ struct world {
 /* One kind of work. */
 struct work {
     const char *name;
-    void (*prepare)(struct world *w, unsigned cpu); /* may be NULL */
-    void (*settle)(struct world *w, unsigned cpu);  /* after that; may be NULL */
+    void (*prepare)(struct world *w, unsigned cpu);   /* may be NULL */
+    void (*after_all)(struct world *w, unsigned cpu); /* when all CPUs did; may be NULL */
     void (*turn)(struct world *w, unsigned cpu);
     unsigned least; /* CPUs */
     unsigned warm, turns;
@@ -363,7 +363,7 @@ static const struct work works[] = {
      .arena = 2 * FRAMES},
     {.name = "half-full",
      .prepare = fill_and_shuffle,
-     .settle = thin,
+     .after_all = thin,
      .turn = turn_replace,
      .least = 1,
      .warm = HALF,
@@ -476,7 +476,7 @@ static void count(const struct allocator *a, const struct work *work, unsigned o
     }
     lines_start();
     each_cpu(&w, work->prepare);
-    each_cpu(&w, work->settle);
+    each_cpu(&w, work->after_all);
     take_turns(&w, work->warm);
     lines_count(true);
     take_turns(&w, work->turns / (work->batches && a->alloc_batch ? BATCH : 1));
