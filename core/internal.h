@@ -268,12 +268,15 @@ static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum 
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The slot that works where block b is, by the hint (blocks/tenant.h), or any, by the place. */
+/* The slot that works where block b is, by the hint (blocks/tenant.h), or any, by the place: also
+ * where the hint has no room for all slots. */
 static inline quire_slot slot_about(const struct quire_zone *z, uint32_t b)
 {
     uint32_t tenant = qa_load(tenant_of(z, b / WORD_BITS), relaxed); /* relaxed: a hint */
 
-    return quire_slot_of((tenant ? tenant - 1 : b / WORD_BITS) % z->slots);
+    if (tenant == 0 || tenant > z->slots || z->slots > UINT8_MAX)
+        return quire_slot_of(b / WORD_BITS % z->slots);
+    return quire_slot_of(tenant - 1);
 }
 
 /* The same where no slot is known: whose line is at hand, or at least not all the same one. */

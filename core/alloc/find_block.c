@@ -4,14 +4,14 @@
  * preference:
  *
  *   1. a new home block: the fullest split block near the last one, of the same class, that is
- *      worth it and has a hole of the order, in the slot's own words before those of other tenants
- *      (blocks/tenant.h); filling it up leaves the emptier ones to become whole again;
+ *      worth it and has a hole of the order, in the slot's own words before those of other tenants,
+ *      or in its own alone (blocks/tenant.h); filling it up leaves the emptier ones to become whole
+ *      again;
  *   2. a new home block: as 1, but of another class of the same mobility, and only one of which
  *      half is free: the class that it was for has shrunk, and to fill it up costs no whole block.
  *      It is of this class from then on;
  *   3. a new home block: a whole block near by (find_whole.c), which is split;
- *   4. a new home block: 1 and 2 again if they looked at the slot's own words alone; then as 1, but
- *      of any class;
+ *   4. a new home block: as 1, but of any class;
  *   5. stray runs: any split block that the hints show, then other slots' home blocks;
  *   6. the last pass: every block of the zone, ownership and hints ignored but for the hole byte,
  *      which is never too low for a run (H4). "Out of memory" rests on this pass alone, so nothing
@@ -36,7 +36,7 @@ enum {
     NEAR_SECTIONS = 8,
     NEAR_LOOKS = 64,
     NEAR_TRIES = 16,
-    NEAR_PASSED = 512,       /* sections without own words, where these alone are looked at */
+    NEAR_PASSED = 64,        /* sections without own words, where these alone are looked at */
     FRAMES_MIN_FULLNESS = 4, /* fullness byte: 7 or 8 free frames. With fewer, it is full at once */
     SCARCE_EIGHTHS = 2,      /* where fewer eighths are free, what lies unused in dense blocks */
     SCARCE_MIN_FULLNESS = 2, /* counts more: 3 or 4 free frames */
@@ -220,7 +220,9 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
         }
         looks++;
         some = section_candidates(z, s, want, c + n, NEAR_SECTIONS - n);
-        if (some == 0 && !others && !section_shows(z, s, want->order))
+        /* Others' hints are read only if what hides the rest could be a section of them. */
+        if (some == 0 && (!others || (n == 0 && looks == NEAR_LOOKS)) &&
+            !section_shows(z, s, want->order))
             hint_section_lower(z, s, want->order);
         n += some;
     }
@@ -239,8 +241,11 @@ static bool take_home(const struct quire_zone *z, quire_slot slot, const struct 
 static uint32_t find_home_same_word(const struct quire_zone *z, quire_slot slot,
                                     const struct home_wanted *want, uint32_t near)
 {
-    struct home_candidate c = candidate_first(z, near / WORD_BITS * WORD_BITS, WORD_BITS, want);
+    struct home_candidate c;
 
+    if (want->own_words && !word_is_own(z, near / WORD_BITS, want->tenant))
+        return NO_BLOCK;
+    c = candidate_first(z, near / WORD_BITS * WORD_BITS, WORD_BITS, want);
     /* It could be endless: each turn passes one of 64 blocks by. The bound is for the time. */
     for (unsigned tries = 0; tries < NEAR_TRIES; tries++) {
         uint32_t b = c.first + (uint32_t)c.i;
@@ -391,6 +396,7 @@ static uint32_t find_home_of_any_class(const struct quire_zone *z, quire_slot sl
     uint32_t b;
 
     want.same = ANY_CLASS;
+    want.own_words = false;
     b = find_home_near(z, slot, want, near / SECTION_BLOCKS);
     if (b != NO_BLOCK)
         qi_section_note_class(z, b, want.home_class);
@@ -415,17 +421,16 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     struct home_wanted want = home_wanted_of(z, home_class, order);
     uint32_t b;
 
-    if (slots_keep_apart(z)) {
+    if (slots_keep_apart(z))
         want.tenant = tenant_of_slot(slot);
-        want.own_words = slots_keep_far_apart(z) && qi_splits_apart(z, slot, home_class);
-    }
+    want.own_words = slots_keep_far_apart(z);
     b = find_home_of_mobility(z, slot, want, near);
-    if (b == NO_BLOCK)
-        b = split_whole_near(z, slot, home_class);
-    if (b == NO_BLOCK && want.own_words) {
+    if (b == NO_BLOCK && want.own_words && !qi_splits_apart(z, slot, home_class)) {
         want.own_words = false;
         b = find_home_of_mobility(z, slot, want, near);
     }
+    if (b == NO_BLOCK)
+        b = split_whole_near(z, slot, home_class);
     if (b == NO_BLOCK)
         b = find_home_of_any_class(z, slot, want, near);
     if (b != NO_BLOCK)

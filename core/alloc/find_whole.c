@@ -7,7 +7,8 @@
  * blocks, then in one that is all free, and has the lines of hints and descriptors there to itself
  * (blocks/tenant.h).
  *
- * Read-only, but for hints that were found wrong (H3). What is found is a candidate, which the
+ * Nothing is written but hints: which sections have unmovable blocks, and those that were found
+ * wrong (H3). What is found is a candidate, which the
  * caller's claim takes or does not: a refusal rests on the callers' last pass, not on this. All may
  * run beside each other and beside everything else. Lock-free, any context, O(sections).
  */
@@ -156,6 +157,8 @@ static uint32_t find_block_own(const struct quire_zone *z, quire_slot slot, bool
 
     for (uint32_t s = 0; (s = (uint32_t)k->next_byte(z->wholes, z->sections, s, 1)) < z->sections;
          s++) {
+        bool full = true;
+
         if (!section_is(z, s, SECTIONS_UNMOVABLE))
             continue;
         for (uint32_t g = s * MAP_WORDS; g < (s + 1) * MAP_WORDS; g++) {
@@ -163,33 +166,36 @@ static uint32_t find_block_own(const struct quire_zone *z, quire_slot slot, bool
 
             if (v != WORD_FULL && word_is_own(z, g, tenant_of_slot(slot)))
                 return g * WORD_BITS + word_first(~v);
+            full = full && v == WORD_FULL;
         }
+        if (full && !here)
+            (void)hint_section_no_whole(z, s, 0);
     }
     return NO_BLOCK;
 }
 
-/* Do slots keep apart that split blocks for unmovable runs, though a section more is opened for
- * eight of them? */
+/* May slots that split blocks for unmovable runs open sections, to keep apart? One is enough for
+ * eight words. */
 static bool slots_have_sections(const struct quire_zone *z)
 {
     return z->slots <= z->sections && slots_keep_far_apart(z);
 }
 
 /* A whole block for unmovable runs: where there are some, of a word that is all free if there is
- * one; then of a section that is all free. If that is not too dear, the other way round, rather
- * than where others work. */
+ * one; then of a section that is all free. Where slots have sections it is the slot's own word and
+ * a section that is all free, rather than a word where others work. */
 static uint32_t find_block_unmovable(const struct quire_zone *z, quire_slot slot, bool here)
 {
     uint32_t b = find_whole_between(z, 0, z->sections, SECTIONS_UNMOVABLE, 0, WORD_ORDER, here);
+    bool open = slots_have_sections(z);
 
-    if (b == NO_BLOCK && slots_have_sections(z)) {
+    if (b == NO_BLOCK && open)
         b = find_block_own(z, slot, here);
-        if (b == NO_BLOCK)
-            b = find_whole_between(z, 0, z->sections, SECTIONS_MOVABLE, 0, BLOCK_ORDER, here);
-    }
+    if (b == NO_BLOCK && open)
+        b = find_whole_between(z, 0, z->sections, SECTIONS_MOVABLE, 0, BLOCK_ORDER, here);
     if (b == NO_BLOCK)
         b = find_whole_between(z, 0, z->sections, SECTIONS_UNMOVABLE, 0, 0, here);
-    if (b == NO_BLOCK)
+    if (b == NO_BLOCK && !open)
         b = find_whole_between(z, 0, z->sections, SECTIONS_MOVABLE, 0, BLOCK_ORDER, here);
     return b;
 }
@@ -211,7 +217,8 @@ static enum word_rank word_rank_of(const struct quire_zone *z, uint32_t g, uint8
     return word_is_others(z, g ^ 1, own) ? WORD_BESIDE_OTHERS : WORD_OF_NOBODY;
 }
 
-/* The all free word of block b's section that ranks highest; b's, which is one, if several do. */
+/* The all free word of block b's section that ranks highest; b's, which is one, if several do. Of
+ * that section alone, so that few sections are begun. */
 static uint32_t find_word_apart(const struct quire_zone *z, quire_slot slot, uint32_t b, bool here)
 {
     uint32_t first = b / SECTION_BLOCKS * MAP_WORDS;
@@ -259,12 +266,16 @@ uint32_t qi_find_block_to_split(const struct quire_zone *z, quire_slot slot, uns
     return b != NO_BLOCK ? b : find_whole(z, slot, home_class, 0, here);
 }
 
-/* Would the slot split a block where no other works? */
+/* Would the slot split a block where no other works: of its own or nobody's word, or of one that is
+ * all free? */
 bool qi_splits_apart(const struct quire_zone *z, quire_slot slot, unsigned home_class)
 {
-    uint32_t b = qi_find_block_to_split(z, slot, home_class, false);
+    uint32_t b = has_gone(z) ? qi_find_block_to_split(z, slot, home_class, true) : NO_BLOCK;
 
-    return b != NO_BLOCK && !block_is_others(z, slot, b);
+    if (b == NO_BLOCK)
+        b = qi_find_block_to_split(z, slot, home_class, false);
+    return b != NO_BLOCK &&
+           (!block_is_others(z, slot, b) || !blocks_in_use(z, b / WORD_BITS, false));
 }
 
 /* ---- Blocks to hand out whole --------------------------------------------------------------- */

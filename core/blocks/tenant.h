@@ -9,9 +9,9 @@
  *
  * The danger is memory that does not heal: holes among other slots' blocks stay, and whole ones are
  * split instead. So a slot takes what others have left before it splits. Only where memory is
- * ample, and PLENTY_WHOLE blocks of the word in which it works are whole or a word is all free,
- * does it take nothing but its own, and does not read the hints of others' words. Runs that are
- * freed one after the other leave sparse blocks, for an instant, and before that dense ones.
+ * ample, and what it would split is not where others work, does it take nothing but its own, and
+ * reads no hints of others' words. Runs that are freed one after the other leave dense blocks, then
+ * sparse ones, for an instant.
  *
  * State: a byte for each word, TENANT_NOBODY at first. A hint: any number may read and write at
  * once, and what is old costs a block that is passed by, or a line. Slots whose numbers are the

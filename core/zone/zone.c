@@ -209,21 +209,22 @@ static void build_limits(struct quire_zone_head *h, const struct quire_zone_conf
     h->shard_limit = (int64_t)(highest + 2 * (uint64_t)h->chunk * c->slots);
 }
 
-/* Spread the slots: each starts to look in a word (64 blocks) of its own, eight to a section, so
- * that their home blocks share no line of maps, descriptors or hints, and few sections are opened;
- * where slots keep apart, in every second word, as processors fetch lines by pairs. Whole blocks,
- * and long runs, of which a few are a block, come and go by the section's line: for
- * these each slot has a section of its own, if there are as many again. */
+/* Spread the slots: each starts to look in a word (64 blocks) of its own, so that their home blocks
+ * share no line of maps, descriptors or hints, and few sections are opened: eight slots to each, or
+ * four where slots keep apart, in every second word, as processors fetch lines by pairs. Whole
+ * blocks, and long runs, of which a few are a block, come and go by the section's line: for these
+ * each slot has a section of its own, if there are as many again. */
 static void build_slots(struct quire_zone *z)
 {
     uint32_t words = slots_keep_apart(z) ? 2 : 1; /* a slot */
-    uint32_t slots = MAP_WORDS / words;           /* a section */
+    uint32_t in_section = MAP_WORDS / words;      /* slots */
     bool own_sections = z->sections >= (uint64_t)SECTIONS_A_SLOT * z->slots;
 
     for (uint32_t i = 0; i < z->slots; i++)
         for (unsigned c = 0; c <= CLASSES; c++) {
-            uint32_t s = own_sections && c >= 2 * OWN_SECTION_ORDER ? i : i / slots % z->sections;
-            uint32_t b = s * SECTION_BLOCKS + i % slots * words * WORD_BITS;
+            uint32_t s =
+                own_sections && c >= 2 * OWN_SECTION_ORDER ? i : i / in_section % z->sections;
+            uint32_t b = s * SECTION_BLOCKS + i % in_section * words * WORD_BITS;
 
             qa_store(&z->slot_states[i].near[c], b, relaxed); /* relaxed: being built */
         }

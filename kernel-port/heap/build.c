@@ -314,10 +314,12 @@ static void reserve_build(struct heap *h, const struct quire_heap_config *config
 /* How many frames of slabs other CPUs leave in a stack of a bin. */
 static uint32_t partial_frames_of(const struct heap_plan *plan)
 {
-    uint32_t most = PARTIAL_ALL / plan->stacks;
+    uint64_t frames = plan->words / PARTIAL_SHARE, all = plan->words / PARTIAL_SHARE_ALL;
 
-    most = most < PARTIAL_FRAMES ? most : PARTIAL_FRAMES;
-    return plan->words / PARTIAL_SHARE < most ? (uint32_t)(plan->words / PARTIAL_SHARE) : most;
+    frames = frames < PARTIAL_FRAMES ? frames : PARTIAL_FRAMES;
+    all = all < PARTIAL_ALL ? all : PARTIAL_ALL;
+    all /= plan->stacks;
+    return (uint32_t)(frames < all ? frames : all);
 }
 
 static struct heap *heap_build(const struct quire_heap_config *config, const struct heap_plan *plan,

@@ -11,11 +11,11 @@
  * the stack of the CPU that it was active on last, whoever frees objects of it: otherwise marks of
  * objects that two CPUs have would lie on one line, which each hit writes. CPUs have a stack each,
  * up to BIN_STACKS. One whose stack is empty takes a slab from a stack whose slabs have more
- * than PARTIAL_FRAMES, or than its share of PARTIAL_ALL, or than one frame in PARTIAL_SHARE, and
- * makes one if there is no such stack: so what CPUs may keep from each other has a bound. It takes
- * from any stack also where more than DEAD_MOST slabs of the bin, and one for each CPU, are dead
- * and listed, as these keep descriptors from other bins. When no slab can be made it takes from any
- * stack, before it gives anything back or looks at all slabs.
+ * than PARTIAL_FRAMES, or than one frame in PARTIAL_SHARE, or than its part of what is so bounded
+ * for all stacks, and makes one if there is no such stack: so CPUs keep no more from each other. It
+ * takes from any stack also where more than DEAD_MOST slabs of the bin, and one for each CPU, are
+ * dead and listed, as these keep descriptors from other bins. When no slab can be made it takes
+ * from any stack, before it gives anything back or looks at all slabs.
  *
  * When is a slab listed? The danger is a slab with free objects that is in no stack and is no CPU's
  * active one. A slab is listed (SLAB_LISTED) while somebody has it as a hint, which is one stack,

@@ -49,10 +49,12 @@ enum {
     HEAP_NODE_BITS = 6,
     BIN_STACKS = 64,      /* of a bin, at most, for its CPUs: a power of two */
     PARTIAL_FRAMES = 128, /* of slabs in a stack, at most, that other CPUs leave there */
-    PARTIAL_ALL = 1024,   /* in all of a bin's stacks */
-    PARTIAL_SHARE = 1024, /* and in a stack they are no larger part of all frames */
-    DEAD_MOST = 8,        /* dead slabs of a bin that are not looked for in other CPUs' stacks,
-                           * besides one for each CPU */
+    PARTIAL_SHARE = 1024, /* and they are no larger part of all frames */
+    /* The same of all stacks of a bin. */
+    PARTIAL_ALL = 1024,
+    PARTIAL_SHARE_ALL = 128,
+    DEAD_MOST = 8, /* dead slabs of a bin that are not looked for in other CPUs' stacks,
+                    * besides one for each CPU */
 };
 
 /* What `place` says. LISTED: somebody has the slab as a hint: a stack, a CPU, or a call on the

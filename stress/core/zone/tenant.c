@@ -181,23 +181,67 @@ static void a_slot_does_not_follow_others(void **state)
     fixture_close(&f);
 }
 
-/* It is taken before anything is split if all that could be split lies where others work. */
+static uint64_t whole_blocks(const struct fixture *f)
+{
+    struct quire_zone_stats stats;
+
+    assert_ok(quire_zone_stats(&f->zone, &stats));
+    return stats.whole_free_blocks;
+}
+
+/* It is taken before anything is split if another works in each word, and none is all free. */
 static void half_a_block_is_taken(void **state)
 {
     (void)state;
     const size_t runs = (size_t)SECTIONS * WORDS * RUNS;
     quire_pfn *pfns = malloc(runs * sizeof *pfns);
     struct fixture f;
+    uint64_t whole;
     assert_non_null(pfns);
     open_apart(&f);
     for (size_t i = 0; i < runs; i++) {
         pfns[i] = run_of(&f, 0);
     }
-    for (size_t i = 1; i < runs; i++) {
-        assert_ok(quire_zone_free(&f.zone, slot(0), pfns[i], RUN));
+    for (size_t i = 0; i < runs; i++) {
+        if (i % RUNS > 0) {
+            assert_ok(quire_zone_free(&f.zone, slot(0), pfns[i], RUN));
+        }
     }
     assert_ok(quire_zone_retire_slot(&f.zone, slot(0)));
-    assert_int_equal(run_of(&f, 1).n / BLOCK, pfns[0].n / BLOCK);
+    whole = whole_blocks(&f);
+    for (unsigned i = 0; i < SECTIONS * WORDS; i++) {
+        (void)run_of(&f, 1);
+        assert_int_equal(whole_blocks(&f), whole);
+    }
+    fixture_close(&f);
+    free(pfns);
+}
+
+/* A slot fills its own blocks, in however many words they are, before it splits. */
+static void own_blocks_of_many_words(void **state)
+{
+    enum { MANY = 10 };
+    (void)state;
+    quire_pfn *pfns = malloc((size_t)MANY * RUNS * sizeof *pfns);
+    struct fixture f;
+    uint64_t whole;
+    assert_non_null(pfns);
+    open_apart(&f);
+    for (unsigned i = 0; i < MANY * RUNS; i++) {
+        pfns[i] = run_of(&f, 0);
+    }
+    for (unsigned i = 0; i < MANY * RUNS; i++) {
+        if (i % RUNS > 0) {
+            assert_ok(quire_zone_free(&f.zone, slot(0), pfns[i], RUN));
+        }
+    }
+    assert_ok(quire_zone_retire_slot(&f.zone, slot(0)));
+    (void)run_of(&f, 1);
+    whole = whole_blocks(&f);
+    for (unsigned i = 0; i < MANY; i++) {
+        (void)run_of(&f, 0);
+        assert_int_equal(whole_blocks(&f), whole);
+    }
     fixture_close(&f);
     free(pfns);
 }
@@ -268,6 +312,44 @@ static void unmovable_runs_keep_apart(void **state)
         assert_int_equal(pfn.n / BLOCK, first[0].n / BLOCK);
     }
     assert_int_equal(unmovable_run_of(&f, 0).n / SECTION, 1);
+    fixture_close(&f);
+}
+
+/* Seven slots work in a section for unmovable runs, whose last word slot 0 fills. */
+static void fill_unmovable_section(struct fixture *f, uint64_t section)
+{
+    for (uint32_t s = 0; s < WORDS - 1; s++) {
+        assert_int_equal(unmovable_run_of(f, s).n / SECTION, section);
+    }
+    for (unsigned i = 1; i < 2 * RUNS; i++) {
+        assert_int_equal(unmovable_run_of(f, 0).n / SECTION, section);
+    }
+}
+
+/* What is whole of its own words elsewhere a slot leaves to movable runs. */
+static void unmovable_runs_leave_movable_words(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_slots(&f, 8, WORDS - 1);
+    assert_int_equal(run_of(&f, 0).n / SECTION, 0);
+    fill_unmovable_section(&f, 1);
+    assert_int_equal(unmovable_run_of(&f, 0).n / SECTION, 2);
+    fixture_close(&f);
+}
+
+/* Where memory is not ample, no section is opened while others' words have whole blocks. */
+static void no_section_is_opened_of_little(void **state)
+{
+    (void)state;
+    struct fixture f;
+    quire_pfn large;
+    open_slots(&f, 8, WORDS - 1);
+    fill_unmovable_section(&f, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_ok(quire_zone_alloc(&f.zone, slot(0), 18, QUIRE_MOVABLE, &large));
+    }
+    assert_int_equal(unmovable_run_of(&f, 0).n / SECTION, 0);
     fixture_close(&f);
 }
 
@@ -358,12 +440,21 @@ static void chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(half_a_block_is_left),    cmocka_unit_test(a_dense_block_is_left),
-        cmocka_unit_test(own_blocks_come_first),   cmocka_unit_test(a_slot_does_not_follow_others),
-        cmocka_unit_test(half_a_block_is_taken),   cmocka_unit_test(free_words_of_others_come_last),
-        cmocka_unit_test(counts_are_the_tenants),  cmocka_unit_test(unmovable_runs_keep_apart),
-        cmocka_unit_test(few_sections_are_shared), cmocka_unit_test(scarce_memory_is_shared),
-        cmocka_unit_test(two_slots_heal),          cmocka_unit_test(chunks),
+        cmocka_unit_test(half_a_block_is_left),
+        cmocka_unit_test(a_dense_block_is_left),
+        cmocka_unit_test(own_blocks_come_first),
+        cmocka_unit_test(a_slot_does_not_follow_others),
+        cmocka_unit_test(half_a_block_is_taken),
+        cmocka_unit_test(own_blocks_of_many_words),
+        cmocka_unit_test(unmovable_runs_leave_movable_words),
+        cmocka_unit_test(no_section_is_opened_of_little),
+        cmocka_unit_test(free_words_of_others_come_last),
+        cmocka_unit_test(counts_are_the_tenants),
+        cmocka_unit_test(unmovable_runs_keep_apart),
+        cmocka_unit_test(few_sections_are_shared),
+        cmocka_unit_test(scarce_memory_is_shared),
+        cmocka_unit_test(two_slots_heal),
+        cmocka_unit_test(chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
