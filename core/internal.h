@@ -106,7 +106,6 @@ bool qi_take_from_any(const struct quire_zone *z, quire_slot slot, unsigned orde
 /* find_whole.c: free blocks */
 uint32_t qi_find_block_to_split(const struct quire_zone *z, quire_slot slot, unsigned home_class,
                                 bool here);
-bool qi_splits_apart(const struct quire_zone *z, quire_slot slot, unsigned home_class);
 uint32_t qi_find_near_last(const struct quire_zone *z, quire_slot slot, unsigned blocks_order);
 uint32_t qi_find_whole(const struct quire_zone *z, quire_slot slot, unsigned near,
                        unsigned blocks_order);
@@ -268,29 +267,8 @@ static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum 
     qa_add(&slot_of(z, slot)->counts[what], 1, relaxed); /* relaxed: a statistic */
 }
 
-/* The slot that works where block b is, by the hint (blocks/tenant.h), or any, by the place: also
- * where the hint has no room for all slots. */
-static inline quire_slot slot_about(const struct quire_zone *z, uint32_t b)
-{
-    uint32_t tenant = qa_load(tenant_of(z, b / WORD_BITS), relaxed); /* relaxed: a hint */
-
-    if (tenant == 0 || tenant > z->slots || z->slots > UINT8_MAX)
-        return quire_slot_of(b / WORD_BITS % z->slots);
-    return quire_slot_of(tenant - 1);
-}
-
-/* The same where no slot is known: whose line is at hand, or at least not all the same one. */
-static inline void stat_count_at(const struct quire_zone *z, uint32_t b, enum quire_count what)
-{
-    stat_count(z, slot_about(z, b), what);
-}
-
-static inline void stat_add_at(const struct quire_zone *z, uint32_t b, enum quire_count what,
-                               uint64_t n)
-{
-    /* relaxed: a statistic */
-    qa_add(&slot_of(z, slot_about(z, b))->counts[what], n, relaxed);
-}
+/* stats.c: n of these at block b, where no slot is known */
+void qi_stat_add_at(const struct quire_zone *z, uint32_t b, enum quire_count what, uint64_t n);
 
 /* Is any block gone? Who claimed blocks of which one is reads no 0 (gone.c). */
 static inline bool has_gone(const struct quire_zone *z)

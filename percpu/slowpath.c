@@ -248,8 +248,8 @@ static int zero_run(struct quire_cache *c, uint32_t cpu, unsigned order, uint32_
     int error = QUIRE_OK;
 
     if (flags & QUIRE_ZEROED)
-        stat_add_at(c->zone, block_of(frame_of_pfn(c->zone, pfn)),
-                    zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, 1ull << order);
+        qi_stat_add_at(c->zone, block_of(frame_of_pfn(c->zone, pfn)),
+                       zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, 1ull << order);
     if (flags & QUIRE_ZEROED && !zero)
         error = port->zero(port->ctx, pfn, 1ull << order);
     if (error)

@@ -407,7 +407,7 @@ static int zero_singles(struct quire_zone *z, const quire_pfn pfns[], size_t n)
         uint64_t frame = frame_of_pfn(z, pfns[i]);
         bool zero = frame_reads_zero(z, frame);
 
-        stat_add_at(z, block_of(frame), zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, 1);
+        qi_stat_add_at(z, block_of(frame), zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, 1);
         if (!zero)
             error = z->port.zero(z->port.ctx, pfns[i], 1);
     }

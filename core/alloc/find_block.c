@@ -170,14 +170,15 @@ static struct home_candidate candidate_first(const struct quire_zone *z, uint32_
     return c;
 }
 
-/* The first candidates of section s, at most `most`, but for whole sections one alone. Returns how
- * many there are. */
+/* The first candidates of section s, at most `most`, but for whole sections one alone; how many
+ * there are. *own: the slot works there, or it is all the same. */
 static unsigned section_candidates(const struct quire_zone *z, uint32_t s,
                                    const struct home_wanted *want, struct home_candidate c[],
-                                   unsigned most)
+                                   unsigned most, bool *own)
 {
     unsigned n = 0;
 
+    *own = !want->own_words;
     if (!want->own_words) {
         c[0] = candidate_first(z, s * SECTION_BLOCKS, SECTION_BLOCKS, want);
         return c[0].i < SECTION_BLOCKS;
@@ -185,10 +186,23 @@ static unsigned section_candidates(const struct quire_zone *z, uint32_t s,
     for (uint32_t g = s * MAP_WORDS; g < (s + 1) * MAP_WORDS && n < most; g++) {
         if (!word_is_own(z, g, want->tenant))
             continue;
+        *own = true;
         c[n] = candidate_first(z, g * WORD_BITS, WORD_BITS, want);
         n += c[n].i < WORD_BITS;
     }
     return n;
+}
+
+/* Section s has no candidate: lower its hint if it is wrong. Where others work, too, theirs would
+ * have to be read: only if the section is one of so many (`last`) that they hide the rest. */
+static void correct_section_hint(const struct quire_zone *z, uint32_t s,
+                                 const struct home_wanted *want, bool last)
+{
+    for (uint32_t g = s * MAP_WORDS; want->own_words && !last && g < (s + 1) * MAP_WORDS; g++)
+        if (word_is_others(z, g, want->tenant))
+            return;
+    if (!section_shows(z, s, want->order))
+        hint_section_lower(z, s, want->order);
 }
 
 /* The first candidates of sections near `s`; of the tenant's own words, if these alone are looked
@@ -202,8 +216,8 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
     const struct search_kernel *k = qi_search_best();
     uint8_t least = (uint8_t)(want->order + 1);
     uint32_t start = s;
-    bool others = false;
     unsigned n = 0, some;
+    bool own;
 
     for (unsigned around = 0, looks = 0, passed = 0;
          n < NEAR_SECTIONS && looks < NEAR_LOOKS && passed < NEAR_PASSED; s++) {
@@ -214,16 +228,11 @@ static unsigned home_candidates(const struct quire_zone *z, uint32_t s,
             s = UINT32_MAX; /* go on at 0 */
             continue;
         }
-        if (want->own_words && !section_is_own(z, s, want->tenant, &others)) {
-            passed++;
-            continue;
-        }
-        looks++;
-        some = section_candidates(z, s, want, c + n, NEAR_SECTIONS - n);
-        /* Others' hints are read only if what hides the rest could be a section of them. */
-        if (some == 0 && (!others || (n == 0 && looks == NEAR_LOOKS)) &&
-            !section_shows(z, s, want->order))
-            hint_section_lower(z, s, want->order);
+        some = section_candidates(z, s, want, c + n, NEAR_SECTIONS - n, &own);
+        looks += own;
+        passed += !own;
+        if (own && some == 0)
+            correct_section_hint(z, s, want, n == 0 && looks == NEAR_LOOKS);
         n += some;
     }
     return n;
@@ -313,16 +322,19 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, stru
     return find_home_but_others(z, slot, &want, s, &others);
 }
 
-/* Claim and split a whole block near by, as the slot's; `here`: none that is gone. */
+/* Claim and split a whole block near by, as the slot's; `apart`: only where no other works; `here`:
+ * none that is gone. */
 static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_zone *z,
                                                              quire_slot slot, unsigned home_class,
-                                                             bool here)
+                                                             bool apart, bool here)
 {
     uint32_t b;
 
     /* Repeats only when a rival claimed the block that was seen free: one that is gone, and cannot
      * be installed, is not tried again. */
     while ((b = qi_find_block_to_split(z, slot, home_class, here)) != NO_BLOCK) {
+        if (apart && !block_is_apart(z, b, tenant_of_slot(slot)))
+            break;
         if (!qi_blocks_claim(z, b, 0)) {
             stat_count(z, slot, QUIRE_COUNT_RETRY);
             if (qi_blocks_have_gone(z, b, 1))
@@ -339,11 +351,12 @@ static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_
 }
 
 /* The same, of those that are here first. */
-static uint32_t split_whole_near(const struct quire_zone *z, quire_slot slot, unsigned home_class)
+static uint32_t split_whole_near(const struct quire_zone *z, quire_slot slot, unsigned home_class,
+                                 bool apart)
 {
-    uint32_t b = has_gone(z) ? split_whole_of(z, slot, home_class, true) : NO_BLOCK;
+    uint32_t b = has_gone(z) ? split_whole_of(z, slot, home_class, apart, true) : NO_BLOCK;
 
-    return b != NO_BLOCK ? b : split_whole_of(z, slot, home_class, false);
+    return b != NO_BLOCK ? b : split_whole_of(z, slot, home_class, apart, false);
 }
 
 /* From the block in which the slot freed a run of the order last, if it is of the class, nobody's
@@ -396,7 +409,6 @@ static uint32_t find_home_of_any_class(const struct quire_zone *z, quire_slot sl
     uint32_t b;
 
     want.same = ANY_CLASS;
-    want.own_words = false;
     b = find_home_near(z, slot, want, near / SECTION_BLOCKS);
     if (b != NO_BLOCK)
         qi_section_note_class(z, b, want.home_class);
@@ -421,16 +433,19 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     struct home_wanted want = home_wanted_of(z, home_class, order);
     uint32_t b;
 
-    if (slots_keep_apart(z))
+    if (slots_keep_apart(z)) {
         want.tenant = tenant_of_slot(slot);
-    want.own_words = slots_keep_far_apart(z);
+        want.own_words = memory_is_ample(z);
+    }
     b = find_home_of_mobility(z, slot, want, near);
-    if (b == NO_BLOCK && want.own_words && !qi_splits_apart(z, slot, home_class)) {
+    if (b == NO_BLOCK && want.own_words) {
         want.own_words = false;
-        b = find_home_of_mobility(z, slot, want, near);
+        b = split_whole_near(z, slot, home_class, true);
+        if (b == NO_BLOCK)
+            b = find_home_of_mobility(z, slot, want, near);
     }
     if (b == NO_BLOCK)
-        b = split_whole_near(z, slot, home_class);
+        b = split_whole_near(z, slot, home_class, false);
     if (b == NO_BLOCK)
         b = find_home_of_any_class(z, slot, want, near);
     if (b != NO_BLOCK)

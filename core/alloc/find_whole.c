@@ -178,7 +178,7 @@ static uint32_t find_block_own(const struct quire_zone *z, quire_slot slot, bool
  * eight words. */
 static bool slots_have_sections(const struct quire_zone *z)
 {
-    return z->slots <= z->sections && slots_keep_far_apart(z);
+    return z->slots <= z->sections && slots_keep_apart(z) && memory_is_ample(z);
 }
 
 /* A whole block for unmovable runs: where there are some, of a word that is all free if there is
@@ -264,18 +264,6 @@ uint32_t qi_find_block_to_split(const struct quire_zone *z, quire_slot slot, uns
     if (b != NO_BLOCK && slots_keep_apart(z) && !blocks_in_use(z, b / WORD_BITS, here))
         b = find_word_apart(z, slot, b, here);
     return b != NO_BLOCK ? b : find_whole(z, slot, home_class, 0, here);
-}
-
-/* Would the slot split a block where no other works: of its own or nobody's word, or of one that is
- * all free? */
-bool qi_splits_apart(const struct quire_zone *z, quire_slot slot, unsigned home_class)
-{
-    uint32_t b = has_gone(z) ? qi_find_block_to_split(z, slot, home_class, true) : NO_BLOCK;
-
-    if (b == NO_BLOCK)
-        b = qi_find_block_to_split(z, slot, home_class, false);
-    return b != NO_BLOCK &&
-           (!block_is_others(z, slot, b) || !blocks_in_use(z, b / WORD_BITS, false));
 }
 
 /* ---- Blocks to hand out whole --------------------------------------------------------------- */

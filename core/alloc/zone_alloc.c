@@ -217,7 +217,7 @@ static __attribute__((__noinline__)) int hand_out_zeroed(struct quire_zone *z, q
     bool zero = frame_reads_zero(z, frame);
     int error = QUIRE_OK;
 
-    stat_add_at(z, block_of(frame), zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, n);
+    qi_stat_add_at(z, block_of(frame), zero ? QUIRE_COUNT_KNOWN_ZERO : QUIRE_COUNT_ZEROED, n);
     frame_hand_out(z, frame, byte_of_run(frame, n));
     if (!zero)
         error = z->port.zero(z->port.ctx, pfn, n);

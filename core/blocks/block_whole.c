@@ -63,7 +63,7 @@ void qi_block_make_whole(const struct quire_zone *z, uint32_t b)
     qa_store(full_of(z, b), 0, relaxed); /* relaxed: a hint; FREE blocks are announced by H3 */
     qi_hint_hole_closed(z, b);
     qi_blocks_release(z, b, 1);
-    stat_count_at(z, b, QUIRE_COUNT_WHOLE);
+    qi_stat_add_at(z, b, QUIRE_COUNT_WHOLE, 1);
 }
 
 /* A block whose map is neither untouched nor all ones was damaged by racing bad frees. Keep it

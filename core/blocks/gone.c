@@ -74,7 +74,7 @@ static bool install(const struct quire_zone *z, uint32_t b, uint32_t n)
 
     if (z->port.install && z->port.install(z->port.ctx, pfn_of_frame(z, frame_at(b, 0)),
                                            (uint64_t)n * BLOCK_FRAMES, &zeroed)) {
-        stat_count_at(z, b, QUIRE_COUNT_NOT_INSTALLED);
+        qi_stat_add_at(z, b, QUIRE_COUNT_NOT_INSTALLED, 1);
         return false;
     }
     if (zeroed)
@@ -85,7 +85,7 @@ static bool install(const struct quire_zone *z, uint32_t b, uint32_t n)
     /* relaxed: the bits are the caller's; E-blocks carries them on. A figure. */
     (void)qa_and(gone_word(z, b / WORD_BITS), ~mask, relaxed);
     (void)qa_sub(&z->head->gone, n, relaxed); /* relaxed: as above */
-    stat_add_at(z, b, QUIRE_COUNT_INSTALLED, n);
+    qi_stat_add_at(z, b, QUIRE_COUNT_INSTALLED, n);
     return true;
 }
 
@@ -143,7 +143,7 @@ static int discard(const struct quire_zone *z, uint32_t b, uint32_t n)
             qa_store(desc_of(z, b + i), desc_free(z, false), relaxed);
         (void)qa_add(&z->head->gone, n, relaxed); /* relaxed: E-blocks carries it on, both */
         (void)qa_or(gone_word(z, b / WORD_BITS), mask, relaxed); /* relaxed: as above */
-        stat_add_at(z, b, QUIRE_COUNT_GIVEN, n);
+        qi_stat_add_at(z, b, QUIRE_COUNT_GIVEN, n);
     }
     qi_blocks_release(z, b, n);
     return error;

@@ -31,7 +31,7 @@ static bool claim_block_bits(const struct quire_zone *z, uint32_t b, unsigned bl
             return true;
         for (uint32_t s = first / MAP_WORDS; s <= (first + n - 1) / MAP_WORDS; s++)
             qi_hint_section_whole(z, s); /* the undo was a free */
-        stat_count_at(z, b, QUIRE_COUNT_ROLLBACK);
+        qi_stat_add_at(z, b, QUIRE_COUNT_ROLLBACK, 1);
         return false;
     }
     w = block_word(z, first);

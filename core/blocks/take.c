@@ -76,7 +76,7 @@ static bool block_take_words(const struct quire_zone *z, uint32_t b, unsigned or
         }
         qi_hint_block_free(z, b); /* the undo was a free */
         qi_block_make_whole(z, b);
-        stat_count_at(z, b, QUIRE_COUNT_ROLLBACK);
+        qi_stat_add_at(z, b, QUIRE_COUNT_ROLLBACK, 1);
     }
     return false;
 }

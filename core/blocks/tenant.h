@@ -52,10 +52,10 @@ static inline bool slots_keep_apart(const struct quire_zone *z)
     return z->slots > 1 && slots_have_words(z);
 }
 
-/* Do slots keep apart, and is memory so ample that they do it before holes are filled? */
-static inline bool slots_keep_far_apart(const struct quire_zone *z)
+/* Is memory so ample that slots that keep apart do it before holes are filled? */
+static inline bool memory_is_ample(const struct quire_zone *z)
 {
-    return slots_keep_apart(z) && !is_fuller(z, AMPLE_EIGHTHS);
+    return !is_fuller(z, AMPLE_EIGHTHS);
 }
 
 /* The slot split a whole block of word g. */
@@ -86,17 +86,10 @@ static inline bool block_is_others(const struct quire_zone *z, quire_slot slot, 
     return slots_keep_apart(z) && word_is_others(z, b / WORD_BITS, tenant_of_slot(slot));
 }
 
-/* Does slot `own` work in section s? *others: do other slots? */
-static inline bool section_is_own(const struct quire_zone *z, uint32_t s, uint8_t own, bool *others)
+/* Is whole block b in a word where slot `own` or nobody works, or which is all free? */
+static inline bool block_is_apart(const struct quire_zone *z, uint32_t b, uint8_t own)
 {
-    bool is_own = false;
-
-    *others = false;
-    for (uint32_t g = s * MAP_WORDS; g < (s + 1) * MAP_WORDS; g++) {
-        is_own |= word_is_own(z, g, own);
-        *others |= word_is_others(z, g, own);
-    }
-    return is_own;
+    return !word_is_others(z, b / WORD_BITS, own) || !blocks_in_use(z, b / WORD_BITS, false);
 }
 
 #endif /* QUIRE_CORE_BLOCKS_TENANT_H */

@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: MIT
  *
- * stats.c - figures about a zone, and questions about its frames and extents.
+ * stats.c - figures about a zone, and questions about its frames and extents; and what is counted
+ * at a block.
  *
- * Everything here only reads. While others use the zone the figures are estimates: each word was
+ * All else here only reads. While others use the zone the figures are estimates: each word was
  * true when it was read. Wait-free, any context.
  */
+#include "core/blocks/tenant.h"
 #include "core/internal.h"
 
 _Static_assert(QUIRE_ERRORS <= QUIRE_ERRORS_ROOM && QUIRE_COUNTS <= QUIRE_COUNTS_ROOM &&
                    QUIRE_EVENTS <= QUIRE_EVENTS_ROOM,
                "a counter more than there is room for: another ZONE_VERSION");
+
+/* In the line of the slot that works there, by the hint, as that is at hand; where the hint says
+ * nobody, or has no room for all slots, in any's, by the place. */
+void qi_stat_add_at(const struct quire_zone *z, uint32_t b, enum quire_count what, uint64_t n)
+{
+    uint32_t tenant = qa_load(tenant_of(z, b / WORD_BITS), relaxed); /* relaxed: a hint */
+    uint32_t s = b / WORD_BITS % z->slots;
+
+    if (tenant != TENANT_NOBODY && tenant <= z->slots && z->slots <= UINT8_MAX)
+        s = tenant - 1;
+    (void)qa_add(&slot_of(z, quire_slot_of(s))->counts[what], n,
+                 relaxed); /* relaxed: a statistic */
+}
 
 /* The free stretch [from, to), pfns, as the fewest naturally aligned runs. */
 static void add_stretch(uint64_t from, uint64_t to, struct quire_zone_stats *stats)
