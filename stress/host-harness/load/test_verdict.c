@@ -185,7 +185,32 @@ static void injected_lost_frame(void **state)
     report_free(&report);
 }
 
-/* The program, for long, its table going to `out`. */
+static void doze(unsigned milliseconds)
+{
+    const struct timespec time = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+
+    nanosleep(&time, NULL);
+}
+
+/* Does the process catch SIGTERM by now? On a machine with much to do that takes its time. */
+static bool catches_signals(pid_t child)
+{
+    char path[64], line[128];
+    unsigned long long caught = 0;
+    FILE *status;
+
+    assert_true(snprintf(path, sizeof(path), "/proc/%d/status", (int)child) < (int)sizeof(path));
+    status = fopen(path, "r");
+    assert_non_null(status);
+    while (fgets(line, sizeof(line), status) && strncmp(line, "SigCgt:", 7) != 0)
+        line[0] = '\0';
+    if (line[0])
+        caught = strtoull(line + 7, NULL, 16);
+    assert_int_equal(fclose(status), 0);
+    return caught >> (SIGTERM - 1) & 1;
+}
+
+/* The program, for long, its table going to `out`; from its first moments on it catches signals. */
 static pid_t start_run(int out)
 {
     pid_t child = fork();
@@ -196,14 +221,9 @@ static pid_t start_run(int out)
         execl(PROGRAM, PROGRAM, "run", "--map", small_map(), "--seconds", "1000", (char *)NULL);
         _exit(127);
     }
+    for (unsigned i = 0; i < 600 && !catches_signals(child); i++)
+        doze(100);
     return child;
-}
-
-static void doze(unsigned milliseconds)
-{
-    const struct timespec time = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
-
-    nanosleep(&time, NULL);
 }
 
 /* timeout(1) signals the program and then its process group: that is one wish, however the two fall
