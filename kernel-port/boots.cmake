@@ -67,7 +67,7 @@ boot(figures --icount --suite count,bench,user-cost --json ${CMAKE_CURRENT_BINAR
 boot(figures-local --icount --suite count --append "mode=local")
 
 # Refusals: each a panic that says why.
-boot(panic-no-memory --layout 1:64M --append "memmap=60M@0x400000:reserved"
+boot(panic-no-memory --layout 1:64M --append "memmap=59M@0x500000:reserved"
      --panic "too little memory")
 boot(panic-image-reserved --layout 1:64M --append "memmap=4K@0x201000:reserved"
      --panic "memory map: the kernel's image")
