@@ -322,19 +322,21 @@ static uint32_t find_home_near(const struct quire_zone *z, quire_slot slot, stru
     return find_home_but_others(z, slot, &want, s, &others);
 }
 
-/* Claim and split a whole block near by, as the slot's; `apart`: only where no other works; `here`:
- * none that is gone. */
+/* Claim and split a whole block near by, as the slot's; `others`: only where no other works, and
+ * *others says whether there was one where others do; `here`: none that is gone. */
 static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_zone *z,
                                                              quire_slot slot, unsigned home_class,
-                                                             bool apart, bool here)
+                                                             bool *others, bool here)
 {
     uint32_t b;
 
     /* Repeats only when a rival claimed the block that was seen free: one that is gone, and cannot
      * be installed, is not tried again. */
     while ((b = qi_find_block_to_split(z, slot, home_class, here)) != NO_BLOCK) {
-        if (apart && !block_is_apart(z, b, tenant_of_slot(slot)))
+        if (others && !block_is_apart(z, b, tenant_of_slot(slot))) {
+            *others = true;
             break;
+        }
         if (!qi_blocks_claim(z, b, 0)) {
             stat_count(z, slot, QUIRE_COUNT_RETRY);
             if (qi_blocks_have_gone(z, b, 1))
@@ -352,11 +354,11 @@ static __attribute__((__noinline__)) uint32_t split_whole_of(const struct quire_
 
 /* The same, of those that are here first. */
 static uint32_t split_whole_near(const struct quire_zone *z, quire_slot slot, unsigned home_class,
-                                 bool apart)
+                                 bool *others)
 {
-    uint32_t b = has_gone(z) ? split_whole_of(z, slot, home_class, apart, true) : NO_BLOCK;
+    uint32_t b = has_gone(z) ? split_whole_of(z, slot, home_class, others, true) : NO_BLOCK;
 
-    return b != NO_BLOCK ? b : split_whole_of(z, slot, home_class, apart, false);
+    return b != NO_BLOCK ? b : split_whole_of(z, slot, home_class, others, false);
 }
 
 /* From the block in which the slot freed a run of the order last, if it is of the class, nobody's
@@ -431,6 +433,7 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     /* relaxed: where to start */
     uint32_t near = qa_load(&slot_of(z, slot)->near[home_class], relaxed);
     struct home_wanted want = home_wanted_of(z, home_class, order);
+    bool others = true; /* there may be a block to split where others work */
     uint32_t b;
 
     if (slots_keep_apart(z)) {
@@ -439,13 +442,13 @@ uint32_t qi_find_home(const struct quire_zone *z, quire_slot slot, unsigned home
     }
     b = find_home_of_mobility(z, slot, want, near);
     if (b == NO_BLOCK && want.own_words) {
-        want.own_words = false;
-        b = split_whole_near(z, slot, home_class, true);
+        want.own_words = others = false;
+        b = split_whole_near(z, slot, home_class, &others);
         if (b == NO_BLOCK)
             b = find_home_of_mobility(z, slot, want, near);
     }
-    if (b == NO_BLOCK)
-        b = split_whole_near(z, slot, home_class, false);
+    if (b == NO_BLOCK && others)
+        b = split_whole_near(z, slot, home_class, NULL);
     if (b == NO_BLOCK)
         b = find_home_of_any_class(z, slot, want, near);
     if (b != NO_BLOCK)
