@@ -314,12 +314,11 @@ static void reserve_build(struct heap *h, const struct quire_heap_config *config
 /* How many frames of slabs other CPUs leave in a stack of a bin. */
 static uint32_t partial_frames_of(const struct heap_plan *plan)
 {
-    uint64_t frames = plan->words / PARTIAL_SHARE, all = plan->words / PARTIAL_SHARE_ALL;
+    uint64_t share = plan->words / PARTIAL_SHARE, share_all = plan->words / PARTIAL_SHARE_ALL;
+    uint32_t each = share < PARTIAL_FRAMES ? (uint32_t)share : PARTIAL_FRAMES;
+    uint32_t all = share_all < PARTIAL_ALL ? (uint32_t)share_all : PARTIAL_ALL;
 
-    frames = frames < PARTIAL_FRAMES ? frames : PARTIAL_FRAMES;
-    all = all < PARTIAL_ALL ? all : PARTIAL_ALL;
-    all /= plan->stacks;
-    return (uint32_t)(frames < all ? frames : all);
+    return each < all / plan->stacks ? each : all / plan->stacks;
 }
 
 static struct heap *heap_build(const struct quire_heap_config *config, const struct heap_plan *plan,
