@@ -270,6 +270,15 @@ static inline void stat_count(const struct quire_zone *z, quire_slot slot, enum 
 /* stats.c: n of these at block b, where no slot is known */
 void qi_stat_add_at(const struct quire_zone *z, uint32_t b, enum quire_count what, uint64_t n);
 
+/* Are fewer eighths of the memory free than these? */
+static inline bool is_fuller(const struct quire_zone *z, unsigned eighths)
+{
+    int64_t free = (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: about how much */
+
+    /* relaxed: a figure */
+    return free < (int64_t)(qa_load(&z->head->managed, relaxed) / 8 * eighths);
+}
+
 /* Is any block gone? Who claimed blocks of which one is reads no 0 (gone.c). */
 static inline bool has_gone(const struct quire_zone *z)
 {

@@ -89,19 +89,39 @@ static void die(const struct world *w, const char *what)
     exit(1);
 }
 
+/* The user writes the first word of an object. */
+static quire_pfn take_object(struct world *w, unsigned cpu, size_t bytes)
+{
+    void *object;
+
+    if (w->allocator->object_alloc(w->arena, cpu, bytes, &object)) {
+        die(w, "an allocation was refused");
+    }
+    lines_touch(object, sizeof(uint64_t), LINE_WRITE);
+    return quire_pfn_of((uintptr_t)object);
+}
+
+/* A run, or an object of OBJECT_BYTES, as the work is. */
 static quire_pfn take(struct world *w, unsigned cpu)
 {
     quire_pfn frame;
 
+    if (w->work->objects) {
+        return take_object(w, cpu, OBJECT_BYTES);
+    }
     if (w->allocator->alloc(w->arena, cpu, w->order, &frame)) {
         die(w, "an allocation was refused");
     }
     return frame;
 }
 
-static void give(struct world *w, unsigned cpu, quire_pfn frame)
+/* A run, or an object of any size. */
+static void give(struct world *w, unsigned cpu, quire_pfn unit)
 {
-    if (w->allocator->free(w->arena, cpu, frame, w->order)) {
+    const struct allocator *a = w->allocator;
+
+    if (w->work->objects ? a->object_free(w->arena, cpu, (void *)(uintptr_t)unit.n)
+                         : a->free(w->arena, cpu, unit, w->order)) {
         die(w, "a free was refused");
     }
 }
@@ -175,7 +195,7 @@ static void fill_and_shuffle(struct world *w, unsigned cpu)
 
 static void thin(struct world *w, unsigned cpu)
 {
-    while (w->held[cpu] > HALF / 2) {
+    while (w->held[cpu] > w->work->frames / 2) {
         give(w, cpu, w->units[cpu][--w->held[cpu]]);
     }
 }
@@ -228,26 +248,7 @@ static void begin_burst(struct world *w, unsigned cpu)
     }
 }
 
-/* ---- Objects -------------------------------------------------------------------------------- */
-
-/* The user writes the first word of what it gets. */
-static void take_object(struct world *w, unsigned cpu, size_t bytes, quire_pfn *unit)
-{
-    void *object;
-
-    if (w->allocator->object_alloc(w->arena, cpu, bytes, &object)) {
-        die(w, "an allocation was refused");
-    }
-    lines_touch(object, sizeof(uint64_t), LINE_WRITE);
-    *unit = quire_pfn_of((uintptr_t)object);
-}
-
-static void give_object(struct world *w, unsigned cpu, quire_pfn unit)
-{
-    if (w->allocator->object_free(w->arena, cpu, (void *)(uintptr_t)unit.n)) {
-        die(w, "a free was refused");
-    }
-}
+/* ---- Objects of many sizes ------------------------------------------------------------------ */
 
 /* As in bench/cases/heap.c. */
 static size_t draw_bytes(struct world *w, unsigned steps)
@@ -257,18 +258,10 @@ static size_t draw_bytes(struct world *w, unsigned steps)
     return least + 1 + below(w, least);
 }
 
-static void turn_object_pair(struct world *w, unsigned cpu)
-{
-    quire_pfn unit;
-
-    take_object(w, cpu, OBJECT_BYTES, &unit);
-    give_object(w, cpu, unit);
-}
-
 static void fill_objects(struct world *w, unsigned cpu, unsigned steps)
 {
     while (w->held[cpu] < OBJECTS) {
-        take_object(w, cpu, draw_bytes(w, steps), &w->units[cpu][w->held[cpu]++]);
+        w->units[cpu][w->held[cpu]++] = take_object(w, cpu, draw_bytes(w, steps));
     }
 }
 
@@ -276,8 +269,8 @@ static void replace_object(struct world *w, unsigned cpu, unsigned whose, unsign
 {
     quire_pfn *unit = &w->units[whose][below(w, OBJECTS)];
 
-    give_object(w, cpu, *unit);
-    take_object(w, cpu, draw_bytes(w, steps), unit);
+    give(w, cpu, *unit);
+    *unit = take_object(w, cpu, draw_bytes(w, steps));
 }
 
 static void fill_mixed(struct world *w, unsigned cpu)
@@ -300,24 +293,6 @@ static void turn_larson(struct world *w, unsigned cpu)
     unsigned turn = (unsigned)(w->turns[cpu]++ / LARSON_TURN);
 
     replace_object(w, cpu, (cpu + turn) % w->cpus, LARSON_STEPS);
-}
-
-static void fill_object_queue(struct world *w, unsigned cpu)
-{
-    while (cpu % 2 == 0 && w->held[cpu] < QUEUE) {
-        take_object(w, cpu, OBJECT_BYTES, &w->units[cpu][w->held[cpu]++]);
-    }
-}
-
-static void turn_hand_object_over(struct world *w, unsigned cpu)
-{
-    unsigned producer = cpu & ~1u;
-
-    if (cpu == producer) {
-        take_object(w, cpu, OBJECT_BYTES, &w->units[cpu][w->held[cpu]++ % (2 * QUEUE)]);
-    } else {
-        give_object(w, cpu, w->units[producer][w->done[producer]++ % (2 * QUEUE)]);
-    }
 }
 
 static const struct work works[] = {
@@ -380,7 +355,7 @@ static const struct work works[] = {
      .orders = 1,
      .arena = ARENA},
     {.name = "heap-pair",
-     .turn = turn_object_pair,
+     .turn = turn_pair,
      .least = 1,
      .warm = WARM,
      .turns = TURNS,
@@ -406,8 +381,8 @@ static const struct work works[] = {
      .objects = true,
      .arena = ARENA},
     {.name = "heap-spsc",
-     .prepare = fill_object_queue,
-     .turn = turn_hand_object_over,
+     .prepare = fill_queue,
+     .turn = turn_hand_over,
      .least = 2,
      .warm = WARM,
      .turns = 16 * TURNS,
@@ -444,12 +419,7 @@ static void give_rest(struct world *w)
         while (w->done[cpu] < w->held[cpu]) {
             size_t i = w->done[cpu]++;
 
-            i = w->work->least > 1 ? i % ((size_t)2 * QUEUE) : i;
-            if (w->work->objects) {
-                give_object(w, cpu, w->units[cpu][i]);
-            } else {
-                give(w, cpu, w->units[cpu][i]);
-            }
+            give(w, cpu, w->units[cpu][w->work->least > 1 ? i % ((size_t)2 * QUEUE) : i]);
         }
     }
 }

@@ -8,9 +8,9 @@
  * (blocks/tenant.h).
  *
  * Nothing is written but hints: which sections have unmovable blocks, and those that were found
- * wrong (H3). What is found is a candidate, which the
- * caller's claim takes or does not: a refusal rests on the callers' last pass, not on this. All may
- * run beside each other and beside everything else. Lock-free, any context, O(sections).
+ * wrong (H3). What is found is a candidate, which the caller's claim takes or does not: a refusal
+ * rests on the callers' last pass, not on this. All may run beside each other and beside everything
+ * else. Lock-free, any context, O(sections).
  */
 #include "core/blocks/tenant.h"
 #include "core/search/search.h"

@@ -28,15 +28,6 @@ enum {
     TENANT_NOBODY = 0, /* as metadata begins */
 };
 
-/* Are fewer eighths of the memory free than these? */
-static inline bool is_fuller(const struct quire_zone *z, unsigned eighths)
-{
-    int64_t free = (int64_t)qa_load(&z->head->total, relaxed); /* relaxed: about how much */
-
-    /* relaxed: a figure */
-    return free < (int64_t)(qa_load(&z->head->managed, relaxed) / 8 * eighths);
-}
-
 static inline uint8_t tenant_of_slot(quire_slot slot)
 {
     return (uint8_t)(1 + slot.n % UINT8_MAX);

@@ -137,23 +137,33 @@ static void a_dense_block_is_left(void **state)
     fixture_close(&f);
 }
 
-/* Where memory is neither ample nor scarce, what a slot has thinned in its own words it takes
- * first, though another one has left a block that is fuller. */
+/* Both slots thin a block, slot 1 frees as many; then memory is neither ample nor scarce, and slot
+ * 1 needs another home block. Returns its thinned block's number. */
+static uint64_t thin_both(struct fixture *f, unsigned freed, uint64_t *others)
+{
+    quire_pfn large;
+    uint64_t own;
+
+    *others = thin_a_block(f, 0, 4);
+    own = thin_a_block(f, 1, freed);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ok(quire_zone_alloc(&f->zone, slot(0), 16, QUIRE_MOVABLE, &large));
+    }
+    for (unsigned i = 1; i < IN_BLOCK; i++) {
+        (void)short_run_of(f, 1);
+    }
+    return own;
+}
+
+/* What a slot has thinned in its own words it takes first, though another one has left a block that
+ * is fuller. */
 static void own_blocks_come_first(void **state)
 {
     (void)state;
     struct fixture f;
-    quire_pfn large;
-    uint64_t own;
+    uint64_t own, others;
     open_slots(&f, 1, SLOTS);
-    (void)thin_a_block(&f, 0, 4);
-    own = thin_a_block(&f, 1, 8);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_ok(quire_zone_alloc(&f.zone, slot(0), 16, QUIRE_MOVABLE, &large));
-    }
-    for (unsigned i = 1; i < IN_BLOCK; i++) {
-        (void)short_run_of(&f, 1);
-    }
+    own = thin_both(&f, 8, &others);
     assert_int_equal(short_run_of(&f, 1).n / BLOCK, own);
     fixture_close(&f);
 }
@@ -163,17 +173,9 @@ static void a_slot_does_not_follow_others(void **state)
 {
     (void)state;
     struct fixture f;
-    quire_pfn large;
-    uint64_t others, own;
+    uint64_t own, others;
     open_slots(&f, 1, SLOTS);
-    others = thin_a_block(&f, 0, 4);
-    own = thin_a_block(&f, 1, 0);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_ok(quire_zone_alloc(&f.zone, slot(0), 16, QUIRE_MOVABLE, &large));
-    }
-    for (unsigned i = 1; i < IN_BLOCK; i++) {
-        (void)short_run_of(&f, 1);
-    }
+    own = thin_both(&f, 0, &others);
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(short_run_of(&f, 1).n / BLOCK, others);
     }
@@ -189,32 +191,42 @@ static uint64_t whole_blocks(const struct fixture *f)
     return stats.whole_free_blocks;
 }
 
+/* Slot 0 worked in so many words, and left half a block in each. */
+static void leave_half_a_block_a_word(struct fixture *f, size_t words)
+{
+    quire_pfn *pfns = malloc(words * RUNS * sizeof *pfns);
+    assert_non_null(pfns);
+    for (size_t i = 0; i < words * RUNS; i++) {
+        pfns[i] = run_of(f, 0);
+    }
+    for (size_t i = 0; i < words * RUNS; i++) {
+        if (i % RUNS > 0) {
+            assert_ok(quire_zone_free(&f->zone, slot(0), pfns[i], RUN));
+        }
+    }
+    assert_ok(quire_zone_retire_slot(&f->zone, slot(0)));
+    free(pfns);
+}
+
+/* The next n runs of the slot are of blocks that are split already. */
+static void expect_no_split(struct fixture *f, uint32_t s, size_t n)
+{
+    uint64_t whole = whole_blocks(f);
+    for (size_t i = 0; i < n; i++) {
+        (void)run_of(f, s);
+        assert_int_equal(whole_blocks(f), whole);
+    }
+}
+
 /* It is taken before anything is split if another works in each word, and none is all free. */
 static void half_a_block_is_taken(void **state)
 {
     (void)state;
-    const size_t runs = (size_t)SECTIONS * WORDS * RUNS;
-    quire_pfn *pfns = malloc(runs * sizeof *pfns);
     struct fixture f;
-    uint64_t whole;
-    assert_non_null(pfns);
     open_apart(&f);
-    for (size_t i = 0; i < runs; i++) {
-        pfns[i] = run_of(&f, 0);
-    }
-    for (size_t i = 0; i < runs; i++) {
-        if (i % RUNS > 0) {
-            assert_ok(quire_zone_free(&f.zone, slot(0), pfns[i], RUN));
-        }
-    }
-    assert_ok(quire_zone_retire_slot(&f.zone, slot(0)));
-    whole = whole_blocks(&f);
-    for (unsigned i = 0; i < SECTIONS * WORDS; i++) {
-        (void)run_of(&f, 1);
-        assert_int_equal(whole_blocks(&f), whole);
-    }
+    leave_half_a_block_a_word(&f, (size_t)SECTIONS * WORDS);
+    expect_no_split(&f, 1, (size_t)SECTIONS * WORDS);
     fixture_close(&f);
-    free(pfns);
 }
 
 /* A slot fills its own blocks, in however many words they are, before it splits. */
@@ -222,28 +234,12 @@ static void own_blocks_of_many_words(void **state)
 {
     enum { MANY = 10 };
     (void)state;
-    quire_pfn *pfns = malloc((size_t)MANY * RUNS * sizeof *pfns);
     struct fixture f;
-    uint64_t whole;
-    assert_non_null(pfns);
     open_apart(&f);
-    for (unsigned i = 0; i < MANY * RUNS; i++) {
-        pfns[i] = run_of(&f, 0);
-    }
-    for (unsigned i = 0; i < MANY * RUNS; i++) {
-        if (i % RUNS > 0) {
-            assert_ok(quire_zone_free(&f.zone, slot(0), pfns[i], RUN));
-        }
-    }
-    assert_ok(quire_zone_retire_slot(&f.zone, slot(0)));
+    leave_half_a_block_a_word(&f, MANY);
     (void)run_of(&f, 1);
-    whole = whole_blocks(&f);
-    for (unsigned i = 0; i < MANY; i++) {
-        (void)run_of(&f, 0);
-        assert_int_equal(whole_blocks(&f), whole);
-    }
+    expect_no_split(&f, 0, MANY);
     fixture_close(&f);
-    free(pfns);
 }
 
 /* Slots begin in every second word. One that has used up its own goes on in one of nobody's that is
